@@ -1,0 +1,209 @@
+import { assert } from './assert.ts'
+import { FlinkError } from './errors.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
+
+/** A growing little-endian byte buffer. One is kept per channel or serializer and `reset`, so that writing a record allocates nothing. */
+export class ByteWriter {
+  bytes: Uint8Array
+  view: DataView
+  length: number
+  readonly maxLength: number
+
+  constructor(initialCapacity = 1024, maxLength = 2 ** 31 - 1) {
+    this.bytes = new Uint8Array(initialCapacity)
+    this.view = new DataView(this.bytes.buffer)
+    this.length = 0
+    this.maxLength = maxLength
+  }
+
+  reset(): void {
+    this.length = 0
+  }
+
+  /** Makes room for `count` more bytes and returns the offset at which they start; `length` is advanced. */
+  reserve(count: number): number {
+    const start = this.length
+    const end = start + count
+    if (end > this.bytes.length) this.grow(end)
+    this.length = end
+    return start
+  }
+
+  u8(value: number): void {
+    this.bytes[this.reserve(1)] = value
+  }
+
+  u16(value: number): void {
+    this.view.setUint16(this.reserve(2), value, true)
+  }
+
+  u32(value: number): void {
+    this.view.setUint32(this.reserve(4), value, true)
+  }
+
+  i32(value: number): void {
+    this.view.setInt32(this.reserve(4), value, true)
+  }
+
+  i64(value: bigint): void {
+    this.view.setBigInt64(this.reserve(8), value, true)
+  }
+
+  f32(value: number): void {
+    this.view.setFloat32(this.reserve(4), value, true)
+  }
+
+  f64(value: number): void {
+    this.view.setFloat64(this.reserve(8), value, true)
+  }
+
+  /** Unsigned LEB128 for lengths and counts up to 2^53-1. */
+  varint(value: number): void {
+    let rest = value
+    while (rest >= 0x80) {
+      this.u8((rest % 0x80) | 0x80)
+      rest = Math.floor(rest / 0x80)
+    }
+    this.u8(rest)
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.bytes.set(bytes, this.reserve(bytes.length))
+  }
+
+  /** Length-prefixed UTF-8. Lone surrogates become U+FFFD, as in every UTF-8 encoder. */
+  string(value: string): void {
+    // Most strings are short and ASCII: one pass without the encoder; anything else is undone and encoded properly.
+    const count = value.length
+    if (count < 64) {
+      const mark = this.length
+      this.varint(count)
+      const at = this.reserve(count)
+      const bytes = this.bytes
+      let i = 0
+      for (; i < count; i++) {
+        const code = value.charCodeAt(i)
+        if (code > 127) break
+        bytes[at + i] = code
+      }
+      if (i === count) return
+      this.length = mark
+    }
+    const encoded = encoder.encode(value)
+    this.varint(encoded.length)
+    this.raw(encoded)
+  }
+
+  /** The written bytes as a view that the next write may change. */
+  subarray(): Uint8Array {
+    return this.bytes.subarray(0, this.length)
+  }
+
+  /** The written bytes as a copy that nobody changes. */
+  copy(): Uint8Array {
+    return this.bytes.slice(0, this.length)
+  }
+
+  private grow(needed: number): void {
+    if (needed > this.maxLength) throw new FlinkError('RECORD_TOO_LARGE', `an encoded record of more than ${this.maxLength} bytes is refused`, { bytes: needed })
+    const bytes = new Uint8Array(Math.min(this.maxLength, Math.max(needed, this.bytes.length * 2)))
+    bytes.set(this.bytes.subarray(0, this.length))
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer)
+  }
+}
+
+/** Reads what `ByteWriter` wrote. Reading beyond the end throws `CORRUPT_FRAME`: it never returns made-up values. */
+export class ByteReader {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  readonly end: number
+  position: number
+
+  constructor(bytes: Uint8Array, position = 0, end = bytes.length) {
+    assert(position >= 0 && end <= bytes.length, 'reader bounds lie inside the bytes')
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.position = position
+    this.end = end
+  }
+
+  get remaining(): number {
+    return this.end - this.position
+  }
+
+  take(count: number): number {
+    const start = this.position
+    if (start + count > this.end) throw new FlinkError('CORRUPT_FRAME', `encoded data ends early: ${count} bytes wanted, ${this.end - start} left`)
+    this.position = start + count
+    return start
+  }
+
+  u8(): number {
+    return this.bytes[this.take(1)]!
+  }
+
+  u16(): number {
+    return this.view.getUint16(this.take(2), true)
+  }
+
+  u32(): number {
+    return this.view.getUint32(this.take(4), true)
+  }
+
+  i32(): number {
+    return this.view.getInt32(this.take(4), true)
+  }
+
+  i64(): bigint {
+    return this.view.getBigInt64(this.take(8), true)
+  }
+
+  f32(): number {
+    return this.view.getFloat32(this.take(4), true)
+  }
+
+  f64(): number {
+    return this.view.getFloat64(this.take(8), true)
+  }
+
+  varint(): number {
+    let result = 0
+    let factor = 1
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8()
+      result += (byte & 0x7f) * factor
+      if (byte < 0x80) return result
+      factor *= 0x80
+    }
+    throw new FlinkError('CORRUPT_FRAME', 'a variable-length number is longer than 8 bytes')
+  }
+
+  /** A copy: the bytes below may be a shared page that is reused. */
+  raw(count: number): Uint8Array {
+    const start = this.take(count)
+    return this.bytes.slice(start, start + count)
+  }
+
+  string(): string {
+    const count = this.varint()
+    const start = this.take(count)
+    const bytes = this.bytes
+    if (count < 24) {
+      let out = ''
+      let i = start
+      const end = start + count
+      for (; i < end; i++) {
+        const byte = bytes[i]!
+        if (byte > 127) break
+        out += String.fromCharCode(byte)
+      }
+      if (i === end) return out
+    }
+    // TextDecoder refuses views of shared memory; slice() copies out of it.
+    const view = bytes.buffer instanceof SharedArrayBuffer ? bytes.slice(start, start + count) : bytes.subarray(start, start + count)
+    return decoder.decode(view)
+  }
+}

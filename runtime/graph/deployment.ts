@@ -1,0 +1,62 @@
+import type { JobEdge, JobGraph, JobVertex } from './job-graph.ts'
+
+/** What the JobMaster sends to a TaskManager for one slot: all subtasks of that slot at once, so that edges inside the slot are known. */
+export interface SlotDeployment {
+  readonly jobId: string
+  readonly jobName: string
+  readonly generation: number
+  readonly attempt: number
+  readonly allocationId: string
+  readonly artifact: ArtifactRef
+  /** Arguments of the program (`main(env, args)`). */
+  readonly args: readonly string[]
+  readonly configuration: Readonly<Record<string, string>>
+  readonly runtimeMode: JobGraph['runtimeMode']
+  readonly tasks: readonly TaskDeployment[]
+}
+
+export interface ArtifactRef {
+  /** sha256, hex. */
+  readonly digest: string
+  /** Name of the export that is the program; 'default' unless -c says otherwise. */
+  readonly entry: string
+  /** Where to fetch it: the JobManager's blob endpoint; empty when there is none (in-process host). */
+  readonly url: string
+}
+
+export interface TaskDeployment {
+  /** 32 hex, new for each attempt of a subtask. */
+  readonly executionId: string
+  readonly vertex: JobVertex
+  readonly subtaskIndex: number
+  readonly inputs: readonly InputDeployment[]
+  readonly outputs: readonly OutputDeployment[]
+  readonly restore: null
+}
+
+export interface InputDeployment {
+  readonly edge: JobEdge
+  readonly channels: readonly ChannelDeployment[]
+}
+
+export interface OutputDeployment {
+  readonly edge: JobEdge
+  /** One per consumer subtask that this subtask can reach, in order of consumer subtask index (RESCALE and FORWARD: only theirs). */
+  readonly channels: readonly ChannelDeployment[]
+  readonly consumerParallelism: number
+  readonly consumerMaxParallelism: number
+}
+
+export interface ChannelDeployment {
+  /** Unique within the job attempt: `<edge>/<producer subtask>/<consumer subtask>`. */
+  readonly channelId: string
+  /** The other side. */
+  readonly peer: ChannelPeer
+  readonly peerSubtaskIndex: number
+}
+
+export type ChannelPeer =
+  | { readonly kind: 'slot' }
+  /** Another slot of the same TaskManager. */
+  | { readonly kind: 'local'; readonly allocationId: string }
+  | { readonly kind: 'remote'; readonly taskManagerId: string; readonly host: string; readonly dataPort: number }

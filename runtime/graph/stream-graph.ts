@@ -1,0 +1,83 @@
+import type { JsonObject } from '../common/json.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
+
+/**
+ * StreamGraph: what the user's program built, one node per transformation. It lives in memory where the program ran (planner, every
+ * worker): nodes hold factories and key selectors. Only the JobGraph travels.
+ */
+export interface StreamGraph {
+  readonly nodes: readonly StreamNode[]
+  jobName: string
+  readonly runtimeMode: 'STREAMING' | 'BATCH'
+  readonly chainingEnabled: boolean
+  /** From `env.setParallelism`; undefined = client or configuration decide. */
+  readonly parallelism: number | undefined
+  readonly maxParallelism: number | undefined
+  /** Options set in code (`env.configure`), Flink's keys; they win over client and configuration. */
+  readonly configuration: Readonly<Record<string, string>>
+}
+
+export interface StreamNode {
+  /** 1, 2, … in order of creation: equal on every execution of the same program. */
+  readonly id: number
+  name: string
+  uid: string | undefined
+  readonly kind: 'source' | 'operator' | 'sink'
+  parallelism: number | undefined
+  /** windowAll and friends: always 1, setting another one is refused. */
+  readonly nonParallel: boolean
+  maxParallelism: number | undefined
+  slotSharingGroup: string | undefined
+  /** always: may be chained to its input; head: starts a chain; never: alone. */
+  chaining: 'always' | 'head' | 'never'
+  readonly inputs: readonly StreamEdge[]
+  outputType: TypeInformation
+  readonly sideOutputs: Map<string, TypeInformation>
+  readonly definition: OperatorDefinition
+}
+
+export interface StreamEdge {
+  readonly source: number
+  /** Which output of the source: undefined = main, else the side output's tag. */
+  readonly tag: string | undefined
+  /** Logical input of the target: 0, or 1 for the second input of a two-input operator. */
+  readonly input: number
+  readonly partitioner: PartitionerSpec
+}
+
+export type PartitionerKind = 'FORWARD' | 'HASH' | 'REBALANCE' | 'RESCALE' | 'SHUFFLE' | 'BROADCAST' | 'GLOBAL' | 'CUSTOM'
+
+export interface PartitionerSpec {
+  readonly kind: PartitionerKind
+  /** True where the user wrote `.forward()`: then unequal parallelism is an error instead of a silent REBALANCE. */
+  readonly explicit: boolean
+  /** HASH and CUSTOM: key of a row; runs in the producer. */
+  readonly key?: KeySelectorSpec
+  /** CUSTOM: (key, channelCount) -> channel. */
+  readonly partition?: (key: unknown, channelCount: number) => number
+}
+
+export interface KeySelectorSpec {
+  readonly type: TypeInformation
+  readonly select: (value: never) => unknown
+  /** For hash and plan: `field word`, `position 0`, or the function's source. */
+  readonly description: string
+}
+
+export interface OperatorDefinition {
+  /** `map`, `flatMap`, `window`, `source:kafka`, `sink:print`: the kind of operator. */
+  readonly type: string
+  /** Everything that decides its behaviour and is data: travels in the JobGraph, and a worker uses the JobGraph's value, not its own. */
+  readonly options: JsonObject
+  /** Users' functions by role, their source text: part of the graph hash. */
+  readonly functions: readonly { readonly role: string; readonly source: string }[]
+  /** Declared states, by name and kind, for hash, info and state plan. */
+  readonly states: readonly { readonly name: string; readonly kind: string; readonly type: string }[]
+  /**
+   * Makes the operator of one subtask: `(options: JsonObject) => StreamOperator` of runtime/stream, for sources `SourceOperatorSpec`.
+   * Opaque here because this room must not know operators; `runtime/stream/factory.ts` is the one place that casts.
+   */
+  readonly factory: unknown
+  /** Sources only: goes to the JobManager's enumerator. */
+  readonly source?: JsonObject
+}

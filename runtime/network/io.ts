@@ -1,0 +1,33 @@
+import type { ChannelElement, ControlElement } from './frame.ts'
+
+/**
+ * Contracts between a task and the two things it exchanges rows with. Implemented in this room (`record-writer.ts`,
+ * `input-gate.ts`); the chain (stream) writes to `NetworkOutput`, the task (taskmanager) reads from `InputGate`.
+ */
+export interface NetworkOutput {
+  /** Writes one row. Never blocks: beyond capacity it goes to the bounded spill and `isFull` turns true. */
+  collect(value: unknown, timestamp: number): void
+  /** Watermark, status, barrier or end to every channel, behind all rows collected so far. */
+  emit(control: ControlElement): void
+  /** True while anything waits in the spill of any channel. A field read: it is asked before every row. */
+  isFull(): boolean
+  /** Moves spilled elements on as far as credits go; true when nothing waits. Rows not yet in a sealed frame stay. */
+  drain(): boolean
+  /** Seals and sends the rows collected so far (buffer timeout, control, input ran empty). */
+  flush(): void
+  close(): void
+}
+
+/** What a gate yields. `input` is 0 or 1 (the logical input of the head operator); watermarks are already the minimum over the input's channels. */
+export type GateElement =
+  | { readonly kind: 'frame'; readonly input: number; readonly channel: number; readonly sequence: number; readonly frame: Extract<ChannelElement, { kind: 'object' }> }
+  | { readonly kind: 'control'; readonly input: number; readonly control: ControlElement }
+
+export interface InputGate {
+  /**
+   * Round-robin over channels that are not blocked by alignment. A barrier is yielded once, when it has arrived on every channel that
+   * has not ended; `end` is yielded once per logical input, when all its channels have ended; undefined = nothing to read now.
+   */
+  poll(): GateElement | undefined
+  close(): void
+}

@@ -1,0 +1,96 @@
+import type { Clock } from '../common/clock.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { Logger } from '../common/log.ts'
+import type { CheckpointBarrier } from '../network/frame.ts'
+import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { IoHost } from './spi/io-host.ts'
+
+/**
+ * A stream operator: the interpreter's form, one row at a time inside a chain that runs a frame at a time. Operators never wait and
+ * never look at capacity themselves, except in cursors (below).
+ *
+ * Protocol, all calls from the slot's one thread:
+ * 1. `setup` (fields, output, states), `restore` (once, only when there is a snapshot), `open` (users' functions; may be async).
+ * 2. `processElement` / `processElement2` for rows. Results go to `output`. A throw fails the task.
+ * 3. `processWatermark`, `processTimers`, `endInput` are cursors: they do work until it is done (true) or `context.shouldYield()` says
+ *    so (false), and are called again with the same argument until they answer true. Only then does the chain pass the watermark on.
+ * 4. `snapshot` between two rows, never while a cursor is unfinished.
+ * 5. `close` exactly once, also after a failure and when `open` failed half way.
+ */
+export interface StreamOperator {
+  setup(context: OperatorContext, output: OperatorOutput): void
+  restore?(state: OperatorSnapshot): void
+  open(): void | Promise<void>
+  processElement(value: unknown, timestamp: number): void
+  processElement2?(value: unknown, timestamp: number): void
+  /**
+   * `input` is 0 or 1; `timestamp` has already been found greater than the input's last. Answers what the operator forwards in
+   * `context.outputWatermark` (set it lower to hold back); default in `BaseOperator`: the minimum over inputs.
+   */
+  processWatermark(timestamp: number, input: number): boolean
+  /** An input became idle or active again. Default: idle when all inputs are. */
+  processStatus?(idle: boolean, input: number): void
+  /** Fires what is due on the processing-time clock. */
+  processTimers?(nowMs: number): boolean
+  /** When `processTimers` wants to be called next, epoch ms; undefined or Infinity = never. */
+  nextTimerMs?(): number
+  /** The input has ended (after its MAX watermark). True when all flushing is done; false also while async work is in flight. */
+  endInput(input: number): boolean
+  snapshot(barrier: CheckpointBarrier): OperatorSnapshot
+  notifyCheckpointComplete?(checkpointId: number): void
+  notifyCheckpointAborted?(checkpointId: number): void
+  close(): void | Promise<void>
+}
+
+/** Where an operator's results go: to the next operators of the chain and to the network outputs, in the order of the graph. */
+export interface OperatorOutput {
+  /** NaN timestamp = none. */
+  collect(value: unknown, timestamp: number): void
+  sideOutput(tagId: string, value: unknown, timestamp: number): void
+  /** For operators that make watermarks (assigners, sources): leaves before the next row. Lower than the last one = ignored. */
+  emitWatermark(timestamp: number): void
+  emitStatus(idle: boolean): void
+}
+
+export interface OperatorContext {
+  readonly jobId: string
+  readonly jobName: string
+  readonly operatorId: string
+  readonly operatorName: string
+  /** `Source: words -> Flat Map (2/4)#0` */
+  readonly taskNameWithSubtasks: string
+  readonly subtaskIndex: number
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly attempt: number
+  readonly batch: boolean
+  readonly clock: Clock
+  readonly log: Logger
+  readonly io: IoHost
+  /** Job parameters from configuration (`pipeline.global-job-parameters`), for `getRuntimeContext()`. */
+  readonly jobParameters: JsonObject
+  readonly options: OperatorTaskOptions
+  readonly metrics: OperatorMetrics
+  /** True when the output is full, the budget is spent or control waits: a cursor must return false now. */
+  shouldYield(): boolean
+  /** Asks the scheduler to run this task again soon (async work finished, a timer was registered earlier than `nextTimerMs`). Thread-local. */
+  wake(): void
+  /** While the count is positive the task reads no further rows (own async sinks at their in-flight bound). Pair with `unblock`. */
+  block(): void
+  unblock(): void
+  /** Fails the task from outside a call (rejected promise of a user's async function). */
+  fail(error: unknown): void
+}
+
+export interface OperatorTaskOptions {
+  /** `pipeline.auto-watermark-interval`, ms; 0 = off. */
+  readonly autoWatermarkIntervalMs: number
+}
+
+/** Counters of one operator; plain numbers in shared memory behind methods. */
+export interface OperatorMetrics {
+  recordsIn(count: number): void
+  recordsOut(count: number): void
+  counter(name: string): { inc(count?: number): void; readonly value: number }
+  gauge(name: string, read: () => number): void
+}

@@ -1,0 +1,83 @@
+import type { Clock } from '../../common/clock.ts'
+import type { JsonObject } from '../../common/json.ts'
+import type { Logger } from '../../common/log.ts'
+import type { IoHost } from './io-host.ts'
+
+/**
+ * Sources in three parts: a `SplitEnumerator` on the JobManager hands out splits; a `SourceReader` in each slot turns splits into
+ * rows; what it needs from outside comes through `IoHost`. A split is pure JSON with its id and its position, so it can be
+ * checkpointed and moved.
+ */
+export interface SourceSplit extends JsonObject {
+  readonly splitId: string
+}
+
+/** Sync half, in a slot, one thread. */
+export interface SourceReader {
+  addSplits(splits: readonly SourceSplit[]): void
+  /** No split will be added any more: when the present ones are done, so is the source (if bounded). */
+  noMoreSplits(): void
+  /**
+   * Emits rows until `output.shouldYield()`, or until there is nothing now. 'more' = call again at once, 'nothing' = call again
+   * when woken, 'end' = never again. Position is kept so that `snapshotSplits` right after says where to go on.
+   */
+  poll(output: SourceOutput): 'more' | 'nothing' | 'end'
+  /** Splits with positions behind the last emitted row. */
+  snapshotSplits(): readonly SourceSplit[]
+  notifyCheckpointComplete?(checkpointId: number): void
+  /** Where the row emitted last came from, for error messages: `topic orders, partition 2, offset 41`. */
+  describePosition(): string
+  close(): void | Promise<void>
+}
+
+export interface SourceOutput {
+  collect(value: unknown, timestamp: number): void
+  emitWatermark(timestamp: number): void
+  emitStatus(idle: boolean): void
+  /** Asked before every row. */
+  shouldYield(): boolean
+}
+
+export interface SourceReaderContext {
+  readonly subtaskIndex: number
+  readonly parallelism: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly io: IoHost
+  /** Asks for another split (sources that hand out lazily). */
+  requestSplit(): void
+  wake(): void
+  fail(error: unknown): void
+  metrics: import('../operator.ts').OperatorMetrics
+}
+
+/** On the JobManager, async, one per source operator; never runs user code. Knows nothing of slots, only of reader indices. */
+export interface SplitEnumerator {
+  start(): Promise<void> | void
+  addReader(subtaskIndex: number): void
+  handleSplitRequest(subtaskIndex: number): void
+  /** Splits of a failed reader come back. */
+  addSplitsBack(subtaskIndex: number, splits: readonly SourceSplit[]): void
+  snapshot(): JsonObject
+  close(): Promise<void> | void
+}
+
+export interface SplitEnumeratorContext {
+  readonly parallelism: number
+  readonly clock: Clock
+  readonly log: Logger
+  readonly signal: AbortSignal
+  assignSplits(subtaskIndex: number, splits: readonly SourceSplit[]): void
+  signalNoMoreSplits(subtaskIndex: number): void
+  /** Fails the job: only for what can never work (a topic that does not exist at start-up of a bounded source, a vanished file). */
+  fail(error: unknown): void
+}
+
+export type SplitEnumeratorFactory = (options: JsonObject, context: SplitEnumeratorContext, restored: JsonObject | undefined) => SplitEnumerator
+
+/** What the JobGraph says of a source: `enumerator` names a factory in the registry that bin/jobmanager wires. */
+export interface SourceDescription extends JsonObject {
+  readonly enumerator: string
+  readonly options: JsonObject
+  readonly bounded: boolean
+}

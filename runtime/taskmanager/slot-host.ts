@@ -1,0 +1,48 @@
+import type { SerializedError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { SlotDeployment } from '../graph/deployment.ts'
+import type { SourceSplit } from '../stream/spi/source.ts'
+
+/**
+ * One slot for one job attempt. Two hosts from the first day: a worker thread (`worker-slot-host.ts`) and an in-process one
+ * (`in-process-slot-host.ts`, for tests and simulation). The TaskExecutor knows only this; nothing in the engine knows which.
+ *
+ * Commands go in, events come out, both in order; after `exited` nothing more comes.
+ */
+export interface SlotHost {
+  /** Builds and starts the tasks. Answers through events: each task INITIALIZING -> RUNNING, or FAILED. */
+  deploy(deployment: SlotDeployment, wiring: SlotWiring): void
+  /** Stops reading, closes operators; each task answers CANCELED. Escalation (30 s, terminate) is the TaskExecutor's. */
+  cancel(): void
+  addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void
+  noMoreSplits(executionId: string, operatorId: string): void
+  triggerCheckpoint(executionIds: readonly string[], barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' }): void
+  /** Ends the host at once, whatever user code does. */
+  terminate(): Promise<void>
+  /** Counters of all tasks now; cheap (shared memory). */
+  metrics(): readonly TaskMetricsSnapshot[]
+}
+
+/** Medium of every channel that leaves the slot, made by the TaskManager before deploying: opaque, structured-clonable data. */
+export interface SlotWiring {
+  readonly channels: Readonly<Record<string, unknown>>
+  readonly io: unknown
+}
+
+export type TaskState = 'CREATED' | 'SCHEDULED' | 'DEPLOYING' | 'INITIALIZING' | 'RUNNING' | 'FINISHED' | 'CANCELING' | 'CANCELED' | 'FAILED'
+
+export type SlotEvent =
+  | { readonly kind: 'task-state'; readonly executionId: string; readonly state: TaskState; readonly error: SerializedError | undefined }
+  | { readonly kind: 'split-request'; readonly executionId: string; readonly operatorId: string }
+  | { readonly kind: 'checkpoint-ack'; readonly executionId: string; readonly checkpointId: number; readonly size: number }
+  | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: JsonObject }
+  /** The host is gone: undefined error = ended in order. */
+  | { readonly kind: 'exited'; readonly error: SerializedError | undefined }
+
+export interface TaskMetricsSnapshot {
+  readonly executionId: string
+  /** Flink's names: numRecordsIn, numRecordsOut, numBytesIn, numBytesOut, numBuffersOut, busyTimeMsPerSecond, …; watermarks as numbers. */
+  readonly task: Readonly<Record<string, number>>
+  /** operatorId -> name -> value: numRecordsIn, numRecordsOut, rowsInterpreted, rowsGenerated, rowsColumnar, users' counters. */
+  readonly operators: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
