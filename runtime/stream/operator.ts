@@ -24,8 +24,8 @@ export interface StreamOperator {
   processElement(value: unknown, timestamp: number): void
   processElement2?(value: unknown, timestamp: number): void
   /**
-   * `input` is 0 or 1; `timestamp` has already been found greater than the input's last. Answers what the operator forwards in
-   * `context.outputWatermark` (set it lower to hold back); default in `BaseOperator`: the minimum over inputs.
+   * `input` is 0 or 1; `timestamp` is greater than the input's last. An operator passes a watermark on by `output.emitWatermark` when its
+   * cursor is done; `BaseOperator` does it with the minimum over inputs.
    */
   processWatermark(timestamp: number, input: number): boolean
   /** An input became idle or active again. Default: idle when all inputs are. */
@@ -36,6 +36,8 @@ export interface StreamOperator {
   nextTimerMs?(): number
   /** The input has ended (after its MAX watermark). True when all flushing is done; false also while async work is in flight. */
   endInput(input: number): boolean
+  /** What must be out before a barrier passes (an async sink's flights). A cursor like `endInput`; absent = nothing to do. */
+  prepareSnapshotPreBarrier?(): boolean
   snapshot(barrier: CheckpointBarrier): OperatorSnapshot
   notifyCheckpointComplete?(checkpointId: number): void
   notifyCheckpointAborted?(checkpointId: number): void
