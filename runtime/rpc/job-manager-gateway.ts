@@ -1,0 +1,234 @@
+import type { SerializedError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
+
+/**
+ * What the JobManager answers to whoever stands in front of it: REST, the local executor, tests. Views are plain data made at the
+ * moment of the call, cheap enough to be polled; nothing here knows HTTP or Flink's JSON. An unknown id is `undefined` (or
+ * `not-found`), never an exception. Times are epoch milliseconds, -1 where something has not happened.
+ */
+export interface JobManagerGateway {
+  overview(): ClusterOverview
+  listJobs(): readonly JobSummary[]
+  jobDetails(jobId: string): JobDetails | undefined
+  vertexDetails(jobId: string, vertexId: string): VertexDetails | undefined
+  exceptions(jobId: string): readonly ExceptionEntry[] | undefined
+  jobResult(jobId: string): JobResult | undefined
+  /** Resolves when the job has reached a terminal state; `undefined` when there is no such job. */
+  awaitJobResult(jobId: string): Promise<CompletedJob | undefined>
+  /** Idempotent by `jobId`: submitting the same id again answers the id of the job that is there. */
+  submitJob(submission: JobSubmission): Promise<{ readonly jobId: string }>
+  cancelJob(jobId: string): CancelAnswer
+  taskManagers(): readonly TaskManagerView[]
+  taskManager(taskManagerId: string): TaskManagerView | undefined
+  /** The last part of a TaskManager's stdout file, at most `maxBytes` (default 1 MiB); `undefined` when there is no such TaskManager. */
+  taskManagerStdout(taskManagerId: string, maxBytes?: number): Promise<string | undefined>
+  /** Options in effect, Flink's keys, secrets masked by whoever parsed them. */
+  clusterConfiguration(): Readonly<Record<string, string>>
+  /** Code bundles by sha256 (hex). Putting checks the digest and is idempotent. */
+  putArtifact(digest: string, bytes: Uint8Array): Promise<void>
+  getArtifact(digest: string): Promise<Uint8Array | undefined>
+  /** Cancels all jobs, tells the TaskManagers to end, closes. */
+  shutDown(reason: string): Promise<void>
+}
+
+export const jobStatuses = [
+  'INITIALIZING',
+  'CREATED',
+  'RUNNING',
+  'FAILING',
+  'FAILED',
+  'CANCELLING',
+  'CANCELED',
+  'FINISHED',
+  'RESTARTING',
+  'SUSPENDED',
+  'RECONCILING',
+] as const
+export type JobStatus = (typeof jobStatuses)[number]
+
+export const executionStates = [
+  'CREATED',
+  'SCHEDULED',
+  'DEPLOYING',
+  'INITIALIZING',
+  'RUNNING',
+  'FINISHED',
+  'CANCELING',
+  'CANCELED',
+  'FAILED',
+  'RECONCILING',
+] as const
+export type ExecutionStateName = (typeof executionStates)[number]
+
+export type TerminalJobStatus = 'FAILED' | 'CANCELED' | 'FINISHED'
+
+export interface ClusterOverview {
+  readonly taskManagers: number
+  readonly slotsTotal: number
+  readonly slotsAvailable: number
+  readonly jobsRunning: number
+  readonly jobsFinished: number
+  readonly jobsCancelled: number
+  readonly jobsFailed: number
+}
+
+export interface JobSummary {
+  readonly jobId: string
+  readonly name: string
+  readonly jobType: 'STREAMING' | 'BATCH'
+  readonly state: JobStatus
+  readonly startTimeMs: number
+  readonly endTimeMs: number
+  readonly durationMs: number
+  readonly lastModificationMs: number
+  readonly taskCounts: Readonly<Record<ExecutionStateName, number>>
+  readonly tasksTotal: number
+  /** While the job waits for slots: `needs 4 slots (group default: 4), 2 free`. */
+  readonly message: string | undefined
+}
+
+export interface JobDetails extends JobSummary {
+  readonly nowMs: number
+  /** When each state was entered the last time; 0 if never. */
+  readonly timestamps: Readonly<Record<JobStatus, number>>
+  /** In the JobGraph's (topological) order. */
+  readonly vertices: readonly VertexSummary[]
+  /** For the plan: vertices, edges, partitioners. A `JobGraph` of runtime/graph. */
+  readonly jobGraph: JsonObject
+  /** Sum over sharing groups of the largest parallelism. */
+  readonly slotsNeeded: number
+  /** Largest parallelism of all operators. */
+  readonly parallelism: number
+  readonly configuration: Readonly<Record<string, string>>
+  readonly args: readonly string[]
+  readonly attempt: number
+}
+
+export interface VertexSummary {
+  readonly id: string
+  readonly name: string
+  readonly slotSharingGroup: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  /** Flink's aggregate of the subtasks' states. */
+  readonly status: ExecutionStateName
+  readonly startTimeMs: number
+  readonly endTimeMs: number
+  readonly durationMs: number
+  readonly taskCounts: Readonly<Record<ExecutionStateName, number>>
+  readonly metrics: IoMetrics
+  readonly operators: readonly OperatorView[]
+}
+
+export interface OperatorView {
+  readonly operatorId: string
+  readonly name: string
+  /** Sum over subtasks, by Flink's names. */
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+export interface IoMetrics {
+  readonly readBytes: number
+  readonly writeBytes: number
+  readonly readRecords: number
+  readonly writeRecords: number
+  readonly accumulatedBusyMs: number
+  readonly accumulatedIdleMs: number
+  readonly accumulatedBackPressuredMs: number
+  /** True once every subtask has reported (Flink's `*-complete`). */
+  readonly complete: boolean
+}
+
+export interface VertexDetails extends VertexSummary {
+  readonly nowMs: number
+  readonly subtasks: readonly SubtaskView[]
+}
+
+export interface SubtaskView {
+  readonly subtaskIndex: number
+  /** 0 for the first, as in Flink. */
+  readonly attempt: number
+  readonly executionId: string
+  readonly status: ExecutionStateName
+  /** Empty until it is assigned to a slot. */
+  readonly host: string
+  readonly taskManagerId: string
+  /** `host:dataPort`, or `(unassigned)`. */
+  readonly endpoint: string
+  readonly startTimeMs: number
+  readonly endTimeMs: number
+  readonly durationMs: number
+  readonly timestamps: Readonly<Record<ExecutionStateName, number>>
+  readonly metrics: IoMetrics
+  /** All the task reported, Flink's names. */
+  readonly taskMetrics: Readonly<Record<string, number>>
+  /** operatorId -> name -> value. */
+  readonly operatorMetrics: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+export interface ExceptionEntry {
+  readonly exceptionName: string
+  /** With `Caused by:` of every cause. */
+  readonly stacktrace: string
+  readonly timestampMs: number
+  /** `Map (1/2) - execution #0`; undefined when no task is to blame. */
+  readonly taskName: string | undefined
+  readonly endpoint: string | undefined
+  readonly taskManagerId: string | undefined
+  readonly error: SerializedError
+  readonly concurrentExceptions: readonly Omit<ExceptionEntry, 'concurrentExceptions'>[]
+}
+
+export interface CompletedJob {
+  readonly kind: 'completed'
+  readonly jobId: string
+  readonly name: string
+  readonly state: TerminalJobStatus
+  readonly startTimeMs: number
+  readonly endTimeMs: number
+  readonly failureCause: SerializedError | undefined
+}
+
+export type JobResult = { readonly kind: 'in-progress' } | CompletedJob
+
+export interface JobSubmission {
+  /** A `JobGraph` of runtime/graph as JSON. */
+  readonly jobGraph: JsonObject
+  readonly name: string
+  readonly artifact: { readonly digest: string; readonly entry: string }
+  readonly args: readonly string[]
+  readonly jobId?: string
+}
+
+export type CancelAnswer =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'not-found' }
+  /** FAILED, FINISHED or CANCELED already. */
+  | { readonly kind: 'already-terminal'; readonly state: TerminalJobStatus }
+
+export interface TaskManagerView {
+  readonly id: string
+  readonly host: string
+  readonly dataPort: number
+  /** Epoch ms of the last heartbeat (Flink's field `timeSinceLastHeartbeat` holds just that). */
+  readonly lastHeartbeatMs: number
+  readonly slotsTotal: number
+  readonly slotsFree: number
+  readonly hardware: HardwareDescription
+  readonly slots: readonly SlotView[]
+}
+
+export interface SlotView {
+  readonly slotIndex: number
+  readonly jobId: string | undefined
+  readonly allocationId: string | undefined
+  readonly assignedTasks: number
+}
+
+export type HardwareDescription = {
+  readonly cpuCores: number
+  readonly physicalMemoryBytes: number
+  readonly freeMemoryBytes: number
+  readonly managedMemoryBytes: number
+  readonly networkMemoryBytes: number
+}
