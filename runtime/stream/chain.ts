@@ -54,6 +54,7 @@ export class OperatorChain {
   currentRow = 0
   private readonly outputs: readonly ChainOutput[]
   private readonly networkOutputs: readonly NetworkOutput[]
+  private readonly asyncHalves: readonly StreamOperator[]
   private readonly head: StreamOperator
   private readonly headCounters: LinkCounters
   private readonly limits: ChainLimits
@@ -71,6 +72,7 @@ export class OperatorChain {
     this.head = first.operator
     this.headCounters = first.counters
     this.networkOutputs = links.flatMap(link => link.networkOutputs.map(({ output }) => output))
+    this.asyncHalves = links.map(link => link.operator).filter(operator => operator.pollAsyncHalf !== undefined)
     this.outputs = links.map((_, index) => new ChainOutput(this, index))
     for (const output of this.outputs) output.connect(links)
     this.endedInputs = links.map(() => 0)
@@ -178,6 +180,11 @@ export class OperatorChain {
   /** True when every operator has ended and the network outputs got their `end`. */
   isEnded(): boolean {
     return this.endedInputs.every((count, i) => count >= this.inputsOf(i)) && this.visits.length === 0
+  }
+
+  /** Lets operators with an async half (sinks) take its answers; also while the chain is blocked, because that is what unblocks it. */
+  pollAsyncHalves(): void {
+    for (const operator of this.asyncHalves) operator.pollAsyncHalf?.()
   }
 
   /** Fires due processing-time timers of all operators; false = call again. */

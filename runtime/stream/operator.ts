@@ -30,6 +30,8 @@ export interface StreamOperator {
   processWatermark(timestamp: number, input: number): boolean
   /** An input became idle or active again. Default: idle when all inputs are. */
   processStatus?(idle: boolean, input: number): void
+  /** Called at the start of every slice of the task, also while it is blocked: take what the async half sent, retry what it refused. */
+  pollAsyncHalf?(): void
   /** Fires what is due on the processing-time clock. */
   processTimers?(nowMs: number): boolean
   /** When `processTimers` wants to be called next, epoch ms; undefined or Infinity = never. */

@@ -1,0 +1,289 @@
+import { assert } from '../common/assert.ts'
+import type { Clock } from '../common/clock.ts'
+import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
+import type { CheckpointBarrier, ObjectFrame } from '../network/frame.ts'
+import type { InputGate } from '../network/io.ts'
+import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { OperatorChain } from '../stream/chain.ts'
+import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
+import type { TaskState } from './slot-host.ts'
+
+/**
+ * One subtask: a chain, its gate and where it stands. The slot's scheduler calls `resume`, which works for one time slice and answers why
+ * it stopped; nobody else ever waits.
+ *
+ * Order inside a slice, and the reason: spilled output first (nothing new while old output waits); then visits (watermarks, ends) and due
+ * timers (they come before later rows); then a barrier that was asked for; then rows. When the input runs empty the output is flushed at
+ * once, so an idle job has no rows in builders.
+ */
+export interface TaskHooks {
+  state(task: Task, state: TaskState, error: SerializedError | undefined): void
+  acknowledge(task: Task, barrier: CheckpointBarrier, snapshots: readonly OperatorSnapshot[]): void
+}
+
+/** 'budget': run again; 'outputFull' and 'idle': when woken; 'ended': never. */
+export type Resumption = 'budget' | 'outputFull' | 'idle' | 'ended'
+
+type Phase =
+  | { readonly kind: 'created' }
+  | { readonly kind: 'initializing' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'closing'; readonly to: 'FINISHED' | 'CANCELED' | 'FAILED'; readonly error: SerializedError | undefined }
+  | { readonly kind: 'closed' }
+
+const edges: Record<Phase['kind'], readonly Phase['kind'][]> = {
+  created: ['initializing', 'closing'],
+  initializing: ['running', 'closing'],
+  running: ['closing'],
+  closing: ['closed'],
+  closed: [],
+}
+
+export const TIME_SLICE_MS = 5
+
+export class Task {
+  readonly executionId: string
+  readonly name: string
+  /** Position in the slot's topological order; the scheduler runs the largest first. */
+  readonly depth: number
+  readonly chain: OperatorChain
+  /** Cumulative, for metrics. */
+  busyMs = 0
+  backPressuredMs = 0
+  private phase: Phase = { kind: 'created' }
+  private readonly gate: InputGate | undefined
+  private readonly source: SourceHeadOperator | undefined
+  private readonly clock: Clock
+  private readonly hooks: TaskHooks
+  private readonly bufferTimeoutMs: number
+  private frame: ObjectFrame | undefined
+  private frameInput = 0
+  private frameRow = 0
+  private frameChannel = 0
+  private frameSequence = 0
+  private barrier: CheckpointBarrier | undefined
+  private readonly requestedBarriers: CheckpointBarrier[] = []
+  private sourceEnded = false
+  private sliceEndMs = 0
+  private lastFlushMs = 0
+  private parkedFullSinceMs = Number.NaN
+  private pendingError: unknown
+  private opening: Promise<void> = Promise.resolve()
+
+  constructor(parts: {
+    executionId: string
+    name: string
+    depth: number
+    chain: OperatorChain
+    gate: InputGate | undefined
+    source: SourceHeadOperator | undefined
+    clock: Clock
+    hooks: TaskHooks
+    bufferTimeoutMs: number
+  }) {
+    this.executionId = parts.executionId
+    this.name = parts.name
+    this.depth = parts.depth
+    this.chain = parts.chain
+    this.gate = parts.gate
+    this.source = parts.source
+    this.clock = parts.clock
+    this.hooks = parts.hooks
+    this.bufferTimeoutMs = parts.bufferTimeoutMs
+  }
+
+  get isRunning(): boolean {
+    return this.phase.kind === 'running'
+  }
+
+  get isClosed(): boolean {
+    return this.phase.kind === 'closed'
+  }
+
+  budgetSpent(): boolean {
+    return this.clock.monotonicMs() >= this.sliceEndMs
+  }
+
+  async open(): Promise<void> {
+    this.move({ kind: 'initializing' })
+    this.hooks.state(this, 'INITIALIZING', undefined)
+    try {
+      this.opening = this.chain.open()
+      await this.opening
+    } catch (error) {
+      this.fail(error)
+      return
+    }
+    // Cancelled or failed while opening: `close` is already under way.
+    if (this.phaseKind() !== 'initializing') return
+    this.move({ kind: 'running' })
+    this.lastFlushMs = this.clock.monotonicMs()
+    this.hooks.state(this, 'RUNNING', undefined)
+  }
+
+  /** Source tasks: a barrier is injected between two rows. Others get theirs through the gate. */
+  requestCheckpoint(barrier: CheckpointBarrier): void {
+    this.requestedBarriers.push(barrier)
+  }
+
+  /** From outside a slice (rejected promise of an async function): raised by the next slice, so that failing has one path. */
+  failLater(error: unknown): void {
+    this.pendingError ??= error ?? new Error('unknown failure')
+  }
+
+  resume(): Resumption {
+    if (this.phase.kind !== 'running') return this.phase.kind === 'closing' || this.phase.kind === 'closed' ? 'ended' : 'idle'
+    const startMs = this.clock.monotonicMs()
+    this.sliceEndMs = startMs + TIME_SLICE_MS
+    if (!Number.isNaN(this.parkedFullSinceMs)) {
+      this.backPressuredMs += startMs - this.parkedFullSinceMs
+      this.parkedFullSinceMs = Number.NaN
+    }
+    let result: Resumption
+    try {
+      if (this.pendingError !== undefined) throw this.pendingError
+      result = this.slice(startMs)
+    } catch (error) {
+      this.fail(error)
+      return 'ended'
+    }
+    const endMs = this.clock.monotonicMs()
+    this.busyMs += endMs - startMs
+    if (result === 'outputFull') this.parkedFullSinceMs = endMs
+    return result
+  }
+
+  /** When the scheduler must resume this task even if nobody wakes it, epoch ms. */
+  nextTimerMs(): number {
+    return this.phase.kind === 'running' ? this.chain.nextTimerMs() : Number.POSITIVE_INFINITY
+  }
+
+  cancel(): void {
+    this.end('CANCELED', undefined)
+  }
+
+  fail(error: unknown): void {
+    this.end('FAILED', serializeError(this.locate(error)))
+  }
+
+  private slice(startMs: number): Resumption {
+    const { chain } = this
+    if (startMs - this.lastFlushMs >= this.bufferTimeoutMs) this.flush(startMs)
+    chain.pollAsyncHalves()
+    for (;;) {
+      if (!chain.drainOutputs() || chain.blockers > 0) return 'outputFull'
+      if (!chain.advance()) return this.whyStopped()
+      if (this.isAtEnd()) {
+        this.end('FINISHED', undefined)
+        return 'ended'
+      }
+      if (!chain.fireTimers(this.clock.nowMs())) {
+        if (chain.hasVisits()) continue
+        return this.whyStopped()
+      }
+      if (chain.hasVisits()) continue
+      if (this.barrier === undefined && this.requestedBarriers.length > 0) this.barrier = this.requestedBarriers.shift()
+      if (this.barrier !== undefined && this.frame === undefined) {
+        if (!chain.prepareSnapshot()) return this.whyStopped()
+        if (chain.hasVisits()) continue
+        this.hooks.acknowledge(this, this.barrier, chain.snapshot(this.barrier))
+        this.barrier = undefined
+        continue
+      }
+      if (this.frame !== undefined) {
+        const why = chain.run(this.frame, this.frameInput, this.frameRow)
+        this.frameRow = chain.currentRow
+        if (why === 'done') this.frame = undefined
+        if (why === 'budget') return 'budget'
+        continue
+      }
+      const read = this.source === undefined ? this.readGate() : this.readSource()
+      if (read === 'nothing') {
+        this.flush(startMs)
+        return chain.drainOutputs() ? 'idle' : 'outputFull'
+      }
+      if (this.budgetSpent()) return 'budget'
+    }
+  }
+
+  private readGate(): 'more' | 'nothing' {
+    assert(this.gate !== undefined, 'a task without a source has a gate')
+    const element = this.gate.poll()
+    if (element === undefined) return 'nothing'
+    if (element.kind === 'frame') {
+      this.frame = element.frame
+      this.frameInput = element.input
+      this.frameChannel = element.channel
+      this.frameSequence = element.sequence
+      this.frameRow = 0
+    } else if (element.control.kind === 'barrier') {
+      this.barrier = element.control.barrier
+    } else {
+      this.chain.accept(element.control, element.input)
+    }
+    return 'more'
+  }
+
+  private readSource(): 'more' | 'nothing' {
+    if (this.sourceEnded) return 'nothing'
+    const why = this.chain.runSource()
+    if (why === 'end') {
+      this.sourceEnded = true
+      this.chain.endSource()
+      return 'more'
+    }
+    return why
+  }
+
+  private whyStopped(): Resumption {
+    // Neither full nor out of time: a cursor waits for async work, which wakes the task.
+    return this.chain.isFull() ? 'outputFull' : this.budgetSpent() ? 'budget' : 'idle'
+  }
+
+  private isAtEnd(): boolean {
+    return this.chain.isEnded() && this.chain.drainOutputs()
+  }
+
+  private flush(nowMs: number): void {
+    this.lastFlushMs = nowMs
+    this.chain.flushOutputs()
+  }
+
+  private end(to: 'FINISHED' | 'CANCELED' | 'FAILED', error: SerializedError | undefined): void {
+    if (this.phase.kind === 'closing' || this.phase.kind === 'closed') return
+    this.move({ kind: 'closing', to, error })
+    this.frame = undefined
+    if (to === 'CANCELED') this.hooks.state(this, 'CANCELING', undefined)
+    // An `open` in flight must not run beside `close`; cancel escalates when it never ends.
+    void this.opening.catch(() => {}).then(() => this.close(to, error))
+  }
+
+  private async close(to: 'FINISHED' | 'CANCELED' | 'FAILED', error: SerializedError | undefined): Promise<void> {
+    const closeError = await this.chain.close()
+    this.gate?.close()
+    this.move({ kind: 'closed' })
+    // A failure while closing fails a task that had finished; it never hides the first cause.
+    if (to === 'FINISHED' && closeError !== undefined) this.hooks.state(this, 'FAILED', serializeError(closeError))
+    else this.hooks.state(this, to, error)
+  }
+
+  /** Adds where the record came from. The stack of the cause already names the user's file and line. */
+  private locate(error: unknown): unknown {
+    if (!(error instanceof FlinkError) || error.code !== 'USER_FUNCTION') return error
+    const where =
+      this.source !== undefined ? this.source.describePosition() : this.frame === undefined ? undefined : `channel ${this.frameChannel}, frame ${this.frameSequence}, row ${this.chain.currentRow}`
+    if (where === undefined || where === '') return error
+    const located = new FlinkError(error.code, `${error.message} (at ${where})`, { ...error.detail, position: where }, error.cause)
+    located.stack = `${located.name}: ${located.message}\n${(error.stack ?? '').split('\n').filter(line => /^\s+at /.test(line)).join('\n')}`
+    return located
+  }
+
+  private phaseKind(): Phase['kind'] {
+    return this.phase.kind
+  }
+
+  private move(to: Phase): void {
+    assert(edges[this.phase.kind].includes(to.kind), `task phase ${this.phase.kind} -> ${to.kind}`)
+    this.phase = to
+  }
+}
