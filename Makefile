@@ -1,0 +1,59 @@
+# The only door. `make help` lists the targets. Everything runs on the Node 24 that the `node` package brings; the system's node and npm only install it.
+NODE := node_modules/node/bin/node
+VITEST := $(NODE) node_modules/vitest/vitest.mjs run
+export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
+
+JOB ?= examples/word-count.yaml
+SEED ?=
+SEEDS ?= 300
+
+.PHONY: help install build run check test sim bench soak format parts clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install any Node.js from 20 on with npm"; exit 1; }
+	@npm ci --no-audit --no-fund --loglevel=error
+	@test -x $(NODE) && $(NODE) -e 'process.exit(+(process.versions.node.split(".")[0] < 24))' || { echo "the node package did not bring Node 24"; exit 1; }
+	@touch $@
+
+install: node_modules/.installed ## install the dependencies, Node 24 included
+
+dist/.built: node_modules/.installed $(shell find bin runtime operator -name '*.ts' -not -name '*.test.ts' 2>/dev/null)
+	@$(NODE) bin/build.ts
+	@touch $@
+
+build: dist/.built ## dist/: what people run
+
+run: dist/.built ## the main job on an embedded local cluster (JOB=file.yaml for another); Ctrl-C ends it
+	@bin/millrace up $(JOB) $(if $(CI),--once,)
+
+check: node_modules/.installed ## format, types, tidy, unit and property tests, some hundred simulated seeds
+	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+	@$(NODE) node_modules/typescript/bin/tsc -p .
+	@SEEDS=$(SEEDS) $(NODE) test/support/run-tests.ts --project unit
+
+parts: node_modules/.installed ## install and build the real parts the tests need, cached outside the repository
+	@sh test/parts/install.sh
+
+test: dist/.built parts ## everything, against real parts
+	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+	@$(NODE) node_modules/typescript/bin/tsc -p .
+	@$(NODE) node_modules/knip/bin/knip.js
+	@SEEDS=2000 $(NODE) test/support/run-tests.ts
+
+sim: node_modules/.installed ## whole-system simulation: SEED=n for one, SEEDS=n for many
+	@SEED=$(SEED) SEEDS=$(SEEDS) $(VITEST) --project unit test/sim
+
+bench: dist/.built ## micro benches; side by side with Apache Flink from M2 on
+	@$(NODE) bench/run.ts
+
+soak: dist/.built parts ## the long forms
+	@SOAK=1 SEEDS=10000 $(NODE) test/support/run-tests.ts
+
+format: node_modules/.installed ## format all sources
+	@$(NODE) node_modules/@biomejs/biome/bin/biome check --write .
+
+clean: ## remove what was built
+	@rm -rf dist .millrace test-results
