@@ -1,0 +1,179 @@
+import { FlinkError, type SerializedError } from '../common/errors.ts'
+import type { JsonObject, JsonValue } from '../common/json.ts'
+import type { HardwareDescription } from './job-manager-gateway.ts'
+
+/**
+ * Every message between a JobManager and its TaskManagers, by method name. Three ways of travelling, chosen per method:
+ *
+ * - `call` / `notify`: may be lost, doubled, reordered (by a slow network's retries). Slot messages travel so: each is idempotent, and
+ *   heartbeats, which carry both sides' view of the slots, repair whatever was lost.
+ * - `in order`: exactly once, in the order sent, for as long as the connection lives (`link.ts`). Deployments, cancels, task states and
+ *   splits travel so: a split handed out twice or never would be wrong data.
+ *
+ * Every payload carries the JobManager's `generation`; whatever concerns a job also `jobId` and `attempt`. A receiver answers
+ * STALE_GENERATION to what is older than itself.
+ */
+export type Fenced = { readonly generation: number }
+export type JobFenced = Fenced & { readonly jobId: string; readonly attempt: number }
+
+/** Methods that the TaskManager serves. */
+export type TaskManagerMethods = {
+  requestSlot: { payload: JobFenced & { slotIndex: number; allocationId: string }; answer: RequestSlotAnswer }
+  /** In order. `deployment` is a SlotDeployment of runtime/graph. */
+  submitTasks: { payload: JobFenced & { allocationId: string; deployment: JsonObject }; answer: null }
+  /** In order. All tasks of the allocation. */
+  cancelTasks: { payload: JobFenced & { allocationId: string }; answer: null }
+  /** In order. */
+  assignSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string; splits: readonly JsonObject[] }; answer: null }
+  /** In order. */
+  noMoreSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string }; answer: null }
+  /** The JobMaster has no use for the slot any more. */
+  freeSlot: { payload: JobFenced & { allocationId: string }; answer: null }
+  heartbeat: { payload: HeartbeatRequest; answer: HeartbeatAnswer }
+  readStdout: { payload: Fenced & { maxBytes: number }; answer: { text: string } }
+  shutDown: { payload: Fenced & { reason: string }; answer: null }
+}
+
+/** Methods that the JobManager serves. */
+export type JobManagerMethods = {
+  /** The one message whose generation may be -1: a TaskManager that has not met its JobManager yet. */
+  registerTaskManager: { payload: Registration; answer: { generation: number; heartbeatIntervalMs: number; heartbeatTimeoutMs: number } }
+  offerSlots: { payload: JobFenced & { slots: readonly SlotOffer[]; slotVersion: number }; answer: OfferAnswer }
+  /** In order. */
+  updateTaskState: { payload: TaskStateUpdate; answer: null }
+  /** In order. */
+  splitRequest: { payload: JobFenced & { executionId: string; operatorId: string }; answer: null }
+  /** Notified: a slot has become free. Lost ones are repaired by the next heartbeat. */
+  slotFreed: { payload: Fenced & { report: SlotReport }; answer: null }
+  /** Notified, about once a second while something runs. */
+  metricsReport: { payload: JobFenced & { tasks: readonly TaskMetrics[] }; answer: null }
+}
+
+export type Registration = Fenced & {
+  readonly taskManagerId: string
+  readonly host: string
+  readonly dataHost: string
+  readonly dataPort: number
+  readonly hardware: HardwareDescription
+  readonly report: SlotReport
+}
+
+/** A TaskManager's slots at one moment. `version` grows with every change, so that an older report is recognised. */
+export type SlotReport = {
+  readonly version: number
+  readonly slots: readonly SlotStatus[]
+}
+
+export type SlotStatus = {
+  readonly slotIndex: number
+  /** `releasing`: of no use to its job any more, but its host has not ended yet. */
+  readonly state: 'free' | 'allocated' | 'releasing'
+  readonly allocationId: string | null
+  readonly jobId: string | null
+}
+
+export type RequestSlotAnswer = {
+  /** False: the slot holds another allocation, as `report` shows. */
+  readonly accepted: boolean
+  readonly report: SlotReport
+}
+
+export type SlotOffer = { readonly allocationId: string; readonly slotIndex: number }
+
+export type OfferAnswer = {
+  readonly accepted: readonly string[]
+  readonly rejected: readonly string[]
+  /** See `HeartbeatRequest.allocationVersion`. */
+  readonly allocationVersion: number
+}
+
+export type HeartbeatRequest = Fenced & {
+  /** What the JobMasters own on this TaskManager. */
+  readonly allocations: readonly string[]
+  /** Grows with every accepted offer: a slot accepted later than this list was made is not an orphan. */
+  readonly allocationVersion: number
+}
+
+export type HeartbeatAnswer = Fenced & { readonly report: SlotReport }
+
+export type TaskStateUpdate = JobFenced & {
+  readonly allocationId: string
+  readonly executionId: string
+  readonly state: 'INITIALIZING' | 'RUNNING' | 'FINISHED' | 'CANCELED' | 'FAILED'
+  readonly error: SerializedErrorJson | null
+  /** Last figures; with terminal states only. */
+  readonly metrics: TaskMetrics | null
+}
+
+export type TaskMetrics = {
+  readonly executionId: string
+  readonly task: { readonly [name: string]: number }
+  readonly operators: { readonly [operatorId: string]: { readonly [name: string]: number } }
+}
+
+export type SerializedErrorJson = {
+  readonly name: string
+  readonly code: SerializedError['code']
+  readonly message: string
+  readonly stack: string
+  readonly cause: SerializedErrorJson | null
+}
+
+/** JSON has no undefined: a cause that is missing travels as null. */
+export function errorToJson(error: SerializedError): SerializedErrorJson {
+  return { ...error, cause: error.cause === undefined ? null : errorToJson(error.cause) }
+}
+
+export function errorFromJson(json: SerializedErrorJson): SerializedError {
+  return { ...json, cause: json.cause === null || json.cause === undefined ? undefined : errorFromJson(json.cause) }
+}
+
+/**
+ * Plain data (no functions, no class instances) as a message's field. TypeScript's interfaces have no index signature, so they are not
+ * assignable to JsonObject although they are just that; this is the one place that says so.
+ */
+export function asJson(data: object): JsonObject {
+  return data as JsonObject
+}
+
+/** Refuses what an earlier generation sent, and what a later one sent too: then this process is the stale one. */
+export function checkGeneration(payload: JsonObject, own: number, what: string): void {
+  const theirs = payload['generation']
+  if (theirs !== own) throw new FlinkError('STALE_GENERATION', `${what} of generation ${String(theirs)} arrived at generation ${own}`)
+}
+
+type FieldKind = 'string' | 'number' | 'object' | 'array'
+
+const jobFields = { jobId: 'string', attempt: 'number' } as const
+const executionFields = { ...jobFields, allocationId: 'string', executionId: 'string', operatorId: 'string' } as const
+
+/** Fields that a receiver relies on: a peer of another build must be answered with a clear error, not with a crash further in. */
+const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManagerMethods, Readonly<Record<string, FieldKind>>>> = {
+  requestSlot: { ...jobFields, slotIndex: 'number', allocationId: 'string' },
+  submitTasks: { ...jobFields, allocationId: 'string', deployment: 'object' },
+  cancelTasks: { ...jobFields, allocationId: 'string' },
+  assignSplits: { ...executionFields, splits: 'array' },
+  noMoreSplits: executionFields,
+  freeSlot: { ...jobFields, allocationId: 'string' },
+  heartbeat: { allocations: 'array', allocationVersion: 'number' },
+  readStdout: { maxBytes: 'number' },
+  shutDown: { reason: 'string' },
+  registerTaskManager: { taskManagerId: 'string', host: 'string', dataHost: 'string', dataPort: 'number', hardware: 'object', report: 'object' },
+  offerSlots: { ...jobFields, slots: 'array', slotVersion: 'number' },
+  updateTaskState: { ...jobFields, allocationId: 'string', executionId: 'string', state: 'string' },
+  splitRequest: { ...jobFields, executionId: 'string', operatorId: 'string' },
+  slotFreed: { report: 'object' },
+  metricsReport: { ...jobFields, tasks: 'array' },
+}
+
+export function checkPayload(method: string, payload: JsonObject): void {
+  if (!Object.hasOwn(requiredFields, method)) throw new FlinkError('PROTOCOL_MISMATCH', `rpc method ${method} does not exist`)
+  // Own key of the table, as just checked.
+  const fields = requiredFields[method as keyof typeof requiredFields]
+  if (typeof payload['generation'] !== 'number') throw new FlinkError('PROTOCOL_MISMATCH', `rpc ${method} carries no generation`)
+  for (const [field, kind] of Object.entries(fields)) {
+    const value: JsonValue | undefined = payload[field]
+    const actual = Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value
+    if (actual !== kind) throw new FlinkError('PROTOCOL_MISMATCH', `rpc ${method} field ${field} is ${actual}, not ${kind}`)
+  }
+}
