@@ -1,0 +1,105 @@
+import { assert } from '../common/assert.ts'
+import { channelId, consumersOf, producersOf } from './channels.ts'
+import type { ArtifactRef, ChannelDeployment, ChannelPeer, InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from './deployment.ts'
+import { type ExecutionGraph, type ExecutionLocation, vertexById } from './execution-graph.ts'
+import type { JobEdge, JobVertex } from './job-graph.ts'
+import type { PlannedSlot } from './slot-assignment.ts'
+
+/** A planned slot that has been given a place. */
+export interface AllocatedSlot {
+  readonly planned: PlannedSlot
+  readonly location: ExecutionLocation
+}
+
+export interface DeploymentOptions {
+  readonly generation: number
+  readonly artifact: ArtifactRef
+  readonly args: readonly string[]
+}
+
+/** One deployment per slot, in the order of `slots`. All subtasks of the graph must have a slot: channels name both of their ends. */
+export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly AllocatedSlot[], options: DeploymentOptions): SlotDeployment[] {
+  const places = placesOf(slots)
+  const executionIds = new Map(graph.executions.map(({ vertexId, subtaskIndex, executionId }) => [subtaskKey(vertexId, subtaskIndex), executionId]))
+  const { jobGraph } = graph
+  return slots.map(({ planned, location }) => ({
+    jobId: graph.jobId,
+    jobName: jobGraph.jobName,
+    generation: options.generation,
+    attempt: graph.attempt,
+    allocationId: location.allocationId,
+    artifact: options.artifact,
+    args: options.args,
+    configuration: jobGraph.configuration,
+    runtimeMode: jobGraph.runtimeMode,
+    tasks: planned.subtasks.map(({ vertexId, subtaskIndex }) => {
+      const executionId = executionIds.get(subtaskKey(vertexId, subtaskIndex))
+      assert(executionId !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has an execution`)
+      return taskDeployment(graph, vertexById(jobGraph, vertexId), subtaskIndex, executionId, location, places)
+    }),
+  }))
+}
+
+type Places = ReadonlyMap<string, ExecutionLocation>
+
+function taskDeployment(
+  { jobGraph }: ExecutionGraph,
+  vertex: JobVertex,
+  subtaskIndex: number,
+  executionId: string,
+  own: ExecutionLocation,
+  places: Places,
+): TaskDeployment {
+  const parallelismOf = (vertexId: string) => vertexById(jobGraph, vertexId).parallelism
+  const inputOf = (edge: JobEdge): InputDeployment => ({
+    edge,
+    channels: producersOf(edge.partitioner, subtaskIndex, parallelismOf(edge.source.vertexId), vertex.parallelism).map(producer => ({
+      channelId: channelId(edge.id, producer, subtaskIndex),
+      peer: peerOf(edge.source.vertexId, producer, own, places),
+      peerSubtaskIndex: producer,
+    })),
+  })
+  const outputOf = (edge: JobEdge): OutputDeployment => {
+    const consumer = vertexById(jobGraph, edge.target.vertexId)
+    return {
+      edge,
+      channels: consumersOf(edge.partitioner, subtaskIndex, vertex.parallelism, consumer.parallelism).map(
+        (target): ChannelDeployment => ({
+          channelId: channelId(edge.id, subtaskIndex, target),
+          peer: peerOf(consumer.id, target, own, places),
+          peerSubtaskIndex: target,
+        }),
+      ),
+      consumerParallelism: consumer.parallelism,
+      consumerMaxParallelism: consumer.maxParallelism,
+    }
+  }
+  return {
+    executionId,
+    vertex,
+    subtaskIndex,
+    inputs: jobGraph.edges.filter(edge => edge.target.vertexId === vertex.id).map(inputOf),
+    outputs: jobGraph.edges.filter(edge => edge.source.vertexId === vertex.id).map(outputOf),
+    restore: null,
+  }
+}
+
+function peerOf(vertexId: string, subtaskIndex: number, own: ExecutionLocation, places: Places): ChannelPeer {
+  const place = places.get(subtaskKey(vertexId, subtaskIndex))
+  assert(place !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has a slot`)
+  if (place.allocationId === own.allocationId) return { kind: 'slot' }
+  if (place.taskManagerId === own.taskManagerId) return { kind: 'local', allocationId: place.allocationId }
+  return { kind: 'remote', taskManagerId: place.taskManagerId, host: place.host, dataPort: place.dataPort }
+}
+
+function placesOf(slots: readonly AllocatedSlot[]): Places {
+  const places = new Map<string, ExecutionLocation>()
+  for (const { planned, location } of slots) {
+    for (const { vertexId, subtaskIndex } of planned.subtasks) places.set(subtaskKey(vertexId, subtaskIndex), location)
+  }
+  return places
+}
+
+function subtaskKey(vertexId: string, subtaskIndex: number): string {
+  return `${vertexId}/${subtaskIndex}`
+}

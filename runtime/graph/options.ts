@@ -1,0 +1,24 @@
+import type { ConfigOption } from '../common/config.ts'
+
+export const parallelismDefault: ConfigOption<number> = {
+  key: 'parallelism.default',
+  type: 'int',
+  defaultValue: 1,
+  doc: "parallelism of operators that set none; `env.setParallelism` and the operator's own win over it",
+}
+
+export const pipelineMaxParallelism: ConfigOption<number> = {
+  key: 'pipeline.max-parallelism',
+  type: 'int',
+  defaultValue: -1,
+  doc: 'number of key groups of operators that set none, 1 to 32768; -1 = derived from the parallelism',
+}
+
+export const operatorChainingEnabled: ConfigOption<boolean> = {
+  key: 'pipeline.operator-chaining.enabled',
+  type: 'boolean',
+  defaultValue: true,
+  doc: 'false runs every operator in a task of its own',
+}
+
+export const graphOptions: readonly ConfigOption<unknown>[] = [parallelismDefault, pipelineMaxParallelism, operatorChainingEnabled]

@@ -1,0 +1,129 @@
+import type { TypeJson } from '../serde/type-information.ts'
+import { distributionPattern } from './channels.ts'
+import { vertexById } from './execution-graph.ts'
+import type { JobEdge, JobGraph, JobVertex, OperatorSpec } from './job-graph.ts'
+import { schedulingStages } from './scheduling.ts'
+import { slotsRequired, slotsRequiredByGroup } from './slot-assignment.ts'
+import type { StreamGraph, StreamNode } from './stream-graph.ts'
+
+/** Figures of a job before anything starts: the same for `millrace info` and REST. */
+export interface PlanFigures {
+  readonly parallelism: number
+  readonly vertexCount: number
+  readonly subtaskCount: number
+  readonly slotsRequired: number
+  readonly slotsRequiredByGroup: Readonly<Record<string, number>>
+}
+
+export function planFigures(jobGraph: JobGraph): PlanFigures {
+  return {
+    parallelism: jobGraph.parallelism,
+    vertexCount: jobGraph.vertices.length,
+    subtaskCount: jobGraph.vertices.reduce((sum, vertex) => sum + vertex.parallelism, 0),
+    slotsRequired: slotsRequired(jobGraph),
+    slotsRequiredByGroup: Object.fromEntries(slotsRequiredByGroup(jobGraph)),
+  }
+}
+
+/** What `millrace info` prints. `streamGraph` adds what only the program knows: declared states, side outputs, chaining strategies, keys. */
+export function planText(jobGraph: JobGraph, streamGraph?: StreamGraph): string {
+  const figures = planFigures(jobGraph)
+  const groups = Object.entries(figures.slotsRequiredByGroup).map(([group, count]) => `${group} ${count}`)
+  const nodes = new Map((streamGraph?.nodes ?? []).map(node => [node.id, node]))
+  const lines = [
+    `Job '${jobGraph.jobName}' (${jobGraph.runtimeMode}, scheduling ${jobGraph.scheduling})`,
+    `  job parallelism: ${figures.parallelism}`,
+    `  vertices:        ${figures.vertexCount}`,
+    `  subtasks:        ${figures.subtaskCount}`,
+    `  slots needed:    ${figures.slotsRequired} (${groups.join(', ')})`,
+  ]
+  if (streamGraph?.chainingEnabled === false) lines.push('  chaining:        off')
+  if (jobGraph.scheduling === 'lazy-from-sources') lines.push(`  start order:     ${stagesText(jobGraph)}`)
+  for (const vertex of jobGraph.vertices) lines.push('', ...vertexLines(jobGraph, vertex, nodes))
+  return `${lines.join('\n')}\n`
+}
+
+function stagesText(jobGraph: JobGraph): string {
+  const numbers = new Map(jobGraph.vertices.map((vertex, i) => [vertex.id, `#${i + 1}`]))
+  return schedulingStages(jobGraph)
+    .map(stage => stage.map(id => numbers.get(id)).join(' '))
+    .join(', then ')
+}
+
+function vertexLines(jobGraph: JobGraph, vertex: JobVertex, nodes: ReadonlyMap<number, StreamNode>): string[] {
+  const subtasks = `${vertex.parallelism} ${vertex.parallelism === 1 ? 'subtask' : 'subtasks'}`
+  return [
+    `#${jobGraph.vertices.indexOf(vertex) + 1} ${vertex.name}`,
+    `   id ${vertex.id}, ${subtasks}, max parallelism ${vertex.maxParallelism}, slot sharing group ${vertex.slotSharingGroup}`,
+    ...jobGraph.edges.filter(edge => edge.target.vertexId === vertex.id).map(edge => `   reads ${edgeText(jobGraph, edge, nodes)}`),
+    ...operatorTree(vertex.operators).flatMap(({ spec, prefix, below }) => [
+      `   ${prefix}${operatorText(vertex, spec, nodes.get(spec.nodeId))}`,
+      ...stateLines(nodes.get(spec.nodeId)).map(line => `   ${below}     ${line}`),
+    ]),
+  ]
+}
+
+function edgeText(jobGraph: JobGraph, edge: JobEdge, nodes: ReadonlyMap<number, StreamNode>): string {
+  const producer = vertexById(jobGraph, edge.source.vertexId)
+  const spec = producer.operators[edge.source.operatorIndex]
+  const side = edge.source.tag === undefined ? '' : ` side output '${edge.source.tag}'`
+  const input = nodesInput(edge, jobGraph) ? ` as input ${edge.target.input + 1}` : ''
+  const key = nodes.get(edge.nodeInput.nodeId)?.inputs[edge.nodeInput.index]?.partitioner.key
+  const keyText = edge.keyType === undefined ? '' : ` by ${key === undefined ? '' : `${key.description}: `}${typeText(edge.keyType)}`
+  return (
+    `#${jobGraph.vertices.indexOf(producer) + 1} '${spec?.name}'${side}${input}: ` +
+    `${edge.partitioner}${keyText} (${distributionPattern(edge.partitioner)}, ${edge.exchange}), ${typeText(edge.type)}`
+  )
+}
+
+/** Which input is said only where there are two. */
+function nodesInput(edge: JobEdge, jobGraph: JobGraph): boolean {
+  return vertexById(jobGraph, edge.target.vertexId).inputCount === 2
+}
+
+function operatorText(vertex: JobVertex, spec: OperatorSpec, node: StreamNode | undefined): string {
+  const parts = [`type ${spec.type}`, `parallelism ${vertex.parallelism} (${spec.parallelismOrigin})`]
+  if (spec.uid !== undefined) parts.push(`uid '${spec.uid}'`)
+  if (spec.parentTag !== undefined) parts.push(`from side output '${spec.parentTag}'`)
+  if (node !== undefined && node.chaining !== 'always') parts.push(node.chaining === 'head' ? 'starts a new chain' : 'chaining disabled')
+  parts.push(`output ${typeText(spec.outputType)}`)
+  return `${spec.name}: ${parts.join(', ')}`
+}
+
+function stateLines(node: StreamNode | undefined): string[] {
+  if (node === undefined) return []
+  return node.definition.states.map(state => `state '${state.name}': ${state.kind} of ${state.type}`)
+}
+
+/** Lines of a chain drawn as a tree, as Flink describes vertices: `+- ` before the last child, `:- ` before the others. */
+export function operatorTree(operators: readonly OperatorSpec[]): { spec: OperatorSpec; prefix: string; below: string }[] {
+  const lines: { spec: OperatorSpec; prefix: string; below: string }[] = []
+  const visit = (index: number, prefix: string, below: string) => {
+    const spec = operators[index]
+    if (spec === undefined) return
+    lines.push({ spec, prefix, below })
+    const children = [...operators.keys()].filter(child => operators[child]?.parent === index)
+    for (const child of children) {
+      const last = child === children.at(-1)
+      visit(child, `${below}${last ? '+- ' : ':- '}`, `${below}${last ? '   ' : ':  '}`)
+    }
+  }
+  visit(0, '', '')
+  return lines
+}
+
+/** The text of a type that has travelled as JSON: `ROW<shop STRING, amount DOUBLE>`. */
+export function typeText(type: TypeJson): string {
+  switch (type.kind) {
+    case 'TUPLE':
+      return `TUPLE<${type.fields.map(typeText).join(', ')}>`
+    case 'ROW':
+      return `ROW<${type.fields.map(field => `${field.name} ${typeText(field.type)}`).join(', ')}>`
+    case 'LIST':
+      return `LIST<${typeText(type.element)}>`
+    case 'MAP':
+      return `MAP<${typeText(type.key)}, ${typeText(type.value)}>`
+    default:
+      return type.kind
+  }
+}
