@@ -1,0 +1,70 @@
+import { FlinkError } from '../common/errors.ts'
+import type { OperatorDefinition } from '../graph/stream-graph.ts'
+import { declaredStates, describeState } from '../state/descriptors.ts'
+
+/** What the graph records of users' functions: their source text (graph hash, plans) and their declared states. */
+export type FunctionRoles = Readonly<Record<string, unknown>>
+
+/** Lifecycle methods may be async; `run` and `invoke` of own sources and sinks too. Everything else is called inside the data path. */
+const mayBeAsync = new Set(['open', 'close', 'run', 'invoke', 'cancel', 'constructor'])
+
+/** A definition around users' functions, by role. */
+export function defineOperator(type: string, functions: FunctionRoles, factory: () => unknown, options: OperatorDefinition['options'] = {}): OperatorDefinition {
+  return { type, options, functions: sourcesOf(functions), states: statesOf(functions), factory }
+}
+
+export function sourcesOf(functions: FunctionRoles): OperatorDefinition['functions'] {
+  return Object.entries(functions)
+    .filter(([, fn]) => fn !== undefined)
+    .map(([role, fn]) => ({ role, source: sourceText(fn) }))
+}
+
+export function statesOf(functions: FunctionRoles): OperatorDefinition['states'] {
+  const states: { name: string; kind: string; type: string }[] = []
+  for (const fn of Object.values(functions))
+    for (const descriptor of declaredStates(fn)) {
+      if (states.some(each => each.name === descriptor.name)) throw new FlinkError('INVALID_PROGRAM', `state '${descriptor.name}' is declared twice in one operator`)
+      states.push({ name: descriptor.name, kind: descriptor.kind, type: describeState(descriptor) })
+    }
+  return states
+}
+
+/** Source of a lambda, of an instance's class, or of a plain object's methods in order of their names. */
+export function sourceText(fn: unknown): string {
+  if (typeof fn === 'function') return Function.prototype.toString.call(fn)
+  if (typeof fn !== 'object' || fn === null) return String(fn)
+  const parts: string[] = []
+  for (let at: object | null = fn; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    const constructor: unknown = Object.hasOwn(at, 'constructor') ? (at as { constructor: unknown }).constructor : undefined
+    if (typeof constructor === 'function') parts.push(Function.prototype.toString.call(constructor))
+    else for (const [name, value] of Object.entries(at).sort(([a], [b]) => (a < b ? -1 : 1))) if (typeof value === 'function') parts.push(`${name}: ${Function.prototype.toString.call(value)}`)
+  }
+  return parts.join('\n')
+}
+
+/** An async function between source and sink is refused where it is written; one that merely returns a promise fails on its first record. */
+export function refuseAsync(method: string, ...functions: readonly unknown[]): void {
+  for (const fn of functions) {
+    if (typeof fn === 'function') {
+      if (isAsync(fn)) throw asyncRefusal(method)
+    } else if (typeof fn === 'object' && fn !== null) {
+      for (const name of methodNames(fn)) if (!mayBeAsync.has(name) && isAsync((fn as Record<string, unknown>)[name])) throw asyncRefusal(`${method}: ${name}`)
+    }
+  }
+}
+
+function asyncRefusal(what: string): FlinkError {
+  return new FlinkError('INVALID_PROGRAM', `${what} takes a synchronous function, got an async one: records are processed without waiting; do such work in an own source or sink, or with AsyncDataStream once there is one`)
+}
+
+function isAsync(fn: unknown): boolean {
+  const name = typeof fn === 'function' ? Object.getPrototypeOf(fn)?.constructor?.name : undefined
+  return name === 'AsyncFunction' || name === 'AsyncGeneratorFunction'
+}
+
+function methodNames(object: object): Set<string> {
+  const names = new Set<string>()
+  for (let at: object | null = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at))
+    for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(at))) if (typeof property.value === 'function') names.add(name)
+  return names
+}
