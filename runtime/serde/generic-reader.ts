@@ -6,7 +6,7 @@ import { readString } from './string-codec.ts'
 
 /**
  * Reads what `GenericWriter` wrote. Bytes that it cannot have written end in CORRUPT_FRAME: an unknown version or tag, a count beyond the
- * bytes left, nesting beyond the limit, a key that occurs twice. Nothing is allocated ahead of the bytes that fill it.
+ * bytes left, nesting beyond the limit, a key of a Map that occurs twice. Nothing is allocated ahead of the bytes that fill it.
  */
 export function readGeneric(input: ByteReader): unknown {
   const version = input.u8()

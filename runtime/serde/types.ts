@@ -14,6 +14,23 @@ import type { PrimitiveKind, TypeInformation, TypeJson, TypeSerializer } from '.
  * 2. A reader either returns a value of the type or throws CORRUPT_FRAME; it allocates nothing ahead of the bytes that fill it.
  * 3. Types hold no state: one serves all channels and states of a thread. Their JSON is pure data, nothing inferred from values.
  */
+
+class Type<T> implements TypeInformation<T> {
+  readonly json: TypeJson
+  readonly serializer: TypeSerializer<T>
+  private readonly text: string
+
+  constructor(json: TypeJson, serializer: TypeSerializer<T>, text: string) {
+    this.json = json
+    this.serializer = serializer
+    this.text = text
+  }
+
+  toString(): string {
+    return this.text
+  }
+}
+
 export const Types = {
   STRING: primitive<string>('STRING'),
   BOOLEAN: primitive<boolean>('BOOLEAN'),
@@ -44,22 +61,6 @@ type TupleValues<T extends readonly TypeInformation[]> = { -readonly [I in keyof
 type RowValues<F extends RowFieldTypes> = { -readonly [K in keyof F]: ValueOf<F[K]> }
 /** A class whose fields are declared in a static property: `static types = { shop: Types.STRING }`. */
 export type PojoClass = (abstract new (...args: never[]) => unknown) & { readonly types?: RowFieldTypes }
-
-class Type<T> implements TypeInformation<T> {
-  readonly json: TypeJson
-  readonly serializer: TypeSerializer<T>
-  private readonly text: string
-
-  constructor(json: TypeJson, serializer: TypeSerializer<T>, text: string) {
-    this.json = json
-    this.serializer = serializer
-    this.text = text
-  }
-
-  toString(): string {
-    return this.text
-  }
-}
 
 function primitive<T>(kind: PrimitiveKind): TypeInformation<T> {
   const serializer: TypeSerializer<unknown> = primitiveSerializers[kind]
@@ -121,8 +122,10 @@ function pojoType(pojo: PojoClass | RowFieldTypes, declared?: RowFieldTypes): Ty
   return rowType(fields)
 }
 
+/** By shape, not by class: a bundled job may bring a copy of this module of its own. */
 function checkType(type: unknown, where: string): void {
-  if (!(type instanceof Type)) throw new FlinkError('INVALID_PROGRAM', `${where} is not a type of Types`)
+  const candidate = type as Partial<TypeInformation> | null | undefined // what is not an object has no such members
+  if (candidate?.json === undefined || candidate.serializer === undefined) throw new FlinkError('INVALID_PROGRAM', `${where} is not a type of Types`)
 }
 
 /** Equal to the type whose `json` this was. */
