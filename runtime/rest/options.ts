@@ -1,0 +1,79 @@
+import type { ConfigOption } from '../common/config.ts'
+
+export const restOptions = {
+  port: {
+    key: 'rest.port',
+    type: 'int',
+    defaultValue: 8081,
+    doc: 'the port of the REST server; 0 takes a free one. Clients connect to it',
+  } satisfies ConfigOption<number>,
+  address: { key: 'rest.address', type: 'string', defaultValue: 'localhost', doc: 'the host that clients connect to' } satisfies ConfigOption<string>,
+  bindAddress: {
+    key: 'rest.bind-address',
+    type: 'string',
+    defaultValue: '127.0.0.1',
+    doc: 'the address the REST server listens on; anything but a loopback address requires rest.token',
+  } satisfies ConfigOption<string>,
+  token: {
+    key: 'rest.token',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'requests must carry "Authorization: Bearer <token>" when it is set; GET /config stays open for probes',
+  } satisfies ConfigOption<string | undefined>,
+  maxContentLength: {
+    key: 'rest.server.max-content-length',
+    type: 'memory',
+    defaultValue: 100 * 2 ** 20,
+    doc: 'the largest request body, uploads included',
+  } satisfies ConfigOption<number>,
+  retryMaxAttempts: {
+    key: 'rest.retry.max-attempts',
+    type: 'int',
+    defaultValue: 20,
+    doc: 'how often a client repeats a request after 503 or a lost connection',
+  } satisfies ConfigOption<number>,
+  retryDelay: {
+    key: 'rest.retry.delay',
+    type: 'duration',
+    defaultValue: 3_000,
+    doc: 'the pause between two attempts of a client',
+  } satisfies ConfigOption<number>,
+  submitEnabled: {
+    key: 'web.submit.enable',
+    type: 'boolean',
+    defaultValue: true,
+    doc: 'whether /jars takes uploads and runs them; POST /jars is absent otherwise',
+  } satisfies ConfigOption<boolean>,
+  cancelEnabled: {
+    key: 'web.cancel.enable',
+    type: 'boolean',
+    defaultValue: true,
+    doc: 'whether the web UI offers to cancel jobs',
+  } satisfies ConfigOption<boolean>,
+  refreshInterval: {
+    key: 'web.refresh-interval',
+    type: 'duration',
+    defaultValue: 3_000,
+    doc: 'how often the web UI asks again',
+  } satisfies ConfigOption<number>,
+  uploadDir: {
+    key: 'web.upload.dir',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'where uploaded job bundles are kept; a new temporary directory when unset',
+  } satisfies ConfigOption<string | undefined>,
+  exceptionHistorySize: {
+    key: 'web.exception-history-size',
+    type: 'int',
+    defaultValue: 16,
+    doc: 'how many failures of a job /exceptions shows at most',
+  } satisfies ConfigOption<number>,
+  allowOrigin: {
+    key: 'web.access-control-allow-origin',
+    type: 'string',
+    defaultValue: '*',
+    doc: 'the Access-Control-Allow-Origin header of answers; requests that change something are taken from the own origin only',
+  } satisfies ConfigOption<string>,
+}
+
+export const restOptionTable: readonly ConfigOption<unknown>[] = Object.values(restOptions)
