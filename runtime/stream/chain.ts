@@ -19,8 +19,10 @@ import type { SourceHeadOperator } from './operators/source-operator.ts'
  * The chain knows nothing of scheduling; `limits` says when to stop, the task decides what happens then.
  */
 export interface ChainLimits {
-  /** The time slice is over. Reads a clock: asked every 64 rows. */
+  /** The time slice is over. Reads a clock: asked every `rowsPerClockRead` rows. */
   budgetSpent(): boolean
+  /** A power of two; 64 in production, 1 in tests that suspend at every row. */
+  readonly rowsPerClockRead: number
 }
 
 export interface ChainLink {
@@ -58,6 +60,7 @@ export class OperatorChain {
   private readonly head: StreamOperator
   private readonly headCounters: LinkCounters
   private readonly limits: ChainLimits
+  private readonly clockMask: number
   private readonly inputCount: number
   private readonly visits: Visit[] = []
   private readonly endedInputs: number[]
@@ -69,6 +72,8 @@ export class OperatorChain {
     this.links = links
     this.inputCount = inputCount
     this.limits = limits
+    this.clockMask = limits.rowsPerClockRead - 1
+    assert((limits.rowsPerClockRead & this.clockMask) === 0, 'rowsPerClockRead is a power of two')
     this.head = first.operator
     this.headCounters = first.counters
     this.networkOutputs = links.flatMap(link => link.networkOutputs.map(({ output }) => output))
@@ -108,14 +113,18 @@ export class OperatorChain {
 
   /** Asked by cursors and sources before each unit of work. */
   readonly shouldYield = (): boolean => {
-    if (this.isFull() || this.visits.length > 0) return true
-    return (this.yieldCalls++ & 63) === 63 && this.limits.budgetSpent()
+    return this.isFull() || this.visits.length > 0 || this.isSliceOver()
   }
 
   /** A cursor in a visit must not stop for the visits behind it, only for capacity and time. */
   private readonly cursorShouldYield = (): boolean => {
-    if (this.isFull()) return true
-    return (this.yieldCalls++ & 63) === 63 && this.limits.budgetSpent()
+    return this.isFull() || this.isSliceOver()
+  }
+
+  /** Never at the first call of a run, so that each run does at least one unit of work. */
+  private isSliceOver(): boolean {
+    const call = this.yieldCalls++
+    return call !== 0 && (call & this.clockMask) === 0 && this.limits.budgetSpent()
   }
 
   /** True inside a visit; operators' `context.shouldYield` delegates here. */
@@ -133,19 +142,21 @@ export class OperatorChain {
     for (let row = from; row < rows.length; row++) {
       this.currentRow = row
       if (this.isFull()) return 'outputFull'
-      if ((row & 63) === 63 && this.limits.budgetSpent()) return 'budget'
       counters.recordsIn++
       const timestamp = timestamps === undefined ? Number.NaN : timestamps[row]!
       if (second) head.processElement2!(rows[row], timestamp)
       else head.processElement(rows[row], timestamp)
       this.currentRow = row + 1
-      if (this.visits.length > 0) return row + 1 === rows.length ? 'done' : 'control'
+      if (row + 1 === rows.length) return 'done'
+      if (this.visits.length > 0) return 'control'
+      if (((row + 1) & this.clockMask) === 0 && this.limits.budgetSpent()) return 'budget'
     }
     this.currentRow = rows.length
     return 'done'
   }
 
   runSource(): 'more' | 'nothing' | 'end' {
+    this.yieldCalls = 0
     return (this.head as SourceHeadOperator).pollSource(this.shouldYield)
   }
 
@@ -169,6 +180,7 @@ export class OperatorChain {
       if (this.isFull()) return false
       const visit = this.visits[0]!
       this.inVisit = true
+      this.yieldCalls = 0
       const done = this.visit(visit)
       this.inVisit = false
       if (!done) return false
@@ -189,6 +201,7 @@ export class OperatorChain {
 
   /** Fires due processing-time timers of all operators; false = call again. */
   fireTimers(nowMs: number): boolean {
+    this.yieldCalls = 0
     for (const { operator } of this.links) {
       if (operator.processTimers !== undefined && !operator.processTimers(nowMs)) return false
       if (this.visits.length > 0) return false

@@ -1,0 +1,185 @@
+import type { Clock } from '../common/clock.ts'
+import { FlinkError, serializeError } from '../common/errors.ts'
+import type { Random } from '../common/random.ts'
+import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
+import type { CheckpointBarrier, Doorbell } from '../network/frame.ts'
+import { PageBudget } from '../network/page-pool.ts'
+import { createUnpooledRing, type RingDescriptor } from '../network/ring.ts'
+import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
+import type { IoHost } from '../stream/spi/io-host.ts'
+import type { SourceSplit } from '../stream/spi/source.ts'
+import { RingChannelProvider } from './channel-providers.ts'
+import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
+import type { SlotHostFactory } from './slot-host-factory.ts'
+import { SlotRuntime } from './slot-runtime.ts'
+
+/**
+ * Slots in the calling thread: the same scheduler, tasks, channels and bytes as in worker threads, on whatever clock and event loop the
+ * caller gives. For tests and simulation. `InProcessNetwork` stands for all media between slots, also of different TaskManagers.
+ */
+export interface InProcessOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly network: InProcessNetwork
+  /** Runs a callback on a later turn: setImmediate in tests, the simulation's queue in simulation. */
+  post(callback: () => void): void
+  loadProgram(deployment: SlotDeployment): Promise<StreamGraph>
+  createIoHost(wake: () => void): IoHost
+  readonly pages?: number
+  /** Pages of each ring and frames of each local edge. */
+  readonly channelCapacity?: number
+  readonly readStdout?: () => string
+  /** Tests of resumption: every row and every unit of a cursor may be the last of its slice. */
+  readonly suspendEverywhere?: boolean
+}
+
+interface Edge {
+  readonly ring: RingDescriptor
+  producer: (() => void) | undefined
+  consumer: (() => void) | undefined
+}
+
+export class InProcessNetwork {
+  private readonly edges = new Map<string, Edge>()
+  private readonly channelCapacity: number
+
+  constructor(channelCapacity = 2) {
+    this.channelCapacity = channelCapacity
+  }
+
+  edge(scope: string, channelId: string): Edge {
+    const key = `${scope}/${channelId}`
+    const present = this.edges.get(key)
+    if (present !== undefined) return present
+    const edge: Edge = { ring: createUnpooledRing(this.channelCapacity, this.edges.size, channelId), producer: undefined, consumer: undefined }
+    this.edges.set(key, edge)
+    return edge
+  }
+
+  release(scope: string): void {
+    for (const key of this.edges.keys()) if (key.startsWith(`${scope}/`)) this.edges.delete(key)
+  }
+}
+
+export class InProcessSlotHosts implements SlotHostFactory {
+  readonly dataHost = 'in-process'
+  readonly dataPort = 0
+  readonly hardware: HardwareDescription = { cpuCores: 1, physicalMemoryBytes: 0, freeMemoryBytes: 0, managedMemoryBytes: 0, networkMemoryBytes: 0 }
+  private readonly options: InProcessOptions
+  private readonly pages: PageBudget
+
+  constructor(options: InProcessOptions) {
+    this.options = options
+    this.pages = PageBudget.create(options.pages ?? 2048)
+  }
+
+  create(_slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost {
+    return new InProcessSlotHost(this.options, this.pages, onEvent)
+  }
+
+  wire(_deployment: SlotDeployment): SlotWiring {
+    return { channels: {}, io: undefined }
+  }
+
+  releaseJob(jobId: string, attempt: number, _allocationId: string): void {
+    this.options.network.release(`${jobId}/${attempt}`)
+  }
+
+  ensureArtifact(_ref: ArtifactRef): Promise<string> {
+    return Promise.resolve('')
+  }
+
+  readStdout(maxBytes: number): Promise<string> {
+    return Promise.resolve((this.options.readStdout?.() ?? '').slice(-maxBytes))
+  }
+}
+
+class InProcessSlotHost implements SlotHost {
+  private readonly options: InProcessOptions
+  private readonly pages: PageBudget
+  private readonly onEvent: (event: SlotEvent) => void
+  private runtime: SlotRuntime | undefined
+  private dead = false
+
+  constructor(options: InProcessOptions, pages: PageBudget, onEvent: (event: SlotEvent) => void) {
+    this.options = options
+    this.pages = pages
+    this.onEvent = onEvent
+  }
+
+  deploy(deployment: SlotDeployment, _wiring: SlotWiring): void {
+    const { options } = this
+    const scope = `${deployment.jobId}/${deployment.attempt}`
+    const edges = new Map<RingDescriptor, Edge>()
+    const medium = (channelId: string) => {
+      const edge = options.network.edge(scope, channelId)
+      edges.set(edge.ring, edge)
+      return { ring: edge.ring, ends: edge.ring.control }
+    }
+    const wake = () => this.runtime?.wakeAll()
+    const attach = (own: 'producer' | 'consumer', other: 'producer' | 'consumer') => (ring: RingDescriptor): Doorbell => {
+      const edge = edges.get(ring)
+      if (edge !== undefined) edge[own] = wake
+      return { ring: () => edge?.[other]?.() }
+    }
+    const asProducer = attach('producer', 'consumer')
+    const asConsumer = attach('consumer', 'producer')
+    this.runtime = new SlotRuntime({
+      clock: options.clock,
+      random: options.random,
+      pages: this.pages,
+      channels: new RingChannelProvider({
+        medium,
+        asProducer: ({ ring }) => asProducer(ring),
+        asConsumer: ({ ring }) => asConsumer(ring),
+        recordSizeMax: 16 * 1024 * 1024,
+        ...(options.channelCapacity === undefined ? {} : { localCapacity: options.channelCapacity }),
+      }),
+      suspendEverywhere: options.suspendEverywhere ?? false,
+      post: callback =>
+        options.post(() => {
+          if (!this.dead) callback()
+        }),
+      // Rings of this thread call `wakeAll` directly: there is nothing to arm.
+      idle: () => {},
+      ioHost: taskWake => options.createIoHost(taskWake),
+      loadProgram: options.loadProgram,
+      emit: event => {
+        if (!this.dead) this.onEvent(event)
+      },
+    })
+    this.runtime.deploy(deployment).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
+  }
+
+  cancel(): void {
+    this.runtime?.cancel()
+  }
+
+  addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
+    this.runtime?.addSplits(executionId, operatorId, splits)
+  }
+
+  noMoreSplits(executionId: string, operatorId: string): void {
+    this.runtime?.noMoreSplits(executionId, operatorId)
+  }
+
+  triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void {
+    this.runtime?.triggerCheckpoint(executionIds, barrier)
+  }
+
+  terminate(): Promise<void> {
+    this.die(undefined)
+    return Promise.resolve()
+  }
+
+  metrics(): readonly TaskMetricsSnapshot[] {
+    return this.runtime?.metrics() ?? []
+  }
+
+  private die(error: FlinkError | undefined): void {
+    if (this.dead) return
+    this.dead = true
+    this.onEvent({ kind: 'exited', error: error === undefined ? undefined : serializeError(error) })
+  }
+}

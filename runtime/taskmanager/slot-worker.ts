@@ -1,0 +1,117 @@
+import type { MessagePort } from 'node:worker_threads'
+import { systemClock } from '../common/clock.ts'
+import { serializeError } from '../common/errors.ts'
+import { systemRandom } from '../common/random.ts'
+import type { SlotDeployment } from '../graph/deployment.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
+import { SharedHostDoorbell } from '../network/doorbell.ts'
+import type { CheckpointBarrier } from '../network/frame.ts'
+import { PageBudget } from '../network/page-pool.ts'
+import type { IoHost } from '../stream/spi/io-host.ts'
+import type { SourceSplit } from '../stream/spi/source.ts'
+import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
+import { RingChannelProvider } from './channel-providers.ts'
+import type { SlotEvent, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
+import { SlotRuntime } from './slot-runtime.ts'
+
+/**
+ * The thread of one slot. Main posts commands, this thread posts events; row data never passes here. The event loop gets a turn between
+ * turns of the scheduler; when nothing is runnable the thread sleeps on its doorbell.
+ */
+export interface SlotWorkerData {
+  readonly slotIndex: number
+  /** One per slot, then the I/O worker's. */
+  readonly doorbells: readonly SharedArrayBuffer[]
+  readonly pageBudget: SharedArrayBuffer
+  readonly recordSizeMax: number
+}
+
+export type SlotCommand =
+  | { readonly kind: 'deploy'; readonly deployment: SlotDeployment; readonly wiring: SlotWiring; readonly artifactPath: string }
+  | { readonly kind: 'cancel' }
+  | { readonly kind: 'add-splits'; readonly executionId: string; readonly operatorId: string; readonly splits: readonly SourceSplit[] }
+  | { readonly kind: 'no-more-splits'; readonly executionId: string; readonly operatorId: string }
+  | { readonly kind: 'trigger-checkpoint'; readonly executionIds: readonly string[]; readonly barrier: CheckpointBarrier }
+
+export type SlotMessage = SlotEvent | { readonly kind: 'metrics'; readonly tasks: readonly TaskMetricsSnapshot[] }
+
+export interface SlotWorkerParts {
+  readonly port: MessagePort
+  readonly data: SlotWorkerData
+  loadProgram(artifactPath: string, deployment: SlotDeployment): Promise<StreamGraph>
+  /** Made once the wiring is known; `bell` rings when a port of the slot has something. */
+  createIoHost(wiringIo: unknown): IoHost
+}
+
+const METRICS_INTERVAL_MS = 500
+
+export function startSlotWorker({ port, data, loadProgram, createIoHost }: SlotWorkerParts): void {
+  const own = data.doorbells[data.slotIndex]
+  if (own === undefined) throw new Error(`slot ${data.slotIndex} has no doorbell`)
+  const bell = new SharedHostDoorbell(own)
+  let asleep = false
+  let runtime: SlotRuntime | undefined
+  const post = (message: SlotMessage) => port.postMessage(message)
+
+  const idle = () => {
+    if (asleep) return
+    asleep = true
+    // First the bell is armed, then every task looks once more: work published before the bell was armed is found by that look.
+    const rung = bell.sleepUnlessRung(() => false) ?? Promise.resolve()
+    void rung.then(() => {
+      asleep = false
+      runtime?.wakeAll()
+    })
+    runtime?.wakeAll()
+  }
+
+  const deploy = (command: Extract<SlotCommand, { kind: 'deploy' }>) => {
+    const io = createIoHost(command.wiring.io)
+    const media = command.wiring.channels as Readonly<Record<string, ChannelMedium>>
+    const created = new SlotRuntime({
+      clock: systemClock,
+      random: systemRandom,
+      pages: new PageBudget(data.pageBudget),
+      channels: new RingChannelProvider({
+        medium: channelId => media[channelId],
+        asProducer: medium => attachProducer(medium, data.slotIndex, data.doorbells),
+        asConsumer: medium => attachConsumer(medium, data.slotIndex, data.doorbells),
+        recordSizeMax: data.recordSizeMax,
+      }),
+      // Ports ring the slot's bell, which wakes every task of it.
+      ioHost: () => io,
+      post: callback => void setImmediate(callback),
+      idle,
+      loadProgram: deployment => loadProgram(command.artifactPath, deployment),
+      emit: event => {
+        // The last figures leave before the state that ends the task, so that a finished job shows them.
+        if (event.kind === 'task-state' && runtime !== undefined && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state)) post({ kind: 'metrics', tasks: runtime.metrics() })
+        post(event)
+        if (event.kind === 'exited') stopReporting()
+      },
+    })
+    runtime = created
+    const report = () => {
+      post({ kind: 'metrics', tasks: created.metrics() })
+      timer = systemClock.schedule(METRICS_INTERVAL_MS, report)
+    }
+    let timer = systemClock.schedule(METRICS_INTERVAL_MS, report)
+    const stopReporting = () => timer.cancel()
+    created.deploy(command.deployment).catch(error => post({ kind: 'exited', error: serializeError(error) }))
+  }
+
+  port.on('message', (command: SlotCommand) => {
+    switch (command.kind) {
+      case 'deploy':
+        return deploy(command)
+      case 'cancel':
+        return runtime?.cancel()
+      case 'add-splits':
+        return runtime?.addSplits(command.executionId, command.operatorId, command.splits)
+      case 'no-more-splits':
+        return runtime?.noMoreSplits(command.executionId, command.operatorId)
+      case 'trigger-checkpoint':
+        return runtime?.triggerCheckpoint(command.executionIds, command.barrier)
+    }
+  })
+}

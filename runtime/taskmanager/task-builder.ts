@@ -1,0 +1,297 @@
+import { assert } from '../common/assert.ts'
+import type { Clock } from '../common/clock.ts'
+import { parseDuration } from '../common/config.ts'
+import { FlinkError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { Logger } from '../common/log.ts'
+import type { Random } from '../common/random.ts'
+import type { InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from '../graph/deployment.ts'
+import { compareGraphs, operatorHash } from '../graph/graph-hash.ts'
+import type { OperatorSpec } from '../graph/job-graph.ts'
+import type { StreamGraph, StreamNode } from '../graph/stream-graph.ts'
+import { OperatorMetricGroup } from '../metrics/operator-metric-group.ts'
+import type { ChannelReader } from '../network/frame.ts'
+import { ChannelInputGate } from '../network/input-gate.ts'
+import type { PageReserver } from '../network/page-pool.ts'
+import { createSelector, type SelectorOptions } from '../network/partitioner.ts'
+import { RecordWriter } from '../network/record-writer.ts'
+import { RingReader } from '../network/ring-channel.ts'
+import { typeFromJson } from '../serde/types.ts'
+import { type ChainLink, OperatorChain } from '../stream/chain.ts'
+import { createOperator } from '../stream/factory.ts'
+import type { OperatorContext, StreamOperator } from '../stream/operator.ts'
+import { type SourceHeadOperator, userError } from '../stream/operators/source-operator.ts'
+import type { IoHost } from '../stream/spi/io-host.ts'
+import type { ChannelProvider } from './channel-providers.ts'
+import type { SlotScheduler } from './slot.ts'
+import type { TaskMetricsSnapshot } from './slot-host.ts'
+import { Task, type TaskHooks } from './task.ts'
+
+/** Makes the tasks of a slot out of its deployment and the program's own graph: operators, chains, gates, writers. */
+export interface BuildParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly channels: ChannelProvider
+  readonly pages: PageReserver
+  ioHost(wake: () => void): IoHost
+  readonly scheduler: SlotScheduler
+  readonly suspendEverywhere: boolean
+  readonly hooks: TaskHooks
+  splitRequest(executionId: string, operatorId: string): void
+}
+
+export interface BuiltTask {
+  readonly task: Task
+  readonly source: SourceHeadOperator | undefined
+  readonly sourceOperatorId: string | undefined
+  metrics(): TaskMetricsSnapshot
+}
+
+export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, parts: BuildParts): BuiltTask[] {
+  const nodes = new Map(graph.nodes.map(node => [node.id, node]))
+  checkGraph(deployment, graph, nodes)
+  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, parts))
+}
+
+/** The worker's own execution of the module must have given the planner's graph. */
+function checkGraph(deployment: SlotDeployment, graph: StreamGraph, nodes: ReadonlyMap<number, StreamNode>): void {
+  const vertices = deployment.tasks.map(task => task.vertex)
+  for (const spec of vertices.flatMap(vertex => vertex.operators)) {
+    const node = nodes.get(spec.nodeId)
+    if (node !== undefined && operatorHash(node, nodes) === spec.hash) continue
+    // Only this slot's vertices are known here: operators of others must not count as surplus.
+    const difference = compareGraphs(
+      { jobName: deployment.jobName, runtimeMode: deployment.runtimeMode, vertices, edges: [], configuration: {}, parallelism: 1, scheduling: 'eager' },
+      graph,
+    )
+    throw graphMismatch(deployment, difference?.operator ?? spec.name, difference?.what ?? 'differs')
+  }
+}
+
+function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: number, nodes: ReadonlyMap<number, StreamNode>, parts: BuildParts): BuiltTask {
+  const { vertex, subtaskIndex } = spec
+  const name = `${vertex.name} (${subtaskIndex + 1}/${vertex.parallelism})#${deployment.attempt}`
+  let task: Task | undefined
+  // Channels and ports may ring while the task is being built: there is nothing to wake yet, and a new task looks at everything once.
+  const wake = () => {
+    if (task !== undefined) parts.scheduler.wake(task)
+  }
+  const writers: RecordWriter[] = []
+  const groups: OperatorMetricGroup[] = []
+  const links: ChainLink[] = vertex.operators.map((operatorSpec, index) => {
+    const node = nodes.get(operatorSpec.nodeId)
+    assert(node !== undefined, 'checkGraph has found every node')
+    groups.push(new OperatorMetricGroup())
+    return {
+      operator: createOperator(node.definition, operatorSpec.options),
+      parent: operatorSpec.parent,
+      parentTag: operatorSpec.parentTag,
+      counters: { recordsIn: 0, recordsOut: 0 },
+      networkOutputs: spec.outputs
+        .filter(({ edge }) => edge.source.operatorIndex === index)
+        .map(output => {
+          const writer = buildWriter(output, operatorSpec, nodes, parts, wake)
+          writers.push(writer)
+          return { tag: output.edge.source.tag, output: writer }
+        }),
+    }
+  })
+  const chain = new OperatorChain(links, vertex.inputCount, {
+    budgetSpent: () => parts.suspendEverywhere || (task?.budgetSpent() ?? false),
+    rowsPerClockRead: parts.suspendEverywhere ? 1 : 64,
+  })
+  const head = links[0]
+  assert(head !== undefined, 'a vertex has operators')
+  const source = vertex.inputCount === 0 ? (head.operator as SourceHeadOperator) : undefined
+  const readers: ChannelReader[] = []
+  const gate = source === undefined ? buildGate(spec.inputs, vertex.inputCount, parts, wake, readers) : undefined
+  const built = new Task({
+    executionId: spec.executionId,
+    name,
+    depth,
+    chain,
+    gate,
+    source,
+    clock: parts.clock,
+    hooks: parts.hooks,
+    bufferTimeoutMs: durationOption(deployment, 'execution.buffer-timeout.interval', 100),
+  })
+  for (const [index, link] of links.entries()) {
+    const operatorSpec = vertex.operators[index]
+    const group = groups[index]
+    assert(operatorSpec !== undefined && group !== undefined, 'links, specs and groups are parallel arrays')
+    const operator: StreamOperator = link.operator
+    operator.setup(operatorContext(deployment, spec, name, operatorSpec, group, chain, built, parts, wake), chain.outputOf(index))
+  }
+  if (source !== undefined) source.onSplitRequest = () => parts.splitRequest(spec.executionId, vertex.operators[0]!.operatorId)
+  task = built
+  return {
+    task: built,
+    source,
+    sourceOperatorId: source === undefined ? undefined : vertex.operators[0]!.operatorId,
+    metrics: () => taskMetrics(built, vertex.operators, links, groups, gate, readers, writers),
+  }
+}
+
+function buildWriter(output: OutputDeployment, spec: OperatorSpec, nodes: ReadonlyMap<number, StreamNode>, parts: BuildParts, wake: () => void): RecordWriter {
+  const serializer = typeFromJson(output.edge.type).serializer
+  const { nodeId, index } = output.edge.nodeInput
+  const partitioner = nodes.get(nodeId)?.inputs[index]?.partitioner
+  const key = partitioner?.key
+  const partition = partitioner?.partition
+  const select = key?.select as ((value: unknown) => unknown) | undefined
+  const options: SelectorOptions = {
+    kind: output.edge.partitioner,
+    channelCount: output.channels.length,
+    random: parts.random,
+    maxParallelism: output.consumerMaxParallelism,
+    ...(key === undefined || select === undefined ? {} : { key: { type: key.type, select: guarded(select, spec.name, 'key selector') } }),
+    ...(partition === undefined ? {} : { partition: guardedPartition(partition, spec.name) }),
+  }
+  return new RecordWriter({
+    operatorName: spec.name,
+    channels: output.channels.map(channel => parts.channels.writer(channel, serializer, wake)),
+    selector: createSelector(options),
+    pages: parts.pages,
+  })
+}
+
+/** What a key selector throws is the user's failure and names the operator whose output it reads. */
+function guarded(select: (value: unknown) => unknown, operatorName: string, what: string): (value: unknown) => unknown {
+  return value => {
+    try {
+      return select(value)
+    } catch (error) {
+      throw userError(operatorName, what, error)
+    }
+  }
+}
+
+function guardedPartition(partition: (key: unknown, channelCount: number) => number, operatorName: string): (key: unknown, channelCount: number) => number {
+  return (key, channelCount) => {
+    try {
+      return partition(key, channelCount)
+    } catch (error) {
+      throw userError(operatorName, 'partition function', error)
+    }
+  }
+}
+
+function buildGate(inputs: readonly InputDeployment[], inputCount: number, parts: BuildParts, wake: () => void, readers: ChannelReader[]): ChannelInputGate {
+  const byInput: ChannelReader[][] = Array.from({ length: inputCount }, () => [])
+  for (const { edge, channels } of inputs) {
+    const serializer = typeFromJson(edge.type).serializer
+    for (const channel of channels) {
+      const reader = parts.channels.reader(channel, serializer, wake)
+      readers.push(reader)
+      byInput[edge.target.input]?.push(reader)
+    }
+  }
+  return new ChannelInputGate({ inputs: byInput, mode: 'exactly-once' })
+}
+
+function operatorContext(
+  deployment: SlotDeployment,
+  spec: TaskDeployment,
+  taskName: string,
+  operator: OperatorSpec,
+  metrics: OperatorMetricGroup,
+  chain: OperatorChain,
+  task: Task,
+  parts: BuildParts,
+  wake: () => void,
+): OperatorContext {
+  return {
+    jobId: deployment.jobId,
+    jobName: deployment.jobName,
+    operatorId: operator.operatorId,
+    operatorName: operator.name,
+    taskNameWithSubtasks: taskName,
+    subtaskIndex: spec.subtaskIndex,
+    parallelism: spec.vertex.parallelism,
+    maxParallelism: spec.vertex.maxParallelism,
+    attempt: deployment.attempt,
+    batch: deployment.runtimeMode === 'BATCH',
+    clock: parts.clock,
+    log: parts.log.child({ jobId: deployment.jobId, task: taskName, operator: operator.name }),
+    io: parts.ioHost(wake),
+    jobParameters: jobParameters(deployment),
+    options: { autoWatermarkIntervalMs: durationOption(deployment, 'pipeline.auto-watermark-interval', 200) },
+    metrics,
+    shouldYield: () => chain.contextShouldYield(),
+    wake,
+    block: () => {
+      chain.blockers++
+    },
+    unblock: () => {
+      chain.blockers--
+      assert(chain.blockers >= 0, 'unblock pairs with block')
+      wake()
+    },
+    fail: error => {
+      task.failLater(error)
+      wake()
+    },
+  }
+}
+
+function taskMetrics(
+  task: Task,
+  specs: readonly OperatorSpec[],
+  links: readonly ChainLink[],
+  groups: readonly OperatorMetricGroup[],
+  gate: ChannelInputGate | undefined,
+  readers: readonly ChannelReader[],
+  writers: readonly RecordWriter[],
+): TaskMetricsSnapshot {
+  const operators: Record<string, Record<string, number>> = {}
+  for (const [i, link] of links.entries()) {
+    const values = groups[i]!.snapshot(link.counters.recordsIn, link.counters.recordsOut)
+    // Which path rows took. Object frames through interpreted operators are the only one there is so far.
+    values['rowsInterpreted'] = Math.max(link.counters.recordsIn, link.parent === -1 && gate === undefined ? link.counters.recordsOut : 0)
+    operators[specs[i]!.operatorId] = values
+  }
+  const sum = (read: (writer: RecordWriter) => number) => writers.reduce((total, writer) => total + read(writer), 0)
+  return {
+    executionId: task.executionId,
+    task: {
+      numRecordsIn: gate?.numRecordsIn ?? 0,
+      numRecordsOut: sum(writer => writer.numRecordsOut),
+      numBytesIn: readers.reduce((total, reader) => total + (reader instanceof RingReader ? reader.bytesRead : 0), 0),
+      numBytesOut: sum(writer => writer.numBytesOut),
+      numBuffersIn: gate?.numBuffersIn ?? 0,
+      numBuffersOut: sum(writer => writer.numBuffersOut),
+      inputQueueLength: gate?.queued ?? 0,
+      accumulatedBusyTimeMs: task.busyMs,
+      accumulatedBackPressuredTimeMs: task.backPressuredMs,
+    },
+    operators,
+  }
+}
+
+function jobParameters(deployment: SlotDeployment): JsonObject {
+  const text = deployment.configuration['pipeline.global-job-parameters']
+  if (text === undefined || text === '') return {}
+  return Object.fromEntries(
+    text.split(',').map(pair => {
+      const at = pair.indexOf(':')
+      if (at < 0) throw new FlinkError('INVALID_CONFIGURATION', `option pipeline.global-job-parameters: expected key:value pairs joined by commas, found '${pair}'`)
+      return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
+    }),
+  )
+}
+
+/** Options of a deployment were parsed and checked by the JobManager: here they are only read. */
+function durationOption(deployment: SlotDeployment, key: string, defaultMs: number): number {
+  const text = deployment.configuration[key]
+  return text === undefined ? defaultMs : parseDuration(text)
+}
+
+function graphMismatch(deployment: SlotDeployment, operator: string, what: string): FlinkError {
+  return new FlinkError(
+    'GRAPH_MISMATCH',
+    `the job module of ${deployment.jobName} built another graph on a worker than in the planner: operator '${operator}': ${what}; a job module must not depend on time, chance, environment or host`,
+    { operator },
+  )
+}

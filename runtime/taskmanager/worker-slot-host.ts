@@ -1,0 +1,93 @@
+import type { Worker } from 'node:worker_threads'
+import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
+import type { SlotDeployment } from '../graph/deployment.ts'
+import type { SourceSplit } from '../stream/spi/source.ts'
+import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
+import type { SlotCommand, SlotMessage } from './slot-worker.ts'
+
+/**
+ * A slot in a worker thread, seen from the TaskManager's main thread. The worker serves one job attempt and is ended after it. Whatever
+ * happens to the thread, `exited` is reported once and last: with the reason when the thread died before its tasks had ended.
+ */
+export class WorkerSlotHost implements SlotHost {
+  private readonly worker: Worker
+  private readonly onEvent: (event: SlotEvent) => void
+  private readonly artifactPath: (digest: string) => string
+  private readonly heapLimitMb: number
+  private latestMetrics: readonly TaskMetricsSnapshot[] = []
+  private ended = false
+  private closing: Promise<void> | undefined
+
+  constructor(parts: { worker: Worker; onEvent: (event: SlotEvent) => void; artifactPath: (digest: string) => string; heapLimitMb: number }) {
+    this.worker = parts.worker
+    this.onEvent = parts.onEvent
+    this.artifactPath = parts.artifactPath
+    this.heapLimitMb = parts.heapLimitMb
+    this.worker.on('message', (message: SlotMessage) => this.receive(message))
+    this.worker.on('error', error => this.end(this.threadError(error)))
+    this.worker.on('exit', code => this.end(new FlinkError('INTERNAL', `the thread of the slot ended with code ${code}`)))
+  }
+
+  deploy(deployment: SlotDeployment, wiring: SlotWiring): void {
+    this.send({ kind: 'deploy', deployment, wiring, artifactPath: this.artifactPath(deployment.artifact.digest) })
+  }
+
+  cancel(): void {
+    this.send({ kind: 'cancel' })
+  }
+
+  addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
+    this.send({ kind: 'add-splits', executionId, operatorId, splits })
+  }
+
+  noMoreSplits(executionId: string, operatorId: string): void {
+    this.send({ kind: 'no-more-splits', executionId, operatorId })
+  }
+
+  triggerCheckpoint(executionIds: readonly string[], barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' }): void {
+    this.send({ kind: 'trigger-checkpoint', executionIds, barrier })
+  }
+
+  async terminate(): Promise<void> {
+    this.closing ??= this.worker.terminate().then(() => {})
+    await this.closing
+    this.end(undefined)
+  }
+
+  metrics(): readonly TaskMetricsSnapshot[] {
+    return this.latestMetrics
+  }
+
+  private send(command: SlotCommand): void {
+    if (!this.ended) this.worker.postMessage(command)
+  }
+
+  private receive(message: SlotMessage): void {
+    if (this.ended) return
+    if (message.kind === 'metrics') {
+      this.latestMetrics = message.tasks
+      return
+    }
+    if (message.kind === 'exited') {
+      // The thread has done its work; it is ended before `exited` is told, so that a slot is never reused beside its old thread.
+      this.closing ??= this.worker.terminate().then(() => {})
+      void this.closing.then(() => this.end(message.error))
+      return
+    }
+    this.onEvent(message)
+  }
+
+  private threadError(error: unknown): FlinkError {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      return new FlinkError('OUT_OF_MEMORY', `the slot exceeded its heap limit of ${this.heapLimitMb} MB; raise taskmanager.memory.task.heap.size or lower the parallelism per TaskManager`, { heapLimitMb: this.heapLimitMb }, error)
+    }
+    return new FlinkError('INTERNAL', 'the thread of the slot died', {}, error)
+  }
+
+  private end(error: FlinkError | SerializedError | undefined): void {
+    if (this.ended) return
+    this.ended = true
+    const serialized = error instanceof FlinkError ? serializeError(error) : error
+    this.onEvent({ kind: 'exited', error: serialized })
+  }
+}
