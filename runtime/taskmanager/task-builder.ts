@@ -98,7 +98,7 @@ function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: numb
     }
   })
   const chain = new OperatorChain(links, vertex.inputCount, {
-    budgetSpent: () => parts.suspendEverywhere || (task?.budgetSpent() ?? false),
+    budgetSpent: () => task?.budgetSpent() ?? false,
     rowsPerClockRead: parts.suspendEverywhere ? 1 : 64,
   })
   const head = links[0]
@@ -116,6 +116,7 @@ function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: numb
     clock: parts.clock,
     hooks: parts.hooks,
     bufferTimeoutMs: durationOption(deployment, 'execution.buffer-timeout.interval', 100),
+    suspendEverywhere: parts.suspendEverywhere,
   })
   for (const [index, link] of links.entries()) {
     const operatorSpec = vertex.operators[index]

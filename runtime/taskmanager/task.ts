@@ -56,6 +56,7 @@ export class Task {
   private readonly clock: Clock
   private readonly hooks: TaskHooks
   private readonly bufferTimeoutMs: number
+  private readonly suspendEverywhere: boolean
   private frame: ObjectFrame | undefined
   private frameInput = 0
   private frameRow = 0
@@ -80,6 +81,7 @@ export class Task {
     clock: Clock
     hooks: TaskHooks
     bufferTimeoutMs: number
+    suspendEverywhere: boolean
   }) {
     this.executionId = parts.executionId
     this.name = parts.name
@@ -90,6 +92,7 @@ export class Task {
     this.clock = parts.clock
     this.hooks = parts.hooks
     this.bufferTimeoutMs = parts.bufferTimeoutMs
+    this.suspendEverywhere = parts.suspendEverywhere
   }
 
   get isRunning(): boolean {
@@ -101,7 +104,7 @@ export class Task {
   }
 
   budgetSpent(): boolean {
-    return this.clock.monotonicMs() >= this.sliceEndMs
+    return this.suspendEverywhere || this.clock.monotonicMs() >= this.sliceEndMs
   }
 
   async open(): Promise<void> {
