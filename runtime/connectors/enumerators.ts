@@ -1,0 +1,55 @@
+import type { JsonObject } from '../common/json.ts'
+import type { SourceSplit, SplitEnumerator, SplitEnumeratorContext } from '../stream/spi/source.ts'
+import { SplitAssignment } from './split-assignment.ts'
+
+/** Enumerators that need nothing from outside. */
+
+/** `splits`, made while the graph was built, round robin. */
+export function staticEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
+  const splits = (options['splits'] ?? []) as readonly SourceSplit[]
+  return assigning(context, parallelism => {
+    const readers: SourceSplit[][] = Array.from({ length: parallelism }, () => [])
+    for (const [i, split] of splits.entries()) readers[i % parallelism]?.push(split)
+    return readers
+  })
+}
+
+/** One contiguous part of from..to (inclusive, decimal text) for each reader; the first parts take the remainder, as in Flink. */
+export function sequenceEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
+  const from = BigInt(String(options['from']))
+  const to = BigInt(String(options['to']))
+  return assigning(context, parallelism => splitSequence(from, to, parallelism))
+}
+
+export interface SequenceSplit extends SourceSplit {
+  /** Next number, decimal text. */
+  readonly next: string
+  /** Last number, inclusive. */
+  readonly to: string
+}
+
+export function splitSequence(from: bigint, to: bigint, parallelism: number): SequenceSplit[][] {
+  const count = to < from ? 0n : to - from + 1n
+  const base = count / BigInt(parallelism)
+  const remainder = Number(count % BigInt(parallelism))
+  let next = from
+  return Array.from({ length: parallelism }, (_, i) => {
+    const size = base + (i < remainder ? 1n : 0n)
+    if (size === 0n) return []
+    const split = { splitId: `sequence-${i}`, next: next.toString(), to: (next + size - 1n).toString() }
+    next += size
+    return [split]
+  })
+}
+
+function assigning(context: SplitEnumeratorContext, splitsOf: (parallelism: number) => readonly (readonly SourceSplit[])[]): SplitEnumerator {
+  const assignment = new SplitAssignment(context)
+  return {
+    start: () => assignment.assignAll(splitsOf(context.parallelism)),
+    addReader: subtaskIndex => assignment.addReader(subtaskIndex),
+    handleSplitRequest: () => {},
+    addSplitsBack: (subtaskIndex, splits) => assignment.addSplitsBack(subtaskIndex, splits),
+    snapshot: () => ({}),
+    close: () => {},
+  }
+}

@@ -1,0 +1,100 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { FlinkError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { FetcherSink, IoContext, SourceFetcher } from '../stream/spi/io-host.ts'
+import { fileError } from './file-enumerator.ts'
+import { reportError } from './port-events.ts'
+
+/**
+ * Async half of the text file source. Reads the ranges it is told (`split` {tag, path, start, end, position}) one after the other and
+ * hands on whole lines' bytes only: what begins before a range is skipped, and the range goes on to the end of its last line. Then
+ * `finished` {tag}. It is never further ahead than one chunk beyond the channel's credit.
+ */
+export const FILE_CHUNK_SIZE_BYTES = 64 * 1024
+
+export interface FileRange {
+  readonly path: string
+  readonly start: number
+  readonly end: number
+  readonly position: number
+}
+
+export function fileFetcher(_options: JsonObject, sink: FetcherSink, { signal }: IoContext): SourceFetcher {
+  let reading: Promise<void> = Promise.resolve()
+  let failed = false
+  return {
+    command(what, data) {
+      if (what !== 'split') throw new FlinkError('INTERNAL', `the file fetcher does not know the command ${what}`)
+      const tag = Number(data['tag'])
+      const range = { path: String(data['path']), start: Number(data['start']), end: Number(data['end']), position: Number(data['position']) }
+      // Chained: one range at a time, in the order asked for.
+      reading = reading.then(async () => {
+        if (failed || signal.aborted) return
+        try {
+          await readRange(range, (position, bytes) => sink.write(tag, position, bytes), signal)
+          await sink.event('finished', { tag })
+        } catch (error) {
+          failed = true
+          if (!signal.aborted) await reportError(sink, tag, error)
+        }
+      })
+    },
+    close: () => reading,
+  }
+}
+
+export async function readRange(
+  { path, start, end, position }: FileRange,
+  write: (position: number, bytes: Uint8Array) => Promise<void>,
+  signal: AbortSignal,
+  chunkSizeBytes = FILE_CHUNK_SIZE_BYTES,
+): Promise<void> {
+  if (position >= end) return
+  let handle: FileHandle
+  try {
+    handle = await open(path)
+  } catch (error) {
+    throw fileError(path, error)
+  }
+  try {
+    // From the byte before the range: when that is a line feed, the line that begins at `start` is ours.
+    let skipping = position < 0 && start > 0
+    let offset = position >= 0 ? position : Math.max(0, start - 1)
+    while (!signal.aborted) {
+      const chunk = await readChunk(handle, path, offset, chunkSizeBytes)
+      if (chunk.length === 0) {
+        if (offset < end) throw new FlinkError('EXTERNAL_SYSTEM', `file ${path} became shorter while it was read`, { path, offset, expected: end })
+        return
+      }
+      let bytes = chunk
+      let at = offset
+      offset += chunk.length
+      if (skipping) {
+        const lineFeed = bytes.indexOf(LF)
+        if (lineFeed < 0 && offset < end) continue
+        if (lineFeed < 0 || at + lineFeed + 1 >= end) return
+        bytes = bytes.subarray(lineFeed + 1)
+        at += lineFeed + 1
+        skipping = false
+      }
+      // The line that holds the range's last byte is the last one.
+      const last = offset < end ? -1 : bytes.indexOf(LF, Math.max(0, end - 1 - at))
+      if (last >= 0) bytes = bytes.subarray(0, last + 1)
+      if (bytes.length > 0) await write(at, bytes)
+      if (last >= 0) return
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+async function readChunk(handle: FileHandle, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
+  try {
+    const { bytesRead, buffer } = await handle.read(new Uint8Array(sizeBytes), 0, sizeBytes, offset)
+    return buffer.subarray(0, bytesRead)
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+const LF = 10

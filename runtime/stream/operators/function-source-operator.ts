@@ -1,0 +1,202 @@
+import { assert } from '../../common/assert.ts'
+import { withDeadline } from '../../common/clock.ts'
+import { FlinkError } from '../../common/errors.ts'
+import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import type { SourceContext, SourceFunction } from '../functions.ts'
+import type { OperatorContext, OperatorOutput } from '../operator.ts'
+import { OperatorRuntimeContext } from './runtime-context.ts'
+import { SourceBuffer } from './source-buffer.ts'
+import type { SourceHeadOperator } from './source-operator.ts'
+import { userError } from './user-code.ts'
+
+/**
+ * Own sources in the form `run(ctx)` / `cancel()`.
+ *
+ * 1. `run` starts at the first poll, when everything behind it is open, and goes on beside the slot's work wherever it awaits.
+ * 2. What it collects goes into a bounded buffer; the task takes it from there. Above the high mark `collect` answers a promise to
+ *    await; a source that never awaits gets a named error at the hard bound instead of filling the memory.
+ * 3. `run` returning (or its promise resolving) is the end of the input; throwing fails the task.
+ * 4. `close` calls `cancel` once when `run` is still going on, lets go whoever waits in `collect`, and waits for `run` until a
+ *    deadline. Whatever is collected or thrown after `cancel` is ignored.
+ */
+export interface FunctionSourceOptions {
+  readonly bufferHighMark?: number
+  readonly bufferSizeMax?: number
+  readonly cancelTimeoutMs?: number
+}
+
+export class FunctionSourceOperator implements SourceHeadOperator {
+  private readonly fn: SourceFunction<never>
+  private readonly buffer: SourceBuffer
+  private readonly cancelTimeoutMs: number
+  private readonly drainState = { idle: false, passWatermarks: true }
+  private context: OperatorContext | undefined
+  private output: OperatorOutput | undefined
+  private phase: 'created' | 'running' | 'ended' | 'cancelled' = 'created'
+  private running: Promise<void> = Promise.resolve()
+  private room: { readonly promise: Promise<void>; readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
+  private opened = false
+
+  constructor(fn: SourceFunction<never>, options: FunctionSourceOptions = {}) {
+    this.fn = fn
+    this.buffer = new SourceBuffer(options.bufferHighMark ?? 1024, options.bufferSizeMax ?? 65_536)
+    this.cancelTimeoutMs = options.cancelTimeoutMs ?? 10_000
+  }
+
+  setup(context: OperatorContext, output: OperatorOutput): void {
+    this.context = context
+    this.output = output
+    this.drainState.passWatermarks = !context.batch
+  }
+
+  async open(): Promise<void> {
+    this.opened = true
+    try {
+      await this.fn.open?.(new OperatorRuntimeContext(this.ctx(), undefined))
+    } catch (error) {
+      throw userError(this.ctx().operatorName, error)
+    }
+  }
+
+  pollSource(shouldYield: () => boolean): 'more' | 'nothing' | 'end' {
+    assert(this.output !== undefined, 'setup comes before polling')
+    if (this.phase === 'created') this.start()
+    this.buffer.drain(this.output, this.drainState, shouldYield)
+    if (this.room !== undefined && this.buffer.size <= this.buffer.highMark / 2) {
+      const { resolve } = this.room
+      this.room = undefined
+      resolve()
+    }
+    if (this.buffer.size > 0) return 'more'
+    return this.phase === 'ended' ? 'end' : 'nothing'
+  }
+
+  addSplits(): void {
+    assert(false, 'a source function has no splits')
+  }
+
+  noMoreSplits(): void {}
+
+  describePosition(): string {
+    return this.buffer.rowCount === 0 ? '' : `record ${this.buffer.rowCount} of the source function`
+  }
+
+  processElement(): void {
+    assert(false, 'a source has no input')
+  }
+
+  processWatermark(): boolean {
+    return true
+  }
+
+  endInput(): boolean {
+    return true
+  }
+
+  snapshot(): OperatorSnapshot {
+    return emptySnapshot
+  }
+
+  async close(): Promise<void> {
+    const { context } = this
+    if (context === undefined) return
+    let failure: unknown
+    try {
+      if (this.phase === 'running') await this.cancel(context)
+    } catch (error) {
+      failure = error
+    }
+    if (this.opened) await this.fn.close?.()
+    if (failure !== undefined) throw failure
+  }
+
+  private start(): void {
+    this.phase = 'running'
+    let result: void | Promise<void>
+    try {
+      result = this.fn.run(this.sourceContext())
+    } catch (error) {
+      this.phase = 'ended'
+      throw userError(this.ctx().operatorName, error)
+    }
+    if (!(result instanceof Object && typeof result.then === 'function')) {
+      this.phase = 'ended'
+      return
+    }
+    this.running = result.then(
+      () => {
+        if (this.phase !== 'running') return
+        this.phase = 'ended'
+        this.ctx().wake()
+      },
+      error => {
+        if (this.phase !== 'running') return
+        this.phase = 'ended'
+        this.ctx().fail(userError(this.ctx().operatorName, error))
+      },
+    )
+  }
+
+  private async cancel(context: OperatorContext): Promise<void> {
+    this.phase = 'cancelled'
+    this.buffer.clear()
+    this.room?.reject(cancelled())
+    this.room = undefined
+    try {
+      this.fn.cancel()
+    } catch (error) {
+      context.log.warn('cancel of a source function failed', { operator: context.operatorName, error: String(error) })
+    }
+    const timeout = () => new FlinkError('TIMEOUT', `source function of ${context.operatorName} still runs ${this.cancelTimeoutMs} ms after cancel`)
+    // Not a failure of the task: it is ending anyway, and the slot's worker ends with it.
+    await withDeadline(context.clock, this.cancelTimeoutMs, this.running, timeout).catch(error =>
+      context.log.warn('a source function did not end after cancel', { operator: context.operatorName, error: String(error) }),
+    )
+  }
+
+  private sourceContext(): SourceContext<never> {
+    return {
+      collect: value => this.collect(value, Number.NaN),
+      collectWithTimestamp: (value, timestamp) => {
+        if (!Number.isFinite(timestamp)) throw new FlinkError('USER_FUNCTION', `collectWithTimestamp expects epoch milliseconds, got ${String(timestamp)}`)
+        return this.collect(value, timestamp)
+      },
+      emitWatermark: timestamp => {
+        if (typeof timestamp !== 'number' || Number.isNaN(timestamp))
+          throw new FlinkError('USER_FUNCTION', `emitWatermark expects epoch milliseconds, got ${String(timestamp)}`)
+        if (this.phase !== 'running') return
+        this.buffer.watermark(timestamp)
+        this.ctx().wake()
+      },
+      markAsTemporarilyIdle: () => {
+        if (this.phase !== 'running') return
+        this.buffer.idle()
+        this.ctx().wake()
+      },
+    }
+  }
+
+  private collect(value: unknown, timestamp: number): void | Promise<void> {
+    // Throwing ends a loop that never looks at its own flag; `close` ignores it.
+    if (this.phase === 'cancelled') throw cancelled()
+    if (this.phase !== 'running') throw new FlinkError('USER_FUNCTION', 'a source function collected a row after its run had ended')
+    this.buffer.row(value, timestamp)
+    if (this.buffer.size === 1) this.ctx().wake()
+    if (this.buffer.size < this.buffer.highMark) return undefined
+    if (this.room === undefined) {
+      this.room = Promise.withResolvers<void>()
+      // Whoever awaits sees the rejection; for whoever does not, it must not end the process.
+      this.room.promise.catch(() => {})
+    }
+    return this.room.promise
+  }
+
+  private ctx(): OperatorContext {
+    assert(this.context !== undefined, 'setup comes first')
+    return this.context
+  }
+}
+
+function cancelled(): FlinkError {
+  return new FlinkError('CANCELLED', 'the source function was cancelled')
+}

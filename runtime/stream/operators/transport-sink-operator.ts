@@ -1,0 +1,152 @@
+import { assert } from '../../common/assert.ts'
+import { ByteWriter } from '../../common/bytes.ts'
+import { errorCodes, FlinkError, type ErrorCode } from '../../common/errors.ts'
+import type { JsonObject } from '../../common/json.ts'
+import { RECORD_SIZE_MAX } from '../../network/frame.ts'
+import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
+import type { SinkPort } from '../spi/io-host.ts'
+
+/**
+ * Sync half of print and file sinks: encodes rows into a batch and offers it to the async half in the I/O worker.
+ *
+ * - A batch leaves when it is large enough, after a short linger, before a barrier and at the end of the input; whole rows only.
+ * - A refused batch blocks the task (`context.block`) until credit is back: rows that one record still produces are appended to it,
+ *   which bounds what waits here to one batch and the outputs of one record.
+ * - At the end of the input `end` follows the last batch, and the input counts as ended when the async half says `finished`: then the
+ *   bytes are where they belong. A task that is cancelled or fails never sends `end`.
+ */
+export interface TransportSinkSpec {
+  /** Async half in the registry: 'print', 'file'. */
+  readonly type: string
+  /** For the async half; subtaskIndex, parallelism and attempt are added. */
+  readonly options: JsonObject
+  encode(value: unknown, context: OperatorContext, writer: ByteWriter): void
+}
+
+export class TransportSinkOperator implements StreamOperator {
+  private readonly spec: TransportSinkSpec
+  private readonly batch = new ByteWriter(BATCH_SIZE_BYTES * 2)
+  private context: OperatorContext | undefined
+  private port: SinkPort | undefined
+  /** Row borders of `batch` at which it is offered in pieces, and the bytes offered already. */
+  private readonly cuts: number[] = []
+  private sent = 0
+  /** Epoch ms at which a batch that has begun leaves; Infinity = empty or refused. */
+  private lingerEndMs = Number.POSITIVE_INFINITY
+  private blocked = false
+  private ending: 'no' | 'sent' | 'finished' = 'no'
+
+  constructor(spec: TransportSinkSpec) {
+    this.spec = spec
+  }
+
+  setup(context: OperatorContext, _output: OperatorOutput): void {
+    this.context = context
+  }
+
+  open(): void {
+    const context = this.ctx()
+    const { subtaskIndex, parallelism, attempt } = context
+    this.port = context.io.openSink(this.spec.type, { ...this.spec.options, subtaskIndex, parallelism, attempt })
+  }
+
+  processElement(value: unknown, _timestamp: number): void {
+    const { batch } = this
+    const context = this.ctx()
+    const start = batch.length
+    this.spec.encode(value, context, batch)
+    if (batch.length - start > RECORD_SIZE_MAX)
+      throw new FlinkError('RECORD_TOO_LARGE', `a record of ${batch.length - start} bytes is larger than ${RECORD_SIZE_MAX} bytes`, { operator: context.operatorName })
+    if (start === 0) this.lingerEndMs = context.clock.nowMs() + LINGER_MS
+    if (batch.length - (this.cuts.at(-1) ?? 0) < BATCH_SIZE_BYTES) return
+    this.cuts.push(batch.length)
+    if (!this.blocked) this.flush()
+  }
+
+  processWatermark(): boolean {
+    return true
+  }
+
+  pollAsyncHalf(): void {
+    const { port } = this
+    if (port === undefined) return
+    for (let element = port.poll(); element !== undefined; element = port.poll()) {
+      if (element.kind !== 'event') continue
+      if (element.what === 'error') throw asyncHalfError(element.data)
+      if (element.what === 'finished') this.ending = 'finished'
+    }
+    if (this.blocked) this.flush()
+  }
+
+  processTimers(nowMs: number): boolean {
+    if (nowMs >= this.lingerEndMs) this.flush()
+    return true
+  }
+
+  nextTimerMs(): number {
+    return this.lingerEndMs
+  }
+
+  endInput(): boolean {
+    if (this.ending === 'finished') return true
+    if (!this.flush()) return false
+    if (this.ending === 'no' && this.openPort().send('end', {})) this.ending = 'sent'
+    this.pollAsyncHalf()
+    return (this.ending as string) === 'finished'
+  }
+
+  prepareSnapshotPreBarrier(): boolean {
+    return this.flush()
+  }
+
+  snapshot(): OperatorSnapshot {
+    return emptySnapshot
+  }
+
+  close(): void {
+    this.port?.close()
+  }
+
+  private flush(): boolean {
+    const { batch, cuts } = this
+    const context = this.ctx()
+    if (batch.length > (cuts.at(-1) ?? 0)) cuts.push(batch.length)
+    while (cuts.length > 0) {
+      const end = cuts[0]!
+      if (!this.openPort().offer(batch.bytes.subarray(this.sent, end))) {
+        if (!this.blocked) context.block()
+        this.blocked = true
+        this.lingerEndMs = Number.POSITIVE_INFINITY
+        return false
+      }
+      this.sent = end
+      cuts.shift()
+    }
+    this.sent = 0
+    batch.reset()
+    this.lingerEndMs = Number.POSITIVE_INFINITY
+    if (this.blocked) context.unblock()
+    this.blocked = false
+    return true
+  }
+
+  private openPort(): SinkPort {
+    assert(this.port !== undefined, 'a sink is open before rows come')
+    return this.port
+  }
+
+  private ctx(): OperatorContext {
+    assert(this.context !== undefined, 'setup comes first')
+    return this.context
+  }
+}
+
+const BATCH_SIZE_BYTES = 32 * 1024
+/** How long a row may wait for company; `execution.buffer-timeout`'s default. */
+const LINGER_MS = 100
+
+function asyncHalfError(data: string): FlinkError {
+  const { code, message } = JSON.parse(data) as { code?: string; message?: string }
+  return new FlinkError(code !== undefined && code in errorCodes ? (code as ErrorCode) : 'EXTERNAL_SYSTEM', message ?? 'a sink failed')
+}
