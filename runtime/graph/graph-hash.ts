@@ -26,21 +26,27 @@ export function operatorHash(node: StreamNode, nodes: ReadonlyMap<number, Stream
   return aspects.map(aspect => murmur3Hex(canonicalJson(values[aspect])).slice(0, 16)).join('.')
 }
 
-/** The first operator, by node id, that `own` builds differently from `expected`; undefined = same graph. */
+/** The first operator, by node id, that `own` builds differently from `expected` or not at all, or has too many; undefined = same graph. */
 export function compareGraphs(expected: JobGraph, own: StreamGraph): GraphDifference | undefined {
-  const ownNodes = new Map(own.nodes.map(node => [node.id, node]))
-  const specs = expected.vertices.flatMap(vertex => vertex.operators).sort((a, b) => a.nodeId - b.nodeId)
-  for (const spec of specs) {
-    const node = ownNodes.get(spec.nodeId)
-    if (node === undefined) return { operator: spec.name, nodeId: spec.nodeId, what: 'the operator is missing' }
-    const what = compareOperator(spec, node, ownNodes)
-    if (what !== undefined) return { operator: spec.name, nodeId: spec.nodeId, what }
-  }
+  const specs = expected.vertices.flatMap(vertex => vertex.operators)
+  const difference = compareOperators(specs, own)
+  if (difference !== undefined) return difference
   const known = new Set(specs.map(spec => spec.nodeId))
   const surplus = orderedNodes(own).find(node => !known.has(node.id))
   return surplus === undefined
     ? undefined
     : { operator: operatorName(surplus), nodeId: surplus.id, what: 'the operator is not in the submitted graph' }
+}
+
+/** The same for some operators of a job, as a slot knows them: others in `own` are no difference. */
+export function compareOperators(expected: readonly OperatorSpec[], own: StreamGraph): GraphDifference | undefined {
+  const ownNodes = new Map(own.nodes.map(node => [node.id, node]))
+  for (const spec of expected.toSorted((a, b) => a.nodeId - b.nodeId)) {
+    const node = ownNodes.get(spec.nodeId)
+    const what = node === undefined ? 'the operator is missing' : compareOperator(spec, node, ownNodes)
+    if (what !== undefined) return { operator: spec.name, nodeId: spec.nodeId, what }
+  }
+  return undefined
 }
 
 function compareOperator(spec: OperatorSpec, node: StreamNode, nodes: ReadonlyMap<number, StreamNode>): string | undefined {

@@ -206,6 +206,12 @@ describe('names', () => {
   })
 })
 
+test('a name that carries its prefix already does not get it twice', () => {
+  const graph = new StreamGraphBuilder()
+  graph.source('Source: words').sink('Sink: Print to Std. Out')
+  expect(names(buildJobGraph(graph.build()))).toEqual(['Source: words -> Sink: Print to Std. Out'])
+})
+
 describe('operator ids', () => {
   const ids = (graph: StreamGraphBuilder, parallelism?: number) =>
     new Map(buildJobGraph(graph.build({ parallelism })).vertices.flatMap(vertex => vertex.operators.map(spec => [spec.name, spec.operatorId])))

@@ -1,7 +1,10 @@
+import { Configuration } from '../common/config.ts'
 import type { TypeJson } from '../serde/type-information.ts'
+import { chainingObstacle, type ResolvedNode } from './chaining.ts'
 import { distributionPattern } from './channels.ts'
 import { vertexById } from './execution-graph.ts'
 import type { JobEdge, JobGraph, JobVertex, OperatorSpec } from './job-graph.ts'
+import { operatorChainingEnabled } from './options.ts'
 import { schedulingStages } from './scheduling.ts'
 import { slotsRequired, slotsRequiredByGroup } from './slot-assignment.ts'
 import type { StreamGraph, StreamNode } from './stream-graph.ts'
@@ -37,9 +40,9 @@ export function planText(jobGraph: JobGraph, streamGraph?: StreamGraph): string 
     `  subtasks:        ${figures.subtaskCount}`,
     `  slots needed:    ${figures.slotsRequired} (${groups.join(', ')})`,
   ]
-  if (streamGraph?.chainingEnabled === false) lines.push('  chaining:        off')
+  if (streamGraph !== undefined && !chainingEnabled(jobGraph, streamGraph)) lines.push('  chaining:        off')
   if (jobGraph.scheduling === 'lazy-from-sources') lines.push(`  start order:     ${stagesText(jobGraph)}`)
-  for (const vertex of jobGraph.vertices) lines.push('', ...vertexLines(jobGraph, vertex, nodes))
+  for (const vertex of jobGraph.vertices) lines.push('', ...vertexLines(jobGraph, vertex, nodes, streamGraph))
   return `${lines.join('\n')}\n`
 }
 
@@ -50,12 +53,14 @@ function stagesText(jobGraph: JobGraph): string {
     .join(', then ')
 }
 
-function vertexLines(jobGraph: JobGraph, vertex: JobVertex, nodes: ReadonlyMap<number, StreamNode>): string[] {
+function vertexLines(jobGraph: JobGraph, vertex: JobVertex, nodes: ReadonlyMap<number, StreamNode>, streamGraph: StreamGraph | undefined): string[] {
   const subtasks = `${vertex.parallelism} ${vertex.parallelism === 1 ? 'subtask' : 'subtasks'}`
   return [
     `#${jobGraph.vertices.indexOf(vertex) + 1} ${vertex.name}`,
     `   id ${vertex.id}, ${subtasks}, max parallelism ${vertex.maxParallelism}, slot sharing group ${vertex.slotSharingGroup}`,
-    ...jobGraph.edges.filter(edge => edge.target.vertexId === vertex.id).map(edge => `   reads ${edgeText(jobGraph, edge, nodes)}`),
+    ...jobGraph.edges
+      .filter(edge => edge.target.vertexId === vertex.id)
+      .map(edge => `   reads ${edgeText(jobGraph, edge, nodes)}${notChainedText(jobGraph, edge, nodes, streamGraph)}`),
     ...operatorTree(vertex.operators).flatMap(({ spec, prefix, below }) => [
       `   ${prefix}${operatorText(vertex, spec, nodes.get(spec.nodeId))}`,
       ...stateLines(nodes.get(spec.nodeId)).map(line => `   ${below}     ${line}`),
@@ -74,6 +79,29 @@ function edgeText(jobGraph: JobGraph, edge: JobEdge, nodes: ReadonlyMap<number, 
     `#${jobGraph.vertices.indexOf(producer) + 1} '${spec?.name}'${side}${input}: ` +
     `${edge.partitioner}${keyText} (${distributionPattern(edge.partitioner)}, ${edge.exchange}), ${typeText(edge.type)}`
   )
+}
+
+function chainingEnabled(jobGraph: JobGraph, streamGraph: StreamGraph): boolean {
+  return streamGraph.chainingEnabled && Configuration.fromObject(jobGraph.configuration).get(operatorChainingEnabled)
+}
+
+/** Said only where the program wrote no partitioner (or `.forward()`): elsewhere nobody expects a chain. */
+function notChainedText(jobGraph: JobGraph, edge: JobEdge, nodes: ReadonlyMap<number, StreamNode>, streamGraph: StreamGraph | undefined): string {
+  const target = resolvedNode(vertexById(jobGraph, edge.target.vertexId), 0, nodes)
+  const source = resolvedNode(vertexById(jobGraph, edge.source.vertexId), edge.source.operatorIndex, nodes)
+  const streamEdge = target?.node.inputs[edge.nodeInput.index]
+  if (streamGraph === undefined || source === undefined || target === undefined || streamEdge?.partitioner.kind !== 'FORWARD') return ''
+  const link = { edge: streamEdge, index: edge.nodeInput.index, source, target, partitioner: 'FORWARD' as const, blocking: false }
+  const obstacle = chainingObstacle(link, chainingEnabled(jobGraph, streamGraph))
+  return obstacle === undefined ? '' : `; not chained: ${obstacle}`
+}
+
+function resolvedNode(vertex: JobVertex, operatorIndex: number, nodes: ReadonlyMap<number, StreamNode>): ResolvedNode | undefined {
+  const spec = vertex.operators[operatorIndex]
+  const node = spec === undefined ? undefined : nodes.get(spec.nodeId)
+  if (spec === undefined || node === undefined) return undefined
+  const { parallelism, maxParallelism, slotSharingGroup } = vertex
+  return { node, operatorId: spec.operatorId, parallelism, maxParallelism, slotSharingGroup }
 }
 
 /** Which input is said only where there are two. */

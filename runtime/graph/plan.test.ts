@@ -31,7 +31,7 @@ test('the text shows vertices, slots, parallelism with its origin, partitioners,
 
 #2 Flat Map
    id ${ids[1]}, 3 subtasks, max parallelism 128, slot sharing group red
-   reads #1 'Source: words': REBALANCE (ALL_TO_ALL, pipelined_bounded), STRING
+   reads #1 'Source: words': REBALANCE (ALL_TO_ALL, pipelined_bounded), STRING; not chained: slot sharing groups 'default' and 'red' differ
    Flat Map: type map, parallelism 3 (operator), output STRING
 
 #3 sum -> (Sink: a, <b> -> Sink: c)
@@ -50,6 +50,19 @@ test('the text of a lazy batch job shows its start order', () => {
   const text = planText(buildJobGraph(streamGraph, { scheduling: 'lazy-from-sources' }), streamGraph)
   expect(text).toContain('start order:     #1, then #2, then #3')
   expect(text).toContain('(ALL_TO_ALL, blocking)')
+})
+
+test('the text says why operators that look chainable are not', () => {
+  const graph = new StreamGraphBuilder()
+  const source = graph.source('words')
+  source.map('slow', { parallelism: 3 })
+  source.map('alone', { chaining: 'never' })
+  const streamGraph = graph.build({ parallelism: 2 })
+  expect(planText(buildJobGraph(streamGraph), streamGraph)).toContain('; not chained: parallelism 2 and 3 differ')
+  expect(planText(buildJobGraph(streamGraph), streamGraph)).toContain("; not chained: chaining is disabled for 'alone'")
+  const off = buildJobGraph(streamGraph, { client: { 'pipeline.operator-chaining.enabled': 'false' } })
+  expect(planText(off, streamGraph)).toContain('; not chained: chaining is off')
+  expect(planText(off, streamGraph)).toContain('chaining:        off')
 })
 
 test('the JSON is Flink’s', () => {
