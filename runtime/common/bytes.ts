@@ -22,7 +22,10 @@ export class ByteWriter {
     this.length = 0
   }
 
-  /** Makes room for `count` more bytes and returns the offset at which they start; `length` is advanced. */
+  /**
+   * Makes room for `count` more bytes and returns the offset at which they start; `length` is advanced. `bytes` and `view` are replaced
+   * when it grows: take the offset first, then read the fields (an expression like `view.setInt8(reserve(1), x)` writes to the old ones).
+   */
   reserve(count: number): number {
     const start = this.length
     const end = start + count
@@ -32,31 +35,38 @@ export class ByteWriter {
   }
 
   u8(value: number): void {
-    this.bytes[this.reserve(1)] = value
+    const at = this.reserve(1)
+    this.bytes[at] = value
   }
 
   u16(value: number): void {
-    this.view.setUint16(this.reserve(2), value, true)
+    const at = this.reserve(2)
+    this.view.setUint16(at, value, true)
   }
 
   u32(value: number): void {
-    this.view.setUint32(this.reserve(4), value, true)
+    const at = this.reserve(4)
+    this.view.setUint32(at, value, true)
   }
 
   i32(value: number): void {
-    this.view.setInt32(this.reserve(4), value, true)
+    const at = this.reserve(4)
+    this.view.setInt32(at, value, true)
   }
 
   i64(value: bigint): void {
-    this.view.setBigInt64(this.reserve(8), value, true)
+    const at = this.reserve(8)
+    this.view.setBigInt64(at, value, true)
   }
 
   f32(value: number): void {
-    this.view.setFloat32(this.reserve(4), value, true)
+    const at = this.reserve(4)
+    this.view.setFloat32(at, value, true)
   }
 
   f64(value: number): void {
-    this.view.setFloat64(this.reserve(8), value, true)
+    const at = this.reserve(8)
+    this.view.setFloat64(at, value, true)
   }
 
   /** Unsigned LEB128 for lengths and counts up to 2^53-1. */
@@ -70,7 +80,8 @@ export class ByteWriter {
   }
 
   raw(bytes: Uint8Array): void {
-    this.bytes.set(bytes, this.reserve(bytes.length))
+    const at = this.reserve(bytes.length)
+    this.bytes.set(bytes, at)
   }
 
   /** Length-prefixed UTF-8. Lone surrogates become U+FFFD, as in every UTF-8 encoder. */
@@ -107,7 +118,8 @@ export class ByteWriter {
   }
 
   private grow(needed: number): void {
-    if (needed > this.maxLength) throw new FlinkError('RECORD_TOO_LARGE', `an encoded record of more than ${this.maxLength} bytes is refused`, { bytes: needed })
+    if (needed > this.maxLength)
+      throw new FlinkError('RECORD_TOO_LARGE', `an encoded record of more than ${this.maxLength} bytes is refused`, { bytes: needed })
     const bytes = new Uint8Array(Math.min(this.maxLength, Math.max(needed, this.bytes.length * 2)))
     bytes.set(this.bytes.subarray(0, this.length))
     this.bytes = bytes
@@ -182,9 +194,12 @@ export class ByteReader {
   }
 
   /** A copy: the bytes below may be a shared page that is reused. */
-  raw(count: number): Uint8Array {
+  raw(count: number): Uint8Array<ArrayBuffer> {
     const start = this.take(count)
-    return this.bytes.slice(start, start + count)
+    // Not bytes.slice(): that of a Buffer copies nothing.
+    const copy = new Uint8Array(count)
+    copy.set(this.bytes.subarray(start, start + count))
+    return copy
   }
 
   string(): string {

@@ -266,7 +266,8 @@ function readNullable(type: Field, hasNulls: boolean, input: ByteReader): unknow
 /** Every element takes a byte or more, so a count beyond the bytes left is refused before anything is made of it. */
 function readCount(header: number, input: ByteReader): number {
   const count = Math.floor(header / 2)
-  if (count > input.remaining) throw new FlinkError('CORRUPT_FRAME', `an encoded collection says ${count} elements, ${input.remaining} bytes are left`)
+  if (count > input.remaining)
+    throw new FlinkError('CORRUPT_FRAME', `an encoded collection says ${count} elements, ${input.remaining} bytes are left`)
   return count
 }
 

@@ -1,6 +1,6 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { mapStep } from './composites.ts'
-import { genericTags as tags, GENERIC_CODEC_VERSION, GENERIC_DEPTH_MAX, typedArrayKinds } from './generic-format.ts'
+import { GENERIC_CODEC_VERSION, GENERIC_DEPTH_MAX, genericTags as tags, typedArrayKinds } from './generic-format.ts'
 import { readGeneric } from './generic-reader.ts'
 import { writeDouble } from './primitives.ts'
 import { writeString } from './string-codec.ts'
@@ -94,7 +94,8 @@ export class GenericWriter {
   }
 
   private enter(value: object, depth: number): void {
-    if (depth >= GENERIC_DEPTH_MAX) throw new UnsupportedValueError(`cannot be written as GENERIC: it lies more than ${GENERIC_DEPTH_MAX} levels deep`)
+    if (depth >= GENERIC_DEPTH_MAX)
+      throw new UnsupportedValueError(`cannot be written as GENERIC: it lies more than ${GENERIC_DEPTH_MAX} levels deep`)
     for (let i = 0; i < depth; i++) {
       if (this.ancestors[i] === value) throw new UnsupportedValueError(`cannot be written as GENERIC: it is cyclic, an object that contains itself`)
     }

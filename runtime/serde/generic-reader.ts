@@ -1,7 +1,7 @@
 import type { ByteReader } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import { genericTags as tags, GENERIC_CODEC_VERSION, GENERIC_DEPTH_MAX, typedArrayKinds } from './generic-format.ts'
-import { readBytes, readDate } from './primitives.ts'
+import { GENERIC_CODEC_VERSION, GENERIC_DEPTH_MAX, genericTags as tags, typedArrayKinds } from './generic-format.ts'
+import { readDate } from './primitives.ts'
 import { readString } from './string-codec.ts'
 
 /**
@@ -52,9 +52,9 @@ function readValue(input: ByteReader, depth: number): unknown {
     case tags.DATE:
       return readDate(input)
     case tags.BYTES:
-      return readBytes(input)
+      return input.raw(input.varint())
     case tags.ARRAY_BUFFER:
-      return readBytes(input).buffer
+      return input.raw(input.varint()).buffer
     case tags.TYPED_ARRAY:
       return readTypedArray(input)
     default:
@@ -108,7 +108,7 @@ function readSet(input: ByteReader, depth: number): Set<unknown> {
 }
 
 function readMagnitude(input: ByteReader): bigint {
-  const bytes = readBytes(input)
+  const bytes = input.raw(input.varint())
   if (bytes.length < 8 || bytes[0] === 0) throw corrupt('has a bigint that is longer than it needs to be')
   return BigInt(`0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')}`)
 }
@@ -116,7 +116,7 @@ function readMagnitude(input: ByteReader): bigint {
 function readTypedArray(input: ByteReader): ArrayBufferView {
   const kind = typedArrayKinds[input.u8()]
   if (kind === undefined) throw corrupt('has a typed array of an unknown kind')
-  const bytes = readBytes(input)
+  const bytes = input.raw(input.varint())
   if (bytes.length % kind.BYTES_PER_ELEMENT !== 0) throw corrupt('has a typed array that ends inside an element')
   return new kind(bytes.buffer)
 }

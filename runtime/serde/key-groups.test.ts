@@ -5,7 +5,9 @@ import { KEYS_PER_TYPE, Lcg, oracleKeys } from '../../test/oracle/keygroups/orac
 import { defaultMaxParallelism, keyGroupOf, keyGroupRange, murmurHash, subtaskOfKeyGroup } from './key-groups.ts'
 import { Types } from './types.ts'
 
-const lines = readFileSync(new URL('../../test/oracle/keygroups/expected.txt', import.meta.url), 'utf8').trimEnd().split('\n')
+const lines = readFileSync(new URL('../../test/oracle/keygroups/expected.txt', import.meta.url), 'utf8')
+  .trimEnd()
+  .split('\n')
 
 function expectedOf(type: string, seed: number): string[] {
   const start = lines.indexOf(`keys ${type} seed ${seed}`)
@@ -31,7 +33,12 @@ describe('as Apache Flink 2.3.0 answers', () => {
       const value = key(random, i)
       const small = keyGroupOf(type, value, 128)
       const large = keyGroupOf(type, value, 32768)
-      const subtasks = [subtaskOfKeyGroup(small, 128, 3), subtaskOfKeyGroup(small, 128, 7), subtaskOfKeyGroup(large, 32768, 3), subtaskOfKeyGroup(large, 32768, 7)]
+      const subtasks = [
+        subtaskOfKeyGroup(small, 128, 3),
+        subtaskOfKeyGroup(small, 128, 7),
+        subtaskOfKeyGroup(large, 32768, 3),
+        subtaskOfKeyGroup(large, 32768, 7),
+      ]
       actual.push(hex(small, 2) + hex(large, 4) + subtasks.join(''))
     }
     const expected = expectedOf(String(type), seed)

@@ -146,7 +146,8 @@ function hashOf(type: TypeJson, value: unknown): number {
     }
     case 'MAP': {
       let hash = 0
-      for (const [key, element] of asMap(value)) hash = (hash + (hashNullable(type.key, key, '.key') ^ hashNullable(type.value, element, '.value'))) | 0
+      for (const [key, element] of asMap(value))
+        hash = (hash + (hashNullable(type.key, key, '.key') ^ hashNullable(type.value, element, '.value'))) | 0
       return hash
     }
     case 'GENERIC':

@@ -126,16 +126,7 @@ const bytes: TypeSerializer<Uint8Array> = {
     out.varint(value.length)
     out.raw(value)
   },
-  read: readBytes,
-}
-
-/** A copy in a buffer of its own, whatever the reader's bytes are a view of (a shared page, or a Buffer, whose slice() copies nothing). */
-export function readBytes(input: ByteReader): Uint8Array<ArrayBuffer> {
-  const count = input.varint()
-  const start = input.take(count)
-  const copy = new Uint8Array(count)
-  copy.set(input.bytes.subarray(start, start + count))
-  return copy
+  read: input => input.raw(input.varint()),
 }
 
 const nothing: TypeSerializer<null> = {

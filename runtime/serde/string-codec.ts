@@ -106,7 +106,8 @@ function decodeWtf8(bytes: Uint8Array, start: number, end: number): string {
     }
     // Longer than needed, beyond Unicode, or a pair written as two: another spelling of the same string is never written.
     const low = (code & 0xfffffc00) === 0xdc00
-    if ((length === 3 && code < 0x800) || (length === 4 && (code < 0x10000 || code > 0x10ffff)) || (low && previousHigh)) throw brokenString(at - start)
+    if ((length === 3 && code < 0x800) || (length === 4 && (code < 0x10000 || code > 0x10ffff)) || (low && previousHigh))
+      throw brokenString(at - start)
     previousHigh = (code & 0xfffffc00) === 0xd800
     text += String.fromCodePoint(code)
     at += length

@@ -77,7 +77,11 @@ function tupleType<const T extends readonly TypeInformation[]>(...fields: T): Ty
   })
   const serializer: TypeSerializer<unknown> = tupleSerializer(fields.map(field => field.serializer))
   // The fields' serializers give the values that TupleValues says.
-  return new Type({ kind: 'TUPLE', fields: fields.map(field => field.json) }, serializer as TypeSerializer<TupleValues<T>>, `TUPLE<${fields.join(', ')}>`)
+  return new Type(
+    { kind: 'TUPLE', fields: fields.map(field => field.json) },
+    serializer as TypeSerializer<TupleValues<T>>,
+    `TUPLE<${fields.join(', ')}>`,
+  )
 }
 
 function rowType<const F extends RowFieldTypes>(fields: F): TypeInformation<RowValues<F>> {
@@ -85,7 +89,8 @@ function rowType<const F extends RowFieldTypes>(fields: F): TypeInformation<RowV
   for (const [name, type] of entries) {
     if (name === '__proto__') throw new FlinkError('INVALID_PROGRAM', 'a row cannot have a field named __proto__')
     // JS moves such properties to the front: the declared order would not be the order of the fields.
-    if (/^(0|[1-9]\d{0,9})$/.test(name)) throw new FlinkError('INVALID_PROGRAM', `a row cannot have the number ${name} as a field's name; a tuple has positions`)
+    if (/^(0|[1-9]\d{0,9})$/.test(name))
+      throw new FlinkError('INVALID_PROGRAM', `a row cannot have the number ${name} as a field's name; a tuple has positions`)
     checkType(type, `field ${name} of a row`)
   }
   const serializer: TypeSerializer<unknown> = new RowSerializer(entries.map(([name, type]) => ({ name, serializer: type.serializer })))
@@ -117,7 +122,10 @@ function pojoType(pojo: PojoClass | RowFieldTypes, declared?: RowFieldTypes): Ty
   if (typeof pojo !== 'function') return rowType(pojo as RowFieldTypes) // the overloads leave nothing else
   const fields = declared ?? (pojo as PojoClass).types // the overloads leave nothing else
   if (fields === undefined) {
-    throw new FlinkError('INVALID_PROGRAM', `the class ${pojo.name} does not say the types of its fields: pass them, or give it "static types = { field: Types.STRING, … }"`)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `the class ${pojo.name} does not say the types of its fields: pass them, or give it "static types = { field: Types.STRING, … }"`,
+    )
   }
   return rowType(fields)
 }
