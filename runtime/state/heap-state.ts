@@ -1,0 +1,338 @@
+import { unreachable } from '../common/assert.ts'
+import type { ByteReader, ByteWriter } from '../common/bytes.ts'
+import { FlinkError } from '../common/errors.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
+import type {
+  AggregatingStateDescriptor,
+  ListStateDescriptor,
+  MapStateDescriptor,
+  ReducingStateDescriptor,
+  StateDescriptor,
+  ValueStateDescriptor,
+} from './descriptors.ts'
+import { isOwnIndex, type KeyIndex, keyIndexOf } from './key-index.ts'
+import type { KeyEntry, KeyedSnapshotPart, KeyedStateBackend } from './keyed-state-backend.ts'
+import type { StateSchema } from './snapshot.ts'
+import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
+
+/** One registered state on the heap: reads and writes its slot of the backend's current entry, below the current namespace if it has any. */
+export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
+  readonly schema: StateSchema
+  readonly slot: number
+  private readonly backend: KeyedStateBackend
+  private readonly namespaceType: TypeInformation | undefined
+  private namespace: unknown = undefined
+
+  constructor(backend: KeyedStateBackend, namespaceType: TypeInformation | undefined, schema: StateSchema, slot: number) {
+    this.backend = backend
+    this.namespaceType = namespaceType
+    this.schema = schema
+    this.slot = slot
+  }
+
+  /** A primitive value (a window's start), compared as by a JS Map. */
+  setNamespace(namespace: unknown): void {
+    this.namespace = namespace
+  }
+
+  clear(): void {
+    const entry = this.backend.entry
+    if (entry === undefined) return this.backend.assertKeySet()
+    const held = entry.slots[this.slot]
+    if (held === undefined) return
+    if (this.namespaceType !== undefined) {
+      const byNamespace = held as Map<unknown, S>
+      byNamespace.delete(this.namespace)
+      if (byNamespace.size > 0) return
+    }
+    entry.slots[this.slot] = undefined
+    entry.filledCount--
+    if (entry.filledCount === 0) this.backend.drop(entry)
+  }
+
+  /** What the current key (and namespace) holds; undefined = nothing. */
+  read(): S | undefined {
+    const entry = this.backend.entry
+    if (entry === undefined) {
+      this.backend.assertKeySet()
+      return undefined
+    }
+    const held = entry.slots[this.slot]
+    if (this.namespaceType === undefined || held === undefined) return held as S | undefined
+    return (held as Map<unknown, S>).get(this.namespace)
+  }
+
+  write(stored: S): void {
+    // It would count as filled and read as empty. Usually a reduce or add without `return`.
+    if (stored === undefined)
+      throw new FlinkError('USER_FUNCTION', `state ${this.schema.name}: undefined cannot be stored; did a function not return its result?`)
+    const entry = this.backend.entryForWrite()
+    const held = entry.slots[this.slot]
+    if (held === undefined) entry.filledCount++
+    if (this.namespaceType === undefined) entry.slots[this.slot] = stored
+    else if (held === undefined) entry.slots[this.slot] = new Map<unknown, S>([[this.namespace, stored]])
+    else (held as Map<unknown, S>).set(this.namespace, stored)
+  }
+
+  /** What `entry` holds of this state, whatever the current key; only for states without namespace. */
+  readFrom(entry: KeyEntry): S | undefined {
+    return entry.slots[this.slot] as S | undefined
+  }
+
+  snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void {
+    const namespaceType = this.namespaceType
+    for (const entry of this.backend.keys()) {
+      const held = entry.slots[this.slot]
+      if (held === undefined) continue
+      if (entry.keyGroup < 0) entry.keyGroup = this.backend.keyGroupOf(entry.key)
+      if (namespaceType === undefined) {
+        this.writeStored(held as S, writerOf(entry.key, entry.keyGroup))
+        continue
+      }
+      for (const [namespace, stored] of held as Map<unknown, S>) {
+        const out = writerOf(entry.key, entry.keyGroup)
+        namespaceType.serializer.write(namespace, out)
+        this.writeStored(stored, out)
+      }
+    }
+  }
+
+  restoreEntry(_key: unknown, input: ByteReader): void {
+    if (this.namespaceType !== undefined) this.namespace = this.namespaceType.serializer.read(input)
+    this.write(this.readStored(input))
+  }
+
+  protected abstract writeStored(stored: S, out: ByteWriter): void
+  protected abstract readStored(input: ByteReader): S
+}
+
+export function createHeapState(
+  backend: KeyedStateBackend,
+  descriptor: StateDescriptor,
+  namespaceType: TypeInformation | undefined,
+  schema: StateSchema,
+  slot: number,
+): HeapState {
+  switch (descriptor.kind) {
+    case 'value':
+      return new HeapValueState(descriptor, backend, namespaceType, schema, slot)
+    case 'list':
+      return new HeapListState(descriptor, backend, namespaceType, schema, slot) as HeapState
+    case 'map':
+      return new HeapMapState(descriptor, backend, namespaceType, schema, slot) as HeapState
+    case 'reducing':
+      return new HeapReducingState(descriptor, backend, namespaceType, schema, slot)
+    case 'aggregating':
+      return new HeapAggregatingState(descriptor, backend, namespaceType, schema, slot)
+    default:
+      return unreachable(descriptor)
+  }
+}
+
+export class HeapValueState extends HeapState<unknown> implements ValueState<unknown> {
+  private readonly type: TypeInformation
+
+  constructor(descriptor: ValueStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(...rest)
+    this.type = descriptor.type
+  }
+
+  value(): unknown {
+    return this.read() ?? null
+  }
+
+  update(value: unknown): void {
+    if (value === null || value === undefined) this.clear()
+    else this.write(value)
+  }
+
+  protected writeStored(stored: unknown, out: ByteWriter): void {
+    this.type.serializer.write(stored, out)
+  }
+
+  protected readStored(input: ByteReader): unknown {
+    return this.type.serializer.read(input)
+  }
+}
+
+const nothing: readonly unknown[] = Object.freeze([])
+
+export class HeapListState extends HeapState<unknown[]> implements ListState<unknown> {
+  private readonly elementType: TypeInformation
+
+  constructor(descriptor: ListStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(...rest)
+    this.elementType = descriptor.type
+  }
+
+  get(): Iterable<unknown> {
+    return this.read() ?? nothing
+  }
+
+  add(value: unknown): void {
+    const list = this.read()
+    if (list === undefined) this.write([value])
+    else list.push(value)
+  }
+
+  addAll(values: Iterable<unknown>): void {
+    // A copy first: `values` may be this very list.
+    for (const value of [...values]) this.add(value)
+  }
+
+  update(values: Iterable<unknown>): void {
+    const list = [...values]
+    if (list.length === 0) this.clear()
+    else this.write(list)
+  }
+
+  protected writeStored(stored: unknown[], out: ByteWriter): void {
+    out.varint(stored.length)
+    for (const value of stored) this.elementType.serializer.write(value, out)
+  }
+
+  protected readStored(input: ByteReader): unknown[] {
+    const list: unknown[] = []
+    for (let rest = input.varint(); rest > 0; rest--) list.push(this.elementType.serializer.read(input))
+    return list
+  }
+}
+
+/** Keys that are their own index are the Map's keys; for others the Map goes from index to [key, value]. */
+export class HeapMapState extends HeapState<Map<unknown, unknown>> implements MapState<unknown, unknown> {
+  private readonly keyType: TypeInformation
+  private readonly valueType: TypeInformation
+  private readonly indexOf: KeyIndex
+  private readonly plain: boolean
+
+  constructor(descriptor: MapStateDescriptor<unknown, unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(...rest)
+    this.keyType = descriptor.keyType
+    this.valueType = descriptor.valueType
+    this.indexOf = keyIndexOf(descriptor.keyType)
+    this.plain = isOwnIndex(descriptor.keyType)
+  }
+
+  get(key: unknown): unknown {
+    const held = this.read()?.get(this.indexOf(key))
+    if (held === undefined) return null
+    return this.plain ? held : (held as MapEntry)[1]
+  }
+
+  put(key: unknown, value: unknown): void {
+    let map = this.read()
+    if (map === undefined) this.write((map = new Map()))
+    map.set(this.indexOf(key), this.plain ? (value ?? null) : [key, value ?? null])
+  }
+
+  putAll(entries: Iterable<readonly [unknown, unknown]>): void {
+    for (const [key, value] of [...entries]) this.put(key, value)
+  }
+
+  remove(key: unknown): void {
+    const map = this.read()
+    if (map?.delete(this.indexOf(key)) === true && map.size === 0) this.clear()
+  }
+
+  contains(key: unknown): boolean {
+    return this.read()?.has(this.indexOf(key)) ?? false
+  }
+
+  entries(): Iterable<readonly [unknown, unknown]> {
+    const map = this.read()
+    if (map === undefined) return []
+    return this.plain ? map.entries() : (map.values() as Iterable<MapEntry>)
+  }
+
+  keys(): Iterable<unknown> {
+    const map = this.read()
+    if (map === undefined) return []
+    return this.plain ? map.keys() : (map.values() as MapIterator<MapEntry>).map(entry => entry[0])
+  }
+
+  values(): Iterable<unknown> {
+    const map = this.read()
+    if (map === undefined) return []
+    return this.plain ? map.values() : (map.values() as MapIterator<MapEntry>).map(entry => entry[1])
+  }
+
+  isEmpty(): boolean {
+    return (this.read()?.size ?? 0) === 0
+  }
+
+  protected writeStored(stored: Map<unknown, unknown>, out: ByteWriter): void {
+    out.varint(stored.size)
+    for (const [index, held] of stored) {
+      const value = this.plain ? held : (held as MapEntry)[1]
+      this.keyType.serializer.write(this.plain ? index : (held as MapEntry)[0], out)
+      // Flink's map state takes null values, whatever the value type's own encoding makes of them.
+      out.u8(value === null ? 0 : 1)
+      if (value !== null) this.valueType.serializer.write(value, out)
+    }
+  }
+
+  protected readStored(input: ByteReader): Map<unknown, unknown> {
+    const map = new Map<unknown, unknown>()
+    for (let rest = input.varint(); rest > 0; rest--) {
+      const key = this.keyType.serializer.read(input)
+      const value = input.u8() === 0 ? null : this.valueType.serializer.read(input)
+      map.set(this.indexOf(key), this.plain ? value : [key, value])
+    }
+    return map
+  }
+}
+
+type MapEntry = readonly [unknown, unknown]
+
+export class HeapReducingState extends HeapState<unknown> implements ReducingState<unknown> {
+  private readonly descriptor: ReducingStateDescriptor<unknown>
+
+  constructor(descriptor: ReducingStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(...rest)
+    this.descriptor = descriptor
+  }
+
+  get(): unknown {
+    return this.read() ?? null
+  }
+
+  add(value: unknown): void {
+    const present = this.read()
+    this.write(present === undefined ? value : this.descriptor.reducer.reduce(present, value))
+  }
+
+  protected writeStored(stored: unknown, out: ByteWriter): void {
+    this.descriptor.type.serializer.write(stored, out)
+  }
+
+  protected readStored(input: ByteReader): unknown {
+    return this.descriptor.type.serializer.read(input)
+  }
+}
+
+export class HeapAggregatingState extends HeapState<unknown> implements AggregatingState<unknown, unknown> {
+  private readonly descriptor: AggregatingStateDescriptor<unknown, unknown, unknown>
+
+  constructor(descriptor: AggregatingStateDescriptor<unknown, unknown, unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(...rest)
+    this.descriptor = descriptor
+  }
+
+  get(): unknown {
+    const accumulator = this.read()
+    return accumulator === undefined ? null : this.descriptor.aggregator.getResult(accumulator)
+  }
+
+  add(value: unknown): void {
+    const aggregator = this.descriptor.aggregator
+    this.write(aggregator.add(value, this.read() ?? aggregator.createAccumulator()))
+  }
+
+  protected writeStored(stored: unknown, out: ByteWriter): void {
+    this.descriptor.type.serializer.write(stored, out)
+  }
+
+  protected readStored(input: ByteReader): unknown {
+    return this.descriptor.type.serializer.read(input)
+  }
+}

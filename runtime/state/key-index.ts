@@ -1,0 +1,73 @@
+import { keyBytes } from '../serde/key.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
+
+/**
+ * What stands for a key in a JS Map, so that two keys are the same entry exactly when they have the same bytes. Primitive keys stand
+ * for themselves: no allocation per record. Composite ones become a string of their bytes.
+ */
+export type KeyIndex = (key: unknown) => unknown
+
+export function keyIndexOf(type: TypeInformation): KeyIndex {
+  switch (type.json.kind) {
+    case 'STRING':
+    case 'BOOLEAN':
+    case 'LONG':
+    case 'SAFE_LONG':
+      return identity
+    case 'BYTE':
+      return key => ((key as number) << 24) >> 24
+    case 'SHORT':
+      return key => ((key as number) << 16) >> 16
+    case 'INT':
+      return key => (key as number) | 0
+    case 'FLOAT':
+      return key => floatIndex(Math.fround(key as number))
+    case 'DOUBLE':
+      return key => floatIndex(key as number)
+    case 'VOID':
+      return () => null
+    case 'GENERIC':
+      return key => genericIndex(type, key)
+    default:
+      return key => bytesIndex(type, key)
+  }
+}
+
+/** Whether a key is its own index, so that a Map of indices holds the keys themselves. */
+export function isOwnIndex(type: TypeInformation): boolean {
+  const kind = type.json.kind
+  return kind === 'STRING' || kind === 'BOOLEAN' || kind === 'LONG' || kind === 'SAFE_LONG'
+}
+
+function identity(key: unknown): unknown {
+  return key
+}
+
+// A JS Map holds 0 and -0 as one key; Java's Double.equals and our bytes tell them apart.
+const minusZero = Symbol('-0')
+
+function floatIndex(key: number): unknown {
+  return key === 0 && Object.is(key, -0) ? minusZero : key
+}
+
+function genericIndex(type: TypeInformation, key: unknown): unknown {
+  switch (typeof key) {
+    case 'string':
+      // The first character keeps plain strings apart from the strings of bytes below.
+      return key.charCodeAt(0) === 0 ? bytesIndex(type, key) : key
+    case 'number':
+      return floatIndex(key)
+    case 'boolean':
+    case 'bigint':
+      return key
+    default:
+      return bytesIndex(type, key)
+  }
+}
+
+function bytesIndex(type: TypeInformation, key: unknown): string {
+  const bytes = keyBytes(type, key)
+  let index = '\u0000'
+  for (let i = 0; i < bytes.length; i++) index += String.fromCharCode(bytes[i] as number)
+  return index
+}

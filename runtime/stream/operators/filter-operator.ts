@@ -1,0 +1,25 @@
+import type { FilterFunction, KeySpec } from '../functions.ts'
+import { FunctionOperator } from './function-operator.ts'
+
+/** Passes the rows for which the function answers something true. With `key` the function may keep keyed state. */
+export class FilterOperator extends FunctionOperator {
+  private readonly fn: FilterFunction<unknown>
+
+  constructor(fn: FilterFunction<never>, key?: KeySpec) {
+    super([fn], key === undefined ? [] : [key])
+    this.fn = fn as FilterFunction<unknown>
+  }
+
+  processElement(value: unknown, timestamp: number): void {
+    this.setKeyOf(value, 0)
+    let passes: unknown
+    try {
+      passes = this.fn.filter(value)
+    } catch (error) {
+      throw this.userError(error)
+    }
+    // A promise is true: without this an async filter would pass everything.
+    if (passes instanceof Promise) throw this.promiseRefused('filter', passes)
+    if (passes) this.output.collect(value, timestamp)
+  }
+}

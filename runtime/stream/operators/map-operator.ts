@@ -1,0 +1,24 @@
+import type { KeySpec, MapFunction } from '../functions.ts'
+import { FunctionOperator } from './function-operator.ts'
+
+/** One row in, one row out. With `key` the function may keep keyed state. */
+export class MapOperator extends FunctionOperator {
+  private readonly fn: MapFunction<unknown, unknown>
+
+  constructor(fn: MapFunction<never, unknown>, key?: KeySpec) {
+    super([fn], key === undefined ? [] : [key])
+    this.fn = fn as MapFunction<unknown, unknown>
+  }
+
+  processElement(value: unknown, timestamp: number): void {
+    this.setKeyOf(value, 0)
+    let result: unknown
+    try {
+      result = this.fn.map(value)
+    } catch (error) {
+      throw this.userError(error)
+    }
+    if (result instanceof Promise) throw this.promiseRefused('map', result)
+    this.output.collect(result, timestamp)
+  }
+}
