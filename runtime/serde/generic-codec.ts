@@ -36,17 +36,24 @@ export class GenericWriter {
     switch (typeof value) {
       case 'string':
         out.u8(tags.STRING)
-        return writeString(value, out)
+        writeString(value, out)
+        break
       case 'number':
-        return this.writeNumber(value, out)
+        this.writeNumber(value, out)
+        break
       case 'object':
-        return value === null ? out.u8(tags.NULL) : this.writeObject(value, out, depth)
+        if (value === null) out.u8(tags.NULL)
+        else this.writeObject(value, out, depth)
+        break
       case 'boolean':
-        return out.u8(value ? tags.TRUE : tags.FALSE)
+        out.u8(value ? tags.TRUE : tags.FALSE)
+        break
       case 'undefined':
-        return out.u8(tags.UNDEFINED)
+        out.u8(tags.UNDEFINED)
+        break
       case 'bigint':
-        return writeBigint(value, out)
+        writeBigint(value, out)
+        break
       default:
         throw mismatch('GENERIC', value)
     }

@@ -43,23 +43,24 @@ const canonicalGeneric = new GenericWriter(true)
 function writeCanonical(type: TypeJson, value: unknown, out: ByteWriter): void {
   switch (type.kind) {
     case 'GENERIC':
-      return canonicalGeneric.write(value, out)
+      canonicalGeneric.write(value, out)
+      break
     case 'TUPLE': {
       const array = asArray(value, `TUPLE of ${type.fields.length}`)
       if (array.length !== type.fields.length) throw mismatch(`TUPLE of ${type.fields.length}`, value)
       for (let i = 0; i < array.length; i++) writeNullable(type.fields[i]!, array[i], `[${i}]`, out) // equally long
-      return
+      break
     }
     case 'ROW': {
       const row = asRow(value)
       for (const field of type.fields) writeNullable(field.type, row[field.name], propertyStep(field.name), out)
-      return
+      break
     }
     case 'LIST': {
       const array = asArray(value, 'LIST')
       out.varint(array.length)
       for (let i = 0; i < array.length; i++) writeNullable(type.element, array[i], `[${i}]`, out)
-      return
+      break
     }
     case 'MAP': {
       const map = asMap(value)
@@ -71,19 +72,23 @@ function writeCanonical(type: TypeJson, value: unknown, out: ByteWriter): void {
         writeNullable(type.value, element, '.value', entry)
         entries.push(entry.subarray())
       }
-      return writeSorted(entries, out)
+      writeSorted(entries, out)
+      break
     }
     default: {
       // Primitive encodings are canonical themselves: one NaN, no -0 in integers, one spelling of a string.
       const serializer: TypeSerializer<unknown> = primitiveSerializers[type.kind]
-      return serializer.write(value, out)
+      serializer.write(value, out)
     }
   }
 }
 
 /** A flag before the value, not a bitmap in front of all: unlike on the wire nobody reads these bytes back, and this needs no second pass. */
 function writeNullable(type: TypeJson, value: unknown, step: string, out: ByteWriter): void {
-  if (value === null || value === undefined) return out.u8(0)
+  if (value === null || value === undefined) {
+    out.u8(0)
+    return
+  }
   out.u8(1)
   try {
     writeCanonical(type, value, out)
