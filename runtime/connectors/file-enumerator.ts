@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { SourceSplit, SplitEnumerator, SplitEnumeratorContext } from '../stream/spi/source.ts'
+import { localPath } from './local-path.ts'
 import { SplitAssignment } from './split-assignment.ts'
 
 /**
@@ -29,12 +30,11 @@ export interface ListedFile {
 }
 
 export function fileEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
-  const path = String(options['path'])
   const assignment = new SplitAssignment(context)
   return {
     async start() {
       try {
-        assignment.assignAll(splitFiles(await listFiles(path), context.parallelism))
+        assignment.assignAll(splitFiles(await listFiles(localPath(String(options['path']))), context.parallelism))
       } catch (error) {
         context.fail(error)
       }

@@ -6,7 +6,7 @@ import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../spi/source.ts'
-import { userError } from './user-code.ts'
+import { userError as userErrorOf } from './user-code.ts'
 
 /**
  * Heads of source tasks. The task calls `pollSource` where others read their gate:
@@ -164,7 +164,7 @@ class SourceTimestamps {
     try {
       timestamp = this.assign(value as never, previous)
     } catch (error) {
-      throw userError(this.name, error)
+      throw userError(this.name, 'timestamp assigner', error)
     }
     if (!Number.isFinite(timestamp))
       throw new FlinkError('USER_FUNCTION', `operator ${this.name}: the timestamp assigner answered ${String(timestamp)}, expected epoch milliseconds`)
@@ -177,7 +177,7 @@ class SourceTimestamps {
     try {
       this.generator.onEvent(value as never, timestamp, this.output)
     } catch (error) {
-      throw userError(this.name, error)
+      throw userError(this.name, 'watermark generator', error)
     }
   }
 
@@ -187,7 +187,7 @@ class SourceTimestamps {
     try {
       this.generator?.onPeriodicEmit(this.output)
     } catch (error) {
-      throw userError(this.name, error)
+      throw userError(this.name, 'watermark generator', error)
     }
   }
 }
@@ -222,6 +222,11 @@ class ReaderOutput implements SourceOutput {
   emitStatus(idle: boolean): void {
     this.output.emitStatus(idle)
   }
+}
+
+/** `userError` of user-code.ts for functions that are not the operator's own: `what` names them. */
+export function userError(operatorName: string, what: string, error: unknown): unknown {
+  return userErrorOf(`${operatorName}, ${what}`, error)
 }
 
 const SPLITS_STATE = 'SourceReaderState'

@@ -1,0 +1,119 @@
+import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../stream/spi/source.ts'
+import type { SequenceSplit, StridedSplit } from './enumerators.ts'
+import { RateLimiter } from './rate-limiter.ts'
+
+/**
+ * Readers whose rows are a function of an index: collections, sequences, generated data. What differs is a cursor: how a split becomes
+ * the next row and how it is written down again.
+ */
+export interface IndexCursor {
+  /** False = the split is at its end. */
+  hasNext(): boolean
+  next(): unknown
+  split(): SourceSplit
+  describe(): string
+}
+
+export interface IndexReaderSpec {
+  readonly rowsPerSecond: number | undefined
+  cursor(split: SourceSplit): IndexCursor
+}
+
+export class IndexReader implements SourceReader {
+  private readonly spec: IndexReaderSpec
+  private readonly limiter: RateLimiter | undefined
+  private readonly cursors: IndexCursor[] = []
+  private allAssigned = false
+
+  constructor(spec: IndexReaderSpec, context: SourceReaderContext) {
+    this.spec = spec
+    this.limiter = spec.rowsPerSecond === undefined ? undefined : new RateLimiter(context.clock, spec.rowsPerSecond / context.parallelism, () => context.wake())
+  }
+
+  addSplits(splits: readonly SourceSplit[]): void {
+    for (const split of splits) this.cursors.push(this.spec.cursor(split))
+  }
+
+  noMoreSplits(): void {
+    this.allAssigned = true
+  }
+
+  poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
+    for (;;) {
+      const cursor = this.cursors[0]
+      if (cursor === undefined) return this.allAssigned ? 'end' : 'nothing'
+      // The end is noticed without waiting for the next row's turn.
+      if (!cursor.hasNext()) {
+        this.cursors.shift()
+        continue
+      }
+      const allowed = this.limiter === undefined ? Number.POSITIVE_INFINITY : this.limiter.available()
+      if (allowed === 0) return 'nothing'
+      let emitted = 0
+      while (emitted < allowed && cursor.hasNext()) {
+        if (output.shouldYield()) {
+          this.limiter?.take(emitted)
+          return 'more'
+        }
+        emitted++
+        output.collect(cursor.next(), Number.NaN)
+      }
+      this.limiter?.take(emitted)
+    }
+  }
+
+  snapshotSplits(): readonly SourceSplit[] {
+    return this.cursors.filter(cursor => cursor.hasNext()).map(cursor => cursor.split())
+  }
+
+  describePosition(): string {
+    return this.cursors[0]?.describe() ?? ''
+  }
+
+  close(): void {
+    this.limiter?.close()
+  }
+}
+
+export function collectionCursor(values: readonly unknown[], split: SourceSplit): IndexCursor {
+  let next = Number(split['next'])
+  return {
+    hasNext: () => next < values.length,
+    next: () => values[next++],
+    split: () => ({ ...split, next }),
+    describe: () => `element ${next} of the collection`,
+  }
+}
+
+/** `asNumber`: rows are numbers (SAFE_LONG), else bigints (LONG). */
+export function sequenceCursor(asNumber: boolean, split: SourceSplit): IndexCursor {
+  return asNumber ? numberCursor(split as SequenceSplit) : bigintCursor(split as SequenceSplit)
+}
+
+function numberCursor(split: SequenceSplit): IndexCursor {
+  let next = Number(split.next)
+  const to = Number(split.to)
+  return { hasNext: () => next <= to, next: () => next++, split: () => ({ ...split, next: String(next) }), describe: () => `number ${next - 1} of the sequence` }
+}
+
+function bigintCursor(split: SequenceSplit): IndexCursor {
+  let next = BigInt(split.next)
+  const to = BigInt(split.to)
+  return { hasNext: () => next <= to, next: () => next++, split: () => ({ ...split, next: String(next) }), describe: () => `number ${next - 1n} of the sequence` }
+}
+
+export function generatorCursor(generate: (index: number) => unknown, split: SourceSplit): IndexCursor {
+  const { step, count, next: first } = split as StridedSplit
+  let next = first
+  const end = count ?? Number.POSITIVE_INFINITY
+  return {
+    hasNext: () => next < end,
+    next: () => {
+      const row = generate(next)
+      next += step
+      return row
+    },
+    split: () => ({ ...split, next }),
+    describe: () => `index ${next - step} of the generator`,
+  }
+}
