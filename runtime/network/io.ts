@@ -20,7 +20,13 @@ export interface NetworkOutput {
 
 /** What a gate yields. `input` is 0 or 1 (the logical input of the head operator); watermarks are already the minimum over the input's channels. */
 export type GateElement =
-  | { readonly kind: 'frame'; readonly input: number; readonly channel: number; readonly sequence: number; readonly frame: Extract<ChannelElement, { kind: 'object' }> }
+  | {
+      readonly kind: 'frame'
+      readonly input: number
+      readonly channel: number
+      readonly sequence: number
+      readonly frame: Extract<ChannelElement, { kind: 'object' }>
+    }
   | { readonly kind: 'control'; readonly input: number; readonly control: ControlElement }
 
 export interface InputGate {

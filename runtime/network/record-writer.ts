@@ -1,0 +1,295 @@
+/**
+ * The network output of a task for one edge: rows are collected into frames per channel, sealed frames are offered to their channels,
+ * and what a channel refuses waits in its spill.
+ *
+ * Invariants:
+ * - order per channel: rows and control elements leave in the order of the calls; nothing is offered to a channel past its spill;
+ * - `isFull` is true while any channel has a spill or holds a half-written frame. The task stops at the next row border, so what can
+ *   still come is the output of one row, of timers, and control elements;
+ * - the spill is bounded: two frames per channel are free (the one that met the full channel, and the one that a control element
+ *   behind it seals), each further one reserves a page of the TaskManager's pool, and an empty pool is OUTPUT_SPILL_EXHAUSTED.
+ *   Control elements are not counted: a watermark or status that waits is replaced by the next one;
+ * - a frame that was offered is never touched again. On a BROADCAST edge each channel gets its own array of rows, but inside a thread
+ *   the values themselves are shared by all consumers, which must not change them. Rings encode, so nothing is shared there.
+ */
+import { FlinkError } from '../common/errors.ts'
+import { type ChannelElement, type ChannelWriter, type ControlElement, type ObjectFrame, ROWS_PER_FRAME_MAX } from './frame.ts'
+import type { NetworkOutput } from './io.ts'
+import type { PageReserver } from './page-pool.ts'
+import type { ChannelSelector } from './partitioner.ts'
+
+/** What a channel that encodes tells its writer; a channel by reference lacks both. */
+export interface OutputChannel extends ChannelWriter {
+  /** Rows that fill about one page. */
+  readonly rowsPerFrame?: number
+  readonly bytesWritten?: number
+}
+
+export interface RecordWriterOptions {
+  /** For errors: the operator whose output this is. */
+  readonly operatorName: string
+  readonly channels: readonly OutputChannel[]
+  readonly selector: ChannelSelector
+  readonly pages: PageReserver
+  /** At most ROWS_PER_FRAME_MAX, which is also the default. */
+  readonly rowsPerFrameMax?: number
+}
+
+const FREE_SPILL_FRAMES = 2
+const TIMESTAMPS_INITIAL = 16
+
+export class RecordWriter implements NetworkOutput {
+  numRecordsOut = 0
+  numBuffersOut = 0
+  private full = false
+  private readonly selector: ChannelSelector
+  private readonly broadcast: boolean
+  private readonly outputs: readonly Subpartition[]
+  /** One per channel; a broadcast edge has a single one. */
+  private readonly builders: readonly FrameBuilder[]
+
+  constructor(options: RecordWriterOptions) {
+    const rowsMax = Math.min(options.rowsPerFrameMax ?? ROWS_PER_FRAME_MAX, ROWS_PER_FRAME_MAX)
+    this.selector = options.selector
+    this.broadcast = options.selector.broadcast
+    this.outputs = options.channels.map(channel => new Subpartition(channel, options.pages, options.operatorName))
+    const builderCount = this.broadcast ? 1 : options.channels.length
+    this.builders = Array.from({ length: builderCount }, () => new FrameBuilder(rowsMax))
+  }
+
+  get numBytesOut(): number {
+    let bytes = 0
+    for (const output of this.outputs) bytes += output.channel.bytesWritten ?? 0
+    return bytes
+  }
+
+  /** Elements that channels have refused so far and that still wait. */
+  get spilled(): number {
+    let count = 0
+    for (const output of this.outputs) count += output.spilled
+    return count
+  }
+
+  collect(value: unknown, timestamp: number): void {
+    const index = this.broadcast ? 0 : this.selector.select(value)
+    const builder = this.builders[index]!
+    builder.add(value, timestamp)
+    this.numRecordsOut++
+    if (builder.count >= builder.limit) this.seal(index, builder)
+  }
+
+  emit(control: ControlElement): void {
+    this.sealAll()
+    for (const output of this.outputs) output.send(control)
+    this.refreshFull()
+  }
+
+  isFull(): boolean {
+    return this.full
+  }
+
+  drain(): boolean {
+    for (const output of this.outputs) output.drain()
+    this.refreshFull()
+    return !this.full
+  }
+
+  flush(): void {
+    // Rows of a channel that has a spill stay in their builder: they could not leave, and sealing them would only grow the spill.
+    if (this.broadcast) {
+      const builder = this.builders[0]!
+      if (builder.count > 0 && !this.full) this.seal(0, builder)
+      return
+    }
+    for (let i = 0; i < this.builders.length; i++) {
+      const builder = this.builders[i]!
+      if (builder.count > 0 && this.outputs[i]!.drain()) this.seal(i, builder)
+    }
+    this.refreshFull()
+  }
+
+  close(): void {
+    for (const output of this.outputs) output.close()
+    for (const builder of this.builders) builder.clear()
+  }
+
+  private sealAll(): void {
+    for (let i = 0; i < this.builders.length; i++) {
+      const builder = this.builders[i]!
+      if (builder.count > 0) this.seal(i, builder)
+    }
+  }
+
+  private seal(index: number, builder: FrameBuilder): void {
+    const frame = builder.take()
+    if (!this.broadcast) {
+      const output = this.outputs[index]!
+      this.numBuffersOut++
+      if (!output.send(frame)) this.full = true
+      builder.setLimit(output.channel.rowsPerFrame)
+      return
+    }
+    let rowsPerFrame = ROWS_PER_FRAME_MAX
+    for (let i = 0; i < this.outputs.length; i++) {
+      const output = this.outputs[i]!
+      this.numBuffersOut++
+      if (!output.send(i === 0 ? frame : copyFrame(frame))) this.full = true
+      rowsPerFrame = Math.min(rowsPerFrame, output.channel.rowsPerFrame ?? ROWS_PER_FRAME_MAX)
+    }
+    builder.setLimit(rowsPerFrame)
+  }
+
+  private refreshFull(): void {
+    let full = false
+    for (const output of this.outputs) if (output.waiting) full = true
+    this.full = full
+  }
+}
+
+/** One channel with what it has refused. */
+class Subpartition {
+  readonly channel: OutputChannel
+  waiting = false
+  private readonly pages: PageReserver
+  private readonly operatorName: string
+  private spill: ChannelElement[] = []
+  private spillFrom = 0
+  private spillFrames = 0
+
+  constructor(channel: OutputChannel, pages: PageReserver, operatorName: string) {
+    this.channel = channel
+    this.pages = pages
+    this.operatorName = operatorName
+  }
+
+  get spilled(): number {
+    return this.spill.length - this.spillFrom
+  }
+
+  /** False when something waits afterwards. */
+  send(element: ChannelElement): boolean {
+    if (this.drainSpill() && this.channel.offer(element)) {
+      this.waiting = !this.channel.flush()
+    } else {
+      this.append(element)
+      this.waiting = true
+    }
+    return !this.waiting
+  }
+
+  drain(): boolean {
+    if (this.waiting && this.drainSpill()) this.waiting = !this.channel.flush()
+    return !this.waiting
+  }
+
+  close(): void {
+    if (this.spillFrames > FREE_SPILL_FRAMES) this.pages.release(this.spillFrames - FREE_SPILL_FRAMES)
+    this.spill = []
+    this.spillFrom = 0
+    this.spillFrames = 0
+    this.waiting = false
+    this.channel.close()
+  }
+
+  private drainSpill(): boolean {
+    while (this.spillFrom < this.spill.length) {
+      const element = this.spill[this.spillFrom]!
+      if (!this.channel.offer(element)) {
+        this.compact()
+        return false
+      }
+      this.spillFrom++
+      if (element.kind === 'object') {
+        this.spillFrames--
+        if (this.spillFrames >= FREE_SPILL_FRAMES) this.pages.release(1)
+      }
+    }
+    if (this.spillFrom > 0) {
+      this.spill = []
+      this.spillFrom = 0
+    }
+    return true
+  }
+
+  /** Sent elements are let go once they are half of the array: constant cost per element, and nothing that was sent is kept alive. */
+  private compact(): void {
+    if (this.spillFrom * 2 < this.spill.length) return
+    this.spill = this.spill.slice(this.spillFrom)
+    this.spillFrom = 0
+  }
+
+  private append(element: ChannelElement): void {
+    const last = this.spill.length - 1
+    if (element.kind === 'object') {
+      if (this.spillFrames >= FREE_SPILL_FRAMES && !this.pages.tryReserve(1)) {
+        throw new FlinkError(
+          'OUTPUT_SPILL_EXHAUSTED',
+          `the output of operator ${this.operatorName} is full and no page is left for what it still emits; raise taskmanager.memory.network.min`,
+          {
+            spilledFrames: this.spillFrames,
+          },
+        )
+      }
+      this.spillFrames++
+    } else if ((element.kind === 'watermark' || element.kind === 'status') && last >= this.spillFrom && this.spill[last]!.kind === element.kind) {
+      this.spill[last] = element
+      return
+    }
+    this.spill.push(element)
+  }
+}
+
+/** Rows on their way into a frame. The arrays are handed over with the frame; each frame gets new ones. */
+class FrameBuilder {
+  count = 0
+  limit: number
+  private readonly rowsMax: number
+  private rows: unknown[] = []
+  private timestamps: Float64Array<ArrayBuffer> | undefined = undefined
+
+  constructor(rowsMax: number) {
+    this.rowsMax = rowsMax
+    this.limit = rowsMax
+  }
+
+  add(value: unknown, timestamp: number): void {
+    const at = this.count
+    this.rows.push(value)
+    // NaN = none: the column is made only when some row has a time.
+    if (this.timestamps !== undefined || !Number.isNaN(timestamp)) this.setTimestamp(at, timestamp)
+    this.count = at + 1
+  }
+
+  take(): ObjectFrame {
+    const { rows, count } = this
+    const timestamps = this.timestamps?.subarray(0, count)
+    this.clear()
+    return { kind: 'object', rows, timestamps, rowKinds: undefined }
+  }
+
+  clear(): void {
+    this.rows = []
+    this.timestamps = undefined
+    this.count = 0
+  }
+
+  setLimit(rowsPerFrame: number | undefined): void {
+    this.limit = rowsPerFrame === undefined ? this.rowsMax : Math.min(rowsPerFrame, this.rowsMax)
+  }
+
+  private setTimestamp(at: number, timestamp: number): void {
+    let { timestamps } = this
+    if (timestamps === undefined || at >= timestamps.length) {
+      const grown = new Float64Array(Math.min(this.rowsMax, Math.max(TIMESTAMPS_INITIAL, 2 * at)))
+      if (timestamps === undefined) grown.fill(Number.NaN, 0, at)
+      else grown.set(timestamps)
+      timestamps = grown
+      this.timestamps = grown
+    }
+    timestamps[at] = timestamp
+  }
+}
+
+function copyFrame(frame: ObjectFrame): ObjectFrame {
+  return { kind: 'object', rows: frame.rows.slice(), timestamps: frame.timestamps?.slice(), rowKinds: frame.rowKinds?.slice() }
+}
