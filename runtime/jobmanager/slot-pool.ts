@@ -133,13 +133,18 @@ export class SlotPool {
     return true
   }
 
+  /** Nothing is wanted any more; what is owned stays until `close`. */
+  stopRequesting(): void {
+    this.stopTimeout()
+    for (const allocationId of this.pending.keys()) this.options.cancelRequest(allocationId)
+    this.pending.clear()
+  }
+
   /** The job has ended: nothing is asked for any more, and every slot is free for others at once. */
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.stopTimeout()
-    for (const allocationId of this.pending.keys()) this.options.cancelRequest(allocationId)
-    this.pending.clear()
+    this.stopRequesting()
     for (const entry of this.owned.values()) {
       entry.idleTimer?.cancel()
       this.options.freeSlot(entry.slot)

@@ -125,6 +125,13 @@ export class TaskExecutor {
     const { id, host, jobManager, transport, clock, hosts } = this.options
     const connection = await transport.connect({ ...jobManager, role: 'taskmanager', id, timeoutMs: connectTimeoutMs })
     const link = new RpcLink<JobManagerMethods>(connection, { clock })
+    // The JobManager may ask for slots in the same breath as it answers.
+    const registered = Promise.withResolvers<Session>()
+    registered.promise.catch(() => {})
+    link.serve((method, payload) => {
+      const session = this.session
+      return session?.link === link ? this.handle(session, method, payload) : registered.promise.then(late => this.handle(late, method, payload))
+    })
     try {
       const answer = await link.call('registerTaskManager', {
         generation: this.highestGeneration,
@@ -147,11 +154,12 @@ export class TaskExecutor {
         lastHeardMs: clock.monotonicMs(),
       }
       this.session = session
-      link.serve((method, payload) => this.handle(session, method, payload))
+      registered.resolve(session)
       connection.onClose(reason => this.lose(session, reason))
       this.watchHeartbeats(session, answer.heartbeatIntervalMs)
       this.log.info('registered at the resource manager', { generation: answer.generation, slots: this.options.slotCount })
     } catch (error) {
+      registered.reject(error)
       connection.close('registration failed')
       throw error
     }

@@ -1,0 +1,120 @@
+import type { Timer } from '../common/clock.ts'
+import { FlinkError } from '../common/errors.ts'
+import { isId, newId } from '../common/ids.ts'
+import { canonicalJson } from '../common/json.ts'
+import type { JobGraph } from '../graph/job-graph.ts'
+import type { CancelAnswer, JobSubmission } from '../rpc/job-manager-gateway.ts'
+import { JobMaster, type JobMasterServices } from './job-master.ts'
+import { isTerminalStatus } from './job-status.ts'
+import { missingEnumerators } from './source-coordinators.ts'
+
+/**
+ * Takes jobs, makes a JobMaster for each, and keeps the ones that ended for `completed-application-store.expiration-time`, so that
+ * clients can still ask for their result. Submitting is idempotent by job id, for a client repeats a submit whose answer was lost.
+ */
+export interface DispatcherOptions {
+  readonly services: Omit<JobMasterServices, 'onTerminal'>
+  readonly completedJobExpirationMs: number
+}
+
+/** Beyond it the oldest ended job is forgotten early. */
+const completedJobsMax = 1_000
+
+export class Dispatcher {
+  private readonly options: DispatcherOptions
+  /** In order of submission. */
+  private readonly jobs = new Map<string, JobMaster>()
+  /** In order of their end. */
+  private readonly completed = new Map<string, Timer>()
+  private closed = false
+
+  constructor(options: DispatcherOptions) {
+    this.options = options
+  }
+
+  submit(submission: JobSubmission): string {
+    if (this.closed) throw new FlinkError('CONFLICT', 'the jobmanager is shutting down and takes no jobs')
+    const { services } = this.options
+    const jobId = submission.jobId ?? newId(services.random)
+    if (!isId(jobId)) throw new FlinkError('INVALID_ARGUMENT', `job id ${jobId} is not 32 lower-case hex digits`)
+    // Made by buildJobGraph in the planner; validated below as far as it is relied on.
+    const jobGraph = { ...submission.jobGraph, jobName: submission.name } as unknown as JobGraph
+    const known = this.jobs.get(jobId)
+    if (known !== undefined) {
+      if (known.job.artifact.digest === submission.artifact.digest && sameGraph(known.job.jobGraph, jobGraph)) return jobId
+      throw new FlinkError('CONFLICT', `job ${jobId} was already submitted, with another program`)
+    }
+    this.check(jobGraph)
+    const { artifact, args } = submission
+    const jobMaster = new JobMaster({ jobId, jobGraph, artifact, args }, { ...services, onTerminal: ended => this.retain(ended) })
+    this.jobs.set(jobId, jobMaster)
+    jobMaster.start()
+    return jobId
+  }
+
+  job(jobId: string): JobMaster | undefined {
+    return this.jobs.get(jobId)
+  }
+
+  all(): readonly JobMaster[] {
+    return [...this.jobs.values()]
+  }
+
+  running(): readonly JobMaster[] {
+    return this.all().filter(job => !isTerminalStatus(job.state))
+  }
+
+  cancel(jobId: string): CancelAnswer {
+    const job = this.jobs.get(jobId)
+    if (job === undefined) return { kind: 'not-found' }
+    if (isTerminalStatus(job.state)) return { kind: 'already-terminal', state: job.state }
+    job.cancel()
+    return { kind: 'accepted' }
+  }
+
+  /** Takes nothing more, cancels everything. */
+  close(): void {
+    this.closed = true
+    for (const job of this.running()) job.cancel()
+    for (const timer of this.completed.values()) timer.cancel()
+  }
+
+  private retain(job: JobMaster): void {
+    const { jobId } = job.job
+    if (!this.closed) {
+      const { services, completedJobExpirationMs } = this.options
+      this.completed.set(
+        jobId,
+        services.clock.schedule(completedJobExpirationMs, () => this.forget(jobId)),
+      )
+      const oldest = this.completed.keys().next().value
+      if (this.completed.size > completedJobsMax && oldest !== undefined) this.forget(oldest)
+    }
+  }
+
+  private forget(jobId: string): void {
+    this.completed.get(jobId)?.cancel()
+    this.completed.delete(jobId)
+    this.jobs.delete(jobId)
+  }
+
+  private check(jobGraph: JobGraph): void {
+    if (!Array.isArray(jobGraph.vertices) || !Array.isArray(jobGraph.edges)) throw new FlinkError('INVALID_ARGUMENT', 'the job graph has no vertices or no edges')
+    if (jobGraph.vertices.length === 0) throw new FlinkError('INVALID_PROGRAM', `job ${jobGraph.jobName} has no operators`)
+    for (const { name, parallelism } of jobGraph.vertices) {
+      if (!Number.isInteger(parallelism) || parallelism < 1) throw new FlinkError('INVALID_ARGUMENT', `vertex ${name} has parallelism ${parallelism}`)
+    }
+    if (jobGraph.scheduling === 'lazy-from-sources') {
+      throw new FlinkError('UNSUPPORTED', 'scheduling lazy-from-sources needs blocking results, which cannot run yet: its plan can be shown only')
+    }
+    const blocking = jobGraph.edges.find(edge => edge.exchange === 'blocking')
+    if (blocking !== undefined) throw new FlinkError('UNSUPPORTED', `edge ${blocking.id} is a blocking exchange, which cannot run yet`)
+    const missing = missingEnumerators(jobGraph, this.options.services.enumerators)
+    if (missing.length > 0) throw new FlinkError('UNSUPPORTED', `this jobmanager has no source ${missing.join(', ')}`)
+  }
+}
+
+/** A graph that came over the network has lost its undefined fields; both are compared as JSON. */
+function sameGraph(a: JobGraph, b: JobGraph): boolean {
+  return canonicalJson(JSON.parse(JSON.stringify(a))) === canonicalJson(JSON.parse(JSON.stringify(b)))
+}

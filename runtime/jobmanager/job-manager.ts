@@ -1,0 +1,266 @@
+import { type Clock, sleep } from '../common/clock.ts'
+import { FlinkError } from '../common/errors.ts'
+import type { JsonObject, JsonValue } from '../common/json.ts'
+import type { Logger } from '../common/log.ts'
+import type { Random } from '../common/random.ts'
+import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.ts'
+import type { JobManagerGateway } from '../rpc/job-manager-gateway.ts'
+import { RpcLink } from '../rpc/link.ts'
+import { checkGeneration, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
+import type { ArtifactStore } from './artifact-store.ts'
+import { Dispatcher } from './dispatcher.ts'
+import type { JobMaster } from './job-master.ts'
+import * as views from './job-views.ts'
+import { ResourceManager } from './resource-manager.ts'
+import type { LoadBalanceMode } from './slot-manager-core.ts'
+import type { EnumeratorRegistry } from './source-coordinators.ts'
+
+/**
+ * The JobManager: one Dispatcher, one ResourceManager, one JobMaster per job, one authenticated connection per TaskManager. It never
+ * runs user code and never sees a row.
+ *
+ * How a job starts: `submitJob` -> Dispatcher makes a JobMaster -> its SlotPool asks the ResourceManager -> which asks TaskManagers
+ * (`requestSlot`) -> which offer the slots to the JobMaster (`offerSlots`) -> which deploys (`submitTasks`).
+ *
+ * A message of another generation is refused here, one of another attempt by the JobMaster.
+ */
+export interface JobManagerOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly transport: RpcTransport
+  readonly rpc: { readonly host: string; readonly port: number; readonly token: string }
+  readonly generation: number
+  readonly enumerators: EnumeratorRegistry
+  readonly artifacts: ArtifactStore
+  readonly artifactUrl?: (digest: string) => string
+  /** For `clusterConfiguration`. */
+  readonly configuration: Readonly<Record<string, string>>
+  readonly loadBalanceMode: LoadBalanceMode
+  readonly heartbeatIntervalMs: number
+  readonly heartbeatTimeoutMs: number
+  readonly slotRequestTimeoutMs: number
+  readonly slotIdleTimeoutMs: number
+  readonly completedJobExpirationMs: number
+  readonly exceptionHistorySize: number
+}
+
+const stdoutBytesMax = 1024 * 1024
+
+export class JobManager implements JobManagerGateway {
+  private readonly options: JobManagerOptions
+  private readonly resources: ResourceManager
+  private readonly dispatcher: Dispatcher
+  private server: RpcServer | undefined = undefined
+  private shuttingDown: Promise<void> | undefined = undefined
+
+  constructor(options: JobManagerOptions) {
+    this.options = options
+    const { clock, random, log, generation } = options
+    this.resources = new ResourceManager({
+      clock,
+      log,
+      generation,
+      loadBalanceMode: options.loadBalanceMode,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      heartbeatTimeoutMs: options.heartbeatTimeoutMs,
+      allocationsOn: id => this.dispatcher.running().flatMap(job => job.allocationsOn(id)),
+      onAllocationLost: (jobId, allocationId) => this.dispatcher.job(jobId)?.allocationLost(allocationId),
+      onTaskManagerLost: (id, error) => {
+        for (const job of this.dispatcher.running()) job.taskManagerLost(id, error)
+      },
+    })
+    this.dispatcher = new Dispatcher({
+      completedJobExpirationMs: options.completedJobExpirationMs,
+      services: {
+        clock,
+        random,
+        log,
+        generation,
+        enumerators: options.enumerators,
+        slotRequestTimeoutMs: options.slotRequestTimeoutMs,
+        slotIdleTimeoutMs: options.slotIdleTimeoutMs,
+        exceptionHistorySize: options.exceptionHistorySize,
+        artifactUrl: options.artifactUrl ?? (() => ''),
+        requestSlot: request => this.resources.requestSlot(request),
+        cancelSlotRequest: allocationId => this.resources.cancelRequest(allocationId),
+        slotCounts: () => this.resources.counts(),
+        taskManager: id => this.resources.session(id),
+      },
+    })
+  }
+
+  /** Listens for TaskManagers. The port is known afterwards, when 0 was asked for. */
+  async start(): Promise<RpcServer> {
+    const { transport, rpc, log, generation } = this.options
+    this.server = await transport.listen({ ...rpc, onConnection: connection => this.onConnection(connection) })
+    log.info('jobmanager listens for taskmanagers', { host: this.server.host, port: this.server.port, generation })
+    return this.server
+  }
+
+  overview() {
+    const { total, free } = this.resources.counts()
+    const states = this.dispatcher.all().map(job => job.state)
+    const ended = (state: string) => states.filter(candidate => candidate === state).length
+    return {
+      taskManagers: this.resources.allSessions().length,
+      slotsTotal: total,
+      slotsAvailable: free,
+      jobsRunning: this.dispatcher.running().length,
+      jobsFinished: ended('FINISHED'),
+      jobsCancelled: ended('CANCELED'),
+      jobsFailed: ended('FAILED'),
+    }
+  }
+
+  listJobs() {
+    const nowMs = this.options.clock.nowMs()
+    return this.dispatcher.all().map(job => views.jobSummary(job, nowMs))
+  }
+
+  jobDetails(jobId: string) {
+    return this.of(jobId, job => views.jobDetails(job, this.options.clock.nowMs()))
+  }
+
+  vertexDetails(jobId: string, vertexId: string) {
+    return this.of(jobId, job => views.vertexDetails(job, vertexId, this.options.clock.nowMs()))
+  }
+
+  exceptions(jobId: string) {
+    return this.of(jobId, job => job.exceptionView())
+  }
+
+  jobResult(jobId: string) {
+    return this.of(jobId, views.jobResult)
+  }
+
+  async awaitJobResult(jobId: string) {
+    return this.dispatcher.job(jobId)?.result
+  }
+
+  async submitJob(submission: Parameters<JobManagerGateway['submitJob']>[0]) {
+    return { jobId: this.dispatcher.submit(submission) }
+  }
+
+  cancelJob(jobId: string) {
+    return this.dispatcher.cancel(jobId)
+  }
+
+  taskManagers() {
+    const jobs = this.dispatcher.running()
+    return this.resources.allSessions().map(session => views.taskManagerView(session, this.resources, jobs))
+  }
+
+  taskManager(taskManagerId: string) {
+    return this.taskManagers().find(view => view.id === taskManagerId)
+  }
+
+  async taskManagerStdout(taskManagerId: string, maxBytes = stdoutBytesMax) {
+    const session = this.resources.session(taskManagerId)
+    if (session === undefined) return undefined
+    const { text } = await session.link.call('readStdout', { generation: this.options.generation, maxBytes: Math.min(maxBytes, stdoutBytesMax) })
+    return text
+  }
+
+  clusterConfiguration() {
+    return this.options.configuration
+  }
+
+  putArtifact(digest: string, bytes: Uint8Array) {
+    return this.options.artifacts.put(digest, bytes)
+  }
+
+  getArtifact(digest: string) {
+    return this.options.artifacts.get(digest)
+  }
+
+  /** Jobs have `graceMs` to be cancelled; then the TaskManagers are told to end, and connections are closed whatever is left. */
+  shutDown(reason: string, graceMs = 10_000): Promise<void> {
+    this.shuttingDown ??= this.shutDownOnce(reason, graceMs)
+    return this.shuttingDown
+  }
+
+  private async shutDownOnce(reason: string, graceMs: number): Promise<void> {
+    const { clock, log, generation } = this.options
+    log.info('jobmanager shuts down', { reason })
+    const running = this.dispatcher.running().map(job => job.result)
+    this.dispatcher.close()
+    await Promise.race([Promise.all(running), sleep(clock, graceMs)])
+    await Promise.all(this.resources.allSessions().map(({ link }) => link.call('shutDown', { generation, reason }, 1_000).catch(() => {})))
+    this.resources.close(reason)
+    await this.server?.close()
+  }
+
+  private of<T>(jobId: string, view: (job: JobMaster) => T): T | undefined {
+    const job = this.dispatcher.job(jobId)
+    return job === undefined ? undefined : view(job)
+  }
+
+  private onConnection(connection: RpcConnection): void {
+    if (this.shuttingDown !== undefined) return connection.close('the jobmanager is shutting down')
+    const link = new RpcLink<TaskManagerMethods>(connection, { clock: this.options.clock })
+    link.serve((method, payload) => this.handle(link, method, payload))
+  }
+
+  private handle(link: RpcLink<TaskManagerMethods>, method: string, payload: JsonObject): JsonValue {
+    const { generation, heartbeatIntervalMs, heartbeatTimeoutMs } = this.options
+    // checkPayload has seen the fields of each method; the types are those of JobManagerMethods.
+    const name = method as keyof JobManagerMethods
+    const of = <M extends keyof JobManagerMethods>() => payload as JobManagerMethods[M]['payload']
+    if (name === 'registerTaskManager') {
+      const registration = of<'registerTaskManager'>()
+      if (registration.generation > generation) {
+        throw new FlinkError('STALE_GENERATION', `taskmanager ${registration.taskManagerId} knows generation ${registration.generation}, this jobmanager has ${generation}`)
+      }
+      if (registration.taskManagerId !== link.peerId) {
+        throw new FlinkError('PROTOCOL_MISMATCH', `the connection of ${link.peerId} registers taskmanager ${registration.taskManagerId}`)
+      }
+      this.resources.register(registration, link)
+      return { generation, heartbeatIntervalMs, heartbeatTimeoutMs }
+    }
+    checkGeneration(payload, generation, `rpc ${method}`)
+    // A message of a connection that was given up must not speak for the TaskManager that has replaced it.
+    if (this.resources.session(link.peerId)?.link !== link) throw new FlinkError('STALE_GENERATION', `taskmanager ${link.peerId} is not registered by this connection`)
+    switch (name) {
+      case 'offerSlots':
+        return this.offerSlots(link.peerId, of<'offerSlots'>())
+      case 'updateTaskState':
+        this.jobOf(of<'updateTaskState'>().jobId).updateTaskState(of<'updateTaskState'>())
+        return null
+      case 'splitRequest': {
+        const { jobId, executionId, operatorId, attempt } = of<'splitRequest'>()
+        this.jobOf(jobId).splitRequest(executionId, operatorId, attempt)
+        return null
+      }
+      case 'slotFreed':
+        this.resources.report(link.peerId, of<'slotFreed'>().report)
+        return null
+      case 'metricsReport': {
+        const { jobId, tasks, attempt } = of<'metricsReport'>()
+        this.jobOf(jobId).reportMetrics(tasks, attempt)
+        return null
+      }
+      default:
+        throw new FlinkError('PROTOCOL_MISMATCH', `a jobmanager does not serve rpc ${String(name satisfies never)}`)
+    }
+  }
+
+  private offerSlots(taskManagerId: string, { jobId, attempt, slots }: JobManagerMethods['offerSlots']['payload']): JsonValue {
+    const session = this.resources.session(taskManagerId)
+    const job = this.dispatcher.job(jobId)
+    const accepted: string[] = []
+    const rejected: string[] = []
+    for (const { allocationId, slotIndex } of slots) {
+      const taken = job?.offerSlot({ allocationId, taskManagerId, slotIndex }, attempt) === true
+      ;(taken ? accepted : rejected).push(allocationId)
+    }
+    if (session !== undefined && accepted.length > 0) session.allocationVersion++
+    return { accepted, rejected, allocationVersion: session?.allocationVersion ?? 0 }
+  }
+
+  private jobOf(jobId: string): JobMaster {
+    const job = this.dispatcher.job(jobId)
+    if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} does not exist`)
+    return job
+  }
+}

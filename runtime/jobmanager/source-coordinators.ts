@@ -1,0 +1,144 @@
+import type { Clock } from '../common/clock.ts'
+import { FlinkError } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import type { JobGraph } from '../graph/job-graph.ts'
+import type { SourceDescription, SourceSplit, SplitEnumerator, SplitEnumeratorFactory } from '../stream/spi/source.ts'
+
+/**
+ * One SplitEnumerator per source operator of one job attempt. What an enumerator hands out before its reader runs is kept and sent
+ * when the reader has started, in order; afterwards it goes out at once.
+ */
+export type EnumeratorRegistry = Readonly<Record<string, SplitEnumeratorFactory>>
+
+export interface SourceCoordinatorsOptions {
+  readonly jobGraph: JobGraph
+  readonly enumerators: EnumeratorRegistry
+  readonly clock: Clock
+  readonly log: Logger
+  send(vertexId: string, subtaskIndex: number, operatorId: string, message: SplitMessage): void
+  /** Fails the job. */
+  fail(error: unknown): void
+}
+
+export type SplitMessage = { readonly kind: 'assign'; readonly splits: readonly SourceSplit[] } | { readonly kind: 'noMore' }
+
+interface Coordinator {
+  readonly vertexId: string
+  readonly operatorId: string
+  enumerator: SplitEnumerator | undefined
+  readonly readers: Reader[]
+}
+
+interface Reader {
+  started: boolean
+  readonly kept: SplitMessage[]
+}
+
+/** Names of enumerators that the graph wants and the registry lacks: refused when the job is submitted. */
+export function missingEnumerators(jobGraph: JobGraph, enumerators: EnumeratorRegistry): readonly string[] {
+  const missing = new Set<string>()
+  for (const { description } of sourcesOf(jobGraph)) if (!Object.hasOwn(enumerators, description.enumerator)) missing.add(description.enumerator)
+  return [...missing]
+}
+
+export class SourceCoordinators {
+  private readonly options: SourceCoordinatorsOptions
+  private readonly coordinators: Coordinator[] = []
+  private readonly abort = new AbortController()
+
+  constructor(options: SourceCoordinatorsOptions) {
+    this.options = options
+  }
+
+  start(): void {
+    for (const { vertexId, operatorId, parallelism, description } of sourcesOf(this.options.jobGraph)) {
+      const coordinator: Coordinator = {
+        vertexId,
+        operatorId,
+        enumerator: undefined,
+        readers: Array.from({ length: parallelism }, () => ({ started: false, kept: [] })),
+      }
+      this.coordinators.push(coordinator)
+      this.guard(() => this.startOne(coordinator, parallelism, description))
+    }
+  }
+
+  readerStarted(vertexId: string, subtaskIndex: number): void {
+    for (const coordinator of this.coordinators) {
+      const reader = coordinator.vertexId === vertexId ? coordinator.readers[subtaskIndex] : undefined
+      if (reader === undefined || reader.started) continue
+      reader.started = true
+      for (const message of reader.kept.splice(0)) this.options.send(vertexId, subtaskIndex, coordinator.operatorId, message)
+      this.guard(() => coordinator.enumerator?.addReader(subtaskIndex))
+    }
+  }
+
+  splitRequest(vertexId: string, subtaskIndex: number, operatorId: string): void {
+    const coordinator = this.coordinators.find(candidate => candidate.vertexId === vertexId && candidate.operatorId === operatorId)
+    if (coordinator !== undefined) this.guard(() => coordinator.enumerator?.handleSplitRequest(subtaskIndex))
+  }
+
+  async close(): Promise<void> {
+    if (this.abort.signal.aborted) return
+    this.abort.abort(new FlinkError('CANCELLED', 'the job has ended'))
+    for (const { enumerator, operatorId } of this.coordinators) {
+      try {
+        await enumerator?.close()
+      } catch (error) {
+        this.options.log.warn('a split enumerator did not close in order', { operatorId, error: String(error) })
+      }
+    }
+  }
+
+  private startOne(coordinator: Coordinator, parallelism: number, description: SourceDescription): Promise<void> | void {
+    const { enumerators, clock, log } = this.options
+    const factory = enumerators[description.enumerator]
+    if (factory === undefined) throw new FlinkError('UNSUPPORTED', `this jobmanager has no split enumerator ${description.enumerator}`)
+    const context = {
+      parallelism,
+      clock,
+      log: log.child({ operatorId: coordinator.operatorId, enumerator: description.enumerator }),
+      signal: this.abort.signal,
+      assignSplits: (subtaskIndex: number, splits: readonly SourceSplit[]) => this.deliver(coordinator, subtaskIndex, { kind: 'assign', splits }),
+      signalNoMoreSplits: (subtaskIndex: number) => this.deliver(coordinator, subtaskIndex, { kind: 'noMore' }),
+      fail: (error: unknown) => this.fail(error),
+    }
+    coordinator.enumerator = factory(description.options, context, undefined)
+    return coordinator.enumerator.start()
+  }
+
+  private deliver(coordinator: Coordinator, subtaskIndex: number, message: SplitMessage): void {
+    const reader = coordinator.readers[subtaskIndex]
+    if (reader === undefined) {
+      this.fail(new FlinkError('INTERNAL', `a split enumerator names reader ${subtaskIndex} of ${coordinator.readers.length}`))
+    } else if (reader.started) {
+      if (!this.abort.signal.aborted) this.options.send(coordinator.vertexId, subtaskIndex, coordinator.operatorId, message)
+    } else {
+      reader.kept.push(message)
+    }
+  }
+
+  /** An enumerator that throws or rejects fails its job, not the JobManager. */
+  private guard(work: () => Promise<void> | void): void {
+    try {
+      work()?.catch((error: unknown) => this.fail(error))
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  private fail(error: unknown): void {
+    if (!this.abort.signal.aborted) this.options.fail(error)
+  }
+}
+
+function sourcesOf(jobGraph: JobGraph) {
+  return jobGraph.vertices.flatMap(vertex =>
+    vertex.operators.flatMap(operator => {
+      const description = operator.source
+      if (description === undefined || description === null) return []
+      // Written by the source's connector as a SourceDescription; JSON keeps no types.
+      return [{ vertexId: vertex.id, operatorId: operator.operatorId, parallelism: vertex.parallelism, description: description as SourceDescription }]
+    }),
+  )
+}
