@@ -1,0 +1,89 @@
+import type { Clock } from '../common/clock.ts'
+import type { Configuration } from '../common/config.ts'
+import type { SerializedError } from '../common/errors.ts'
+import type { Random } from '../common/random.ts'
+import type { RestClient } from '../rest/types.ts'
+
+/** All that the command line knows of the world. `bin/millrace.ts` makes the real one, tests make theirs. */
+export interface CliContext {
+  /** Writes a line. */
+  readonly stdout: (line: string) => void
+  readonly stderr: (line: string) => void
+  readonly clock: Clock
+  readonly random: Random
+  readonly version: string
+  readonly commit: string
+  readonly cpuCores: number
+  /** IANA name; dates of `list` are shown in it. */
+  readonly timeZone: string
+  /** Aborts on Ctrl-C and SIGTERM. */
+  readonly interrupted: AbortSignal
+  /** `config.yaml` below, the client's entries on top; throws all problems as one INVALID_CONFIGURATION; warnings are printed by it. */
+  loadConfiguration(clientEntries: Readonly<Record<string, string>>): Configuration
+  rest(address: string, configuration: Configuration): RestClient
+  fileExists(path: string): boolean
+  /** The module with its imports, content-addressed. `fileName` ends in `.mjs`. */
+  bundle(modulePath: string, entry: string): Promise<{ readonly bytes: Uint8Array; readonly fileName: string }>
+  /** Runs the program in a child process; nothing is submitted. */
+  plan(request: ProgramRequest): Promise<{ readonly json: string; readonly text: string }>
+  /** JobManager and one TaskManager in this process, until the job has ended and everything is closed. Aborting the signal cancels the job. */
+  runLocal(request: ProgramRequest, events: { readonly onSubmitted: (jobId: string) => void; readonly signal: AbortSignal }): Promise<JobOutcome>
+  readonly cluster: ClusterProcesses
+  /** Runs one process kind in the foreground until it ends; answers the exit code. */
+  runProcess(kind: ProcessKind, request: ProcessRequest): Promise<number>
+}
+
+export type ProcessKind = 'jobmanager' | 'taskmanager'
+
+export interface ProcessRequest {
+  /** `-D` entries of the command line. */
+  readonly clientEntries: Readonly<Record<string, string>>
+  readonly configuration: Configuration
+  readonly logFormat: 'pretty' | 'json'
+}
+
+export interface ProgramRequest {
+  readonly modulePath: string
+  readonly entry: string
+  readonly args: readonly string[]
+  /** `-p`. */
+  readonly parallelism: number | undefined
+  /** What an operator gets that nobody gave a parallelism: CPU cores under `-t local`. */
+  readonly defaultParallelism: number
+  readonly configuration: Configuration
+  readonly clientEntries: Readonly<Record<string, string>>
+}
+
+export interface JobOutcome {
+  readonly jobId: string
+  readonly name: string
+  readonly state: 'FINISHED' | 'FAILED' | 'CANCELED'
+  readonly runtimeMs: number
+  readonly failure: SerializedError | undefined
+}
+
+/** A cluster of detached processes on this machine, described by pid files. */
+export interface ClusterProcesses {
+  start(request: {
+    readonly taskManagers: number
+    readonly slots: number
+    readonly clientEntries: Readonly<Record<string, string>>
+    readonly configuration: Configuration
+  }): Promise<{
+    readonly webAddress: string
+    readonly started: readonly StartedProcess[]
+  }>
+  /** Answers what it stopped, in order; empty when there was nothing. */
+  stop(): Promise<readonly StartedProcess[]>
+}
+
+export interface StartedProcess {
+  readonly kind: ProcessKind
+  readonly id: string
+  readonly pid: number
+}
+
+/** Bad arguments: the message on stdout, a hint, exit 1. */
+export class CliArgsError extends Error {
+  override name = 'CliArgsError'
+}

@@ -1,0 +1,146 @@
+import { Command, CommanderError } from 'commander'
+import { type ErrorCode, errorCodes, FlinkError, nearestName, serializeError, stackWithCauses } from '../common/errors.ts'
+import { addClusterCommands } from './cluster-commands.ts'
+import { CliArgsError, type CliContext } from './context.ts'
+import { addCancelCommand, addInfoCommand, addListCommand } from './job-commands.ts'
+import { refusedCommands } from './refused.ts'
+import { addRunCommand } from './run-command.ts'
+
+/**
+ * The `millrace` command, in the words of `bin/flink`.
+ *
+ * - Answers go to stdout. Bad arguments too, with a hint, exit 1, as at Flink's.
+ * - Everything else that goes wrong goes to stderr under a ruler, exit 1. What a user or the outside did wrong is said by its message and
+ *   causes; a stack trace of ours is shown only for our own bugs.
+ * - More commands (`up` and its kin) come in through `extensions`, which `bin/millrace.ts` passes: this room must not know the operator.
+ */
+export type CliExtension = (program: Command, context: CliContext, exit: (code: number) => void) => void
+
+const HELP_HINT = 'Use the help option (-h or --help) to get help on the command.'
+const VALID_ACTIONS = 'Valid actions are "run", "list", "info", "savepoint", "stop", or "cancel".'
+
+export async function runCli(argv: readonly string[], context: CliContext, extensions: readonly CliExtension[] = []): Promise<number> {
+  let exitCode = 0
+  const program = buildProgram(context, extensions, code => {
+    exitCode = code
+  })
+  const action = argv[0]
+  if (action === undefined) {
+    context.stdout(program.helpInformation())
+    context.stdout('Please specify an action.')
+    return 1
+  }
+  try {
+    const refusal = Object.hasOwn(refusedCommands, action) ? refusedCommands[action] : undefined
+    if (refusal !== undefined) throw new CliArgsError(refusal)
+    if (!action.startsWith('-') && action !== 'help' && !program.commands.some(command => command.name() === action)) {
+      return unknownAction(context, program, action)
+    }
+    await program.parseAsync(expandShortOptions(argv), { from: 'user' })
+    return exitCode
+  } catch (error) {
+    return report(context, error)
+  }
+}
+
+function buildProgram(context: CliContext, extensions: readonly CliExtension[], exit: (code: number) => void): Command {
+  const program = new Command('millrace')
+    .description('stream jobs with the model of Apache Flink')
+    .version(`Version: ${context.version}, Commit ID: ${context.commit}`, '-v, --version', 'prints version and commit')
+    .helpOption('-h, --help', 'prints this help')
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ writeOut: text => context.stdout(text.replace(/\n$/, '')), writeErr: () => {} })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  millrace run -t local word-count.ts      run a job in this process
+  millrace start-cluster --taskmanagers 2  start a cluster on this machine
+  millrace run word-count.ts               run a job there
+  millrace list                            what is running
+  millrace <action> --help                 all options of an action`,
+    )
+  addRunCommand(program, context, exit)
+  addInfoCommand(program, context)
+  addListCommand(program, context)
+  addCancelCommand(program, context)
+  addClusterCommands(program, context, exit)
+  for (const extend of extensions) extend(program, context, exit)
+  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput())
+  return program
+}
+
+/** Flink's two-letter short options, which are no short options to commander. Only before the program's file: its arguments are its own. */
+const shortOptions: Readonly<Record<string, string>> = { '-sae': '--shutdownOnAttachedExit' }
+
+function expandShortOptions(argv: readonly string[]): string[] {
+  const firstPositional = argv.findIndex((arg, at) => at > 0 && !arg.startsWith('-') && /\.[cm]?[jt]sx?$/.test(arg))
+  return argv.map((arg, at) => ((firstPositional < 0 || at < firstPositional) && Object.hasOwn(shortOptions, arg) ? (shortOptions[arg] ?? arg) : arg))
+}
+
+function unknownAction(context: CliContext, program: Command, action: string): number {
+  context.stdout(`"${action}" is not a valid action.`)
+  context.stdout('')
+  context.stdout(VALID_ACTIONS)
+  const near = nearestName(
+    action,
+    program.commands.map(command => command.name()),
+  )
+  if (near !== undefined) context.stdout(`Did you mean "${near}"?`)
+  context.stdout('')
+  context.stdout('Specify the version option (-v or --version) to print the Millrace version.')
+  context.stdout('')
+  context.stdout('Specify the help option (-h or --help) to get help on the command.')
+  return 1
+}
+
+function report(context: CliContext, error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    return badArguments(context, commanderMessage(error))
+  }
+  if (error instanceof CliArgsError) return badArguments(context, error.message)
+  if (error instanceof FlinkError && (error.code === 'INVALID_ARGUMENT' || error.code === 'INVALID_CONFIGURATION') && !('status' in error.detail)) {
+    return badArguments(context, error.message)
+  }
+  context.stderr('')
+  context.stderr('-'.repeat(60))
+  context.stderr(' The program finished with the following exception:')
+  context.stderr('')
+  context.stderr(describe(error))
+  return 1
+}
+
+function badArguments(context: CliContext, message: string): number {
+  context.stdout(message)
+  context.stdout('')
+  context.stdout(HELP_HINT)
+  return 1
+}
+
+/** In the words of Flink's parser. */
+function commanderMessage(error: CommanderError): string {
+  const text = error.message.replace(/^error: /, '')
+  const flag = /'([^' ,]+)[^']*'/.exec(text)?.[1] ?? ''
+  const suggestion = /\(Did you mean (.+)\?\)/.exec(text)?.[1]
+  if (error.code === 'commander.unknownOption')
+    return `Unrecognized option: ${flag}${suggestion === undefined ? '' : ` (did you mean ${suggestion}?)`}`
+  if (error.code === 'commander.optionMissingArgument') return `Missing argument for option: ${flag.replace(/^-+/, '')}`
+  return text
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof FlinkError)) return stackWithCauses(serializeError(error))
+  // A job's failure carries the stack of where it happened; a message with a stack of ours tells a user nothing.
+  const stackIsOurs = error.stack?.startsWith(`${error.name}: `) === true
+  if (isOurs(error.code)) return stackWithCauses(serializeError(error))
+  const own = stackIsOurs ? error.message : (error.stack ?? error.message)
+  const trace = error.detail['serverTrace']
+  return typeof trace === 'string' ? `${own}\n${trace}` : own
+}
+
+function isOurs(code: ErrorCode): boolean {
+  return errorCodes[code].fault === 'internal'
+}
