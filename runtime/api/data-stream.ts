@@ -18,8 +18,9 @@ import type {
   ReduceLike,
   SinkLike,
 } from '../stream/functions.ts'
-import { normaliseReduce, normaliseSink } from '../stream/functions.ts'
+import { normaliseSink } from '../stream/functions.ts'
 import type { WatermarkStrategy } from '../time/watermark-strategy.ts'
+import type { TumblingWindowAssigner } from '../time/windows.ts'
 import { builtInConnectors } from './built-in-connectors.ts'
 import type { Field, FieldOf, FieldValue, NumericFieldOf } from './fields.ts'
 import type { StreamGraphBuilder, Upstream } from './graph-builder.ts'
@@ -33,7 +34,6 @@ import { SplitNames } from './split-names.ts'
 import * as transformations from './transformations.ts'
 import type { Aggregation } from './transformations.ts'
 import { refuseAsync } from './user-functions.ts'
-import type { WindowAssignerSpec } from './window-assigners.ts'
 
 /**
  * The streams of a program. They are one file because they make one another: keyBy answers a KeyedStream, which is a DataStream.
@@ -321,13 +321,19 @@ export class KeyedStream<T, K> extends DataStream<T> {
 
   /** A rich function may use its declared states here: they are the key's. */
   override map<R extends TupleHint>(fn: MapLike<T, R>): SingleOutputStreamOperator<R> {
-    return this.transform('Map', Types.GENERIC, transformations.keyedMap(fn, this.key))
+    return this.transform('Map', Types.GENERIC, transformations.map(fn, this.key))
   }
 
   override flatMap<R extends TupleHint>(fn: (value: T) => Iterable<R>): SingleOutputStreamOperator<R>
   override flatMap<R extends TupleHint>(fn: ((value: T, out: Collector<R>) => void) | FlatMapFunction<T, R>): SingleOutputStreamOperator<R>
   override flatMap<R>(fn: unknown): SingleOutputStreamOperator<R> {
-    return this.transform('Flat Map', Types.GENERIC, transformations.keyedFlatMap(fn, this.key))
+    return this.transform('Flat Map', Types.GENERIC, transformations.flatMap(fn, this.key))
+  }
+
+  override filter<S extends T>(fn: (value: T) => value is S): SingleOutputStreamOperator<S>
+  override filter(fn: FilterLike<T>): SingleOutputStreamOperator<T>
+  override filter(fn: FilterLike<T>): SingleOutputStreamOperator<T> {
+    return this.transform('Filter', this.getType(), transformations.filter(fn, this.key))
   }
 
   override process<R extends TupleHint>(fn: KeyedProcessLike<K, T, R>): SingleOutputStreamOperator<R> {
@@ -336,7 +342,7 @@ export class KeyedStream<T, K> extends DataStream<T> {
 
   /** One result for every row: the reduction of the key's rows so far; in batch mode only the last one. */
   reduce(fn: ReduceLike<T>): SingleOutputStreamOperator<T> {
-    return this.transform('Keyed Reduce', this.getType(), transformations.reduce(this.graph, normaliseReduce(fn), fn, this.key, this.getType()))
+    return this.transform('Keyed Reduce', this.getType(), transformations.reduce(this.graph, fn, this.key, this.getType()))
   }
 
   sum(field?: NumericFieldOf<T> | ((value: T) => number | bigint)): SingleOutputStreamOperator<T> {
@@ -361,7 +367,7 @@ export class KeyedStream<T, K> extends DataStream<T> {
     return this.aggregate('maxBy', field)
   }
 
-  window(assigner: WindowAssignerSpec): WindowedStream<T, K> {
+  window(assigner: TumblingWindowAssigner): WindowedStream<T, K> {
     return new WindowedStream<T, K>(this.graph, this.upstreams, this.key, this.getType(), assigner)
   }
 
@@ -402,19 +408,17 @@ export class ConnectedStreams<A, B> {
   map<R extends TupleHint>(fn: CoMapFunction<A, B, R>): SingleOutputStreamOperator<R>
   map<R extends TupleHint, S extends TupleHint = R>(first: (value: A) => R, second: (value: B) => S): SingleOutputStreamOperator<R | S>
   map<R>(first: unknown, second?: unknown): SingleOutputStreamOperator<R> {
-    return this.transform('Co-Map', transformations.coMap(first, second))
+    return this.transform('Co-Map', transformations.coMap(first, second, this.keys))
   }
 
   flatMap<R extends TupleHint>(fn: CoFlatMapFunction<A, B, R>): SingleOutputStreamOperator<R>
   flatMap<R extends TupleHint>(first: (value: A, out: Collector<R>) => void, second: (value: B, out: Collector<R>) => void): SingleOutputStreamOperator<R>
   flatMap<R>(first: unknown, second?: unknown): SingleOutputStreamOperator<R> {
-    return this.transform('Co-Flat Map', transformations.coFlatMap(first, second))
+    return this.transform('Co-Flat Map', transformations.coFlatMap(first, second, this.keys))
   }
 
   process<R extends TupleHint, K = unknown>(fn: CoProcessFunction<A, B, R, K>): SingleOutputStreamOperator<R> {
-    const [a, b] = this.keys
-    if ((a === undefined) !== (b === undefined)) throw new FlinkError('INVALID_PROGRAM', 'process on connected streams needs both of them keyed, or none')
-    return this.transform(a === undefined ? 'Co-Process' : 'Co-Keyed-Process', transformations.coProcess(fn, a, b))
+    return this.transform(this.keys[0] === undefined ? 'Co-Process' : 'Co-Keyed-Process', transformations.coProcess(fn, this.keys))
   }
 
   private transform<R>(name: string, definition: OperatorDefinition): SingleOutputStreamOperator<R> {
@@ -447,9 +451,9 @@ export class WindowedStream<T, K> {
   private readonly upstreams: readonly Upstream[]
   private readonly key: ResolvedKey
   private readonly type: TypeInformation<T>
-  private readonly assigner: WindowAssignerSpec
+  private readonly assigner: TumblingWindowAssigner
 
-  constructor(graph: StreamGraphBuilder, upstreams: readonly Upstream[], key: ResolvedKey, type: TypeInformation<T>, assigner: WindowAssignerSpec) {
+  constructor(graph: StreamGraphBuilder, upstreams: readonly Upstream[], key: ResolvedKey, type: TypeInformation<T>, assigner: TumblingWindowAssigner) {
     this.graph = graph
     this.upstreams = upstreams
     this.key = key
@@ -459,17 +463,18 @@ export class WindowedStream<T, K> {
 
   reduce(fn: ReduceLike<T>): SingleOutputStreamOperator<T>
   reduce<R extends TupleHint>(fn: ReduceLike<T>, processWindow: ProcessWindowLike<T, R, K>): SingleOutputStreamOperator<R>
-  reduce(fn: ReduceLike<T>, processWindow?: unknown): SingleOutputStreamOperator<unknown> {
+  reduce<R>(fn: ReduceLike<T>, processWindow?: unknown): SingleOutputStreamOperator<R> {
     return this.transform(processWindow === undefined ? this.type : Types.GENERIC, transformations.windowReduce(this.assigner, fn, processWindow, this.key, this.type))
   }
 
   aggregate<ACC, R extends TupleHint>(fn: AggregateFunction<T, ACC, R>, processWindow?: undefined, types?: WindowTypes<ACC, R>): SingleOutputStreamOperator<R>
   aggregate<ACC, V, R extends TupleHint>(fn: AggregateFunction<T, ACC, V>, processWindow: ProcessWindowLike<V, R, K>, types?: WindowTypes<ACC, R>): SingleOutputStreamOperator<R>
-  aggregate(fn: AggregateFunction<T, unknown, unknown>, processWindow?: unknown, types: WindowTypes<unknown, unknown> = {}): SingleOutputStreamOperator<unknown> {
-    const definition = transformations.windowAggregate(this.assigner, fn, processWindow, this.key, this.type, types.accumulatorType)
+  aggregate(fn: unknown, processWindow?: unknown, types: WindowTypes<unknown, unknown> = {}): SingleOutputStreamOperator<unknown> {
+    const definition = transformations.windowAggregate(this.assigner, fn as AggregateFunction<unknown, unknown, unknown>, processWindow, this.key, this.type, types.accumulatorType)
     return this.transform(types.resultType ?? Types.GENERIC, definition)
   }
 
+  /** Keeps every row of a window until it fires; with reduce or aggregate before it only one value is kept. */
   process<R extends TupleHint>(fn: ProcessWindowLike<T, R, K>): SingleOutputStreamOperator<R> {
     return this.transform(Types.GENERIC, transformations.windowProcess(this.assigner, fn, this.key, this.type))
   }
@@ -499,7 +504,7 @@ export class WindowedStream<T, K> {
   }
 
   private transform<R>(outputType: TypeInformation, definition: OperatorDefinition): SingleOutputStreamOperator<R> {
-    const name = `Window(${this.assigner})`
+    const name = transformations.windowName(this.assigner)
     return new SingleOutputStreamOperator<R>(this.graph, this.graph.add({ name, kind: 'operator', inputs: [this.upstreams], outputType, definition }))
   }
 }

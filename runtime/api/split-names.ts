@@ -45,8 +45,10 @@ export class SplitNames {
     const single = new Map(selections.filter(([, names]) => names.size === 1).map(([tag, names]) => [[...names][0] ?? '', tag]))
     const several = selections.filter(([, names]) => names.size > 1)
     return value => {
-      const names = namesOf(value)
-      if (!Array.isArray(names)) return names as unknown as string[]
+      const answer: unknown = namesOf(value)
+      const names = typeof answer === 'string' ? [answer] : answer
+      // A promise, or nothing: the operator says what is wrong with it.
+      if (!Array.isArray(names)) return names as string[]
       const tags: string[] = []
       for (let i = 0; i < names.length; i++) {
         const tag = single.get(names[i])

@@ -1,0 +1,69 @@
+/**
+ * The DataStream API: the face of this room. A program's `import … from 'millrace'` gets this and the connectors' public classes,
+ * both through bin/api.ts.
+ *
+ * A program is a function of the environment that adds sources, transformations and sinks. Each call adds one node to a StreamGraph;
+ * nothing runs here. The planner runs the program once for the JobGraph; every worker runs it again to get the functions. Both must
+ * build the same graph, so a program may depend on its arguments and options only, not on time, chance or the machine.
+ *
+ * Left to others: operators (runtime/stream), sources' and sinks' bytes (runtime/connectors), chaining (runtime/graph).
+ */
+export { ListStateDescriptor, MapStateDescriptor, AggregatingStateDescriptor, ReducingStateDescriptor, ValueStateDescriptor } from '../state/descriptors.ts'
+export type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
+export type { TypeInformation } from '../serde/type-information.ts'
+export { Types } from '../serde/types.ts'
+export type { ValueOf } from '../serde/types.ts'
+export type {
+  AggregateFunction,
+  CoFlatMapFunction,
+  CoMapFunction,
+  CoProcessFunction,
+  Collector,
+  FilterFunction,
+  FlatMapFunction,
+  KeyedProcessContext,
+  KeyedProcessFunction,
+  MapFunction,
+  OnTimerContext,
+  ProcessContext,
+  ProcessFunction,
+  ProcessWindowContext,
+  ProcessWindowFunction,
+  ReduceFunction,
+  RichFunction,
+  RuntimeContext,
+  SinkContext,
+  SinkFunction,
+  SourceContext,
+  SourceFunction,
+  TimerService,
+} from '../stream/functions.ts'
+export { OutputTag } from '../stream/functions.ts'
+export type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../stream/spi/source.ts'
+export { formatWatermark } from '../time/watermark.ts'
+export type { WatermarkGenerator, WatermarkOutput } from '../time/watermark-strategy.ts'
+export { WatermarkStrategy } from '../time/watermark-strategy.ts'
+export { TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows } from '../time/windows.ts'
+export type { Boundedness, BuiltInConnectors, DatagenOptions, PrintOptions, SocketOptions, SplitSource, TextFileOptions, WriteOptions } from './built-in-connectors.ts'
+export { setBuiltInConnectors } from './built-in-connectors.ts'
+export {
+  AsyncDataStream,
+  CheckpointingMode,
+  EventTimeSessionWindows,
+  ExecutionEnvironment,
+  GlobalWindows,
+  ProcessingTimeSessionWindows,
+  RestartStrategies,
+  SlidingEventTimeWindows,
+  SlidingProcessingTimeWindows,
+  TimeCharacteristic,
+} from './data-set.ts'
+export { ConnectedStreams, DataStream, DataStreamSink, DataStreamSource, KeyedStream, SingleOutputStreamOperator, SplitStream, WindowedStream } from './data-stream.ts'
+export type { EnvironmentSettings, RuntimeExecutionMode } from './environment.ts'
+export { ExecutionConfig, StreamExecutionEnvironment } from './environment.ts'
+export { apiOptions } from './options.ts'
+export { ParameterTool } from './parameter-tool.ts'
+export type { Sink } from './sinks.ts'
+export { PrintSink, TextFileSink } from './sinks.ts'
+export type { DataGeneratorOptions, Source } from './sources.ts'
+export { CollectionSource, DataGeneratorSource, NumberSequenceSource, SocketSource, TextFileSource } from './sources.ts'
