@@ -164,7 +164,7 @@ describe('is refused with its path', () => {
     [{ a: { [Symbol('s')]: 1 } }, 'value.a cannot be written as GENERIC: it has a symbol as key'],
     [[new SharedArrayBuffer(8)], 'value[0] cannot be written as GENERIC: it is an instance of SharedArrayBuffer'],
     [[new DataView(new ArrayBuffer(8))], 'value[0] cannot be written as GENERIC: it is an instance of DataView'],
-    [[Object.create({ inherited: 1 })], 'value[0] cannot be written as GENERIC: it is an object'],
+    [[Object.create({ inherited: 1 })], 'value[0] cannot be written as GENERIC: it is an object with a prototype of its own'],
     [[new (class extends Map {})()], 'value[0] cannot be written as GENERIC: it is an instance of a class'],
     [cyclic, 'value.friends[0].of cannot be written as GENERIC: it is cyclic, an object that contains itself'],
   ])('%#', (value, message) => {

@@ -42,8 +42,10 @@ export function describeKind(value: unknown): string {
   if (typeof value === 'number') return `the number ${Object.is(value, -0) ? '-0' : value}`
   if (typeof value !== 'object') return `a ${typeof value}`
   if (Array.isArray(value)) return `an array of ${value.length}`
-  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name
-  if (name === undefined || name === 'Object') return 'an object'
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === null || prototype === Object.prototype) return 'an object'
+  const name: unknown = (prototype as object).constructor?.name // a prototype is an object
+  if (name === undefined || name === 'Object') return 'an object with a prototype of its own'
   return typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an instance of a class'
 }
 
