@@ -222,5 +222,5 @@ function sameTimer(timer: Timer, index: unknown, namespace: unknown): boolean {
 }
 
 function sameValueZero(a: unknown, b: unknown): boolean {
-  return a === b || (a !== a && b !== b)
+  return a === b || Object.is(a, b)
 }

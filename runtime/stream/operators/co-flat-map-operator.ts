@@ -5,9 +5,9 @@ import { FunctionOperator } from './function-operator.ts'
 export class CoFlatMapOperator extends FunctionOperator {
   private readonly fn: CoFlatMapFunction<unknown, unknown, unknown>
 
-  constructor(fn: CoFlatMapFunction<never, never, unknown>, keys?: readonly [KeySpec, KeySpec]) {
+  constructor(fn: CoFlatMapFunction<unknown, unknown, unknown>, keys?: readonly [KeySpec, KeySpec]) {
     super([fn], keys ?? [], 2)
-    this.fn = fn as CoFlatMapFunction<unknown, unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

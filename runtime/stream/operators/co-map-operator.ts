@@ -5,9 +5,9 @@ import { FunctionOperator } from './function-operator.ts'
 export class CoMapOperator extends FunctionOperator {
   private readonly fn: CoMapFunction<unknown, unknown, unknown>
 
-  constructor(fn: CoMapFunction<never, never, unknown>, keys?: readonly [KeySpec, KeySpec]) {
+  constructor(fn: CoMapFunction<unknown, unknown, unknown>, keys?: readonly [KeySpec, KeySpec]) {
     super([fn], keys ?? [], 2)
-    this.fn = fn as CoMapFunction<unknown, unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

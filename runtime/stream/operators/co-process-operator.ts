@@ -8,9 +8,9 @@ export class CoProcessOperator extends TimedOperator {
   private readonly fn: CoProcessFunction<unknown, unknown, unknown>
   private readonly processContext = new OperatorProcessContext(this)
 
-  constructor(fn: CoProcessFunction<never, never, unknown, never>, keys?: readonly [KeySpec, KeySpec]) {
+  constructor(fn: CoProcessFunction<unknown, unknown, unknown, unknown>, keys?: readonly [KeySpec, KeySpec]) {
     super([fn], keys ?? [], 2)
-    this.fn = fn as CoProcessFunction<unknown, unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -5,9 +5,9 @@ import { FunctionOperator } from './function-operator.ts'
 export class FilterOperator extends FunctionOperator {
   private readonly fn: FilterFunction<unknown>
 
-  constructor(fn: FilterFunction<never>, key?: KeySpec) {
+  constructor(fn: FilterFunction<unknown>, key?: KeySpec) {
     super([fn], key === undefined ? [] : [key])
-    this.fn = fn as FilterFunction<unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

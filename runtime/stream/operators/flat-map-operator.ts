@@ -5,9 +5,9 @@ import { FunctionOperator } from './function-operator.ts'
 export class FlatMapOperator extends FunctionOperator {
   private readonly fn: FlatMapFunction<unknown, unknown>
 
-  constructor(fn: FlatMapFunction<never, unknown>, key?: KeySpec) {
+  constructor(fn: FlatMapFunction<unknown, unknown>, key?: KeySpec) {
     super([fn], key === undefined ? [] : [key])
-    this.fn = fn as FlatMapFunction<unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -8,9 +8,9 @@ export class KeyedProcessOperator extends TimedOperator {
   private readonly fn: KeyedProcessFunction<unknown, unknown, unknown>
   private readonly processContext = new OperatorProcessContext(this)
 
-  constructor(key: KeySpec, fn: KeyedProcessFunction<never, never, unknown>) {
+  constructor(key: KeySpec, fn: KeyedProcessFunction<unknown, unknown, unknown>) {
     super([fn], [key], 1)
-    this.fn = fn as KeyedProcessFunction<unknown, unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -5,9 +5,9 @@ import { FunctionOperator } from './function-operator.ts'
 export class MapOperator extends FunctionOperator {
   private readonly fn: MapFunction<unknown, unknown>
 
-  constructor(fn: MapFunction<never, unknown>, key?: KeySpec) {
+  constructor(fn: MapFunction<unknown, unknown>, key?: KeySpec) {
     super([fn], key === undefined ? [] : [key])
-    this.fn = fn as MapFunction<unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -8,9 +8,9 @@ export class ProcessOperator extends TimedOperator {
   private readonly fn: ProcessFunction<unknown, unknown>
   private readonly processContext = new OperatorProcessContext(this)
 
-  constructor(fn: ProcessFunction<never, unknown>) {
+  constructor(fn: ProcessFunction<unknown, unknown>) {
     super([fn], [], 1)
-    this.fn = fn as ProcessFunction<unknown, unknown>
+    this.fn = fn
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -19,9 +19,9 @@ export class ReduceOperator extends FunctionOperator {
   private reduced!: HeapState
   private flushing: IterableIterator<KeyEntry> | undefined = undefined
 
-  constructor(key: KeySpec, fn: ReduceFunction<never>, valueType: TypeInformation, options: ReduceOptions) {
+  constructor(key: KeySpec, fn: ReduceFunction<unknown>, valueType: TypeInformation, options: ReduceOptions) {
     super([fn], [key])
-    this.fn = fn as unknown as ReduceFunction<unknown>
+    this.fn = fn
     this.descriptor = new ValueStateDescriptor('_reduce', valueType)
     this.finalOnly = options.finalOnly
   }

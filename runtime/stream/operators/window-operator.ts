@@ -12,8 +12,8 @@ import { TimedOperator } from './timed-operator.ts'
 import { OperatorWindowContext } from './window-context.ts'
 
 export type WindowFunctionSpec =
-  | { readonly reduce: ReduceFunction<never> }
-  | { readonly aggregate: AggregateFunction<never, never, unknown> }
+  | { readonly reduce: ReduceFunction<unknown> }
+  | { readonly aggregate: AggregateFunction<unknown, unknown, unknown> }
   /** Keeps every row for `processWindow`. */
   | { readonly elements: true }
 
@@ -21,7 +21,7 @@ export interface WindowOperatorOptions {
   readonly key: KeySpec
   readonly assigner: TumblingWindowAssigner
   readonly function: WindowFunctionSpec
-  readonly processWindow?: ProcessWindowFunction<never, unknown, never> | undefined
+  readonly processWindow?: ProcessWindowFunction<unknown, unknown, unknown> | undefined
   /** Of the rows that come in. */
   readonly valueType: TypeInformation
   /** Of the accumulator; needed with `aggregate`. */
@@ -45,7 +45,7 @@ export class WindowOperator extends TimedOperator {
   private lateCounter!: { inc(count?: number): void }
 
   constructor(options: WindowOperatorOptions) {
-    const { reduce, aggregate } = options.function as { reduce?: ReduceFunction<never>; aggregate?: AggregateFunction<never, never, unknown> }
+    const { reduce, aggregate } = options.function as { reduce?: ReduceFunction<unknown>; aggregate?: AggregateFunction<unknown, unknown, unknown> }
     super(
       [reduce, aggregate, options.processWindow].filter(fn => fn !== undefined),
       [options.key],

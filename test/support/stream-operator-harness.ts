@@ -1,0 +1,307 @@
+import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
+import { assert } from '../../runtime/common/assert.ts'
+import type { Clock } from '../../runtime/common/clock.ts'
+import { noLog } from '../../runtime/common/log.ts'
+import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
+import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
+import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import type { KeySpec } from '../../runtime/stream/functions.ts'
+import type { OperatorContext, OperatorMetrics, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
+import { SimulatedClock } from './simulated-clock.ts'
+
+/**
+ * Runs stream operators outside a chain, as the chain would: rows one by one, cursors until they are done, due timers between rows,
+ * time on a simulated clock. `runCase` runs one script in the ways that must not differ.
+ */
+export interface RecordedRow {
+  /** undefined = main output. */
+  readonly tag: string | undefined
+  /** A copy as of the emission: later changes through a shared reference show as a difference. */
+  readonly value: unknown
+  readonly timestamp: number
+}
+
+export interface HarnessOptions {
+  readonly name?: string
+  readonly subtaskIndex?: number
+  readonly parallelism?: number
+  readonly maxParallelism?: number
+  readonly batch?: boolean
+  readonly autoWatermarkIntervalMs?: number
+  readonly clock?: Clock & { advanceTo(timeMs: number): void }
+  /** Asked before each unit of a cursor's work; default never. */
+  readonly shouldYield?: () => boolean
+  /** Rows and watermarks go on to this harness's first input as well. */
+  readonly next?: StreamOperatorHarness
+}
+
+export class StreamOperatorHarness {
+  readonly operator: StreamOperator
+  readonly clock: Clock & { advanceTo(timeMs: number): void }
+  readonly rows: RecordedRow[] = []
+  readonly watermarks: number[] = []
+  readonly statuses: boolean[] = []
+  readonly counters = new Map<string, number>()
+  failure: unknown
+  wakeCount = 0
+  private readonly options: HarnessOptions
+
+  constructor(operator: StreamOperator, options: HarnessOptions = {}) {
+    this.operator = operator
+    this.options = options
+    this.clock = options.clock ?? new SimulatedClock()
+    operator.setup(this.context(), this.output())
+  }
+
+  async open(snapshot?: OperatorSnapshot): Promise<this> {
+    if (snapshot !== undefined) this.operator.restore?.(snapshot)
+    await this.operator.open()
+    return this
+  }
+
+  row(value: unknown, timestamp = Number.NaN, input = 0): void {
+    if (input === 0) this.operator.processElement(value, timestamp)
+    else {
+      assert(this.operator.processElement2 !== undefined, 'the operator has a second input')
+      this.operator.processElement2(value, timestamp)
+    }
+  }
+
+  watermark(timestamp: number, input = 0): void {
+    until(() => this.operator.processWatermark(timestamp, input))
+  }
+
+  /** Moves the clock and fires timers, each at its own time. */
+  advanceTo(timeMs: number): void {
+    for (let next = this.nextTimerMs(); next <= timeMs; next = this.nextTimerMs()) {
+      const nowMs = Math.max(next, this.clock.nowMs())
+      this.clock.advanceTo(nowMs)
+      this.fireTimers()
+    }
+    this.clock.advanceTo(timeMs)
+    this.fireTimers()
+  }
+
+  advanceBy(spanMs: number): void {
+    this.advanceTo(this.clock.nowMs() + spanMs)
+  }
+
+  fireTimers(): void {
+    const nowMs = this.clock.nowMs()
+    until(() => this.operator.processTimers?.(nowMs) ?? true)
+  }
+
+  /** As a gate delivers the end: last watermark, then the end, for each input. */
+  end(inputCount = 1): void {
+    for (let input = 0; input < inputCount; input++) {
+      this.watermark(MAX_WATERMARK, input)
+      until(() => this.operator.endInput(input))
+    }
+    this.options.next?.end()
+  }
+
+  snapshot(): OperatorSnapshot {
+    return this.operator.snapshot({ checkpointId: 1, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
+  }
+
+  async close(): Promise<void> {
+    await this.operator.close()
+  }
+
+  /** Values of the main output. */
+  values(): unknown[] {
+    return this.rows.filter(row => row.tag === undefined).map(row => row.value)
+  }
+
+  side(tag: string): unknown[] {
+    return this.rows.filter(row => row.tag === tag).map(row => row.value)
+  }
+
+  private nextTimerMs(): number {
+    return this.operator.nextTimerMs?.() ?? Number.POSITIVE_INFINITY
+  }
+
+  private output(): OperatorOutput {
+    const { next } = this.options
+    return {
+      collect: (value, timestamp) => {
+        this.rows.push({ tag: undefined, value: structuredClone(value), timestamp })
+        next?.row(value, timestamp)
+      },
+      sideOutput: (tag, value, timestamp) => void this.rows.push({ tag, value: structuredClone(value), timestamp }),
+      emitWatermark: timestamp => {
+        if (timestamp <= (this.watermarks.at(-1) ?? Number.NEGATIVE_INFINITY)) return
+        this.watermarks.push(timestamp)
+        next?.watermark(timestamp)
+      },
+      emitStatus: idle => void this.statuses.push(idle),
+    }
+  }
+
+  private context(): OperatorContext {
+    const { options } = this
+    const name = options.name ?? 'operator under test'
+    const subtaskIndex = options.subtaskIndex ?? 0
+    const parallelism = options.parallelism ?? 1
+    return {
+      jobId: '00000000000000000000000000000001',
+      jobName: 'harness',
+      operatorId: '00000000000000000000000000000002',
+      operatorName: name,
+      taskNameWithSubtasks: `${name} (${subtaskIndex + 1}/${parallelism})#0`,
+      subtaskIndex,
+      parallelism,
+      maxParallelism: options.maxParallelism ?? 128,
+      attempt: 0,
+      batch: options.batch ?? false,
+      clock: this.clock,
+      log: noLog,
+      io: { openSource: () => assert(false, 'no sources here') as never, openSink: () => assert(false, 'no sinks here') as never },
+      jobParameters: {},
+      options: { autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200 },
+      metrics: this.metrics(),
+      shouldYield: options.shouldYield ?? (() => false),
+      wake: () => void this.wakeCount++,
+      block: () => {},
+      unblock: () => {},
+      fail: error => {
+        this.failure = error
+      },
+    }
+  }
+
+  private metrics(): OperatorMetrics {
+    const { counters } = this
+    return {
+      recordsIn: () => {},
+      recordsOut: () => {},
+      counter: name => ({
+        inc: (count = 1) => void counters.set(name, (counters.get(name) ?? 0) + count),
+        get value() {
+          return counters.get(name) ?? 0
+        },
+      }),
+      gauge: () => {},
+    }
+  }
+}
+
+/** Calls a cursor until it is done. One that never gets on is a livelock, not a long job. */
+function until(cursor: () => boolean): void {
+  for (let calls = 0; calls < 100_000; calls++) if (cursor()) return
+  assert(false, 'a cursor never finished')
+}
+
+export type ScriptStep =
+  | { readonly kind: 'row'; readonly value: unknown; readonly timestamp?: number; readonly input?: 0 | 1 }
+  | { readonly kind: 'watermark'; readonly timestamp: number; readonly input?: 0 | 1 }
+  | { readonly kind: 'clock'; readonly timeMs: number }
+
+export interface OperatorCase {
+  /** Classes that the case runs, for the registry. */
+  readonly covers: string
+  readonly title: string
+  readonly create: () => StreamOperator
+  readonly script: readonly ScriptStep[]
+  readonly inputCount?: 1 | 2
+  readonly batch?: boolean
+  /** Routes rows when there are several subtasks; none = not keyed, rows go in turn. */
+  readonly keys?: readonly KeySpec[]
+  /** Rows with equal answers must come in equal order in every run. Default: all rows of unkeyed operators are compared as a set. */
+  readonly orderBy?: (row: RecordedRow) => unknown
+}
+
+export type RunMode = 'at once' | 'row by row' | 'restored after every step' | 'rescaled after every step' | 'output full every other call'
+
+export const runModes: readonly RunMode[] = [
+  'at once',
+  'row by row',
+  'restored after every step',
+  'rescaled after every step',
+  'output full every other call',
+]
+
+const maxParallelism = 16
+const parallelisms = [1, 2, 3, 5, 2]
+
+/** Rows by group, in order within each. */
+export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Map<string, RecordedRow[]>> {
+  const clock = new SimulatedClock()
+  const lastWatermarks = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  const rows: RecordedRow[] = []
+  let asked = 0
+  let turn = 0
+  let subtasks: StreamOperatorHarness[] = []
+
+  const start = async (parallelism: number, snapshots: readonly OperatorSnapshot[] | undefined) => {
+    const parts = snapshots === undefined ? undefined : redistribute(snapshots, parallelism, maxParallelism)
+    subtasks = []
+    for (let subtaskIndex = 0; subtaskIndex < parallelism; subtaskIndex++) {
+      const harness = new StreamOperatorHarness(testCase.create(), {
+        clock,
+        subtaskIndex,
+        parallelism,
+        maxParallelism,
+        batch: testCase.batch ?? false,
+        shouldYield: mode === 'output full every other call' ? () => asked++ % 2 === 0 : () => false,
+      })
+      subtasks.push(await harness.open(parts?.[subtaskIndex]))
+      // Watermarks are not part of a snapshot: after a restore the sources' own come again.
+      for (const [input, timestamp] of lastWatermarks.entries()) if (timestamp > Number.NEGATIVE_INFINITY) harness.watermark(timestamp, input)
+    }
+  }
+  const collect = () => {
+    for (const subtask of subtasks) rows.push(...subtask.rows.splice(0))
+  }
+  const route = (value: unknown, input: number): StreamOperatorHarness => {
+    const key = testCase.keys?.[input]
+    const index =
+      key === undefined
+        ? turn++ % subtasks.length
+        : subtaskOfKeyGroup(keyGroupOf(key.type, key.select(value), maxParallelism), maxParallelism, subtasks.length)
+    return subtasks[index] as StreamOperatorHarness
+  }
+  const apply = (step: ScriptStep) => {
+    switch (step.kind) {
+      case 'row':
+        return route(step.value, step.input ?? 0).row(step.value, step.timestamp ?? Number.NaN, step.input ?? 0)
+      case 'watermark':
+        lastWatermarks[step.input ?? 0] = step.timestamp
+        for (const subtask of subtasks) subtask.watermark(step.timestamp, step.input ?? 0)
+        return
+      case 'clock':
+        for (const subtask of subtasks) subtask.advanceTo(step.timeMs)
+    }
+  }
+
+  await start(1, undefined)
+  for (const [i, step] of testCase.script.entries()) {
+    apply(step)
+    if (mode === 'row by row') for (const subtask of subtasks) subtask.fireTimers()
+    collect()
+    if (mode !== 'restored after every step' && mode !== 'rescaled after every step') continue
+    const snapshots = subtasks.map(subtask => subtask.snapshot())
+    for (const subtask of subtasks) await subtask.close()
+    await start(mode === 'restored after every step' ? 1 : (parallelisms[(i + 1) % parallelisms.length] as number), snapshots)
+    collect()
+  }
+  for (const subtask of subtasks) subtask.end(testCase.inputCount ?? 1)
+  collect()
+  for (const subtask of subtasks) await subtask.close()
+  return grouped(testCase, rows)
+}
+
+function grouped(testCase: OperatorCase, rows: readonly RecordedRow[]): Map<string, RecordedRow[]> {
+  const groups = new Map<string, RecordedRow[]>()
+  for (const row of rows) {
+    const group = text(testCase.orderBy === undefined ? row : testCase.orderBy(row))
+    const present = groups.get(group)
+    if (present === undefined) groups.set(group, [row])
+    else present.push(row)
+  }
+  return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function text(value: unknown): string {
+  return JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? `${part}n` : part === undefined ? 'undefined' : part))
+}
