@@ -46,6 +46,10 @@ import { refuseAsync } from './user-functions.ts'
 /** As a constraint of a result it changes nothing but inference: `w => [w, 1]` is a tuple [string, number], not an array. */
 type TupleHint = {} | null | undefined | []
 
+/** One signature for both forms: with two overloads the compiler would not type the parameters of a lambda that has the other's number of them. */
+// biome-ignore lint/suspicious/noConfusingVoidType: what a function without a result returns
+export type FlatMapLambda<T, R> = (value: T, out: Collector<R>) => Iterable<R> | void
+
 export class DataStream<T> {
   protected readonly graph: StreamGraphBuilder
   protected readonly upstreams: readonly Upstream[]
@@ -67,9 +71,7 @@ export class DataStream<T> {
   }
 
   /** With one parameter the function returns what it makes, `line => line.split(' ')`; with two it collects, `(line, out) => …`. */
-  flatMap<R extends TupleHint>(fn: (value: T) => Iterable<R>): SingleOutputStreamOperator<R>
-  flatMap<R extends TupleHint>(fn: ((value: T, out: Collector<R>) => void) | FlatMapFunction<T, R>): SingleOutputStreamOperator<R>
-  flatMap<R>(fn: unknown): SingleOutputStreamOperator<R> {
+  flatMap<R extends TupleHint>(fn: FlatMapLambda<T, R> | FlatMapFunction<T, R>): SingleOutputStreamOperator<R> {
     return this.transform('Flat Map', Types.GENERIC, transformations.flatMap(fn))
   }
 
@@ -324,9 +326,7 @@ export class KeyedStream<T, K> extends DataStream<T> {
     return this.transform('Map', Types.GENERIC, transformations.map(fn, this.key))
   }
 
-  override flatMap<R extends TupleHint>(fn: (value: T) => Iterable<R>): SingleOutputStreamOperator<R>
-  override flatMap<R extends TupleHint>(fn: ((value: T, out: Collector<R>) => void) | FlatMapFunction<T, R>): SingleOutputStreamOperator<R>
-  override flatMap<R>(fn: unknown): SingleOutputStreamOperator<R> {
+  override flatMap<R extends TupleHint>(fn: FlatMapLambda<T, R> | FlatMapFunction<T, R>): SingleOutputStreamOperator<R> {
     return this.transform('Flat Map', Types.GENERIC, transformations.flatMap(fn, this.key))
   }
 
