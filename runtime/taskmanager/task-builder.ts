@@ -6,7 +6,7 @@ import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from '../graph/deployment.ts'
-import { compareGraphs, operatorHash } from '../graph/graph-hash.ts'
+import { compareOperators } from '../graph/graph-hash.ts'
 import type { OperatorSpec } from '../graph/job-graph.ts'
 import type { StreamGraph, StreamNode } from '../graph/stream-graph.ts'
 import { OperatorMetricGroup } from '../metrics/operator-metric-group.ts'
@@ -20,7 +20,8 @@ import { typeFromJson } from '../serde/types.ts'
 import { type ChainLink, OperatorChain } from '../stream/chain.ts'
 import { createOperator } from '../stream/factory.ts'
 import type { OperatorContext, StreamOperator } from '../stream/operator.ts'
-import { type SourceHeadOperator, userError } from '../stream/operators/source-operator.ts'
+import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
+import { userError } from '../stream/operators/user-code.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { ChannelProvider } from './channel-providers.ts'
 import type { SlotScheduler } from './slot.ts'
@@ -50,23 +51,17 @@ export interface BuiltTask {
 
 export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, parts: BuildParts): BuiltTask[] {
   const nodes = new Map(graph.nodes.map(node => [node.id, node]))
-  checkGraph(deployment, graph, nodes)
+  checkGraph(deployment, graph)
   return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, parts))
 }
 
 /** The worker's own execution of the module must have given the planner's graph. */
-function checkGraph(deployment: SlotDeployment, graph: StreamGraph, nodes: ReadonlyMap<number, StreamNode>): void {
-  const vertices = deployment.tasks.map(task => task.vertex)
-  for (const spec of vertices.flatMap(vertex => vertex.operators)) {
-    const node = nodes.get(spec.nodeId)
-    if (node !== undefined && operatorHash(node, nodes) === spec.hash) continue
-    // Only this slot's vertices are known here: operators of others must not count as surplus.
-    const difference = compareGraphs(
-      { jobName: deployment.jobName, runtimeMode: deployment.runtimeMode, vertices, edges: [], configuration: {}, parallelism: 1, scheduling: 'eager' },
-      graph,
-    )
-    throw graphMismatch(deployment, difference?.operator ?? spec.name, difference?.what ?? 'differs')
-  }
+function checkGraph(deployment: SlotDeployment, graph: StreamGraph): void {
+  const difference = compareOperators(
+    deployment.tasks.flatMap(task => task.vertex.operators),
+    graph,
+  )
+  if (difference !== undefined) throw graphMismatch(deployment, difference.operator, difference.what)
 }
 
 function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: number, nodes: ReadonlyMap<number, StreamNode>, parts: BuildParts): BuiltTask {
@@ -164,7 +159,7 @@ function guarded(select: (value: unknown) => unknown, operatorName: string, what
     try {
       return select(value)
     } catch (error) {
-      throw userError(operatorName, what, error)
+      throw userError(`${what} of ${operatorName}`, error)
     }
   }
 }
@@ -174,7 +169,7 @@ function guardedPartition(partition: (key: unknown, channelCount: number) => num
     try {
       return partition(key, channelCount)
     } catch (error) {
-      throw userError(operatorName, 'partition function', error)
+      throw userError(`partition function of ${operatorName}`, error)
     }
   }
 }

@@ -18,17 +18,31 @@ export class WorkerSlotHost implements SlotHost {
   private ended = false
   private closing: Promise<void> | undefined
 
-  constructor(parts: { worker: Worker; onEvent: (event: SlotEvent) => void; artifactPath: (digest: string) => string; heapLimitMb: number }) {
+  private readonly onDisorderly: (allocationId: string) => void
+  private allocationId = ''
+  private unfinishedCount = 0
+
+  constructor(parts: {
+    worker: Worker
+    onEvent: (event: SlotEvent) => void
+    artifactPath: (digest: string) => string
+    heapLimitMb: number
+    /** Told before `exited`, or with the first failure, when some task did not finish. */
+    onDisorderly: (allocationId: string) => void
+  }) {
     this.worker = parts.worker
     this.onEvent = parts.onEvent
     this.artifactPath = parts.artifactPath
     this.heapLimitMb = parts.heapLimitMb
+    this.onDisorderly = parts.onDisorderly
     this.worker.on('message', (message: SlotMessage) => this.receive(message))
     this.worker.on('error', error => this.end(this.threadError(error)))
     this.worker.on('exit', code => this.end(new FlinkError('INTERNAL', `the thread of the slot ended with code ${code}`)))
   }
 
   deploy(deployment: SlotDeployment, wiring: SlotWiring): void {
+    this.allocationId = deployment.allocationId
+    this.unfinishedCount = deployment.tasks.length
     this.send({ kind: 'deploy', deployment, wiring, artifactPath: this.artifactPath(deployment.artifact.digest) })
   }
 
@@ -74,6 +88,7 @@ export class WorkerSlotHost implements SlotHost {
       void this.closing.then(() => this.end(message.error))
       return
     }
+    if (message.kind === 'task-state' && message.state === 'FINISHED') this.unfinishedCount--
     this.onEvent(message)
   }
 
@@ -87,6 +102,7 @@ export class WorkerSlotHost implements SlotHost {
   private end(error: FlinkError | SerializedError | undefined): void {
     if (this.ended) return
     this.ended = true
+    if (this.unfinishedCount > 0) this.onDisorderly(this.allocationId)
     const serialized = error instanceof FlinkError ? serializeError(error) : error
     this.onEvent({ kind: 'exited', error: serialized })
   }

@@ -1,0 +1,140 @@
+import { mkdirSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { MessagePort } from 'node:worker_threads'
+import { systemClock } from '../common/clock.ts'
+import { type SerializedError, serializeError } from '../common/errors.ts'
+import { createLogger, type LogLevel } from '../common/log.ts'
+import { tcpNetwork } from '../network/data-socket.ts'
+import { SharedDoorbell, SharedHostDoorbell } from '../network/doorbell.ts'
+import { ExchangeClient, type ExchangePeer } from '../network/exchange-client.ts'
+import { type ExchangeScope, startExchangeServer } from '../network/exchange-server.ts'
+import { PageBudget } from '../network/page-pool.ts'
+import type { ConnectorRegistry } from '../stream/spi/io-host.ts'
+import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
+import { startIoWorker } from './io-worker.ts'
+
+/**
+ * The I/O worker's thread: connectors' async halves, the TCP exchange, and the TaskManager's stdout file. Main posts `IoCommand`s and gets
+ * `IoReply`s; slots talk to it over message ports of their own and over rings.
+ */
+export interface IoThreadData {
+  readonly taskManagerId: string
+  /** One per slot, then this worker's. */
+  readonly doorbells: readonly SharedArrayBuffer[]
+  readonly dataHost: string
+  readonly dataPort: number
+  readonly token: string
+  readonly requestTimeoutMs: number
+  /** undefined = the process's own stdout (`-t local`). */
+  readonly stdoutPath: string | undefined
+  readonly pageBudget: SharedArrayBuffer
+}
+
+export type IoCommand =
+  | { readonly kind: 'attach'; readonly slotIndex: number; readonly port: MessagePort }
+  | { readonly kind: 'serve'; readonly scope: ExchangeScope; readonly medium: ChannelMedium }
+  | { readonly kind: 'fetch'; readonly scope: ExchangeScope; readonly peer: ExchangePeer; readonly medium: ChannelMedium }
+  | { readonly kind: 'end-serving'; readonly scope: ExchangeScope; readonly channelId: string; readonly orderly: boolean }
+  | { readonly kind: 'end-fetching'; readonly scope: ExchangeScope; readonly channelId: string }
+  | { readonly kind: 'close' }
+
+export type IoReply =
+  | { readonly kind: 'listening'; readonly dataPort: number }
+  | { readonly kind: 'released'; readonly scope: ExchangeScope; readonly channelId: string }
+  | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'failed'; readonly error: SerializedError }
+  | { readonly kind: 'closed' }
+
+export async function startIoThread(port: MessagePort, data: IoThreadData, registry: ConnectorRegistry): Promise<void> {
+  const post = (reply: IoReply) => port.postMessage(reply)
+  const log = createLogger(({ level, message, fields }) => post({ kind: 'log', level, message, fields: JSON.parse(JSON.stringify(fields)) as Record<string, unknown> }))
+  const ownIndex = data.doorbells.length - 1
+  const ownBuffer = data.doorbells[ownIndex]
+  if (ownBuffer === undefined) throw new Error('the I/O worker has no doorbell')
+  const bell = new SharedHostDoorbell(ownBuffer)
+  const { token, requestTimeoutMs, taskManagerId } = data
+  const server = await startExchangeServer({
+    network: tcpNetwork,
+    clock: systemClock,
+    log,
+    host: data.dataHost,
+    port: data.dataPort,
+    token,
+    requestTimeoutMs,
+    onChannelGone: (scope, channelId) => post({ kind: 'released', scope, channelId }),
+  })
+  const client = new ExchangeClient({ network: tcpNetwork, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
+  const stdout = new StdoutFile(data.stdoutPath)
+  const worker = startIoWorker({
+    registry,
+    clock: systemClock,
+    log,
+    taskManager: { id: taskManagerId, stdout: bytes => stdout.write(bytes) },
+    bell,
+    pages: new PageBudget(data.pageBudget),
+    others: [{ wake: () => void server.pump() }, { wake: () => void client.pump() }],
+  })
+
+  const handle = async (command: IoCommand): Promise<void> => {
+    switch (command.kind) {
+      case 'attach': {
+        const slotBell = data.doorbells[command.slotIndex]
+        if (slotBell !== undefined) worker.attach(command.port, new SharedDoorbell(slotBell))
+        return
+      }
+      case 'serve':
+        return server.register(command.scope, command.medium.ring, attachConsumer(command.medium, ownIndex, data.doorbells))
+      case 'fetch':
+        return client.request(command.scope, command.peer, command.medium.ring, attachProducer(command.medium, ownIndex, data.doorbells))
+      case 'end-serving':
+        return server.endServing(command.scope, command.channelId, command.orderly)
+      case 'end-fetching':
+        client.releaseChannel(command.scope, command.channelId)
+        return post({ kind: 'released', scope: command.scope, channelId: command.channelId })
+      case 'close':
+        client.close()
+        await server.close()
+        await worker.close()
+        await stdout.close()
+        return post({ kind: 'closed' })
+    }
+  }
+  port.on('message', (command: IoCommand) => void handle(command).catch(error => post({ kind: 'failed', error: serializeError(error) })))
+  post({ kind: 'listening', dataPort: server.port })
+}
+
+/** Appends in order, one write at a time; the promise is the credit that print sinks wait for. */
+class StdoutFile {
+  private readonly path: string | undefined
+  private handle: Promise<FileHandle> | undefined
+  private tail: Promise<void> = Promise.resolve()
+
+  constructor(path: string | undefined) {
+    this.path = path
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    this.tail = this.tail.then(() => this.append(bytes))
+    return this.tail
+  }
+
+  async close(): Promise<void> {
+    await this.tail.catch(() => {})
+    await (await this.handle)?.close()
+  }
+
+  private async append(bytes: Uint8Array): Promise<void> {
+    const { path } = this
+    if (path === undefined) {
+      // Resolves when the main thread has passed it on, so a slow terminal is back-pressure.
+      await new Promise<void>((resolve, reject) => process.stdout.write(bytes, error => (error ? reject(error) : resolve())))
+      return
+    }
+    if (this.handle === undefined) {
+      mkdirSync(dirname(path), { recursive: true })
+      this.handle = open(path, 'a')
+    }
+    await (await this.handle).appendFile(bytes)
+  }
+}

@@ -1,0 +1,255 @@
+import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { availableParallelism, freemem, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { assert } from '../common/assert.ts'
+import { deserializeError, FlinkError, type SerializedError } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import { newId } from '../common/ids.ts'
+import { systemRandom } from '../common/random.ts'
+import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
+import { createDoorbellBuffer } from '../network/doorbell.ts'
+import { PAGE_SIZE } from '../network/frame.ts'
+import { PagePool } from '../network/page-pool.ts'
+import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
+import { DataPlane } from './data-plane.ts'
+import type { IoCommand, IoReply, IoThreadData } from './io-thread.ts'
+import type { SlotEvent, SlotHost, SlotWiring } from './slot-host.ts'
+import type { SlotHostFactory } from './slot-host-factory.ts'
+import type { SlotWorkerData } from './slot-worker.ts'
+import { WorkerSlotHost } from './worker-slot-host.ts'
+
+/**
+ * Slots as worker threads, the I/O worker beside them, and the memory they share: all that a TaskManager process owns besides its
+ * control connection. One slot thread is kept warm, so that a deployment does not wait for a thread to start.
+ */
+export interface ThreadedSlotHostsOptions {
+  readonly taskManagerId: string
+  readonly slotCount: number
+  readonly dataHost: string
+  /** 0 = any free port. */
+  readonly dataPort: number
+  readonly token: string
+  readonly networkPages: number
+  readonly pagesPerChannel: number
+  readonly recordSizeMax: number
+  readonly requestTimeoutMs: number
+  /** Heap limit of each slot's thread. */
+  readonly slotHeapMb: number
+  /** Bundles, by digest. */
+  readonly artifactDirectory: string
+  readonly stdoutPath: string | undefined
+  /** Entry files of the two kinds of threads; bin/ knows where they are. */
+  readonly slotEntry: URL
+  readonly ioEntry: URL
+  readonly log: Logger
+  fetchArtifact(ref: ArtifactRef): Promise<Uint8Array>
+  /** The I/O worker died: the process cannot go on. */
+  fatal(error: FlinkError): void
+}
+
+export interface SlotThreadData extends SlotWorkerData {
+  /** To the I/O worker. */
+  readonly ioPort: import('node:worker_threads').MessagePort
+}
+
+export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions): Promise<ThreadedSlotHosts> {
+  const doorbells = Array.from({ length: options.slotCount + 1 }, createDoorbellBuffer)
+  const pool = new PagePool(options.networkPages)
+  const data: IoThreadData = {
+    taskManagerId: options.taskManagerId,
+    doorbells,
+    dataHost: options.dataHost,
+    dataPort: options.dataPort,
+    token: options.token,
+    requestTimeoutMs: options.requestTimeoutMs,
+    stdoutPath: options.stdoutPath,
+    pageBudget: pool.budget.buffer,
+  }
+  const io = new Worker(options.ioEntry, { workerData: data, name: 'io' })
+  const dataPort = await new Promise<number>((resolve, reject) => {
+    io.once('error', reject)
+    io.once('exit', code => reject(new FlinkError('INTERNAL', `the I/O worker ended with code ${code} while starting`)))
+    io.once('message', (reply: IoReply) => {
+      if (reply.kind === 'listening') resolve(reply.dataPort)
+      else if (reply.kind === 'failed') reject(deserializeError(reply.error))
+      else reject(new FlinkError('INTERNAL', `the I/O worker began with ${reply.kind}`))
+    })
+  })
+  io.removeAllListeners('error')
+  io.removeAllListeners('exit')
+  return new ThreadedSlotHosts(options, io, dataPort, doorbells, pool)
+}
+
+export class ThreadedSlotHosts implements SlotHostFactory {
+  readonly dataHost: string
+  readonly dataPort: number
+  private readonly options: ThreadedSlotHostsOptions
+  private readonly io: Worker
+  private readonly doorbells: readonly SharedArrayBuffer[]
+  private readonly pool: PagePool
+  private readonly plane: DataPlane
+  private readonly fetching = new Map<string, Promise<string>>()
+  /** Allocations of which some task did not finish: what they wrote need not reach anybody. */
+  private readonly disorderly = new Set<string>()
+  private closed = false
+  private ioClosed: () => void = () => {}
+
+  constructor(options: ThreadedSlotHostsOptions, io: Worker, dataPort: number, doorbells: readonly SharedArrayBuffer[], pool: PagePool) {
+    this.options = options
+    this.dataHost = options.dataHost
+    this.dataPort = dataPort
+    this.io = io
+    this.doorbells = doorbells
+    this.pool = pool
+    this.plane = new DataPlane(
+      this.pool,
+      {
+        serve: (scope, medium) => this.toIo({ kind: 'serve', scope, medium }),
+        fetch: (scope, peer, medium) => this.toIo({ kind: 'fetch', scope, peer, medium }),
+        endServing: (scope, channelId, orderly) => this.toIo({ kind: 'end-serving', scope, channelId, orderly }),
+        endFetching: (scope, channelId) => this.toIo({ kind: 'end-fetching', scope, channelId }),
+      },
+      options.pagesPerChannel,
+    )
+    io.on('message', (reply: IoReply) => this.fromIo(reply))
+    io.on('error', error => this.ioDied(error))
+    io.on('exit', code => this.ioDied(new Error(`exit code ${code}`)))
+  }
+
+  get hardware(): HardwareDescription {
+    return {
+      cpuCores: availableParallelism(),
+      physicalMemoryBytes: totalmem(),
+      freeMemoryBytes: freemem(),
+      managedMemoryBytes: 0,
+      networkMemoryBytes: this.options.networkPages * PAGE_SIZE,
+    }
+  }
+
+  /** Network pages: used now, the most used so far, all. */
+  get pages(): { used: number; peak: number; total: number } {
+    const { used, peak, total } = this.pool.budget
+    return { used, peak, total }
+  }
+
+  create(slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost {
+    const { port1: slotEnd, port2: ioEnd } = new MessageChannel()
+    this.toIo({ kind: 'attach', slotIndex, port: ioEnd }, [ioEnd])
+    const data: SlotThreadData = {
+      slotIndex,
+      doorbells: this.doorbells,
+      pageBudget: this.pool.budget.buffer,
+      recordSizeMax: this.options.recordSizeMax,
+      ioPort: slotEnd,
+    }
+    const worker = new Worker(this.options.slotEntry, {
+      workerData: data,
+      transferList: [slotEnd],
+      name: `slot-${slotIndex}`,
+      resourceLimits: { maxOldGenerationSizeMb: this.options.slotHeapMb },
+    })
+    const host = new WorkerSlotHost({
+      worker,
+      onEvent,
+      artifactPath: digest => this.artifactPath(digest),
+      heapLimitMb: this.options.slotHeapMb,
+      onDisorderly: allocationId => this.disorderly.add(allocationId),
+    })
+    return host
+  }
+
+  wire(deployment: SlotDeployment): SlotWiring {
+    return { channels: this.plane.wire(deployment), io: undefined }
+  }
+
+  releaseJob(jobId: string, attempt: number, allocationId: string): void {
+    this.plane.release(jobId, attempt, allocationId, !this.disorderly.delete(allocationId))
+  }
+
+  ensureArtifact(ref: ArtifactRef): Promise<string> {
+    const present = this.fetching.get(ref.digest)
+    if (present !== undefined) return present
+    const fetching = this.fetchArtifact(ref)
+    this.fetching.set(ref.digest, fetching)
+    fetching.catch(() => this.fetching.delete(ref.digest))
+    return fetching
+  }
+
+  async readStdout(maxBytes: number): Promise<string> {
+    const { stdoutPath } = this.options
+    if (stdoutPath === undefined) return ''
+    const size = await stat(stdoutPath).then(
+      info => info.size,
+      () => 0,
+    )
+    if (size === 0) return ''
+    const file = await open(stdoutPath)
+    try {
+      const buffer = Buffer.alloc(Math.min(size, maxBytes))
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, size - buffer.length)
+      return buffer.toString('utf8', 0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    const done = new Promise<void>(resolve => {
+      this.ioClosed = resolve
+    })
+    this.io.postMessage({ kind: 'close' } satisfies IoCommand)
+    await done
+    await this.io.terminate()
+  }
+
+  private async fetchArtifact(ref: ArtifactRef): Promise<string> {
+    const path = this.artifactPath(ref.digest)
+    const isValid = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex') === ref.digest
+    const present = await readFile(path).catch(() => undefined)
+    if (present !== undefined && isValid(present)) return path
+    const bytes = await this.options.fetchArtifact(ref)
+    if (!isValid(bytes)) throw new FlinkError('EXTERNAL_SYSTEM', `the job's bundle ${ref.digest} arrived with another content`, { digest: ref.digest })
+    await mkdir(this.options.artifactDirectory, { recursive: true })
+    const temporary = `${path}.${newId(systemRandom)}`
+    await writeFile(temporary, bytes)
+    await rename(temporary, path)
+    return path
+  }
+
+  private artifactPath(digest: string): string {
+    assert(/^[0-9a-f]{64}$/.test(digest), 'a digest is sha256 in hex')
+    return join(this.options.artifactDirectory, digest)
+  }
+
+  private toIo(command: IoCommand, transfer: import('node:worker_threads').Transferable[] = []): void {
+    if (!this.closed) this.io.postMessage(command, transfer)
+  }
+
+  private fromIo(reply: IoReply): void {
+    switch (reply.kind) {
+      case 'released':
+        return this.plane.onIoReleased(reply.scope, reply.channelId)
+      case 'log':
+        return this.options.log[reply.level](reply.message, reply.fields)
+      case 'failed':
+        return this.ioFailed(reply.error)
+      case 'closed':
+        return this.ioClosed()
+      case 'listening':
+        return
+    }
+  }
+
+  private ioFailed(error: SerializedError): void {
+    this.options.fatal(new FlinkError('INTERNAL', 'the I/O worker failed', {}, deserializeError(error)))
+  }
+
+  private ioDied(error: unknown): void {
+    this.ioClosed()
+    if (!this.closed) this.options.fatal(new FlinkError('INTERNAL', 'the I/O worker died', {}, error))
+  }
+}
