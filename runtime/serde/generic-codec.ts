@@ -1,6 +1,6 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { mapStep } from './composites.ts'
-import { GENERIC_CODEC_VERSION, GENERIC_DEPTH_MAX, genericTags as tags, typedArrayKinds } from './generic-format.ts'
+import { GENERIC_CODEC_VERSION, GENERIC_DEPTH_MAX, GENERIC_KEY_VERSION, genericTags as tags, typedArrayKinds } from './generic-format.ts'
 import { readGeneric } from './generic-reader.ts'
 import { writeDouble } from './primitives.ts'
 import { writeString } from './string-codec.ts'
@@ -28,7 +28,7 @@ export class GenericWriter {
   }
 
   write(value: unknown, out: ByteWriter): void {
-    out.u8(GENERIC_CODEC_VERSION)
+    out.u8(this.canonical ? GENERIC_KEY_VERSION : GENERIC_CODEC_VERSION)
     this.writeValue(value, out, 0)
   }
 

@@ -1,6 +1,9 @@
 /** Final: snapshots hold these numbers. A new kind of value takes the next tag, a changed encoding a new version. */
 export const GENERIC_CODEC_VERSION = 1
 
+/** Stays as it is whatever the codec's version: state is found by the bytes of its key. */
+export const GENERIC_KEY_VERSION = 1
+
 export const GENERIC_DEPTH_MAX = 100
 
 export const genericTags = {

@@ -6,14 +6,26 @@ import { FlinkError } from '../common/errors.ts'
  * "WTF-8") instead of becoming U+FFFD. A key is hashed before the edge and again behind it: a string that changed on the way would
  * be looked up in a key group that its subtask does not own.
  */
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
-const NATIVE_FROM_CHARS = 256
-const NATIVE_FROM_BYTES = 24
+
+/**
+ * Node's own string copies, which Buffer's documented methods call after making a view. Here they run on the writer's bytes as they are, so
+ * that nothing is allocated; they exist on every Buffer of the one Node version we ship. Figures: docs/decisions/0003-generic-codec.md.
+ */
+const native = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string
+  latin1Write(this: Uint8Array, text: string, offset: number, length: number): number
+  utf8Write(this: Uint8Array, text: string, offset: number, length: number): number
+}
+/** Below these lengths a loop in JS is faster than the call. */
+const NATIVE_FROM_CHARS = 28
+const NATIVE_FROM_BYTES = 13
+/** Above this one TextDecoder is faster than testing for ASCII here. */
+const TEXT_DECODER_FROM_BYTES = 64
 
 export function writeString(value: string, out: ByteWriter): void {
   const count = value.length
-  if (count < 128) {
+  if (count < NATIVE_FROM_CHARS) {
     const mark = out.length
     const start = out.reserve(count + 1)
     const bytes = out.bytes
@@ -27,45 +39,34 @@ export function writeString(value: string, out: ByteWriter): void {
     if (i === count) return
     out.length = mark
   }
-  writeAnyString(value, out)
-}
-
-function writeAnyString(value: string, out: ByteWriter): void {
   // A lone surrogate counts three bytes here, which is also what it takes below.
   const byteLength = Buffer.byteLength(value, 'utf8')
   out.varint(byteLength)
   const start = out.reserve(byteLength)
-  if (value.length >= NATIVE_FROM_CHARS && value.isWellFormed()) {
-    encoder.encodeInto(value, out.bytes.subarray(start, start + byteLength))
-    return
-  }
-  const bytes = out.bytes
+  if (byteLength === count) native.latin1Write.call(out.bytes, value, start, byteLength)
+  else if (value.isWellFormed()) native.utf8Write.call(out.bytes, value, start, byteLength)
+  else writeWtf8(value, out.bytes, start)
+}
+
+function writeWtf8(value: string, bytes: Uint8Array, start: number): void {
   let at = start
-  for (let i = 0; i < value.length; i++) {
-    let code = value.charCodeAt(i)
+  for (const character of value) {
+    const code = character.codePointAt(0)! // iteration never yields an empty string
     if (code < 0x80) {
       bytes[at++] = code
       continue
     }
     if (code < 0x800) {
       bytes[at++] = 0xc0 | (code >> 6)
-      bytes[at++] = 0x80 | (code & 0x3f)
-      continue
-    }
-    if ((code & 0xfc00) === 0xd800 && i + 1 < value.length) {
-      const low = value.charCodeAt(i + 1)
-      if ((low & 0xfc00) === 0xdc00) {
-        i++
-        code = 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff)
+    } else {
+      if (code < 0x10000) {
+        bytes[at++] = 0xe0 | (code >> 12)
+      } else {
         bytes[at++] = 0xf0 | (code >> 18)
         bytes[at++] = 0x80 | ((code >> 12) & 0x3f)
-        bytes[at++] = 0x80 | ((code >> 6) & 0x3f)
-        bytes[at++] = 0x80 | (code & 0x3f)
-        continue
       }
+      bytes[at++] = 0x80 | ((code >> 6) & 0x3f)
     }
-    bytes[at++] = 0xe0 | (code >> 12)
-    bytes[at++] = 0x80 | ((code >> 6) & 0x3f)
     bytes[at++] = 0x80 | (code & 0x3f)
   }
 }
@@ -76,19 +77,38 @@ export function readString(input: ByteReader): string {
   const end = start + count
   const bytes = input.bytes
   if (count < NATIVE_FROM_BYTES) {
-    let text = ''
+    const text = readShortAscii(bytes, start, end)
+    if (text !== undefined) return text
+  } else if (count < TEXT_DECODER_FROM_BYTES) {
     let i = start
-    for (; i < end; i++) {
-      const byte = bytes[i]! // inside the bounds that take() checked
-      if (byte > 127) break
-      text += String.fromCharCode(byte)
-    }
-    if (i === end) return text
+    while (i < end && bytes[i]! < 128) i++ // inside the bounds that take() checked
+    if (i === end) return native.latin1Slice.call(bytes, start, end)
   }
   // TextDecoder refuses views of shared memory; slice() copies out of it.
   const text = decoder.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice(start, end) : bytes.subarray(start, end))
   // U+FFFD was either written by the user, or stands for a lone surrogate or for broken bytes: the slow decoder tells.
   return text.includes('\ufffd') ? decodeWtf8(bytes, start, end) : text
+}
+
+/** Four characters a call: each concatenation makes a string. Undefined where a byte is no ASCII. */
+function readShortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
+  let text = ''
+  let i = start
+  // All of bytes[start..end) exists: take() has checked it.
+  for (; i + 4 <= end; i += 4) {
+    const a = bytes[i]!
+    const b = bytes[i + 1]!
+    const c = bytes[i + 2]!
+    const d = bytes[i + 3]!
+    if ((a | b | c | d) > 127) return undefined
+    text += String.fromCharCode(a, b, c, d)
+  }
+  for (; i < end; i++) {
+    const a = bytes[i]!
+    if (a > 127) return undefined
+    text += String.fromCharCode(a)
+  }
+  return text
 }
 
 function decodeWtf8(bytes: Uint8Array, start: number, end: number): string {

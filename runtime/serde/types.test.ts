@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeInformation, TypeJson } from './type-information.ts'
-import { Types, typeFromJson, typesEqual } from './types.ts'
+import { Types, typeFromJson, typesEqual, type ValueOf } from './types.ts'
 
 function encode<T>(type: TypeInformation<T>, value: unknown): Uint8Array {
   const out = new ByteWriter(16)
@@ -246,6 +246,22 @@ test('a BYTES value is a copy even when it is read from a Buffer', () => {
   expect(read).toStrictEqual(Uint8Array.of(1, 2, 3))
 })
 
+test('strings of every length and alphabet come back, from private and from shared memory', () => {
+  const alphabets = ['a', 'aé', 'é', '漢', '😀', 'a😀', '\ufffd', '\ud800', 'a\udc00é']
+  for (const alphabet of alphabets) {
+    for (let length = 0; length < 300; length += length < 140 ? 1 : 37) {
+      const value = alphabet.repeat(length)
+      const bytes = encode(Types.STRING, value)
+      const shared = new Uint8Array(new SharedArrayBuffer(bytes.length))
+      shared.set(bytes)
+      if (Types.STRING.serializer.read(new ByteReader(bytes)) !== value) expect.fail(`${length} times ${JSON.stringify(alphabet)}`)
+      if (Types.STRING.serializer.read(new ByteReader(shared)) !== value)
+        expect.fail(`${length} times ${JSON.stringify(alphabet)} from shared memory`)
+      if (value.isWellFormed()) expect(new ByteReader(bytes).string()).toBe(value)
+    }
+  }
+})
+
 test('a string that is broken UTF-8 or another spelling of a string is corrupt', () => {
   const read = (...bytes: number[]) => Types.STRING.serializer.read(new ByteReader(Uint8Array.of(bytes.length, ...bytes)))
   expect(read(0xef, 0xbf, 0xbd)).toBe('\ufffd')
@@ -282,6 +298,17 @@ describe('Types', () => {
     expect(typesEqual(Types.POJO(Order.types), row)).toBe(true)
     expect(typesEqual(Types.POJO(Bare, Order.types), row)).toBe(true)
     expect(refusal(() => Types.POJO(Bare)).message).toContain('the class Bare does not say the types of its fields')
+  })
+
+  test('know the TypeScript type of their values', () => {
+    const type = Types.tuple(Types.STRING, Types.row({ at: Types.SAFE_LONG, id: Types.LONG }), Types.map(Types.STRING, Types.list(Types.DATE)))
+    expectTypeOf<ValueOf<typeof type>>().toEqualTypeOf<[string, { at: number; id: bigint }, Map<string, Date[]>]>()
+    const pojo = Types.POJO(
+      class {
+        static types = { at: Types.INT }
+      },
+    )
+    expectTypeOf<ValueOf<typeof pojo>>().toEqualTypeOf<{ at: number }>()
   })
 
   test('rows of other field order are other types', () => {
