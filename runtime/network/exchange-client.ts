@@ -154,7 +154,10 @@ class ClientConnection {
   }
 
   private onConnect(socket: DataSocket): void {
-    if (this.closed) return socket.destroy()
+    if (this.closed) {
+      socket.destroy()
+      return
+    }
     this.socket = socket
     const reader = new protocol.MessageReader((type, payload) => this.onMessage(type, payload))
     socket.onData(bytes => {
@@ -189,7 +192,8 @@ class ClientConnection {
       case protocol.REFUSED:
         throw protocol.parseError(payload)
       case protocol.SEGMENT:
-        return this.onSegment(protocol.readU32(payload, 0), payload)
+        this.onSegment(protocol.readU32(payload, 0), payload)
+        return
       case protocol.LANE: {
         const channel = this.channels.get(protocol.readU32(payload, 0))
         if (channel !== undefined) this.deliverLane(channel, payload.slice(4, 4 + LANE_SIZE))

@@ -200,13 +200,16 @@ class ServerConnection {
     if (this.closed) return
     if (this.scope === undefined) {
       if (type !== protocol.HELLO) throw new FlinkError('UNAUTHENTICATED', 'the first message of a data connection is not the handshake')
-      return this.onHello(payload)
+      this.onHello(payload)
+      return
     }
     switch (type) {
       case protocol.REQUEST:
-        return this.onRequest(protocol.readU32(payload, 0), protocol.readU32(payload, 4), new TextDecoder().decode(payload.subarray(8)))
+        this.onRequest(protocol.readU32(payload, 0), protocol.readU32(payload, 4), new TextDecoder().decode(payload.subarray(8)))
+        return
       case protocol.CREDIT:
-        return this.onCredit(protocol.readU32(payload, 0), protocol.readU32(payload, 4))
+        this.onCredit(protocol.readU32(payload, 0), protocol.readU32(payload, 4))
+        return
       case protocol.LANE_CREDIT: {
         const channel = this.channels.get(protocol.readU32(payload, 0))
         if (channel !== undefined) {
@@ -216,7 +219,8 @@ class ServerConnection {
         return
       }
       case protocol.DONE:
-        return this.onDone(protocol.readU32(payload, 0))
+        this.onDone(protocol.readU32(payload, 0))
+        return
       default:
         throw new FlinkError('PROTOCOL_MISMATCH', `unknown message type ${type} on the data plane`)
     }
@@ -250,10 +254,17 @@ class ServerConnection {
     if (scope === undefined) return
     const channel = server.channels.get(channelKey(scope, channelId))
     if (channel !== undefined) {
-      if (channel.connection !== undefined) return this.refuseChannel(number, 'CONFLICT', `channel ${channelId} already has a consumer`)
-      return this.attach(channel, number, credit)
+      if (channel.connection !== undefined) {
+        this.refuseChannel(number, 'CONFLICT', `channel ${channelId} already has a consumer`)
+        return
+      }
+      this.attach(channel, number, credit)
+      return
     }
-    if (this.waiting.has(channelId)) return this.refuseChannel(number, 'CONFLICT', `channel ${channelId} was requested twice`)
+    if (this.waiting.has(channelId)) {
+      this.refuseChannel(number, 'CONFLICT', `channel ${channelId} was requested twice`)
+      return
+    }
     const { clock, requestTimeoutMs } = server.options
     const timer = clock.schedule(requestTimeoutMs, () => {
       this.waiting.delete(channelId)

@@ -65,6 +65,17 @@ export class ChannelInputGate implements InputGate {
     return count
   }
 
+  /** Whether `poll` could make progress: the second look before the host sleeps. What waits in blocked channels does not count. */
+  hasInput(): boolean {
+    if (this.ready.length > 0) return true
+    const { blocked } = this.aligner
+    for (let i = 0; i < this.channels.length; i++) {
+      const channel = this.channels[i]!
+      if (!channel.ended && !blocked[i]! && channel.reader.queued > 0) return true
+    }
+    return false
+  }
+
   poll(): GateElement | undefined {
     if (this.ready.length > 0) return this.ready.shift()
     const { channels } = this
@@ -110,18 +121,23 @@ export class ChannelInputGate implements InputGate {
     const valve = this.valves[channel.input]!
     switch (control.kind) {
       case 'watermark':
-        return valve.inputWatermark(channel.index, control.timestamp)
+        valve.inputWatermark(channel.index, control.timestamp)
+        return
       case 'status':
-        return valve.inputStatus(channel.index, control.idle)
+        valve.inputStatus(channel.index, control.idle)
+        return
       case 'barrier':
-        return this.pushBarrier(channel.input, this.aligner.onBarrier(at, control.barrier))
+        this.pushBarrier(channel.input, this.aligner.onBarrier(at, control.barrier))
+        return
       case 'end':
         channel.ended = true
         valve.inputEnd(channel.index)
         this.pushBarrier(channel.input, this.aligner.onEnd(at))
-        return this.endChannel(channel.input)
+        this.endChannel(channel.input)
+        return
       case 'event':
-        return this.push(channel.input, control)
+        this.push(channel.input, control)
+        return
     }
   }
 

@@ -135,6 +135,7 @@ describe('ring channel', () => {
     failRing(ring, 'TIMEOUT', 'a later error')
     expect(() => writer.offer(rows('b'))).toThrow('connection to TaskManager tm-2 was lost')
     expect(reader.poll()).toEqual(rows('a'))
+    expect(reader.queued).toBe(1)
     expect(() => reader.poll()).toThrow(expect.objectContaining({ code: 'CONNECTION_LOST' }))
   })
 

@@ -170,9 +170,10 @@ export class SegmentReader {
     this.position = this.tail
   }
 
-  /** Segments written and not yet taken. */
+  /** Segments written and not yet taken. An error counts as one: a host that looks here before it sleeps must not miss it. */
   get queued(): number {
-    return (Atomics.load(this.words, HEAD) - this.position) | 0
+    const count = (Atomics.load(this.words, HEAD) - this.position) | 0
+    return count === 0 && Atomics.load(this.words, ERROR_STATE) === ERROR_SET ? 1 : count
   }
 
   /** The next segment: a view of shared memory, valid until it is released. */
