@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest'
+import { seededRandom } from '../../runtime/common/random.ts'
+import { endless, SimCluster, type SimTaskManager, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
+import { calmNetwork, type NetworkFaults } from '../support/sim-network.ts'
+import { FakeSlotHostFactory } from '../support/sim-slot-host.ts'
+
+/**
+ * Whole control plane under random faults: every run is made from one seed, and a failure names it.
+ * `SEED=n` runs only that one, `SEEDS=n` that many.
+ */
+const seeds =
+  process.env['SEED'] === undefined ? Array.from({ length: Number(process.env['SEEDS'] ?? 200) }, (_, seed) => seed) : [Number(process.env['SEED'])]
+const chunkSize = 50
+const terminal = ['FINISHED', 'FAILED', 'CANCELED']
+
+describe('control plane under faults', () => {
+  for (let from = 0; from < seeds.length; from += chunkSize) {
+    const chunk = seeds.slice(from, from + chunkSize)
+    test(`every job ends, no slot is doubled or leaked, no split is lost: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, async () => {
+      for (const seed of chunk) {
+        try {
+          await simulate(seed)
+        } catch (error) {
+          throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)} (repeat with SEED=${seed})`, { cause: error })
+        }
+      }
+    })
+  }
+})
+
+async function simulate(seed: number): Promise<void> {
+  const random = seededRandom(seed * 7 + 1)
+  const faults: NetworkFaults = {
+    delayMaxMs: 1 + random.nextInt(2_000),
+    dropChance: random.nextInt(3) === 0 ? 0 : random.next() * 0.3,
+    duplicateChance: random.next() * 0.3,
+  }
+  const cluster = new SimCluster({
+    seed,
+    taskManagers: 1 + random.nextInt(4),
+    slots: 1 + random.nextInt(4),
+    faults,
+    jobManager: { loadBalanceMode: random.nextInt(2) === 0 ? 'NONE' : 'SLOTS' },
+  })
+  await cluster.start()
+  const jobs: string[] = []
+  const lostWhileDeployed: { jobId: string; taskManagerId: string }[] = []
+  for (let i = 1 + random.nextInt(4); i > 0; i--) {
+    const jobId = await cluster.submit(simJobGraph(`job-${i}`, randomVertices(random)))
+    jobs.push(jobId)
+    if (random.nextInt(3) === 0) cluster.clock.schedule(random.next() * 60_000, () => cluster.jobManager.cancelJob(jobId))
+  }
+  for (const taskManager of [...cluster.taskManagers]) planTrouble(cluster, taskManager, random, lostWhileDeployed)
+
+  // An hour of trouble is simulated in about a minute of events; then the network calms down and everything must end.
+  await cluster.clock.run(90_000)
+  cluster.network.faults = calmNetwork
+  for (const { id } of cluster.taskManagers) cluster.network.thaw(id)
+  await cluster.clock.run(120_000)
+  // Whatever runs without end has had its time.
+  for (const jobId of jobs) cluster.jobManager.cancelJob(jobId)
+  const ended = await cluster.clock.runUntil(() => jobs.every(jobId => terminal.includes(cluster.job(jobId).state)), 600_000)
+  expect(ended, `jobs end: ${jobs.map(jobId => cluster.job(jobId).state)}`).toBe(true)
+  for (const { jobId, taskManagerId } of lostWhileDeployed) {
+    const entry = cluster.jobManager.exceptions(jobId)?.at(-1)
+    expect(cluster.job(jobId).state, 'a job that lost a TaskManager fails').toBe('FAILED')
+    expect(entry?.error.code).toBe('TASKMANAGER_LOST')
+    expect(entry?.error.message).toContain(taskManagerId)
+  }
+
+  await cluster.clock.run(300_000)
+  const alive = cluster.taskManagers.filter(taskManager => taskManager.alive)
+  expect(cluster.ledger.violations).toEqual([])
+  expect(cluster.fatal.filter(({ taskManagerId }) => alive.some(({ id }) => id === taskManagerId))).toEqual([])
+  expect(cluster.jobManager.overview()).toMatchObject({ taskManagers: alive.length, jobsRunning: 0 })
+  expect(cluster.freeSlots, 'all slots of the living are free').toBe(cluster.jobManager.overview().slotsTotal)
+  for (const { hosts } of alive) {
+    if (!(hosts instanceof FakeSlotHostFactory)) continue
+    expect(hosts.live.size, 'no host is left').toBe(0)
+    expect(hosts.wired.size, 'no channel is left').toBe(0)
+  }
+  for (const jobId of jobs) checkSplits(cluster, jobId)
+}
+
+/** A reader never gets a split twice, and a finished job has read every one. */
+function checkSplits(cluster: SimCluster, jobId: string): void {
+  const seen = cluster.ledger.splits.get(jobId) ?? new Map<string, number>()
+  for (const [splitId, count] of seen) expect(count, `${splitId} was handed out once`).toBe(1)
+  const source = cluster.job(jobId).jobGraph['vertices'] as readonly { operators: readonly { source?: { options: { splits: number } } }[] }[]
+  const splits = source[0]?.operators[0]?.source?.options.splits
+  if (splits !== undefined && cluster.job(jobId).state === 'FINISHED') expect(seen.size, 'all splits were read').toBe(splits)
+}
+
+function randomVertices(random: ReturnType<typeof seededRandom>): SimVertex[] {
+  return Array.from({ length: 1 + random.nextInt(3) }, (_, index) => ({
+    name: `vertex-${index}`,
+    parallelism: 1 + random.nextInt(4),
+    ...(random.nextInt(4) === 0 ? { group: 'red' } : {}),
+    ...(index === 0 ? { splits: random.nextInt(8) } : {}),
+    script: {
+      ...(random.nextInt(5) === 0 ? endless : { finishAfterMs: random.nextInt(20_000) }),
+      failSubtask: random.nextInt(6) === 0 ? 0 : null,
+      failAfterMs: random.nextInt(5_000),
+      stuck: random.nextInt(8) === 0,
+    },
+  }))
+}
+
+function planTrouble(cluster: SimCluster, taskManager: SimTaskManager, random: ReturnType<typeof seededRandom>, lost: { jobId: string; taskManagerId: string }[]): void {
+  const kind = random.nextInt(8)
+  const atMs = 500 + random.next() * 60_000
+  cluster.clock.schedule(atMs, () => {
+    if (kind === 0) {
+      for (const { jobId, state, taskCounts } of cluster.jobManager.listJobs()) {
+        // Only where every task still runs is it certain that nothing else ends the job first.
+        if (state !== 'RUNNING' || taskCounts.RUNNING === 0) continue
+        const here = cluster.job(jobId).vertices.flatMap(({ id }) => cluster.jobManager.vertexDetails(jobId, id)?.subtasks ?? [])
+        const endsItself = here.every(subtask => !(subtask.taskManagerId === taskManager.id && subtask.status === 'RUNNING'))
+        if (!endsItself && here.every(subtask => subtask.status === 'RUNNING') && cluster.network.faults.delayMaxMs < 100) lost.push({ jobId, taskManagerId: taskManager.id })
+      }
+      cluster.kill(taskManager)
+      if (random.nextInt(2) === 0) cluster.clock.schedule(random.next() * 30_000, () => cluster.startTaskManager(`${taskManager.id}-replacement`))
+    }
+    if (kind === 1) cluster.network.freeze(taskManager.id)
+    if (kind === 2) cluster.network.cut(taskManager.id)
+  })
+}

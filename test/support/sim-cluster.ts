@@ -1,0 +1,230 @@
+import type { FlinkError } from '../../runtime/common/errors.ts'
+import { newId } from '../../runtime/common/ids.ts'
+import { createLogger, type LogEntry } from '../../runtime/common/log.ts'
+import { type Random, seededRandom } from '../../runtime/common/random.ts'
+import type { JobGraph, JobVertex } from '../../runtime/graph/job-graph.ts'
+import { createMemoryArtifactStore } from '../../runtime/jobmanager/artifact-store.ts'
+import { JobManager, type JobManagerOptions } from '../../runtime/jobmanager/job-manager.ts'
+import type { EnumeratorRegistry } from '../../runtime/jobmanager/source-coordinators.ts'
+import type { JobDetails, JobSubmission } from '../../runtime/rpc/job-manager-gateway.ts'
+import { asJson } from '../../runtime/rpc/messages.ts'
+import type { SplitEnumeratorFactory } from '../../runtime/stream/spi/source.ts'
+import type { SlotHostFactory } from '../../runtime/taskmanager/slot-host-factory.ts'
+import { TaskExecutor } from '../../runtime/taskmanager/task-executor.ts'
+import { SimClock } from './sim-clock.ts'
+import { type NetworkFaults, SimNetwork } from './sim-network.ts'
+import { FakeSlotHostFactory, SimLedger, type TaskScript } from './sim-slot-host.ts'
+
+/**
+ * A JobManager and TaskManagers in one thread, on simulated time and network, all from one seed. `hosts` decides what runs in the
+ * slots: scripted tasks by default, the in-process host for real jobs.
+ */
+export interface SimClusterOptions {
+  readonly seed: number
+  readonly taskManagers: number
+  readonly slots: number
+  readonly faults?: NetworkFaults
+  readonly enumerators?: EnumeratorRegistry
+  readonly hosts?: (taskManagerId: string, cluster: SimCluster) => SlotHostFactory
+  readonly jobManager?: Partial<JobManagerOptions>
+}
+
+export interface SimTaskManager {
+  readonly id: string
+  readonly executor: TaskExecutor
+  readonly hosts: SlotHostFactory
+  alive: boolean
+}
+
+const rpc = { host: 'jobmanager', port: 6123, token: 'secret' }
+
+export class SimCluster {
+  readonly clock = new SimClock()
+  readonly random: Random
+  readonly network: SimNetwork
+  readonly ledger = new SimLedger()
+  readonly logs: LogEntry[] = []
+  readonly fatal: { readonly taskManagerId: string; readonly error: FlinkError }[] = []
+  readonly jobManager: JobManager
+  readonly taskManagers: SimTaskManager[] = []
+  private readonly options: SimClusterOptions
+
+  constructor(options: SimClusterOptions) {
+    this.options = options
+    this.random = seededRandom(options.seed)
+    this.network = new SimNetwork(this.clock, seededRandom(options.seed + 1_000_003))
+    if (options.faults !== undefined) this.network.faults = options.faults
+    this.jobManager = new JobManager({
+      clock: this.clock,
+      random: this.random,
+      log: this.log,
+      transport: this.network.transport('jobmanager'),
+      rpc,
+      generation: 1,
+      enumerators: options.enumerators ?? { fake: createFakeEnumerator },
+      artifacts: createMemoryArtifactStore(),
+      configuration: {},
+      loadBalanceMode: 'NONE',
+      heartbeatIntervalMs: 10_000,
+      heartbeatTimeoutMs: 50_000,
+      slotRequestTimeoutMs: 300_000,
+      slotIdleTimeoutMs: 50_000,
+      completedJobExpirationMs: 3_600_000,
+      exceptionHistorySize: 16,
+      ...options.jobManager,
+    })
+  }
+
+  get log() {
+    return createLogger(entry => this.logs.push(entry), 'info')
+  }
+
+  async start(): Promise<void> {
+    await this.jobManager.start()
+    for (let i = 0; i < this.options.taskManagers; i++) this.startTaskManager(`tm-${i}`)
+  }
+
+  startTaskManager(id: string): SimTaskManager {
+    const hosts = this.options.hosts?.(id, this) ?? new FakeSlotHostFactory(id, this.clock, this.random, this.ledger)
+    const executor = new TaskExecutor({
+      id,
+      host: `${id}.test`,
+      slotCount: this.options.slots,
+      jobManager: rpc,
+      transport: this.network.transport(id),
+      clock: this.clock,
+      random: this.random,
+      log: this.log,
+      hosts,
+      registrationTimeoutMs: 300_000,
+      cancellationIntervalMs: 30_000,
+      cancellationTimeoutMs: 180_000,
+      fatal: error => this.fatal.push({ taskManagerId: id, error }),
+      onShutDownRequest: () => void executor.close(),
+    })
+    executor.start()
+    const taskManager: SimTaskManager = { id, executor, hosts, alive: true }
+    this.taskManagers.push(taskManager)
+    return taskManager
+  }
+
+  /** kill -9: nobody on that machine does anything any more, the sockets close. */
+  kill(taskManager: SimTaskManager): void {
+    taskManager.alive = false
+    this.network.kill(taskManager.id)
+    void taskManager.executor.close(0)
+  }
+
+  /** Until all TaskManagers that live are registered. */
+  async ready(): Promise<void> {
+    const wanted = this.taskManagers.filter(taskManager => taskManager.alive).length
+    if (!(await this.clock.runUntil(() => this.jobManager.overview().taskManagers === wanted, 120_000))) throw new Error('taskmanagers did not register')
+  }
+
+  async submit(graph: JobGraph, jobId = newId(this.random)): Promise<string> {
+    const submission: JobSubmission = { jobGraph: asJson(graph), name: graph.jobName, artifact: { digest: 'd'.repeat(64), entry: 'default' }, args: [], jobId }
+    await this.jobManager.submitJob(submission)
+    return jobId
+  }
+
+  job(jobId: string): JobDetails {
+    const details = this.jobManager.jobDetails(jobId)
+    if (details === undefined) throw new Error(`job ${jobId} is not known`)
+    return details
+  }
+
+  async untilState(jobId: string, state: JobDetails['state'], limitMs = 600_000): Promise<void> {
+    if (!(await this.clock.runUntil(() => this.job(jobId).state === state, limitMs))) {
+      throw new Error(`job is ${this.job(jobId).state}, not ${state}, after ${limitMs} ms`)
+    }
+  }
+
+  /** Until all tasks of the job run. */
+  async untilRunning(jobId: string, limitMs = 600_000): Promise<void> {
+    const running = () => this.job(jobId).taskCounts.RUNNING === this.job(jobId).tasksTotal
+    if (!(await this.clock.runUntil(running, limitMs))) throw new Error(`tasks do not run after ${limitMs} ms: ${JSON.stringify(this.job(jobId).taskCounts)}`)
+  }
+
+  get freeSlots(): number {
+    return this.jobManager.overview().slotsAvailable
+  }
+}
+
+/** Hands out `options.splits` splits one by one to whoever asks. */
+export const createFakeEnumerator: SplitEnumeratorFactory = (options, context) => {
+  let next = 0
+  const total = Number(options['splits'])
+  return {
+    start() {},
+    addReader() {},
+    handleSplitRequest(subtaskIndex) {
+      if (next < total) context.assignSplits(subtaskIndex, [{ splitId: `split-${next++}` }])
+      else context.signalNoMoreSplits(subtaskIndex)
+    },
+    addSplitsBack() {},
+    snapshot: () => ({ next }),
+    close() {},
+  }
+}
+
+export interface SimVertex {
+  readonly name: string
+  readonly parallelism: number
+  readonly group?: string
+  readonly splits?: number
+  readonly script?: Partial<TaskScript>
+}
+
+export const endless: Partial<TaskScript> = { finishAfterMs: null }
+
+/** A job graph of scripted tasks: each vertex reads the one before it by HASH. */
+export function simJobGraph(name: string, vertices: readonly SimVertex[]): JobGraph {
+  const id = (index: number) => (index + 1).toString(16).padStart(32, '0')
+  const type = { kind: 'generic' } as unknown as JobGraph['edges'][number]['type']
+  return {
+    jobName: name,
+    runtimeMode: 'STREAMING',
+    scheduling: 'eager',
+    configuration: {},
+    parallelism: Math.max(...vertices.map(vertex => vertex.parallelism)),
+    vertices: vertices.map((vertex, index): JobVertex => {
+      const script: TaskScript = { finishAfterMs: 1_000, failSubtask: null, failAfterMs: 500, stuck: false, ...vertex.script }
+      const source = vertex.splits === undefined ? undefined : { enumerator: 'fake', options: { splits: vertex.splits }, bounded: true }
+      return {
+        id: id(index),
+        name: vertex.name,
+        parallelism: vertex.parallelism,
+        maxParallelism: 128,
+        slotSharingGroup: vertex.group ?? 'default',
+        inputCount: index === 0 ? 0 : 1,
+        operators: [
+          {
+            operatorId: id(index),
+            nodeId: index + 1,
+            name: vertex.name,
+            uid: undefined,
+            type: 'fake',
+            options: script,
+            hash: '',
+            kind: source === undefined ? 'operator' : 'source',
+            source,
+            parent: -1,
+            parentTag: undefined,
+            outputType: type,
+            parallelismOrigin: 'operator',
+          },
+        ],
+      }
+    }),
+    edges: vertices.slice(1).map((_, index) => ({
+      id: index,
+      source: { vertexId: id(index), operatorIndex: 0, tag: undefined },
+      target: { vertexId: id(index + 1), input: 0 },
+      partitioner: 'HASH',
+      type,
+      keyType: undefined,
+      exchange: 'pipelined_bounded',
+      nodeInput: { nodeId: index + 2, index: 0 },
+    })),
+  }
+}

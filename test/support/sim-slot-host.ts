@@ -1,0 +1,243 @@
+import type { Clock } from '../../runtime/common/clock.ts'
+import { FlinkError, serializeError } from '../../runtime/common/errors.ts'
+import type { Random } from '../../runtime/common/random.ts'
+import type { ArtifactRef, SlotDeployment, TaskDeployment } from '../../runtime/graph/deployment.ts'
+import type { SourceSplit } from '../../runtime/stream/spi/source.ts'
+import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from '../../runtime/taskmanager/slot-host.ts'
+import type { SlotHostFactory } from '../../runtime/taskmanager/slot-host-factory.ts'
+
+/** How the tasks of a job behave; stands in the options of each vertex's head operator. */
+export type TaskScript = {
+  /** Non-sources: when to finish; null = runs until it is cancelled. Sources finish after their last split. */
+  readonly finishAfterMs: number | null
+  /** Subtask that fails, or null. */
+  readonly failSubtask: number | null
+  readonly failAfterMs: number
+  /** Ignores cancel: must be terminated. */
+  readonly stuck: boolean
+}
+
+/** What the fake hosts of a whole cluster saw; `violations` must stay empty. */
+export class SimLedger {
+  readonly violations: string[] = []
+  /** jobId -> splitId -> how often a reader got it. */
+  readonly splits = new Map<string, Map<string, number>>()
+  /** jobId -> slots that were deployed. */
+  readonly deployments = new Map<string, SlotDeployment[]>()
+
+  recordSplit(jobId: string, splitId: string): void {
+    const job = this.splits.get(jobId) ?? new Map<string, number>()
+    job.set(splitId, (job.get(splitId) ?? 0) + 1)
+    this.splits.set(jobId, job)
+  }
+
+  recordDeployment(deployment: SlotDeployment): void {
+    this.deployments.set(deployment.jobId, [...(this.deployments.get(deployment.jobId) ?? []), deployment])
+    const vertices = deployment.tasks.map(task => task.vertex.id)
+    if (new Set(vertices).size !== vertices.length) this.violations.push(`slot ${deployment.allocationId} holds two subtasks of one vertex`)
+    const groups = new Set(deployment.tasks.map(task => task.vertex.slotSharingGroup))
+    if (groups.size > 1) this.violations.push(`slot ${deployment.allocationId} holds two sharing groups`)
+  }
+}
+
+/** Makes hosts whose tasks follow a script instead of running code. */
+export class FakeSlotHostFactory implements SlotHostFactory {
+  readonly dataHost: string
+  readonly dataPort = 7000
+  readonly hardware = { cpuCores: 2, physicalMemoryBytes: 8e9, freeMemoryBytes: 4e9, managedMemoryBytes: 0, networkMemoryBytes: 64e6 }
+  readonly live = new Map<number, FakeSlotHost>()
+  readonly wired = new Set<string>()
+  private readonly clock: Clock
+  private readonly random: Random
+  private readonly ledger: SimLedger
+
+  constructor(taskManagerId: string, clock: Clock, random: Random, ledger: SimLedger) {
+    this.dataHost = `${taskManagerId}.test`
+    this.clock = clock
+    this.random = random
+    this.ledger = ledger
+  }
+
+  create(slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost {
+    if (this.live.has(slotIndex)) this.ledger.violations.push(`slot ${slotIndex} of ${this.dataHost} has two hosts`)
+    const host = new FakeSlotHost(this.clock, this.random, this.ledger, onEvent, () => {
+      if (this.live.get(slotIndex) === host) this.live.delete(slotIndex)
+    })
+    this.live.set(slotIndex, host)
+    return host
+  }
+
+  wire(deployment: SlotDeployment): SlotWiring {
+    const key = `${deployment.jobId}/${deployment.attempt}/${deployment.allocationId}`
+    if (this.wired.has(key)) this.ledger.violations.push(`${key} was wired twice`)
+    this.wired.add(key)
+    return { channels: {}, io: null }
+  }
+
+  releaseJob(jobId: string, attempt: number, allocationId: string): void {
+    if (!this.wired.delete(`${jobId}/${attempt}/${allocationId}`)) this.ledger.violations.push(`allocation ${allocationId} was released without being wired`)
+  }
+
+  ensureArtifact(ref: ArtifactRef): Promise<string> {
+    return new Promise(resolve => this.clock.schedule(this.random.next() * 200, () => resolve(`/artifacts/${ref.digest}`)))
+  }
+
+  async readStdout(maxBytes: number): Promise<string> {
+    return `stdout of ${this.dataHost}`.slice(-maxBytes)
+  }
+}
+
+interface FakeTask {
+  readonly deployment: TaskDeployment
+  readonly script: TaskScript
+  readonly sourceOperatorId: string | undefined
+  /** Until the end of the split in hand. */
+  busy: boolean
+  noMore: boolean
+  readonly splits: SourceSplit[]
+  ended: boolean
+  records: number
+}
+
+class FakeSlotHost implements SlotHost {
+  private readonly clock: Clock
+  private readonly random: Random
+  private readonly ledger: SimLedger
+  private readonly onEvent: (event: SlotEvent) => void
+  private readonly onGone: () => void
+  private readonly tasks = new Map<string, FakeTask>()
+  private jobId = ''
+  private gone = false
+  private deployed = false
+
+  constructor(clock: Clock, random: Random, ledger: SimLedger, onEvent: (event: SlotEvent) => void, onGone: () => void) {
+    this.clock = clock
+    this.random = random
+    this.ledger = ledger
+    this.onEvent = onEvent
+    this.onGone = onGone
+  }
+
+  deploy(deployment: SlotDeployment): void {
+    if (this.deployed) this.ledger.violations.push(`slot ${deployment.allocationId} was deployed twice`)
+    this.deployed = true
+    this.ledger.recordDeployment(deployment)
+    this.jobId = deployment.jobId
+    for (const task of deployment.tasks) {
+      const head = task.vertex.operators[0]
+      const source = task.vertex.operators.find(operator => operator.source !== undefined)
+      const fake: FakeTask = {
+        deployment: task,
+        // Written by simJobGraph.
+        script: head?.options as unknown as TaskScript,
+        sourceOperatorId: source?.operatorId,
+        busy: false,
+        noMore: false,
+        splits: [],
+        ended: false,
+        records: 0,
+      }
+      this.tasks.set(task.executionId, fake)
+      this.soon(20, () => this.state(fake, 'INITIALIZING'))
+      this.soon(60, () => this.startTask(fake), 20)
+    }
+  }
+
+  cancel(): void {
+    for (const task of this.tasks.values()) if (!task.script.stuck) this.soon(300, () => this.end(task, 'CANCELED'))
+  }
+
+  addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
+    const task = this.tasks.get(executionId)
+    if (task === undefined || task.sourceOperatorId !== operatorId) {
+      this.ledger.violations.push(`splits for ${executionId}/${operatorId}, which is not in this slot`)
+      return
+    }
+    for (const split of splits) this.ledger.recordSplit(this.jobId, split.splitId)
+    task.splits.push(...splits)
+    this.work(task)
+  }
+
+  noMoreSplits(executionId: string): void {
+    const task = this.tasks.get(executionId)
+    if (task === undefined) return
+    task.noMore = true
+    this.work(task)
+  }
+
+  triggerCheckpoint(): void {
+    this.ledger.violations.push('a checkpoint was triggered')
+  }
+
+  terminate(): Promise<void> {
+    return new Promise(resolve =>
+      this.clock.schedule(this.random.next() * 100, () => {
+        if (!this.gone) {
+          this.gone = true
+          this.onGone()
+          this.onEvent({ kind: 'exited', error: undefined })
+        }
+        resolve()
+      }),
+    )
+  }
+
+  metrics(): readonly TaskMetricsSnapshot[] {
+    return [...this.tasks.values()].map(task => ({
+      executionId: task.deployment.executionId,
+      task: { numRecordsOut: task.records },
+      operators: {},
+    }))
+  }
+
+  private startTask(task: FakeTask): void {
+    this.state(task, 'RUNNING')
+    const { script, deployment } = task
+    if (script.failSubtask === deployment.subtaskIndex) this.soon(0, () => this.end(task, 'FAILED'), script.failAfterMs)
+    if (task.sourceOperatorId !== undefined) this.soon(10, () => this.requestSplit(task))
+    else if (script.finishAfterMs !== null) this.soon(0, () => this.end(task, 'FINISHED'), script.finishAfterMs)
+  }
+
+  private work(task: FakeTask): void {
+    if (task.busy || task.ended) return
+    const split = task.splits.shift()
+    if (split === undefined) {
+      if (task.noMore && task.script.finishAfterMs !== null) this.soon(10, () => this.end(task, 'FINISHED'))
+      return
+    }
+    task.busy = true
+    this.soon(400, () => {
+      task.busy = false
+      task.records++
+      this.requestSplit(task)
+      this.work(task)
+    })
+  }
+
+  private requestSplit(task: FakeTask): void {
+    const { sourceOperatorId } = task
+    if (task.ended || task.noMore || sourceOperatorId === undefined) return
+    this.emit({ kind: 'split-request', executionId: task.deployment.executionId, operatorId: sourceOperatorId })
+  }
+
+  private state(task: FakeTask, state: 'INITIALIZING' | 'RUNNING'): void {
+    if (!task.ended) this.emit({ kind: 'task-state', executionId: task.deployment.executionId, state, error: undefined })
+  }
+
+  private end(task: FakeTask, state: 'FINISHED' | 'CANCELED' | 'FAILED'): void {
+    if (task.ended || this.gone) return
+    task.ended = true
+    const error = state === 'FAILED' ? serializeError(new FlinkError('USER_FUNCTION', 'the script says fail')) : undefined
+    this.emit({ kind: 'task-state', executionId: task.deployment.executionId, state, error })
+  }
+
+  private emit(event: SlotEvent): void {
+    if (!this.gone) this.onEvent(event)
+  }
+
+  private soon(spanMs: number, action: () => void, afterMs = 0): void {
+    this.clock.schedule(afterMs + this.random.next() * spanMs, () => {
+      if (!this.gone) action()
+    })
+  }
+}
