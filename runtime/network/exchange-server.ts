@@ -42,7 +42,12 @@ export interface ExchangeServer {
    * attempt is released: a producer may end long before its consumer has read everything, or has even connected.
    */
   register(scope: ExchangeScope, ring: RingDescriptor, producer: Doorbell): void
-  /** The attempt is over: its connections are closed, its channels forgotten. */
+  /**
+   * Resolves when every registered channel of the attempt has been taken in full, lost or released. Tasks that finished in order wait
+   * for it before their pages are given back: their last rows may still be on the way.
+   */
+  drained(scope: ExchangeScope): Promise<void>
+  /** The attempt is over, whatever is unsent: its connections are cut, so that no page is read any more, and its channels forgotten. */
   release(scope: ExchangeScope): void
   /** Sends what can be sent now; true when something was. */
   pump(): boolean
@@ -75,6 +80,7 @@ class Server implements ExchangeServer {
   readonly connections = new Set<ServerConnection>()
   /** The newest attempt of each job that anything was registered for. */
   private readonly newest = new Map<string, ExchangeScope>()
+  private drainWaiters: { readonly scope: ExchangeScope; readonly resolve: () => void }[] = []
   private listener: DataListener | undefined = undefined
 
   constructor(options: ExchangeServerOptions) {
@@ -109,8 +115,22 @@ class Server implements ExchangeServer {
     }
   }
 
+  drained(scope: ExchangeScope): Promise<void> {
+    if (!this.hasChannels(scope)) return Promise.resolve()
+    return new Promise(resolve => this.drainWaiters.push({ scope, resolve }))
+  }
+
+  forget(channel: OutChannel): void {
+    this.channels.delete(channelKey(channel.scope, channel.channelId))
+    this.drainWaiters = this.drainWaiters.filter(waiter => {
+      if (this.hasChannels(waiter.scope)) return true
+      waiter.resolve()
+      return false
+    })
+  }
+
   release(scope: ExchangeScope): void {
-    for (const [key, channel] of this.channels) if (isSame(channel.scope, scope)) this.channels.delete(key)
+    for (const channel of this.channels.values()) if (isSame(channel.scope, scope)) this.forget(channel)
     for (const connection of this.connections) if (connection.scope !== undefined && isSame(connection.scope, scope)) connection.end()
     const newest = this.newest.get(scope.jobId)
     if (newest !== undefined && isSame(newest, scope)) this.newest.delete(scope.jobId)
@@ -125,6 +145,11 @@ class Server implements ExchangeServer {
   async close(): Promise<void> {
     for (const connection of this.connections) connection.end()
     await this.listener?.close()
+  }
+
+  private hasChannels(scope: ExchangeScope): boolean {
+    for (const channel of this.channels.values()) if (isSame(channel.scope, scope)) return true
+    return false
   }
 
   /** The newer attempt of the same job, when there is one. */
@@ -177,7 +202,7 @@ class ServerConnection {
   /** The attempt is over. */
   end(): void {
     this.orderly = true
-    this.socket.end()
+    this.socket.destroy()
     this.shut('CONNECTION_LOST', 'the exchange of this attempt was closed')
   }
 
@@ -304,7 +329,7 @@ class ServerConnection {
     const channel = this.channels.get(number)
     if (channel === undefined) return
     this.channels.delete(number)
-    this.server.channels.delete(channelKey(channel.scope, channel.channelId))
+    this.server.forget(channel)
   }
 
   private send(channel: OutChannel): boolean {
@@ -347,7 +372,7 @@ class ServerConnection {
     this.waiting.clear()
     for (const channel of this.channels.values()) {
       channel.connection = undefined
-      this.server.channels.delete(channelKey(channel.scope, channel.channelId))
+      this.server.forget(channel)
       // A released attempt needs no error: its tasks have ended or are being ended.
       if (this.orderly) continue
       failRing(

@@ -230,6 +230,22 @@ describe('exchange over TCP', () => {
   })
 })
 
+test('an attempt is drained when every channel was taken to its end, not when its producers have written it', async () => {
+  const { server, client, peer, ioWorker } = await setup()
+  const state = ['e/0/0', 'e/1/0'].map(id => produce(server, ioWorker, id, 2, [rows('x'), { kind: 'end' }]))
+  expect(state.map(({ sent }) => sent)).toEqual([2, 2])
+  let drained = false
+  const waiting = server.drained(scope).then(() => {
+    drained = true
+  })
+  expect(await consume(client, peer, ioWorker, 'e/0/0', 1)).toEqual(['x'])
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+  expect(drained).toBe(false)
+  expect(await consume(client, peer, ioWorker, 'e/1/0', 1)).toEqual(['x'])
+  await waiting
+  await server.drained(scope)
+})
+
 describe('refusals', () => {
   test('a wrong token', async () => {
     const { server, client, peer, ioWorker } = await setup({ clientToken: 'guess' })
