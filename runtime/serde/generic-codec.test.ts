@@ -126,6 +126,14 @@ describe('comes back equal', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBe(undefined)
   })
 
+  test('property names that look alike, in turn', () => {
+    const names = ['abcd', 'aXcd', 'abcd', 'aÉd', 'abcd', 'a'.repeat(32), 'a'.repeat(33), '\0', '', 'é', 'ab']
+    for (const name of [...names, ...names]) {
+      const read = decode(encode({ [name]: 1 })) as Record<string, unknown>
+      expect(Object.keys(read)).toEqual([name])
+    }
+  })
+
   test('nesting up to the limit', () => {
     let value: unknown = 'core'
     for (let i = 0; i < GENERIC_DEPTH_MAX; i++) value = i % 2 === 0 ? [value] : { value }

@@ -72,13 +72,40 @@ function readCount(input: ByteReader, depth: number, elementBytesMin: number): n
 function readProperties(object: Record<string, unknown>, input: ByteReader, depth: number): Record<string, unknown> {
   const count = readCount(input, depth, 2)
   for (let i = 0; i < count; i++) {
-    const key = readString(input)
+    const key = readKey(input)
     const value = readValue(input, depth + 1)
     // Assigning to `__proto__` would change the prototype instead of adding a property.
     if (key === '__proto__') Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
     else object[key] = value
   }
   return object
+}
+
+const KEY_BYTES_MAX = 32
+/** The property names seen last, by a hash of a few of their bytes: a stream repeats its names, and a name that is not made anew is stored much faster. */
+const recentKeys: string[] = new Array<string>(256).fill('')
+
+function readKey(input: ByteReader): string {
+  const bytes = input.bytes
+  const from = input.position
+  const length = input.remaining > 0 ? bytes[from]! : 0 // one byte is left at least
+  if (length === 0 || length > KEY_BYTES_MAX || length >= input.remaining) return readString(input)
+  const start = from + 1
+  // The three bytes lie inside: length is at least 1 and at most what is left.
+  const slot = (length + bytes[start]! * 5 + bytes[start + (length >> 1)]! * 17 + bytes[start + length - 1]! * 3) & 255
+  const recent = recentKeys[slot]! // the mask keeps it inside
+  if (recent.length === length) {
+    let i = 0
+    while (i < length && recent.charCodeAt(i) === bytes[start + i]) i++
+    if (i === length) {
+      input.position = start + length
+      return recent
+    }
+  }
+  const key = readString(input)
+  // Only then is one character one byte, as the comparison takes it.
+  if (key.length === length) recentKeys[slot] = key
+  return key
 }
 
 function readArray(input: ByteReader, depth: number): unknown[] {
