@@ -1,5 +1,5 @@
-import { Types } from '../../../runtime/serde/types.ts'
 import type { TypeInformation } from '../../../runtime/serde/type-information.ts'
+import { Types } from '../../../runtime/serde/types.ts'
 
 /** The keys of KeyGroupOracle.java, generated again: that file says how. A change here is a change there, and a new expected.txt. */
 export const KEYS_PER_TYPE = 10_000
