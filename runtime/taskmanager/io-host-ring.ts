@@ -23,7 +23,7 @@ export interface RingIoHostParts {
   post(message: IoPortMessage): void
   /** The I/O worker's bell. */
   readonly ioBell: Doorbell
-  readonly pages: PageReserver
+  readonly pages?: PageReserver
 }
 
 export class RingIoHost implements IoHost {
@@ -63,7 +63,7 @@ export class RingIoHost implements IoHost {
 
   private rings(type: string, portId: number, dataPages: number): [RingDescriptor, RingDescriptor] {
     const needed = dataPages + CONTROL_PAGES
-    if (!this.parts.pages.tryReserve(needed))
+    if (this.parts.pages !== undefined && !this.parts.pages.tryReserve(needed))
       throw new FlinkError('INSUFFICIENT_NETWORK_BUFFERS', `insufficient number of network buffers: connector ${type} needs ${needed} pages; raise taskmanager.memory.network.min`)
     return [createUnpooledRing(dataPages, 2 * portId, `io/${type}/${portId}/data`), createUnpooledRing(CONTROL_PAGES, 2 * portId + 1, `io/${type}/${portId}/control`)]
   }

@@ -14,8 +14,11 @@ import { type IoPort, IoRuntime, type IoRuntimeOptions } from './io-runtime.ts'
  */
 export interface IoWorkerParts extends IoRuntimeOptions {
   readonly bell: HostDoorbell
-  /** The TaskManager's pages: a port's rings were counted by its slot and are given back here, also when the slot has died. */
-  readonly pages: PageReserver
+  /**
+   * The TaskManager's pages: a port's rings were counted by its slot (`RingIoHostParts.pages`) and are given back here, also when the
+   * slot has died. Given to both or to neither.
+   */
+  readonly pages?: PageReserver
   /** Woken together with the ports: the exchange's channels. */
   readonly others?: readonly { wake(): void }[]
 }
@@ -88,7 +91,8 @@ function pageCount(message: OpenMessage): number {
   return message.data.pages.length + (message.kind === 'open-source' ? message.commands : message.events).pages.length
 }
 
-function withPages(port: IoPort, count: number, pages: PageReserver): IoPort {
+function withPages(port: IoPort, count: number, pages: PageReserver | undefined): IoPort {
+  if (pages === undefined) return port
   return {
     async close() {
       try {
