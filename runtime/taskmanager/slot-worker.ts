@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import { systemClock } from '../common/clock.ts'
-import { serializeError } from '../common/errors.ts'
+import { type SerializedError, serializeError } from '../common/errors.ts'
 import { systemRandom } from '../common/random.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
@@ -39,13 +39,15 @@ export interface SlotWorkerParts {
   readonly port: MessagePort
   readonly data: SlotWorkerData
   loadProgram(artifactPath: string, deployment: SlotDeployment): Promise<StreamGraph>
-  /** Made once the wiring is known; `bell` rings when a port of the slot has something. */
+  /** Stacks in the user's own files, and the first such position in the message. */
+  describeError(error: SerializedError): SerializedError
+  /** Made once the wiring is known. Its ports ring the slot's doorbell. */
   createIoHost(wiringIo: unknown): IoHost
 }
 
 const METRICS_INTERVAL_MS = 500
 
-export function startSlotWorker({ port, data, loadProgram, createIoHost }: SlotWorkerParts): void {
+export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost }: SlotWorkerParts): void {
   const own = data.doorbells[data.slotIndex]
   if (own === undefined) throw new Error(`slot ${data.slotIndex} has no doorbell`)
   const bell = new SharedHostDoorbell(own)
@@ -86,7 +88,7 @@ export function startSlotWorker({ port, data, loadProgram, createIoHost }: SlotW
       emit: event => {
         // The last figures leave before the state that ends the task, so that a finished job shows them.
         if (event.kind === 'task-state' && runtime !== undefined && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state)) post({ kind: 'metrics', tasks: runtime.metrics() })
-        post(event)
+        post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
         if (event.kind === 'exited') stopReporting()
       },
     })

@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import { assert } from '../runtime/common/assert.ts'
+import type { SerializedError } from '../runtime/common/errors.ts'
+import { SharedDoorbell } from '../runtime/network/doorbell.ts'
+import { PageBudget } from '../runtime/network/page-pool.ts'
+import { openArtifact } from '../runtime/planner/artifact.ts'
+import { buildProgram, cleanStack, programFolder, userPosition } from '../runtime/planner/program.ts'
+import { RingIoHost } from '../runtime/taskmanager/io-host-ring.ts'
+import { startSlotWorker } from '../runtime/taskmanager/slot-worker.ts'
+import type { SlotThreadData } from '../runtime/taskmanager/threaded-slot-hosts.ts'
+
+/** The thread of one slot: loads the job's program and runs its tasks. */
+const self = new URL(import.meta.url)
+const apiUrl = new URL(self.pathname.endsWith('.ts') ? './api.ts' : './api.js', self).href
+const data = workerData as SlotThreadData
+let programRoot: string | undefined
+assert(parentPort !== null, 'a slot is a worker thread')
+
+startSlotWorker({
+  port: parentPort,
+  data,
+  async loadProgram(artifactPath, deployment) {
+    const folder = join(dirname(artifactPath), 'unpacked')
+    programRoot = programFolder(folder, deployment.artifact.digest)
+    const artifact = openArtifact(await readFile(artifactPath), deployment.artifact.digest)
+    const { streamGraph } = await buildProgram(artifact, {
+      apiUrl,
+      folder,
+      entry: deployment.artifact.entry,
+      args: deployment.args,
+      settings: { client: deployment.configuration, runtimeMode: deployment.runtimeMode },
+    })
+    return streamGraph
+  },
+  describeError(error) {
+    if (programRoot === undefined) return error
+    const root = programRoot
+    // The innermost cause is what the user's code threw.
+    const positions: string[] = []
+    const clean = (link: SerializedError): SerializedError => {
+      const at = userPosition(link.stack, root)
+      if (at !== undefined) positions.push(at)
+      return { ...link, stack: cleanStack(link.stack, root), cause: link.cause === undefined ? undefined : clean(link.cause) }
+    }
+    const cleaned = clean(error)
+    const at = positions.at(-1)
+    return at === undefined || cleaned.message.includes(at) ? cleaned : { ...cleaned, message: `${cleaned.message} (${at})`, stack: cleaned.stack.replace(cleaned.message, `${cleaned.message} (${at})`) }
+  },
+  createIoHost() {
+    const ioBell = data.doorbells.at(-1)
+    assert(ioBell !== undefined, 'the last doorbell is the I/O worker\'s')
+    return new RingIoHost({ post: message => data.ioPort.postMessage(message), ioBell: new SharedDoorbell(ioBell), pages: new PageBudget(data.pageBudget) })
+  },
+})
