@@ -246,6 +246,8 @@ class FrameBuilder {
   private readonly rowsMax: number
   private rows: unknown[] = []
   private timestamps: Float64Array<ArrayBuffer> | undefined = undefined
+  /** Room for as many times as the last frame had rows: neither grown in steps at full speed nor wasted on frames of a few rows. */
+  private timestampsInitial = TIMESTAMPS_INITIAL
 
   constructor(rowsMax: number) {
     this.rowsMax = rowsMax
@@ -263,6 +265,7 @@ class FrameBuilder {
   take(): ObjectFrame {
     const { rows, count } = this
     const timestamps = this.timestamps?.subarray(0, count)
+    this.timestampsInitial = Math.max(TIMESTAMPS_INITIAL, count)
     this.clear()
     return { kind: 'object', rows, timestamps, rowKinds: undefined }
   }
@@ -280,7 +283,7 @@ class FrameBuilder {
   private setTimestamp(at: number, timestamp: number): void {
     let { timestamps } = this
     if (timestamps === undefined || at >= timestamps.length) {
-      const grown = new Float64Array(Math.min(this.rowsMax, Math.max(TIMESTAMPS_INITIAL, 2 * at)))
+      const grown = new Float64Array(Math.min(this.rowsMax, Math.max(this.timestampsInitial, 2 * at)))
       if (timestamps === undefined) grown.fill(Number.NaN, 0, at)
       else grown.set(timestamps)
       timestamps = grown
