@@ -37,7 +37,10 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
 
   clear(): void {
     const entry = this.backend.entry
-    if (entry === undefined) return this.backend.assertKeySet()
+    if (entry === undefined) {
+      this.backend.assertKeySet()
+      return
+    }
     const held = entry.slots[this.slot]
     if (held === undefined) return
     if (this.namespaceType !== undefined) {

@@ -162,7 +162,12 @@ const cases: readonly OperatorCase[] = [
   {
     covers: 'FlatMapOperator',
     title: 'flatMap',
-    create: () => new FlatMapOperator({ flatMap: (reading: Reading, out: Collector<unknown>) => [1, 2].forEach(n => out.collect([reading.at, n])) }),
+    create: () =>
+      new FlatMapOperator({
+        flatMap: (reading: Reading, out: Collector<unknown>) => {
+          for (const n of [1, 2]) out.collect([reading.at, n])
+        },
+      }),
     script: readings(9),
     orderBy: firstField,
   },
