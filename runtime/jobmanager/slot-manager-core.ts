@@ -17,7 +17,7 @@ export interface SlotRequest {
   readonly attempt: number
 }
 
-type SlotRecord = { kind: 'free' } | { kind: 'pending'; request: SlotRequest } | { kind: 'allocated'; allocationId: string; jobId: string }
+type SlotRecord = { kind: 'free' } | { kind: 'pending'; request: SlotRequest; wanted: boolean } | { kind: 'allocated'; allocationId: string; jobId: string }
 
 interface TaskManagerRecord {
   readonly id: string
@@ -56,7 +56,7 @@ export class SlotManagerCore {
     const actions: SlotAction[] = []
     const unconfirmed: SlotRequest[] = []
     for (const slot of record.slots) {
-      if (slot.kind === 'pending') unconfirmed.push(slot.request)
+      if (slot.kind === 'pending' && slot.wanted) unconfirmed.push(slot.request)
       if (slot.kind === 'allocated') actions.push({ kind: 'allocationLost', allocationId: slot.allocationId, jobId: slot.jobId, taskManagerId })
     }
     this.queueFirst(unconfirmed)
@@ -69,17 +69,26 @@ export class SlotManagerCore {
     return this.match()
   }
 
-  /** A request that is on its way to a TaskManager stays: the JobMaster rejects the offer, which frees the slot. */
+  /** A request that is on its way to a TaskManager stays pending: the JobMaster rejects the offer, which frees the slot. */
   cancelRequest(allocationId: string): void {
     this.queue.delete(allocationId)
+    for (const record of this.taskManagers.values()) {
+      for (const slot of record.slots) if (slot.kind === 'pending' && slot.request.allocationId === allocationId) slot.wanted = false
+    }
   }
 
   /** The TaskManager's answer to `requestSlot`. */
   answered(taskManagerId: string, slotIndex: number, allocationId: string, accepted: boolean, report: SlotReport): SlotAction[] {
-    const slot = this.taskManagers.get(taskManagerId)?.slots[slotIndex]
-    if (slot?.kind === 'pending' && slot.request.allocationId === allocationId && !accepted) {
-      this.set(taskManagerId, slotIndex, free)
-      this.queueFirst([slot.request])
+    const record = this.taskManagers.get(taskManagerId)
+    const slot = record?.slots[slotIndex]
+    if (record === undefined || slot?.kind !== 'pending' || slot.request.allocationId !== allocationId) return this.report(taskManagerId, report)
+    if (!accepted) {
+      record.slots[slotIndex] = free
+      if (slot.wanted) this.queueFirst([slot.request])
+    } else if (report.version < record.version) {
+      // A newer report overtook the answer and showed the slot free, or it would not be pending: allocated and freed already.
+      record.slots[slotIndex] = free
+      return [{ kind: 'allocationLost', allocationId, jobId: slot.request.jobId, taskManagerId }, ...this.match()]
     }
     return this.report(taskManagerId, report)
   }
@@ -97,7 +106,7 @@ export class SlotManagerCore {
       if (known.kind === 'pending') {
         // Free: our request has not arrived yet and is under way. Another allocation: it will be refused; ask elsewhere at once.
         if (held === undefined) continue
-        if (held.allocationId !== known.request.allocationId) this.queueFirst([known.request])
+        if (held.allocationId !== known.request.allocationId && known.wanted) this.queueFirst([known.request])
       } else if (known.kind === 'allocated' && held?.allocationId !== known.allocationId) {
         actions.push({ kind: 'allocationLost', allocationId: known.allocationId, jobId: known.jobId, taskManagerId })
       }
@@ -138,7 +147,7 @@ export class SlotManagerCore {
     for (const request of this.queue.values()) {
       const choice = this.choose()
       if (choice === undefined) break
-      this.set(choice.taskManagerId, choice.slotIndex, { kind: 'pending', request })
+      this.set(choice.taskManagerId, choice.slotIndex, { kind: 'pending', request, wanted: true })
       this.queue.delete(request.allocationId)
       actions.push({ kind: 'requestSlot', ...choice, request })
     }

@@ -40,7 +40,10 @@ async function simulate(seed: number): Promise<void> {
     taskManagers: 1 + random.nextInt(4),
     slots: 1 + random.nextInt(4),
     faults,
-    jobManager: { loadBalanceMode: random.nextInt(2) === 0 ? 'NONE' : 'SLOTS' },
+    jobManager: {
+      loadBalanceMode: random.nextInt(2) === 0 ? 'NONE' : 'SLOTS',
+      slotRequestTimeoutMs: random.nextInt(3) === 0 ? 40_000 : 300_000,
+    },
   })
   await cluster.start()
   const jobs: string[] = []
@@ -52,7 +55,7 @@ async function simulate(seed: number): Promise<void> {
   }
   for (const taskManager of [...cluster.taskManagers]) planTrouble(cluster, taskManager, random, lostWhileDeployed)
 
-  // An hour of trouble is simulated in about a minute of events; then the network calms down and everything must end.
+  // Then the network calms down, and everything must end.
   await cluster.clock.run(90_000)
   cluster.network.faults = calmNetwork
   for (const { id } of cluster.taskManagers) cluster.network.thaw(id)
