@@ -35,13 +35,12 @@ export type IoCommand =
   | { readonly kind: 'attach'; readonly slotIndex: number; readonly port: MessagePort }
   | { readonly kind: 'serve'; readonly scope: ExchangeScope; readonly medium: ChannelMedium }
   | { readonly kind: 'fetch'; readonly scope: ExchangeScope; readonly peer: ExchangePeer; readonly medium: ChannelMedium }
-  | { readonly kind: 'end-serving'; readonly scope: ExchangeScope; readonly channelId: string; readonly orderly: boolean }
-  | { readonly kind: 'end-fetching'; readonly scope: ExchangeScope; readonly channelId: string }
+  | { readonly kind: 'release'; readonly scope: ExchangeScope; readonly orderly: boolean }
   | { readonly kind: 'close' }
 
 export type IoReply =
   | { readonly kind: 'listening'; readonly dataPort: number }
-  | { readonly kind: 'released'; readonly scope: ExchangeScope; readonly channelId: string }
+  | { readonly kind: 'released'; readonly scope: ExchangeScope }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
   | { readonly kind: 'failed'; readonly error: SerializedError }
   | { readonly kind: 'closed' }
@@ -62,7 +61,6 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     port: data.dataPort,
     token,
     requestTimeoutMs,
-    onChannelGone: (scope, channelId) => post({ kind: 'released', scope, channelId }),
   })
   const client = new ExchangeClient({ network: tcpNetwork, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
   const stdout = new StdoutFile(data.stdoutPath)
@@ -87,11 +85,11 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
         return server.register(command.scope, command.medium.ring, attachConsumer(command.medium, ownIndex, data.doorbells))
       case 'fetch':
         return client.request(command.scope, command.peer, command.medium.ring, attachProducer(command.medium, ownIndex, data.doorbells))
-      case 'end-serving':
-        return server.endServing(command.scope, command.channelId, command.orderly)
-      case 'end-fetching':
-        client.releaseChannel(command.scope, command.channelId)
-        return post({ kind: 'released', scope: command.scope, channelId: command.channelId })
+      case 'release':
+        if (command.orderly) await server.drained(command.scope)
+        server.release(command.scope)
+        client.release(command.scope)
+        return post({ kind: 'released', scope: command.scope })
       case 'close':
         client.close()
         await server.close()

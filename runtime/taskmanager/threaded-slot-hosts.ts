@@ -108,8 +108,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       {
         serve: (scope, medium) => this.toIo({ kind: 'serve', scope, medium }),
         fetch: (scope, peer, medium) => this.toIo({ kind: 'fetch', scope, peer, medium }),
-        endServing: (scope, channelId, orderly) => this.toIo({ kind: 'end-serving', scope, channelId, orderly }),
-        endFetching: (scope, channelId) => this.toIo({ kind: 'end-fetching', scope, channelId }),
+        release: (scope, orderly) => this.toIo({ kind: 'release', scope, orderly }),
       },
       options.pagesPerChannel,
     )
@@ -232,7 +231,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   private fromIo(reply: IoReply): void {
     switch (reply.kind) {
       case 'released':
-        return this.plane.onIoReleased(reply.scope, reply.channelId)
+        return this.plane.onExchangeReleased(reply.scope)
       case 'log':
         return this.options.log[reply.level](reply.message, reply.fields)
       case 'failed':
