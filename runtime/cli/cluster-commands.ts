@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { addDynamicProperties, type ConnectionOptions, clientEntriesOf } from './connection-options.ts'
 import { CliArgsError, type CliContext, type ProcessKind } from './context.ts'
 
@@ -22,7 +22,7 @@ export function addClusterCommands(program: Command, context: CliContext, exit: 
 
   program
     .command('stop-cluster')
-    .description('ends the processes that start-cluster started, TaskManagers first, and waits for their end')
+    .description('ends the processes that start-cluster started, and waits for their end')
     .action(async () => {
       const stopped = await context.cluster.stop()
       for (const one of stopped) context.stdout(`Stopped ${one.kind} ${one.id} (pid ${one.pid}).`)
@@ -33,16 +33,26 @@ export function addClusterCommands(program: Command, context: CliContext, exit: 
     addDynamicProperties(program.command(kind))
       .description(kind === 'jobmanager' ? 'runs a JobManager with its REST server, in the foreground' : 'runs a TaskManager, in the foreground')
       .option('--log-format <format>', 'pretty or json', 'pretty')
+      .addOption(new Option('--end-with-stdin', 'end when stdin ends').hideHelp())
+      .addOption(new Option('--record <file>', 'describe the running process in a file').hideHelp())
       .addHelpText(
         'after',
         `\nExample:\n  millrace ${kind} -D ${kind === 'jobmanager' ? 'rest.port=8082' : 'jobmanager.rpc.address=jobmanager -D taskmanager.numberOfTaskSlots=4'}`,
       )
-      .action(async (options: ConnectionOptions & { logFormat: string }) => {
+      .action(async (options: ConnectionOptions & { logFormat: string; endWithStdin?: boolean; record?: string }) => {
         const { logFormat } = options
         if (logFormat !== 'pretty' && logFormat !== 'json')
           throw new CliArgsError(`The log format "${logFormat}" is unknown, expected pretty or json.`)
         const clientEntries = clientEntriesOf(options)
-        exit(await context.runProcess(kind, { clientEntries, configuration: context.loadConfiguration(clientEntries), logFormat }))
+        exit(
+          await context.runProcess(kind, {
+            clientEntries,
+            configuration: context.loadConfiguration(clientEntries),
+            logFormat,
+            endWithStdin: options.endWithStdin === true,
+            recordPath: options.record,
+          }),
+        )
       })
   }
 }

@@ -40,6 +40,10 @@ export interface ProcessRequest {
   readonly clientEntries: Readonly<Record<string, string>>
   readonly configuration: Configuration
   readonly logFormat: 'pretty' | 'json'
+  /** End when stdin ends: the parent holds the other side, and its death in whatever way is noticed. */
+  readonly endWithStdin: boolean
+  /** Where the process describes itself once it is ready (`ProcessRecord`), until its orderly end. */
+  readonly recordPath: string | undefined
 }
 
 export interface ProgramRequest {
@@ -60,6 +64,17 @@ export interface JobOutcome {
   readonly state: 'FINISHED' | 'FAILED' | 'CANCELED'
   readonly runtimeMs: number
   readonly failure: SerializedError | undefined
+}
+
+/** The content of a record file: how a process that runs in the background is found, reached and stopped. */
+export interface ProcessRecord {
+  readonly kind: ProcessKind
+  readonly id: string
+  readonly pid: number
+  /** JobManager only: where REST and TaskManagers reach it. */
+  readonly webAddress?: string
+  readonly rpcHost?: string
+  readonly rpcPort?: number
 }
 
 /** A cluster of detached processes on this machine, described by pid files. */

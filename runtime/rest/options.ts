@@ -62,12 +62,6 @@ export const restOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'where uploaded job bundles are kept; a new temporary directory when unset',
   } satisfies ConfigOption<string | undefined>,
-  exceptionHistorySize: {
-    key: 'web.exception-history-size',
-    type: 'int',
-    defaultValue: 16,
-    doc: 'how many failures of a job /exceptions shows at most',
-  } satisfies ConfigOption<number>,
   allowOrigin: {
     key: 'web.access-control-allow-origin',
     type: 'string',

@@ -1,0 +1,66 @@
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { systemClock } from '../runtime/common/clock.ts'
+import type { Configuration } from '../runtime/common/config.ts'
+import { FlinkError } from '../runtime/common/errors.ts'
+import { hex } from '../runtime/common/ids.ts'
+import { createLogger, type Logger, type LogLevel } from '../runtime/common/log.ts'
+import { formatLogEntry, type LogFormat } from '../runtime/common/log-format.ts'
+import { processOptions } from '../runtime/common/options.ts'
+import { systemRandom } from '../runtime/common/random.ts'
+
+/** What a process takes from the machine it runs on: variables, directories, the cluster's secret, its log. */
+export interface Environment {
+  readonly confDir: string | undefined
+  /** State of clusters on this machine. */
+  readonly directory: string
+}
+
+export function readEnvironment(): Environment {
+  return { confDir: nonEmpty(process.env['MILLRACE_CONF_DIR']), directory: resolve(nonEmpty(process.env['MILLRACE_DIR']) ?? '.millrace') }
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === undefined || text === '' ? undefined : text
+}
+
+export function logDirectory(environment: Environment, configuration: Configuration): string {
+  return resolve(configuration.get(processOptions.logDirectory) ?? join(environment.directory, 'log'))
+}
+
+/** Whoever of a cluster on this machine comes first makes the file; the others read it. */
+export function clusterToken(environment: Environment, configuration: Configuration): string {
+  const token = configuration.get(processOptions.clusterToken)
+  if (token !== undefined) return token
+  const configured = configuration.get(processOptions.clusterTokenFile)
+  if (configured !== undefined) return readToken(configured)
+  const path = join(environment.directory, 'cluster-token')
+  if (!existsSync(path)) createToken(path)
+  return readToken(path)
+}
+
+function createToken(path: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  try {
+    const file = openSync(path, 'wx', 0o600)
+    writeSync(file, hex(systemRandom.bytes(32)))
+    closeSync(file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
+function readToken(path: string): string {
+  try {
+    const token = readFileSync(path, 'utf8').trim()
+    if (token !== '') return token
+  } catch (error) {
+    throw new FlinkError('INVALID_CONFIGURATION', `the cluster's token cannot be read from ${path} (option cluster.token-file)`, {}, error)
+  }
+  throw new FlinkError('INVALID_CONFIGURATION', `the file of the cluster's token ${path} is empty (option cluster.token-file)`)
+}
+
+/** Log lines go to stderr: stdout belongs to answers and to what jobs print. */
+export function createProcessLog(format: LogFormat, level: LogLevel): Logger {
+  return createLogger(entry => process.stderr.write(`${formatLogEntry(format, entry, systemClock.nowMs())}\n`), level)
+}

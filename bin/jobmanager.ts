@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemClock } from '../runtime/common/clock.ts'
+import type { Configuration } from '../runtime/common/config.ts'
+import { newId } from '../runtime/common/ids.ts'
+import type { Logger } from '../runtime/common/log.ts'
+import { systemRandom } from '../runtime/common/random.ts'
+import { enumeratorRegistry } from '../runtime/connectors/registry.ts'
+import type { JobGraph } from '../runtime/graph/job-graph.ts'
+import { planJson } from '../runtime/graph/plan-json.ts'
+import { createFileArtifactStore } from '../runtime/jobmanager/artifact-store.ts'
+import { JobManager } from '../runtime/jobmanager/job-manager.ts'
+import * as jobManagerOptions from '../runtime/jobmanager/options.ts'
+import { JarStore } from '../runtime/rest/jar-store.ts'
+import { restOptions } from '../runtime/rest/options.ts'
+import { isLoopback } from '../runtime/rest/request-guard.ts'
+import { createRestServer, type RestServer, type RestSettings } from '../runtime/rest/server.ts'
+import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
+import { withMaskedSecrets } from './configuration.ts'
+import { processMetrics } from './process-metrics.ts'
+import { Planner } from './program-planner.ts'
+import { commit, version } from './version.ts'
+
+/** The JobManager process: control plane, REST, planner. Also half of `-t local`. */
+export interface JobManagerProcessOptions {
+  readonly configuration: Configuration
+  readonly token: string
+  /** Bundles, uploads, planning. */
+  readonly directory: string
+  readonly log: Logger
+  /** False under `-t local`, where nobody asks. */
+  readonly rest: boolean
+  /** The file its own log goes to, where it is known. */
+  readonly logPath?: string
+  /** REST asked for the end. */
+  onShutDownRequest(reason: string): void
+}
+
+export interface JobManagerProcess {
+  readonly gateway: JobManager
+  readonly rpcHost: string
+  readonly rpcPort: number
+  /** `http://host:port`; empty without REST. */
+  readonly webAddress: string
+  close(reason: string): Promise<void>
+}
+
+export async function startJobManager(options: JobManagerProcessOptions): Promise<JobManagerProcess> {
+  const { configuration, token, directory, log } = options
+  const settings = restSettings(configuration)
+  const rpcHost = configuration.get(jobManagerOptions.jobManagerRpcAddress)
+  const webHost = isLoopback(settings.bindAddress) ? settings.bindAddress : rpcHost
+  let restPort = settings.port
+  const gateway = new JobManager({
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    transport: createTcpTransport({ clock: systemClock, log }),
+    rpc: { host: rpcHost, port: configuration.get(jobManagerOptions.jobManagerRpcPort), token },
+    // Larger than that of every JobManager before it on this machine; until there are epochs to claim.
+    generation: Math.floor(systemClock.nowMs() / 1_000),
+    enumerators: enumeratorRegistry,
+    artifacts: createFileArtifactStore(join(directory, 'artifacts'), systemRandom),
+    artifactUrl: digest => `http://${urlHost(webHost)}:${restPort}/millrace/artifacts/${digest}`,
+    configuration: withMaskedSecrets(configuration.toObject()),
+    loadBalanceMode: configuration.get(jobManagerOptions.loadBalanceModeOption),
+    heartbeatIntervalMs: configuration.get(jobManagerOptions.heartbeatInterval),
+    heartbeatTimeoutMs: configuration.get(jobManagerOptions.heartbeatTimeout),
+    slotRequestTimeoutMs: configuration.get(jobManagerOptions.slotRequestTimeout),
+    slotIdleTimeoutMs: configuration.get(jobManagerOptions.slotIdleTimeout),
+    completedJobExpirationMs: configuration.get(jobManagerOptions.completedJobExpiration),
+    exceptionHistorySize: configuration.get(jobManagerOptions.exceptionHistorySize),
+  })
+  const planner = new Planner(configuration, directory, options.rest)
+  let server: RestServer | undefined
+  const close = async (reason: string) => {
+    await planner.close()
+    await gateway.shutDown(reason)
+    await server?.close()
+  }
+  try {
+    if (options.rest) {
+      server = await createRestServer({
+        gateway,
+        planner,
+        jars: new JarStore(configuration.get(restOptions.uploadDir) ?? join(directory, 'uploads', newId(systemRandom)), systemRandom),
+        // The gateway's graph is the JobGraph that the planner made.
+        planOf: (graph, jobId) => planJson(jobId, graph as unknown as JobGraph),
+        logs: {
+          log: async () => (options.logPath === undefined ? undefined : readFile(options.logPath, 'utf8').catch(() => undefined)),
+          stdout: async () => undefined,
+        },
+        processMetrics,
+        clock: systemClock,
+        random: systemRandom,
+        log,
+        version,
+        revision: commit,
+        clusterToken: token,
+        onShutDown: () => options.onShutDownRequest('DELETE /cluster'),
+        settings,
+      })
+      restPort = await server.listen()
+    }
+    const rpc = await gateway.start()
+    const webAddress = options.rest ? `http://${urlHost(webHost)}:${restPort}` : ''
+    if (options.rest) log.info('web interface is up', { address: webAddress })
+    return { gateway, rpcHost, rpcPort: rpc.port, webAddress, close }
+  } catch (error) {
+    await close('the start failed')
+    throw error
+  }
+}
+
+function restSettings(configuration: Configuration): RestSettings {
+  return {
+    bindAddress: configuration.get(restOptions.bindAddress),
+    port: configuration.get(restOptions.port),
+    token: configuration.get(restOptions.token),
+    maxContentLength: configuration.get(restOptions.maxContentLength),
+    submitEnabled: configuration.get(restOptions.submitEnabled),
+    cancelEnabled: configuration.get(restOptions.cancelEnabled),
+    refreshIntervalMs: configuration.get(restOptions.refreshInterval),
+    exceptionHistorySize: configuration.get(jobManagerOptions.exceptionHistorySize),
+    allowOrigin: configuration.get(restOptions.allowOrigin),
+  }
+}
+
+function urlHost(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+}

@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
+import { createLocalCluster, runningRecords } from '../runtime/cli/local-cluster.ts'
+import { type CliExtension, runCli } from '../runtime/cli/main.ts'
+import { cliOptions } from '../runtime/cli/options.ts'
+import { systemClock } from '../runtime/common/clock.ts'
+import type { Configuration } from '../runtime/common/config.ts'
+import { systemRandom } from '../runtime/common/random.ts'
+import { planJson } from '../runtime/graph/plan-json.ts'
+import { createRestClient } from '../runtime/rest/client.ts'
+import { restOptions } from '../runtime/rest/options.ts'
+import { bundleModule } from './bundle-module.ts'
+import { loadConfiguration, withoutSecrets } from './configuration.ts'
+import { createProcessLog, logDirectory, readEnvironment } from './environment.ts'
+import { commit, version } from './version.ts'
+
+/** The command line's entry: the real world for runtime/cli. What only some commands need is imported when they run. */
+
+/** Commands of other rooms are registered here: `up` and its kin. */
+const extensions: readonly CliExtension[] = []
+
+const environment = readEnvironment()
+const interruption = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // Whoever asks twice does not want to wait.
+    if (interruption.signal.aborted) process.exit(130)
+    interruption.abort(new Error(signal))
+  })
+}
+
+const stderr = (line: string) => process.stderr.write(`${line}\n`)
+
+function rest(address: string, configuration: Configuration) {
+  return createRestClient({
+    address: address === '' ? defaultAddress(configuration) : address,
+    token: configuration.get(restOptions.token),
+    requestTimeoutMs: configuration.get(cliOptions.timeout),
+    attemptsMax: configuration.has(restOptions.retryMaxAttempts.key) ? configuration.get(restOptions.retryMaxAttempts) : 3,
+    retryDelayMs: configuration.has(restOptions.retryDelay.key) ? configuration.get(restOptions.retryDelay) : 300,
+    clock: systemClock,
+  })
+}
+
+/** What was configured, else the cluster that start-cluster runs here, else Flink's default. */
+function defaultAddress(configuration: Configuration): string {
+  if (!configuration.has(restOptions.address.key) && !configuration.has(restOptions.port.key)) {
+    const jobManager = runningRecords(environment.directory).find(({ record }) => record.kind === 'jobmanager')
+    if (jobManager?.record.webAddress !== undefined) return jobManager.record.webAddress
+  }
+  return `${configuration.get(restOptions.address)}:${configuration.get(restOptions.port)}`
+}
+
+async function plan(request: ProgramRequest): Promise<{ json: string; text: string }> {
+  const { Planner } = await import('./program-planner.ts')
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
+  const planner = new Planner(request.configuration, directory, false)
+  try {
+    const bundle = await bundleModule(request.modulePath, request.entry)
+    const { plan: planned } = await planner.planWithText({
+      artifact: bundle,
+      entry: request.entry,
+      args: request.args,
+      parallelism: request.parallelism,
+      configuration: withoutSecrets(request.clientEntries),
+      fallbackJobName: bundle.name,
+      defaultParallelism: request.defaultParallelism,
+    })
+    return { json: JSON.stringify(planJson('0'.repeat(32), planned.jobGraph)), text: planned.planText }
+  } finally {
+    await planner.close()
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+const context: CliContext = {
+  stdout: line => process.stdout.write(`${line}\n`),
+  stderr,
+  clock: systemClock,
+  random: systemRandom,
+  version,
+  commit,
+  cpuCores: availableParallelism(),
+  timeZone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
+  interrupted: interruption.signal,
+  loadConfiguration: entries => loadConfiguration(environment.confDir, entries, text => stderr(`warning: ${text}`)).configuration,
+  rest,
+  fileExists: existsSync,
+  bundle: async (path, entry) => {
+    const bundle = await bundleModule(path, entry)
+    return { bytes: bundle.bytes, fileName: `${bundle.name}.mjs` }
+  },
+  plan,
+  runLocal: async (request, events) => {
+    const { runLocal } = await import('./local-job.ts')
+    return runLocal(request, events, createProcessLog('pretty', 'warn'))
+  },
+  cluster: createLocalCluster({
+    directory: environment.directory,
+    logDirectory: configuration => logDirectory(environment, configuration),
+    launcher: [
+      process.execPath,
+      ...process.execArgv,
+      fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './millrace.ts' : './millrace.js', import.meta.url)),
+    ],
+    startTimeoutMs: 60_000,
+    clock: systemClock,
+    rest,
+  }),
+  runProcess: async (kind, request) => {
+    const { runProcess } = await import('./foreground.ts')
+    return runProcess(kind, request, environment, interruption.signal)
+  },
+}
+
+process.exitCode = await runCli(process.argv.slice(2), context, extensions)
+// Every command has closed what it opened; a handle that a library keeps must not keep the process.
+process.stdout.write('', () => process.exit())

@@ -1,0 +1,21 @@
+import { apiOptions } from '../runtime/api/options.ts'
+import { cliOptionTable } from '../runtime/cli/options.ts'
+import type { OptionTable } from '../runtime/common/config.ts'
+import { processOptionTable } from '../runtime/common/options.ts'
+import { graphOptions } from '../runtime/graph/options.ts'
+import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
+import { networkOptions } from '../runtime/network/options.ts'
+import { restOptionTable } from '../runtime/rest/options.ts'
+import { taskExecutorOptions } from '../runtime/taskmanager/task-executor-options.ts'
+
+/** Every option that is known: a key outside of these is refused wherever it stands. */
+export const optionTables: readonly OptionTable[] = [
+  processOptionTable,
+  apiOptions,
+  graphOptions,
+  jobManagerOptions,
+  taskExecutorOptions,
+  networkOptions,
+  restOptionTable,
+  cliOptionTable,
+]

@@ -1,0 +1,127 @@
+import { availableParallelism, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../runtime/common/clock.ts'
+import type { Configuration } from '../runtime/common/config.ts'
+import { FlinkError } from '../runtime/common/errors.ts'
+import { hex } from '../runtime/common/ids.ts'
+import type { Logger } from '../runtime/common/log.ts'
+import { processOptions } from '../runtime/common/options.ts'
+import { systemRandom } from '../runtime/common/random.ts'
+import type { ArtifactRef } from '../runtime/graph/deployment.ts'
+import {
+  buffersPerChannel,
+  exchangeRequestTimeout,
+  networkMemoryFraction,
+  networkMemoryMax,
+  networkMemoryMin,
+  networkPageCount,
+  recordSizeMax,
+} from '../runtime/network/options.ts'
+import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
+import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
+import * as taskManagerOptions from '../runtime/taskmanager/task-executor-options.ts'
+import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
+import { entryUrl } from './entries.ts'
+
+/** The TaskManager process: control connection and slots here, everything that touches rows in threads. Also half of `-t local`. */
+export interface TaskManagerProcessOptions {
+  readonly configuration: Configuration
+  readonly token: string
+  readonly jobManager: { readonly host: string; readonly port: number }
+  readonly slotCount: number
+  /** Bundles of jobs, and what they unpack to. */
+  readonly directory: string
+  /** Folder for the stdout file; undefined = this process's own stdout. */
+  readonly stdoutDirectory: string | undefined
+  readonly log: Logger
+  /** Under `-t local` the JobManager's own store; else the blob endpoint is asked. */
+  readonly fetchArtifact?: (ref: ArtifactRef) => Promise<Uint8Array>
+  /** Nothing more can be done here. */
+  fatal(error: FlinkError): void
+  onShutDownRequest(reason: string): void
+}
+
+export interface TaskManagerProcess {
+  readonly id: string
+  readonly dataPort: number
+  isRegistered(): boolean
+  close(): Promise<void>
+}
+
+const FETCH_TIMEOUT_MS = 60_000
+
+export async function startTaskManager(options: TaskManagerProcessOptions): Promise<TaskManagerProcess> {
+  const { configuration, token, log, slotCount } = options
+  const host = configuration.get(processOptions.taskManagerHost)
+  const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
+  const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
+  const hosts = await startThreadedSlotHosts({
+    taskManagerId: id,
+    slotCount,
+    dataHost: host,
+    dataPort: configuration.get(processOptions.taskManagerDataPort),
+    token,
+    networkPages: networkPageCount(
+      undefined,
+      configuration.get(networkMemoryFraction),
+      configuration.get(networkMemoryMin),
+      configuration.get(networkMemoryMax),
+    ),
+    pagesPerChannel: configuration.get(buffersPerChannel),
+    recordSizeMax: configuration.get(recordSizeMax),
+    requestTimeoutMs: configuration.get(exchangeRequestTimeout),
+    slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
+    artifactDirectory: join(options.directory, 'artifacts', id),
+    stdoutPath: options.stdoutDirectory === undefined ? undefined : join(options.stdoutDirectory, `${id}.out`),
+    slotEntry: entryUrl('slot'),
+    ioEntry: entryUrl('io-worker'),
+    log,
+    fetchArtifact: options.fetchArtifact ?? (ref => fetchFromJobManager(ref, token)),
+    fatal: options.fatal,
+  })
+  const executor = new TaskExecutor({
+    id,
+    host,
+    slotCount,
+    jobManager: { ...options.jobManager, token },
+    transport: createTcpTransport({ clock: systemClock, log }),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    hosts,
+    registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
+    cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
+    cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),
+    fatal: options.fatal,
+    onShutDownRequest: options.onShutDownRequest,
+  })
+  executor.start()
+  log.info('taskmanager started', { taskManagerId: id, slots: slotCount, cpuCores: availableParallelism(), dataPort: hosts.dataPort })
+  return {
+    id,
+    dataPort: hosts.dataPort,
+    isRegistered: () => executor.isRegistered,
+    close: async () => {
+      await executor.close()
+      await hosts.close()
+    },
+  }
+}
+
+async function fetchFromJobManager(ref: ArtifactRef, token: string): Promise<Uint8Array> {
+  const failed = (why: string, cause?: unknown) =>
+    new FlinkError('EXTERNAL_SYSTEM', `the job's bundle cannot be fetched from ${ref.url}: ${why}`, { digest: ref.digest }, cause)
+  const controller = new AbortController()
+  const deadline = systemClock.schedule(FETCH_TIMEOUT_MS, () => controller.abort(), { ref: true })
+  try {
+    const response = await fetch(ref.url, { headers: { Authorization: `Bearer ${token}` }, signal: controller.signal })
+    if (!response.ok) throw failed(`answer ${response.status} ${await response.text()}`)
+    return new Uint8Array(await response.arrayBuffer())
+  } catch (error) {
+    throw error instanceof FlinkError
+      ? error
+      : failed(controller.signal.aborted ? `no answer within ${FETCH_TIMEOUT_MS} ms` : (error as Error).message, error)
+  } finally {
+    deadline.cancel()
+  }
+}

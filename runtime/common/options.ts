@@ -1,0 +1,66 @@
+import type { ConfigOption } from './config.ts'
+
+/** Options of processes as such, which belong to no room: bin/ reads them. */
+export const processOptions = {
+  clusterToken: {
+    key: 'cluster.token',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'the secret that JobManager and TaskManagers of one cluster share; better kept in a file, see cluster.token-file',
+  } satisfies ConfigOption<string | undefined>,
+  clusterTokenFile: {
+    key: 'cluster.token-file',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'a file with the shared secret; without it and without cluster.token one is made in MILLRACE_DIR, which is enough on one machine',
+  } satisfies ConfigOption<string | undefined>,
+  logDirectory: {
+    key: 'env.log.dir',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: "where TaskManagers write their stdout file, and start-cluster the processes' logs; default: log in MILLRACE_DIR",
+  } satisfies ConfigOption<string | undefined>,
+  taskManagerHost: {
+    key: 'taskmanager.host',
+    type: 'string',
+    defaultValue: 'localhost',
+    doc: 'the host under which other TaskManagers reach this one; it listens there for data',
+  } satisfies ConfigOption<string>,
+  taskManagerDataPort: {
+    key: 'taskmanager.data.port',
+    type: 'int',
+    defaultValue: 0,
+    doc: 'the port for data of other TaskManagers; 0 = any free one',
+  } satisfies ConfigOption<number>,
+  taskManagerId: {
+    key: 'taskmanager.resource-id',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'the id of this TaskManager; default: its host and a random part',
+  } satisfies ConfigOption<string | undefined>,
+  taskHeapSize: {
+    key: 'taskmanager.memory.task.heap.size',
+    type: 'memory',
+    defaultValue: undefined as number | undefined,
+    doc: 'the heap that all slots of a TaskManager may use together; default: half of the memory of the machine',
+  } satisfies ConfigOption<number | undefined>,
+  plannerTimeout: {
+    key: 'planner.timeout',
+    type: 'duration',
+    defaultValue: 60_000,
+    doc: 'how long a program may take to build its graph',
+  } satisfies ConfigOption<number>,
+  plannerHeapSize: {
+    key: 'planner.memory.heap.size',
+    type: 'memory',
+    defaultValue: 512 * 2 ** 20,
+    doc: 'the heap that a program may use while it builds its graph',
+  } satisfies ConfigOption<number>,
+}
+
+export const processOptionTable: readonly ConfigOption<unknown>[] = Object.values(processOptions)
+
+/** Values that no answer, log or planner may show. */
+export function isSecretKey(key: string): boolean {
+  return /(^|[.-])(token|password|secret|credentials)$/.test(key)
+}
