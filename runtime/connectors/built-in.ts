@@ -1,7 +1,7 @@
+import type { BuiltInConnectors } from '../api/built-in-connectors.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
-import type { BuiltInConnectors } from '../api/built-in-connectors.ts'
 import type { OperatorDefinition } from '../graph/stream-graph.ts'
 import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
 import type { OperatorContext, StreamOperator } from '../stream/operator.ts'
@@ -79,7 +79,10 @@ export const builtInConnectorsOfEngine: BuiltInConnectors = {
       reader: options => context => {
         const rate = options['rowsPerSecond']
         const generate = guardedGenerator(generator)
-        return new IndexReader({ rowsPerSecond: typeof rate === 'number' ? rate : undefined, cursor: split => generatorCursor(generate, split) }, context)
+        return new IndexReader(
+          { rowsPerSecond: typeof rate === 'number' ? rate : undefined, cursor: split => generatorCursor(generate, split) },
+          context,
+        )
       },
     })
   },
@@ -133,7 +136,11 @@ export const builtInConnectorsOfEngine: BuiltInConnectors = {
       states: [],
       factory: (options: JsonObject): StreamOperator => {
         const format = valueFormatter(type.json)
-        return new TransportSinkOperator({ type: 'file', options, encode: (value, context, writer) => writeLine(textOf(format, value, context), writer) })
+        return new TransportSinkOperator({
+          type: 'file',
+          options,
+          encode: (value, context, writer) => writeLine(textOf(format, value, context), writer),
+        })
       },
     }
   },
@@ -177,7 +184,9 @@ function encodeValues(values: readonly unknown[], type: TypeInformation): string
     try {
       type.serializer.write(value, writer)
     } catch (error) {
-      throw error instanceof FlinkError ? new FlinkError(error.code, `element ${i} of a collection source: ${error.message}`, error.detail, error) : error
+      throw error instanceof FlinkError
+        ? new FlinkError(error.code, `element ${i} of a collection source: ${error.message}`, error.detail, error)
+        : error
     }
   }
   return Buffer.from(writer.subarray()).toString('base64')

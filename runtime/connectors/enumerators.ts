@@ -45,7 +45,9 @@ export function splitSequence(from: bigint, to: bigint, parallelism: number): Se
 /** Indices 0, 1, 2, … below `count` (absent = without end), dealt to the readers one by one, so that all of them advance together. */
 export function stridedEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
   const count = typeof options['count'] === 'number' ? options['count'] : null
-  return assigning(context, parallelism => Array.from({ length: parallelism }, (_, i) => [{ splitId: `indices-${i}`, next: i, step: parallelism, count }]))
+  return assigning(context, parallelism =>
+    Array.from({ length: parallelism }, (_, i) => [{ splitId: `indices-${i}`, next: i, step: parallelism, count }]),
+  )
 }
 
 export interface StridedSplit extends SourceSplit {

@@ -60,7 +60,14 @@ export function fileTransport(options: JsonObject, _context: IoContext): SinkTra
     async close() {
       await opening.catch(() => {})
       await handle?.close()
-      if (!ended && (await opening.then(() => true, () => false))) await rm(inProgress, { force: true })
+      if (
+        !ended &&
+        (await opening.then(
+          () => true,
+          () => false,
+        ))
+      )
+        await rm(inProgress, { force: true })
     },
   }
 }
@@ -73,7 +80,8 @@ async function refuseExisting(target: string, overwrite: boolean): Promise<void>
   if (status === undefined) return
   // Never removed, whatever the mode: it may hold more than an earlier run's output.
   if (status.isDirectory()) throw new FlinkError('CONFLICT', `text file sink: ${target} is a folder`)
-  if (!overwrite) throw new FlinkError('CONFLICT', `text file sink: ${target} already exists and is not overwritten; ask for overwrite or choose another path`)
+  if (!overwrite)
+    throw new FlinkError('CONFLICT', `text file sink: ${target} already exists and is not overwritten; ask for overwrite or choose another path`)
 }
 
 function writeError(target: string, error: unknown): FlinkError {

@@ -27,7 +27,8 @@ export class IndexReader implements SourceReader {
 
   constructor(spec: IndexReaderSpec, context: SourceReaderContext) {
     this.spec = spec
-    this.limiter = spec.rowsPerSecond === undefined ? undefined : new RateLimiter(context.clock, spec.rowsPerSecond / context.parallelism, () => context.wake())
+    this.limiter =
+      spec.rowsPerSecond === undefined ? undefined : new RateLimiter(context.clock, spec.rowsPerSecond / context.parallelism, () => context.wake())
   }
 
   addSplits(splits: readonly SourceSplit[]): void {
@@ -93,13 +94,23 @@ export function sequenceCursor(asNumber: boolean, split: SourceSplit): IndexCurs
 function numberCursor(split: SequenceSplit): IndexCursor {
   let next = Number(split.next)
   const to = Number(split.to)
-  return { hasNext: () => next <= to, next: () => next++, split: () => ({ ...split, next: String(next) }), describe: () => `number ${next - 1} of the sequence` }
+  return {
+    hasNext: () => next <= to,
+    next: () => next++,
+    split: () => ({ ...split, next: String(next) }),
+    describe: () => `number ${next - 1} of the sequence`,
+  }
 }
 
 function bigintCursor(split: SequenceSplit): IndexCursor {
   let next = BigInt(split.next)
   const to = BigInt(split.to)
-  return { hasNext: () => next <= to, next: () => next++, split: () => ({ ...split, next: String(next) }), describe: () => `number ${next - 1n} of the sequence` }
+  return {
+    hasNext: () => next <= to,
+    next: () => next++,
+    split: () => ({ ...split, next: String(next) }),
+    describe: () => `number ${next - 1n} of the sequence`,
+  }
 }
 
 export function generatorCursor(generate: (index: number) => unknown, split: SourceSplit): IndexCursor {

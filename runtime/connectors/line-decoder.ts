@@ -101,7 +101,9 @@ export class LineDecoder {
     this.carry.push(bytes)
     this.carrySize += bytes.length
     if (this.carrySize > this.lineSizeMax)
-      throw new FlinkError('RECORD_TOO_LARGE', `a line of more than ${this.lineSizeMax} bytes is refused`, { offset: this.blockOffset + this.block.length })
+      throw new FlinkError('RECORD_TOO_LARGE', `a line of more than ${this.lineSizeMax} bytes is refused`, {
+        offset: this.blockOffset + this.block.length,
+      })
   }
 
   private takeCarry(last: Uint8Array): Uint8Array {

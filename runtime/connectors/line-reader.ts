@@ -117,7 +117,9 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
     try {
       this.decoder.feed(bytes)
     } catch (error) {
-      throw error instanceof FlinkError ? new FlinkError(error.code, `${error.message} (after ${this.describePosition()})`, error.detail, error) : error
+      throw error instanceof FlinkError
+        ? new FlinkError(error.code, `${error.message} (after ${this.describePosition()})`, error.detail, error)
+        : error
     }
   }
 
@@ -174,7 +176,8 @@ export function textFileKind(options: JsonObject): LineSourceKind<FileSplit> {
     at: (split, position) => ({ ...split, position }),
     fromStart: split => ({ ...split, position: -1 }),
     // A range in the middle of a file does not know how many lines lie before it.
-    describe: (split, line, offset) => (split.start === 0 && split.position <= 0 ? `file ${split.path}, line ${line}` : `file ${split.path}, line before byte ${offset}`),
+    describe: (split, line, offset) =>
+      split.start === 0 && split.position <= 0 ? `file ${split.path}, line ${line}` : `file ${split.path}, line before byte ${offset}`,
   }
 }
 

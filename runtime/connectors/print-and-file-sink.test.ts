@@ -17,7 +17,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function printed(id: string, parallelism: number, subtaskIndex: number, values: readonly unknown[], type: TypeInformation = Types.GENERIC): Promise<string> {
+async function printed(
+  id: string,
+  parallelism: number,
+  subtaskIndex: number,
+  values: readonly unknown[],
+  type: TypeInformation = Types.GENERIC,
+): Promise<string> {
   const harness = new ConnectorHarness(operatorOf(builtInConnectorsOfEngine.print({ id, toStderr: false }, type)), { parallelism, subtaskIndex })
   await harness.open()
   await harness.sink(values)
@@ -41,7 +47,18 @@ describe('print', () => {
 
   test('tuples are shown as (a,1)', async () => {
     const type = Types.tuple(Types.STRING, Types.INT) as TypeInformation
-    expect(await printed('', 1, 0, [['hello', 1], ['wörld', 2]], type)).toBe('(hello,1)\n(wörld,2)\n')
+    expect(
+      await printed(
+        '',
+        1,
+        0,
+        [
+          ['hello', 1],
+          ['wörld', 2],
+        ],
+        type,
+      ),
+    ).toBe('(hello,1)\n(wörld,2)\n')
     expect(await printed('', 1, 0, [['a', 1, [2n, null]]])).toBe('(a,1,(2,null))\n')
   })
 
@@ -74,7 +91,11 @@ describe('print', () => {
       release()
       await new Promise(resolve => setImmediate(resolve))
     }
-    const numbers = taken.join('').split('\n').slice(0, -1).map(text => Number(text.split(' ')[0]))
+    const numbers = taken
+      .join('')
+      .split('\n')
+      .slice(0, -1)
+      .map(text => Number(text.split(' ')[0]))
     expect(numbers).toEqual(Array.from({ length: sent }, (_, i) => i))
     await harness.close()
   })

@@ -57,7 +57,8 @@ async function readSocket(target: Target, tag: number, sink: FetcherSink, { cloc
       }
     } catch (error) {
       if (signal.aborted) throw error
-      failure = error instanceof FlinkError ? error : new FlinkError('CONNECTION_LOST', `connection to socket ${address} failed: ${codeOf(error)}`, {}, error)
+      failure =
+        error instanceof FlinkError ? error : new FlinkError('CONNECTION_LOST', `connection to socket ${address} failed: ${codeOf(error)}`, {}, error)
     }
     if (everConnected) await sink.event('disconnected', { tag })
     if (target.retriesMax >= 0 && attempt >= target.retriesMax) {
@@ -75,11 +76,18 @@ async function connect({ host, port }: Target, address: string, { clock, signal 
   signal.addEventListener('abort', () => socket.destroy(), { once: true })
   const connected = new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)
-    socket.once('error', error => reject(new FlinkError('CONNECTION_REFUSED', `cannot connect to socket ${address}: ${codeOf(error)}`, { host, port }, error)))
+    socket.once('error', error =>
+      reject(new FlinkError('CONNECTION_REFUSED', `cannot connect to socket ${address}: ${codeOf(error)}`, { host, port }, error)),
+    )
     socket.once('close', () => reject(new FlinkError('CONNECTION_REFUSED', `cannot connect to socket ${address}: closed`, { host, port })))
   })
   try {
-    await withDeadline(clock, CONNECT_TIMEOUT_MS, connected, () => new FlinkError('CONNECTION_REFUSED', `cannot connect to socket ${address}: no answer in ${CONNECT_TIMEOUT_MS} ms`))
+    await withDeadline(
+      clock,
+      CONNECT_TIMEOUT_MS,
+      connected,
+      () => new FlinkError('CONNECTION_REFUSED', `cannot connect to socket ${address}: no answer in ${CONNECT_TIMEOUT_MS} ms`),
+    )
   } catch (error) {
     socket.destroy()
     throw error

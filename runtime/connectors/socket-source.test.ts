@@ -22,7 +22,10 @@ async function listen(onConnection: (socket: Socket, index: number) => void): Pr
 }
 
 async function open(port: number, options: { retriesMax?: number; delimiter?: string; clock?: SimulatedClock } = {}): Promise<ConnectorHarness> {
-  const definition = builtInConnectorsOfEngine.socket({ host: '127.0.0.1', port, delimiter: options.delimiter ?? '\n', retriesMax: options.retriesMax ?? 0 }, undefined)
+  const definition = builtInConnectorsOfEngine.socket(
+    { host: '127.0.0.1', port, delimiter: options.delimiter ?? '\n', retriesMax: options.retriesMax ?? 0 },
+    undefined,
+  )
   const harness = new ConnectorHarness(operatorOf(definition), options.clock === undefined ? {} : { clock: options.clock })
   const { splits } = (definition.source as { options: { splits: SourceSplit[] } }).options
   return harness.open(splits)

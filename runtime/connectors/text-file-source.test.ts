@@ -8,7 +8,7 @@ import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { builtInConnectorsOfEngine } from './built-in.ts'
-import { fileEnumerator, type FileSplit, splitFiles } from './file-enumerator.ts'
+import { type FileSplit, fileEnumerator, splitFiles } from './file-enumerator.ts'
 import { readRange } from './file-fetcher.ts'
 import { LineDecoder } from './line-decoder.ts'
 
@@ -31,7 +31,10 @@ async function enumerate(path: string, parallelism: number): Promise<RecordingEn
 
 function harness(options: { loop?: boolean; linesPerSecond?: number; clock?: SimulatedClock; parallelism?: number } = {}): ConnectorHarness {
   const definition = builtInConnectorsOfEngine.textFile(folder, { loop: options.loop ?? false, linesPerSecond: options.linesPerSecond }, undefined)
-  return new ConnectorHarness(operatorOf(definition), { ...(options.clock === undefined ? {} : { clock: options.clock }), parallelism: options.parallelism ?? 1 })
+  return new ConnectorHarness(operatorOf(definition), {
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+    parallelism: options.parallelism ?? 1,
+  })
 }
 
 async function readAll(splits: readonly SourceSplit[]): Promise<unknown[]> {

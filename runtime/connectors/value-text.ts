@@ -53,7 +53,8 @@ function fieldText(value: unknown): string {
   if (value === null || value === undefined) return 'null'
   if (typeof value === 'bigint' || typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (Array.isArray(value)) return `[${value.map(fieldText).join(',')}]`
-  if (typeof value === 'object' && (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null)) return objectText(value)
+  if (typeof value === 'object' && (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null))
+    return objectText(value)
   return JSON.stringify(undeclaredText(value))
 }
 

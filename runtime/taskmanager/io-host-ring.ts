@@ -14,8 +14,22 @@ import { ChannelSinkPort, ChannelSourcePort } from './io-ports.ts'
  * 2. `close` when the task closes its operator. A slot that dies instead closes its message port, which closes all its ports.
  */
 export type IoPortMessage =
-  | { readonly kind: 'open-source'; readonly portId: number; readonly type: string; readonly options: JsonObject; readonly data: RingDescriptor; readonly commands: RingDescriptor }
-  | { readonly kind: 'open-sink'; readonly portId: number; readonly type: string; readonly options: JsonObject; readonly data: RingDescriptor; readonly events: RingDescriptor }
+  | {
+      readonly kind: 'open-source'
+      readonly portId: number
+      readonly type: string
+      readonly options: JsonObject
+      readonly data: RingDescriptor
+      readonly commands: RingDescriptor
+    }
+  | {
+      readonly kind: 'open-sink'
+      readonly portId: number
+      readonly type: string
+      readonly options: JsonObject
+      readonly data: RingDescriptor
+      readonly events: RingDescriptor
+    }
   | { readonly kind: 'close'; readonly portId: number }
 
 export interface RingIoHostParts {
@@ -64,8 +78,14 @@ export class RingIoHost implements IoHost {
   private rings(type: string, portId: number, dataPages: number): [RingDescriptor, RingDescriptor] {
     const needed = dataPages + CONTROL_PAGES
     if (this.parts.pages !== undefined && !this.parts.pages.tryReserve(needed))
-      throw new FlinkError('INSUFFICIENT_NETWORK_BUFFERS', `insufficient number of network buffers: connector ${type} needs ${needed} pages; raise taskmanager.memory.network.min`)
-    return [createUnpooledRing(dataPages, 2 * portId, `io/${type}/${portId}/data`), createUnpooledRing(CONTROL_PAGES, 2 * portId + 1, `io/${type}/${portId}/control`)]
+      throw new FlinkError(
+        'INSUFFICIENT_NETWORK_BUFFERS',
+        `insufficient number of network buffers: connector ${type} needs ${needed} pages; raise taskmanager.memory.network.min`,
+      )
+    return [
+      createUnpooledRing(dataPages, 2 * portId, `io/${type}/${portId}/data`),
+      createUnpooledRing(CONTROL_PAGES, 2 * portId + 1, `io/${type}/${portId}/control`),
+    ]
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Clock } from '../common/clock.ts'
 import { assert } from '../common/assert.ts'
+import type { Clock } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'

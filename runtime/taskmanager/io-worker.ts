@@ -83,7 +83,8 @@ type OpenMessage = Exclude<IoPortMessage, { kind: 'close' }>
 function openPort(runtime: IoRuntime, message: OpenMessage, slotBell: Doorbell): IoPort {
   const options = { serializer: undefined, doorbell: slotBell }
   const { type } = message
-  if (message.kind === 'open-source') return runtime.openSource(type, message.options, new RingWriter(message.data, options), new RingReader(message.commands, options))
+  if (message.kind === 'open-source')
+    return runtime.openSource(type, message.options, new RingWriter(message.data, options), new RingReader(message.commands, options))
   return runtime.openSink(type, message.options, new RingReader(message.data, options), new RingWriter(message.events, options))
 }
 

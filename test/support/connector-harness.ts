@@ -40,7 +40,14 @@ export class ConnectorHarness {
 
   constructor(operator: StreamOperator, options: ConnectorHarnessOptions = {}) {
     this.operator = operator
-    const { subtaskIndex = 0, parallelism = 1, batch = false, clock = systemClock, autoWatermarkIntervalMs = 200, registry = connectorRegistry } = options
+    const {
+      subtaskIndex = 0,
+      parallelism = 1,
+      batch = false,
+      clock = systemClock,
+      autoWatermarkIntervalMs = 200,
+      registry = connectorRegistry,
+    } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
       registry,

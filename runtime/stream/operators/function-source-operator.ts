@@ -158,7 +158,8 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     return {
       collect: value => this.collect(value, Number.NaN),
       collectWithTimestamp: (value, timestamp) => {
-        if (!Number.isFinite(timestamp)) throw new FlinkError('USER_FUNCTION', `collectWithTimestamp expects epoch milliseconds, got ${String(timestamp)}`)
+        if (!Number.isFinite(timestamp))
+          throw new FlinkError('USER_FUNCTION', `collectWithTimestamp expects epoch milliseconds, got ${String(timestamp)}`)
         return this.collect(value, timestamp)
       },
       emitWatermark: timestamp => {

@@ -5,7 +5,10 @@ import type { SinkContext, SinkFunction } from '../functions.ts'
 import { SinkFunctionOperator, type SinkFunctionOptions } from './sink-function-operator.ts'
 
 function harness(fn: SinkFunction<unknown>, options: SinkFunctionOptions & { clock?: SimulatedClock } = {}): ConnectorHarness {
-  return new ConnectorHarness(new SinkFunctionOperator(fn as SinkFunction<never>, options), options.clock === undefined ? {} : { clock: options.clock })
+  return new ConnectorHarness(
+    new SinkFunctionOperator(fn as SinkFunction<never>, options),
+    options.clock === undefined ? {} : { clock: options.clock },
+  )
 }
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
@@ -28,7 +31,10 @@ describe('own sink', () => {
   test('the context tells timestamp, watermark and processing time', async () => {
     const seen: unknown[] = []
     const sink = harness(
-      { invoke: (value, context: SinkContext) => void seen.push([value, context.timestamp(), context.currentWatermark(), context.currentProcessingTime()]) },
+      {
+        invoke: (value, context: SinkContext) =>
+          void seen.push([value, context.timestamp(), context.currentWatermark(), context.currentProcessingTime()]),
+      },
       { clock: new SimulatedClock(77) },
     )
     await sink.open()

@@ -114,7 +114,10 @@ export class SinkFunctionOperator implements StreamOperator {
 
   private wait(value: unknown, timestamp: number): void {
     if (this.waiting.length >= WAITING_MAX)
-      throw new FlinkError('OUTPUT_SPILL_EXHAUSTED', `one record sent more than ${WAITING_MAX} rows to ${this.ctx().operatorName} while its calls in flight were at their bound`)
+      throw new FlinkError(
+        'OUTPUT_SPILL_EXHAUSTED',
+        `one record sent more than ${WAITING_MAX} rows to ${this.ctx().operatorName} while its calls in flight were at their bound`,
+      )
     this.waiting.push({ value, timestamp })
   }
 

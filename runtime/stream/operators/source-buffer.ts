@@ -25,7 +25,10 @@ export class SourceBuffer {
 
   row(value: unknown, timestamp: number): void {
     if (this.size >= this.sizeMax)
-      throw new FlinkError('USER_FUNCTION', `a source function collected ${this.sizeMax} rows without waiting: await the promise that collect returns`)
+      throw new FlinkError(
+        'USER_FUNCTION',
+        `a source function collected ${this.sizeMax} rows without waiting: await the promise that collect returns`,
+      )
     this.values.push(value)
     this.timestamps.push(timestamp)
   }

@@ -73,7 +73,9 @@ describe('source operator', () => {
 
   test('timestamps are assigned and periodic watermarks come on the clock', async () => {
     const clock = new SimulatedClock()
-    const strategy = WatermarkStrategy.forBoundedOutOfOrderness<number>(5).withTimestampAssigner((row: number) => row * 10) as WatermarkStrategy<never>
+    const strategy = WatermarkStrategy.forBoundedOutOfOrderness<number>(5).withTimestampAssigner(
+      (row: number) => row * 10,
+    ) as WatermarkStrategy<never>
     const operator = new SourceOperator({ createReader: context => new ListReader(context), watermarkStrategy: strategy })
     const harness = new ConnectorHarness(operator, { clock, autoWatermarkIntervalMs: 200 })
     await harness.open([split('a', [3, 1, 2])])
@@ -92,7 +94,10 @@ describe('source operator', () => {
   })
 
   test('a punctuated watermark follows its row at once', async () => {
-    const strategy = WatermarkStrategy.forGenerator<number>(() => ({ onEvent: (row, _timestamp, output) => output.emitWatermark(row), onPeriodicEmit() {} })) as WatermarkStrategy<never>
+    const strategy = WatermarkStrategy.forGenerator<number>(() => ({
+      onEvent: (row, _timestamp, output) => output.emitWatermark(row),
+      onPeriodicEmit() {},
+    })) as WatermarkStrategy<never>
     const harness = new ConnectorHarness(new SourceOperator({ createReader: context => new ListReader(context), watermarkStrategy: strategy }))
     await harness.open([split('a', [7])])
     await harness.run()
@@ -113,7 +118,10 @@ describe('source operator', () => {
   })
 
   test('in batch mode no watermark timer is set', async () => {
-    const operator = new SourceOperator({ createReader: context => new ListReader(context), watermarkStrategy: WatermarkStrategy.forMonotonousTimestamps<never>() })
+    const operator = new SourceOperator({
+      createReader: context => new ListReader(context),
+      watermarkStrategy: WatermarkStrategy.forMonotonousTimestamps<never>(),
+    })
     const harness = new ConnectorHarness(operator, { batch: true })
     await harness.open()
     expect(operator.nextTimerMs()).toBe(Number.POSITIVE_INFINITY)

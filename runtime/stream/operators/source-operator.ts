@@ -167,7 +167,10 @@ class SourceTimestamps {
       throw userError(this.name, 'timestamp assigner', error)
     }
     if (!Number.isFinite(timestamp))
-      throw new FlinkError('USER_FUNCTION', `operator ${this.name}: the timestamp assigner answered ${String(timestamp)}, expected epoch milliseconds`)
+      throw new FlinkError(
+        'USER_FUNCTION',
+        `operator ${this.name}: the timestamp assigner answered ${String(timestamp)}, expected epoch milliseconds`,
+      )
     return timestamp
   }
 

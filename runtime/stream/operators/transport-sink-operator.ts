@@ -1,6 +1,6 @@
 import { assert } from '../../common/assert.ts'
 import { ByteWriter } from '../../common/bytes.ts'
-import { errorCodes, FlinkError, type ErrorCode } from '../../common/errors.ts'
+import { type ErrorCode, errorCodes, FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { RECORD_SIZE_MAX } from '../../network/frame.ts'
 import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
@@ -57,7 +57,9 @@ export class TransportSinkOperator implements StreamOperator {
     const start = batch.length
     this.spec.encode(value, context, batch)
     if (batch.length - start > RECORD_SIZE_MAX)
-      throw new FlinkError('RECORD_TOO_LARGE', `a record of ${batch.length - start} bytes is larger than ${RECORD_SIZE_MAX} bytes`, { operator: context.operatorName })
+      throw new FlinkError('RECORD_TOO_LARGE', `a record of ${batch.length - start} bytes is larger than ${RECORD_SIZE_MAX} bytes`, {
+        operator: context.operatorName,
+      })
     if (start === 0) this.lingerEndMs = context.clock.nowMs() + LINGER_MS
     if (batch.length - (this.cuts.at(-1) ?? 0) < BATCH_SIZE_BYTES) return
     this.cuts.push(batch.length)
