@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest'
+import { DataGeneratorSource, ExecutionEnvironment, RestartStrategies, StreamExecutionEnvironment, Types, WatermarkStrategy } from '../../bin/api.ts'
+import { buildJobGraph } from '../graph/job-graph-builder.ts'
+
+const program = (settings: Parameters<typeof StreamExecutionEnvironment.createForProgram>[0], build: (env: StreamExecutionEnvironment) => unknown) => {
+  const env = StreamExecutionEnvironment.createForProgram(settings)
+  build(env)
+  return env.getStreamGraph()
+}
+
+describe('precedence of parallelism', () => {
+  const layers = { configuration: { 'parallelism.default': '2' }, client: { 'parallelism.default': '3' } }
+  const parallelismOf = (build: (env: StreamExecutionEnvironment) => unknown, given: Partial<typeof layers> = layers) => {
+    const source = buildJobGraph(program(given, build), given).vertices[0]
+    return [source?.parallelism, source?.operators[0]?.parallelismOrigin]
+  }
+  const sequence = (env: StreamExecutionEnvironment) => env.fromSequence(1, 10)
+
+  test("operator over environment over client over file over default", () => {
+    expect(parallelismOf(env => sequence(env.setParallelism(4)).setParallelism(5).print())).toEqual([5, 'operator'])
+    expect(parallelismOf(env => sequence(env.setParallelism(4)).print())).toEqual([4, 'environment'])
+    expect(parallelismOf(env => sequence(env).print())).toEqual([3, 'client'])
+    expect(parallelismOf(env => sequence(env).print(), { configuration: layers.configuration })).toEqual([2, 'configuration'])
+    expect(parallelismOf(env => sequence(env).print(), {})).toEqual([1, 'default'])
+  })
+
+  test('options set in code win over the client', () => {
+    const graph = program({ client: { 'pipeline.name': 'client' } }, env => sequence(env.configure('pipeline.name', 'code')).print())
+    expect(graph.jobName).toBe('code')
+    expect(graph.configuration).toEqual({ 'pipeline.name': 'code' })
+  })
+})
+
+describe('name of the job', () => {
+  test('execute over pipeline.name over the manifest or file', async () => {
+    const settings = { client: { 'pipeline.name': 'option' }, defaultJobName: 'file' }
+    expect(program(settings, env => void env.execute('first stream')).jobName).toBe('first stream')
+    expect(program(settings, env => void env.execute()).jobName).toBe('option')
+    expect(program({ defaultJobName: 'file' }, () => {}).jobName).toBe('file')
+  })
+
+  test('a second execute is refused: a program is one job', async () => {
+    const env = StreamExecutionEnvironment.createForProgram({})
+    await env.execute()
+    await expect(env.execute()).rejects.toThrow('a program is one job')
+  })
+
+  test('getExecutionEnvironment answers the environment of the program', () => {
+    const env = StreamExecutionEnvironment.createForProgram({})
+    expect(StreamExecutionEnvironment.getExecutionEnvironment()).toBe(env)
+  })
+})
+
+describe('batch and streaming', () => {
+  const bounded = (env: StreamExecutionEnvironment) => env.fromElements(1).print()
+  const unbounded = (env: StreamExecutionEnvironment) => env.socketTextStream('localhost', 7777).name('words').print()
+
+  test('the mode comes from code, else the client', () => {
+    expect(program({}, bounded).runtimeMode).toBe('STREAMING')
+    expect(program({ client: { 'execution.runtime-mode': 'batch' } }, bounded).runtimeMode).toBe('BATCH')
+    expect(program({ client: { 'execution.runtime-mode': 'BATCH' } }, env => bounded(env.setRuntimeMode('STREAMING'))).runtimeMode).toBe('STREAMING')
+  })
+
+  test('AUTOMATIC is batch when every source is bounded', () => {
+    expect(program({}, env => bounded(env.setRuntimeMode('AUTOMATIC'))).runtimeMode).toBe('BATCH')
+    expect(program({}, env => unbounded(env.setRuntimeMode('AUTOMATIC'))).runtimeMode).toBe('STREAMING')
+  })
+
+  test('an unbounded source in batch mode is refused by name', () => {
+    expect(() => program({}, env => unbounded(env.setRuntimeMode('BATCH')))).toThrow("source 'words' is unbounded")
+    expect(() => program({}, env => env.setRuntimeMode('BATCH').fromSource(new DataGeneratorSource(i => i), WatermarkStrategy.noWatermarks(), 'gen').print())).toThrow("source 'gen' is unbounded")
+  })
+
+  test('a worker builds with the mode that the planner settled on', () => {
+    expect(program({ runtimeMode: 'BATCH' }, bounded).runtimeMode).toBe('BATCH')
+  })
+})
+
+describe('sources', () => {
+  test('sequences of numbers are SAFE_LONG, of bigints LONG', () => {
+    const env = StreamExecutionEnvironment.createForProgram({})
+    expect(`${env.fromSequence(1, 3).getType()}`).toBe('SAFE_LONG')
+    expect(`${env.fromSequence(1n, 3n).getType()}`).toBe('LONG')
+    expect(() => env.fromSequence(1.5, 3)).toThrow(/whole numbers/)
+  })
+
+  test('values that do not fit their declared type are refused with the element', () => {
+    expect(() => StreamExecutionEnvironment.createForProgram({}).fromCollection([1, 'x' as never], Types.INT)).toThrow(/element 1/)
+  })
+
+  test('bad arguments are refused where they are written', () => {
+    const env = StreamExecutionEnvironment.createForProgram({})
+    expect(() => env.socketTextStream('', 7777)).toThrow(/host name/)
+    expect(() => env.socketTextStream('h', 99_999)).toThrow(/port .* got 99999/)
+    expect(() => env.readTextFile('')).toThrow(/path/)
+    expect(() => env.fromCollection('text' as never)).toThrow(/array/)
+    expect(() => env.addSource({ run() {} } as never)).toThrow(/cancel is missing/)
+    expect(() => env.fromSource(new DataGeneratorSource(i => i), 'name' as never, 'x')).toThrow(/WatermarkStrategy/)
+    expect(() => env.setParallelism(1.5)).toThrow(/whole number/)
+  })
+
+  test('an own source made of splits carries them in the graph', () => {
+    const own = {
+      boundedness: 'BOUNDED' as const,
+      createSplits: () => [{ splitId: 'a', next: 0 }],
+      createReader: () => {
+        throw new Error('no reader is made while the graph is built')
+      },
+    }
+    const graph = program({}, env => env.fromSource(own, WatermarkStrategy.noWatermarks(), 'own').print())
+    expect(graph.nodes[0]?.definition.source).toEqual({ enumerator: 'static', options: { splits: [{ splitId: 'a', next: 0 }] }, bounded: true })
+    const twice = { ...own, createSplits: () => [{ splitId: 'a' }, { splitId: 'a' }] }
+    expect(() => program({}, env => env.fromSource(twice, WatermarkStrategy.noWatermarks(), 'own'))).toThrow("two splits have the splitId 'a'")
+  })
+
+  test('cached files keep their name and path', () => {
+    const env = StreamExecutionEnvironment.createForProgram({})
+    env.registerCachedFile('./data/shops.csv', 'shops')
+    expect(env.getCachedFiles()).toEqual({ shops: './data/shops.csv' })
+    expect(() => env.registerCachedFile('./other.csv', 'shops')).toThrow(/registered twice/)
+    expect(() => env.registerCachedFile('./other.csv', '../x')).toThrow(/one segment/)
+  })
+})
+
+test('the interval of watermarks is an option, in milliseconds or text', () => {
+  expect(program({}, env => env.getConfig().setAutoWatermarkInterval(5000)).configuration).toEqual({ 'pipeline.auto-watermark-interval': '5000 ms' })
+  expect(program({}, env => env.getConfig().setAutoWatermarkInterval('2 s')).configuration).toEqual({ 'pipeline.auto-watermark-interval': '2000 ms' })
+})
+
+describe("names of Flink's that are not there", () => {
+  test('the DataSet API points to the same program in batch mode', () => {
+    expect(() => ExecutionEnvironment.getExecutionEnvironment()).toThrow(/StreamExecutionEnvironment and keyBy instead of groupBy.*BATCH/)
+  })
+
+  test('checkpoints and restart strategies are refused by name', () => {
+    const env = StreamExecutionEnvironment.createForProgram({}) as unknown as Record<string, (argument: unknown) => unknown>
+    expect(() => env['enableCheckpointing']?.(1000)).toThrow('env.enableCheckpointing: checkpoints are not supported yet')
+    expect(() => (RestartStrategies as unknown as { fixedDelayRestart(n: number): unknown }).fixedDelayRestart(3)).toThrow(/RestartStrategies.fixedDelayRestart: restart strategies are not supported yet/)
+  })
+})
