@@ -1,4 +1,5 @@
 import type { SlotDeployment } from '../graph/deployment.ts'
+import { murmur3Hex } from '../graph/murmur3-128.ts'
 import type { ExchangePeer } from '../network/exchange-client.ts'
 import type { ExchangeScope } from '../network/exchange-server.ts'
 import type { PagePool, PageRef } from '../network/page-pool.ts'
@@ -33,7 +34,6 @@ export class DataPlane {
   private readonly exchange: ExchangePort
   private readonly pagesPerChannel: number
   private readonly attempts = new Map<string, Attempt>()
-  private nextChannel = 0
 
   constructor(pool: PagePool, exchange: ExchangePort, pagesPerChannel: number) {
     this.pool = pool
@@ -96,10 +96,15 @@ export class DataPlane {
     const pages = this.pool.acquire(this.pagesPerChannel, `channel ${channelId}`)
     owner.pages.push(...pages)
     // Bytes that cross a socket carry a checksum.
-    const medium = createMedium(createRing(pages, this.nextChannel++, channelId, remote))
+    const medium = createMedium(createRing(pages, channelNumber(channelId), channelId, remote))
     owner.media.set(channelId, medium)
     return medium
   }
+}
+
+/** In every frame's header, checked by the reader: both ends must come to the same number on their own. */
+function channelNumber(channelId: string): number {
+  return Number.parseInt(murmur3Hex(channelId).slice(0, 8), 16)
 }
 
 function scopeKey({ jobId, generation, attempt }: ExchangeScope): string {
