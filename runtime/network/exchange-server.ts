@@ -33,6 +33,11 @@ export interface ExchangeServerOptions {
   readonly token: string
   /** `taskmanager.network.request-timeout`: for the first message, and for a requested channel to be registered. */
   readonly requestTimeoutMs: number
+  /**
+   * Called once per registered channel, when it is forgotten (taken to its end, lost, given up or released) and no socket reads its
+   * ring's pages any more.
+   */
+  readonly onChannelGone?: (scope: ExchangeScope, channelId: string) => void
 }
 
 export interface ExchangeServer {
@@ -42,6 +47,11 @@ export interface ExchangeServer {
    * attempt is released: a producer may end long before its consumer has read everything, or has even connected.
    */
   register(scope: ExchangeScope, ring: RingDescriptor, producer: Doorbell): void
+  /**
+   * The producer's slot is gone. In order: what it wrote is still sent, and the channel goes when its consumer is done or lost.
+   * Otherwise it goes now; the consumer learns from its JobManager what became of the attempt.
+   */
+  endServing(scope: ExchangeScope, channelId: string, orderly: boolean): void
   /**
    * Resolves when every registered channel of the attempt has been taken in full, lost or released. Tasks that finished in order wait
    * for it before their pages are given back: their last rows may still be on the way.
@@ -65,6 +75,9 @@ interface OutChannel {
   number: number
   credit: number
   laneFree: boolean
+  /** Segments that a socket may still read. */
+  inFlight: number
+  forgotten: boolean
 }
 
 export async function startExchangeServer(options: ExchangeServerOptions): Promise<ExchangeServer> {
@@ -104,10 +117,15 @@ class Server implements ExchangeServer {
       number: 0,
       credit: 0,
       laneFree: true,
+      inFlight: 0,
+      forgotten: false,
     }
     this.channels.set(channelKey(scope, ring.channelId), channel)
     const newest = this.newest.get(scope.jobId)
     if (newest === undefined || isOlder(newest, scope)) this.newest.set(scope.jobId, scope)
+    // Whoever has not fetched the channels of an older attempt by now never will.
+    for (const old of this.channels.values())
+      if (old.scope.jobId === scope.jobId && old.connection === undefined && isOlder(old.scope, scope)) this.forget(old)
     for (const connection of this.connections) {
       if (connection.scope === undefined || connection.scope.jobId !== scope.jobId) continue
       if (isOlder(connection.scope, scope)) connection.fail('STALE_GENERATION', staleText(connection.scope, scope))
@@ -120,13 +138,27 @@ class Server implements ExchangeServer {
     return new Promise(resolve => this.drainWaiters.push({ scope, resolve }))
   }
 
+  endServing(scope: ExchangeScope, channelId: string, orderly: boolean): void {
+    const channel = this.channels.get(channelKey(scope, channelId))
+    if (channel === undefined || orderly) return
+    channel.connection?.detach(channel)
+    this.forget(channel)
+  }
+
   forget(channel: OutChannel): void {
+    if (channel.forgotten) return
+    channel.forgotten = true
     this.channels.delete(channelKey(channel.scope, channel.channelId))
+    this.announceIfGone(channel)
     this.drainWaiters = this.drainWaiters.filter(waiter => {
       if (this.hasChannels(waiter.scope)) return true
       waiter.resolve()
       return false
     })
+  }
+
+  announceIfGone(channel: OutChannel): void {
+    if (channel.forgotten && channel.inFlight === 0) this.options.onChannelGone?.(channel.scope, channel.channelId)
   }
 
   release(scope: ExchangeScope): void {
@@ -169,6 +201,8 @@ class ServerConnection {
   private readonly waiting = new Map<string, { readonly number: number; credit: number; readonly timer: Timer }>()
   private readonly waitingNumbers = new Map<number, string>()
   private handshakeTimer: Timer | undefined
+  /** Every channel that was ever sent on it: the socket may still read pages of those that are forgotten. */
+  private readonly carried = new Set<OutChannel>()
   private closed = false
   private orderly = false
 
@@ -204,6 +238,10 @@ class ServerConnection {
     this.orderly = true
     this.socket.destroy()
     this.shut('CONNECTION_LOST', 'the exchange of this attempt was closed')
+  }
+
+  detach(channel: OutChannel): void {
+    this.channels.delete(channel.number)
   }
 
   onRegistered(channel: OutChannel): void {
@@ -305,6 +343,7 @@ class ServerConnection {
     channel.number = number
     channel.credit = credit
     this.channels.set(number, channel)
+    this.carried.add(channel)
     this.send(channel)
   }
 
@@ -338,8 +377,9 @@ class ServerConnection {
       const segment = channel.segments.next()
       if (segment === undefined) break
       channel.credit--
+      channel.inFlight++
       moved = true
-      this.socket.write([protocol.channelMessage(protocol.SEGMENT, channel.number, segment.length), segment], () => channel.segments.release())
+      this.socket.write([protocol.channelMessage(protocol.SEGMENT, channel.number, segment.length), segment], () => this.onSent(channel))
     }
     if (channel.laneFree) {
       const entry = channel.segments.readLane()
@@ -352,6 +392,12 @@ class ServerConnection {
     return moved
   }
 
+  private onSent(channel: OutChannel): void {
+    channel.segments.release()
+    channel.inFlight--
+    this.server.announceIfGone(channel)
+  }
+
   private refuseChannel(number: number, code: ErrorCode, message: string): void {
     if (!this.closed) this.socket.write(protocol.failedMessage(number, code, message))
   }
@@ -362,6 +408,13 @@ class ServerConnection {
       this.server.options.log.warn('data connection lost', { peer: this.socket.peer, taskManagerId: this.taskManagerId, cause })
     }
     this.shut('CONNECTION_LOST', cause)
+    // Write callbacks that have not come never will; from here on nothing reads the pages.
+    for (const channel of this.carried) {
+      if (channel.inFlight === 0) continue
+      channel.inFlight = 0
+      this.server.announceIfGone(channel)
+    }
+    this.carried.clear()
   }
 
   private shut(code: ErrorCode, cause: string): void {

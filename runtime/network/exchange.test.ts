@@ -56,6 +56,7 @@ function watchedNetwork() {
 
 async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {}) {
   const watched = watchedNetwork()
+  const gone: string[] = []
   const server = await startExchangeServer({
     network: watched.network,
     clock: systemClock,
@@ -64,6 +65,7 @@ async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {})
     port: 0,
     token: 'secret',
     requestTimeoutMs,
+    onChannelGone: (_scope, channelId) => gone.push(channelId),
   })
   const client = new ExchangeClient({
     network: watched.network,
@@ -85,7 +87,7 @@ async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {})
         client.pump()
       }),
   }
-  return { ...watched, server, client, peer, ioWorker }
+  return { ...watched, gone, server, client, peer, ioWorker }
 }
 
 /** A slot that writes `elements` into its ring as fast as it takes them. */
@@ -115,7 +117,8 @@ async function consume(
   slots: number,
   channelScope = scope,
 ) {
-  const ring = createUnpooledRing(slots, 0, channelId, true)
+  // Each TaskManager numbers its rings for itself.
+  const ring = createUnpooledRing(slots, 17, channelId, true)
   const host = new LocalHostDoorbell()
   const reader = new RingReader(ring, { serializer: strings, doorbell: ioWorker })
   client.request(channelScope, peer, ring, host)
@@ -244,6 +247,52 @@ test('an attempt is drained when every channel was taken to its end, not when it
   expect(await consume(client, peer, ioWorker, 'e/1/0', 1)).toEqual(['x'])
   await waiting
   await server.drained(scope)
+})
+
+describe('a channel is gone, once, and its pages may be used again', () => {
+  test('when its consumer has taken everything, not before, although its producer ended long ago', async () => {
+    const { server, client, peer, ioWorker, gone } = await setup()
+    produce(server, ioWorker, 'e/0/0', 2, [rows('x'), { kind: 'end' }])
+    server.endServing(scope, 'e/0/0', true)
+    expect(gone).toEqual([])
+    expect(await consume(client, peer, ioWorker, 'e/0/0', 1)).toEqual(['x'])
+    await server.drained(scope)
+    expect(gone).toEqual(['e/0/0'])
+    server.endServing(scope, 'e/0/0', true)
+    expect(gone).toEqual(['e/0/0'])
+  })
+
+  test('at once when its producer ended in disorder, as soon as no socket reads it', async () => {
+    const { server, client, peer, ioWorker, gone } = await setup()
+    produce(server, ioWorker, 'e/0/0', 1, [rows('x')])
+    server.endServing(scope, 'e/0/0', false)
+    expect(gone).toEqual(['e/0/0'])
+    produce(server, ioWorker, 'e/1/0', 1, [rows('x')])
+    const ring = createUnpooledRing(1, 0, 'e/1/0', true)
+    await new Promise<void>(resolve => client.request(scope, peer, ring, { ring: resolve }))
+    server.endServing(scope, 'e/1/0', false)
+    while (gone.length < 2) await new Promise(setImmediate)
+    expect(gone).toEqual(['e/0/0', 'e/1/0'])
+  })
+
+  test('when its connection was lost in the middle of sending', async () => {
+    const { server, client, peer, ioWorker, gone, sockets } = await setup()
+    produce(server, ioWorker, 'e/0/0', 2, [rows('x'.repeat(1_000_000))])
+    const ring = createUnpooledRing(2, 0, 'e/0/0', true)
+    await new Promise<void>(resolve => client.request(scope, peer, ring, { ring: resolve }))
+    sockets[1]!.destroy()
+    while (gone.length === 0) await new Promise(setImmediate)
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+    expect(gone).toEqual(['e/0/0'])
+  })
+
+  test('when nobody fetched it before a newer attempt came', async () => {
+    const { server, ioWorker, gone } = await setup()
+    produce(server, ioWorker, 'e/0/0', 1, [rows('x')])
+    server.endServing(scope, 'e/0/0', true)
+    produce(server, ioWorker, 'e/0/0', 1, [rows('y')], { ...scope, attempt: 3 })
+    expect(gone).toEqual(['e/0/0'])
+  })
 })
 
 describe('refusals', () => {

@@ -32,10 +32,11 @@ import {
   encodeObjectFrame,
   encodeRawFrame,
   FRAME_HEADER_SIZE,
+  type FrameChannel,
   frameSize,
   frameSizeMax,
 } from './frame-codec.ts'
-import { type RingDescriptor, SegmentReader, SegmentWriter } from './ring.ts'
+import { frameChannel, type RingDescriptor, SegmentReader, SegmentWriter } from './ring.ts'
 
 /** Frames are closed this full, so that the row that crosses the mark usually still fits the same slot. */
 const FRAME_TARGET_SIZE = PAGE_SIZE - PAGE_SIZE / 8
@@ -54,7 +55,7 @@ export class RingWriter implements ChannelWriter {
   /** How many rows make a frame of about one page, by the rows seen so far: the record writer seals at this. */
   rowsPerFrame = ROWS_PER_FRAME_MAX
   bytesWritten = 0
-  private readonly ring: RingDescriptor
+  private readonly channel: FrameChannel
   private readonly segments: SegmentWriter
   private readonly serializer: TypeSerializer<unknown> | undefined
   private readonly recordSizeMax: number
@@ -66,7 +67,7 @@ export class RingWriter implements ChannelWriter {
   private nextRow = 0
 
   constructor(ring: RingDescriptor, options: RingChannelOptions) {
-    this.ring = ring
+    this.channel = frameChannel(ring)
     this.segments = new SegmentWriter(ring, options.doorbell)
     this.serializer = options.serializer
     this.recordSizeMax = options.recordSizeMax ?? RECORD_SIZE_MAX
@@ -86,8 +87,8 @@ export class RingWriter implements ChannelWriter {
       this.encodeRows(element)
     } else {
       this.out.reset()
-      if (element.kind === 'raw') encodeRawFrame(this.out, element, this.ring, this.sequence, this.recordSizeMax)
-      else encodeControlFrame(this.out, element, this.ring, this.sequence)
+      if (element.kind === 'raw') encodeRawFrame(this.out, element, this.channel, this.sequence, this.recordSizeMax)
+      else encodeControlFrame(this.out, element, this.channel, this.sequence)
       this.encoded()
     }
     this.flush()
@@ -128,7 +129,7 @@ export class RingWriter implements ChannelWriter {
     assert(this.serializer !== undefined, 'a channel that carries rows has a serializer')
     const from = this.nextRow
     this.out.reset()
-    const next = encodeObjectFrame(this.out, frame, from, this.serializer, this.ring, this.sequence, FRAME_TARGET_SIZE, this.recordSizeMax)
+    const next = encodeObjectFrame(this.out, frame, from, this.serializer, this.channel, this.sequence, FRAME_TARGET_SIZE, this.recordSizeMax)
     this.rowsPerFrame = Math.max(1, Math.min(ROWS_PER_FRAME_MAX, Math.floor((FRAME_TARGET_SIZE * (next - from)) / this.out.length)))
     this.nextRow = next
     if (next === frame.rows.length) this.frame = undefined
@@ -148,7 +149,7 @@ export class RingWriter implements ChannelWriter {
 
 export class RingReader implements ChannelReader {
   bytesRead = 0
-  private readonly ring: RingDescriptor
+  private readonly channel: FrameChannel
   private readonly segments: SegmentReader
   private readonly serializer: TypeSerializer<unknown> | undefined
   private readonly sizeMax: number
@@ -160,7 +161,7 @@ export class RingReader implements ChannelReader {
   private sequence = 0
 
   constructor(ring: RingDescriptor, options: RingChannelOptions) {
-    this.ring = ring
+    this.channel = frameChannel(ring)
     this.segments = new SegmentReader(ring, options.doorbell)
     this.serializer = options.serializer
     this.sizeMax = frameSizeMax(options.recordSizeMax ?? RECORD_SIZE_MAX)
@@ -187,7 +188,7 @@ export class RingReader implements ChannelReader {
 
   pollPriority(): ControlElement | undefined {
     const bytes = this.segments.readLane()
-    return bytes === undefined ? undefined : decodeControl(new ByteReader(bytes), this.ring)
+    return bytes === undefined ? undefined : decodeControl(new ByteReader(bytes), this.channel)
   }
 
   close(): void {
@@ -202,10 +203,10 @@ export class RingReader implements ChannelReader {
     this.length = end
     if (this.frameSize === 0) {
       const header = end < FRAME_HEADER_SIZE ? this.buffer.subarray(0, end) : this.buffer
-      this.frameSize = frameSize(header, this.view, this.ring, this.sizeMax)
+      this.frameSize = frameSize(header, this.view, this.channel, this.sizeMax)
     }
     if (end > this.frameSize) {
-      const { channelId } = this.ring
+      const { channelId } = this.channel
       throw new FlinkError('CORRUPT_FRAME', `corrupt frame on channel ${channelId}: ${end} bytes received of a frame of ${this.frameSize}`, {
         channelId,
       })
@@ -219,7 +220,7 @@ export class RingReader implements ChannelReader {
     this.length = 0
     this.frameSize = 0
     if (this.buffer.length > BUFFER_KEEP_MAX) this.setBuffer(new Uint8Array(PAGE_SIZE))
-    return decodeFrame(bytes, this.serializer, this.ring, sequence)
+    return decodeFrame(bytes, this.serializer, this.channel, sequence)
   }
 
   private grow(needed: number): void {

@@ -14,15 +14,18 @@
  *
  * Beside the slots lies the control lane: one entry, written when empty, that may overtake all segments.
  */
+import { crc32 } from 'node:zlib'
 import { assert } from '../common/assert.ts'
 import { type ErrorCode, errorCodes, FlinkError } from '../common/errors.ts'
 import { type Doorbell, PAGE_SIZE } from './frame.ts'
+import type { FrameChannel } from './frame-codec.ts'
 import type { PageRef } from './page-pool.ts'
 
 /** Structured-clonable: this is what travels to the two threads. */
 export interface RingDescriptor {
   readonly control: SharedArrayBuffer
   readonly pages: readonly PageRef[]
+  /** The TaskManager's own number of the ring. Frames carry `frameChannel`'s, on which both TaskManagers agree. */
   readonly channel: number
   readonly channelId: string
   /** Frames carry a checksum: the channel crosses a socket. */
@@ -49,6 +52,11 @@ const ERROR_SET = 2
 export function createRing(pages: readonly PageRef[], channel: number, channelId: string, checksum: boolean): RingDescriptor {
   assert(pages.length >= 1, 'a ring has at least one slot')
   return { control: new SharedArrayBuffer(bytesAt(pages.length) + ERROR_SIZE + LANE_SIZE), pages, channel, channelId, checksum }
+}
+
+/** What the headers of a ring's frames carry: a channel number that both of its ends derive from its id. */
+export function frameChannel({ channelId, checksum }: RingDescriptor): FrameChannel {
+  return { channel: crc32(channelId), channelId, checksum }
 }
 
 /** A ring with pages of its own, outside any pool: for tests and for connectors' channels. */
