@@ -96,7 +96,7 @@ export function parseJson(payload: Uint8Array): JsonObject {
 /** The error that a REFUSED or FAILED message carries. */
 export function parseError(payload: Uint8Array): FlinkError {
   const { code, message } = parseJson(payload)
-  const known = typeof code === 'string' && code in errorCodes
+  const known = typeof code === 'string' && Object.hasOwn(errorCodes, code)
   // Checked in the line above.
   return new FlinkError(known ? (code as ErrorCode) : 'INTERNAL', String(message))
 }

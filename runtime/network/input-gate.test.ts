@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { silentDoorbell } from './doorbell.ts'
 import { type ChannelElement, type ChannelWriter, MAX_WATERMARK } from './frame.ts'
@@ -329,4 +330,52 @@ test('at-least-once counts barriers without blocking', () => {
   expect(take()).toEqual(['x'])
   put('b:#1')
   expect(take()).toEqual(['#1'])
+})
+
+test('whatever the interleaving, each snapshot holds exactly the rows before its barriers, and the watermark is what a plain minimum says', () => {
+  const step = fc.record({ channel: fc.nat({ max: 2 }), what: fc.constantFrom('row', 'row', 'watermark', 'barrier', 'take') })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), steps => {
+      const { put, take } = gate([3])
+      const rowsBefore: Map<number, number>[] = [new Map(), new Map(), new Map()]
+      const rowCounts = [0, 0, 0]
+      const barriers = [0, 0, 0]
+      const watermarks = [0, 0, 0]
+      const out: string[] = []
+      for (const { channel, what } of steps) {
+        const name = 'abc'[channel]!
+        if (what === 'take') out.push(...take())
+        else if (what === 'row') put(`${name}:${name}${rowCounts[channel]!++}`)
+        else if (what === 'watermark') {
+          watermarks[channel]! += 1 + ((channel * 7) % 3)
+          put(`${name}:w${watermarks[channel]}`)
+        } else {
+          const id = ++barriers[channel]!
+          rowsBefore[channel]!.set(id, rowCounts[channel]!)
+          put(`${name}:#${id}`)
+        }
+      }
+      // Every channel catches up with the barriers of the others, so that nothing stays blocked.
+      const last = Math.max(...barriers)
+      for (let channel = 0; channel < 3; channel++) {
+        while (barriers[channel]! < last) {
+          rowsBefore[channel]!.set(++barriers[channel]!, rowCounts[channel]!)
+          put(`${'abc'[channel]}:#${barriers[channel]}`)
+        }
+      }
+      out.push(...take())
+      for (let id = 1; id <= last; id++) {
+        const before = out.slice(0, out.indexOf(`#${id}`))
+        expect(out).toContain(`#${id}`)
+        for (let channel = 0; channel < 3; channel++) {
+          const rows = before.filter(item => item.startsWith('abc'[channel]!))
+          expect(rows).toEqual(Array.from({ length: rowsBefore[channel]!.get(id)! }, (_, i) => `${'abc'[channel]}${i}`))
+        }
+      }
+      const seen = out.filter(item => item.startsWith('w')).map(item => Number(item.slice(1)))
+      expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b))
+      if (watermarks.every(watermark => watermark > 0)) expect(seen.at(-1)).toBe(Math.min(...watermarks))
+      else expect(seen).toEqual([])
+    }),
+  )
 })

@@ -234,7 +234,7 @@ function throwIfFailed(ring: RingDescriptor, words: Int32Array): void {
   const text = new TextDecoder().decode(new Uint8Array(ring.control).slice(at, at + words[ERROR_LENGTH]!))
   const end = text.indexOf('\n')
   const code = text.slice(0, end)
-  assert(code in errorCodes, 'a failed ring names an error code')
+  assert(Object.hasOwn(errorCodes, code), 'a failed ring names an error code')
   // Checked in the line above.
   throw new FlinkError(code as ErrorCode, text.slice(end + 1), { channelId: ring.channelId })
 }
