@@ -55,7 +55,10 @@ export async function listFiles(path: string): Promise<ListedFile[]> {
     return [{ path, size: root.size }]
   }
   const files: ListedFile[] = []
-  for (const name of (await readdir(path)).sort()) {
+  const names = await readdir(path).catch(error => {
+    throw fileError(path, error)
+  })
+  for (const name of names.sort()) {
     if (name.startsWith('.') || name.startsWith('_')) continue
     const file = join(path, name)
     const status = await statOf(file)

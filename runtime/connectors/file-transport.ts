@@ -8,7 +8,8 @@ import { localPath } from './local-path.ts'
 /**
  * Async half of text file sinks. Parallelism 1 writes `path`; above that `path` is a folder with one file a subtask, `1`, `2`, …
  * Bytes go to a hidden `.<name>.inprogress` beside the target, which gets its name at the end of the input: whoever sees the file sees
- * all of it. A sink that is closed before the end removes what it has written.
+ * all of it. A sink that is closed before the end (a cancelled or failed job) leaves what it has written under that name; the next run
+ * begins it anew.
  */
 export function fileTransport(options: JsonObject, _context: IoContext): SinkTransport {
   const root = localPath(String(options['path']))
@@ -18,6 +19,7 @@ export function fileTransport(options: JsonObject, _context: IoContext): SinkTra
   const overwrite = options['overwrite'] === true
   let handle: FileHandle | undefined
   let ended = false
+  let written = 0
   const opening = begin()
   // Reported by the first call that awaits it.
   opening.catch(() => {})
@@ -38,6 +40,7 @@ export function fileTransport(options: JsonObject, _context: IoContext): SinkTra
       const file = await opening
       try {
         for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
+        written += bytes.length
       } catch (error) {
         throw writeError(target, error)
       }
@@ -58,16 +61,12 @@ export function fileTransport(options: JsonObject, _context: IoContext): SinkTra
       reply('finished', {})
     },
     async close() {
-      await opening.catch(() => {})
-      await handle?.close()
-      if (
-        !ended &&
-        (await opening.then(
-          () => true,
-          () => false,
-        ))
+      const begun = await opening.then(
+        () => true,
+        () => false,
       )
-        await rm(inProgress, { force: true })
+      await handle?.close()
+      if (begun && !ended && written === 0) await rm(inProgress, { force: true })
     },
   }
 }

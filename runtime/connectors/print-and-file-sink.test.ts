@@ -185,12 +185,25 @@ describe('text file sink', () => {
     expect(await readFile(path, 'utf8')).toBe('new\n')
   })
 
-  test('a sink that is closed before the end leaves nothing behind', async () => {
+  test('a sink that is closed before the end never gives the file its name, and keeps what was written', async () => {
     const path = join(folder, 'cancelled.txt')
+    const empty = await fileSink(path).open()
+    await empty.close()
+    expect((await readdir(folder)).filter(name => name.includes('cancelled'))).toEqual([])
     const sink = await fileSink(path).open()
     sink.operator.processElement('row', Number.NaN)
+    sink.operator.processTimers?.(Number.POSITIVE_INFINITY)
     await sink.close()
-    expect((await readdir(folder)).filter(name => name.includes('cancelled'))).toEqual([])
+    expect((await readdir(folder)).filter(name => name.includes('cancelled'))).toEqual(['.cancelled.txt.inprogress'])
+  })
+
+  test('a record larger than a batch goes alone, in order with its neighbours', async () => {
+    const path = join(folder, 'large.txt')
+    const sink = await fileSink(path).open()
+    const large = 'x'.repeat(100_000)
+    await sink.sink(['before', large, 'after'])
+    await sink.close()
+    expect(await readFile(path, 'utf8')).toBe(`before\n${large}\nafter\n`)
   })
 
   test('a path that cannot be written is an error that names it', async () => {

@@ -73,7 +73,9 @@ async function readSocket(target: Target, tag: number, sink: FetcherSink, { cloc
 async function connect({ host, port }: Target, address: string, { clock, signal }: Pick<IoContext, 'clock' | 'signal'>): Promise<Socket> {
   signal.throwIfAborted()
   const socket = createConnection({ host, port })
-  signal.addEventListener('abort', () => socket.destroy(), { once: true })
+  const onAbort = () => socket.destroy()
+  signal.addEventListener('abort', onAbort, { once: true })
+  socket.once('close', () => signal.removeEventListener('abort', onAbort))
   const connected = new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)
     socket.once('error', error =>

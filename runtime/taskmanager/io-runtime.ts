@@ -59,18 +59,23 @@ export class IoRuntime {
     return this.ports.size
   }
 
+  /** Also waits for ports that are closing already. */
   async close(): Promise<void> {
-    await Promise.all([...this.ports].map(port => port.close()))
+    await Promise.all([...this.ports].map(port => this.closeHalf(port)))
   }
 
   private add(half: SourceHalf | SinkHalf): IoPort {
     this.ports.add(half)
     half.pump()
-    return {
-      close: async () => {
-        if (!this.ports.delete(half)) return
-        await half.close()
-      },
+    return { close: () => this.closeHalf(half) }
+  }
+
+  private async closeHalf(half: SourceHalf | SinkHalf): Promise<void> {
+    half.closing ??= half.close()
+    try {
+      await half.closing
+    } finally {
+      this.ports.delete(half)
     }
   }
 }
@@ -109,6 +114,7 @@ class Outbox {
 }
 
 class SourceHalf {
+  closing: Promise<void> | undefined
   private readonly abort = new AbortController()
   private readonly outbox: Outbox
   private readonly commands: ChannelReader
@@ -134,6 +140,7 @@ class SourceHalf {
   }
 
   pump(): void {
+    if (this.closing !== undefined) return
     this.outbox.pump()
     for (let command = this.commands.poll(); command !== undefined; command = this.commands.poll()) {
       assert(command.kind === 'event', 'a source port takes only commands')
@@ -162,6 +169,7 @@ class SourceHalf {
 }
 
 class SinkHalf {
+  closing: Promise<void> | undefined
   private readonly abort = new AbortController()
   private readonly outbox: Outbox
   private readonly input: ChannelReader
@@ -199,7 +207,7 @@ class SinkHalf {
   async close(): Promise<void> {
     this.abort.abort(portClosed())
     // The transport's calls never overlap, its close included.
-    await this.idle
+    while (this.busy) await this.idle
     await this.work()
     this.closed = true
     this.outbox.close()

@@ -61,6 +61,8 @@ export class TransportSinkOperator implements StreamOperator {
         operator: context.operatorName,
       })
     if (start === 0) this.lingerEndMs = context.clock.nowMs() + LINGER_MS
+    // A large record goes alone: with others in front it would exceed the largest frame.
+    if (batch.length - start >= BATCH_SIZE_BYTES && start > (this.cuts.at(-1) ?? 0)) this.cuts.push(start)
     if (batch.length - (this.cuts.at(-1) ?? 0) < BATCH_SIZE_BYTES) return
     this.cuts.push(batch.length)
     if (!this.blocked) this.flush()
