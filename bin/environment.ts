@@ -4,7 +4,7 @@ import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { FlinkError } from '../runtime/common/errors.ts'
 import { hex } from '../runtime/common/ids.ts'
-import { createLogger, type Logger, type LogLevel } from '../runtime/common/log.ts'
+import { createLogger, type LogEntry, type Logger, type LogLevel } from '../runtime/common/log.ts'
 import { formatLogEntry, type LogFormat } from '../runtime/common/log-format.ts'
 import { processOptions } from '../runtime/common/options.ts'
 import { systemRandom } from '../runtime/common/random.ts'
@@ -62,5 +62,32 @@ function readToken(path: string): string {
 
 /** Log lines go to stderr: stdout belongs to answers and to what jobs print. */
 export function createProcessLog(format: LogFormat, level: LogLevel): Logger {
-  return createLogger(entry => process.stderr.write(`${formatLogEntry(format, entry, systemClock.nowMs())}\n`), level)
+  return createLogger(writeEntry(format), level)
+}
+
+/** Under `-t local` the outcome says how the job ended, with its cause: the state changes on the way there would say it twice more. */
+export function createLocalJobLog(): Logger {
+  const write = writeEntry('pretty')
+  return createLogger(entry => (entry.message.includes(' switched from ') ? undefined : write(entry)), 'warn')
+}
+
+function writeEntry(format: LogFormat): (entry: LogEntry) => void {
+  return entry => process.stderr.write(`${formatLogEntry(format, entry, systemClock.nowMs())}\n`)
+}
+
+/** A taken port is named together with the option that sets it. */
+export async function namingOption<T>(key: string, listening: Promise<T>): Promise<T> {
+  try {
+    return await listening
+  } catch (error) {
+    if (error instanceof FlinkError && error.code === 'PORT_IN_USE') {
+      throw new FlinkError(
+        'PORT_IN_USE',
+        `${error.message}: set another one with -D ${key}=<port> (option ${key})`,
+        { ...error.detail, option: key },
+        error,
+      )
+    }
+    throw error
+  }
 }

@@ -17,6 +17,7 @@ import { isLoopback } from '../runtime/rest/request-guard.ts'
 import { createRestServer, type RestServer, type RestSettings } from '../runtime/rest/server.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
 import { withMaskedSecrets } from './configuration.ts'
+import { namingOption } from './environment.ts'
 import { processMetrics } from './process-metrics.ts'
 import { Planner } from './program-planner.ts'
 import { commit, version } from './version.ts'
@@ -102,7 +103,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
       })
       restPort = await server.listen()
     }
-    const rpc = await gateway.start()
+    const rpc = await namingOption(jobManagerOptions.jobManagerRpcPort.key, gateway.start())
     const webAddress = options.rest ? `http://${urlHost(webHost)}:${restPort}` : ''
     if (options.rest) log.info('web interface is up', { address: webAddress })
     return { gateway, rpcHost, rpcPort: rpc.port, webAddress, close }

@@ -57,7 +57,7 @@ export async function runLocal(
       rest: configuration.has(restOptions.port.key),
       onShutDownRequest: () => fatal.reject(new FlinkError('CANCELLED', 'the local cluster was asked to end')),
     })
-    closers.push(() => jobManager.close('the job has ended'))
+    closers.push(() => jobManager.close('the start failed'))
     const taskManager = await startTaskManager({
       configuration: configuration.with({ 'taskmanager.host': '127.0.0.1' }, 'client'),
       token,
@@ -74,7 +74,11 @@ export async function runLocal(
       fatal: error => fatal.reject(error),
       onShutDownRequest: () => {},
     })
-    closers.push(() => taskManager.close())
+    // The JobManager ends first and says so to its TaskManager: the other way round it would report a lost one.
+    closers.push(
+      () => taskManager.close(),
+      () => jobManager.close('the job has ended'),
+    )
 
     const { gateway } = jobManager
     await gateway.putArtifact(artifact.digest, artifact.bytes)

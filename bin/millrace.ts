@@ -15,7 +15,7 @@ import { createRestClient } from '../runtime/rest/client.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { bundleModule } from './bundle-module.ts'
 import { loadConfiguration, withoutSecrets } from './configuration.ts'
-import { createProcessLog, logDirectory, readEnvironment } from './environment.ts'
+import { createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
 import { commit, version } from './version.ts'
 
 /** The command line's entry: the real world for runtime/cli. What only some commands need is imported when they run. */
@@ -97,7 +97,7 @@ const context: CliContext = {
   plan,
   runLocal: async (request, events) => {
     const { runLocal } = await import('./local-job.ts')
-    return runLocal(request, events, createProcessLog('pretty', 'warn'))
+    return runLocal(request, events, createLocalJobLog())
   },
   cluster: createLocalCluster({
     directory: environment.directory,

@@ -22,6 +22,7 @@ import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
 import * as taskManagerOptions from '../runtime/taskmanager/task-executor-options.ts'
 import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
 import { entryUrl } from './entries.ts'
+import { namingOption } from './environment.ts'
 
 /** The TaskManager process: control connection and slots here, everything that touches rows in threads. Also half of `-t local`. */
 export interface TaskManagerProcessOptions {
@@ -55,30 +56,33 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
-  const hosts = await startThreadedSlotHosts({
-    taskManagerId: id,
-    slotCount,
-    dataHost: host,
-    dataPort: configuration.get(processOptions.taskManagerDataPort),
-    token,
-    networkPages: networkPageCount(
-      undefined,
-      configuration.get(networkMemoryFraction),
-      configuration.get(networkMemoryMin),
-      configuration.get(networkMemoryMax),
-    ),
-    pagesPerChannel: configuration.get(buffersPerChannel),
-    recordSizeMax: configuration.get(recordSizeMax),
-    requestTimeoutMs: configuration.get(exchangeRequestTimeout),
-    slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
-    artifactDirectory: join(options.directory, 'artifacts', id),
-    stdoutPath: options.stdoutDirectory === undefined ? undefined : join(options.stdoutDirectory, `${id}.out`),
-    slotEntry: entryUrl('slot'),
-    ioEntry: entryUrl('io-worker'),
-    log,
-    fetchArtifact: options.fetchArtifact ?? (ref => fetchFromJobManager(ref, token)),
-    fatal: options.fatal,
-  })
+  const hosts = await namingOption(
+    processOptions.taskManagerDataPort.key,
+    startThreadedSlotHosts({
+      taskManagerId: id,
+      slotCount,
+      dataHost: host,
+      dataPort: configuration.get(processOptions.taskManagerDataPort),
+      token,
+      networkPages: networkPageCount(
+        undefined,
+        configuration.get(networkMemoryFraction),
+        configuration.get(networkMemoryMin),
+        configuration.get(networkMemoryMax),
+      ),
+      pagesPerChannel: configuration.get(buffersPerChannel),
+      recordSizeMax: configuration.get(recordSizeMax),
+      requestTimeoutMs: configuration.get(exchangeRequestTimeout),
+      slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
+      artifactDirectory: join(options.directory, 'artifacts', id),
+      stdoutPath: options.stdoutDirectory === undefined ? undefined : join(options.stdoutDirectory, `${id}.out`),
+      slotEntry: entryUrl('slot'),
+      ioEntry: entryUrl('io-worker'),
+      log,
+      fetchArtifact: options.fetchArtifact ?? (ref => fetchFromJobManager(ref, token)),
+      fatal: options.fatal,
+    }),
+  )
   const executor = new TaskExecutor({
     id,
     host,

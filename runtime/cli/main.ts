@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { type ErrorCode, errorCodes, FlinkError, nearestName, serializeError, stackWithCauses } from '../common/errors.ts'
+import { errorCodes, FlinkError, nearestName, serializeError, stackWithCauses } from '../common/errors.ts'
 import { addClusterCommands } from './cluster-commands.ts'
 import { CliArgsError, type CliContext } from './context.ts'
 import { addCancelCommand, addInfoCommand, addListCommand } from './job-commands.ts'
@@ -131,16 +131,14 @@ function commanderMessage(error: CommanderError): string {
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  if (!(error instanceof FlinkError)) return stackWithCauses(serializeError(error))
-  // A job's failure carries the stack of where it happened; a message with a stack of ours tells a user nothing.
-  const stackIsOurs = error.stack?.startsWith(`${error.name}: `) === true
-  if (isOurs(error.code)) return stackWithCauses(serializeError(error))
-  const own = stackIsOurs ? error.message : (error.stack ?? error.message)
+  if (!(error instanceof FlinkError)) return error instanceof Error ? stackWithCauses(serializeError(error)) : String(error)
+  if (errorCodes[error.code].fault === 'internal') return stackWithCauses(serializeError(error))
+  // A job's failure carries the stack of where it happened; a stack that was made here would only show our own code.
+  const madeHere = error.stack?.startsWith(`${error.name}: `) === true
+  const own = madeHere ? error.message : (error.stack ?? error.message)
   const trace = error.detail['serverTrace']
-  return typeof trace === 'string' ? `${own}\n${trace}` : own
-}
-
-function isOurs(code: ErrorCode): boolean {
-  return errorCodes[code].fault === 'internal'
+  if (typeof trace === 'string') return `${own}\n${trace}`
+  return madeHere && error.code === 'INVALID_PROGRAM' && error.cause !== undefined
+    ? `${own}\nCaused by: ${stackWithCauses(serializeError(error.cause))}`
+    : own
 }

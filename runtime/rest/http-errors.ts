@@ -43,7 +43,7 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply,
   if (error instanceof HttpError) return reply.code(error.status).send(errorBody(error.message))
   if (error instanceof FlinkError) {
     const status = statusOf[error.code]
-    if (status !== undefined) return reply.code(status).send(errorBody(error.message, stackWithCauses(serializeError(error))))
+    if (status !== undefined) return reply.code(status).send(errorBody(error.message, ...causes(error)))
   } else if (isFastifyError(error) && error.statusCode < 500) {
     // Fastify's own refusals (body too large, malformed JSON, a bad multipart) have good texts and statuses.
     return reply.code(error.statusCode).send(errorBody(error.message))
@@ -51,6 +51,11 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply,
   log.error('request failed', { method: request.method, path: pathOf(request), error: serializeError(error) })
   const trace = `<Exception on server side:\n${stackWithCauses(serializeError(error))}\nEnd of exception on server side>`
   return reply.code(500).send(errorBody('Internal server error.', trace))
+}
+
+/** What a program threw is shown where it threw it; stacks of our own code help nobody who made a mistake. */
+function causes(error: FlinkError): string[] {
+  return error.code === 'INVALID_PROGRAM' && error.cause !== undefined ? [`Caused by: ${stackWithCauses(serializeError(error.cause))}`] : []
 }
 
 function isFastifyError(error: unknown): error is Error & { statusCode: number } {
