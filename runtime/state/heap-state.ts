@@ -10,8 +10,8 @@ import type {
   StateDescriptor,
   ValueStateDescriptor,
 } from './descriptors.ts'
+import type { CurrentKey, KeyEntry, KeyedSnapshotPart } from './key-entry.ts'
 import { isOwnIndex, type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyEntry, KeyedSnapshotPart, KeyedStateBackend } from './keyed-state-backend.ts'
 import type { StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
 
@@ -19,11 +19,11 @@ import type { AggregatingState, ListState, MapState, ReducingState, ValueState }
 export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
   readonly schema: StateSchema
   readonly slot: number
-  private readonly backend: KeyedStateBackend
+  private readonly backend: CurrentKey
   private readonly namespaceType: TypeInformation | undefined
   private namespace: unknown = undefined
 
-  constructor(backend: KeyedStateBackend, namespaceType: TypeInformation | undefined, schema: StateSchema, slot: number) {
+  constructor(backend: CurrentKey, namespaceType: TypeInformation | undefined, schema: StateSchema, slot: number) {
     this.backend = backend
     this.namespaceType = namespaceType
     this.schema = schema
@@ -68,7 +68,10 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
   write(stored: S): void {
     // It would count as filled and read as empty. Usually a reduce or add without `return`.
     if (stored === undefined)
-      throw new FlinkError('USER_FUNCTION', `state ${this.schema.name}: undefined cannot be stored; did a function not return its result?`)
+      throw new FlinkError(
+        'USER_FUNCTION',
+        `operator ${this.backend.owner}: state ${this.schema.name}: undefined cannot be stored; did a function not return its result?`,
+      )
     const entry = this.backend.entryForWrite()
     const held = entry.slots[this.slot]
     if (held === undefined) entry.filledCount++
@@ -110,7 +113,7 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
 }
 
 export function createHeapState(
-  backend: KeyedStateBackend,
+  backend: CurrentKey,
   descriptor: StateDescriptor,
   namespaceType: TypeInformation | undefined,
   schema: StateSchema,

@@ -14,6 +14,7 @@ import type {
 } from './descriptors.ts'
 import { describeState } from './descriptors.ts'
 import { createHeapState, type HeapState } from './heap-state.ts'
+import { type CurrentKey, KeyEntry, type KeyedSnapshotPart } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedSnapshot, StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
@@ -30,10 +31,11 @@ import type { AggregatingState, ListState, MapState, ReducingState, ValueState }
  * Layout: key -> entry -> one slot a state (-> namespace). An entry whose last slot is cleared is dropped, so that expired keys cost
  * nothing. Key groups are only computed for snapshots and kept with the entry. Values are held by reference.
  */
-export class KeyedStateBackend {
+export class KeyedStateBackend implements CurrentKey {
+  /** Name of the operator, for messages. */
+  readonly owner: string
   readonly keyType: TypeInformation
   readonly maxParallelism: number
-  private readonly owner: string
   private readonly firstKeyGroup: number
   private readonly lastKeyGroup: number
   private readonly entriesByIndex = new Map<unknown, KeyEntry>()
@@ -90,14 +92,14 @@ export class KeyedStateBackend {
   }
 
   get currentKey(): unknown {
-    if (!this.keySet) throw noKey()
+    if (!this.keySet) throw this.noKey()
     return this.key
   }
 
   /** Entry of the current key, made when it is the key's first write. */
   entryForWrite(): KeyEntry {
     if (this.entry !== undefined) return this.entry
-    if (!this.keySet) throw noKey()
+    if (!this.keySet) throw this.noKey()
     const entry = new KeyEntry(this.key, this.index, this.slotCount)
     this.entriesByIndex.set(this.index, entry)
     this.entry = entry
@@ -106,7 +108,7 @@ export class KeyedStateBackend {
 
   /** A read before any key was set is the user's mistake (state used in `open`). */
   assertKeySet(): void {
-    if (!this.keySet) throw noKey()
+    if (!this.keySet) throw this.noKey()
   }
 
   drop(entry: KeyEntry): void {
@@ -196,6 +198,13 @@ export class KeyedStateBackend {
     return keyGroupOf(this.keyType, key, this.maxParallelism)
   }
 
+  private noKey(): FlinkError {
+    return new FlinkError(
+      'INVALID_PROGRAM',
+      `operator ${this.owner}: no key is set; keyed state can be used only while a record or a timer is processed, not in open or close`,
+    )
+  }
+
   private keyGroupOfEntry(key: unknown): number {
     const entry = this.entriesByIndex.get(this.indexOf(key))
     if (entry === undefined) return this.keyGroupOf(key)
@@ -247,31 +256,6 @@ export interface KeyedStateBackendOptions {
   readonly lastKeyGroup?: number
 }
 
-/** A state table or timer queue as the snapshot sees it. */
-export interface KeyedSnapshotPart {
-  readonly schema: StateSchema
-  /** Asks for the writer of each entry's key group and writes namespace and value to it, before asking for the next. */
-  snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void
-  /** Reads what `snapshotTo` wrote; `key` is the backend's current key. */
-  restoreEntry(key: unknown, input: ByteReader): void
-}
-
-/** Everything that one key holds. `slots` has one place a state; undefined = empty. */
-export class KeyEntry {
-  readonly key: unknown
-  readonly index: unknown
-  /** -1 until the first snapshot needs it. */
-  keyGroup = -1
-  filledCount = 0
-  readonly slots: unknown[]
-
-  constructor(key: unknown, index: unknown, slotCount: number) {
-    this.key = key
-    this.index = index
-    this.slots = new Array(slotCount).fill(undefined)
-  }
-}
-
 const noNamespace = { kind: 'VOID' } as const
 
 function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | undefined): StateSchema {
@@ -289,8 +273,4 @@ function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | 
 /** A state of a window and one of the key may share a name, hence the namespace. */
 function schemaId(schema: StateSchema): string {
   return `${canonicalJson(schema.namespace as TypeJsonObject)} ${schema.name}`
-}
-
-function noKey(): FlinkError {
-  return new FlinkError('INVALID_PROGRAM', 'no key is set: keyed state can be used only while a record or a timer is processed, not in open or close')
 }

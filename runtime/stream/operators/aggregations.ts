@@ -95,7 +95,8 @@ function adder(type: TypeJson): ((a: unknown, b: unknown) => unknown) | undefine
     case 'GENERIC':
       return (a, b) => {
         if ((typeof a === 'number' && typeof b === 'number') || (typeof a === 'bigint' && typeof b === 'bigint')) return (a as number) + (b as number)
-        throw new FlinkError('USER_FUNCTION', `sum: cannot add ${typeof a} and ${typeof b}`)
+        // Plain errors here and below: the operator that runs this names itself in front of them.
+        throw new TypeError(`sum: cannot add ${typeof a} and ${typeof b}`)
       }
     default:
       return undefined
@@ -116,7 +117,7 @@ function compare(a: unknown, b: unknown): number {
 function fieldOf(row: unknown, field: string | number | undefined, kind: AggregationKind): unknown {
   if (field === undefined) return row
   const value = (row as Record<string | number, unknown>)[field]
-  if (value === null || value === undefined) throw new FlinkError('USER_FUNCTION', `${kind}: field ${field} of a record is ${value}`)
+  if (value === null || value === undefined) throw new TypeError(`${kind}: field ${field} of a record is ${value}`)
   return value
 }
 

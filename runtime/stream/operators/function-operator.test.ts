@@ -212,6 +212,13 @@ describe('life of a function', () => {
     )
   })
 
+  test('connected streams with keys of different types are refused', () => {
+    const keys = [byValue, { select: (value: unknown) => value, type: Types.INT }] as const
+    expect(() => new StreamOperatorHarness(new CoMapOperator({ map1: value => value, map2: value => value }, keys), { name: 'c' })).toThrow(
+      'operator c: its inputs are keyed by GENERIC and by INT',
+    )
+  })
+
   test('an undeclared state is refused', async () => {
     const fn = {
       map: (value: unknown) => value,

@@ -1,6 +1,7 @@
 import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
+import { typesEqual } from '../../serde/types.ts'
 import { declaredStates } from '../../state/descriptors.ts'
 import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
@@ -34,6 +35,12 @@ export abstract class FunctionOperator extends BaseOperator {
     this.collector.output = output
     const first = this.keys[0]
     if (first === undefined) return
+    const second = this.keys[1] ?? first
+    if (!typesEqual(first.type, second.type))
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `operator ${context.operatorName}: its inputs are keyed by ${first.type} and by ${second.type}; connected streams need keys of one type`,
+      )
     this.backend = new KeyedStateBackend({ owner: context.operatorName, keyType: first.type, maxParallelism: context.maxParallelism })
     this.registerStates(this.backend)
   }

@@ -1,7 +1,8 @@
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { ValueStateDescriptor } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
-import type { KeyEntry, KeyedStateBackend } from '../../state/keyed-state-backend.ts'
+import type { KeyEntry } from '../../state/key-entry.ts'
+import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
 import type { KeySpec, ReduceFunction } from '../functions.ts'
 import { FunctionOperator } from './function-operator.ts'
 

@@ -131,11 +131,11 @@ export class OperatorTimerService implements TimerService {
   }
 }
 
+// A plain error: the user's call that it is thrown into is wrapped with the operator's name.
 function timerTime(timeMs: unknown): number {
   // LONG fields are bigints, and a timer is often set at such a field plus something.
   const time = typeof timeMs === 'bigint' ? Number(timeMs) : timeMs
-  if (typeof time !== 'number' || Number.isNaN(time))
-    throw new FlinkError('USER_FUNCTION', `a timer's time must be a number of milliseconds, got ${String(timeMs)}`)
+  if (typeof time !== 'number' || Number.isNaN(time)) throw new TypeError(`a timer's time must be a number of milliseconds, got ${String(timeMs)}`)
   return time
 }
 
