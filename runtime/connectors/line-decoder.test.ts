@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LineDecoder } from './line-decoder.ts'
+import { RECORD_SIZE_MAX } from '../network/frame.ts'
+import { LINE_SIZE_MAX_BYTES, LineDecoder } from './line-decoder.ts'
 
 const encoder = new TextEncoder()
 
@@ -55,6 +56,7 @@ describe('line decoder', () => {
   test('takes a line of many chunks and refuses one above the largest record size by name', () => {
     const long = 'x'.repeat(300_000)
     expect(decode(encoder.encode(`${long}\nend`), [65_536]).lines).toEqual([long, 'end'])
+    expect(LINE_SIZE_MAX_BYTES).toBe(RECORD_SIZE_MAX)
     const decoder = new LineDecoder('\n', 100)
     decoder.restart(0)
     decoder.feed(new Uint8Array(60).fill(120))

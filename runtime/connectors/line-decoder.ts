@@ -1,5 +1,7 @@
 import { FlinkError } from '../common/errors.ts'
-import { RECORD_SIZE_MAX } from '../network/frame.ts'
+
+/** The largest record that may travel (`RECORD_SIZE_MAX` of the network room, which this room does not import). */
+export const LINE_SIZE_MAX_BYTES = 16 * 1024 * 1024
 
 /**
  * Cuts a stream of byte chunks into lines. A line may span any number of chunks, up to the largest record size; with the delimiter
@@ -23,7 +25,7 @@ export class LineDecoder {
   private carry: Uint8Array[] = []
   private carrySize = 0
 
-  constructor(delimiter = '\n', lineSizeMax = RECORD_SIZE_MAX) {
+  constructor(delimiter = '\n', lineSizeMax = LINE_SIZE_MAX_BYTES) {
     this.delimiter = delimiter
     this.delimiterBytes = encoder.encode(delimiter)
     this.lineFeed = delimiter === '\n'
