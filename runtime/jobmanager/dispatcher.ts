@@ -99,7 +99,8 @@ export class Dispatcher {
   }
 
   private check(jobGraph: JobGraph): void {
-    if (!Array.isArray(jobGraph.vertices) || !Array.isArray(jobGraph.edges)) throw new FlinkError('INVALID_ARGUMENT', 'the job graph has no vertices or no edges')
+    if (!Array.isArray(jobGraph.vertices) || !Array.isArray(jobGraph.edges))
+      throw new FlinkError('INVALID_ARGUMENT', 'the job graph has no vertices or no edges')
     if (jobGraph.vertices.length === 0) throw new FlinkError('INVALID_PROGRAM', `job ${jobGraph.jobName} has no operators`)
     for (const { name, parallelism } of jobGraph.vertices) {
       if (!Number.isInteger(parallelism) || parallelism < 1) throw new FlinkError('INVALID_ARGUMENT', `vertex ${name} has parallelism ${parallelism}`)

@@ -185,7 +185,10 @@ export class JobManager implements JobManagerGateway {
     log.info('jobmanager shuts down', { reason })
     const running = this.dispatcher.running().map(job => job.result)
     this.dispatcher.close()
-    await Promise.race([Promise.all(running), sleep(clock, graceMs)])
+    // A wait that is over must not hold the process.
+    const waited = new AbortController()
+    await Promise.race([Promise.all(running), sleep(clock, graceMs, waited.signal).catch(() => {})])
+    waited.abort()
     await Promise.all(this.resources.allSessions().map(({ link }) => link.call('shutDown', { generation, reason }, 1_000).catch(() => {})))
     this.resources.close(reason)
     await this.server?.close()
@@ -197,7 +200,10 @@ export class JobManager implements JobManagerGateway {
   }
 
   private onConnection(connection: RpcConnection): void {
-    if (this.shuttingDown !== undefined) return connection.close('the jobmanager is shutting down')
+    if (this.shuttingDown !== undefined) {
+      connection.close('the jobmanager is shutting down')
+      return
+    }
     const link = new RpcLink<TaskManagerMethods>(connection, { clock: this.options.clock })
     link.serve((method, payload) => this.handle(link, method, payload))
   }
@@ -210,7 +216,10 @@ export class JobManager implements JobManagerGateway {
     if (name === 'registerTaskManager') {
       const registration = of<'registerTaskManager'>()
       if (registration.generation > generation) {
-        throw new FlinkError('STALE_GENERATION', `taskmanager ${registration.taskManagerId} knows generation ${registration.generation}, this jobmanager has ${generation}`)
+        throw new FlinkError(
+          'STALE_GENERATION',
+          `taskmanager ${registration.taskManagerId} knows generation ${registration.generation}, this jobmanager has ${generation}`,
+        )
       }
       if (registration.taskManagerId !== link.peerId) {
         throw new FlinkError('PROTOCOL_MISMATCH', `the connection of ${link.peerId} registers taskmanager ${registration.taskManagerId}`)
@@ -220,7 +229,8 @@ export class JobManager implements JobManagerGateway {
     }
     checkGeneration(payload, generation, `rpc ${method}`)
     // A message of a connection that was given up must not speak for the TaskManager that has replaced it.
-    if (this.resources.session(link.peerId)?.link !== link) throw new FlinkError('STALE_GENERATION', `taskmanager ${link.peerId} is not registered by this connection`)
+    if (this.resources.session(link.peerId)?.link !== link)
+      throw new FlinkError('STALE_GENERATION', `taskmanager ${link.peerId} is not registered by this connection`)
     switch (name) {
       case 'offerSlots':
         return this.offerSlots(link.peerId, of<'offerSlots'>())

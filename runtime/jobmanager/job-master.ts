@@ -25,8 +25,8 @@ import type { RpcLink } from '../rpc/link.ts'
 import { asJson, errorFromJson, type TaskManagerMethods, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { isTerminalStatus, mayEnter } from './job-status.ts'
-import { type AllocatedSlot, noResourceAvailable, SlotPool, shortageText } from './slot-pool.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
+import { type AllocatedSlot, noResourceAvailable, SlotPool, shortageText } from './slot-pool.ts'
 import { type EnumeratorRegistry, SourceCoordinators, type SplitMessage } from './source-coordinators.ts'
 
 /**
@@ -103,7 +103,11 @@ export class JobMaster {
     this.log = log.child({ jobId: job.jobId })
     this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
-    this.executionGraph = createExecutionGraph(job.jobId, job.jobGraph, { attempt: this.attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
+    this.executionGraph = createExecutionGraph(job.jobId, job.jobGraph, {
+      attempt: this.attempt,
+      nowMs: clock.nowMs(),
+      newExecutionId: () => newId(random),
+    })
     this.planned = planSlots(job.jobGraph)
     this.pool = new SlotPool({
       clock,
@@ -271,21 +275,26 @@ export class JobMaster {
         this.move(executionOfSubtask(this.executionGraph, vertexId, subtaskIndex).executionId, { name: 'DEPLOYING', location })
       }
     }
-    deployments.forEach((deployment, index) => this.submit(deployment, slots[index]?.location))
+    for (const [index, deployment] of deployments.entries()) this.submit(deployment, slots[index]?.location)
   }
 
   private submit(deployment: SlotDeployment, location: ExecutionLocation | undefined): void {
     const { allocationId } = deployment
     const failed = (error: unknown) => {
       const taskManager = location?.taskManagerId ?? 'unknown'
-      const cause = serializeError(new FlinkError('EXTERNAL_SYSTEM', `tasks could not be deployed to taskmanager ${taskManager}`, { allocationId }, error))
+      const cause = serializeError(
+        new FlinkError('EXTERNAL_SYSTEM', `tasks could not be deployed to taskmanager ${taskManager}`, { allocationId }, error),
+      )
       for (const { executionId } of deployment.tasks) {
         const execution = executionOf(this.executionGraph, executionId)
         if (execution !== undefined && !isTerminal(execution.state)) this.failExecution(execution, cause)
       }
     }
     const link = location === undefined ? undefined : this.services.taskManager(location.taskManagerId)?.link
-    if (link === undefined) return failed(new FlinkError('TASKMANAGER_LOST', 'the taskmanager is not registered any more'))
+    if (link === undefined) {
+      failed(new FlinkError('TASKMANAGER_LOST', 'the taskmanager is not registered any more'))
+      return
+    }
     // A lost connection is told by the ResourceManager, with a better reason.
     link.callInOrder('submitTasks', { ...this.fence(), allocationId, deployment: asJson(deployment) }).catch(error => {
       if (!isConnectionLost(error)) failed(error)
@@ -298,7 +307,8 @@ export class JobMaster {
     const link = location === undefined ? undefined : this.services.taskManager(location.taskManagerId)?.link
     if (location === undefined || link === undefined || isTerminal(execution.state)) return
     const to = { ...this.fence(), allocationId: location.allocationId, executionId: execution.executionId, operatorId }
-    const sent = message.kind === 'assign' ? link.callInOrder('assignSplits', { ...to, splits: message.splits }) : link.callInOrder('noMoreSplits', to)
+    const sent =
+      message.kind === 'assign' ? link.callInOrder('assignSplits', { ...to, splits: message.splits }) : link.callInOrder('noMoreSplits', to)
     sent.catch(error => {
       // A split that does not arrive is data that is not read.
       if (!isConnectionLost(error)) this.failJob(serializeError(error), execution)
@@ -341,7 +351,8 @@ export class JobMaster {
       this.enter('FAILING')
       this.cancelTasks()
     } else {
-      if (!isTerminalStatus(this.status)) this.exceptions.concurrent(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
+      if (!isTerminalStatus(this.status))
+        this.exceptions.concurrent(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
       this.checkEnd()
     }
   }
@@ -422,7 +433,8 @@ export class JobMaster {
   }
 
   private checkAttempt(attempt: number): void {
-    if (attempt !== this.attempt) throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${this.job.jobId} is not the current one, ${this.attempt}`)
+    if (attempt !== this.attempt)
+      throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${this.job.jobId} is not the current one, ${this.attempt}`)
   }
 
   private fence() {

@@ -202,5 +202,7 @@ function tasksByAllocation(jobs: readonly JobMaster[]): ReadonlyMap<string, numb
 }
 
 function allocationsOf(graph: ExecutionGraph): readonly string[] {
-  return graph.executions.flatMap(({ state }) => (!isTerminal(state) && 'location' in state && state.location !== undefined ? [state.location.allocationId] : []))
+  return graph.executions.flatMap(({ state }) =>
+    !isTerminal(state) && 'location' in state && state.location !== undefined ? [state.location.allocationId] : [],
+  )
 }

@@ -61,7 +61,16 @@ export class ResourceManager {
       return
     }
     if (known !== undefined) this.lose(known, `TaskManager with id ${id} registered again: its process or its connection was replaced.`)
-    const session: TaskManagerSession = { id, host, dataHost, dataPort, hardware, link, lastHeartbeatMs: this.options.clock.nowMs(), allocationVersion: 0 }
+    const session: TaskManagerSession = {
+      id,
+      host,
+      dataHost,
+      dataPort,
+      hardware,
+      link,
+      lastHeartbeatMs: this.options.clock.nowMs(),
+      allocationVersion: 0,
+    }
     this.sessions.set(id, session)
     this.options.log.info('taskmanager registered', { taskManagerId: id, host, slots: report.slots.length })
     link.connection.onClose(reason => this.lose(session, `TaskManager with id ${id} is no longer reachable: ${reason.message}.`))
@@ -158,7 +167,8 @@ export class ResourceManager {
       if (session === undefined || !this.core.isPending(taskManagerId, slotIndex, request.allocationId)) return
       try {
         const { accepted, report } = await session.link.call('requestSlot', { generation, slotIndex, ...request })
-        if (this.sessions.get(taskManagerId) === session) this.run(this.core.answered(taskManagerId, slotIndex, request.allocationId, accepted, report))
+        if (this.sessions.get(taskManagerId) === session)
+          this.run(this.core.answered(taskManagerId, slotIndex, request.allocationId, accepted, report))
         return
       } catch (error) {
         if (this.closing.signal.aborted || this.sessions.get(taskManagerId) !== session) return

@@ -17,7 +17,10 @@ export interface SlotRequest {
   readonly attempt: number
 }
 
-type SlotRecord = { kind: 'free' } | { kind: 'pending'; request: SlotRequest; wanted: boolean } | { kind: 'allocated'; allocationId: string; jobId: string }
+type SlotRecord =
+  | { kind: 'free' }
+  | { kind: 'pending'; request: SlotRequest; wanted: boolean }
+  | { kind: 'allocated'; allocationId: string; jobId: string }
 
 interface TaskManagerRecord {
   readonly id: string

@@ -138,7 +138,9 @@ function sourcesOf(jobGraph: JobGraph) {
       const description = operator.source
       if (description === undefined || description === null) return []
       // Written by the source's connector as a SourceDescription; JSON keeps no types.
-      return [{ vertexId: vertex.id, operatorId: operator.operatorId, parallelism: vertex.parallelism, description: description as SourceDescription }]
+      return [
+        { vertexId: vertex.id, operatorId: operator.operatorId, parallelism: vertex.parallelism, description: description as SourceDescription },
+      ]
     }),
   )
 }

@@ -58,7 +58,9 @@ export class FrameReader {
   private startBody(): void {
     const length = new DataView(this.header.buffer).getUint32(0)
     if (length > this.maxBytes) {
-      throw new FlinkError('PROTOCOL_MISMATCH', `an rpc frame announces ${length} bytes, more than the ${this.maxBytes} allowed here`, { bytes: length })
+      throw new FlinkError('PROTOCOL_MISMATCH', `an rpc frame announces ${length} bytes, more than the ${this.maxBytes} allowed here`, {
+        bytes: length,
+      })
     }
     this.body = new Uint8Array(length)
     this.bodyLength = 0
@@ -72,7 +74,8 @@ function parse(bytes: Uint8Array): JsonObject {
   } catch (error) {
     throw new FlinkError('PROTOCOL_MISMATCH', 'an rpc frame does not hold JSON', {}, error)
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new FlinkError('PROTOCOL_MISMATCH', 'an rpc frame does not hold a JSON object')
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw new FlinkError('PROTOCOL_MISMATCH', 'an rpc frame does not hold a JSON object')
   // The shape just checked; fields are checked by whoever reads them.
   return value as JsonObject
 }

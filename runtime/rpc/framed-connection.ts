@@ -107,9 +107,12 @@ export class FramedConnection implements RpcConnection {
   /** One frame; public because frames may follow the welcome in the same chunk of bytes. */
   receive(message: JsonObject): void {
     const { kind, id, method, payload } = message
-    if (kind === 'answer' || kind === 'failure') return this.settle(Number(id), message)
-    if (kind === 'ping') return this.write({ kind: 'pong' })
-    if (kind === 'pong') return
+    if (kind === 'answer' || kind === 'failure') {
+      this.settle(Number(id), message)
+      return
+    }
+    if (kind === 'ping') this.write({ kind: 'pong' })
+    if (kind === 'ping' || kind === 'pong') return
     if ((kind !== 'call' && kind !== 'notify') || typeof method !== 'string' || payload === null || typeof payload !== 'object') {
       throw new FlinkError('PROTOCOL_MISMATCH', `${this.peerId} sent an rpc frame of unknown kind ${String(kind)}`)
     }
@@ -152,7 +155,8 @@ export class FramedConnection implements RpcConnection {
 
   private write(message: JsonObject): void {
     this.socket.write(encodeFrame(message))
-    if (this.socket.writableLength > unsentBytesMax) this.end(new FlinkError('CONNECTION_LOST', `${this.peerId} does not read: ${unsentBytesMax} bytes wait`))
+    if (this.socket.writableLength > unsentBytesMax)
+      this.end(new FlinkError('CONNECTION_LOST', `${this.peerId} does not read: ${unsentBytesMax} bytes wait`))
   }
 
   private schedulePing(): Timer {

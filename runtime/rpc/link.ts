@@ -71,7 +71,11 @@ export class RpcLink<Outgoing extends MethodTable> {
     this.handler = handler
   }
 
-  async call<M extends keyof Outgoing & string>(method: M, payload: Outgoing[M]['payload'], timeoutMs = this.timeoutMs): Promise<Outgoing[M]['answer']> {
+  async call<M extends keyof Outgoing & string>(
+    method: M,
+    payload: Outgoing[M]['payload'],
+    timeoutMs = this.timeoutMs,
+  ): Promise<Outgoing[M]['answer']> {
     return this.connection.call(method, payload, timeoutMs)
   }
 
@@ -125,7 +129,13 @@ export class RpcLink<Outgoing extends MethodTable> {
 
   private receiveInOrder(envelope: JsonObject): Promise<JsonValue> {
     const { sequence, settled, method, payload } = envelope
-    if (typeof sequence !== 'number' || typeof settled !== 'number' || typeof method !== 'string' || payload === null || typeof payload !== 'object') {
+    if (
+      typeof sequence !== 'number' ||
+      typeof settled !== 'number' ||
+      typeof method !== 'string' ||
+      payload === null ||
+      typeof payload !== 'object'
+    ) {
       throw new FlinkError('PROTOCOL_MISMATCH', 'an ordered rpc call lacks its sequence number, method or payload')
     }
     for (const number of this.answers.keys()) {
@@ -136,7 +146,8 @@ export class RpcLink<Outgoing extends MethodTable> {
     if (known !== undefined) return known
     // Settled and forgotten: a copy that the network held back. Nobody reads this answer.
     if (sequence < this.nextToRun) return Promise.resolve(null)
-    if (this.waiting.size >= unansweredMax) throw new FlinkError('PROTOCOL_MISMATCH', `more than ${unansweredMax} ordered calls wait for an earlier one`)
+    if (this.waiting.size >= unansweredMax)
+      throw new FlinkError('PROTOCOL_MISMATCH', `more than ${unansweredMax} ordered calls wait for an earlier one`)
     const answer = new Promise<JsonValue>(resolve => {
       // A JSON object, as checked above; arrays are no payload of ours and fail in checkPayload.
       this.waiting.set(sequence, { method, payload: payload as JsonObject, start: resolve })

@@ -24,7 +24,10 @@ export type TaskManagerMethods = {
   /** In order. All tasks of the allocation. */
   cancelTasks: { payload: JobFenced & { allocationId: string }; answer: null }
   /** In order. */
-  assignSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string; splits: readonly JsonObject[] }; answer: null }
+  assignSplits: {
+    payload: JobFenced & { allocationId: string; executionId: string; operatorId: string; splits: readonly JsonObject[] }
+    answer: null
+  }
   /** In order. */
   noMoreSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string }; answer: null }
   /** The JobMaster has no use for the slot any more. */

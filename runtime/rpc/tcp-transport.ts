@@ -68,7 +68,9 @@ async function listen(settings: Settings, options: ListenOptions): Promise<RpcSe
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE'
-      const message = inUse ? `port ${options.port} on ${options.host} is taken` : `cannot listen on ${options.host}:${options.port}: ${error.message}`
+      const message = inUse
+        ? `port ${options.port} on ${options.host} is taken`
+        : `cannot listen on ${options.host}:${options.port}: ${error.message}`
       reject(new FlinkError(inUse ? 'PORT_IN_USE' : 'EXTERNAL_SYSTEM', message, { host: options.host, port: options.port }, error))
     })
     server.listen(options.port, options.host, resolve)
@@ -123,7 +125,9 @@ function receiveHello(settings: Settings, socket: Socket, options: ListenOptions
       socket.destroy()
     }
   }
-  const timer: Timer = settings.clock.schedule(settings.helloTimeoutMs, () => refuse(new FlinkError('TIMEOUT', `no hello came within ${settings.helloTimeoutMs} ms`)))
+  const timer: Timer = settings.clock.schedule(settings.helloTimeoutMs, () =>
+    refuse(new FlinkError('TIMEOUT', `no hello came within ${settings.helloTimeoutMs} ms`)),
+  )
   socket.on('data', onData)
   socket.on('close', onClose)
   socket.on('error', () => {})
@@ -133,9 +137,13 @@ function checkHello(hello: JsonObject, token: string): FlinkError | undefined {
   if (hello['kind'] !== 'hello') return new FlinkError('PROTOCOL_MISMATCH', 'the first rpc frame is no hello')
   // The token first: a stranger learns nothing, not even our version.
   const offered = hello['token']
-  if (typeof offered !== 'string' || !equalInConstantTime(offered, token)) return new FlinkError('UNAUTHENTICATED', 'the token of the rpc hello is missing or wrong')
+  if (typeof offered !== 'string' || !equalInConstantTime(offered, token))
+    return new FlinkError('UNAUTHENTICATED', 'the token of the rpc hello is missing or wrong')
   if (hello['protocolVersion'] !== RPC_PROTOCOL_VERSION) {
-    return new FlinkError('PROTOCOL_MISMATCH', `the peer speaks rpc protocol ${String(hello['protocolVersion'])}, this process ${RPC_PROTOCOL_VERSION}`)
+    return new FlinkError(
+      'PROTOCOL_MISMATCH',
+      `the peer speaks rpc protocol ${String(hello['protocolVersion'])}, this process ${RPC_PROTOCOL_VERSION}`,
+    )
   }
   if (typeof hello['id'] !== 'string' || hello['id'] === '') return new FlinkError('PROTOCOL_MISMATCH', 'the rpc hello names no id')
   return undefined
@@ -172,7 +180,14 @@ function connect(settings: Settings, options: ConnectOptions): Promise<RpcConnec
     )
     const onError = (error: NodeJS.ErrnoException) => {
       const refused = error.code === 'ECONNREFUSED'
-      fail(new FlinkError(refused ? 'CONNECTION_REFUSED' : 'CONNECTION_LOST', `cannot connect to the jobmanager at ${where}: ${error.code ?? error.message}`, {}, error))
+      fail(
+        new FlinkError(
+          refused ? 'CONNECTION_REFUSED' : 'CONNECTION_LOST',
+          `cannot connect to the jobmanager at ${where}: ${error.code ?? error.message}`,
+          {},
+          error,
+        ),
+      )
     }
     const onClose = () => fail(new FlinkError('CONNECTION_LOST', `the jobmanager at ${where} closed the connection before it answered the hello`))
     let connection: FramedConnection | undefined

@@ -165,7 +165,12 @@ export class SlotRun {
     const metrics = new Map(this.metrics().map(snapshot => [snapshot.executionId, snapshot]))
     this.phase = { kind: 'ended' }
     if (this.cancelling) this.endAll('CANCELED', undefined, metrics)
-    else this.endAll('FAILED', error ?? serializeError(new FlinkError('INTERNAL', `the host of slot ${this.options.slotIndex} ended while its tasks ran`)), metrics)
+    else
+      this.endAll(
+        'FAILED',
+        error ?? serializeError(new FlinkError('INTERNAL', `the host of slot ${this.options.slotIndex} ended while its tasks ran`)),
+        metrics,
+      )
   }
 
   private endAll(state: 'CANCELED' | 'FAILED', error: SerializedError | undefined, metrics?: ReadonlyMap<string, TaskMetricsSnapshot>): void {

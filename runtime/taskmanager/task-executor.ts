@@ -86,7 +86,10 @@ export class TaskExecutor {
     this.closing.abort(new FlinkError('CANCELLED', `taskmanager ${this.options.id} is closing`))
     this.metricsTimer?.cancel()
     const ended = Promise.all([...this.runs.values()].map(run => run.release()))
-    await Promise.race([ended, sleep(this.options.clock, waitMs)])
+    // A wait that is over must not hold the process.
+    const waited = new AbortController()
+    await Promise.race([ended, sleep(this.options.clock, waitMs, waited.signal).catch(() => {})])
+    waited.abort()
     for (const timer of this.timers) timer.cancel()
     this.session?.link.connection.close('the taskmanager is shutting down')
     this.session = undefined
@@ -241,7 +244,13 @@ export class TaskExecutor {
     this.offering.add(allocationId)
     try {
       const slotVersion = this.table.report().version
-      const answer = await session.link.call('offerSlots', { generation: session.generation, jobId, attempt, slots: [asOffer(allocation)], slotVersion })
+      const answer = await session.link.call('offerSlots', {
+        generation: session.generation,
+        jobId,
+        attempt,
+        slots: [asOffer(allocation)],
+        slotVersion,
+      })
       if (answer.accepted.includes(allocationId)) this.table.accepted(allocationId, answer.allocationVersion)
       else void this.free(allocation)
     } catch (error) {
@@ -257,10 +266,12 @@ export class TaskExecutor {
       throw new FlinkError('NOT_FOUND', `slot allocation ${allocationId} of job ${jobId} is not on taskmanager ${this.options.id}`)
     }
     const previous = this.runs.get(allocationId)
-    if (attempt < allocation.attempt) throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${jobId} was followed by attempt ${allocation.attempt}`)
+    if (attempt < allocation.attempt)
+      throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${jobId} was followed by attempt ${allocation.attempt}`)
     if (previous !== undefined) {
       if (previous.deployment.attempt === attempt) return null
-      if (previous.isRunning) throw new FlinkError('CONFLICT', `attempt ${previous.deployment.attempt} of job ${jobId} still runs in slot ${allocation.slotIndex}`)
+      if (previous.isRunning)
+        throw new FlinkError('CONFLICT', `attempt ${previous.deployment.attempt} of job ${jobId} still runs in slot ${allocation.slotIndex}`)
     }
     this.table.raiseAttempt(allocationId, attempt)
     const run = this.createRun(allocation, deployment as unknown as SlotDeployment)
@@ -307,7 +318,10 @@ export class TaskExecutor {
     const run = this.runs.get(allocationId)
     if (run === undefined) return undefined
     if (run.deployment.jobId !== jobId || run.deployment.attempt !== attempt) {
-      throw new FlinkError('STALE_GENERATION', `slot allocation ${allocationId} runs attempt ${run.deployment.attempt} of job ${run.deployment.jobId}, not ${attempt}`)
+      throw new FlinkError(
+        'STALE_GENERATION',
+        `slot allocation ${allocationId} runs attempt ${run.deployment.attempt} of job ${run.deployment.jobId}, not ${attempt}`,
+      )
     }
     return run
   }
@@ -377,4 +391,3 @@ function metricsJson(snapshot: TaskMetricsSnapshot) {
 function finite(values: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)))
 }
-

@@ -109,7 +109,12 @@ function randomVertices(random: ReturnType<typeof seededRandom>): SimVertex[] {
   }))
 }
 
-function planTrouble(cluster: SimCluster, taskManager: SimTaskManager, random: ReturnType<typeof seededRandom>, lost: { jobId: string; taskManagerId: string }[]): void {
+function planTrouble(
+  cluster: SimCluster,
+  taskManager: SimTaskManager,
+  random: ReturnType<typeof seededRandom>,
+  lost: { jobId: string; taskManagerId: string }[],
+): void {
   const kind = random.nextInt(8)
   const atMs = 500 + random.next() * 60_000
   cluster.clock.schedule(atMs, () => {
@@ -119,7 +124,8 @@ function planTrouble(cluster: SimCluster, taskManager: SimTaskManager, random: R
         if (state !== 'RUNNING' || taskCounts.RUNNING === 0) continue
         const here = cluster.job(jobId).vertices.flatMap(({ id }) => cluster.jobManager.vertexDetails(jobId, id)?.subtasks ?? [])
         const endsItself = here.every(subtask => !(subtask.taskManagerId === taskManager.id && subtask.status === 'RUNNING'))
-        if (!endsItself && here.every(subtask => subtask.status === 'RUNNING') && cluster.network.faults.delayMaxMs < 100) lost.push({ jobId, taskManagerId: taskManager.id })
+        if (!endsItself && here.every(subtask => subtask.status === 'RUNNING') && cluster.network.faults.delayMaxMs < 100)
+          lost.push({ jobId, taskManagerId: taskManager.id })
       }
       cluster.kill(taskManager)
       if (random.nextInt(2) === 0) cluster.clock.schedule(random.next() * 30_000, () => cluster.startTaskManager(`${taskManager.id}-replacement`))

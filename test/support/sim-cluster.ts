@@ -118,11 +118,18 @@ export class SimCluster {
   /** Until all TaskManagers that live are registered. */
   async ready(): Promise<void> {
     const wanted = this.taskManagers.filter(taskManager => taskManager.alive).length
-    if (!(await this.clock.runUntil(() => this.jobManager.overview().taskManagers === wanted, 120_000))) throw new Error('taskmanagers did not register')
+    if (!(await this.clock.runUntil(() => this.jobManager.overview().taskManagers === wanted, 120_000)))
+      throw new Error('taskmanagers did not register')
   }
 
   async submit(graph: JobGraph, jobId = newId(this.random)): Promise<string> {
-    const submission: JobSubmission = { jobGraph: asJson(graph), name: graph.jobName, artifact: { digest: 'd'.repeat(64), entry: 'default' }, args: [], jobId }
+    const submission: JobSubmission = {
+      jobGraph: asJson(graph),
+      name: graph.jobName,
+      artifact: { digest: 'd'.repeat(64), entry: 'default' },
+      args: [],
+      jobId,
+    }
     await this.jobManager.submitJob(submission)
     return jobId
   }
@@ -142,7 +149,8 @@ export class SimCluster {
   /** Until all tasks of the job run. */
   async untilRunning(jobId: string, limitMs = 600_000): Promise<void> {
     const running = () => this.job(jobId).taskCounts.RUNNING === this.job(jobId).tasksTotal
-    if (!(await this.clock.runUntil(running, limitMs))) throw new Error(`tasks do not run after ${limitMs} ms: ${JSON.stringify(this.job(jobId).taskCounts)}`)
+    if (!(await this.clock.runUntil(running, limitMs)))
+      throw new Error(`tasks do not run after ${limitMs} ms: ${JSON.stringify(this.job(jobId).taskCounts)}`)
   }
 
   get freeSlots(): number {

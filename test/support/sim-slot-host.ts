@@ -75,7 +75,8 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   }
 
   releaseJob(jobId: string, attempt: number, allocationId: string): void {
-    if (!this.wired.delete(`${jobId}/${attempt}/${allocationId}`)) this.ledger.violations.push(`allocation ${allocationId} was released without being wired`)
+    if (!this.wired.delete(`${jobId}/${attempt}/${allocationId}`))
+      this.ledger.violations.push(`allocation ${allocationId} was released without being wired`)
   }
 
   ensureArtifact(ref: ArtifactRef): Promise<string> {
