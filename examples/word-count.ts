@@ -1,15 +1,16 @@
-import { type Collector, ParameterTool, type StreamExecutionEnvironment, Types } from 'millrace'
+import { ParameterTool, type StreamExecutionEnvironment, Types } from 'millrace'
 
 /** Counts words: `--input <file or folder>` (else three lines of its own). The count of a word is printed each time it grows; in batch mode once. */
 export default (env: StreamExecutionEnvironment, args: string[]) => {
   const parameters = ParameterTool.fromArgs(args)
-  const lines = parameters.has('input') ? env.readTextFile(parameters.getRequired('input')) : env.fromElements('hello world', 'hello flink', 'hello scala')
+  const lines = parameters.has('input')
+    ? env.readTextFile(parameters.getRequired('input'))
+    : env.fromElements('hello world', 'hello flink', 'hello scala')
   lines
-    .flatMap((line, out: Collector<[string, number]>) => {
-      for (const word of line.split(/\s+/)) if (word !== '') out.collect([word, 1])
-    })
-    .returns(Types.tuple(Types.STRING, Types.INT))
+    .flatMap(line => line.split(/\s+/).filter(word => word !== ''))
     .name('words')
+    .map(word => [word, 1])
+    .returns(Types.tuple(Types.STRING, Types.INT))
     .keyBy(0)
     .sum(1)
     .uid('counts')

@@ -24,7 +24,12 @@ export interface BuiltInConnectors {
   /** Non-parallel. */
   socket(options: SocketOptions, watermarks: WatermarkStrategy<never> | undefined): OperatorDefinition
   /** Rows `generator(index)` for index 0..count-1; count undefined = unbounded; rowsPerSecond is over all subtasks, undefined = as fast as possible. Parallel. */
-  datagen(generator: (index: number) => unknown, options: DatagenOptions, type: TypeInformation, watermarks: WatermarkStrategy<never> | undefined): OperatorDefinition
+  datagen(
+    generator: (index: number) => unknown,
+    options: DatagenOptions,
+    type: TypeInformation,
+    watermarks: WatermarkStrategy<never> | undefined,
+  ): OperatorDefinition
   /** Own source in the `run(ctx)` / `cancel()` form. */
   functionSource(fn: SourceFunction<never>, type: TypeInformation): OperatorDefinition
   /** Own source in the split form: the splits were made while the graph was built and travel in the options; the JobManager only hands them out. */
@@ -83,6 +88,7 @@ export function setBuiltInConnectors(connectors: BuiltInConnectors): void {
 }
 
 export function builtInConnectors(): BuiltInConnectors {
-  if (installed === undefined) throw new FlinkError('INTERNAL', "no connectors are installed: the entry point must import 'bin/api.ts' before a program runs")
+  if (installed === undefined)
+    throw new FlinkError('INTERNAL', "no connectors are installed: the entry point must import 'bin/api.ts' before a program runs")
   return installed
 }

@@ -14,7 +14,10 @@ export class ExecutionEnvironment {
 
 export const RestartStrategies = refusedName('RestartStrategies', 'restart strategies are not supported yet: a failed job stays failed')
 export const CheckpointingMode = refusedName('CheckpointingMode', 'checkpoints are not supported yet')
-export const TimeCharacteristic = refusedName('TimeCharacteristic', 'nothing needs it: give the stream a WatermarkStrategy for event time, and windows name the time they use')
+export const TimeCharacteristic = refusedName(
+  'TimeCharacteristic',
+  'nothing needs it: give the stream a WatermarkStrategy for event time, and windows name the time they use',
+)
 export const SlidingEventTimeWindows = refusedName('SlidingEventTimeWindows', 'sliding windows are not supported yet; tumbling ones are')
 export const SlidingProcessingTimeWindows = refusedName('SlidingProcessingTimeWindows', 'sliding windows are not supported yet; tumbling ones are')
 export const EventTimeSessionWindows = refusedName('EventTimeSessionWindows', 'session windows are not supported yet; tumbling ones are')

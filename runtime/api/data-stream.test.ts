@@ -74,7 +74,12 @@ describe('types while the graph is built', () => {
   test('union with an undeclared type is undeclared', () => {
     const env = newEnvironment()
     expect(`${env.fromCollection(['a'], Types.STRING).union(env.fromElements('b')).getType()}`).toBe('GENERIC')
-    expect(`${env.fromCollection(['a'], Types.STRING).union(env.fromCollection(['b'], Types.STRING)).getType()}`).toBe('STRING')
+    expect(
+      `${env
+        .fromCollection(['a'], Types.STRING)
+        .union(env.fromCollection(['b'], Types.STRING))
+        .getType()}`,
+    ).toBe('STRING')
   })
 })
 
@@ -130,7 +135,8 @@ describe('aggregations', () => {
   })
 
   test('a function that reads a field stands for it; any other one is only for minBy and maxBy', () => {
-    const options = <T>(build: (s: ReturnType<typeof keyed>) => SingleOutputStreamOperator<T>) => graphOf(env => build(env.fromCollection(someOrders, order).keyBy('shop')).print()).nodes[1]?.definition
+    const options = <T>(build: (s: ReturnType<typeof keyed>) => SingleOutputStreamOperator<T>) =>
+      graphOf(env => build(env.fromCollection(someOrders, order).keyBy('shop')).print()).nodes[1]?.definition
     expect(options(s => s.sum(o => o.amount))?.options).toEqual({ aggregation: 'sum', field: 'amount' })
     expect(options(s => s.maxBy(o => o.amount * 2))?.functions.map(fn => fn.role)).toContain('maxBy')
     expect(() => keyed().sum(o => o.amount * 2)).toThrow(/only reads one field/)
@@ -141,16 +147,41 @@ describe('the shape of the graph', () => {
   test('every partitioner stands on the edge to the next operator', () => {
     const graph = graphOf(env => {
       const source = env.fromElements(1)
-      source.rebalance().map(x => x).name('rebalance')
-      source.rescale().map(x => x).name('rescale')
-      source.shuffle().map(x => x).name('shuffle')
-      source.broadcast().map(x => x).name('broadcast')
-      source.global().map(x => x).name('global')
-      source.forward().map(x => x).name('forward')
-      source.partitionCustom((key: number, count) => key % count, x => x).map(x => x).name('custom')
+      source
+        .rebalance()
+        .map(x => x)
+        .name('rebalance')
+      source
+        .rescale()
+        .map(x => x)
+        .name('rescale')
+      source
+        .shuffle()
+        .map(x => x)
+        .name('shuffle')
+      source
+        .broadcast()
+        .map(x => x)
+        .name('broadcast')
+      source
+        .global()
+        .map(x => x)
+        .name('global')
+      source
+        .forward()
+        .map(x => x)
+        .name('forward')
+      source
+        .partitionCustom(
+          (key: number, count) => key % count,
+          x => x,
+        )
+        .map(x => x)
+        .name('custom')
       source.map(x => x).name('default')
     })
-    for (const name of ['rebalance', 'rescale', 'shuffle', 'broadcast', 'global', 'forward', 'custom']) expect(partitionersOf(graph, name)).toEqual([name.toUpperCase()])
+    for (const name of ['rebalance', 'rescale', 'shuffle', 'broadcast', 'global', 'forward', 'custom'])
+      expect(partitionersOf(graph, name)).toEqual([name.toUpperCase()])
     expect(nodeNamed(graph, 'forward').inputs[0]?.partitioner.explicit).toBe(true)
     expect(nodeNamed(graph, 'default').inputs[0]?.partitioner).toEqual({ kind: 'FORWARD', explicit: false })
     expect(nodeNamed(graph, 'custom').inputs[0]?.partitioner.partition?.(7, 4)).toBe(3)
@@ -198,7 +229,11 @@ describe('the shape of the graph', () => {
   test('a window is one keyed operator with its span among the options', () => {
     const graph = graphOf(env => env.fromCollection(someOrders, order).keyBy('shop').window(TumblingEventTimeWindows.of('1 min')).sum('amount'))
     const window = nodeNamed(graph, 'Window(TumblingEventTimeWindows(60000))')
-    expect(window.definition.options).toEqual({ aggregation: 'sum', field: 'amount', window: { timeDomain: 'EVENT_TIME', sizeMs: 60_000, offsetMs: 0 } })
+    expect(window.definition.options).toEqual({
+      aggregation: 'sum',
+      field: 'amount',
+      window: { timeDomain: 'EVENT_TIME', sizeMs: 60_000, offsetMs: 0 },
+    })
     expect(`${window.outputType}`).toBe(`${order}`)
   })
 
@@ -254,13 +289,22 @@ describe('split and select', () => {
   })
 
   test('an unknown name fails while the graph is built', () => {
+    const split = scores().split(x => (x > 60 ? ['good'] : ['bad']))
     // @ts-expect-error the compiler refuses it too
-    expect(() => scores().split(x => (x > 60 ? ['good'] : ['bad'])).select('goood')).toThrow("the split has no name 'goood', it has 'bad', 'good'; did you mean 'good'?")
-    expect(() => scores().split<string>(x => [String(x)], ['80', '59']).select('81')).toThrow("the split has no name '81'")
+    expect(() => split.select('goood')).toThrow("the split has no name 'goood', it has 'bad', 'good'; did you mean 'good'?")
+    expect(() =>
+      scores()
+        .split<string>(x => [String(x)], ['80', '59'])
+        .select('81'),
+    ).toThrow("the split has no name '81'")
   })
 
   test('names that a selector computes are not guessed', () => {
-    expect(() => scores().split<string>(x => (x > 60 ? ['good'] : [String(x)])).select('59')).not.toThrow()
+    expect(() =>
+      scores()
+        .split<string>(x => (x > 60 ? ['good'] : [String(x)]))
+        .select('59'),
+    ).not.toThrow()
     expect(() =>
       scores()
         .split<string>(x => {
@@ -326,7 +370,11 @@ describe("users' functions", () => {
   })
 
   test('a strategy adds the watermark operator with its bound', () => {
-    const graph = graphOf(env => env.fromElements({ ts: 1 }).assignTimestampsAndWatermarks(WatermarkStrategy.forBoundedOutOfOrderness<{ ts: number }>('5 s').withTimestampAssigner(e => e.ts)))
+    const graph = graphOf(env =>
+      env
+        .fromElements({ ts: 1 })
+        .assignTimestampsAndWatermarks(WatermarkStrategy.forBoundedOutOfOrderness<{ ts: number }>('5 s').withTimestampAssigner(e => e.ts)),
+    )
     const { options, functions } = nodeNamed(graph, 'Timestamps/Watermarks').definition
     expect(options).toEqual({ kind: 'bounded', boundMs: 5_000 })
     expect(functions.map(fn => fn.role)).toEqual(['timestampAssigner'])
@@ -350,20 +398,19 @@ test('lambdas keep tuples, overloads and names in the types', () => {
   const lines = newEnvironment().fromElements('a b')
   const counts: SingleOutputStreamOperator<[string, number]> = lines.flatMap((line, out: Collector<[string, number]>) => out.collect([line, 1]))
   const words: SingleOutputStreamOperator<string> = lines.flatMap(line => line.split(' '))
-  words
-    .map(word => [word, 1])
-    .keyBy(0)
-    .sum(1)
+  const pairs = words.map(word => [word, 1])
+  const rows = words.map(word => ({ word, n: 1 }))
+  pairs.keyBy(0).sum(1)
+  rows.keyBy('word').sum('n')
   // @ts-expect-error position 0 is a text
-  words.map(word => [word, 1]).keyBy(0).sum(0)
+  pairs.keyBy(0).sum(0)
   // @ts-expect-error a tuple of two
-  words.map(word => [word, 1]).keyBy(2)
+  pairs.keyBy(2)
   // @ts-expect-error no such field
-  words.map(word => ({ word, n: 1 })).keyBy('x')
+  rows.keyBy('x')
   // @ts-expect-error a text
-  words.map(word => ({ word, n: 1 })).keyBy('word').sum('word')
-  words
-    .map(word => ({ word, n: 1 }))
+  rows.keyBy('word').sum('word')
+  rows
     .keyBy(row => row.word)
     .window(TumblingEventTimeWindows.of('1 s'))
     .aggregate({ createAccumulator: () => 0, add: (row, sum) => sum + row.n, getResult: sum => sum, merge: (a, b) => a + b })

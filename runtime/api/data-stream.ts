@@ -5,9 +5,9 @@ import { Types, typesEqual } from '../serde/types.ts'
 import type {
   AggregateFunction,
   CoFlatMapFunction,
+  Collector,
   CoMapFunction,
   CoProcessFunction,
-  Collector,
   FilterLike,
   FlatMapFunction,
   KeyedProcessLike,
@@ -31,8 +31,8 @@ import { setNodeMaxParallelism, setNodeName, setNodeParallelism, setNodeSlotShar
 import type { Sink } from './sinks.ts'
 import { PrintSink, TextFileSink } from './sinks.ts'
 import { SplitNames } from './split-names.ts'
-import * as transformations from './transformations.ts'
 import type { Aggregation } from './transformations.ts'
+import * as transformations from './transformations.ts'
 import { refuseAsync } from './user-functions.ts'
 
 /**
@@ -44,6 +44,7 @@ import { refuseAsync } from './user-functions.ts'
  */
 
 /** As a constraint of a result it changes nothing but inference: `w => [w, 1]` is a tuple [string, number], not an array. */
+// biome-ignore lint/complexity/noBannedTypes: any value, spelled so that the union does not collapse to unknown
 type TupleHint = {} | null | undefined | []
 
 /** One signature for both forms: with two overloads the compiler would not type the parameters of a lambda that has the other's number of them. */
@@ -98,21 +99,33 @@ export class DataStream<T> {
     for (const stream of streams) {
       const [mine, theirs] = [this.getType(), stream.getType()]
       if (isDeclared(mine) && isDeclared(theirs) && !typesEqual(mine, theirs))
-        throw new FlinkError('INVALID_PROGRAM', `union takes streams of one type, got ${mine} and ${theirs}; connect joins two streams of different types`)
+        throw new FlinkError(
+          'INVALID_PROGRAM',
+          `union takes streams of one type, got ${mine} and ${theirs}; connect joins two streams of different types`,
+        )
     }
     return new DataStream<T>(this.graph, [...this.upstreams, ...streams.flatMap(stream => stream.upstreams)])
   }
 
   connect<U>(other: DataStream<U>, ...none: never[]): ConnectedStreams<T, U> {
     if (none.length > 0 || !(other instanceof DataStream))
-      throw new FlinkError('INVALID_PROGRAM', `connect joins exactly two streams, got ${none.length + 2 - (other instanceof DataStream ? 0 : 1)}; union takes any number of streams of one type`)
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `connect joins exactly two streams, got ${none.length + 2 - (other instanceof DataStream ? 0 : 1)}; union takes any number of streams of one type`,
+      )
     return new ConnectedStreams<T, U>(this.graph, [this.upstreams, other.upstreams], [this.keyOf(), other.keyOf()])
   }
 
   /** Names for each row, any number of them; `select` reads them. Names in `names` are all there are. */
   split<N extends string>(selector: ((value: T) => readonly N[]) | { select(value: T): readonly N[] }, names?: readonly N[]): SplitStream<T, N> {
     const splitNames = new SplitNames(selector, names)
-    const node = this.graph.add({ name: 'Split', kind: 'operator', inputs: [this.upstreams], outputType: this.getType(), definition: transformations.split(splitNames) })
+    const node = this.graph.add({
+      name: 'Split',
+      kind: 'operator',
+      inputs: [this.upstreams],
+      outputType: this.getType(),
+      definition: transformations.split(splitNames),
+    })
     return new SplitStream<T, N>(this.graph, node, splitNames)
   }
 
@@ -133,7 +146,11 @@ export class DataStream<T> {
   }
 
   broadcast(...descriptors: never[]): DataStream<T> {
-    if (descriptors.length > 0) throw new FlinkError('UNSUPPORTED', 'broadcast with state descriptors (broadcast state) is not supported yet; broadcast() sends every row to every subtask')
+    if (descriptors.length > 0)
+      throw new FlinkError(
+        'UNSUPPORTED',
+        'broadcast with state descriptors (broadcast state) is not supported yet; broadcast() sends every row to every subtask',
+      )
     return this.partitioned({ kind: 'BROADCAST', explicit: true })
   }
 
@@ -169,14 +186,16 @@ export class DataStream<T> {
   }
 
   sinkTo(sink: Sink<T>): DataStreamSink<T> {
-    if (typeof sink?.define !== 'function') throw new FlinkError('INVALID_PROGRAM', 'sinkTo takes a Sink; addSink takes a function or an object with invoke')
+    if (typeof sink?.define !== 'function')
+      throw new FlinkError('INVALID_PROGRAM', 'sinkTo takes a Sink; addSink takes a function or an object with invoke')
     return this.sink(sink.name, sink.define(this.getType()))
   }
 
   /** `invoke` may be async: at most `inFlightMax` of its promises are pending, and all are awaited before a checkpoint and at the end. */
   addSink(fn: SinkLike<T>, options: { readonly inFlightMax?: number } = {}): DataStreamSink<T> {
     const inFlightMax = options.inFlightMax ?? 100
-    if (!Number.isInteger(inFlightMax) || inFlightMax < 1) throw new FlinkError('INVALID_PROGRAM', `addSink: inFlightMax is a whole number from 1, got ${inFlightMax}`)
+    if (!Number.isInteger(inFlightMax) || inFlightMax < 1)
+      throw new FlinkError('INVALID_PROGRAM', `addSink: inFlightMax is a whole number from 1, got ${inFlightMax}`)
     return this.sink('Unnamed', builtInConnectors().functionSink(normaliseSink(fn), { inFlightMax }, this.getType()))
   }
 
@@ -249,8 +268,10 @@ export class SingleOutputStreamOperator<T> extends DataStream<T> {
 
   /** Declares the type of the rows: how they are encoded and hashed, and which fields there are. */
   returns<R = T>(type: TypeInformation<R>): SingleOutputStreamOperator<R> {
-    if (typeof type !== 'object' || type === null || !('serializer' in type)) throw new FlinkError('INVALID_PROGRAM', `operator '${this.node.name}': returns takes one of Types`)
-    if (this.graph.isRead(this.node)) throw new FlinkError('INVALID_PROGRAM', `operator '${this.node.name}': returns must stand before the stream is used`)
+    if (typeof type !== 'object' || type === null || !('serializer' in type))
+      throw new FlinkError('INVALID_PROGRAM', `operator '${this.node.name}': returns takes one of Types`)
+    if (this.graph.isRead(this.node))
+      throw new FlinkError('INVALID_PROGRAM', `operator '${this.node.name}': returns must stand before the stream is used`)
     this.node.outputType = type as TypeInformation
     // The same node, seen with its declared type.
     return this as unknown as SingleOutputStreamOperator<R>
@@ -386,7 +407,11 @@ export class ConnectedStreams<A, B> {
   private readonly inputs: readonly [readonly Upstream[], readonly Upstream[]]
   private readonly keys: readonly [ResolvedKey | undefined, ResolvedKey | undefined]
 
-  constructor(graph: StreamGraphBuilder, inputs: readonly [readonly Upstream[], readonly Upstream[]], keys: readonly [ResolvedKey | undefined, ResolvedKey | undefined]) {
+  constructor(
+    graph: StreamGraphBuilder,
+    inputs: readonly [readonly Upstream[], readonly Upstream[]],
+    keys: readonly [ResolvedKey | undefined, ResolvedKey | undefined],
+  ) {
     this.graph = graph
     this.inputs = inputs
     this.keys = keys
@@ -397,11 +422,17 @@ export class ConnectedStreams<A, B> {
       const upstreams = this.inputs[input === 0 ? 0 : 1]
       const stream = new DataStream<unknown>(this.graph, upstreams)
       const key = resolveKey(stream.getType(), [argument])
-      return { key, upstreams: upstreams.map((upstream): Upstream => ({ ...upstream, partitioner: { kind: 'HASH', explicit: true, key: key.selector } })) }
+      return {
+        key,
+        upstreams: upstreams.map((upstream): Upstream => ({ ...upstream, partitioner: { kind: 'HASH', explicit: true, key: key.selector } })),
+      }
     })
     const [a, b] = keyed as [(typeof keyed)[0], (typeof keyed)[0]]
     if (!typesEqual(a.key.spec.type, b.key.spec.type))
-      throw new FlinkError('INVALID_PROGRAM', `connected streams are keyed by two types: ${a.key.spec.type} and ${b.key.spec.type}; equal keys would not meet`)
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `connected streams are keyed by two types: ${a.key.spec.type} and ${b.key.spec.type}; equal keys would not meet`,
+      )
     return new ConnectedStreams<A, B>(this.graph, [a.upstreams, b.upstreams], [a.key, b.key])
   }
 
@@ -412,7 +443,10 @@ export class ConnectedStreams<A, B> {
   }
 
   flatMap<R extends TupleHint>(fn: CoFlatMapFunction<A, B, R>): SingleOutputStreamOperator<R>
-  flatMap<R extends TupleHint>(first: (value: A, out: Collector<R>) => void, second: (value: B, out: Collector<R>) => void): SingleOutputStreamOperator<R>
+  flatMap<R extends TupleHint>(
+    first: (value: A, out: Collector<R>) => void,
+    second: (value: B, out: Collector<R>) => void,
+  ): SingleOutputStreamOperator<R>
   flatMap<R>(first: unknown, second?: unknown): SingleOutputStreamOperator<R> {
     return this.transform('Co-Flat Map', transformations.coFlatMap(first, second, this.keys))
   }
@@ -422,7 +456,10 @@ export class ConnectedStreams<A, B> {
   }
 
   private transform<R>(name: string, definition: OperatorDefinition): SingleOutputStreamOperator<R> {
-    return new SingleOutputStreamOperator<R>(this.graph, this.graph.add({ name, kind: 'operator', inputs: this.inputs, outputType: Types.GENERIC, definition }))
+    return new SingleOutputStreamOperator<R>(
+      this.graph,
+      this.graph.add({ name, kind: 'operator', inputs: this.inputs, outputType: Types.GENERIC, definition }),
+    )
   }
 }
 
@@ -453,7 +490,13 @@ export class WindowedStream<T, K> {
   private readonly type: TypeInformation<T>
   private readonly assigner: TumblingWindowAssigner
 
-  constructor(graph: StreamGraphBuilder, upstreams: readonly Upstream[], key: ResolvedKey, type: TypeInformation<T>, assigner: TumblingWindowAssigner) {
+  constructor(
+    graph: StreamGraphBuilder,
+    upstreams: readonly Upstream[],
+    key: ResolvedKey,
+    type: TypeInformation<T>,
+    assigner: TumblingWindowAssigner,
+  ) {
     this.graph = graph
     this.upstreams = upstreams
     this.key = key
@@ -464,13 +507,31 @@ export class WindowedStream<T, K> {
   reduce(fn: ReduceLike<T>): SingleOutputStreamOperator<T>
   reduce<R extends TupleHint>(fn: ReduceLike<T>, processWindow: ProcessWindowLike<T, R, K>): SingleOutputStreamOperator<R>
   reduce<R>(fn: ReduceLike<T>, processWindow?: unknown): SingleOutputStreamOperator<R> {
-    return this.transform(processWindow === undefined ? this.type : Types.GENERIC, transformations.windowReduce(this.assigner, fn, processWindow, this.key, this.type))
+    return this.transform(
+      processWindow === undefined ? this.type : Types.GENERIC,
+      transformations.windowReduce(this.assigner, fn, processWindow, this.key, this.type),
+    )
   }
 
-  aggregate<ACC, R extends TupleHint>(fn: AggregateFunction<T, ACC, R>, processWindow?: undefined, types?: WindowTypes<ACC, R>): SingleOutputStreamOperator<R>
-  aggregate<ACC, V, R extends TupleHint>(fn: AggregateFunction<T, ACC, V>, processWindow: ProcessWindowLike<V, R, K>, types?: WindowTypes<ACC, R>): SingleOutputStreamOperator<R>
+  aggregate<ACC, R extends TupleHint>(
+    fn: AggregateFunction<T, ACC, R>,
+    processWindow?: undefined,
+    types?: WindowTypes<ACC, R>,
+  ): SingleOutputStreamOperator<R>
+  aggregate<ACC, V, R extends TupleHint>(
+    fn: AggregateFunction<T, ACC, V>,
+    processWindow: ProcessWindowLike<V, R, K>,
+    types?: WindowTypes<ACC, R>,
+  ): SingleOutputStreamOperator<R>
   aggregate(fn: unknown, processWindow?: unknown, types: WindowTypes<unknown, unknown> = {}): SingleOutputStreamOperator<unknown> {
-    const definition = transformations.windowAggregate(this.assigner, fn as AggregateFunction<unknown, unknown, unknown>, processWindow, this.key, this.type, types.accumulatorType)
+    const definition = transformations.windowAggregate(
+      this.assigner,
+      fn as AggregateFunction<unknown, unknown, unknown>,
+      processWindow,
+      this.key,
+      this.type,
+      types.accumulatorType,
+    )
     return this.transform(types.resultType ?? Types.GENERIC, definition)
   }
 

@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { DataGeneratorSource, ExecutionEnvironment, RestartStrategies, StreamExecutionEnvironment, Types, WatermarkStrategy } from '../../bin/api.ts'
 import { buildJobGraph } from '../graph/job-graph-builder.ts'
 
-const program = (settings: Parameters<typeof StreamExecutionEnvironment.createForProgram>[0], build: (env: StreamExecutionEnvironment) => unknown) => {
+const program = (
+  settings: Parameters<typeof StreamExecutionEnvironment.createForProgram>[0],
+  build: (env: StreamExecutionEnvironment) => unknown,
+) => {
   const env = StreamExecutionEnvironment.createForProgram(settings)
   build(env)
   return env.getStreamGraph()
@@ -16,7 +19,7 @@ describe('precedence of parallelism', () => {
   }
   const sequence = (env: StreamExecutionEnvironment) => env.fromSequence(1, 10)
 
-  test("operator over environment over client over file over default", () => {
+  test('operator over environment over client over file over default', () => {
     expect(parallelismOf(env => sequence(env.setParallelism(4)).setParallelism(5).print())).toEqual([5, 'operator'])
     expect(parallelismOf(env => sequence(env.setParallelism(4)).print())).toEqual([4, 'environment'])
     expect(parallelismOf(env => sequence(env).print())).toEqual([3, 'client'])
@@ -68,7 +71,14 @@ describe('batch and streaming', () => {
 
   test('an unbounded source in batch mode is refused by name', () => {
     expect(() => program({}, env => unbounded(env.setRuntimeMode('BATCH')))).toThrow("source 'words' is unbounded")
-    expect(() => program({}, env => env.setRuntimeMode('BATCH').fromSource(new DataGeneratorSource(i => i), WatermarkStrategy.noWatermarks(), 'gen').print())).toThrow("source 'gen' is unbounded")
+    expect(() =>
+      program({}, env =>
+        env
+          .setRuntimeMode('BATCH')
+          .fromSource(new DataGeneratorSource(i => i), WatermarkStrategy.noWatermarks(), 'gen')
+          .print(),
+      ),
+    ).toThrow("source 'gen' is unbounded")
   })
 
   test('a worker builds with the mode that the planner settled on', () => {
@@ -135,6 +145,8 @@ describe("names of Flink's that are not there", () => {
   test('checkpoints and restart strategies are refused by name', () => {
     const env = StreamExecutionEnvironment.createForProgram({}) as unknown as Record<string, (argument: unknown) => unknown>
     expect(() => env['enableCheckpointing']?.(1000)).toThrow('env.enableCheckpointing: checkpoints are not supported yet')
-    expect(() => (RestartStrategies as unknown as { fixedDelayRestart(n: number): unknown }).fixedDelayRestart(3)).toThrow(/RestartStrategies.fixedDelayRestart: restart strategies are not supported yet/)
+    expect(() => (RestartStrategies as unknown as { fixedDelayRestart(n: number): unknown }).fixedDelayRestart(3)).toThrow(
+      /RestartStrategies.fixedDelayRestart: restart strategies are not supported yet/,
+    )
   })
 })

@@ -102,7 +102,8 @@ export class StreamExecutionEnvironment {
   }
 
   setRuntimeMode(mode: RuntimeExecutionMode): this {
-    if (!runtimeModeOption.values?.includes(mode)) throw new FlinkError('INVALID_PROGRAM', `env.setRuntimeMode takes one of ${runtimeModeOption.values?.join(', ')}, got ${mode}`)
+    if (!runtimeModeOption.values?.includes(mode))
+      throw new FlinkError('INVALID_PROGRAM', `env.setRuntimeMode takes one of ${runtimeModeOption.values?.join(', ')}, got ${mode}`)
     return this.configure(runtimeModeOption.key, mode)
   }
 
@@ -141,7 +142,8 @@ export class StreamExecutionEnvironment {
   }
 
   fromSource<T>(source: Source<T> | SplitSource<T>, watermarkStrategy: WatermarkStrategy<T>, name: string): DataStreamSource<T> {
-    if (!(watermarkStrategy instanceof WatermarkStrategy)) throw new FlinkError('INVALID_PROGRAM', 'fromSource takes a source, a WatermarkStrategy (noWatermarks() for none) and a name')
+    if (!(watermarkStrategy instanceof WatermarkStrategy))
+      throw new FlinkError('INVALID_PROGRAM', 'fromSource takes a source, a WatermarkStrategy (noWatermarks() for none) and a name')
     if (typeof name !== 'string' || name === '') throw new FlinkError('INVALID_PROGRAM', 'fromSource takes a name as its third argument')
     return this.addSourceNode(name, source, watermarkStrategy)
   }
@@ -157,7 +159,8 @@ export class StreamExecutionEnvironment {
     if (typeof path !== 'string' || path === '' || typeof name !== 'string' || name === '' || /[\\/]/.test(name))
       throw new FlinkError('INVALID_PROGRAM', 'registerCachedFile takes a path and a name of one segment')
     const known = this.cachedFiles.get(name)
-    if (known !== undefined && known !== path) throw new FlinkError('INVALID_PROGRAM', `cached file '${name}' is registered twice: ${known} and ${path}`)
+    if (known !== undefined && known !== path)
+      throw new FlinkError('INVALID_PROGRAM', `cached file '${name}' is registered twice: ${known} and ${path}`)
     this.cachedFiles.set(name, path)
   }
 
@@ -207,7 +210,10 @@ export class StreamExecutionEnvironment {
     if (isSource(source)) return this.addDefinition(name, source.define(watermarks), type, source.nonParallel ?? false)
     if (typeof source?.createSplits === 'function' && typeof source.createReader === 'function')
       return this.addDefinition(name, splitSourceDefinition(source, watermarks), type, false)
-    throw new FlinkError('INVALID_PROGRAM', `source '${name}': expected a source of Millrace, or an own one with boundedness, createSplits and createReader; addSource takes { run, cancel }`)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `source '${name}': expected a source of Millrace, or an own one with boundedness, createSplits and createReader; addSource takes { run, cancel }`,
+    )
   }
 
   private addDefinition<T>(name: string, definition: OperatorDefinition, outputType: TypeInformation, nonParallel: boolean): DataStreamSource<T> {
@@ -241,7 +247,10 @@ export class ExecutionConfig {
 
   /** `getRuntimeContext().getGlobalJobParameters()` shows them. */
   setGlobalJobParameters(parameters: { toMap(): Record<string, string> } | Readonly<Record<string, string>>): this {
-    const map = typeof (parameters as { toMap?: unknown }).toMap === 'function' ? (parameters as { toMap(): Record<string, string> }).toMap() : (parameters as Record<string, string>)
+    const map =
+      typeof (parameters as { toMap?: unknown }).toMap === 'function'
+        ? (parameters as { toMap(): Record<string, string> }).toMap()
+        : (parameters as Record<string, string>)
     this.env.configure('pipeline.global-job-parameters', JSON.stringify(map))
     return this
   }

@@ -13,12 +13,20 @@ export type FieldOf<T> = unknown extends T
       ? Extract<keyof T, string>
       : never
 
-type PositionOf<T extends readonly unknown[]> = number extends T['length'] ? number : Exclude<keyof T, keyof unknown[]> extends infer P ? (P extends `${infer N extends number}` ? N : never) : never
+type PositionOf<T extends readonly unknown[]> = number extends T['length']
+  ? number
+  : Exclude<keyof T, keyof unknown[]> extends infer P
+    ? P extends `${infer N extends number}`
+      ? N
+      : never
+    : never
 
 export type FieldValue<T, F> = unknown extends T ? unknown : F extends keyof T ? T[F] : unknown
 
 /** Fields that can be added up. */
-export type NumericFieldOf<T> = unknown extends T ? Field : { [F in FieldOf<T>]: FieldValue<T, F> extends number | bigint | null | undefined ? F : never }[FieldOf<T>]
+export type NumericFieldOf<T> = unknown extends T
+  ? Field
+  : { [F in FieldOf<T>]: FieldValue<T, F> extends number | bigint | null | undefined ? F : never }[FieldOf<T>]
 
 /** The type of a field; undefined where the stream's type says nothing (GENERIC). Refuses a field that the type does not have. */
 export function typeOfField(type: TypeInformation, field: Field, what: string): TypeJson | undefined {
@@ -29,12 +37,14 @@ export function typeOfField(type: TypeInformation, field: Field, what: string): 
     case 'TUPLE': {
       if (typeof field === 'string') throw invalid(`${what}: ${type} has positions, not names: '${field}' is no field of it`, type, field)
       const found = Number.isInteger(field) ? json.fields[field] : undefined
-      if (found === undefined) throw invalid(`${what}: position ${field} is outside ${type}, which has ${json.fields.length} fields counted from 0`, type, field)
+      if (found === undefined)
+        throw invalid(`${what}: position ${field} is outside ${type}, which has ${json.fields.length} fields counted from 0`, type, field)
       return found
     }
     case 'ROW': {
       const names = json.fields.map(each => each.name)
-      if (typeof field === 'number') throw invalid(`${what}: ${type} has names, not positions: use one of ${names.join(', ')} instead of ${field}`, type, field)
+      if (typeof field === 'number')
+        throw invalid(`${what}: ${type} has names, not positions: use one of ${names.join(', ')} instead of ${field}`, type, field)
       const found = json.fields.find(each => each.name === field)
       if (found === undefined) {
         const near = nearestName(field, names)
@@ -50,7 +60,10 @@ export function typeOfField(type: TypeInformation, field: Field, what: string): 
 export function checkFieldSyntax(field: unknown, what: string): asserts field is Field {
   if (typeof field === 'string' && field !== '') return
   if (typeof field === 'number' && Number.isInteger(field) && field >= 0) return
-  throw new FlinkError('INVALID_PROGRAM', `${what} takes a tuple position (0, 1, …), a field name or a function, got ${typeof field === 'string' ? "''" : String(field)}`)
+  throw new FlinkError(
+    'INVALID_PROGRAM',
+    `${what} takes a tuple position (0, 1, …), a field name or a function, got ${typeof field === 'string' ? "''" : String(field)}`,
+  )
 }
 
 /**

@@ -62,13 +62,15 @@ export class StreamGraphBuilder {
     for (const node of this.nodes) {
       if (node.uid === undefined) continue
       const other = uids.get(node.uid)
-      if (other !== undefined) throw new FlinkError('INVALID_PROGRAM', `uid '${node.uid}' is given to two operators: '${other.name}' and '${node.name}'`)
+      if (other !== undefined)
+        throw new FlinkError('INVALID_PROGRAM', `uid '${node.uid}' is given to two operators: '${other.name}' and '${node.name}'`)
       uids.set(node.uid, node)
     }
   }
 
   private edge(upstream: Upstream, input: number, name: string): StreamEdge {
-    if (this.nodes[upstream.node.id - 1] !== upstream.node) throw new FlinkError('INVALID_PROGRAM', `operator '${name}' reads a stream of another environment`)
+    if (this.nodes[upstream.node.id - 1] !== upstream.node)
+      throw new FlinkError('INVALID_PROGRAM', `operator '${name}' reads a stream of another environment`)
     return { source: upstream.node.id, tag: upstream.tag, input, partitioner: upstream.partitioner }
   }
 }

@@ -8,17 +8,24 @@
  *
  * Left to others: operators (runtime/stream), sources' and sinks' bytes (runtime/connectors), chaining (runtime/graph).
  */
-export { ListStateDescriptor, MapStateDescriptor, AggregatingStateDescriptor, ReducingStateDescriptor, ValueStateDescriptor } from '../state/descriptors.ts'
-export type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
+
 export type { TypeInformation } from '../serde/type-information.ts'
-export { Types } from '../serde/types.ts'
 export type { ValueOf } from '../serde/types.ts'
+export { Types } from '../serde/types.ts'
+export {
+  AggregatingStateDescriptor,
+  ListStateDescriptor,
+  MapStateDescriptor,
+  ReducingStateDescriptor,
+  ValueStateDescriptor,
+} from '../state/descriptors.ts'
+export type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
 export type {
   AggregateFunction,
   CoFlatMapFunction,
+  Collector,
   CoMapFunction,
   CoProcessFunction,
-  Collector,
   FilterFunction,
   FlatMapFunction,
   KeyedProcessContext,
@@ -44,7 +51,16 @@ export { formatWatermark } from '../time/watermark.ts'
 export type { WatermarkGenerator, WatermarkOutput } from '../time/watermark-strategy.ts'
 export { WatermarkStrategy } from '../time/watermark-strategy.ts'
 export { TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows } from '../time/windows.ts'
-export type { Boundedness, BuiltInConnectors, DatagenOptions, PrintOptions, SocketOptions, SplitSource, TextFileOptions, WriteOptions } from './built-in-connectors.ts'
+export type {
+  Boundedness,
+  BuiltInConnectors,
+  DatagenOptions,
+  PrintOptions,
+  SocketOptions,
+  SplitSource,
+  TextFileOptions,
+  WriteOptions,
+} from './built-in-connectors.ts'
 export { setBuiltInConnectors } from './built-in-connectors.ts'
 export {
   AsyncDataStream,
@@ -58,7 +74,16 @@ export {
   SlidingProcessingTimeWindows,
   TimeCharacteristic,
 } from './data-set.ts'
-export { ConnectedStreams, DataStream, DataStreamSink, DataStreamSource, KeyedStream, SingleOutputStreamOperator, SplitStream, WindowedStream } from './data-stream.ts'
+export {
+  ConnectedStreams,
+  DataStream,
+  DataStreamSink,
+  DataStreamSource,
+  KeyedStream,
+  SingleOutputStreamOperator,
+  SplitStream,
+  WindowedStream,
+} from './data-stream.ts'
 export type { EnvironmentSettings, RuntimeExecutionMode } from './environment.ts'
 export { ExecutionConfig, StreamExecutionEnvironment } from './environment.ts'
 export { apiOptions } from './options.ts'

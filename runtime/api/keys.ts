@@ -1,7 +1,7 @@
 import { FlinkError } from '../common/errors.ts'
 import type { KeySelectorSpec } from '../graph/stream-graph.ts'
 import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
-import { typeFromJson, Types } from '../serde/types.ts'
+import { Types, typeFromJson } from '../serde/types.ts'
 import type { KeySpec } from '../stream/functions.ts'
 import type { Field } from './fields.ts'
 import { checkFieldSyntax, fieldReadBy, typeOfField } from './fields.ts'
@@ -40,7 +40,12 @@ function keyByField(field: Field, keyType: TypeInformation): ResolvedKey {
   return resolved(fieldSelector(field), keyType, describeField(field), undefined)
 }
 
-function keyByFunction(type: TypeInformation, select: (value: unknown) => unknown, source: string, keyType: TypeInformation | undefined): ResolvedKey {
+function keyByFunction(
+  type: TypeInformation,
+  select: (value: unknown) => unknown,
+  source: string,
+  keyType: TypeInformation | undefined,
+): ResolvedKey {
   refuseAsync('keyBy', select)
   return resolved(select, keyType ?? accessedType(type, select) ?? Types.GENERIC, source, source)
 }

@@ -12,13 +12,15 @@ export function setNodeUid(node: StreamNode, uid: string): void {
 
 export function setNodeParallelism(node: StreamNode, parallelism: number): void {
   checkParallelism(parallelism, `operator '${node.name}': parallelism`)
-  if (node.nonParallel && parallelism !== 1) throw new FlinkError('INVALID_PROGRAM', `operator '${node.name}': The parallelism of non parallel operator must be 1.`)
+  if (node.nonParallel && parallelism !== 1)
+    throw new FlinkError('INVALID_PROGRAM', `operator '${node.name}': The parallelism of non parallel operator must be 1.`)
   node.parallelism = parallelism
 }
 
 export function setNodeMaxParallelism(node: StreamNode, maxParallelism: number): void {
   checkParallelism(maxParallelism, `operator '${node.name}': max parallelism`)
-  if (node.nonParallel && maxParallelism !== 1) throw new FlinkError('INVALID_PROGRAM', `operator '${node.name}': The maximum parallelism of non parallel operator must be 1.`)
+  if (node.nonParallel && maxParallelism !== 1)
+    throw new FlinkError('INVALID_PROGRAM', `operator '${node.name}': The maximum parallelism of non parallel operator must be 1.`)
   node.maxParallelism = maxParallelism
 }
 
@@ -27,10 +29,12 @@ export function setNodeSlotSharingGroup(node: StreamNode, group: string): void {
 }
 
 export function checkParallelism(value: number, what: string): void {
-  if (!Number.isInteger(value) || value < 1 || value > 32_768) throw new FlinkError('INVALID_PROGRAM', `${what} is a whole number from 1 to 32768, got ${value}`)
+  if (!Number.isInteger(value) || value < 1 || value > 32_768)
+    throw new FlinkError('INVALID_PROGRAM', `${what} is a whole number from 1 to 32768, got ${value}`)
 }
 
 function requireText(value: string, node: StreamNode, method: string): string {
-  if (typeof value !== 'string' || value === '') throw new FlinkError('INVALID_PROGRAM', `operator '${node.name}': ${method} takes a text that is not empty`)
+  if (typeof value !== 'string' || value === '')
+    throw new FlinkError('INVALID_PROGRAM', `operator '${node.name}': ${method} takes a text that is not empty`)
   return value
 }

@@ -17,7 +17,8 @@ export class ParameterTool {
     const values = new Map<string, string | null>()
     for (let i = 0; i < args.length; ) {
       const name = nameOf(args[i] ?? '')
-      if (name === undefined) throw new FlinkError('INVALID_ARGUMENT', `arguments are given as --name value, got '${args[i]}'${i > 0 ? ` after '${args[i - 1]}'` : ''}`)
+      if (name === undefined)
+        throw new FlinkError('INVALID_ARGUMENT', `arguments are given as --name value, got '${args[i]}'${i > 0 ? ` after '${args[i - 1]}'` : ''}`)
       if (name === '') throw new FlinkError('INVALID_ARGUMENT', `argument '${args[i]}' has no name`)
       const next = args[i + 1]
       const hasValue = next !== undefined && nameOf(next) === undefined
@@ -70,7 +71,9 @@ export class ParameterTool {
 
   /** A whole number; without a default the argument is required. */
   getInt(name: string, defaultValue?: number): number {
-    return this.parsed(name, defaultValue, 'a whole number', text => (/^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined))
+    return this.parsed(name, defaultValue, 'a whole number', text =>
+      /^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined,
+    )
   }
 
   getLong(name: string, defaultValue?: number): number {

@@ -22,7 +22,8 @@ export class CollectionSource<T> implements Source<T> {
   private readonly values: readonly T[]
 
   constructor(values: Iterable<T>, type?: TypeInformation<T>) {
-    if (typeof values?.[Symbol.iterator] !== 'function' || typeof values === 'string') throw new FlinkError('INVALID_PROGRAM', 'fromCollection takes an array or another iterable of rows')
+    if (typeof values?.[Symbol.iterator] !== 'function' || typeof values === 'string')
+      throw new FlinkError('INVALID_PROGRAM', 'fromCollection takes an array or another iterable of rows')
     this.values = [...values]
     this.producedType = type ?? (Types.GENERIC as TypeInformation<T>)
   }
@@ -41,7 +42,8 @@ export class NumberSequenceSource<T extends number | bigint> implements Source<T
 
   constructor(from: T, to: T) {
     for (const end of [from, to])
-      if (typeof end !== 'bigint' && !Number.isSafeInteger(end)) throw new FlinkError('INVALID_PROGRAM', `fromSequence takes whole numbers up to 2^53-1, or bigints, got ${end}`)
+      if (typeof end !== 'bigint' && !Number.isSafeInteger(end))
+        throw new FlinkError('INVALID_PROGRAM', `fromSequence takes whole numbers up to 2^53-1, or bigints, got ${end}`)
     if (typeof from !== typeof to) throw new FlinkError('INVALID_PROGRAM', 'fromSequence takes two numbers or two bigints')
     this.from = from
     this.to = to
@@ -82,9 +84,12 @@ export class SocketSource implements Source<string> {
 
   constructor(host: string, port: number, delimiter: string, retriesMax: number) {
     if (typeof host !== 'string' || host === '') throw new FlinkError('INVALID_PROGRAM', 'socketTextStream takes a host name')
-    if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new FlinkError('INVALID_PROGRAM', `socketTextStream: a port is a whole number from 1 to 65535, got ${port}`)
-    if (typeof delimiter !== 'string' || delimiter === '') throw new FlinkError('INVALID_PROGRAM', 'socketTextStream: the delimiter is a text that is not empty')
-    if (!Number.isInteger(retriesMax) || retriesMax < -1) throw new FlinkError('INVALID_PROGRAM', `socketTextStream: maxRetry is a whole number from 0, or -1 for ever, got ${retriesMax}`)
+    if (!Number.isInteger(port) || port < 1 || port > 65_535)
+      throw new FlinkError('INVALID_PROGRAM', `socketTextStream: a port is a whole number from 1 to 65535, got ${port}`)
+    if (typeof delimiter !== 'string' || delimiter === '')
+      throw new FlinkError('INVALID_PROGRAM', 'socketTextStream: the delimiter is a text that is not empty')
+    if (!Number.isInteger(retriesMax) || retriesMax < -1)
+      throw new FlinkError('INVALID_PROGRAM', `socketTextStream: maxRetry is a whole number from 0, or -1 for ever, got ${retriesMax}`)
     this.options = { host, port, delimiter, retriesMax }
   }
 
@@ -110,9 +115,11 @@ export class DataGeneratorSource<T> implements Source<T> {
   private readonly rowsPerSecond: number | undefined
 
   constructor(generator: (index: number) => T, options: DataGeneratorOptions<T> = {}) {
-    if (typeof generator !== 'function') throw new FlinkError('INVALID_PROGRAM', 'DataGeneratorSource takes a function that makes the row of an index')
+    if (typeof generator !== 'function')
+      throw new FlinkError('INVALID_PROGRAM', 'DataGeneratorSource takes a function that makes the row of an index')
     const { count } = options
-    if (count !== undefined && (!Number.isSafeInteger(count) || count < 0)) throw new FlinkError('INVALID_PROGRAM', `DataGeneratorSource: count is a whole number from 0, got ${count}`)
+    if (count !== undefined && (!Number.isSafeInteger(count) || count < 0))
+      throw new FlinkError('INVALID_PROGRAM', `DataGeneratorSource: count is a whole number from 0, got ${count}`)
     this.generator = generator
     this.count = count
     this.rowsPerSecond = positive('rowsPerSecond', options.rowsPerSecond)
@@ -121,7 +128,12 @@ export class DataGeneratorSource<T> implements Source<T> {
   }
 
   define(watermarks: WatermarkStrategy<T> | undefined): OperatorDefinition {
-    return builtInConnectors().datagen(this.generator, { count: this.count, rowsPerSecond: this.rowsPerSecond }, this.producedType as TypeInformation, watermarks)
+    return builtInConnectors().datagen(
+      this.generator,
+      { count: this.count, rowsPerSecond: this.rowsPerSecond },
+      this.producedType as TypeInformation,
+      watermarks,
+    )
   }
 }
 
@@ -140,6 +152,7 @@ export function splitSourceDefinition<T>(source: SplitSource<T>, watermarks: Wat
 }
 
 function positive(name: string, value: number | undefined): number | undefined {
-  if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw new FlinkError('INVALID_PROGRAM', `${name} is a number above 0, got ${value}`)
+  if (value !== undefined && !(value > 0 && Number.isFinite(value)))
+    throw new FlinkError('INVALID_PROGRAM', `${name} is a number above 0, got ${value}`)
   return value
 }

@@ -28,7 +28,10 @@ export class SplitNames {
       if (typeof name !== 'string' || name === '') throw new FlinkError('INVALID_PROGRAM', `select takes names, got ${JSON.stringify(name)}`)
       if (this.known === undefined || this.known.includes(name)) continue
       const near = nearestName(name, this.known)
-      throw new FlinkError('INVALID_PROGRAM', `select: the split has no name '${name}', it has ${this.known.map(each => `'${each}'`).join(', ')}${near === undefined ? '' : `; did you mean '${near}'?`}`)
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `select: the split has no name '${name}', it has ${this.known.map(each => `'${each}'`).join(', ')}${near === undefined ? '' : `; did you mean '${near}'?`}`,
+      )
     }
     const wanted = [...new Set(names)].sort()
     const tag = wanted.length === 1 ? `${wanted[0]}` : JSON.stringify(wanted)
@@ -71,6 +74,8 @@ function namesInSource(source: string): string[] | undefined {
   const body = (arrow[1] ?? '').trim().replace(/^\((.*)\)$/s, '$1')
   // The conditions may hold no brackets and no question marks, so that each list below is a branch and nothing else is one.
   if (!new RegExp(`^(?:[^?\\[\\]]*\\?\\s*\\(?\\s*${list}\\s*\\)?\\s*:\\s*)*\\(?\\s*${list}[\\s);]*$`, 's').test(body)) return undefined
-  const names = [...body.matchAll(new RegExp(list, 'g'))].flatMap(match => [...match[0].matchAll(/'([^']*)'|"([^"]*)"/g)].map(literal => literal[1] ?? literal[2] ?? ''))
+  const names = [...body.matchAll(new RegExp(list, 'g'))].flatMap(match =>
+    [...match[0].matchAll(/'([^']*)'|"([^"]*)"/g)].map(literal => literal[1] ?? literal[2] ?? ''),
+  )
   return [...new Set(names)].sort()
 }

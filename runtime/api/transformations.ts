@@ -6,9 +6,9 @@ import { declaredStates } from '../state/descriptors.ts'
 import type {
   AggregateFunction,
   CoFlatMapFunction,
+  Collector,
   CoMapFunction,
   CoProcessFunction,
-  Collector,
   FilterLike,
   FlatMapFunction,
   KeyedProcessLike,
@@ -102,10 +102,20 @@ export function keyedProcess(fn: KeyedProcessLike<never, never, unknown>, key: R
 export function reduce<T>(graph: StreamGraphBuilder, fn: ReduceLike<T>, key: ResolvedKey, type: TypeInformation): OperatorDefinition {
   refuseAsync('reduce', fn)
   const normal = normaliseReduce(fn) as ReduceFunction<unknown>
-  return defineOperator('reduce', { reduce: fn, ...keySource(key) }, () => new ReduceOperator(key.spec, normal as never, type, { finalOnly: graph.runtimeMode === 'BATCH' }))
+  return defineOperator(
+    'reduce',
+    { reduce: fn, ...keySource(key) },
+    () => new ReduceOperator(key.spec, normal as never, type, { finalOnly: graph.runtimeMode === 'BATCH' }),
+  )
 }
 
-export function aggregation(graph: StreamGraphBuilder, kind: Aggregation, field: unknown, key: ResolvedKey, type: TypeInformation): OperatorDefinition {
+export function aggregation(
+  graph: StreamGraphBuilder,
+  kind: Aggregation,
+  field: unknown,
+  key: ResolvedKey,
+  type: TypeInformation,
+): OperatorDefinition {
   const resolved = resolveAggregation(kind, field, type)
   const factory = () => new ReduceOperator(key.spec, resolved.fn as never, type, { finalOnly: graph.runtimeMode === 'BATCH' })
   return defineOperator(kind, { ...resolved.functions, ...keySource(key) }, factory, resolved.options)
@@ -148,13 +158,25 @@ export function coProcess(fn: CoProcessFunction<never, never, unknown, never>, k
   return defineOperator('coKeyedProcess', { process: fn, key: first?.source, key2: second?.source }, () => new CoProcessOperator(normal, specs))
 }
 
-export function windowReduce<T>(assigner: TumblingWindowAssigner, fn: ReduceLike<T>, processWindow: unknown, key: ResolvedKey, type: TypeInformation): OperatorDefinition {
+export function windowReduce<T>(
+  assigner: TumblingWindowAssigner,
+  fn: ReduceLike<T>,
+  processWindow: unknown,
+  key: ResolvedKey,
+  type: TypeInformation,
+): OperatorDefinition {
   refuseAsync('reduce', fn, processWindow)
   const normal = normaliseReduce(fn) as ReduceFunction<unknown>
   return window(assigner, { reduce: fn }, { reduce: normal as never }, processWindow, key, type, undefined)
 }
 
-export function windowAggregation(assigner: TumblingWindowAssigner, kind: Aggregation, field: unknown, key: ResolvedKey, type: TypeInformation): OperatorDefinition {
+export function windowAggregation(
+  assigner: TumblingWindowAssigner,
+  kind: Aggregation,
+  field: unknown,
+  key: ResolvedKey,
+  type: TypeInformation,
+): OperatorDefinition {
   const resolved = resolveAggregation(kind, field, type)
   return window(assigner, resolved.functions, { reduce: resolved.fn as never }, undefined, key, type, undefined, resolved.options)
 }
@@ -191,7 +213,8 @@ function window(
   accumulatorType: TypeInformation | undefined,
   options: OperatorDefinition['options'] = {},
 ): OperatorDefinition {
-  if (assigner?.kind !== 'tumbling') throw new FlinkError('INVALID_PROGRAM', 'window takes TumblingEventTimeWindows.of(…) or TumblingProcessingTimeWindows.of(…)')
+  if (assigner?.kind !== 'tumbling')
+    throw new FlinkError('INVALID_PROGRAM', 'window takes TumblingEventTimeWindows.of(…) or TumblingProcessingTimeWindows.of(…)')
   const process = processWindow === undefined ? undefined : normaliseProcessWindow(processWindow as ProcessWindowLike<unknown, unknown, unknown>)
   const factory = () =>
     new WindowOperator({
@@ -213,7 +236,10 @@ function resolveAggregation(kind: Aggregation, argument: unknown, type: TypeInfo
     field = fieldReadBy(argument as (value: never) => unknown)
     if (field === undefined) {
       if (kind !== 'minBy' && kind !== 'maxBy')
-        throw new FlinkError('INVALID_PROGRAM', `${kind} takes a function that only reads one field, such as row => row.amount: its result is written back to that field; use reduce for anything else`)
+        throw new FlinkError(
+          'INVALID_PROGRAM',
+          `${kind} takes a function that only reads one field, such as row => row.amount: its result is written back to that field; use reduce for anything else`,
+        )
       refuseAsync(kind, argument)
       return { fn: extremeBy(kind, argument as (value: unknown) => unknown), functions: { [kind]: argument }, options: {} }
     }
@@ -227,7 +253,8 @@ function resolveAggregation(kind: Aggregation, argument: unknown, type: TypeInfo
 
 function extremeBy(kind: 'minBy' | 'maxBy', select: (value: unknown) => unknown): ReduceFunction<unknown> {
   // Strict comparison: among equals the first one stays.
-  const wins = kind === 'minBy' ? (b: unknown, a: unknown) => (b as number) < (a as number) : (b: unknown, a: unknown) => (b as number) > (a as number)
+  const wins =
+    kind === 'minBy' ? (b: unknown, a: unknown) => (b as number) < (a as number) : (b: unknown, a: unknown) => (b as number) > (a as number)
   return { reduce: (a, b) => (wins(select(b), select(a)) ? b : a) }
 }
 
@@ -239,7 +266,10 @@ function anyFlatMap(fn: unknown): FlatMapFunction<unknown, unknown> {
       flatMap(value, out) {
         const made = make(value)
         if (made === null || made === undefined || typeof made[Symbol.iterator] !== 'function')
-          throw new FlinkError('USER_FUNCTION', `flatMap: a function with one parameter must return an array or another iterable, got ${describe(made)}; with two, (value, out) => …, it collects`)
+          throw new FlinkError(
+            'USER_FUNCTION',
+            `flatMap: a function with one parameter must return an array or another iterable, got ${describe(made)}; with two, (value, out) => …, it collects`,
+          )
         for (const each of made) out.collect(each)
       },
     }
@@ -255,9 +285,15 @@ function describe(value: unknown): string {
 /** Both inputs keyed, by one type: otherwise equal keys of the two would not meet. */
 function requireKeys([first, second]: ConnectedKeys, method: string): readonly [KeySpec, KeySpec] {
   if (first === undefined || second === undefined)
-    throw new FlinkError('INVALID_PROGRAM', `${method} on connected streams with keyed state needs both of them keyed: connect two keyed streams, or use keyBy on the connected ones`)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `${method} on connected streams with keyed state needs both of them keyed: connect two keyed streams, or use keyBy on the connected ones`,
+    )
   if (!typesEqual(first.spec.type, second.spec.type))
-    throw new FlinkError('INVALID_PROGRAM', `connected streams are keyed by two types: ${first.spec.type} and ${second.spec.type}; equal keys would not meet`)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `connected streams are keyed by two types: ${first.spec.type} and ${second.spec.type}; equal keys would not meet`,
+    )
   return [first.spec, second.spec]
 }
 
@@ -265,7 +301,11 @@ function requireKeys([first, second]: ConnectedKeys, method: string): readonly [
 function keyOfStates(fn: unknown, key: ResolvedKey | undefined): KeySpec | undefined {
   const [state] = declaredStates(fn)
   if (state === undefined) return undefined
-  if (key === undefined) throw new FlinkError('INVALID_PROGRAM', `state '${state.name}' is declared by a function on a stream without keys: keyed state needs keyBy before it`)
+  if (key === undefined)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `state '${state.name}' is declared by a function on a stream without keys: keyed state needs keyBy before it`,
+    )
   return key.spec
 }
 

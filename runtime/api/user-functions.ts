@@ -9,7 +9,12 @@ export type FunctionRoles = Readonly<Record<string, unknown>>
 const mayBeAsync = new Set(['open', 'close', 'run', 'invoke', 'cancel', 'constructor'])
 
 /** A definition around users' functions, by role. */
-export function defineOperator(type: string, functions: FunctionRoles, factory: () => unknown, options: OperatorDefinition['options'] = {}): OperatorDefinition {
+export function defineOperator(
+  type: string,
+  functions: FunctionRoles,
+  factory: () => unknown,
+  options: OperatorDefinition['options'] = {},
+): OperatorDefinition {
   return { type, options, functions: sourcesOf(functions), states: statesOf(functions), factory }
 }
 
@@ -23,7 +28,8 @@ export function statesOf(functions: FunctionRoles): OperatorDefinition['states']
   const states: { name: string; kind: string; type: string }[] = []
   for (const fn of Object.values(functions))
     for (const descriptor of declaredStates(fn)) {
-      if (states.some(each => each.name === descriptor.name)) throw new FlinkError('INVALID_PROGRAM', `state '${descriptor.name}' is declared twice in one operator`)
+      if (states.some(each => each.name === descriptor.name))
+        throw new FlinkError('INVALID_PROGRAM', `state '${descriptor.name}' is declared twice in one operator`)
       states.push({ name: descriptor.name, kind: descriptor.kind, type: describeState(descriptor) })
     }
   return states
@@ -35,9 +41,11 @@ export function sourceText(fn: unknown): string {
   if (typeof fn !== 'object' || fn === null) return String(fn)
   const parts: string[] = []
   for (let at: object | null = fn; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
-    const constructor: unknown = Object.hasOwn(at, 'constructor') ? (at as { constructor: unknown }).constructor : undefined
-    if (typeof constructor === 'function') parts.push(Function.prototype.toString.call(constructor))
-    else for (const [name, value] of Object.entries(at).sort(([a], [b]) => (a < b ? -1 : 1))) if (typeof value === 'function') parts.push(`${name}: ${Function.prototype.toString.call(value)}`)
+    const owner: unknown = Object.hasOwn(at, 'constructor') ? (at as { constructor: unknown }).constructor : undefined
+    if (typeof owner === 'function') parts.push(Function.prototype.toString.call(owner))
+    else
+      for (const [name, value] of Object.entries(at).sort(([a], [b]) => (a < b ? -1 : 1)))
+        if (typeof value === 'function') parts.push(`${name}: ${Function.prototype.toString.call(value)}`)
   }
   return parts.join('\n')
 }
@@ -48,13 +56,17 @@ export function refuseAsync(method: string, ...functions: readonly unknown[]): v
     if (typeof fn === 'function') {
       if (isAsync(fn)) throw asyncRefusal(method)
     } else if (typeof fn === 'object' && fn !== null) {
-      for (const name of methodNames(fn)) if (!mayBeAsync.has(name) && isAsync((fn as Record<string, unknown>)[name])) throw asyncRefusal(`${method}: ${name}`)
+      for (const name of methodNames(fn))
+        if (!mayBeAsync.has(name) && isAsync((fn as Record<string, unknown>)[name])) throw asyncRefusal(`${method}: ${name}`)
     }
   }
 }
 
 function asyncRefusal(what: string): FlinkError {
-  return new FlinkError('INVALID_PROGRAM', `${what} takes a synchronous function, got an async one: records are processed without waiting; do such work in an own source or sink, or with AsyncDataStream once there is one`)
+  return new FlinkError(
+    'INVALID_PROGRAM',
+    `${what} takes a synchronous function, got an async one: records are processed without waiting; do such work in an own source or sink, or with AsyncDataStream once there is one`,
+  )
 }
 
 function isAsync(fn: unknown): boolean {

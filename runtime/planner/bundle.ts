@@ -30,7 +30,14 @@ export async function bundleProgram(input: BundleInput): Promise<Bundle> {
     const result = await esbuild.build({
       ...(input.text === undefined
         ? { entryPoints: [path] }
-        : { stdin: { contents: input.text, resolveDir: input.folder, sourcefile: input.name, loader: input.name.endsWith('.js') || input.name.endsWith('.mjs') ? 'js' : 'ts' } }),
+        : {
+            stdin: {
+              contents: input.text,
+              resolveDir: input.folder,
+              sourcefile: input.name,
+              loader: input.name.endsWith('.js') || input.name.endsWith('.mjs') ? 'js' : 'ts',
+            },
+          }),
       // The map's sources are relative to the output: from the project's root they read as the user knows them and hold no machine path.
       absWorkingDir: root,
       outfile: join(root, 'job.mjs'),
@@ -77,7 +84,11 @@ const refuseNativeAddons: Plugin = {
   name: 'refuse-native-addons',
   setup(build) {
     const refuse = (what: string, importer: string) => ({
-      errors: [{ text: `native addon ${what} cannot be shipped with a job${importer === '' ? '' : ` (imported by ${importer})`}: only JavaScript and TypeScript travel` }],
+      errors: [
+        {
+          text: `native addon ${what} cannot be shipped with a job${importer === '' ? '' : ` (imported by ${importer})`}: only JavaScript and TypeScript travel`,
+        },
+      ],
     })
     build.onResolve({ filter: /\.node$/ }, args => refuse(`'${args.path}'`, args.importer))
     build.onResolve({ filter: new RegExp(`^(${nativeLoaders.map(name => name.replace('/', '\\/')).join('|')})$`) }, args =>
@@ -100,9 +111,18 @@ function isBuildFailure(error: unknown): error is BuildFailure {
 function asFlinkError(moduleName: string, failure: BuildFailure): FlinkError {
   const shown = failure.errors.slice(0, 10).map(describe)
   const more = failure.errors.length - shown.length
-  return new FlinkError('INVALID_PROGRAM', `job module ${moduleName} does not compile: ${shown.join('\n')}${more > 0 ? `\n… and ${more} more` : ''}`, {
-    problems: failure.errors.map(message => ({ text: message.text, file: message.location?.file, line: message.location?.line, column: message.location?.column })),
-  })
+  return new FlinkError(
+    'INVALID_PROGRAM',
+    `job module ${moduleName} does not compile: ${shown.join('\n')}${more > 0 ? `\n… and ${more} more` : ''}`,
+    {
+      problems: failure.errors.map(message => ({
+        text: message.text,
+        file: message.location?.file,
+        line: message.location?.line,
+        column: message.location?.column,
+      })),
+    },
+  )
 }
 
 function describe(message: Message): string {

@@ -5,8 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { deserializeError, FlinkError } from '../common/errors.ts'
-import { ANSWER_BYTES_MAX, ANSWER_FD, type Plan, type PlanAnswer, type PlanRequest } from './planner-protocol.ts'
-import { tooSlow } from './planner-main.ts'
+import { ANSWER_BYTES_MAX, ANSWER_FD, outOfMemory, type Plan, type PlanAnswer, type PlanRequest, tooSlow } from './planner-protocol.ts'
 
 /**
  * Plans jobs in child processes, one each: a program cannot reach the memory, the handles or the time of whoever asks. With
@@ -26,12 +25,15 @@ export interface PlannerClientOptions {
 
 /** The child keeps its own deadline; this long after it, it is beyond answering and is killed. */
 const GRACE_MS = 3_000
+const STDERR_CHARS_MAX = 8 * 1024
 
 export type PlanResult = Plan & { readonly output: string }
 
 export class PlannerClient implements AsyncDisposable {
   private readonly options: PlannerClientOptions
   private readonly children = new Set<ChildProcess>()
+  /** The last that each said before it died: V8 reports there what it died of. */
+  private readonly stderr = new WeakMap<ChildProcess, string>()
   private spare: ChildProcess | undefined
   private closed = false
 
@@ -71,12 +73,20 @@ export class PlannerClient implements AsyncDisposable {
   }
 
   private start(): ChildProcess {
-    const child = spawn(this.options.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(this.options.entry), '--heap-mb', String(this.options.heapMb)], {
-      stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
-    })
+    const child = spawn(
+      this.options.execPath,
+      ['--disable-warning=ExperimentalWarning', fileURLToPath(this.options.entry), '--heap-mb', String(this.options.heapMb)],
+      {
+        stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+      },
+    )
     this.children.add(child)
     child.once('close', () => this.children.delete(child))
     child.on('error', () => this.children.delete(child))
+    this.stderr.set(child, '')
+    child.stderr
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => this.stderr.set(child, ((this.stderr.get(child) ?? '') + text).slice(-STDERR_CHARS_MAX)))
     // A child that died has closed the pipe; what matters of that is seen when it is asked.
     stdinOf(child).on('error', () => {})
     // An idle spare must not keep this process alive.
@@ -95,23 +105,37 @@ export class PlannerClient implements AsyncDisposable {
         child.kill('SIGKILL')
         act()
       }
-      const deadline = this.options.clock.schedule(request.timeoutMs + GRACE_MS, () => settle(() => reject(tooSlow(request.timeoutMs))), { ref: true })
+      const deadline = this.options.clock.schedule(request.timeoutMs + GRACE_MS, () => settle(() => reject(tooSlow(request.timeoutMs))), {
+        ref: true,
+      })
       const onAbort = () => settle(() => reject(signal?.reason))
       signal?.addEventListener('abort', onAbort, { once: true })
-      child.once('error', cause => settle(() => reject(new FlinkError('INTERNAL', 'the planner process cannot be started', { execPath: this.options.execPath }, cause))))
+      child.once('error', cause =>
+        settle(() => reject(new FlinkError('INTERNAL', 'the planner process cannot be started', { execPath: this.options.execPath }, cause))),
+      )
       const answers = answersOf(child)
       answers.on('data', (chunk: Buffer) => {
         chunks.push(chunk)
         byteCount += chunk.length
         // Four bytes a character at most, and some for the rest of the answer.
-        if (byteCount > 5 * ANSWER_BYTES_MAX) settle(() => reject(new FlinkError('INVALID_PROGRAM', 'the planner answered more than an answer may hold')))
+        if (byteCount > 5 * ANSWER_BYTES_MAX)
+          settle(() => reject(new FlinkError('INVALID_PROGRAM', 'the planner answered more than an answer may hold')))
       })
       answers.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        settle(() => (text === '' ? reject(new FlinkError('INTERNAL', 'the planner process ended without an answer', { exitCode: child.exitCode })) : resolve(JSON.parse(text) as PlanAnswer)))
+        if (text !== '') return settle(() => resolve(JSON.parse(text) as PlanAnswer))
+        // 'close' comes when stderr has been read to its end as well.
+        child.once('close', () => settle(() => reject(this.died(child))))
       })
       stdinOf(child).write(`${JSON.stringify(request)}\n`)
     })
+  }
+
+  /** A thread that runs out of memory mostly ends alone, but V8 may take the whole process with it. */
+  private died(child: ChildProcess): FlinkError {
+    const stderr = this.stderr.get(child) ?? ''
+    if (/heap out of memory|heap limit/i.test(stderr)) return outOfMemory(this.options.heapMb)
+    return new FlinkError('INTERNAL', 'the planner process ended without an answer', { exitCode: child.exitCode, signal: child.signalCode, stderr })
   }
 }
 
@@ -139,5 +163,5 @@ function setReferenced(child: ChildProcess, referenced: boolean): void {
   const method = referenced ? 'ref' : 'unref'
   child[method]()
   // Pipes are sockets, which the types of `stdio` do not say.
-  for (const pipe of [child.stdin, child.stdio[ANSWER_FD]]) (pipe as unknown as { ref(): void; unref(): void } | null)?.[method]()
+  for (const pipe of [child.stdin, child.stderr, child.stdio[ANSWER_FD]]) (pipe as unknown as { ref(): void; unref(): void } | null)?.[method]()
 }

@@ -7,7 +7,16 @@ import { FlinkError, type SerializedError, serializeError } from '../common/erro
 import { buildJobGraph } from '../graph/job-graph-builder.ts'
 import { planText } from '../graph/plan-text.ts'
 import { openArtifact } from './artifact.ts'
-import { ANSWER_BYTES_MAX, ANSWER_FD, OUTPUT_CHARS_MAX, type Plan, type PlanAnswer, type PlanRequest } from './planner-protocol.ts'
+import {
+  ANSWER_BYTES_MAX,
+  ANSWER_FD,
+  OUTPUT_CHARS_MAX,
+  outOfMemory,
+  type Plan,
+  type PlanAnswer,
+  type PlanRequest,
+  tooSlow,
+} from './planner-protocol.ts'
 import { buildProgram } from './program.ts'
 
 /**
@@ -19,7 +28,12 @@ import { buildProgram } from './program.ts'
  */
 export function servePlanner(self: URL, options: { readonly clock: Clock; readonly heapMb: number }): void {
   const output = new BoundedText(OUTPUT_CHARS_MAX)
-  const worker = new Worker(self, { stdout: true, stderr: true, workerData: { role: 'plan' }, resourceLimits: { maxOldGenerationSizeMb: options.heapMb } })
+  const worker = new Worker(self, {
+    stdout: true,
+    stderr: true,
+    workerData: { role: 'plan' },
+    resourceLimits: { maxOldGenerationSizeMb: options.heapMb },
+  })
   worker.stdout.on('data', chunk => output.add(String(chunk)))
   worker.stderr.on('data', chunk => output.add(String(chunk)))
   let answered = false
@@ -82,21 +96,21 @@ export async function plan(request: PlanRequest, apiUrl: string): Promise<Plan> 
   return { jobGraph, planText: planText(jobGraph, streamGraph), cachedFiles }
 }
 
-export function tooSlow(timeoutMs: number): FlinkError {
-  return new FlinkError('TIMEOUT', `the program did not finish building its graph within ${timeoutMs} ms`, { timeoutMs })
-}
-
 function writeAnswer(answer: PlanAnswer): void {
   let text = JSON.stringify(answer)
   if (text.length > ANSWER_BYTES_MAX) {
-    const error = new FlinkError('INVALID_PROGRAM', `the job's graph is larger than ${ANSWER_BYTES_MAX} bytes; read large data with a source instead of fromCollection`, { bytes: text.length })
+    const error = new FlinkError(
+      'INVALID_PROGRAM',
+      `the job's graph is larger than ${ANSWER_BYTES_MAX} bytes; read large data with a source instead of fromCollection`,
+      { bytes: text.length },
+    )
     text = JSON.stringify({ error: serializeError(error), output: answer.output })
   }
   createWriteStream('', { fd: ANSWER_FD }).end(text, () => process.exit(0))
 }
 
 function workerError(error: Error, heapMb: number): unknown {
-  if ((error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY') return new FlinkError('OUT_OF_MEMORY', `the program needed more than ${heapMb} MiB of memory while building its graph`, { heapMb })
+  if ((error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY') return outOfMemory(heapMb)
   return new FlinkError('INVALID_PROGRAM', `the program failed while building its graph, outside of its own call: ${error.message}`, {}, error)
 }
 

@@ -1,4 +1,4 @@
-import type { SerializedError } from '../common/errors.ts'
+import { FlinkError, type SerializedError } from '../common/errors.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 
 /**
@@ -37,3 +37,12 @@ export type PlanAnswer = { readonly plan: Plan; readonly output: string } | { re
 export const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 export const OUTPUT_CHARS_MAX = 64 * 1024
 export const ANSWER_FD = 3
+
+/** Both sides answer these: the child as long as it can, the parent in its stead. */
+export function tooSlow(timeoutMs: number): FlinkError {
+  return new FlinkError('TIMEOUT', `the program did not finish building its graph within ${timeoutMs} ms`, { timeoutMs })
+}
+
+export function outOfMemory(heapMb: number): FlinkError {
+  return new FlinkError('OUT_OF_MEMORY', `the program needed more than ${heapMb} MiB of memory while building its graph`, { heapMb })
+}

@@ -51,7 +51,10 @@ export async function buildProgram(artifact: OpenArtifact, options: RunProgramOp
   requireExport(artifact.moduleName, Object.keys(module), options.entry)
   const program = module[options.entry]
   if (typeof program !== 'function')
-    throw new FlinkError('INVALID_PROGRAM', `job module ${artifact.moduleName}: its export '${options.entry}' is not a function of the environment and the arguments, but ${program === null ? 'null' : typeof program}`)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `job module ${artifact.moduleName}: its export '${options.entry}' is not a function of the environment and the arguments, but ${program === null ? 'null' : typeof program}`,
+    )
   const env = api.StreamExecutionEnvironment.createForProgram({ ...options.settings, cachedFiles })
   try {
     await program(env, [...options.args])
@@ -97,11 +100,21 @@ function programError(artifact: OpenArtifact, folder: string, error: unknown, wh
   const code = (thrown as { code?: unknown }).code
   const expected = thrown.name === 'FlinkError' && typeof code === 'string' && Object.hasOwn(errorCodes, code)
   if (expected) {
-    const result = new FlinkError(code as ErrorCode, at === undefined ? thrown.message : `${thrown.message} (at ${at})`, (thrown as Partial<FlinkError>).detail ?? {}, thrown.cause)
+    const result = new FlinkError(
+      code as ErrorCode,
+      at === undefined ? thrown.message : `${thrown.message} (at ${at})`,
+      (thrown as Partial<FlinkError>).detail ?? {},
+      thrown.cause,
+    )
     result.stack = thrown.stack ?? `${result}`
     return result
   }
-  return new FlinkError('INVALID_PROGRAM', `job module ${artifact.moduleName} ${what}: ${thrown.message}${at === undefined ? '' : ` (at ${at})`}`, { at }, thrown)
+  return new FlinkError(
+    'INVALID_PROGRAM',
+    `job module ${artifact.moduleName} ${what}: ${thrown.message}${at === undefined ? '' : ` (at ${at})`}`,
+    { at },
+    thrown,
+  )
 }
 
 function unpack(artifact: OpenArtifact, folder: string): ReadonlyMap<string, string> {
@@ -134,6 +147,7 @@ function useApi(url: string): void {
   global.require ??= process.getBuiltinModule('node:module').createRequire(pathToFileURL(join(process.cwd(), 'job.mjs')))
   if (hooked) return
   registerHooks({
-    resolve: (specifier, context, nextResolve) => (specifier === 'millrace' && api !== undefined ? { url: api, shortCircuit: true } : nextResolve(specifier, context)),
+    resolve: (specifier, context, nextResolve) =>
+      specifier === 'millrace' && api !== undefined ? { url: api, shortCircuit: true } : nextResolve(specifier, context),
   })
 }
