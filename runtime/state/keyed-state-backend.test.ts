@@ -182,6 +182,13 @@ describe('refusals', () => {
     expect(() => backend.getReducingState(forgetful).add(1)).toThrow('state sum: undefined cannot be stored')
   })
 
+  test('a value that its type cannot encode names operator and state', () => {
+    const backend = backendOf(Types.STRING, count as never)
+    backend.setCurrentKey('a')
+    backend.getState(count).update('seven' as never)
+    expect(() => backend.snapshot()).toThrow('operator counts: state count: ')
+  })
+
   test('time-to-live, by name', () => {
     expect(() => count.enableTimeToLive()).toThrow('time-to-live (StateTtlConfig) is not supported yet')
   })

@@ -41,6 +41,8 @@ export class KeyedStateBackend implements CurrentKey {
   private readonly entriesByIndex = new Map<unknown, KeyEntry>()
   private readonly indexOf: KeyIndex
   private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState }>()
+  private readonly ofKey = new Map<StateDescriptor, HeapState>()
+  private readonly ofNamespace = new Map<StateDescriptor, HeapState>()
   private readonly parts: KeyedSnapshotPart[] = []
   private slotCount = 0
   private keySet = false
@@ -147,6 +149,10 @@ export class KeyedStateBackend implements CurrentKey {
 
   /** The registered state that a descriptor names; `namespaceType` as it was registered with. */
   declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): HeapState {
+    // Functions may ask for a state on every record or window.
+    const cache = namespaceType === undefined ? this.ofKey : this.ofNamespace
+    const cached = cache.get(descriptor)
+    if (cached !== undefined) return cached
     const present = this.states.get(schemaId(schemaOf(descriptor, namespaceType)))
     if (present === undefined)
       throw new FlinkError(
@@ -158,6 +164,7 @@ export class KeyedStateBackend implements CurrentKey {
         'INVALID_PROGRAM',
         `operator ${this.owner}: state ${descriptor.name} is declared as ${describeState(present.descriptor)} and asked for as ${describeState(descriptor)}`,
       )
+    cache.set(descriptor, present.state)
     return present.state
   }
 
@@ -166,14 +173,21 @@ export class KeyedStateBackend implements CurrentKey {
     const serializer = this.keyType.serializer
     for (let i = 0; i < this.parts.length; i++) {
       const part = this.parts[i] as KeyedSnapshotPart
-      part.snapshotTo((key, keyGroup) => {
-        const group = keyGroup ?? this.keyGroupOfEntry(key)
-        let writer = writers.get(group)
-        if (writer === undefined) writers.set(group, (writer = new ByteWriter(256)))
-        writer.varint(i)
-        serializer.write(key, writer)
-        return writer
-      })
+      try {
+        part.snapshotTo((key, keyGroup) => {
+          const group = keyGroup ?? this.keyGroupOfEntry(key)
+          let writer = writers.get(group)
+          if (writer === undefined) writers.set(group, (writer = new ByteWriter(256)))
+          writer.varint(i)
+          serializer.write(key, writer)
+          return writer
+        })
+      } catch (error) {
+        // A value that its type cannot encode: the codec knows the path inside the value, not whose it is.
+        throw error instanceof FlinkError
+          ? new FlinkError(error.code, `operator ${this.owner}: state ${part.schema.name}: ${error.message}`, error.detail, error)
+          : error
+      }
     }
     if (this.parts.length === 0) return undefined
     const keyGroups = new Map<number, Uint8Array>()
