@@ -31,8 +31,11 @@ function fileLayer(confDir: string | undefined): ConfigurationLayer | undefined 
   }
 }
 
-export function withoutSecrets(entries: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(entries).filter(([key]) => !isSecretKey(key)))
+const processPrefixes = ['rest.', 'web.', 'client.', 'cluster.', 'env.', 'planner.', 'jobmanager.', 'taskmanager.', 'heartbeat.', 'slot.']
+
+/** What may concern a job and go into its graph: no option of a process, no secret. */
+export function jobEntries(entries: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).filter(([key]) => !isSecretKey(key) && !processPrefixes.some(prefix => key.startsWith(prefix))))
 }
 
 export function withMaskedSecrets(entries: Readonly<Record<string, string>>): Record<string, string> {

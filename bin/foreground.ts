@@ -1,5 +1,5 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { ProcessKind, ProcessRecord, ProcessRequest } from '../runtime/cli/context.ts'
 import { type FlinkError, serializeError } from '../runtime/common/errors.ts'
 import { jobManagerRpcAddress, jobManagerRpcPort } from '../runtime/jobmanager/options.ts'
@@ -35,7 +35,9 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
 
   const directory = environment.directory
   if (kind === 'jobmanager') {
-    const running = await startJobManager({ configuration, token, directory, log, rest: true, onShutDownRequest })
+    // start-cluster, which asks for a record, sends our output to this file.
+    const logPath = request.recordPath === undefined ? {} : { logPath: join(logDirectory(environment, configuration), 'jobmanager-0.log') }
+    const running = await startJobManager({ configuration, token, directory, log, rest: true, onShutDownRequest, ...logPath })
     const { webAddress, rpcHost, rpcPort } = running
     writeRecord(request.recordPath, { kind, id: 'jobmanager-0', pid: process.pid, webAddress, rpcHost, rpcPort })
     const code = await end.promise

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
@@ -72,19 +72,22 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     completedJobExpirationMs: configuration.get(jobManagerOptions.completedJobExpiration),
     exceptionHistorySize: configuration.get(jobManagerOptions.exceptionHistorySize),
   })
-  const planner = new Planner(configuration, directory, options.rest)
+  const ownUploads = join(directory, 'uploads', newId(systemRandom))
+  const uploads = configuration.get(restOptions.uploadDir) ?? ownUploads
+  const planner = new Planner(configuration, directory, options.rest, log)
   let server: RestServer | undefined
   const close = async (reason: string) => {
     await planner.close()
     await gateway.shutDown(reason)
     await server?.close()
+    await rm(ownUploads, { recursive: true, force: true })
   }
   try {
     if (options.rest) {
       server = await createRestServer({
         gateway,
         planner,
-        jars: new JarStore(configuration.get(restOptions.uploadDir) ?? join(directory, 'uploads', newId(systemRandom)), systemRandom),
+        jars: new JarStore(uploads, systemRandom),
         // The gateway's graph is the JobGraph that the planner made.
         planOf: (graph, jobId) => planJson(jobId, graph as unknown as JobGraph),
         logs: {

@@ -11,10 +11,10 @@ import { systemRandom } from '../runtime/common/random.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleModule } from './bundle-module.ts'
-import { withoutSecrets } from './configuration.ts'
+import { jobEntries } from './configuration.ts'
 import { startJobManager } from './jobmanager.ts'
 import { Planner, slotsNeeded } from './program-planner.ts'
-import { startTaskManager } from './taskmanager.ts'
+import { startTaskManager, type TaskManagerProcess } from './taskmanager.ts'
 
 /**
  * `-t local`: plan in a child, then JobManager and one TaskManager in this process, with as many slots as the job needs, to the job's end.
@@ -31,14 +31,14 @@ export async function runLocal(
   const closers: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })]
   try {
     const bundle = await bundleModule(request.modulePath, request.entry)
-    const planner = new Planner(configuration, directory, false)
+    const planner = new Planner(configuration, directory, false, log)
     closers.push(() => planner.close())
     const { plan, artifact } = await planner.planWithText({
       artifact: bundle,
       entry: request.entry,
       args: request.args,
       parallelism: request.parallelism,
-      configuration: withoutSecrets(request.clientEntries),
+      configuration: jobEntries(request.clientEntries),
       fallbackJobName: bundle.name,
       defaultParallelism: request.defaultParallelism,
     })
@@ -58,7 +58,7 @@ export async function runLocal(
       onShutDownRequest: () => fatal.reject(new FlinkError('CANCELLED', 'the local cluster was asked to end')),
     })
     closers.push(() => jobManager.close('the start failed'))
-    const taskManager = await startTaskManager({
+    const taskManager: TaskManagerProcess = await startTaskManager({
       configuration: configuration.with({ 'taskmanager.host': '127.0.0.1' }, 'client'),
       token,
       jobManager: { host: jobManager.rpcHost, port: jobManager.rpcPort },
@@ -72,7 +72,8 @@ export async function runLocal(
         return bytes
       },
       fatal: error => fatal.reject(error),
-      onShutDownRequest: () => {},
+      // The JobManager says that it will close the connection: then its end is none to report.
+      onShutDownRequest: () => void taskManager.close(),
     })
     // The JobManager ends first and says so to its TaskManager: the other way round it would report a lost one.
     closers.push(

@@ -9,12 +9,13 @@ import { type CliExtension, runCli } from '../runtime/cli/main.ts'
 import { cliOptions } from '../runtime/cli/options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
+import { noLog } from '../runtime/common/log.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
 import { createRestClient } from '../runtime/rest/client.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { bundleModule } from './bundle-module.ts'
-import { loadConfiguration, withoutSecrets } from './configuration.ts'
+import { jobEntries, loadConfiguration } from './configuration.ts'
 import { createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
 import { commit, version } from './version.ts'
 
@@ -40,8 +41,8 @@ function rest(address: string, configuration: Configuration) {
     address: address === '' ? defaultAddress(configuration) : address,
     token: configuration.get(restOptions.token),
     requestTimeoutMs: configuration.get(cliOptions.timeout),
-    attemptsMax: configuration.has(restOptions.retryMaxAttempts.key) ? configuration.get(restOptions.retryMaxAttempts) : 3,
-    retryDelayMs: configuration.has(restOptions.retryDelay.key) ? configuration.get(restOptions.retryDelay) : 300,
+    attemptsMax: configuration.get(restOptions.retryMaxAttempts),
+    retryDelayMs: configuration.get(restOptions.retryDelay),
     clock: systemClock,
   })
 }
@@ -58,7 +59,7 @@ function defaultAddress(configuration: Configuration): string {
 async function plan(request: ProgramRequest): Promise<{ json: string; text: string }> {
   const { Planner } = await import('./program-planner.ts')
   const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
-  const planner = new Planner(request.configuration, directory, false)
+  const planner = new Planner(request.configuration, directory, false, noLog)
   try {
     const bundle = await bundleModule(request.modulePath, request.entry)
     const { plan: planned } = await planner.planWithText({
@@ -66,7 +67,7 @@ async function plan(request: ProgramRequest): Promise<{ json: string; text: stri
       entry: request.entry,
       args: request.args,
       parallelism: request.parallelism,
-      configuration: withoutSecrets(request.clientEntries),
+      configuration: jobEntries(request.clientEntries),
       fallbackJobName: bundle.name,
       defaultParallelism: request.defaultParallelism,
     })

@@ -4,13 +4,14 @@ import { systemClock } from '../runtime/common/clock.ts'
 import { Configuration, requireNoProblems } from '../runtime/common/config.ts'
 import { newId } from '../runtime/common/ids.ts'
 import type { JsonObject } from '../runtime/common/json.ts'
+import type { Logger } from '../runtime/common/log.ts'
 import { processOptions } from '../runtime/common/options.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import type { JobGraph } from '../runtime/graph/job-graph.ts'
 import { type Artifact, withFiles } from '../runtime/planner/artifact.ts'
 import { PlannerClient, type PlanResult } from '../runtime/planner/planner-client.ts'
 import type { PlannedProgram, ProgramPlanner, ProgramPlanRequest } from '../runtime/rest/program-planner.ts'
-import { withoutSecrets } from './configuration.ts'
+import { jobEntries } from './configuration.ts'
 import { entryUrl } from './entries.ts'
 import { optionTables } from './option-tables.ts'
 
@@ -23,8 +24,10 @@ export class Planner implements ProgramPlanner {
   private readonly client: PlannerClient
   private readonly directory: string
   private readonly configuration: Configuration
+  private readonly log: Logger
 
-  constructor(configuration: Configuration, directory: string, keepSpare: boolean) {
+  constructor(configuration: Configuration, directory: string, keepSpare: boolean, log: Logger) {
+    this.log = log
     this.configuration = configuration
     this.directory = directory
     this.client = new PlannerClient({
@@ -39,6 +42,8 @@ export class Planner implements ProgramPlanner {
 
   async plan(request: ProgramPlanRequest): Promise<PlannedProgram> {
     const { plan, artifact } = await this.planWithText({ ...request, defaultParallelism: 1 })
+    // Nobody stands at the JobManager's terminal; the log is where the program's output can be found.
+    if (plan.output !== '') this.log.info('the program printed while it built its graph', { job: plan.jobGraph.jobName, output: plan.output })
     // A JobGraph is JSON by its contract; its interface has no index signature.
     return { jobGraph: plan.jobGraph as unknown as JsonObject, jobName: plan.jobGraph.jobName, artifact }
   }
@@ -58,7 +63,7 @@ export class Planner implements ProgramPlanner {
         entry: request.entry,
         args: request.args,
         clientConfiguration: client,
-        clusterConfiguration: withoutSecrets(this.configuration.toObject()),
+        clusterConfiguration: jobEntries(this.configuration.toObject()),
         defaultParallelism: request.defaultParallelism,
         defaultJobName: request.fallbackJobName,
       })

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../runtime/common/clock.ts'
@@ -55,6 +56,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const { configuration, token, log, slotCount } = options
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
+  const artifactDirectory = join(options.directory, 'artifacts', id)
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,
@@ -74,7 +76,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       recordSizeMax: configuration.get(recordSizeMax),
       requestTimeoutMs: configuration.get(exchangeRequestTimeout),
       slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
-      artifactDirectory: join(options.directory, 'artifacts', id),
+      artifactDirectory,
       stdoutPath: options.stdoutDirectory === undefined ? undefined : join(options.stdoutDirectory, `${id}.out`),
       slotEntry: entryUrl('slot'),
       ioEntry: entryUrl('io-worker'),
@@ -101,13 +103,20 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   })
   executor.start()
   log.info('taskmanager started', { taskManagerId: id, slots: slotCount, cpuCores: availableParallelism(), dataPort: hosts.dataPort })
+  const close = async () => {
+    await executor.close()
+    await hosts.close()
+    // Fetched again when it is needed again.
+    await rm(artifactDirectory, { recursive: true, force: true })
+  }
+  let closing: Promise<void> | undefined
   return {
     id,
     dataPort: hosts.dataPort,
     isRegistered: () => executor.isRegistered,
-    close: async () => {
-      await executor.close()
-      await hosts.close()
+    close: () => {
+      closing ??= close()
+      return closing
     },
   }
 }

@@ -29,13 +29,13 @@ export const restOptions = {
   retryMaxAttempts: {
     key: 'rest.retry.max-attempts',
     type: 'int',
-    defaultValue: 20,
-    doc: 'how often a client repeats a request after 503 or a lost connection',
+    defaultValue: 3,
+    doc: 'how often a client sends a request in all when nobody listens, the connection breaks or the answer is 503; a person waits for it, so less than the 20 of Flink',
   } satisfies ConfigOption<number>,
   retryDelay: {
     key: 'rest.retry.delay',
     type: 'duration',
-    defaultValue: 3_000,
+    defaultValue: 300,
     doc: 'the pause between two attempts of a client',
   } satisfies ConfigOption<number>,
   submitEnabled: {
