@@ -195,8 +195,17 @@ export class JobMaster {
         if (update.state === 'RUNNING') this.sources.readerStarted(execution.vertexId, execution.subtaskIndex)
         return
       case 'FINISHED':
+        this.move(update.executionId, { name: 'FINISHED', location })
+        this.checkEnd()
+        return
       case 'CANCELED':
-        this.move(update.executionId, { name: update.state, location })
+        if (this.status === 'RUNNING') {
+          // Nobody here asked for it. Without a failure the job would wait for ever for what this task does no more.
+          const where = location?.taskManagerId ?? 'unknown'
+          this.failExecution(execution, serializeError(new FlinkError('TASKMANAGER_LOST', `TaskManager with id ${where} gave the task up: it is shutting down.`)))
+          return
+        }
+        this.move(update.executionId, { name: 'CANCELED', location })
         this.checkEnd()
         return
       case 'FAILED': {
@@ -386,9 +395,8 @@ export class JobMaster {
     else if (this.status === 'CANCELLING') this.end('CANCELED')
     else if (this.status === 'RUNNING') {
       const finished = this.executionGraph.executions.every(({ state }) => state.name === 'FINISHED')
-      if (finished) this.end('FINISHED')
-      // A task that nobody cancelled says it was: a bug in it, but no reason to call the job finished.
-      else this.failJob(serializeError(new FlinkError('INTERNAL', 'a task was cancelled although its job was not')), undefined)
+      assert(finished, 'the tasks of a running job that have ended have finished')
+      this.end('FINISHED')
     }
   }
 
@@ -415,7 +423,7 @@ export class JobMaster {
   private enter(next: JobStatus): void {
     assert(mayEnter(this.status, next), `job state ${this.status} -> ${next}`)
     const message = `Job ${this.job.jobGraph.jobName} (${this.job.jobId}) switched from state ${this.status} to ${next}.`
-    if (next === 'FAILING' || next === 'FAILED') this.log.error(message, { error: this.failure?.message })
+    if (next === 'FAILED') this.log.error(message, { error: this.failure?.message })
     else this.log.info(message)
     this.status = next
     this.timestamps[next] = this.services.clock.nowMs()

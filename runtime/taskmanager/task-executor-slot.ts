@@ -95,16 +95,13 @@ export class SlotRun {
       return
     }
     const { host } = this.phase
-    const { clock, log, cancellationIntervalMs, cancellationTimeoutMs } = this.options
+    const { clock, log, cancellationIntervalMs } = this.options
     this.timers.push(
       clock.schedule(cancellationIntervalMs, () => {
         log.warn('tasks did not react to cancelling, their slot is terminated', { unfinished: this.unfinished.size, afterMs: cancellationIntervalMs })
         this.terminate(host)
       }),
-      clock.schedule(cancellationTimeoutMs, () => {
-        const message = `tasks of job ${this.deployment.jobId} in slot ${this.options.slotIndex} did not end within task.cancellation.timeout (${cancellationTimeoutMs} ms)`
-        this.options.fatal(new FlinkError('TIMEOUT', message))
-      }),
+      this.scheduleFatal(),
     )
     host.cancel()
   }
@@ -122,7 +119,10 @@ export class SlotRun {
   private async releaseOnce(): Promise<void> {
     this.cancel()
     await this.allFinished
-    if (this.phase.kind === 'running') await this.phase.host.terminate()
+    if (this.phase.kind === 'running') {
+      this.timers.push(this.scheduleFatal())
+      await this.phase.host.terminate()
+    }
     this.phase = { kind: 'ended' }
     this.stopTimers()
     const { jobId, attempt, allocationId } = this.deployment
@@ -179,6 +179,14 @@ export class SlotRun {
       this.options.onTaskState(executionId, state, error, metrics?.get(executionId))
     }
     this.checkFinished()
+  }
+
+  private scheduleFatal(): Timer {
+    const { clock, cancellationTimeoutMs, slotIndex, fatal } = this.options
+    return clock.schedule(cancellationTimeoutMs, () => {
+      const what = `slot ${slotIndex} with tasks of job ${this.deployment.jobId}`
+      fatal(new FlinkError('TIMEOUT', `${what} did not end within task.cancellation.timeout (${cancellationTimeoutMs} ms)`))
+    })
   }
 
   private checkFinished(): void {

@@ -211,6 +211,27 @@ test('a host that cannot even be terminated ends its TaskManager after task.canc
   expect(sim.fatal[0]?.error.message).toMatch(/did not end within task\.cancellation\.timeout \(180000 ms\)/)
 })
 
+test('a host that does not end after its tasks have finished ends its TaskManager too: the slot would be held for ever', async () => {
+  const sim = await cluster()
+  const jobId = await sim.submit(simJobGraph('short', [{ name: 'one', parallelism: 1, script: { finishAfterMs: 5_000 } }]))
+  await sim.untilRunning(jobId)
+  const hosts = sim.taskManagers[0]?.hosts
+  if (hosts instanceof FakeSlotHostFactory) for (const host of hosts.live.values()) host.terminate = () => new Promise(() => {})
+  await sim.untilState(jobId, 'FINISHED')
+  await sim.clock.run(190_000)
+  expect(sim.fatal).toHaveLength(1)
+})
+
+test('a TaskManager that shuts down in order fails the jobs on it, also where other tasks run elsewhere', async () => {
+  const sim = await cluster({ taskManagers: 2, slots: 1 })
+  const jobId = await sim.submit(endlessJob('X', 2))
+  await sim.untilRunning(jobId)
+  void sim.taskManagers[1]?.executor.close()
+  await sim.untilState(jobId, 'FAILED', 5_000)
+  expect(sim.jobManager.exceptions(jobId)?.[0]?.error.message).toBe('TaskManager with id tm-1 gave the task up: it is shutting down.')
+  expect(await sim.clock.runUntil(() => sim.freeSlots === 1 && sim.jobManager.overview().taskManagers === 1, 5_000)).toBe(true)
+})
+
 test('a failing task fails its job with the task named; the others are cancelled first', async () => {
   const sim = await cluster()
   const jobId = await sim.submit(simJobGraph('bad', [{ name: 'map', parallelism: 2, script: { ...endless, failSubtask: 1 } }]))
