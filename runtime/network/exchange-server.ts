@@ -52,11 +52,6 @@ export interface ExchangeServer {
    * Otherwise it goes now; the consumer learns from its JobManager what became of the attempt.
    */
   endServing(scope: ExchangeScope, channelId: string, orderly: boolean): void
-  /**
-   * Resolves when every registered channel of the attempt has been taken in full, lost or released. Tasks that finished in order wait
-   * for it before their pages are given back: their last rows may still be on the way.
-   */
-  drained(scope: ExchangeScope): Promise<void>
   /** The attempt is over, whatever is unsent: its connections are cut, so that no page is read any more, and its channels forgotten. */
   release(scope: ExchangeScope): void
   /** Sends what can be sent now; true when something was. */
@@ -93,7 +88,6 @@ class Server implements ExchangeServer {
   readonly connections = new Set<ServerConnection>()
   /** The newest attempt of each job that anything was registered for. */
   private readonly newest = new Map<string, ExchangeScope>()
-  private drainWaiters: { readonly scope: ExchangeScope; readonly resolve: () => void }[] = []
   private listener: DataListener | undefined = undefined
 
   constructor(options: ExchangeServerOptions) {
@@ -133,16 +127,19 @@ class Server implements ExchangeServer {
     }
   }
 
-  drained(scope: ExchangeScope): Promise<void> {
-    if (!this.hasChannels(scope)) return Promise.resolve()
-    return new Promise(resolve => this.drainWaiters.push({ scope, resolve }))
-  }
-
   endServing(scope: ExchangeScope, channelId: string, orderly: boolean): void {
     const channel = this.channels.get(channelKey(scope, channelId))
-    if (channel === undefined || orderly) return
-    channel.connection?.detach(channel)
-    this.forget(channel)
+    if (channel === undefined) return
+    if (!orderly) {
+      channel.connection?.detach(channel)
+      this.forget(channel)
+      return
+    }
+    // A consumer that has not connected by now was to come at once: the job has failed before it was deployed.
+    if (channel.connection !== undefined) return
+    this.options.clock.schedule(this.options.requestTimeoutMs, () => {
+      if (channel.connection === undefined) this.forget(channel)
+    })
   }
 
   forget(channel: OutChannel): void {
@@ -150,11 +147,6 @@ class Server implements ExchangeServer {
     channel.forgotten = true
     this.channels.delete(channelKey(channel.scope, channel.channelId))
     this.announceIfGone(channel)
-    this.drainWaiters = this.drainWaiters.filter(waiter => {
-      if (this.hasChannels(waiter.scope)) return true
-      waiter.resolve()
-      return false
-    })
   }
 
   announceIfGone(channel: OutChannel): void {
@@ -179,10 +171,6 @@ class Server implements ExchangeServer {
     await this.listener?.close()
   }
 
-  private hasChannels(scope: ExchangeScope): boolean {
-    for (const channel of this.channels.values()) if (isSame(channel.scope, scope)) return true
-    return false
-  }
 
   /** The newer attempt of the same job, when there is one. */
   newerThan(scope: ExchangeScope): ExchangeScope | undefined {

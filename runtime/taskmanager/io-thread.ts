@@ -53,6 +53,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
   if (ownBuffer === undefined) throw new Error('the I/O worker has no doorbell')
   const bell = new SharedHostDoorbell(ownBuffer)
   const { token, requestTimeoutMs, taskManagerId } = data
+  const served = new ServedChannels()
   const server = await startExchangeServer({
     network: tcpNetwork,
     clock: systemClock,
@@ -61,6 +62,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     port: data.dataPort,
     token,
     requestTimeoutMs,
+    onChannelGone: (scope, channelId) => served.gone(scope, channelId),
   })
   const client = new ExchangeClient({ network: tcpNetwork, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
   const stdout = new StdoutFile(data.stdoutPath)
@@ -82,14 +84,17 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
         return
       }
       case 'serve':
+        served.add(command.scope, command.medium.ring.channelId)
         return server.register(command.scope, command.medium.ring, attachConsumer(command.medium, ownIndex, data.doorbells))
       case 'fetch':
         return client.request(command.scope, command.peer, command.medium.ring, attachProducer(command.medium, ownIndex, data.doorbells))
       case 'release':
-        if (command.orderly) await server.drained(command.scope)
-        server.release(command.scope)
         client.release(command.scope)
-        return post({ kind: 'released', scope: command.scope })
+        for (const channelId of served.channels(command.scope)) server.endServing(command.scope, channelId, command.orderly)
+        return served.whenGone(command.scope, () => {
+          server.release(command.scope)
+          post({ kind: 'released', scope: command.scope })
+        })
       case 'close':
         client.close()
         await server.close()
@@ -100,6 +105,41 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
   }
   port.on('message', (command: IoCommand) => void handle(command).catch(error => post({ kind: 'failed', error: serializeError(error) })))
   post({ kind: 'listening', dataPort: server.port })
+}
+
+/** Channels that this worker sends from, per job attempt, until no socket reads their pages any more. */
+class ServedChannels {
+  private readonly scopes = new Map<string, { readonly channels: Set<string>; onGone: (() => void) | undefined }>()
+
+  add(scope: ExchangeScope, channelId: string): void {
+    const key = scopeKey(scope)
+    const entry = this.scopes.get(key) ?? { channels: new Set<string>(), onGone: undefined }
+    this.scopes.set(key, entry)
+    entry.channels.add(channelId)
+  }
+
+  channels(scope: ExchangeScope): readonly string[] {
+    return [...(this.scopes.get(scopeKey(scope))?.channels ?? [])]
+  }
+
+  gone(scope: ExchangeScope, channelId: string): void {
+    const key = scopeKey(scope)
+    const entry = this.scopes.get(key)
+    entry?.channels.delete(channelId)
+    if (entry === undefined || entry.channels.size > 0) return
+    this.scopes.delete(key)
+    entry.onGone?.()
+  }
+
+  whenGone(scope: ExchangeScope, callback: () => void): void {
+    const entry = this.scopes.get(scopeKey(scope))
+    if (entry === undefined) callback()
+    else entry.onGone = callback
+  }
+}
+
+function scopeKey({ jobId, generation, attempt }: ExchangeScope): string {
+  return `${jobId}/${generation}/${attempt}`
 }
 
 /** Appends in order, one write at a time; the promise is the credit that print sinks wait for. */
