@@ -2,29 +2,19 @@ import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { endless, SimCluster, type SimTaskManager, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
 import { calmNetwork, type NetworkFaults } from '../support/sim-network.ts'
+import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 import { FakeSlotHostFactory } from '../support/sim-slot-host.ts'
 
-/**
- * Whole control plane under random faults: every run is made from one seed, and a failure names it.
- * `SEED=n` runs only that one, `SEEDS=n` that many.
- */
-const seeds =
-  process.env['SEED'] === undefined ? Array.from({ length: Number(process.env['SEEDS'] ?? 200) }, (_, seed) => seed) : [Number(process.env['SEED'])]
+/** Whole control plane under random faults: every run is made from one seed, and a failure names it. */
+const seeds = simSeeds(200)
 const chunkSize = 50
 const terminal = ['FINISHED', 'FAILED', 'CANCELED']
 
 describe('control plane under faults', () => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
     const chunk = seeds.slice(from, from + chunkSize)
-    test(`every job ends, no slot is doubled or leaked, no split is lost: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, async () => {
-      for (const seed of chunk) {
-        try {
-          await simulate(seed)
-        } catch (error) {
-          throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)} (repeat with SEED=${seed})`, { cause: error })
-        }
-      }
-    })
+    test(`every job ends, no slot is doubled or leaked, no split is lost: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, () =>
+      forSeeds(chunk, simulate))
   }
 })
 
