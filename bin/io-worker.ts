@@ -7,4 +7,6 @@ import { type IoReply, type IoThreadData, startIoThread } from '../runtime/taskm
 /** The I/O worker of a TaskManager. */
 const port = parentPort
 assert(port !== null, 'the I/O worker is a worker thread')
-startIoThread(port, workerData as IoThreadData, connectorRegistry).catch(error => port.postMessage({ kind: 'failed', error: serializeError(error) } satisfies IoReply))
+startIoThread(port, workerData as IoThreadData, connectorRegistry).catch(error =>
+  port.postMessage({ kind: 'failed', error: serializeError(error) } satisfies IoReply),
+)

@@ -7,6 +7,7 @@ import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
 import { networkOptions } from '../runtime/network/options.ts'
 import { restOptionTable } from '../runtime/rest/options.ts'
 import { taskExecutorOptions } from '../runtime/taskmanager/task-executor-options.ts'
+import { taskOptions } from '../runtime/taskmanager/task-options.ts'
 
 /** Every option that is known: a key outside of these is refused wherever it stands. */
 export const optionTables: readonly OptionTable[] = [
@@ -15,6 +16,7 @@ export const optionTables: readonly OptionTable[] = [
   graphOptions,
   jobManagerOptions,
   taskExecutorOptions,
+  taskOptions,
   networkOptions,
   restOptionTable,
   cliOptionTable,

@@ -46,11 +46,17 @@ startSlotWorker({
     }
     const cleaned = clean(error)
     const at = positions.at(-1)
-    return at === undefined || cleaned.message.includes(at) ? cleaned : { ...cleaned, message: `${cleaned.message} (${at})`, stack: cleaned.stack.replace(cleaned.message, `${cleaned.message} (${at})`) }
+    return at === undefined || cleaned.message.includes(at)
+      ? cleaned
+      : { ...cleaned, message: `${cleaned.message} (${at})`, stack: cleaned.stack.replace(cleaned.message, `${cleaned.message} (${at})`) }
   },
   createIoHost() {
     const ioBell = data.doorbells.at(-1)
-    assert(ioBell !== undefined, 'the last doorbell is the I/O worker\'s')
-    return new RingIoHost({ post: message => data.ioPort.postMessage(message), ioBell: new SharedDoorbell(ioBell), pages: new PageBudget(data.pageBudget) })
+    assert(ioBell !== undefined, "the last doorbell is the I/O worker's")
+    return new RingIoHost({
+      post: message => data.ioPort.postMessage(message),
+      ioBell: new SharedDoorbell(ioBell),
+      pages: new PageBudget(data.pageBudget),
+    })
   },
 })

@@ -269,7 +269,7 @@ refuseByName(StreamExecutionEnvironment.prototype, 'env', {
   readFile: 'use readTextFile',
   fromData: 'use fromCollection or fromElements',
   createInput: 'use fromSource',
-  setBufferTimeout: "use env.configure('execution.buffer-timeout', '100 ms')",
+  setBufferTimeout: "use env.configure('execution.buffer-timeout.interval', '100 ms')",
   executeAsync: 'use execute: a program only builds the job',
   sqlQuery: 'SQL is not supported yet',
 })

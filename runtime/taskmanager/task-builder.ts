@@ -1,6 +1,6 @@
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
-import { parseDuration } from '../common/config.ts'
+import { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
@@ -27,6 +27,7 @@ import type { ChannelProvider } from './channel-providers.ts'
 import type { SlotScheduler } from './slot.ts'
 import type { TaskMetricsSnapshot } from './slot-host.ts'
 import { Task, type TaskHooks } from './task.ts'
+import { autoWatermarkInterval, bufferTimeout, globalJobParameters } from './task-options.ts'
 
 /** Makes the tasks of a slot out of its deployment and the program's own graph: operators, chains, gates, writers. */
 export interface BuildParts {
@@ -110,7 +111,7 @@ function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: numb
     source,
     clock: parts.clock,
     hooks: parts.hooks,
-    bufferTimeoutMs: durationOption(deployment, 'execution.buffer-timeout.interval', 100),
+    bufferTimeoutMs: Configuration.fromObject(deployment.configuration).get(bufferTimeout),
     suspendEverywhere: parts.suspendEverywhere,
   })
   for (const [index, link] of links.entries()) {
@@ -213,7 +214,7 @@ function operatorContext(
     log: parts.log.child({ jobId: deployment.jobId, task: taskName, operator: operator.name }),
     io: parts.ioHost(wake),
     jobParameters: jobParameters(deployment),
-    options: { autoWatermarkIntervalMs: durationOption(deployment, 'pipeline.auto-watermark-interval', 200) },
+    options: { autoWatermarkIntervalMs: Configuration.fromObject(deployment.configuration).get(autoWatermarkInterval) },
     metrics,
     shouldYield: () => chain.contextShouldYield(),
     wake,
@@ -267,8 +268,10 @@ function taskMetrics(
 }
 
 function jobParameters(deployment: SlotDeployment): JsonObject {
-  const text = deployment.configuration['pipeline.global-job-parameters']
+  const text = Configuration.fromObject(deployment.configuration).get(globalJobParameters)
   if (text === undefined || text === '') return {}
+  // What `setGlobalJobParameters` writes.
+  if (text.startsWith('{')) return JSON.parse(text) as JsonObject
   return Object.fromEntries(
     text.split(',').map(pair => {
       const at = pair.indexOf(':')
@@ -276,12 +279,6 @@ function jobParameters(deployment: SlotDeployment): JsonObject {
       return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
     }),
   )
-}
-
-/** Options of a deployment were parsed and checked by the JobManager: here they are only read. */
-function durationOption(deployment: SlotDeployment, key: string, defaultMs: number): number {
-  const text = deployment.configuration[key]
-  return text === undefined ? defaultMs : parseDuration(text)
 }
 
 function graphMismatch(deployment: SlotDeployment, operator: string, what: string): FlinkError {

@@ -1,0 +1,24 @@
+import type { ConfigOption } from '../common/config.ts'
+
+export const bufferTimeout: ConfigOption<number> = {
+  key: 'execution.buffer-timeout.interval',
+  type: 'duration',
+  defaultValue: 100,
+  doc: 'how long a row may wait for its frame to fill while its task is busy; a task whose input is empty sends at once',
+}
+
+export const autoWatermarkInterval: ConfigOption<number> = {
+  key: 'pipeline.auto-watermark-interval',
+  type: 'duration',
+  defaultValue: 200,
+  doc: 'how often periodic watermark generators are asked, in processing time; 0 = never',
+}
+
+export const globalJobParameters: ConfigOption<string | undefined> = {
+  key: 'pipeline.global-job-parameters',
+  type: 'string',
+  defaultValue: undefined,
+  doc: 'parameters that every function reads by getRuntimeContext().getGlobalJobParameters(): key:value pairs joined by commas, or a JSON object',
+}
+
+export const taskOptions: readonly ConfigOption<unknown>[] = [bufferTimeout, autoWatermarkInterval, globalJobParameters]
