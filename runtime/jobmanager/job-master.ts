@@ -202,7 +202,10 @@ export class JobMaster {
         if (this.status === 'RUNNING') {
           // Nobody here asked for it. Without a failure the job would wait for ever for what this task does no more.
           const where = location?.taskManagerId ?? 'unknown'
-          this.failExecution(execution, serializeError(new FlinkError('TASKMANAGER_LOST', `TaskManager with id ${where} gave the task up: it is shutting down.`)))
+          this.failExecution(
+            execution,
+            serializeError(new FlinkError('TASKMANAGER_LOST', `TaskManager with id ${where} gave the task up: it is shutting down.`)),
+          )
           return
         }
         this.move(update.executionId, { name: 'CANCELED', location })
@@ -435,7 +438,9 @@ export class JobMaster {
     if (moved === undefined) return undefined
     this.executionGraph = moved.graph
     const text = transitionText(this.job.jobGraph, moved.before, moved.after)
-    if (next.name === 'FAILED') this.log.warn(text, { error: next.error.message, stack: stackWithCauses(next.error) })
+    // The chain of causes once, with the failure that brings the job down; the others follow from it or share it.
+    if (next.name === 'FAILED' && this.failure === undefined) this.log.warn(text, { error: next.error.message, stack: stackWithCauses(next.error) })
+    else if (next.name === 'FAILED') this.log.warn(text, { error: next.error.message })
     else this.log.info(text)
     return moved.after
   }

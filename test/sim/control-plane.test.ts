@@ -14,7 +14,8 @@ describe('control plane under faults', () => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
     const chunk = seeds.slice(from, from + chunkSize)
     test(`every job ends, no slot is doubled or leaked, no split is lost: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, () =>
-      forSeeds(chunk, simulate))
+      forSeeds(chunk, simulate),
+    )
   }
 })
 
@@ -72,7 +73,10 @@ async function simulate(seed: number): Promise<void> {
     expect(hosts.live.size, 'no host is left').toBe(0)
     expect(hosts.wired.size, 'no channel is left').toBe(0)
   }
-  for (const jobId of jobs) checkSplits(cluster, jobId)
+  for (const jobId of jobs) {
+    checkSplits(cluster, jobId)
+    checkSlots(cluster, jobId)
+  }
 }
 
 /** A reader never gets a split twice, and a finished job has read every one. */
@@ -82,6 +86,16 @@ function checkSplits(cluster: SimCluster, jobId: string): void {
   const source = cluster.job(jobId).jobGraph['vertices'] as readonly { operators: readonly { source?: { options: { splits: number } } }[] }[]
   const splits = source[0]?.operators[0]?.source?.options.splits
   if (splits !== undefined && cluster.job(jobId).state === 'FINISHED') expect(seen.size, 'all splits were read').toBe(splits)
+}
+
+/** What finished ran in exactly the slots of its plan: per group the largest parallelism, each subtask once. */
+function checkSlots(cluster: SimCluster, jobId: string): void {
+  if (cluster.job(jobId).state !== 'FINISHED') return
+  const deployments = cluster.ledger.deployments.get(jobId) ?? []
+  expect(deployments.length, 'slots taken').toBe(cluster.job(jobId).slotsNeeded)
+  const subtasks = deployments.flatMap(deployment => deployment.tasks.map(task => `${task.vertex.id}/${task.subtaskIndex}`))
+  expect(subtasks.length).toBe(cluster.job(jobId).tasksTotal)
+  expect(new Set(subtasks).size).toBe(subtasks.length)
 }
 
 function randomVertices(random: ReturnType<typeof seededRandom>): SimVertex[] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { StreamExecutionEnvironment } from '../../runtime/api/index.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
@@ -22,7 +22,9 @@ const words = ['hello', 'world', 'flink', 'scala', 'stream', 'job']
 describe('word count on a simulated cluster', () => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
     const chunk = seeds.slice(from, from + chunkSize)
-    test(`counts every word exactly, or fails with the TaskManager it lost: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, () => forSeeds(chunk, wordCount))
+    test(`counts every word exactly, or fails with the TaskManager it lost: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, () =>
+      forSeeds(chunk, wordCount),
+    )
   }
 })
 
@@ -51,7 +53,8 @@ async function wordCount(seed: number): Promise<void> {
     slots: 2,
     faults: { delayMaxMs: 1 + random.nextInt(1_000), dropChance: random.next() * 0.3, duplicateChance: random.next() * 0.3 },
     enumerators: enumeratorRegistry,
-    jobManager: { loadBalanceMode: 'SLOTS' },
+    // So often that the faults never lose all heartbeats of one timeout: only a killed TaskManager may be given up.
+    jobManager: { loadBalanceMode: 'SLOTS', heartbeatIntervalMs: 2_000 },
     hosts: (id, { clock, random: clusterRandom }) => {
       const io = new IoRuntime({
         registry: connectorRegistry,
@@ -100,8 +103,8 @@ async function wordCount(seed: number): Promise<void> {
     expect(result?.state).toBe('FINISHED')
     const counts = countWords(lines)
     const printed = stdout
-      .trimEnd()
       .split('\n')
+      .filter(line => line !== '')
       .map(line => line.replace(/^\d+> /, ''))
     // Streaming: each word appears with 1, 2, …, its count, each exactly once.
     const expected = [...counts].flatMap(([word, count]) => Array.from({ length: count }, (_, i) => `(${word},${i + 1})`))
@@ -113,7 +116,9 @@ async function wordCount(seed: number): Promise<void> {
 }
 
 function randomLines(random: Random): string[] {
-  return Array.from({ length: 1 + random.nextInt(20) }, () => Array.from({ length: random.nextInt(6) }, () => words[random.nextInt(words.length)]).join('  '))
+  return Array.from({ length: 1 + random.nextInt(20) }, () =>
+    Array.from({ length: random.nextInt(6) }, () => words[random.nextInt(words.length)]).join('  '),
+  )
 }
 
 function countWords(lines: readonly string[]): ReadonlyMap<string, number> {
