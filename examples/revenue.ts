@@ -9,7 +9,7 @@ export default (env: StreamExecutionEnvironment, args: string[]) => {
     .fromSequence(0, count - 1)
     .map(i => ({ shop: `shop ${i % 3}`, amount: i % 7 === 0 ? 0 : (i % 10) + 0.5, ts: 1_700_000_040_000 + i * 1_000 }))
     .returns(Order)
-    .assignTimestampsAndWatermarks(WatermarkStrategy.forBoundedOutOfOrderness<{ ts: number }>('5 s').withTimestampAssigner(order => order.ts))
+    .assignTimestampsAndWatermarks(WatermarkStrategy.forBoundedOutOfOrderness('5 s').withTimestampAssigner(order => order.ts))
     .filter(order => order.amount > 0)
     .keyBy(order => order.shop)
     .window(TumblingEventTimeWindows.of('1 min'))

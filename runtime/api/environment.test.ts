@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { DataGeneratorSource, ExecutionEnvironment, RestartStrategies, StreamExecutionEnvironment, Types, WatermarkStrategy } from '../../bin/api.ts'
+import {
+  DataGeneratorSource,
+  ExecutionEnvironment,
+  ParameterTool,
+  RestartStrategies,
+  StreamExecutionEnvironment,
+  Types,
+  WatermarkStrategy,
+} from '../../bin/api.ts'
 import { buildJobGraph } from '../graph/job-graph-builder.ts'
 
 const program = (
@@ -123,6 +131,14 @@ describe('sources', () => {
     expect(() => program({}, env => env.fromSource(twice, WatermarkStrategy.noWatermarks(), 'own'))).toThrow("two splits have the splitId 'a'")
   })
 
+  test('a cached file is read where it travelled to', () => {
+    const cachedFiles = new Map([['shops', '/work/files/shops']])
+    const env = StreamExecutionEnvironment.createForProgram({ cachedFiles })
+    env.registerCachedFile('./data/shops.csv', 'shops')
+    expect(env.getCachedFile('shops')).toBe('/work/files/shops')
+    expect(() => env.getCachedFile('other')).toThrow("cached file 'other' is not registered")
+  })
+
   test('cached files keep their name and path', () => {
     const env = StreamExecutionEnvironment.createForProgram({})
     env.registerCachedFile('./data/shops.csv', 'shops')
@@ -135,6 +151,14 @@ describe('sources', () => {
 test('the interval of watermarks is an option, in milliseconds or text', () => {
   expect(program({}, env => env.getConfig().setAutoWatermarkInterval(5000)).configuration).toEqual({ 'pipeline.auto-watermark-interval': '5000 ms' })
   expect(program({}, env => env.getConfig().setAutoWatermarkInterval('2 s')).configuration).toEqual({ 'pipeline.auto-watermark-interval': '2000 ms' })
+})
+
+test('job parameters travel as one option', () => {
+  const parameters = ParameterTool.fromArgs(['--brokers', 'host:9092', '--verbose'])
+  expect(program({}, env => env.getConfig().setGlobalJobParameters(parameters)).configuration).toEqual({
+    'pipeline.global-job-parameters': 'brokers:host:9092,verbose:true',
+  })
+  expect(() => program({}, env => env.getConfig().setGlobalJobParameters({ list: 'a,b' }))).toThrow(/comma/)
 })
 
 describe("names of Flink's that are not there", () => {

@@ -12,6 +12,7 @@ import { DataStreamSource } from './data-stream.ts'
 import { StreamGraphBuilder } from './graph-builder.ts'
 import { checkParallelism } from './node-settings.ts'
 import { pipelineName, runtimeModeOption } from './options.ts'
+import { ParameterTool } from './parameter-tool.ts'
 import { refuseByName } from './refusals.ts'
 import type { Source } from './sources.ts'
 import { CollectionSource, NumberSequenceSource, SocketSource, splitSourceDefinition, TextFileSource } from './sources.ts'
@@ -164,6 +165,14 @@ export class StreamExecutionEnvironment {
     this.cachedFiles.set(name, path)
   }
 
+  /** Where a registered file lies: on a worker the copy that travelled, while planning the path it was registered with. */
+  getCachedFile(name: string): string {
+    const path = this.settings.cachedFiles?.get(name) ?? this.cachedFiles.get(name)
+    if (path === undefined)
+      throw new FlinkError('INVALID_PROGRAM', `cached file '${name}' is not registered`, { registered: [...this.cachedFiles.keys()] })
+    return path
+  }
+
   /** name -> path as the program wrote it; the client adds them to the artefact. */
   getCachedFiles(): Readonly<Record<string, string>> {
     return Object.fromEntries(this.cachedFiles)
@@ -246,12 +255,18 @@ export class ExecutionConfig {
   }
 
   /** `getRuntimeContext().getGlobalJobParameters()` shows them. */
-  setGlobalJobParameters(parameters: { toMap(): Record<string, string> } | Readonly<Record<string, string>>): this {
-    const map =
-      typeof (parameters as { toMap?: unknown }).toMap === 'function'
-        ? (parameters as { toMap(): Record<string, string> }).toMap()
-        : (parameters as Record<string, string>)
-    this.env.configure('pipeline.global-job-parameters', JSON.stringify(map))
+  setGlobalJobParameters(parameters: ParameterTool | Readonly<Record<string, string>>): this {
+    const map = parameters instanceof ParameterTool ? parameters.toMap() : parameters
+    const pairs = Object.entries(map).map(([name, value]) => {
+      // The option's text has no way to quote: what would be read back as something else is refused here.
+      if (/[:,]/.test(name) || /,/.test(String(value)))
+        throw new FlinkError(
+          'INVALID_PROGRAM',
+          `setGlobalJobParameters: parameter '${name}' holds a comma, or its name a colon, which the option cannot carry`,
+        )
+      return `${name}:${value}`
+    })
+    this.env.configure('pipeline.global-job-parameters', pairs.join(','))
     return this
   }
 }

@@ -128,7 +128,7 @@ describe('container', () => {
   test('declared files come back by name, also those added later', async () => {
     const folder = project('declared', { 'job.ts': 'export default () => 1', 'shops.csv': 'a,1' })
     const artifact = await buildArtifact({ kind: 'module', path: join(folder, 'job.ts') }, { files: { shops: join(folder, 'shops.csv') } })
-    const more = await withFiles(artifact.bytes, { again: join(folder, 'shops.csv') })
+    const more = await withFiles(artifact.bytes, { again: join(folder, 'shops.csv'), shops: '/nowhere/shops.csv' })
     const open = openArtifact(more.bytes, more.digest)
     expect([...open.files.keys()]).toEqual(['again', 'shops'])
     expect(new TextDecoder().decode(open.files.get('shops'))).toBe('a,1')

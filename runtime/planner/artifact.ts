@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { FlinkError } from '../common/errors.ts'
 import type { BundleInput } from './bundle.ts'
-import { bundleProgram } from './bundle.ts'
 
 /**
  * The code artefact: what of a job travels from the client to JobManager and workers. One container of bytes, named by its sha256:
@@ -59,6 +58,8 @@ export async function buildArtifact(source: ArtifactSource, options: BuildArtifa
     source.kind === 'module'
       ? { folder: dirname(resolve(source.path)), name: basename(source.path), text: undefined }
       : { folder: resolve(source.folder), name: source.name, text: source.text }
+  // Loaded on use: workers open artefacts and never build one, so they never load the bundler.
+  const { bundleProgram } = await import('./bundle.ts')
   const bundle = await bundleProgram(input)
   if (options.entry !== undefined) requireExport(input.name, bundle.exports, options.entry)
   const files: [string, Uint8Array][] = []
@@ -66,11 +67,14 @@ export async function buildArtifact(source: ArtifactSource, options: BuildArtifa
   return pack(input.name, bundle.exports, bundle.code, files)
 }
 
-/** The same program with more declared files: for those that the program named itself with `registerCachedFile`. */
+/**
+ * The same program with more declared files: for those that the program named itself with `registerCachedFile`. A name that the artefact
+ * already holds keeps its content: it came from the client, and `path` may mean nothing on this machine.
+ */
 export async function withFiles(bytes: Uint8Array, files: Readonly<Record<string, string>>): Promise<Artifact> {
   const open = openArtifact(bytes)
   const all = new Map(open.files)
-  for (const [name, path] of Object.entries(files)) all.set(name, await readDeclared(name, path))
+  for (const [name, path] of Object.entries(files)) if (!all.has(name)) all.set(name, await readDeclared(name, path))
   return pack(open.moduleName, open.exports, open.program, [...all])
 }
 
@@ -138,7 +142,7 @@ async function readDeclared(name: string, path: string): Promise<Uint8Array> {
   if (name === PROGRAM || name === '' || name.includes('/') || name.includes('\\') || name === '..')
     throw new FlinkError('INVALID_ARGUMENT', `declared file '${name}': a name is one path segment other than '${PROGRAM}'`)
   try {
-    return await readFile(join(path))
+    return await readFile(path)
   } catch (cause) {
     throw new FlinkError('NOT_FOUND', `declared file '${name}' cannot be read from ${path}`, { path }, cause)
   }

@@ -123,6 +123,14 @@ describe('a program that fails', () => {
     await expect(plan('export default () => {}')).rejects.toThrow('No operators defined in streaming topology')
   })
 
+  test('by setting an option that nobody knows', async () => {
+    const text = `export default env => { env.configure('pipeline.nam', 'x'); env.fromElements(1).print() }`
+    await expect(plan(text)).rejects.toMatchObject({
+      code: 'INVALID_CONFIGURATION',
+      message: 'unknown option pipeline.nam, did you mean pipeline.name? (env.configure)',
+    })
+  })
+
   test('by ending the process', async () => {
     await expect(plan('export default () => process.exit(0)')).rejects.toThrow(/process\.exit/)
   })

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
+import { Configuration, type OptionTable, requireNoProblems } from '../common/config.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import { buildJobGraph } from '../graph/job-graph-builder.ts'
 import { planText } from '../graph/plan-text.ts'
@@ -62,20 +63,20 @@ export function servePlanner(self: URL, options: { readonly clock: Clock; readon
 }
 
 /** The worker's side. */
-export function planInWorker(apiUrl: string): void {
+export function planInWorker(apiUrl: string, optionTables: readonly OptionTable[]): void {
   assert(workerData?.role === 'plan' && parentPort !== null, 'the planner worker is started by servePlanner')
   const port = parentPort
   const warm = import(apiUrl)
   warm.catch(() => {})
   port.once('message', (request: PlanRequest) => {
-    plan(request, apiUrl).then(
+    plan(request, apiUrl, optionTables).then(
       result => port.postMessage({ plan: result }),
       error => port.postMessage({ error: serializeError(error) }),
     )
   })
 }
 
-export async function plan(request: PlanRequest, apiUrl: string): Promise<Plan> {
+export async function plan(request: PlanRequest, apiUrl: string, optionTables: readonly OptionTable[]): Promise<Plan> {
   const artifact = openArtifact(await readFile(request.artifactPath), request.digest)
   const { streamGraph, cachedFiles } = await buildProgram(artifact, {
     apiUrl,
@@ -88,6 +89,8 @@ export async function plan(request: PlanRequest, apiUrl: string): Promise<Plan> 
       ...(request.defaultJobName === undefined ? {} : { defaultJobName: request.defaultJobName }),
     },
   })
+  const { problems } = Configuration.parseLayers([{ origin: 'environment', name: 'env.configure', entries: streamGraph.configuration }], optionTables)
+  requireNoProblems(problems)
   const jobGraph = buildJobGraph(streamGraph, {
     configuration: request.clusterConfiguration,
     client: request.clientConfiguration,
