@@ -5,3 +5,6 @@ import { builtInConnectorsOfEngine } from '../runtime/connectors/built-in.ts'
 setBuiltInConnectors(builtInConnectorsOfEngine)
 
 export * from '../runtime/api/index.ts'
+export { KafkaSource, type KafkaSourceBuilder } from '../runtime/connectors/kafka/kafka-source.ts'
+export { OffsetsInitializer } from '../runtime/connectors/kafka/offsets-initializer.ts'
+export { type DeserializationSchema, SimpleStringSchema } from '../runtime/connectors/kafka/value-format.ts'

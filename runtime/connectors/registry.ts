@@ -4,18 +4,21 @@ import { sequenceEnumerator, staticEnumerator, stridedEnumerator } from './enume
 import { fileEnumerator } from './file-enumerator.ts'
 import { fileFetcher } from './file-fetcher.ts'
 import { fileTransport } from './file-transport.ts'
+import { kafkaEnumerator } from './kafka/kafka-enumerator.ts'
+import { kafkaFetcher } from './kafka/kafka-fetcher.ts'
 import { printTransport } from './print-transport.ts'
 import { socketFetcher } from './socket-fetcher.ts'
 
 /** Async halves by the names that sync halves open them with; the I/O worker hosts them. */
 export const connectorRegistry: ConnectorRegistry = {
-  fetchers: { file: fileFetcher, socket: socketFetcher },
+  fetchers: { file: fileFetcher, kafka: kafkaFetcher, socket: socketFetcher },
   sinks: { print: printTransport, file: fileTransport },
 }
 
 /** Split enumerators by the name in `SourceDescription.enumerator`; the JobManager runs them. */
 export const enumeratorRegistry: Readonly<Record<string, SplitEnumeratorFactory>> = {
   file: fileEnumerator,
+  kafka: kafkaEnumerator,
   sequence: sequenceEnumerator,
   static: staticEnumerator,
   strided: stridedEnumerator,

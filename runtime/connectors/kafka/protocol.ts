@@ -1,0 +1,221 @@
+import { ProtocolReader, ProtocolWriter } from './protocol-io.ts'
+
+/**
+ * The requests that the source needs, each in one version that brokers from 2.7 to 4.x speak, so that nothing has to be negotiated;
+ * what a broker speaks is only checked, once per connection. Fetch answers its records as they are on the wire: decoding is the slot's.
+ */
+export interface KafkaApi {
+  readonly name: string
+  readonly key: number
+  readonly version: number
+  /** Flexible versions have tagged fields in their headers. */
+  readonly flexible: boolean
+}
+
+export const apiVersionsApi: KafkaApi = { name: 'ApiVersions', key: 18, version: 0, flexible: false }
+export const metadataApi: KafkaApi = { name: 'Metadata', key: 3, version: 9, flexible: true }
+export const listOffsetsApi: KafkaApi = { name: 'ListOffsets', key: 2, version: 6, flexible: true }
+export const fetchApi: KafkaApi = { name: 'Fetch', key: 1, version: 12, flexible: true }
+
+/** Kafka 2.7 is the first with all of these versions. */
+export const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi]
+
+export interface VersionRange {
+  readonly key: number
+  readonly min: number
+  readonly max: number
+}
+
+export function parseApiVersions(bytes: Buffer): { errorCode: number; ranges: VersionRange[] } {
+  const input = new ProtocolReader(bytes)
+  const errorCode = input.int16()
+  const ranges: VersionRange[] = []
+  for (let count = input.int32(); count > 0; count--) ranges.push({ key: input.int16(), min: input.int16(), max: input.int16() })
+  return { errorCode, ranges }
+}
+
+export interface BrokerNode {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+}
+
+export interface TopicMetadata {
+  readonly topic: string
+  readonly errorCode: number
+  /** `leader` -1 = none at the moment. */
+  readonly partitions: readonly { readonly partition: number; readonly errorCode: number; readonly leader: number }[]
+}
+
+export interface ClusterMetadata {
+  readonly brokers: readonly BrokerNode[]
+  readonly topics: readonly TopicMetadata[]
+}
+
+export function metadataRequest(topics: readonly string[]): Buffer {
+  const out = new ProtocolWriter()
+  out.array(topics, topic => out.string(topic).tags())
+  // Reading a topic must never create it, whatever the broker's settings.
+  return out.int8(0).int8(0).int8(0).tags().take()
+}
+
+export function parseMetadata(bytes: Buffer): ClusterMetadata {
+  const input = new ProtocolReader(bytes)
+  input.int32() // throttle time
+  const brokers = input.array(() => {
+    const node = { nodeId: input.int32(), host: input.string(), port: input.int32() }
+    input.nullableString() // rack
+    input.tags()
+    return node
+  })
+  input.nullableString() // cluster id
+  input.int32() // controller
+  const topics = input.array(() => {
+    const errorCode = input.int16()
+    const topic = input.string()
+    input.int8() // internal
+    const partitions = input.array(() => {
+      const partition = { errorCode: input.int16(), partition: input.int32(), leader: input.int32() }
+      input.int32() // leader epoch
+      for (let replicas = 0; replicas < 3; replicas++) input.array(() => input.int32())
+      input.tags()
+      return partition
+    })
+    input.int32() // authorized operations
+    input.tags()
+    return { topic, errorCode, partitions }
+  })
+  return { brokers, topics }
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export type OffsetSpec = 'earliest' | 'latest'
+export type IsolationLevel = 'read_uncommitted' | 'read_committed'
+
+export interface ListedOffset extends TopicPartition {
+  readonly errorCode: number
+  readonly offset: number
+}
+
+export function listOffsetsRequest(partitions: readonly TopicPartition[], spec: OffsetSpec, isolation: IsolationLevel): Buffer {
+  const timestamp = spec === 'earliest' ? -2n : -1n
+  const out = new ProtocolWriter()
+  out.int32(-1).int8(isolationByte(isolation))
+  out.array(byTopic(partitions), ([topic, list]) => {
+    out
+      .string(topic)
+      .array(list, ({ partition }) => out.int32(partition).int32(-1).int64(timestamp).tags())
+      .tags()
+  })
+  return out.tags().take()
+}
+
+export function parseListOffsets(bytes: Buffer): ListedOffset[] {
+  const input = new ProtocolReader(bytes)
+  input.int32() // throttle time
+  const topics = input.array(() => {
+    const topic = input.string()
+    const partitions = input.array(() => {
+      const partition = input.int32()
+      const errorCode = input.int16()
+      input.int64() // timestamp
+      const offset = input.offset()
+      input.int32() // leader epoch
+      input.tags()
+      return { topic, partition, errorCode, offset }
+    })
+    input.tags()
+    return partitions
+  })
+  return topics.flat()
+}
+
+export interface FetchRequest {
+  readonly maxWaitMs: number
+  readonly minBytes: number
+  readonly maxBytes: number
+  readonly maxPartitionBytes: number
+  readonly isolation: IsolationLevel
+  readonly partitions: readonly (TopicPartition & { readonly offset: number })[]
+}
+
+export interface FetchedPartition extends TopicPartition {
+  readonly errorCode: number
+  readonly highWatermark: number
+  readonly abortedTransactions: readonly AbortedTransaction[]
+  /** Record batches as they are in the log; the last one may be cut. */
+  readonly records: Buffer
+}
+
+export interface AbortedTransaction {
+  readonly producerId: bigint
+  readonly firstOffset: number
+}
+
+export interface FetchResponse {
+  readonly errorCode: number
+  readonly partitions: readonly FetchedPartition[]
+}
+
+export function fetchRequest(request: FetchRequest): Buffer {
+  const out = new ProtocolWriter()
+  out.int32(-1).int32(request.maxWaitMs).int32(request.minBytes).int32(request.maxBytes).int8(isolationByte(request.isolation))
+  // No fetch session: which partitions are asked for follows the credit, so it changes with every request.
+  out.int32(0).int32(-1)
+  out.array(byTopic(request.partitions), ([topic, list]) => {
+    out
+      .string(topic)
+      .array(list, ({ partition, offset }) =>
+        out.int32(partition).int32(-1).int64(BigInt(offset)).int32(-1).int64(-1n).int32(request.maxPartitionBytes).tags(),
+      )
+      .tags()
+  })
+  return out
+    .array([], () => {})
+    .string('')
+    .tags()
+    .take()
+}
+
+export function parseFetch(bytes: Buffer): FetchResponse {
+  const input = new ProtocolReader(bytes)
+  input.int32() // throttle time
+  const errorCode = input.int16()
+  input.int32() // session
+  const topics = input.array(() => {
+    const topic = input.string()
+    const partitions = input.array(() => {
+      const partition = input.int32()
+      const partitionError = input.int16()
+      const highWatermark = input.offset()
+      input.int64() // last stable offset
+      input.int64() // log start offset
+      const abortedTransactions = input.array(() => {
+        const aborted = { producerId: input.int64(), firstOffset: input.offset() }
+        input.tags()
+        return aborted
+      })
+      input.int32() // preferred read replica: none, since no rack is sent
+      const records = input.nullableBytes() ?? noBytes
+      input.tags()
+      return { topic, partition, errorCode: partitionError, highWatermark, abortedTransactions, records }
+    })
+    input.tags()
+    return partitions
+  })
+  return { errorCode, partitions: topics.flat() }
+}
+
+const noBytes = Buffer.alloc(0)
+
+function isolationByte(isolation: IsolationLevel): number {
+  return isolation === 'read_committed' ? 1 : 0
+}
+
+function byTopic<T extends TopicPartition>(partitions: readonly T[]): [string, T[]][] {
+  return [...Map.groupBy(partitions, ({ topic }) => topic)]
+}

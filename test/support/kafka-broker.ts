@@ -1,0 +1,193 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Admin, CompressionTypes, Kafka, logLevel, type Producer, type RecordMetadata } from 'kafkajs'
+
+/**
+ * A real single-node Kafka (KRaft) on free loopback ports, in a folder of its own, for tests; `test/parts/install-kafka.sh` brings the
+ * jars. Records are written by kafkajs, an independent client.
+ *
+ * The JVM is a child of a shell that holds one end of a pipe: when this process ends, however it ends, the shell reads the end of the
+ * pipe and kills the JVM.
+ */
+export class KafkaBroker {
+  readonly port: number
+  private readonly controllerPort: number
+  private readonly folder: string
+  private formatted = false
+  private running: { stop(): Promise<void> } | undefined
+  private kafka: Kafka | undefined
+  private admin: Admin | undefined
+  private producer: Producer | undefined
+
+  private constructor(port: number, controllerPort: number) {
+    this.port = port
+    this.controllerPort = controllerPort
+    this.folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
+  }
+
+  /** Ports and folder, nothing running: for tests that need a broker that is down. */
+  static async reserve(): Promise<KafkaBroker> {
+    const [port, controllerPort] = await freePorts(2)
+    return new KafkaBroker(port!, controllerPort!) // two were asked for
+  }
+
+  static async start(): Promise<KafkaBroker> {
+    const broker = await KafkaBroker.reserve()
+    await broker.start()
+    return broker
+  }
+
+  get bootstrapServers(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  /** Also again after `stop`: what was written is still there. */
+  async start(): Promise<void> {
+    const properties = join(this.folder, 'server.properties')
+    if (!this.formatted) {
+      writeFileSync(properties, this.properties())
+      await promisify(execFile)('java', ['-Xmx128m', '-cp', classPath(), 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties])
+      this.formatted = true
+    }
+    this.running = await startJava(['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath(), 'kafka.Kafka', properties])
+    this.kafka = new Kafka({ clientId: 'millrace-tests', brokers: [this.bootstrapServers], logLevel: logLevel.NOTHING, retry: { retries: 20, initialRetryTime: 50, maxRetryTime: 500 } })
+    this.admin = this.kafka.admin()
+    await this.admin.connect()
+    this.producer = this.kafka.producer()
+    await this.producer.connect()
+  }
+
+  async stop(): Promise<void> {
+    const { running, admin, producer } = this
+    this.running = undefined
+    this.admin = undefined
+    this.producer = undefined
+    await Promise.allSettled([admin?.disconnect(), producer?.disconnect()])
+    await running?.stop()
+  }
+
+  /** Stops and removes the folder. */
+  async close(): Promise<void> {
+    await this.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async createTopic(topic: string, partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+    await started(this.admin).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] })
+  }
+
+  /** One batch. `null` = a record without a value. */
+  async produce(topic: string, partition: number, values: readonly (string | Buffer | null)[], options: { readonly gzip?: boolean; readonly timestamp?: number } = {}): Promise<RecordMetadata[]> {
+    const { gzip = false, timestamp } = options
+    return started(this.producer).send({
+      topic,
+      compression: gzip ? CompressionTypes.GZIP : CompressionTypes.None,
+      messages: values.map(value => ({ value, partition, headers: { source: 'test' }, ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }) })),
+    })
+  }
+
+  /** Writes `values` in one transaction and ends it. */
+  async transact(topic: string, partition: number, values: readonly string[], end: 'commit' | 'abort'): Promise<void> {
+    const producer = started(this.kafka).producer({ transactionalId: `millrace-tests-${topic}`, maxInFlightRequests: 1, idempotent: true })
+    await producer.connect()
+    try {
+      const transaction = await producer.transaction()
+      await transaction.send({ topic, messages: values.map(value => ({ value, partition })) })
+      await transaction[end]()
+    } finally {
+      await producer.disconnect()
+    }
+  }
+
+  /** Everything before `offset` is gone from the log. */
+  async deleteRecords(topic: string, partition: number, offset: number): Promise<void> {
+    await started(this.admin).deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
+  }
+
+  private properties(): string {
+    return Object.entries({
+      'process.roles': 'broker,controller',
+      'node.id': '1',
+      'controller.quorum.voters': `1@127.0.0.1:${this.controllerPort}`,
+      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${this.controllerPort}`,
+      'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
+      'controller.listener.names': 'CONTROLLER',
+      'log.dirs': join(this.folder, 'data'),
+      'auto.create.topics.enable': 'true',
+      'num.partitions': '1',
+      'offsets.topic.replication.factor': '1',
+      'offsets.topic.num.partitions': '1',
+      'transaction.state.log.replication.factor': '1',
+      'transaction.state.log.min.isr': '1',
+      'transaction.state.log.num.partitions': '1',
+      'group.initial.rebalance.delay.ms': '0',
+    })
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join('')
+  }
+}
+
+const CLUSTER_ID = 'bWlsbHJhY2UtdGVzdHMtMA'
+
+function classPath(): string {
+  const lib = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), 'kafka-4.1.1', 'lib')
+  if (!existsSync(lib)) throw new Error(`no Kafka in ${lib}: run test/parts/install-kafka.sh`)
+  return join(lib, '*')
+}
+
+/** fd 3 is the pipe whose end means that nobody needs the JVM any more. The JVM must not inherit it. */
+const GUARD = 'exec 3<&0; java "$@" </dev/null 3<&- & jvm=$!; (read -r _ <&3; kill -9 $jvm 2>/dev/null) & wait $jvm'
+
+/** Resolves when the broker says that it has started. */
+async function startJava(args: readonly string[]): Promise<{ stop(): Promise<void> }> {
+  const child = spawn('sh', ['-c', GUARD, 'kafka', ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const exited = once(child, 'close')
+  let output = ''
+  const started = new Promise<void>((resolve, reject) => {
+    const onData = (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-20_000)
+      if (output.includes('Kafka Server started')) resolve()
+    }
+    child.stdout.on('data', onData)
+    child.stderr.on('data', onData)
+    void exited.then(() => reject(new Error(`Kafka ended:\n${output}`)))
+  })
+  const stop = async () => {
+    child.stdin.end()
+    await exited
+  }
+  try {
+    await started
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { stop }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return server
+    }),
+  )
+  const ports = servers.map(server => (server.address() as { port: number }).port)
+  for (const server of servers) {
+    server.close()
+    await once(server, 'close')
+  }
+  return ports
+}
+
+function started<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('the broker is not running')
+  return part
+}
