@@ -40,6 +40,6 @@ test('a digest that is a path reads nothing outside the folder, and no temporary
   const path = await folder()
   const store = createFileArtifactStore(join(path, 'store'), seededRandom(1))
   await store.put(digest, bytes)
-  expect(await store.get('../store/' + digest)).toBeUndefined()
+  expect(await store.get(`../store/${digest}`)).toBeUndefined()
   expect(await readdir(join(path, 'store'))).toEqual([digest])
 })

@@ -37,9 +37,7 @@ async function wordCount(seed: number): Promise<void> {
     const env = StreamExecutionEnvironment.createForProgram({ client })
     env
       .fromCollection(lines)
-      .flatMap((line: string, out: { collect(value: [string, number]): void }) => {
-        for (const word of line.split(/\s+/)) if (word !== '') out.collect([word, 1])
-      })
+      .flatMap(splitWords)
       .keyBy((pair: [string, number]) => pair[0])
       .reduce((a: [string, number], b: [string, number]) => [a[0], a[1] + b[1]] as [string, number])
       .print()
@@ -113,6 +111,10 @@ async function wordCount(seed: number): Promise<void> {
   await cluster.clock.run(120_000)
   const { slotsTotal, slotsAvailable } = cluster.jobManager.overview()
   expect(slotsAvailable, 'all slots are free again').toBe(slotsTotal)
+}
+
+function splitWords(line: string, out: { collect(value: [string, number]): void }): void {
+  for (const word of line.split(/\s+/)) if (word !== '') out.collect([word, 1])
 }
 
 function randomLines(random: Random): string[] {
