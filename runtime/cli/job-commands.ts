@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { FlinkError } from '../common/errors.ts'
 import { addConnectionOptions, type ConnectionOptions, clientEntriesOf, connect, requireJobId } from './connection-options.ts'
 import { CliArgsError, type CliContext } from './context.ts'
 import { listingLines } from './job-listing.ts'
@@ -35,7 +36,9 @@ export function addCancelCommand(program: Command, context: CliContext): void {
       const jobId = requireJobId(jobIdText, 'Missing JobID. Specify a JobID to cancel a job.')
       const rest = connect(context, options, context.loadConfiguration(clientEntriesOf(options)))
       context.stdout(`Cancelling job ${jobId}.`)
-      await rest.cancelJob(jobId)
+      await rest.cancelJob(jobId).catch((error: unknown) => {
+        throw new FlinkError(error instanceof FlinkError ? error.code : 'INTERNAL', `Could not cancel job ${jobId}.`, { status: 'refused' }, error)
+      })
       context.stdout(`Cancelled job ${jobId}.`)
     })
 }

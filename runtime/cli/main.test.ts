@@ -330,7 +330,7 @@ describe('cancel', () => {
       throw new FlinkError('NOT_FOUND', 'Job could not be found.', { status: 404 })
     }
     const { code, err } = await millrace(`cancel ${JOB}`, { rest: { cancelJob: refuse } })
-    expect([code, err.at(-1)]).toEqual([1, 'Job could not be found.'])
+    expect([code, err.slice(4)]).toEqual([1, [`Could not cancel job ${JOB}.`, 'Caused by: Job could not be found.']])
   })
 })
 

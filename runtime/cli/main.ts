@@ -137,6 +137,7 @@ function describe(error: unknown): string {
   const madeHere = error.stack?.startsWith(`${error.name}: `) === true
   const own = madeHere ? error.message : (error.stack ?? error.message)
   const trace = error.detail['serverTrace']
+  if (madeHere && error.cause instanceof FlinkError) return `${own}\nCaused by: ${describe(error.cause)}`
   if (typeof trace === 'string') return `${own}\n${trace}`
   return madeHere && error.code === 'INVALID_PROGRAM' && error.cause !== undefined
     ? `${own}\nCaused by: ${stackWithCauses(serializeError(error.cause))}`

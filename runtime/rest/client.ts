@@ -190,6 +190,7 @@ async function errorOf(response: Response, host: string): Promise<FlinkError> {
 }
 
 function networkCode(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause as { code?: string; errors?: readonly { code?: string }[] } | undefined) : undefined
-  return cause?.code ?? cause?.errors?.[0]?.code ?? (error instanceof Error ? error.message : String(error))
+  const cause =
+    error instanceof Error ? (error.cause as { code?: string; message?: string; errors?: readonly { code?: string }[] } | undefined) : undefined
+  return cause?.code ?? cause?.errors?.[0]?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error))
 }
