@@ -257,16 +257,7 @@ export class ExecutionConfig {
   /** `getRuntimeContext().getGlobalJobParameters()` shows them. */
   setGlobalJobParameters(parameters: ParameterTool | Readonly<Record<string, string>>): this {
     const map = parameters instanceof ParameterTool ? parameters.toMap() : parameters
-    const pairs = Object.entries(map).map(([name, value]) => {
-      // The option's text has no way to quote: what would be read back as something else is refused here.
-      if (/[:,]/.test(name) || /,/.test(String(value)))
-        throw new FlinkError(
-          'INVALID_PROGRAM',
-          `setGlobalJobParameters: parameter '${name}' holds a comma, or its name a colon, which the option cannot carry`,
-        )
-      return `${name}:${value}`
-    })
-    this.env.configure('pipeline.global-job-parameters', pairs.join(','))
+    this.env.configure('pipeline.global-job-parameters', JSON.stringify(map))
     return this
   }
 }
