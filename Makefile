@@ -14,7 +14,8 @@ help: ## this list
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install any Node.js from 20 on with npm"; exit 1; }
-	@npm ci --no-audit --no-fund --loglevel=error
+	@# Not `npm ci`: it refuses a lock without the platform packages of other systems, which registries need not serve.
+	@npm install --no-save --no-audit --no-fund --loglevel=error
 	@test -x $(NODE) && $(NODE) -e 'process.exit(+(process.versions.node.split(".")[0] < 24))' || { echo "the node package did not bring Node 24"; exit 1; }
 	@touch $@
 

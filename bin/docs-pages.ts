@@ -50,12 +50,22 @@ function defaultText({ type, defaultValue }: ConfigOption<unknown>): string {
 }
 
 function durationText(ms: number): string {
-  for (const [unit, size] of [['h', 3_600_000], ['min', 60_000], ['s', 1_000]] as const) if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`
+  for (const [unit, size] of [
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1_000],
+  ] as const)
+    if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`
   return `${ms} ms`
 }
 
 function memoryText(bytes: number): string {
   if (bytes >= Number.MAX_SAFE_INTEGER) return 'infinite'
-  for (const [unit, size] of [['gb', 2 ** 30], ['mb', 2 ** 20], ['kb', 2 ** 10]] as const) if (bytes >= size && bytes % size === 0) return `${bytes / size} ${unit}`
+  for (const [unit, size] of [
+    ['gb', 2 ** 30],
+    ['mb', 2 ** 20],
+    ['kb', 2 ** 10],
+  ] as const)
+    if (bytes >= size && bytes % size === 0) return `${bytes / size} ${unit}`
   return `${bytes} bytes`
 }

@@ -24,6 +24,7 @@ import * as taskManagerOptions from '../runtime/taskmanager/task-executor-option
 import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
 import { entryUrl } from './entries.ts'
 import { namingOption } from './environment.ts'
+import { processMetrics } from './process-metrics.ts'
 
 /** The TaskManager process: control connection and slots here, everything that touches rows in threads. Also half of `-t local`. */
 export interface TaskManagerProcessOptions {
@@ -100,6 +101,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),
     fatal: options.fatal,
     onShutDownRequest: options.onShutDownRequest,
+    processMetrics,
   })
   executor.start()
   log.info('taskmanager started', { taskManagerId: id, slots: slotCount, cpuCores: availableParallelism(), dataPort: hosts.dataPort })

@@ -14,7 +14,9 @@ test('a done item without a passed test is a problem, an open one is not', () =>
     ['b', 'open'],
   ])
   expect(checkItems(items, [], undefined)).toEqual(['t.md a is done, but x.test.ts has no test "works"'])
-  expect(checkItems(items, [{ file: 'x.test.ts', title: 'works', status: 'skipped' }], undefined)).toEqual(['t.md a is done, but its test skipped: x.test.ts: works'])
+  expect(checkItems(items, [{ file: 'x.test.ts', title: 'works', status: 'skipped' }], undefined)).toEqual([
+    't.md a is done, but its test skipped: x.test.ts: works',
+  ])
   expect(checkItems(items, [{ file: 'x.test.ts', title: 'works', status: 'passed' }], undefined)).toEqual([])
 })
 

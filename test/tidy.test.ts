@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -58,12 +58,17 @@ function importsOf(path: string, text: string): Import[] {
   for (const match of text.matchAll(/^\s*(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm)) {
     const specifier = match[2] ?? ''
     const names = match[0].slice(0, match[0].indexOf("'"))
-    const allTypes = /\{([^}]*)\}/.exec(names)?.[1]?.split(',').every(name => name.trim() === '' || name.trim().startsWith('type ')) === true
+    const allTypes =
+      /\{([^}]*)\}/
+        .exec(names)?.[1]
+        ?.split(',')
+        .every(name => name.trim() === '' || name.trim().startsWith('type ')) === true
     const typeOnly = match[1] !== undefined || (allTypes && !/import\s+\w/.test(names))
     if (specifier.startsWith('.')) found.push({ target: relative(root, resolve(root, dirname(path), specifier)), typeOnly })
     else if (specifier.startsWith('#')) found.push({ target: specifier.slice(1), typeOnly })
   }
-  for (const match of text.matchAll(/\bimport\('(\.[^']+)'\)/g)) found.push({ target: relative(root, resolve(root, dirname(path), match[1] ?? '')), typeOnly: true })
+  for (const match of text.matchAll(/\bimport\('(\.[^']+)'\)/g))
+    found.push({ target: relative(root, resolve(root, dirname(path), match[1] ?? '')), typeOnly: true })
   return found
 }
 
@@ -91,7 +96,8 @@ test('every room of the runtime stands in the import table', () => {
 })
 
 test('only common/clock.ts and common/random.ts touch time and chance', () => {
-  const forbidden = /\b(?:Date\.now|new Date\(\)|setTimeout|setInterval|performance\.now|process\.hrtime|Math\.random|randomBytes|randomUUID|getRandomValues)\b/
+  const forbidden =
+    /\b(?:Date\.now|new Date\(\)|setTimeout|setInterval|performance\.now|process\.hrtime|Math\.random|randomBytes|randomUUID|getRandomValues)\b/
   const violations: string[] = []
   for (const { path, text } of sources) {
     if (!/^(runtime|operator)\//.test(path) || isTest(path) || path === 'runtime/common/clock.ts' || path === 'runtime/common/random.ts') continue
@@ -106,7 +112,11 @@ test('only common/clock.ts and common/random.ts touch time and chance', () => {
 test('pure cores import no node module, clock, random or client', () => {
   const violations: string[] = []
   for (const { path, text } of sources) {
-    const pure = path.endsWith('-core.ts') || path.startsWith('operator/api/') || path.startsWith('operator/validation/') || /^operator\/\w+\/(decide|diff|objects)\.ts$/.test(path)
+    const pure =
+      path.endsWith('-core.ts') ||
+      path.startsWith('operator/api/') ||
+      path.startsWith('operator/validation/') ||
+      /^operator\/\w+\/(decide|diff|objects)\.ts$/.test(path)
     if (!pure || isTest(path)) continue
     for (const match of text.matchAll(/from '(node:[^']+)'/g)) violations.push(`${path} imports ${match[1]}`)
     for (const { target, typeOnly } of importsOf(path, text)) {
@@ -117,7 +127,14 @@ test('pure cores import no node module, clock, random or client', () => {
 })
 
 test('no import cycles between files', () => {
-  const graph = new Map(sources.map(({ path, text }) => [path, importsOf(path, text).filter(({ typeOnly }) => !typeOnly).map(({ target }) => target)]))
+  const graph = new Map(
+    sources.map(({ path, text }) => [
+      path,
+      importsOf(path, text)
+        .filter(({ typeOnly }) => !typeOnly)
+        .map(({ target }) => target),
+    ]),
+  )
   const state = new Map<string, 'open' | 'closed'>()
   const cycles: string[] = []
   const visit = (path: string, trail: readonly string[]) => {

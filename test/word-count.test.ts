@@ -20,7 +20,11 @@ function wordCount(batch: boolean, parallelism: number, chaining = true) {
 }
 
 const expected = ['(flink,1)', '(hello,3)', '(scala,1)', '(world,1)']
-const withoutPrefix = (text: string) => text.trimEnd().split('\n').map(line => line.replace(/^\d+> /, ''))
+const withoutPrefix = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map(line => line.replace(/^\d+> /, ''))
 
 test('word count in batch prints each word once with its final count', async () => {
   for (const parallelism of [1, 2, 4]) {

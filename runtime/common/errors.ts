@@ -12,7 +12,11 @@ export const errorCodes = {
   INVALID_CONFIGURATION: { fault: 'user', retry: 'never', doc: 'an option is unknown or its value does not parse' },
   INVALID_ARGUMENT: { fault: 'user', retry: 'never', doc: 'a command line argument or request parameter is missing or wrong' },
   INVALID_MANIFEST: { fault: 'user', retry: 'never', doc: 'a manifest does not fit its schema' },
-  INVALID_PROGRAM: { fault: 'user', retry: 'never', doc: 'the job module does not compile, has no default export, throws while building its graph, or builds an impossible graph' },
+  INVALID_PROGRAM: {
+    fault: 'user',
+    retry: 'never',
+    doc: 'the job module does not compile, has no default export, throws while building its graph, or builds an impossible graph',
+  },
   GRAPH_MISMATCH: { fault: 'user', retry: 'never', doc: 'the job module built another graph on a worker than in the planner' },
   UNSUPPORTED: { fault: 'user', retry: 'never', doc: 'a feature that Millrace does not have, or does not have yet' },
   USER_FUNCTION: { fault: 'user', retry: 'backoff', doc: "a user's function threw" },

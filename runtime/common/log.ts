@@ -25,9 +25,16 @@ const order: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 }
 export function createLogger(write: (entry: LogEntry) => void, level: LogLevel = 'info', fields: LogFields = {}): Logger {
   const at = (entryLevel: LogLevel) => {
     if (order[entryLevel] < order[level]) return () => {}
-    return (message: string, extra?: LogFields) => write({ level: entryLevel, message, fields: extra === undefined ? fields : { ...fields, ...extra } })
+    return (message: string, extra?: LogFields) =>
+      write({ level: entryLevel, message, fields: extra === undefined ? fields : { ...fields, ...extra } })
   }
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: extra => createLogger(write, level, { ...fields, ...extra }) }
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: extra => createLogger(write, level, { ...fields, ...extra }),
+  }
 }
 
 export const noLog: Logger = createLogger(() => {}, 'error')

@@ -33,7 +33,10 @@ export function seededRandom(seed: number): Random {
   return fromUint32(next32)
 }
 
-export const systemRandom: Random = fromUint32(() => (Math.random() * 2 ** 32) >>> 0, count => crypto.getRandomValues(new Uint8Array(count)))
+export const systemRandom: Random = fromUint32(
+  () => (Math.random() * 2 ** 32) >>> 0,
+  count => crypto.getRandomValues(new Uint8Array(count)),
+)
 
 function fromUint32(next32: () => number, bytes?: (count: number) => Uint8Array): Random {
   const next = () => next32() / 2 ** 32

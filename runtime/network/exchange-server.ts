@@ -171,7 +171,6 @@ class Server implements ExchangeServer {
     await this.listener?.close()
   }
 
-
   /** The newer attempt of the same job, when there is one. */
   newerThan(scope: ExchangeScope): ExchangeScope | undefined {
     const newest = this.newest.get(scope.jobId)

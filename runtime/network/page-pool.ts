@@ -88,6 +88,19 @@ export class PageBudget implements PageReserver {
   }
 }
 
+/** Under Flink's names, where a segment is a page; the peak is our own. */
+export function pageMetrics({ used, peak, total }: PageBudget): Record<string, number> {
+  return {
+    'Status.Shuffle.Netty.TotalMemorySegments': total,
+    'Status.Shuffle.Netty.UsedMemorySegments': used,
+    'Status.Shuffle.Netty.AvailableMemorySegments': total - used,
+    'Status.Shuffle.Netty.TotalMemory': total * PAGE_SIZE,
+    'Status.Shuffle.Netty.UsedMemory': used * PAGE_SIZE,
+    'Status.Shuffle.Netty.AvailableMemory': (total - used) * PAGE_SIZE,
+    'Status.Shuffle.Netty.PeakMemorySegments': peak,
+  }
+}
+
 export class PagePool {
   readonly budget: PageBudget
   private readonly free: PageRef[] = []

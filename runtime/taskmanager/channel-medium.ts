@@ -1,6 +1,6 @@
-import type { Doorbell } from '../network/frame.ts'
-import { type RingDescriptor } from '../network/ring.ts'
 import { SharedDoorbell } from '../network/doorbell.ts'
+import type { Doorbell } from '../network/frame.ts'
+import type { RingDescriptor } from '../network/ring.ts'
 
 /**
  * The medium of a channel between two threads of one TaskManager: a ring, and who listens at its ends. Structured-clonable; what a

@@ -46,7 +46,13 @@ export class DataPlane {
     const { jobId, generation, attempt, allocationId } = deployment
     const scope = { jobId, generation, attempt }
     const key = scopeKey(scope)
-    const owner = this.attempts.get(key) ?? { scope, media: new Map<string, ChannelMedium>(), pages: [], allocations: new Set<string>(), orderly: true }
+    const owner = this.attempts.get(key) ?? {
+      scope,
+      media: new Map<string, ChannelMedium>(),
+      pages: [],
+      allocations: new Set<string>(),
+      orderly: true,
+    }
     this.attempts.set(key, owner)
     owner.allocations.add(allocationId)
     const media: Record<string, ChannelMedium> = {}

@@ -4,7 +4,7 @@ import type { Random } from '../common/random.ts'
 import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import type { CheckpointBarrier, Doorbell } from '../network/frame.ts'
-import { PageBudget } from '../network/page-pool.ts'
+import { PageBudget, pageMetrics } from '../network/page-pool.ts'
 import { createUnpooledRing, type RingDescriptor } from '../network/ring.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
@@ -90,6 +90,10 @@ export class InProcessSlotHosts implements SlotHostFactory {
     return Promise.resolve('')
   }
 
+  metrics(): Readonly<Record<string, number>> {
+    return pageMetrics(this.pages)
+  }
+
   readStdout(maxBytes: number): Promise<string> {
     return Promise.resolve((this.options.readStdout?.() ?? '').slice(-maxBytes))
   }
@@ -118,11 +122,13 @@ class InProcessSlotHost implements SlotHost {
       return { ring: edge.ring, ends: edge.ring.control }
     }
     const wake = () => this.runtime?.wakeAll()
-    const attach = (own: 'producer' | 'consumer', other: 'producer' | 'consumer') => (ring: RingDescriptor): Doorbell => {
-      const edge = edges.get(ring)
-      if (edge !== undefined) edge[own] = wake
-      return { ring: () => edge?.[other]?.() }
-    }
+    const attach =
+      (own: 'producer' | 'consumer', other: 'producer' | 'consumer') =>
+      (ring: RingDescriptor): Doorbell => {
+        const edge = edges.get(ring)
+        if (edge !== undefined) edge[own] = wake
+        return { ring: () => edge?.[other]?.() }
+      }
     const asProducer = attach('producer', 'consumer')
     const asConsumer = attach('consumer', 'producer')
     this.runtime = new SlotRuntime({

@@ -47,7 +47,9 @@ export type IoReply =
 
 export async function startIoThread(port: MessagePort, data: IoThreadData, registry: ConnectorRegistry): Promise<void> {
   const post = (reply: IoReply) => port.postMessage(reply)
-  const log = createLogger(({ level, message, fields }) => post({ kind: 'log', level, message, fields: JSON.parse(JSON.stringify(fields)) as Record<string, unknown> }))
+  const log = createLogger(({ level, message, fields }) =>
+    post({ kind: 'log', level, message, fields: JSON.parse(JSON.stringify(fields)) as Record<string, unknown> }),
+  )
   const ownIndex = data.doorbells.length - 1
   const ownBuffer = data.doorbells[ownIndex]
   if (ownBuffer === undefined) throw new Error('the I/O worker has no doorbell')

@@ -18,6 +18,8 @@ export interface SlotHostFactory {
   releaseJob(jobId: string, attempt: number, allocationId: string): void
   /** Fetches and verifies the bundle when it is not here yet; the answer is its path. Called for each deployment. */
   ensureArtifact(ref: ArtifactRef): Promise<string>
+  /** Figures of the TaskManager itself, Flink's names. */
+  metrics(): Readonly<Record<string, number>>
   /** The last part of this TaskManager's stdout file, as text, at most `maxBytes`. */
   readStdout(maxBytes: number): Promise<string>
 }

@@ -16,7 +16,10 @@ export interface SlotHost {
   cancel(): void
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void
   noMoreSplits(executionId: string, operatorId: string): void
-  triggerCheckpoint(executionIds: readonly string[], barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' }): void
+  triggerCheckpoint(
+    executionIds: readonly string[],
+    barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' },
+  ): void
   /** Ends the host at once, whatever user code does. */
   terminate(): Promise<void>
   /** Counters of all tasks now; cheap (shared memory). */

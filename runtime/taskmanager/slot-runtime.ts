@@ -10,10 +10,10 @@ import type { CheckpointBarrier } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
+import type { ChannelProvider } from './channel-providers.ts'
 import { type SlotEnvironment, SlotScheduler } from './slot.ts'
 import type { SlotEvent, TaskMetricsSnapshot } from './slot-host.ts'
 import type { Task } from './task.ts'
-import type { ChannelProvider } from './channel-providers.ts'
 import { type BuiltTask, buildTasks } from './task-builder.ts'
 
 /**
@@ -50,7 +50,9 @@ export class SlotRuntime {
   constructor(environment: SlotRuntimeEnvironment) {
     this.environment = environment
     this.scheduler = new SlotScheduler(environment)
-    this.log = createLogger((entry: LogEntry) => environment.emit({ kind: 'log', level: entry.level, message: entry.message, fields: entry.fields as JsonObject }))
+    this.log = createLogger((entry: LogEntry) =>
+      environment.emit({ kind: 'log', level: entry.level, message: entry.message, fields: entry.fields as JsonObject }),
+    )
   }
 
   async deploy(deployment: SlotDeployment): Promise<void> {
@@ -82,7 +84,8 @@ export class SlotRuntime {
       })
     } catch (error) {
       if (this.cancelled) return
-      for (const executionId of this.pendingIds) this.environment.emit({ kind: 'task-state', executionId, state: 'FAILED', error: serializeError(error) })
+      for (const executionId of this.pendingIds)
+        this.environment.emit({ kind: 'task-state', executionId, state: 'FAILED', error: serializeError(error) })
       this.exit()
       return
     }

@@ -87,7 +87,8 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
       loadProgram: deployment => loadProgram(command.artifactPath, deployment),
       emit: event => {
         // The last figures leave before the state that ends the task, so that a finished job shows them.
-        if (event.kind === 'task-state' && runtime !== undefined && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state)) post({ kind: 'metrics', tasks: runtime.metrics() })
+        if (event.kind === 'task-state' && runtime !== undefined && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state))
+          post({ kind: 'metrics', tasks: runtime.metrics() })
         post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
         if (event.kind === 'exited') stopReporting()
       },

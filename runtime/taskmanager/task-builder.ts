@@ -65,7 +65,13 @@ function checkGraph(deployment: SlotDeployment, graph: StreamGraph): void {
   if (difference !== undefined) throw graphMismatch(deployment, difference.operator, difference.what)
 }
 
-function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: number, nodes: ReadonlyMap<number, StreamNode>, parts: BuildParts): BuiltTask {
+function buildTask(
+  deployment: SlotDeployment,
+  spec: TaskDeployment,
+  depth: number,
+  nodes: ReadonlyMap<number, StreamNode>,
+  parts: BuildParts,
+): BuiltTask {
   const { vertex, subtaskIndex } = spec
   const name = `${vertex.name} (${subtaskIndex + 1}/${vertex.parallelism})#${deployment.attempt}`
   let task: Task | undefined
@@ -131,7 +137,13 @@ function buildTask(deployment: SlotDeployment, spec: TaskDeployment, depth: numb
   }
 }
 
-function buildWriter(output: OutputDeployment, spec: OperatorSpec, nodes: ReadonlyMap<number, StreamNode>, parts: BuildParts, wake: () => void): RecordWriter {
+function buildWriter(
+  output: OutputDeployment,
+  spec: OperatorSpec,
+  nodes: ReadonlyMap<number, StreamNode>,
+  parts: BuildParts,
+  wake: () => void,
+): RecordWriter {
   const serializer = typeFromJson(output.edge.type).serializer
   const { nodeId, index } = output.edge.nodeInput
   const partitioner = nodes.get(nodeId)?.inputs[index]?.partitioner
@@ -165,7 +177,10 @@ function guarded(select: (value: unknown) => unknown, operatorName: string, what
   }
 }
 
-function guardedPartition(partition: (key: unknown, channelCount: number) => number, operatorName: string): (key: unknown, channelCount: number) => number {
+function guardedPartition(
+  partition: (key: unknown, channelCount: number) => number,
+  operatorName: string,
+): (key: unknown, channelCount: number) => number {
   return (key, channelCount) => {
     try {
       return partition(key, channelCount)
@@ -175,7 +190,13 @@ function guardedPartition(partition: (key: unknown, channelCount: number) => num
   }
 }
 
-function buildGate(inputs: readonly InputDeployment[], inputCount: number, parts: BuildParts, wake: () => void, readers: ChannelReader[]): ChannelInputGate {
+function buildGate(
+  inputs: readonly InputDeployment[],
+  inputCount: number,
+  parts: BuildParts,
+  wake: () => void,
+  readers: ChannelReader[],
+): ChannelInputGate {
   const byInput: ChannelReader[][] = Array.from({ length: inputCount }, () => [])
   for (const { edge, channels } of inputs) {
     const serializer = typeFromJson(edge.type).serializer
@@ -260,8 +281,9 @@ function taskMetrics(
       numBuffersIn: gate?.numBuffersIn ?? 0,
       numBuffersOut: sum(writer => writer.numBuffersOut),
       inputQueueLength: gate?.queued ?? 0,
-      accumulatedBusyTimeMs: task.busyMs,
-      accumulatedBackPressuredTimeMs: task.backPressuredMs,
+      accumulateBusyTimeMs: task.busyMs,
+      accumulateBackPressuredTimeMs: task.backPressuredMs,
+      accumulateIdleTimeMs: task.idleMs,
     },
     operators,
   }
@@ -275,7 +297,11 @@ function jobParameters(deployment: SlotDeployment): JsonObject {
   return Object.fromEntries(
     text.split(',').map(pair => {
       const at = pair.indexOf(':')
-      if (at < 0) throw new FlinkError('INVALID_CONFIGURATION', `option pipeline.global-job-parameters: expected key:value pairs joined by commas, found '${pair}'`)
+      if (at < 0)
+        throw new FlinkError(
+          'INVALID_CONFIGURATION',
+          `option pipeline.global-job-parameters: expected key:value pairs joined by commas, found '${pair}'`,
+        )
       return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
     }),
   )

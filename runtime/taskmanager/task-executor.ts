@@ -40,6 +40,8 @@ export interface TaskExecutorOptions {
   readonly cancellationIntervalMs: number
   readonly cancellationTimeoutMs: number
   readonly metricsIntervalMs?: number
+  /** Memory and CPU of the process, Flink's names. */
+  readonly processMetrics?: () => Readonly<Record<string, number>>
   /** Ends the process: nothing more can be done here. */
   fatal(error: FlinkError): void
   /** The JobManager asked for an orderly end. */
@@ -364,6 +366,8 @@ export class TaskExecutor {
   private reportMetrics(): void {
     const session = this.session
     if (session === undefined) return
+    const own = finite({ ...this.options.processMetrics?.(), ...this.options.hosts.metrics() })
+    session.link.notify('taskManagerMetrics', { generation: session.generation, metrics: own })
     for (const run of this.runs.values()) {
       if (!run.isRunning) continue
       const { jobId, attempt } = run.deployment

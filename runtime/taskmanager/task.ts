@@ -68,6 +68,8 @@ export class Task {
   private sliceEndMs = 0
   private lastFlushMs = 0
   private parkedFullSinceMs = Number.NaN
+  private runningSinceMs = Number.NaN
+  private endedMs = Number.NaN
   private pendingError: unknown
   private opening: Promise<void> = Promise.resolve()
 
@@ -103,6 +105,14 @@ export class Task {
     return this.phase.kind === 'closed'
   }
 
+  /** Time neither spent working nor waiting for an output. Cumulative, for metrics. */
+  get idleMs(): number {
+    if (Number.isNaN(this.runningSinceMs)) return 0
+    const untilMs = Number.isNaN(this.endedMs) ? this.clock.monotonicMs() : this.endedMs
+    const parkedMs = Number.isNaN(this.parkedFullSinceMs) ? 0 : untilMs - this.parkedFullSinceMs
+    return Math.max(0, untilMs - this.runningSinceMs - this.busyMs - this.backPressuredMs - parkedMs)
+  }
+
   budgetSpent(): boolean {
     return this.suspendEverywhere || this.clock.monotonicMs() >= this.sliceEndMs
   }
@@ -121,6 +131,7 @@ export class Task {
     if (this.phaseKind() !== 'initializing') return
     this.move({ kind: 'running' })
     this.lastFlushMs = this.clock.monotonicMs()
+    this.runningSinceMs = this.lastFlushMs
     this.hooks.state(this, 'RUNNING', undefined)
   }
 
@@ -255,6 +266,7 @@ export class Task {
   private end(to: 'FINISHED' | 'CANCELED' | 'FAILED', error: SerializedError | undefined): void {
     if (this.phase.kind === 'closing' || this.phase.kind === 'closed') return
     this.move({ kind: 'closing', to, error })
+    this.endedMs = this.clock.monotonicMs()
     this.frame = undefined
     if (to === 'CANCELED') this.hooks.state(this, 'CANCELING', undefined)
     // An `open` in flight must not run beside `close`; cancel escalates when it never ends.
@@ -274,10 +286,17 @@ export class Task {
   private locate(error: unknown): unknown {
     if (!(error instanceof FlinkError) || error.code !== 'USER_FUNCTION') return error
     const where =
-      this.source !== undefined ? this.source.describePosition() : this.frame === undefined ? undefined : `channel ${this.frameChannel}, frame ${this.frameSequence}, row ${this.chain.currentRow}`
+      this.source !== undefined
+        ? this.source.describePosition()
+        : this.frame === undefined
+          ? undefined
+          : `channel ${this.frameChannel}, frame ${this.frameSequence}, row ${this.chain.currentRow}`
     if (where === undefined || where === '') return error
     const located = new FlinkError(error.code, `${error.message} (at ${where})`, { ...error.detail, position: where }, error.cause)
-    located.stack = `${located.name}: ${located.message}\n${(error.stack ?? '').split('\n').filter(line => /^\s+at /.test(line)).join('\n')}`
+    located.stack = `${located.name}: ${located.message}\n${(error.stack ?? '')
+      .split('\n')
+      .filter(line => /^\s+at /.test(line))
+      .join('\n')}`
     return located
   }
 

@@ -1,17 +1,17 @@
-import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
+import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { assert } from '../common/assert.ts'
 import { deserializeError, FlinkError, type SerializedError } from '../common/errors.ts'
-import type { Logger } from '../common/log.ts'
 import { newId } from '../common/ids.ts'
+import type { Logger } from '../common/log.ts'
 import { systemRandom } from '../common/random.ts'
 import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import { createDoorbellBuffer } from '../network/doorbell.ts'
 import { PAGE_SIZE } from '../network/frame.ts'
-import { PagePool } from '../network/page-pool.ts'
+import { PagePool, pageMetrics } from '../network/page-pool.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import { DataPlane } from './data-plane.ts'
 import type { IoCommand, IoReply, IoThreadData } from './io-thread.ts'
@@ -127,10 +127,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     }
   }
 
-  /** Network pages: used now, the most used so far, all. */
-  get pages(): { used: number; peak: number; total: number } {
-    const { used, peak, total } = this.pool.budget
-    return { used, peak, total }
+  metrics(): Readonly<Record<string, number>> {
+    return pageMetrics(this.pool.budget)
   }
 
   create(slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost {
@@ -211,7 +209,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     const present = await readFile(path).catch(() => undefined)
     if (present !== undefined && isValid(present)) return path
     const bytes = await this.options.fetchArtifact(ref)
-    if (!isValid(bytes)) throw new FlinkError('EXTERNAL_SYSTEM', `the job's bundle ${ref.digest} arrived with another content`, { digest: ref.digest })
+    if (!isValid(bytes))
+      throw new FlinkError('EXTERNAL_SYSTEM', `the job's bundle ${ref.digest} arrived with another content`, { digest: ref.digest })
     await mkdir(this.options.artifactDirectory, { recursive: true })
     const temporary = `${path}.${newId(systemRandom)}`
     await writeFile(temporary, bytes)

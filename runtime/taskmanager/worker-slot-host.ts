@@ -58,7 +58,10 @@ export class WorkerSlotHost implements SlotHost {
     this.send({ kind: 'no-more-splits', executionId, operatorId })
   }
 
-  triggerCheckpoint(executionIds: readonly string[], barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' }): void {
+  triggerCheckpoint(
+    executionIds: readonly string[],
+    barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' },
+  ): void {
     this.send({ kind: 'trigger-checkpoint', executionIds, barrier })
   }
 
@@ -94,7 +97,12 @@ export class WorkerSlotHost implements SlotHost {
 
   private threadError(error: unknown): FlinkError {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
-      return new FlinkError('OUT_OF_MEMORY', `the slot exceeded its heap limit of ${this.heapLimitMb} MB; raise taskmanager.memory.task.heap.size or lower the parallelism per TaskManager`, { heapLimitMb: this.heapLimitMb }, error)
+      return new FlinkError(
+        'OUT_OF_MEMORY',
+        `the slot exceeded its heap limit of ${this.heapLimitMb} MB; raise taskmanager.memory.task.heap.size or lower the parallelism per TaskManager`,
+        { heapLimitMb: this.heapLimitMb },
+        error,
+      )
     }
     return new FlinkError('INTERNAL', 'the thread of the slot died', {}, error)
   }

@@ -54,8 +54,11 @@ describe.each([1, 2])('with %i TaskManager processes', taskManagers => {
         expect(lastCounts(await newLines(cluster))).toEqual(expected)
         const answer = await cluster.get<JobAnswer>(`/jobs/${id}`)
         for (const vertex of answer.vertices) {
-          const detail = await cluster.get<{ subtasks: { metrics: Record<string, number>; 'taskmanager-id': string }[] }>(`/jobs/${id}/vertices/${vertex.id}`)
-          for (const { metrics } of detail.subtasks) expect((metrics['read-records'] ?? 0) + (metrics['write-records'] ?? 0), vertex.name).toBeGreaterThan(0)
+          const detail = await cluster.get<{ subtasks: { metrics: Record<string, number>; 'taskmanager-id': string }[] }>(
+            `/jobs/${id}/vertices/${vertex.id}`,
+          )
+          for (const { metrics } of detail.subtasks)
+            expect((metrics['read-records'] ?? 0) + (metrics['write-records'] ?? 0), vertex.name).toBeGreaterThan(0)
           if (parallelism === 4) expect(new Set(detail.subtasks.map(subtask => subtask['taskmanager-id'])).size).toBe(taskManagers)
         }
       }

@@ -26,12 +26,23 @@ const root = new URL('../..', import.meta.url).pathname
 export const millrace = join(root, 'bin/millrace')
 
 /** Runs the command line to its end. Never throws for an exit code. */
-export function runMillrace(args: readonly string[], environment: Readonly<Record<string, string>>, options: { timeoutMs?: number; cwd?: string; signal?: AbortSignal } = {}): Promise<CommandResult> {
+export function runMillrace(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  options: { timeoutMs?: number; cwd?: string; signal?: AbortSignal } = {},
+): Promise<CommandResult> {
   return new Promise(resolve => {
     const child = execFile(
       millrace,
       [...args],
-      { env: { ...process.env, ...environment }, cwd: options.cwd ?? root, timeout: options.timeoutMs ?? 60_000, killSignal: 'SIGKILL', maxBuffer: 256 * 2 ** 20, ...(options.signal === undefined ? {} : { signal: options.signal }) },
+      {
+        env: { ...process.env, ...environment },
+        cwd: options.cwd ?? root,
+        timeout: options.timeoutMs ?? 60_000,
+        killSignal: 'SIGKILL',
+        maxBuffer: 256 * 2 ** 20,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      },
       (error, stdout, stderr) => resolve({ code: error === null ? 0 : (child.exitCode ?? null), stdout, stderr }),
     )
   })
@@ -131,7 +142,10 @@ export class Cluster implements AsyncDisposable {
     const left = this.processes()
     for (const { pid } of left) process.kill(pid, 'SIGKILL')
     await this.folder[Symbol.asyncDispose]()
-    assert(left.length === 0, `processes left behind: ${left.map(({ pid, command }) => `${pid} ${command}`).join('; ')} after: ${stopped.stdout}${stopped.stderr}`)
+    assert(
+      left.length === 0,
+      `processes left behind: ${left.map(({ pid, command }) => `${pid} ${command}`).join('; ')} after: ${stopped.stdout}${stopped.stderr}`,
+    )
   }
 }
 
@@ -139,9 +153,17 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const folder = await TestFolder.create()
   const [restPort, rpcPort] = [await freePort(), await freePort()]
   const configuration = { 'rest.port': restPort, 'jobmanager.rpc.port': rpcPort, ...options.configuration }
-  await folder.write('conf/config.yaml', `${Object.entries(configuration).map(([key, value]) => `${key}: ${value}`).join('\n')}\n`)
+  await folder.write(
+    'conf/config.yaml',
+    `${Object.entries(configuration)
+      .map(([key, value]) => `${key}: ${value}`)
+      .join('\n')}\n`,
+  )
   const environment = { MILLRACE_DIR: join(folder.path, 'cluster'), MILLRACE_CONF_DIR: join(folder.path, 'conf') }
-  const started = await runMillrace(['start-cluster', '--taskmanagers', String(options.taskManagers ?? 1), '--slots', String(options.slots ?? 2)], environment)
+  const started = await runMillrace(
+    ['start-cluster', '--taskmanagers', String(options.taskManagers ?? 1), '--slots', String(options.slots ?? 2)],
+    environment,
+  )
   const cluster = new Cluster(folder, environment, `http://127.0.0.1:${restPort}`)
   if (started.code !== 0) {
     await cluster[Symbol.asyncDispose]()

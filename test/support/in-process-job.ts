@@ -1,3 +1,4 @@
+import { StreamExecutionEnvironment } from '../../runtime/api/index.ts'
 import { assert } from '../../runtime/common/assert.ts'
 import { systemClock } from '../../runtime/common/clock.ts'
 import { deserializeError, type SerializedError } from '../../runtime/common/errors.ts'
@@ -5,7 +6,6 @@ import { newId } from '../../runtime/common/ids.ts'
 import type { JsonObject } from '../../runtime/common/json.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
-import { StreamExecutionEnvironment } from '../../runtime/api/index.ts'
 import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
 import '../../bin/api.ts'
 import { buildSlotDeployments } from '../../runtime/graph/deployment-builder.ts'
@@ -46,7 +46,10 @@ export interface InProcessResult {
   readonly slotCount: number
 }
 
-export async function runInProcess(program: (env: StreamExecutionEnvironment) => unknown, options: InProcessJobOptions = {}): Promise<InProcessResult> {
+export async function runInProcess(
+  program: (env: StreamExecutionEnvironment) => unknown,
+  options: InProcessJobOptions = {},
+): Promise<InProcessResult> {
   const random = seededRandom(options.seed ?? 1)
   const client: Record<string, string> = { ...options.configuration }
   if (options.parallelism !== undefined) client['parallelism.default'] = String(options.parallelism)
@@ -60,7 +63,10 @@ export async function runInProcess(program: (env: StreamExecutionEnvironment) =>
   const jobGraph = buildJobGraph(build(), { client })
   const jobId = newId(random)
   const executionGraph = createExecutionGraph(jobId, jobGraph, { attempt: 0, nowMs: systemClock.nowMs(), newExecutionId: () => newId(random) })
-  const slots = planSlots(jobGraph).map((planned, i) => ({ planned, location: { allocationId: `a${i}`, taskManagerId: 'tm', host: 'localhost', dataPort: 0 } }))
+  const slots = planSlots(jobGraph).map((planned, i) => ({
+    planned,
+    location: { allocationId: `a${i}`, taskManagerId: 'tm', host: 'localhost', dataPort: 0 },
+  }))
   const deployments = buildSlotDeployments(executionGraph, slots, { generation: 1, artifact: { digest: '', entry: 'default', url: '' }, args: [] })
 
   let stdout = ''
@@ -103,7 +109,10 @@ export async function runInProcess(program: (env: StreamExecutionEnvironment) =>
   await new Promise<void>((resolve, reject) => {
     const deadline = systemClock.schedule(
       options.deadlineMs ?? 15_000,
-      () => reject(new Error(`no end after ${options.deadlineMs ?? 15_000} ms: ${[...states].map(([id, state]) => `${id.slice(0, 4)} ${state}`).join(', ')}`)),
+      () =>
+        reject(
+          new Error(`no end after ${options.deadlineMs ?? 15_000} ms: ${[...states].map(([id, state]) => `${id.slice(0, 4)} ${state}`).join(', ')}`),
+        ),
       { ref: true },
     )
     const abort = (error: SerializedError | undefined) => {
@@ -115,9 +124,13 @@ export async function runInProcess(program: (env: StreamExecutionEnvironment) =>
         if (event.kind === 'task-state') {
           states.set(event.executionId, event.state)
           if (event.state === 'FAILED') abort(event.error)
-          if (event.state === 'RUNNING') for (const task of deployment.tasks) if (task.executionId === event.executionId && task.vertex.inputCount === 0) enumerators.get(task.vertex.id)?.addReader(task.subtaskIndex)
+          if (event.state === 'RUNNING')
+            for (const task of deployment.tasks)
+              if (task.executionId === event.executionId && task.vertex.inputCount === 0)
+                enumerators.get(task.vertex.id)?.addReader(task.subtaskIndex)
         } else if (event.kind === 'split-request') {
-          for (const task of deployment.tasks) if (task.executionId === event.executionId) enumerators.get(task.vertex.id)?.handleSplitRequest(task.subtaskIndex)
+          for (const task of deployment.tasks)
+            if (task.executionId === event.executionId) enumerators.get(task.vertex.id)?.handleSplitRequest(task.subtaskIndex)
         } else if (event.kind === 'exited') {
           metrics.push(...host.metrics())
           open--
@@ -163,7 +176,8 @@ export async function runInProcess(program: (env: StreamExecutionEnvironment) =>
       enumerators.set(vertex.id, enumerator)
       void enumerator.start()
     }
-    for (const [i, deployment] of deployments.entries()) hosts[i]?.deploy(JSON.parse(JSON.stringify(deployment)) as typeof deployment, factory.wire(deployment))
+    for (const [i, deployment] of deployments.entries())
+      hosts[i]?.deploy(JSON.parse(JSON.stringify(deployment)) as typeof deployment, factory.wire(deployment))
   })
   await io.close()
   const failed = firstError !== undefined || [...states.values()].some(state => state !== 'FINISHED')
@@ -178,7 +192,10 @@ export async function runInProcess(program: (env: StreamExecutionEnvironment) =>
 }
 
 /** Throws the job's failure; for tests of jobs that must finish. */
-export async function finishInProcess(program: (env: StreamExecutionEnvironment) => unknown, options: InProcessJobOptions = {}): Promise<InProcessResult> {
+export async function finishInProcess(
+  program: (env: StreamExecutionEnvironment) => unknown,
+  options: InProcessJobOptions = {},
+): Promise<InProcessResult> {
   const result = await runInProcess(program, options)
   if (result.error !== undefined) throw deserializeError(result.error)
   assert(result.state === 'FINISHED', 'a job without an error finishes')

@@ -30,7 +30,10 @@ export function parseItemTable(table: string, text: string): Item[] {
   const items: Item[] = []
   for (const [index, line] of text.split('\n').entries()) {
     if (!line.startsWith('|') || /^\|\s*(id|-+)\s*\|/.test(line)) continue
-    const cells = line.split('|').slice(1, -1).map(cell => cell.trim())
+    const cells = line
+      .split('|')
+      .slice(1, -1)
+      .map(cell => cell.trim())
     const [id, what, state, file, title] = cells
     if (cells.length !== 5 || id === undefined || what === undefined || (state !== 'open' && state !== 'done')) {
       throw new Error(`${table}:${index + 1}: expected | id | what | open or done | test file | test title |`)

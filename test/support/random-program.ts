@@ -87,12 +87,18 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
     case 0:
       return {
         factor: 1,
-        pair: { stream: (_, built) => pick(built, at).map((value: number) => (value + add) % MOD), model: values => (values[at] ?? []).map(value => (value + add) % MOD) },
+        pair: {
+          stream: (_, built) => pick(built, at).map((value: number) => (value + add) % MOD),
+          model: values => (values[at] ?? []).map(value => (value + add) % MOD),
+        },
       }
     case 1:
       return {
         factor: 1,
-        pair: { stream: (_, built) => pick(built, at).filter((value: number) => (value + add) % 3 !== 0), model: values => (values[at] ?? []).filter(value => (value + add) % 3 !== 0) },
+        pair: {
+          stream: (_, built) => pick(built, at).filter((value: number) => (value + add) % 3 !== 0),
+          model: values => (values[at] ?? []).filter(value => (value + add) % 3 !== 0),
+        },
       }
     case 2:
       return {
@@ -161,10 +167,41 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
         },
       }
     case 7:
-      return { factor: 1, pair: { stream: (_, built) => pick(built, at).rebalance().map((value: number) => value) as Stream, model: values => values[at] ?? [] } }
+      return {
+        factor: 1,
+        pair: {
+          stream: (_, built) =>
+            pick(built, at)
+              .rebalance()
+              .map((value: number) => value) as Stream,
+          model: values => values[at] ?? [],
+        },
+      }
     case 8:
-      return { factor: 1, pair: { stream: (_, built) => pick(built, at).shuffle().map((value: number) => value).disableChaining() as Stream, model: values => values[at] ?? [] } }
+      return {
+        factor: 1,
+        pair: {
+          stream: (_, built) =>
+            pick(built, at)
+              .shuffle()
+              .map((value: number) => value)
+              .disableChaining() as Stream,
+          model: values => values[at] ?? [],
+        },
+      }
     default:
-      return { factor: 1, pair: { stream: (_, built) => pick(built, at).global().map((value: number) => value).rescale().map((value: number) => value).startNewChain() as Stream, model: values => values[at] ?? [] } }
+      return {
+        factor: 1,
+        pair: {
+          stream: (_, built) =>
+            pick(built, at)
+              .global()
+              .map((value: number) => value)
+              .rescale()
+              .map((value: number) => value)
+              .startNewChain() as Stream,
+          model: values => values[at] ?? [],
+        },
+      }
   }
 }

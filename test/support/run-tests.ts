@@ -34,7 +34,9 @@ const files = new Set(testResults.map(file => file.name.slice(root.length)))
 const count = (status: (text: string) => boolean) => outcomes.filter(outcome => status(outcome.status)).length
 const passed = count(status => status === 'passed')
 // A file that fails to load has no tests: it counts as one failure.
-let failed = count(status => status === 'failed') + testResults.filter(file => file.status === 'failed' && file.assertionResults.every(test => test.status !== 'failed')).length
+let failed =
+  count(status => status === 'failed') +
+  testResults.filter(file => file.status === 'failed' && file.assertionResults.every(test => test.status !== 'failed')).length
 const skipped = outcomes.length - passed - count(status => status === 'failed')
 const full = process.argv.length === 2
 const problems = checkItems(readItemTables(`${root}docs/items`), outcomes, full ? undefined : files)
@@ -45,7 +47,8 @@ if (run.status !== 0 && failed === 0) {
   failed = 1
 }
 if (process.env['CI'] !== undefined && skipped > 0) {
-  for (const outcome of outcomes) if (outcome.status !== 'passed' && outcome.status !== 'failed') console.error(`skipped under CI: ${outcome.file}: ${outcome.title}`)
+  for (const outcome of outcomes)
+    if (outcome.status !== 'passed' && outcome.status !== 'failed') console.error(`skipped under CI: ${outcome.file}: ${outcome.title}`)
 }
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0

@@ -58,7 +58,11 @@ export interface IoContext {
   /** Aborts when the task ends or the host closes. */
   readonly signal: AbortSignal
   /** Folder of this TaskManager for stdout and the like. */
-  readonly taskManager: { readonly id: string; readonly stdout: (bytes: Uint8Array) => Promise<void> | void; readonly stderr?: (bytes: Uint8Array) => Promise<void> | void }
+  readonly taskManager: {
+    readonly id: string
+    readonly stdout: (bytes: Uint8Array) => Promise<void> | void
+    readonly stderr?: (bytes: Uint8Array) => Promise<void> | void
+  }
 }
 
 export interface ConnectorRegistry {
