@@ -250,6 +250,9 @@ export class JobManager implements JobManagerGateway {
         this.jobOf(jobId).reportMetrics(tasks, attempt)
         return null
       }
+      case 'taskManagerMetrics':
+        this.resources.reportMetrics(link.peerId, of<'taskManagerMetrics'>().metrics)
+        return null
       default:
         throw new FlinkError('PROTOCOL_MISMATCH', `a jobmanager does not serve rpc ${String(name satisfies never)}`)
     }

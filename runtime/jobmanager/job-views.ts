@@ -92,6 +92,7 @@ export function taskManagerView(session: TaskManagerSession, resources: Resource
     slotsTotal: slots.length,
     slotsFree: slots.filter(slot => slot.allocationId === undefined).length,
     hardware: session.hardware,
+    metrics: session.metrics,
     slots,
   }
 }

@@ -23,6 +23,8 @@ export interface TaskManagerSession {
   readonly hardware: HardwareDescription
   readonly link: RpcLink<TaskManagerMethods>
   lastHeartbeatMs: number
+  /** As it reported last. */
+  metrics: Readonly<Record<string, number>>
   /** Grows with each offer that a JobMaster accepts; see `HeartbeatRequest`. */
   allocationVersion: number
 }
@@ -69,6 +71,7 @@ export class ResourceManager {
       hardware,
       link,
       lastHeartbeatMs: this.options.clock.nowMs(),
+      metrics: {},
       allocationVersion: 0,
     }
     this.sessions.set(id, session)
@@ -104,6 +107,11 @@ export class ResourceManager {
 
   report(taskManagerId: string, report: SlotReport): void {
     this.run(this.core.report(taskManagerId, report))
+  }
+
+  reportMetrics(taskManagerId: string, metrics: Readonly<Record<string, number>>): void {
+    const session = this.sessions.get(taskManagerId)
+    if (session !== undefined) session.metrics = metrics
   }
 
   close(reason: string): void {

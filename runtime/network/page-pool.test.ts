@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PAGE_SIZE } from './frame.ts'
 import { networkPageCount } from './options.ts'
-import { PageBudget, PagePool } from './page-pool.ts'
+import { PageBudget, PagePool, pageMetrics } from './page-pool.ts'
 
 describe('page pool', () => {
   test('pages that are out never overlap, and are handed out again after release', () => {
@@ -17,6 +17,21 @@ describe('page pool', () => {
     })
     pool.release(first)
     expect(pool.acquire(40, 'channel c')).toHaveLength(40)
+  })
+
+  test('figures of the pool: used falls back, the peak stays, and used and available are all there is', () => {
+    const pool = new PagePool(70)
+    pool.release(pool.acquire(40, 'channel a'))
+    pool.acquire(3, 'channel b')
+    expect(pageMetrics(pool.budget)).toEqual({
+      'Status.Shuffle.Netty.TotalMemorySegments': 70,
+      'Status.Shuffle.Netty.UsedMemorySegments': 3,
+      'Status.Shuffle.Netty.AvailableMemorySegments': 67,
+      'Status.Shuffle.Netty.TotalMemory': 70 * PAGE_SIZE,
+      'Status.Shuffle.Netty.UsedMemory': 3 * PAGE_SIZE,
+      'Status.Shuffle.Netty.AvailableMemory': 67 * PAGE_SIZE,
+      'Status.Shuffle.Netty.PeakMemorySegments': 40,
+    })
   })
 
   test('too few pages is an error that says who needs how many and how many there are', () => {

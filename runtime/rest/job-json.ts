@@ -351,34 +351,37 @@ export function taskManagerRow(view: TaskManagerView): TaskManagerRow {
   }
 }
 
-/** `/taskmanagers/:id` adds the slots and Flink's JVM figures, of which those that a Node process has not are 0. */
+/** Flink's fields and the metrics they show; those that a Node process has not are 0. */
+const taskManagerFigures = {
+  heapUsed: 'Status.JVM.Memory.Heap.Used',
+  heapCommitted: 'Status.JVM.Memory.Heap.Committed',
+  heapMax: 'Status.JVM.Memory.Heap.Max',
+  nonHeapUsed: 'Status.JVM.Memory.NonHeap.Used',
+  nonHeapCommitted: 'Status.JVM.Memory.NonHeap.Committed',
+  nonHeapMax: 'Status.JVM.Memory.NonHeap.Max',
+  directCount: 'Status.JVM.Memory.Direct.Count',
+  directUsed: 'Status.JVM.Memory.Direct.MemoryUsed',
+  directMax: 'Status.JVM.Memory.Direct.TotalCapacity',
+  mappedCount: 'Status.JVM.Memory.Mapped.Count',
+  mappedUsed: 'Status.JVM.Memory.Mapped.MemoryUsed',
+  mappedMax: 'Status.JVM.Memory.Mapped.TotalCapacity',
+  nettyShuffleMemorySegmentsAvailable: 'Status.Shuffle.Netty.AvailableMemorySegments',
+  nettyShuffleMemorySegmentsUsed: 'Status.Shuffle.Netty.UsedMemorySegments',
+  nettyShuffleMemorySegmentsTotal: 'Status.Shuffle.Netty.TotalMemorySegments',
+  nettyShuffleMemoryAvailable: 'Status.Shuffle.Netty.AvailableMemory',
+  nettyShuffleMemoryUsed: 'Status.Shuffle.Netty.UsedMemory',
+} as const
+
+/** `/taskmanagers/:id` adds the slots and Flink's JVM figures. */
 export function taskManagerInfo(view: TaskManagerView) {
   const row = taskManagerRow(view)
-  const zero = [
-    'heapUsed',
-    'heapCommitted',
-    'heapMax',
-    'nonHeapUsed',
-    'nonHeapCommitted',
-    'nonHeapMax',
-    'directCount',
-    'directUsed',
-    'directMax',
-    'mappedCount',
-    'mappedUsed',
-    'mappedMax',
-    'nettyShuffleMemorySegmentsAvailable',
-    'nettyShuffleMemorySegmentsUsed',
-    'nettyShuffleMemorySegmentsTotal',
-    'nettyShuffleMemoryAvailable',
-    'nettyShuffleMemoryUsed',
-  ]
+  const figures = Object.entries(taskManagerFigures).map(([field, metric]) => [field, view.metrics[metric] ?? 0] as const)
   return {
     ...row,
     allocatedSlots: view.slots
       .filter(slot => slot.jobId !== undefined)
       .map(slot => ({ jobId: slot.jobId, resource: perSlot(row, view.slotsTotal), assignedTasks: slot.assignedTasks })),
-    metrics: { ...Object.fromEntries(zero.map(name => [name, 0])), nettyShuffleMemoryTotal: view.hardware.networkMemoryBytes, garbageCollectors: [] },
+    metrics: { ...Object.fromEntries(figures), nettyShuffleMemoryTotal: view.hardware.networkMemoryBytes, garbageCollectors: [] },
   }
 }
 

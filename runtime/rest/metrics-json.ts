@@ -127,5 +127,6 @@ export function taskManagerMetrics(view: TaskManagerView): Values {
     'Status.Flink.Memory.Managed.Total': view.hardware.managedMemoryBytes,
     'Status.Shuffle.Netty.TotalMemory': view.hardware.networkMemoryBytes,
     'Status.Hardware.CpuCores': view.hardware.cpuCores,
+    ...view.metrics,
   }
 }

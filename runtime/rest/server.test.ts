@@ -116,6 +116,7 @@ const taskManager: TaskManagerView = {
   slotsTotal: 4,
   slotsFree: 2,
   hardware: { cpuCores: 2, physicalMemoryBytes: 2 ** 33, freeMemoryBytes: 2 ** 32, managedMemoryBytes: 0, networkMemoryBytes: 2 ** 26 },
+  metrics: { 'Status.Shuffle.Netty.UsedMemorySegments': 7, 'Status.JVM.Memory.Heap.Used': 1_000 },
   slots: [
     { slotIndex: 0, jobId: JOB, allocationId: 'x', assignedTasks: 1 },
     { slotIndex: 1, jobId: undefined, allocationId: undefined, assignedTasks: 0 },
@@ -295,6 +296,14 @@ describe('cluster', () => {
     expect((await get('/taskmanagers/tm-1')).body.allocatedSlots).toMatchObject([{ jobId: JOB, assignedTasks: 1 }])
     expect(await get('/taskmanagers/tm-1/stdout')).toEqual({ status: 200, body: '1> hello\n' })
     expect((await get('/taskmanagers/tm-9')).status).toBe(404)
+  })
+
+  test("a TaskManager's pages and memory are those it reported, under Flink's names", async () => {
+    const { metrics } = (await get('/taskmanagers/tm-1')).body
+    expect(metrics).toMatchObject({ nettyShuffleMemorySegmentsUsed: 7, heapUsed: 1_000, mappedCount: 0, nettyShuffleMemoryTotal: 2 ** 26 })
+    expect((await get('/taskmanagers/tm-1/metrics?get=Status.Shuffle.Netty.UsedMemorySegments')).body).toEqual([
+      { id: 'Status.Shuffle.Netty.UsedMemorySegments', value: '7' },
+    ])
   })
 
   test('/jobmanager/config, metrics, log', async () => {

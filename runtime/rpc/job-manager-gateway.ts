@@ -215,6 +215,8 @@ export interface TaskManagerView {
   readonly slotsTotal: number
   readonly slotsFree: number
   readonly hardware: HardwareDescription
+  /** As reported last, about once a second; Flink's names. Empty until the first report. */
+  readonly metrics: Readonly<Record<string, number>>
   readonly slots: readonly SlotView[]
 }
 

@@ -50,6 +50,8 @@ export type JobManagerMethods = {
   slotFreed: { payload: Fenced & { report: SlotReport }; answer: null }
   /** Notified, about once a second while something runs. */
   metricsReport: { payload: JobFenced & { tasks: readonly TaskMetrics[] }; answer: null }
+  /** Notified, about once a second: figures of the TaskManager itself, Flink's names. */
+  taskManagerMetrics: { payload: Fenced & { metrics: { readonly [name: string]: number } }; answer: null }
 }
 
 export type Registration = Fenced & {
@@ -167,6 +169,7 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
   splitRequest: { ...jobFields, executionId: 'string', operatorId: 'string' },
   slotFreed: { report: 'object' },
   metricsReport: { ...jobFields, tasks: 'array' },
+  taskManagerMetrics: { metrics: 'object' },
 }
 
 export function checkPayload(method: string, payload: JsonObject): void {

@@ -83,6 +83,10 @@ export class FakeSlotHostFactory implements SlotHostFactory {
     return new Promise(resolve => this.clock.schedule(this.random.next() * 200, () => resolve(`/artifacts/${ref.digest}`)))
   }
 
+  metrics(): Readonly<Record<string, number>> {
+    return {}
+  }
+
   async readStdout(maxBytes: number): Promise<string> {
     return `stdout of ${this.dataHost}`.slice(-maxBytes)
   }
