@@ -85,7 +85,7 @@ export async function namingOption<T>(key: string, listening: Promise<T>): Promi
         'PORT_IN_USE',
         `${error.message}: set another one with -D ${key}=<port> (option ${key})`,
         { ...error.detail, option: key },
-        error,
+        error.cause,
       )
     }
     throw error

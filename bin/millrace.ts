@@ -110,6 +110,7 @@ const context: CliContext = {
     ],
     startTimeoutMs: 60_000,
     clock: systemClock,
+    interrupted: interruption.signal,
     rest,
   }),
   runProcess: async (kind, request) => {

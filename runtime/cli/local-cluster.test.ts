@@ -21,7 +21,7 @@ writeFileSync(record + '.part', JSON.stringify({ kind, id, pid: process.pid, web
 renameSync(record + '.part', record)
 `
 
-function world() {
+function world(interrupted = new AbortController().signal) {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-cluster-'))
   const program = join(directory, 'fake.mjs')
   writeFileSync(program, FAKE)
@@ -31,6 +31,7 @@ function world() {
     launcher: [process.execPath, program],
     startTimeoutMs: 10_000,
     clock: systemClock,
+    interrupted,
     // Registered is who is running.
     rest: () => ({ overview: async () => ({ taskmanagers: runningRecords(directory).length - 1 }) }) as unknown as RestClient,
   })
@@ -51,7 +52,8 @@ test('starts a JobManager, then TaskManagers that know where it is, waits for al
 
   await expect(start()).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('running already: jobmanager-0') })
   expect((await cluster.stop()).map(one => one.id)).toEqual(['jobmanager-0', 'taskmanager-0', 'taskmanager-1'])
-  expect(started.filter(one => alive(one.pid))).toEqual([])
+  // Stopped is who has let its memory go; the system takes a moment more until the pid is gone.
+  await expect.poll(() => started.filter(one => alive(one.pid))).toEqual([])
   expect(runningRecords(directory)).toEqual([])
   expect(await cluster.stop()).toEqual([])
 })
@@ -61,6 +63,12 @@ test('a process that dies at the start: the end of its log, and nothing is left 
   await expect(start({ break: 'taskmanager-1' })).rejects.toMatchObject({
     message: expect.stringMatching(/taskmanager-1 ended while the cluster was starting[\s\S]*broken on purpose/),
   })
+  expect(runningRecords(directory)).toEqual([])
+})
+
+test('Ctrl-C while it starts ends what was started', async () => {
+  const { directory, start } = world(AbortSignal.abort(new Error('SIGINT')))
+  await expect(start()).rejects.toThrow('SIGINT')
   expect(runningRecords(directory)).toEqual([])
 })
 

@@ -23,6 +23,8 @@ export interface LocalClusterOptions {
   readonly launcher: readonly string[]
   readonly startTimeoutMs: number
   readonly clock: Clock
+  /** Ctrl-C while the cluster starts: what was started is ended again. */
+  readonly interrupted: AbortSignal
   readonly rest: (address: string, configuration: Configuration) => RestClient
 }
 
@@ -130,7 +132,7 @@ async function recordOf(options: LocalClusterOptions, child: Child): Promise<Pro
     requireAlive(child)
     if (options.clock.monotonicMs() > deadlineMs)
       throw new FlinkError('TIMEOUT', `${child.id} was not ready within ${options.startTimeoutMs} ms; its log is ${child.logPath}`)
-    await sleep(options.clock, POLL_MS)
+    await sleep(options.clock, POLL_MS, options.interrupted)
   }
 }
 
@@ -146,7 +148,7 @@ async function registered(options: LocalClusterOptions, rest: RestClient, childr
         `${taskmanagers} of ${wanted} TaskManagers have registered within ${options.startTimeoutMs} ms; logs are beside ${children[0]?.logPath}`,
       )
     }
-    await sleep(options.clock, POLL_MS)
+    await sleep(options.clock, POLL_MS, options.interrupted)
   }
 }
 
