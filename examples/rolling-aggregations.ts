@@ -3,7 +3,7 @@ import { type StreamExecutionEnvironment, Types } from 'millrace'
 /** What min, max, minBy, maxBy and reduce make of the same readings of one sensor: (id, timestamp, temperature). */
 export default (env: StreamExecutionEnvironment) => {
   const readings = env
-    .fromCollection<[string, number, number]>(
+    .fromCollection(
       [
         ['s1', 1, 35.8],
         ['s1', 2, 32.0],

@@ -2,7 +2,7 @@ import { type StreamExecutionEnvironment, Types } from 'millrace'
 
 /** Scores split into good and bad ones, read apart and together, connected with a function for each, and united again. */
 export default (env: StreamExecutionEnvironment) => {
-  const scores = env.fromCollection<[string, number]>(
+  const scores = env.fromCollection(
     [
       ['a', 80],
       ['b', 59],

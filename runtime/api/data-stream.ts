@@ -33,7 +33,7 @@ import { PrintSink, TextFileSink } from './sinks.ts'
 import { SplitNames } from './split-names.ts'
 import type { Aggregation } from './transformations.ts'
 import * as transformations from './transformations.ts'
-import { refuseAsync } from './user-functions.ts'
+import { refuseAsync, sourceText } from './user-functions.ts'
 
 /**
  * The streams of a program. They are one file because they make one another: keyBy answers a KeyedStream, which is a DataStream.
@@ -167,7 +167,8 @@ export class DataStream<T> {
   partitionCustom<K>(partitioner: PartitionerLike<K>, key: KeySelector<T, K>): DataStream<T>
   partitionCustom(partitioner: PartitionerLike<never>, key: unknown): DataStream<T> {
     refuseAsync('partitionCustom', partitioner)
-    const partition = typeof partitioner === 'function' ? partitioner : (k: never, count: number) => partitioner.partition(k, count)
+    const partition =
+      typeof partitioner === 'function' ? partitioner : withSource(partitioner, (k: never, count: number) => partitioner.partition(k, count))
     const { selector } = resolveKey(this.getType(), [key])
     return this.partitioned({ kind: 'CUSTOM', explicit: true, key: selector, partition: partition as (key: unknown, channelCount: number) => number })
   }
@@ -578,6 +579,11 @@ export interface WindowTypes<ACC, R> {
 function outputTypeOf(upstream: Upstream): TypeInformation {
   const type = upstream.tag === undefined ? upstream.node.outputType : upstream.node.sideOutputs.get(upstream.tag)
   return type ?? Types.GENERIC
+}
+
+/** The graph hash takes a partitioner's text: that of the user's object, not of the lambda around it. */
+function withSource<F extends object>(written: object, fn: F): F {
+  return Object.assign(fn, { toString: () => sourceText(written) })
 }
 
 function isDeclared(type: TypeInformation): boolean {

@@ -29,6 +29,9 @@ export interface EnvironmentSettings {
   readonly cachedFiles?: ReadonlyMap<string, string>
 }
 
+/** Overloads with it come first, so that `['a', 1]` is a tuple to the compiler and not an array. */
+type Tuple = [unknown, ...unknown[]]
+
 export type RuntimeExecutionMode = 'STREAMING' | 'BATCH' | 'AUTOMATIC'
 
 /**
@@ -117,10 +120,14 @@ export class StreamExecutionEnvironment {
     return { ...this.settings.configuration, ...this.settings.client, ...Object.fromEntries(this.configured) }
   }
 
+  fromCollection<T extends Tuple>(values: Iterable<T>, type?: TypeInformation<T>): DataStreamSource<T>
+  fromCollection<T>(values: Iterable<T>, type?: TypeInformation<T>): DataStreamSource<T>
   fromCollection<T>(values: Iterable<T>, type?: TypeInformation<T>): DataStreamSource<T> {
     return this.addSourceNode('Collection Source', new CollectionSource(values, type), undefined)
   }
 
+  fromElements<T extends Tuple>(...values: T[]): DataStreamSource<T>
+  fromElements<T>(...values: T[]): DataStreamSource<T>
   fromElements<T>(...values: T[]): DataStreamSource<T> {
     return this.fromCollection(values)
   }
