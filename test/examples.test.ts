@@ -1,4 +1,6 @@
+import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { StreamExecutionEnvironment } from '../bin/api.ts'
 import filterFunction from '../examples/filter-function.ts'
 import revenue from '../examples/revenue.ts'
 import rollingAggregations from '../examples/rolling-aggregations.ts'
@@ -6,6 +8,7 @@ import sensorSource from '../examples/sensor-source.ts'
 import sideOutput from '../examples/side-output.ts'
 import splitConnectUnion from '../examples/split-connect-union.ts'
 import wordCount from '../examples/word-count.ts'
+import { buildJobGraph } from '../runtime/graph/job-graph-builder.ts'
 import { finishInProcess } from './support/in-process-job.ts'
 
 /** Lines of a run, those of one `print(id)` in their order. Expected values: seed-details.md, the worked examples XE1 to XE6 and XE23. */
@@ -75,4 +78,22 @@ test('tumbling windows of event time hold each minute once', async () => {
   expect(of('revenue')).toHaveLength(expected.size)
   const amounts = of('revenue').map(line => Number(/\d+\.\d+/.exec(line)?.[0]))
   expect(amounts.sort((a, b) => a - b)).toEqual([...expected.values()].sort((a, b) => a - b))
+})
+
+test('every example builds a graph', async () => {
+  const argumentsOf: Record<string, string[]> = {
+    'kafka-revenue.ts': ['--brokers', 'localhost:9092'],
+    'socket-word-count.ts': ['--host', 'localhost', '--port', '7777'],
+  }
+  const folder = new URL('../examples/', import.meta.url)
+  const modules = readdirSync(folder).filter(name => name.endsWith('.ts'))
+  expect(modules.length).toBeGreaterThan(5)
+  for (const name of modules) {
+    const { default: program } = (await import(new URL(name, folder).href)) as {
+      default: (env: StreamExecutionEnvironment, args: string[]) => unknown
+    }
+    const env = StreamExecutionEnvironment.createForProgram({})
+    await program(env, argumentsOf[name] ?? [])
+    expect(buildJobGraph(env.getStreamGraph()).vertices.length, name).toBeGreaterThan(0)
+  }
 })
