@@ -8,12 +8,13 @@ import { hex } from '../runtime/common/ids.ts'
 import type { JsonObject } from '../runtime/common/json.ts'
 import type { Logger } from '../runtime/common/log.ts'
 import { systemRandom } from '../runtime/common/random.ts'
+import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleModule } from './bundle-module.ts'
 import { jobEntries } from './configuration.ts'
 import { startJobManager } from './jobmanager.ts'
-import { Planner, slotsNeeded } from './program-planner.ts'
+import { Planner } from './program-planner.ts'
 import { startTaskManager, type TaskManagerProcess } from './taskmanager.ts'
 
 /**
@@ -62,7 +63,7 @@ export async function runLocal(
       configuration: configuration.with({ 'taskmanager.host': '127.0.0.1' }, 'client'),
       token,
       jobManager: { host: jobManager.rpcHost, port: jobManager.rpcPort },
-      slotCount: configuration.has(numberOfTaskSlots.key) ? configuration.get(numberOfTaskSlots) : slotsNeeded(plan.jobGraph),
+      slotCount: configuration.has(numberOfTaskSlots.key) ? configuration.get(numberOfTaskSlots) : slotsRequired(plan.jobGraph),
       directory,
       stdoutDirectory: undefined,
       log,

@@ -12,9 +12,11 @@ import type { Configuration } from '../runtime/common/config.ts'
 import { noLog } from '../runtime/common/log.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
+import type { Artifact } from '../runtime/planner/artifact.ts'
+import type { PlanResult } from '../runtime/planner/planner-client.ts'
 import { createRestClient } from '../runtime/rest/client.ts'
 import { restOptions } from '../runtime/rest/options.ts'
-import { bundleModule } from './bundle-module.ts'
+import { bundleModule, mayRegisterFiles, type NamedArtifact } from './bundle-module.ts'
 import { jobEntries, loadConfiguration } from './configuration.ts'
 import { createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
 import { commit, version } from './version.ts'
@@ -56,13 +58,13 @@ function defaultAddress(configuration: Configuration): string {
   return `${configuration.get(restOptions.address)}:${configuration.get(restOptions.port)}`
 }
 
-async function plan(request: ProgramRequest): Promise<{ json: string; text: string }> {
+/** Bundles the program and runs it in a child on this machine. */
+async function planHere(request: ProgramRequest, bundle: NamedArtifact): Promise<{ plan: PlanResult; artifact: Artifact }> {
   const { Planner } = await import('./program-planner.ts')
   const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
   const planner = new Planner(request.configuration, directory, false, noLog)
   try {
-    const bundle = await bundleModule(request.modulePath, request.entry)
-    const { plan: planned } = await planner.planWithText({
+    return await planner.planWithText({
       artifact: bundle,
       entry: request.entry,
       args: request.args,
@@ -71,7 +73,6 @@ async function plan(request: ProgramRequest): Promise<{ json: string; text: stri
       fallbackJobName: bundle.name,
       defaultParallelism: request.defaultParallelism,
     })
-    return { json: JSON.stringify(planJson('0'.repeat(32), planned.jobGraph)), text: planned.planText }
   } finally {
     await planner.close()
     await rm(directory, { recursive: true, force: true })
@@ -91,11 +92,16 @@ const context: CliContext = {
   loadConfiguration: entries => loadConfiguration(environment.confDir, entries, text => stderr(`warning: ${text}`)).configuration,
   rest,
   fileExists: existsSync,
-  bundle: async (path, entry) => {
-    const bundle = await bundleModule(path, entry)
-    return { bytes: bundle.bytes, fileName: `${bundle.name}.mjs` }
+  bundle: async request => {
+    const bundle = await bundleModule(request.modulePath, request.entry)
+    // Files that the program registers lie on this machine, not on the JobManager's: only then is it run here first.
+    const { bytes } = mayRegisterFiles(bundle) ? (await planHere(request, bundle)).artifact : bundle
+    return { bytes, fileName: `${bundle.name}.mjs` }
   },
-  plan,
+  plan: async request => {
+    const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
+    return { json: JSON.stringify(planJson('0'.repeat(32), plan.jobGraph)), text: plan.planText }
+  },
   runLocal: async (request, events) => {
     const { runLocal } = await import('./local-job.ts')
     return runLocal(request, events, createLocalJobLog())

@@ -7,7 +7,6 @@ import type { JsonObject } from '../runtime/common/json.ts'
 import type { Logger } from '../runtime/common/log.ts'
 import { processOptions } from '../runtime/common/options.ts'
 import { systemRandom } from '../runtime/common/random.ts'
-import type { JobGraph } from '../runtime/graph/job-graph.ts'
 import { type Artifact, withFiles } from '../runtime/planner/artifact.ts'
 import { PlannerClient, type PlanResult } from '../runtime/planner/planner-client.ts'
 import type { PlannedProgram, ProgramPlanner, ProgramPlanRequest } from '../runtime/rest/program-planner.ts'
@@ -77,11 +76,4 @@ export class Planner implements ProgramPlanner {
   close(): Promise<void> {
     return this.client.close()
   }
-}
-
-/** Slots that a job needs: the sum over sharing groups of their largest parallelism. */
-export function slotsNeeded(graph: JobGraph): number {
-  const groups = new Map<string, number>()
-  for (const vertex of graph.vertices) groups.set(vertex.slotSharingGroup, Math.max(groups.get(vertex.slotSharingGroup) ?? 0, vertex.parallelism))
-  return [...groups.values()].reduce((sum, parallelism) => sum + parallelism, 0)
 }

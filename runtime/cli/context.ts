@@ -22,8 +22,8 @@ export interface CliContext {
   loadConfiguration(clientEntries: Readonly<Record<string, string>>): Configuration
   rest(address: string, configuration: Configuration): RestClient
   fileExists(path: string): boolean
-  /** The module with its imports, content-addressed. `fileName` ends in `.mjs`. */
-  bundle(modulePath: string, entry: string): Promise<{ readonly bytes: Uint8Array; readonly fileName: string }>
+  /** The module with its imports and the files it declares, content-addressed. `fileName` ends in `.mjs`. */
+  bundle(request: ProgramRequest): Promise<{ readonly bytes: Uint8Array; readonly fileName: string }>
   /** Runs the program in a child process; nothing is submitted. */
   plan(request: ProgramRequest): Promise<{ readonly json: string; readonly text: string }>
   /** JobManager and one TaskManager in this process, until the job has ended and everything is closed. Aborting the signal cancels the job. */

@@ -87,7 +87,7 @@ async function runLocal(context: CliContext, request: ProgramRequest, options: R
 
 async function runRemote(context: CliContext, request: ProgramRequest, options: RunOptions): Promise<number> {
   const rest = connect(context, options, request.configuration)
-  const bundle = await context.bundle(request.modulePath, request.entry)
+  const bundle = await context.bundle(request)
   const jobId = await submit(rest, bundle, request, newId(context.random))
   context.stdout(`Job has been submitted with JobID ${jobId}`)
   if (options.detached === true || !request.configuration.get(cliOptions.attached)) return 0
