@@ -34,9 +34,19 @@ export function clusterToken(environment: Environment, configuration: Configurat
   if (token !== undefined) return token
   const configured = configuration.get(processOptions.clusterTokenFile)
   if (configured !== undefined) return readToken(configured)
-  const path = join(environment.directory, 'cluster-token')
+  const path = tokenPath(environment)
   if (!existsSync(path)) createToken(path)
   return readToken(path)
+}
+
+/** Where `clusterToken` looks, for whoever must find out why two of them differ. */
+export function clusterTokenOrigin(environment: Environment, configuration: Configuration): string {
+  if (configuration.has(processOptions.clusterToken.key)) return `option ${processOptions.clusterToken.key}`
+  return configuration.get(processOptions.clusterTokenFile) ?? `${tokenPath(environment)} (MILLRACE_DIR)`
+}
+
+function tokenPath(environment: Environment): string {
+  return join(environment.directory, 'cluster-token')
 }
 
 function createToken(path: string): void {

@@ -1,10 +1,10 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ProcessKind, ProcessRecord, ProcessRequest } from '../runtime/cli/context.ts'
-import { type FlinkError, serializeError } from '../runtime/common/errors.ts'
+import { FlinkError, serializeError } from '../runtime/common/errors.ts'
 import { jobManagerRpcAddress, jobManagerRpcPort } from '../runtime/jobmanager/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
-import { clusterToken, createProcessLog, type Environment, logDirectory } from './environment.ts'
+import { clusterToken, clusterTokenOrigin, createProcessLog, type Environment, logDirectory } from './environment.ts'
 import { startJobManager } from './jobmanager.ts'
 import { startTaskManager } from './taskmanager.ts'
 
@@ -53,7 +53,11 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
     directory,
     stdoutDirectory: logDirectory(environment, configuration),
     log,
-    fatal,
+    fatal: error => {
+      if (error.code !== 'UNAUTHENTICATED') return fatal(error)
+      const origin = clusterTokenOrigin(environment, configuration)
+      fatal(new FlinkError(error.code, `${error.message}; both must have the same: here it is that of ${origin}`, error.detail, error.cause))
+    },
     onShutDownRequest,
   })
   writeRecord(request.recordPath, { kind, id: running.id, pid: process.pid })

@@ -64,6 +64,10 @@ test('a process that dies at the start: the end of its log, and nothing is left 
     message: expect.stringMatching(/taskmanager-1 ended while the cluster was starting[\s\S]*broken on purpose/),
   })
   expect(runningRecords(directory)).toEqual([])
+  // Logs are appended to: what earlier clusters wrote says nothing about this one.
+  await expect(start({ break: 'taskmanager-1' })).rejects.toMatchObject({
+    message: expect.not.stringMatching(/broken on purpose[\s\S]*broken on purpose/),
+  })
 })
 
 test('Ctrl-C while it starts ends what was started', async () => {

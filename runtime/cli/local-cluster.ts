@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Clock, sleep } from '../common/clock.ts'
 import type { Configuration } from '../common/config.ts'
@@ -105,6 +105,8 @@ async function start(options: LocalClusterOptions, request: StartRequest) {
 interface Child extends StartedProcess {
   readonly recordPath: string
   readonly logPath: string
+  /** Size of the log before it wrote: what is there already is of earlier clusters. */
+  readonly logStart: number
 }
 
 function launch(options: LocalClusterOptions, request: StartRequest, kind: ProcessKind, id: string, extra: Readonly<Record<string, string>>): Child {
@@ -113,12 +115,13 @@ function launch(options: LocalClusterOptions, request: StartRequest, kind: Proce
   const properties = Object.entries({ ...request.clientEntries, ...extra }).flatMap(([key, value]) => ['-D', `${key}=${value}`])
   const [executable = process.execPath, ...first] = options.launcher
   const log = openSync(logPath, 'a')
+  const logStart = fstatSync(log).size
   try {
     const child = spawn(executable, [...first, kind, '--record', recordPath, ...properties], { detached: true, stdio: ['ignore', log, log] })
     // A start that fails has no pid, and is found missing like one that died.
     child.on('error', () => {})
     child.unref()
-    return { kind, id, pid: child.pid ?? -1, recordPath, logPath }
+    return { kind, id, pid: child.pid ?? -1, recordPath, logPath, logStart }
   } finally {
     closeSync(log)
   }
@@ -154,15 +157,12 @@ async function registered(options: LocalClusterOptions, rest: RestClient, childr
 
 function requireAlive(child: Child): void {
   if (child.pid > 0 && isRunning(child.pid, child.recordPath)) return
-  throw new FlinkError(
-    'EXTERNAL_SYSTEM',
-    `${child.id} ended while the cluster was starting; the end of its log ${child.logPath}:\n${tail(child.logPath)}`,
-  )
+  throw new FlinkError('EXTERNAL_SYSTEM', `${child.id} ended while the cluster was starting; the end of its log ${child.logPath}:\n${tail(child)}`)
 }
 
-function tail(path: string): string {
+function tail({ logPath, logStart }: Child): string {
   try {
-    return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-10).join('\n')
+    return readFileSync(logPath).subarray(logStart).toString('utf8').trim().split('\n').slice(-10).join('\n')
   } catch {
     return '(there is none)'
   }

@@ -40,7 +40,8 @@ export const tcpNetwork: DataNetwork = {
       })
       server.once('error', error => {
         const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-        reject(new FlinkError(inUse ? 'PORT_IN_USE' : 'EXTERNAL_SYSTEM', `cannot listen for data on ${host}:${port}: ${error.message}`, {}, error))
+        const message = inUse ? `port ${port} on ${host} is in use` : `cannot listen for data on ${host}:${port}: ${error.message}`
+        reject(new FlinkError(inUse ? 'PORT_IN_USE' : 'EXTERNAL_SYSTEM', message, {}, error))
       })
       server.listen({ host, port }, () => {
         const address = server.address()

@@ -90,10 +90,14 @@ export function encodeObjectFrame(
   while (count < countMax) {
     const before = out.length
     const row = from + count
-    serializer.write(rows[row], out)
+    try {
+      serializer.write(rows[row], out)
+    } catch (error) {
+      throw beyondBuffer(error, channel, before, recordSizeMax)
+    }
     count++
     const end = out.length
-    if (end - before > recordSizeMax) throw tooLarge(channel, end - before, recordSizeMax)
+    if (end - before > recordSizeMax) throw tooLarge(channel, `${end - before}`, recordSizeMax, end - before)
     if (end - start >= targetSize && (rowKinds === undefined || !isUpdatePair(rowKinds, row))) break
   }
   let flags = 0
@@ -118,7 +122,7 @@ export function encodeObjectFrame(
 }
 
 export function encodeRawFrame(out: ByteWriter, frame: RawFrame, channel: FrameChannel, sequence: number, recordSizeMax: number): void {
-  if (frame.bytes.length > recordSizeMax) throw tooLarge(channel, frame.bytes.length, recordSizeMax)
+  if (frame.bytes.length > recordSizeMax) throw tooLarge(channel, `${frame.bytes.length}`, recordSizeMax, frame.bytes.length)
   const start = out.reserve(FRAME_HEADER_SIZE)
   out.u32(frame.tag)
   out.f64(frame.position)
@@ -311,13 +315,17 @@ function corrupt(channel: FrameChannel, what: string, detail: Readonly<Record<st
   return new FlinkError('CORRUPT_FRAME', `corrupt frame on channel ${channel.channelId}: ${what}`, { ...detail, channelId: channel.channelId })
 }
 
-function tooLarge(channel: FrameChannel, size: number, recordSizeMax: number): FlinkError {
+/** A record that does not even fit the buffer: the buffer knows neither the limit that was set nor where the record began. */
+function beyondBuffer(error: unknown, channel: FrameChannel, start: number, recordSizeMax: number): unknown {
+  if (!(error instanceof FlinkError) || error.code !== 'RECORD_TOO_LARGE') return error
+  const size = Number(error.detail['bytes']) - start
+  return tooLarge(channel, `at least ${size}`, recordSizeMax, size)
+}
+
+function tooLarge(channel: FrameChannel, sizeText: string, recordSizeMax: number, size: number): FlinkError {
   return new FlinkError(
     'RECORD_TOO_LARGE',
-    `a record of ${size} bytes on channel ${channel.channelId} exceeds taskmanager.network.record-size-max of ${recordSizeMax} bytes`,
-    {
-      size,
-      recordSizeMax,
-    },
+    `a record of ${sizeText} bytes on channel ${channel.channelId} exceeds taskmanager.network.record-size-max of ${recordSizeMax} bytes`,
+    { size, recordSizeMax },
   )
 }

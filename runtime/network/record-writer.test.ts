@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { FlinkError } from '../common/errors.ts'
 import { seededRandom } from '../common/random.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { silentDoorbell } from './doorbell.ts'
@@ -207,4 +208,28 @@ describe('record writer', () => {
       ),
     )
   })
+})
+
+test('a row that cannot be encoded names the operator that emitted it, with its size', () => {
+  const serializer: TypeSerializer<unknown> = {
+    write: (value, out) => {
+      if (value === undefined) throw new FlinkError('UNSUPPORTED_VALUE', 'value is undefined')
+      out.string(value as string)
+    },
+    read: input => input.string(),
+  }
+  const send = (row: unknown) => {
+    const channel = new RingWriter(createUnpooledRing(2, 0, '0/0/0'), { serializer, doorbell: silentDoorbell, recordSizeMax: 1000 })
+    const selector = createSelector({ kind: 'GLOBAL', channelCount: 1, random: seededRandom(1) })
+    const writer = new RecordWriter({ operatorName: 'big', channels: [channel], selector, pages: PageBudget.create(0) })
+    writer.collect(row, Number.NaN)
+    writer.flush()
+  }
+  expect(() => send('x'.repeat(1001))).toThrow(
+    'output of operator big: a record of 1003 bytes on channel 0/0/0 exceeds taskmanager.network.record-size-max of 1000 bytes',
+  )
+  expect(() => send('x'.repeat(200_000))).toThrow(
+    /^output of operator big: a record of at least 2\d{5} bytes on channel 0\/0\/0 exceeds .* of 1000 bytes$/,
+  )
+  expect(() => send(undefined)).toThrow('output of operator big: value is undefined')
 })

@@ -168,17 +168,25 @@ class Subpartition {
 
   /** False when something waits afterwards. */
   send(element: ChannelElement): boolean {
-    if (this.drainSpill() && this.channel.offer(element)) {
-      this.waiting = !this.channel.flush()
-    } else {
-      this.append(element)
-      this.waiting = true
+    try {
+      if (this.drainSpill() && this.channel.offer(element)) {
+        this.waiting = !this.channel.flush()
+      } else {
+        this.append(element)
+        this.waiting = true
+      }
+    } catch (error) {
+      throw this.ofOperator(error)
     }
     return !this.waiting
   }
 
   drain(): boolean {
-    if (this.waiting && this.drainSpill()) this.waiting = !this.channel.flush()
+    try {
+      if (this.waiting && this.drainSpill()) this.waiting = !this.channel.flush()
+    } catch (error) {
+      throw this.ofOperator(error)
+    }
     return !this.waiting
   }
 
@@ -189,6 +197,12 @@ class Subpartition {
     this.spillFrames = 0
     this.waiting = false
     this.channel.close()
+  }
+
+  /** Rows are encoded when their frame leaves, when nothing but the channel knows any more who emitted them. */
+  private ofOperator(error: unknown): unknown {
+    if (!(error instanceof FlinkError) || (error.code !== 'RECORD_TOO_LARGE' && error.code !== 'UNSUPPORTED_VALUE')) return error
+    return new FlinkError(error.code, `output of operator ${this.operatorName}: ${error.message}`, error.detail, error)
   }
 
   private drainSpill(): boolean {

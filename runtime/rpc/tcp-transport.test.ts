@@ -228,7 +228,7 @@ test('connecting names the address when nobody listens, and when somebody else d
 test('a port in use is named', async () => {
   const { server } = await serve()
   const again = createTcpTransport({ clock: systemClock }).listen({ host: '127.0.0.1', port: server.port, token: 'x', onConnection: () => {} })
-  await expect(again).rejects.toMatchObject({ code: 'PORT_IN_USE', message: `port ${server.port} on 127.0.0.1 is taken` })
+  await expect(again).rejects.toMatchObject({ code: 'PORT_IN_USE', message: `port ${server.port} on 127.0.0.1 is in use` })
 })
 
 test('tokens are compared whole', () => {

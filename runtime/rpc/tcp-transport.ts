@@ -69,7 +69,7 @@ async function listen(settings: Settings, options: ListenOptions): Promise<RpcSe
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE'
       const message = inUse
-        ? `port ${options.port} on ${options.host} is taken`
+        ? `port ${options.port} on ${options.host} is in use`
         : `cannot listen on ${options.host}:${options.port}: ${error.message}`
       reject(new FlinkError(inUse ? 'PORT_IN_USE' : 'EXTERNAL_SYSTEM', message, { host: options.host, port: options.port }, error))
     })

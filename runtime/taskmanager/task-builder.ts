@@ -114,6 +114,7 @@ function buildTask(
     depth,
     chain,
     gate,
+    channelNames: channelNames(spec.inputs, vertex.inputCount, nodes),
     source,
     clock: parts.clock,
     hooks: parts.hooks,
@@ -207,6 +208,16 @@ function buildGate(
     }
   }
   return new ChannelInputGate({ inputs: byInput, mode: 'exactly-once' })
+}
+
+/** `subtask 2 of words`, in the gate's order: by logical input, then by channel. */
+function channelNames(inputs: readonly InputDeployment[], inputCount: number, nodes: ReadonlyMap<number, StreamNode>): string[][] {
+  const names: string[][] = Array.from({ length: inputCount }, () => [])
+  for (const { edge, channels } of inputs) {
+    const producer = nodes.get(nodes.get(edge.nodeInput.nodeId)?.inputs[edge.nodeInput.index]?.source ?? -1)?.name ?? `vertex ${edge.source.vertexId}`
+    for (const { peerSubtaskIndex } of channels) names[edge.target.input]?.push(`subtask ${peerSubtaskIndex + 1} of ${producer}`)
+  }
+  return names
 }
 
 function operatorContext(

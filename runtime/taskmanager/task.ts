@@ -52,6 +52,7 @@ export class Task {
   backPressuredMs = 0
   private phase: Phase = { kind: 'created' }
   private readonly gate: InputGate | undefined
+  private readonly channelNames: readonly (readonly string[])[]
   private readonly source: SourceHeadOperator | undefined
   private readonly clock: Clock
   private readonly hooks: TaskHooks
@@ -79,6 +80,8 @@ export class Task {
     depth: number
     chain: OperatorChain
     gate: InputGate | undefined
+    /** Who writes each channel of each input of the gate, for people. */
+    channelNames: readonly (readonly string[])[]
     source: SourceHeadOperator | undefined
     clock: Clock
     hooks: TaskHooks
@@ -90,6 +93,7 @@ export class Task {
     this.depth = parts.depth
     this.chain = parts.chain
     this.gate = parts.gate
+    this.channelNames = parts.channelNames
     this.source = parts.source
     this.clock = parts.clock
     this.hooks = parts.hooks
@@ -290,7 +294,7 @@ export class Task {
         ? this.source.describePosition()
         : this.frame === undefined
           ? undefined
-          : `channel ${this.frameChannel}, frame ${this.frameSequence}, row ${this.chain.currentRow}`
+          : `record ${this.chain.currentRow + 1} of frame ${this.frameSequence + 1} from ${this.channelNames[this.frameInput]?.[this.frameChannel]}`
     if (where === undefined || where === '') return error
     const located = new FlinkError(error.code, `${error.message} (at ${where})`, { ...error.detail, position: where }, error.cause)
     located.stack = `${located.name}: ${located.message}\n${(error.stack ?? '')
