@@ -1,0 +1,72 @@
+/**
+ * Columnar frames: the second kind of the unit of work, for rows whose types are declared (SQL, formats with a schema). One typed array a
+ * column; what a row is, only its index says. Docs: DESIGN 4, docs/decisions/0007-columns.md.
+ *
+ * Invariants:
+ * - all columns of a frame have `length` rows; `length` <= ROWS_PER_FRAME_MAX on the wire;
+ * - a value at a row whose validity bit is 0 is unspecified and never read; `validity` undefined = no nulls;
+ * - the frame belongs to the receiver once handed over, the bytes of `BytesColumn.data` excepted: they may be shared by several frames and
+ *   columns (a page of input, a dictionary) and are never written again by anybody;
+ * - row kinds only on changelog edges (undefined = all +I); event times only where a watermark is declared.
+ */
+export interface ColumnarFrame {
+  readonly kind: 'columnar'
+  readonly length: number
+  readonly columns: readonly Column[]
+  /** Event time in ms per row. */
+  readonly timestamps: Float64Array | undefined
+  /** 0 +I, 1 -U, 2 +U, 3 -D. */
+  readonly rowKinds: Uint8Array | undefined
+}
+
+export type Column = BoolColumn | Int32Column | Float64Column | Int64Column | BytesColumn
+
+/** BOOLEAN: 0 or 1 a row. */
+export interface BoolColumn {
+  readonly kind: 'bool'
+  readonly values: Uint8Array
+  readonly validity: Validity
+}
+
+/** TINYINT, SMALLINT, INT, DATE (days since epoch), TIME (ms of day), INTERVAL YEAR TO MONTH (months). */
+export interface Int32Column {
+  readonly kind: 'i32'
+  readonly values: Int32Array
+  readonly validity: Validity
+}
+
+/** FLOAT, DOUBLE; TIMESTAMP(3) and TIMESTAMP_LTZ(3) as epoch ms; INTERVAL DAY TO SECOND (ms); SAFE_LONG. */
+export interface Float64Column {
+  readonly kind: 'f64'
+  readonly values: Float64Array
+  readonly validity: Validity
+}
+
+/** BIGINT; DECIMAL(p <= 18, s) as unscaled value. */
+export interface Int64Column {
+  readonly kind: 'i64'
+  readonly values: BigInt64Array
+  readonly validity: Validity
+}
+
+/**
+ * STRING, CHAR, VARCHAR (UTF-8), BYTES; DECIMAL(p > 18, s) as decimal text of the unscaled value. Row i is `data[starts[i] .. starts[i] + lengths[i])`.
+ * With `ids`, rows with equal ids have equal bytes (ids are dense from 0, a row of id k may be any of its occurrences); without, nothing is known.
+ */
+export interface BytesColumn {
+  readonly kind: 'bytes'
+  readonly data: Uint8Array
+  readonly starts: Int32Array
+  readonly lengths: Int32Array
+  readonly ids: Int32Array | undefined
+  readonly validity: Validity
+}
+
+/** One bit a row, LSB first, 1 = not null; undefined = no row is null. */
+export type Validity = Uint8Array | undefined
+
+export type ColumnKind = Column['kind']
+
+export function isValid(validity: Validity, row: number): boolean {
+  return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0
+}
