@@ -30,6 +30,9 @@ const allowed: Record<string, readonly string[]> = {
   'runtime/connectors': [...apiRooms, ...R('api', 'checkpoint')],
   'runtime/planner': R('common', 'graph', 'api', 'table'),
   'runtime/testing': [...apiRooms, ...R('api', 'table')],
+  'runtime/codegen': [...R('common', 'serde', 'time', 'state', 'stream'), 'runtime/network/columns.ts'],
+  'runtime/formats': [...R('common', 'serde', 'codegen', 'table/types'), 'runtime/network/columns.ts'],
+  'runtime/table': [...apiRooms, ...R('api', 'connectors', 'codegen', 'formats'), 'runtime/network/columns.ts'],
   operator: [...R('common'), 'runtime/rest/types.ts', 'runtime/rest/client.ts', 'runtime/checkpoint/catalogue'],
 }
 
