@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { addUpCommand } from '../operator/cli/up-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
 import { createLocalCluster, runningRecords } from '../runtime/cli/local-cluster.ts'
 import { type CliExtension, runCli } from '../runtime/cli/main.ts'
@@ -24,7 +25,24 @@ import { commit, version } from './version.ts'
 /** The command line's entry: the real world for runtime/cli. What only some commands need is imported when they run. */
 
 /** Commands of other rooms are registered here: `up` and its kin. */
-const extensions: readonly CliExtension[] = []
+const extensions: readonly CliExtension[] = [
+  (program, context, exit) =>
+    addUpCommand(
+      program,
+      async request => {
+        const { runUp } = await import('./up.ts')
+        return runUp(request, context, environment, launcher)
+      },
+      exit,
+    ),
+]
+
+/** How this program is started again. */
+const launcher = [
+  process.execPath,
+  ...process.execArgv,
+  fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './millrace.ts' : './millrace.js', import.meta.url)),
+]
 
 const environment = readEnvironment()
 const interruption = new AbortController()
@@ -109,11 +127,7 @@ const context: CliContext = {
   cluster: createLocalCluster({
     directory: environment.directory,
     logDirectory: configuration => logDirectory(environment, configuration),
-    launcher: [
-      process.execPath,
-      ...process.execArgv,
-      fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './millrace.ts' : './millrace.js', import.meta.url)),
-    ],
+    launcher,
     startTimeoutMs: 60_000,
     clock: systemClock,
     interrupted: interruption.signal,

@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import type { FlinkJobSpec } from '../operator/api/flink-job.ts'
+import { Terminal } from '../operator/cli/terminal.ts'
+import { up } from '../operator/cli/up.ts'
+import type { UpRequest } from '../operator/cli/up-command.ts'
+import type { PreparedProgram, Programs } from '../operator/effects/local-executor.ts'
+import type { CliContext } from '../runtime/cli/context.ts'
+import type { Configuration } from '../runtime/common/config.ts'
+import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
+import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
+import { createProcessLog, type Environment } from './environment.ts'
+import { optionTables } from './option-tables.ts'
+import { Planner } from './program-planner.ts'
+
+/** `millrace up` in the real world: the operator's loop with bundler, planner and this machine's processes. */
+export async function runUp(request: UpRequest, context: CliContext, environment: Environment, launcher: readonly string[]): Promise<number> {
+  const configuration = context.loadConfiguration({})
+  return up(request, {
+    directory: environment.directory,
+    launcher,
+    env: process.env,
+    pid: process.pid,
+    optionTables,
+    isConfigured: key => configuration.has(key),
+    programs: (folder, manifestPath, scriptLine) => createPrograms(configuration, folder, manifestPath, scriptLine),
+    rest: address => context.rest(address, configuration),
+    terminal: new Terminal({
+      write: text => new Promise(done => process.stdout.write(text, () => done())),
+      writeError: text => process.stderr.write(text),
+      isTerminal: process.stdout.isTTY === true,
+      columns: () => process.stdout.columns ?? 80,
+    }),
+    clock: context.clock,
+    random: context.random,
+    log: createProcessLog('pretty', 'warn'),
+    interrupted: context.interrupted,
+  })
+}
+
+function createPrograms(configuration: Configuration, folder: string, manifestPath: string, scriptLine: number | undefined): Programs {
+  return {
+    async prepare(spec): Promise<PreparedProgram> {
+      const { entryClass: entry, args, parallelism } = spec.job
+      const bundle = await bundleOf(spec, folder, basename(manifestPath), scriptLine)
+      const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
+      const planner = new Planner(configuration.with(spec.flinkConfiguration, 'file'), directory, false, createProcessLog('pretty', 'warn'))
+      try {
+        const { plan, artifact } = await planner.planWithText({
+          artifact: bundle,
+          entry,
+          args,
+          parallelism,
+          configuration: {},
+          fallbackJobName: basename(manifestPath),
+          defaultParallelism: 1,
+        })
+        return { bytes: artifact.bytes, jobName: plan.jobGraph.jobName, slotsNeeded: slotsRequired(plan.jobGraph), entry }
+      } finally {
+        await planner.close()
+        await rm(directory, { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+function bundleOf(spec: FlinkJobSpec, folder: string, manifestName: string, scriptLine: number | undefined): Promise<Artifact> {
+  const { script, module, entryClass: entry } = spec.job
+  if (module !== undefined) return buildArtifact({ kind: 'module', path: resolve(folder, module) }, { entry })
+  // Lines of a block in the manifest keep their numbers, so that errors point into the file that the author wrote.
+  const text = `${'\n'.repeat(Math.max(0, (scriptLine ?? 1) - 1))}${script ?? ''}`
+  return buildArtifact({ kind: 'script', text, name: scriptLine === undefined ? `${manifestName}.script.ts` : manifestName, folder }, { entry })
+}

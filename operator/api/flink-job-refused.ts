@@ -1,0 +1,57 @@
+/**
+ * Fields of Flink's operator (and of later releases of ours) that are known and not built: refused by name, so that nobody believes that
+ * they have an effect. Paths below the document.
+ */
+export const refusedFields: Readonly<Record<string, string>> = {
+  'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
+  'spec.deploymentName': 'jobs on a shared session cluster are not supported yet',
+  'spec.engine': 'other engines are not supported yet',
+  'spec.image': 'images are not supported yet: millrace up runs processes of this machine',
+  'spec.imagePullPolicy': 'images are not supported yet: millrace up runs processes of this machine',
+  'spec.serviceAccount': 'service accounts are not supported yet: millrace up runs processes of this machine',
+  'spec.podTemplate': 'pod templates are not supported yet: millrace up runs processes of this machine',
+  'spec.ingress': 'ingresses are not supported yet',
+  'spec.flinkVersion': 'there is no Flink below: remove it',
+  'spec.mode': 'there is only one way to deploy: remove it',
+  'spec.logConfiguration': 'log configuration is not supported yet',
+  'spec.restartNonce': 'restarting by a nonce is not supported yet',
+  'spec.job.jarURI': 'there are no jars: name a TypeScript module in spec.job.module, or write the job in spec.job.script',
+  'spec.job.allowNonRestoredState': 'starting from a savepoint is not supported yet',
+  'spec.job.initialSavepointPath': 'starting from a savepoint is not supported yet',
+  'spec.job.savepointRedeployNonce': 'starting from a savepoint is not supported yet',
+  'spec.job.savepointTriggerNonce': 'savepoints are not supported yet',
+  'spec.job.checkpointTriggerNonce': 'checkpoints are not supported yet',
+  'spec.job.autoscalerResetNonce': 'the autoscaler is not supported yet',
+  'spec.jobManager.resource': 'resources of processes are not supported yet',
+  'spec.jobManager.resources': 'resources of processes are not supported yet',
+  'spec.jobManager.podTemplate': 'pod templates are not supported yet: millrace up runs processes of this machine',
+  'spec.taskManager.resource': 'resources of processes are not supported yet; the heap of tasks is taskmanager.memory.task.heap.size',
+  'spec.taskManager.resources': 'resources of processes are not supported yet; the heap of tasks is taskmanager.memory.task.heap.size',
+  'spec.taskManager.podTemplate': 'pod templates are not supported yet: millrace up runs processes of this machine',
+}
+
+/** What a cluster adds to an object: read back from there, a manifest carries them, and they say nothing about what is wanted. */
+export const ignoredFields: ReadonlySet<string> = new Set([
+  'status',
+  'metadata.uid',
+  'metadata.resourceVersion',
+  'metadata.generation',
+  'metadata.creationTimestamp',
+  'metadata.deletionTimestamp',
+  'metadata.deletionGracePeriodSeconds',
+  'metadata.finalizers',
+  'metadata.managedFields',
+  'metadata.ownerReferences',
+  'metadata.selfLink',
+])
+
+/** Options that `spec.flinkConfiguration` may not set. */
+export const refusedOptions: Readonly<Record<string, string>> = {
+  'taskmanager.resource-id': 'Millrace names the TaskManagers of a FlinkJob itself',
+  'taskmanager.data.port': 'TaskManagers of a FlinkJob take any free port',
+  'env.log.dir': 'the logs of a FlinkJob lie beside its status',
+  'cluster.token': 'each FlinkJob gets a token of its own',
+  'cluster.token-file': 'each FlinkJob gets a token of its own',
+  'execution.target': 'a FlinkJob runs on a cluster of its own',
+  'execution.attached': 'it is an option of millrace run',
+}

@@ -1,0 +1,45 @@
+import type { Clock } from '../../runtime/common/clock.ts'
+import type { FlinkJob } from '../api/flink-job.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Changes of a FlinkJob as lines: time, name, what changed. */
+export class Progress {
+  private readonly terminal: Terminal
+  private readonly clock: Clock
+  private readonly label: string
+  private lifecycleState = ''
+  private jobState: string | undefined
+  private webAddress: string | undefined
+  private error: string | undefined
+
+  constructor(terminal: Terminal, clock: Clock, label: string) {
+    this.terminal = terminal
+    this.clock = clock
+    this.label = label
+  }
+
+  note(text: string): void {
+    this.terminal.say(`${new Date(this.clock.nowMs()).toTimeString().slice(0, 8)} ${this.label}: ${text}`)
+  }
+
+  show({ status }: FlinkJob): void {
+    if (status === undefined) return
+    const webAddress = status.clusterInfo?.['web-address']
+    if (status.lifecycleState !== this.lifecycleState) {
+      this.note(this.lifecycleState === '' ? status.lifecycleState : `${this.lifecycleState} -> ${status.lifecycleState}`)
+      this.lifecycleState = status.lifecycleState
+    }
+    if (webAddress !== this.webAddress && webAddress !== undefined) {
+      this.note(`web address ${webAddress}`)
+      this.webAddress = webAddress
+    }
+    const jobState = status.jobStatus?.state
+    if (jobState !== this.jobState && jobState !== undefined) {
+      this.note(`job ${status.jobStatus?.jobId} is ${jobState}`)
+      this.jobState = jobState
+    }
+    // A failure is told at the end, in full.
+    if (status.error !== this.error && status.error !== undefined && status.lifecycleState !== 'FAILED') this.note(status.error)
+    this.error = status.error
+  }
+}

@@ -1,0 +1,49 @@
+import type { FlinkJobSpec } from '../api/flink-job.ts'
+
+/**
+ * What a controller may do to the world, as data. Every action is idempotent: it names what shall be there afterwards, and carries the spec
+ * that was saved as intended, never the one that may have been edited since.
+ */
+export type Action =
+  | { readonly kind: 'startJobManager'; readonly spec: FlinkJobSpec }
+  /** As many as are missing of `replicas`. */
+  | { readonly kind: 'startTaskManagers'; readonly spec: FlinkJobSpec; readonly replicas: number }
+  /** A second submission under the same id finds the job and changes nothing. */
+  | { readonly kind: 'submitJob'; readonly spec: FlinkJobSpec; readonly jobId: string }
+  | { readonly kind: 'cancelJob'; readonly jobId: string }
+  /** Answers when they have ended. */
+  | { readonly kind: 'stopTaskManagers' }
+  | { readonly kind: 'stopJobManager' }
+
+/** The JobManager of one FlinkJob, as it was found. */
+export type ObservedJobManager =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'ready'; readonly webAddress: string }
+  /** It ended by itself. */
+  | { readonly kind: 'ended'; readonly message: string }
+
+export interface ObservedTaskManagers {
+  /** That live, registered or not. */
+  readonly running: number
+  /** Those that ended by themselves, with what is known about it. */
+  readonly ended: readonly { readonly message: string; readonly wasReady: boolean }[]
+}
+
+export interface ObservedCluster {
+  readonly jobManager: ObservedJobManager
+  readonly taskManagers: ObservedTaskManagers
+}
+
+/** The program after bundling and planning: nothing is started for one that cannot run. */
+export type ObservedProgram =
+  | { readonly kind: 'ready'; readonly jobName: string; readonly slotsNeeded: number }
+  | { readonly kind: 'invalid'; readonly message: string }
+
+/** Executors: child processes of this machine, a fake in tests, Kubernetes later. All pass the same contract tests. */
+export interface Executor {
+  observeCluster(): Promise<ObservedCluster>
+  observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram>
+  /** Rejects with a `FlinkError`; its code says whether trying again can help. */
+  execute(action: Action): Promise<void>
+}

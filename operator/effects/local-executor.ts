@@ -1,0 +1,255 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import type { Clock } from '../../runtime/common/clock.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
+import type { FlinkJobSpec } from '../api/flink-job.ts'
+import type { Action, Executor, ObservedCluster, ObservedJobManager, ObservedProgram } from './actions.ts'
+import { type Child, startChild } from './child-processes.ts'
+
+/**
+ * Actions on this machine: JobManager and TaskManagers as child processes, the job over REST. Everything of one FlinkJob lies in one
+ * directory, which is also the children's MILLRACE_DIR: run/ (notes and records of processes), log/, artefacts, the cluster's token.
+ *
+ * A child's record file appears when it is ready; where it listens stands in it.
+ */
+export interface LocalExecutorOptions {
+  readonly directory: string
+  readonly jobName: string
+  /** How this program is started again: executable and first arguments. */
+  readonly launcher: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+  readonly clock: Clock
+  readonly rest: (address: string) => RestClient
+  readonly programs: Programs
+  /** Of config.yaml: what a person has set is not chosen here. */
+  readonly isConfigured: (key: string) => boolean
+  /** Says something to the person in front of it. */
+  readonly note: (text: string) => void
+  readonly startTimeoutMs: number
+  readonly stopTimeoutMs: number
+}
+
+/** Bundles and plans, in a process of its own. Rejects with a `FlinkError` that says what the user did wrong. */
+export interface Programs {
+  prepare(spec: FlinkJobSpec): Promise<PreparedProgram>
+}
+
+export interface PreparedProgram {
+  readonly bytes: Uint8Array
+  readonly jobName: string
+  readonly slotsNeeded: number
+  readonly entry: string
+}
+
+interface ProcessState {
+  readonly id: string
+  readonly child: Child
+  readonly recordPath: string
+  readonly logPath: string
+  readonly startedMs: number
+  wasReady: boolean
+  tooSlow: boolean
+}
+
+interface JobManagerRecord {
+  readonly webAddress: string
+  readonly rpcHost: string
+  readonly rpcPort: number
+}
+
+export interface LocalExecutor extends Executor {
+  /** Where what the jobs print is found, by TaskManager. */
+  outputs(): readonly { readonly id: string; readonly path: string }[]
+  /** Ends whatever still runs. */
+  close(): Promise<void>
+}
+
+const DEFAULT_REST_PORT = 8081
+
+export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
+  let jobManager: ProcessState | undefined
+  let taskManagers: ProcessState[] = []
+  let program: { readonly key: string; readonly prepared: Promise<PreparedProgram> } | undefined
+  const outputs: { id: string; path: string }[] = []
+
+  const prepare = (spec: FlinkJobSpec): Promise<PreparedProgram> => {
+    const key = JSON.stringify(spec)
+    if (program?.key !== key) program = { key, prepared: options.programs.prepare(spec) }
+    return program.prepared
+  }
+
+  const observeJobManager = (): ObservedJobManager => {
+    if (jobManager === undefined) return { kind: 'missing' }
+    const ended = endedMessage(options, jobManager)
+    if (ended !== undefined) return { kind: 'ended', message: ended }
+    const record = readRecord(jobManager)
+    return record === undefined ? { kind: 'starting' } : { kind: 'ready', webAddress: record.webAddress }
+  }
+
+  const actions: { readonly [K in Action['kind']]: (action: Extract<Action, { kind: K }>) => Promise<void> } = {
+    async startJobManager({ spec }) {
+      if (jobManager !== undefined && jobManager.child.exit === undefined) return
+      jobManager = launch(options, 'jobmanager', 'jobmanager-0', {
+        ...(await restPort(options, spec)),
+        ...unlessConfigured(options, { 'jobmanager.rpc.address': '127.0.0.1', 'jobmanager.rpc.port': '0' }),
+        ...spec.flinkConfiguration,
+      })
+    },
+    async startTaskManagers({ spec, replicas }) {
+      const record = jobManager === undefined ? undefined : readRecord(jobManager)
+      if (record === undefined) throw new FlinkError('CONFLICT', 'TaskManagers cannot be started before their JobManager')
+      const running = new Set(taskManagers.filter(({ child }) => child.exit === undefined).map(({ id }) => id))
+      for (let index = 0; index < replicas; index++) {
+        const id = `taskmanager-${index}`
+        if (running.has(id)) continue
+        const state = launch(options, 'taskmanager', id, {
+          ...unlessConfigured(options, { 'taskmanager.host': '127.0.0.1' }),
+          ...spec.flinkConfiguration,
+          'jobmanager.rpc.address': record.rpcHost,
+          'jobmanager.rpc.port': String(record.rpcPort),
+          'taskmanager.resource-id': id,
+        })
+        taskManagers = [...taskManagers.filter(other => other.id !== id), state]
+        if (!outputs.some(output => output.id === id)) outputs.push({ id, path: outputPath(options, id) })
+      }
+    },
+    async submitJob({ spec, jobId }) {
+      const { bytes, entry } = await prepare(spec)
+      const rest = jobManagerRest()
+      // The name of the upload is the job's, unless the program or pipeline.name gives it another one.
+      const jarId = await rest.uploadJar(`${options.jobName}.mjs`, bytes)
+      const { args, parallelism } = spec.job
+      await rest.runJar(jarId, { entryClass: entry, programArgsList: args, jobId, ...(parallelism === undefined ? {} : { parallelism }) })
+      // The cluster keeps the artefact by its digest; an upload that stays behind is only untidy.
+      await rest.deleteJar(jarId).catch(() => {})
+    },
+    async cancelJob({ jobId }) {
+      await jobManagerRest().cancelJob(jobId)
+    },
+    async stopTaskManagers() {
+      await Promise.all(taskManagers.map(({ child }) => child.stop(options.clock, options.stopTimeoutMs)))
+      taskManagers = []
+    },
+    async stopJobManager() {
+      await jobManager?.child.stop(options.clock, options.stopTimeoutMs)
+      jobManager = undefined
+    },
+  }
+
+  const jobManagerRest = (): RestClient => {
+    const record = jobManager === undefined ? undefined : readRecord(jobManager)
+    if (record === undefined) throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
+    return options.rest(record.webAddress)
+  }
+
+  return {
+    async observeCluster(): Promise<ObservedCluster> {
+      const ended: { message: string; wasReady: boolean }[] = []
+      let running = 0
+      for (const state of taskManagers) {
+        state.wasReady ||= existsSync(state.recordPath)
+        const message = endedMessage(options, state)
+        if (message === undefined) running++
+        else ended.push({ message, wasReady: state.wasReady })
+      }
+      return { jobManager: observeJobManager(), taskManagers: { running, ended } }
+    },
+    async observeProgram(spec): Promise<ObservedProgram> {
+      try {
+        const { jobName, slotsNeeded } = await prepare(spec)
+        return { kind: 'ready', jobName, slotsNeeded }
+      } catch (error) {
+        if (error instanceof FlinkError) return { kind: 'invalid', message: error.message }
+        throw error
+      }
+    },
+    // The action's kind picks the function that takes it; TypeScript cannot follow that over a union.
+    execute: action => (actions[action.kind] as (action: Action) => Promise<void>)(action),
+    outputs: () => outputs,
+    async close() {
+      await actions.stopTaskManagers({ kind: 'stopTaskManagers' })
+      await actions.stopJobManager({ kind: 'stopJobManager' })
+    },
+  }
+}
+
+function launch(
+  options: LocalExecutorOptions,
+  kind: 'jobmanager' | 'taskmanager',
+  id: string,
+  properties: Readonly<Record<string, string>>,
+): ProcessState {
+  const recordPath = join(options.directory, 'run', `${id}.json`)
+  const logPath = join(options.directory, 'log', `${id}.log`)
+  rmSync(recordPath, { force: true })
+  const child = startChild({
+    command: [
+      ...options.launcher,
+      kind,
+      '--end-with-stdin',
+      '--record',
+      recordPath,
+      ...Object.entries(properties).flatMap(([key, value]) => ['-D', `${key}=${value}`]),
+    ],
+    env: { ...options.env, MILLRACE_DIR: options.directory },
+    // What user code writes to the console stands among what the job prints.
+    stdoutPath: kind === 'taskmanager' ? outputPath(options, id) : logPath,
+    stderrPath: logPath,
+    notePath: join(options.directory, 'run', `${id}.pid`),
+  })
+  return { id, child, recordPath, logPath, startedMs: options.clock.monotonicMs(), wasReady: false, tooSlow: false }
+}
+
+function outputPath(options: LocalExecutorOptions, id: string): string {
+  return join(options.directory, 'log', `${id}.out`)
+}
+
+function endedMessage(options: LocalExecutorOptions, state: ProcessState): string | undefined {
+  const { id, child, logPath } = state
+  if (child.exit !== undefined) return `${id} ${child.exit.description}${logTail(logPath)}`
+  const ready = state.wasReady || existsSync(state.recordPath)
+  if (!ready && options.clock.monotonicMs() - state.startedMs > options.startTimeoutMs) {
+    return `${id} was not ready within ${options.startTimeoutMs} ms${logTail(logPath)}`
+  }
+  return undefined
+}
+
+function logTail(path: string): string {
+  try {
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n').slice(-10)
+    return lines.join('').trim() === '' ? '' : `; the end of its log ${path}:\n${lines.map(line => `  ${line}`).join('\n')}`
+  } catch {
+    return ''
+  }
+}
+
+function readRecord(state: ProcessState): JobManagerRecord | undefined {
+  try {
+    // Written whole by our own process, renamed into place.
+    return JSON.parse(readFileSync(state.recordPath, 'utf8')) as JobManagerRecord
+  } catch {
+    return undefined
+  }
+}
+
+/** What was configured wins; else Flink's port, and any other one while somebody else has that. */
+async function restPort(options: LocalExecutorOptions, spec: FlinkJobSpec): Promise<Record<string, string>> {
+  if ('rest.port' in spec.flinkConfiguration || options.isConfigured('rest.port')) return {}
+  if (await isFree(DEFAULT_REST_PORT)) return { 'rest.port': String(DEFAULT_REST_PORT) }
+  options.note(`port ${DEFAULT_REST_PORT} is taken, the JobManager takes another one`)
+  return { 'rest.port': '0' }
+}
+
+function unlessConfigured(options: LocalExecutorOptions, entries: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).filter(([key]) => !options.isConfigured(key)))
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}

@@ -1,0 +1,67 @@
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '../../runtime/common/clock.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import { endNotedProcesses, notedProcess, writeNote } from './child-processes.ts'
+
+/**
+ * The directory of one FlinkJob under `.millrace/`, held by one `up` at a time:
+ *
+ *   owner.pid       who holds it        flinkjob.json   the object with its status
+ *   cluster/run/    processes           cluster/log/    their logs and what the job printed, kept until the next start
+ *
+ * An `up` that was killed leaves its note behind. The next one sees that nobody lives there, ends processes of it that are still on their
+ * way out, and starts with an empty cluster directory.
+ */
+export interface UpDirectory {
+  readonly objectPath: string
+  readonly clusterDirectory: string
+  /** Removes everything but the object and the logs. */
+  release(): void
+}
+
+const RECOVERY_TIMEOUT_MS = 10_000
+
+export async function holdDirectory(
+  path: string,
+  displayName: string,
+  clock: Clock,
+  ownPid: number,
+  note: (text: string) => void,
+): Promise<UpDirectory> {
+  mkdirSync(path, { recursive: true })
+  const ownerPath = join(path, 'owner.pid')
+  const cluster = join(path, 'cluster')
+  claim(ownerPath, displayName)
+  writeNote(ownerPath, ownPid)
+  const ended = await endNotedProcesses(join(cluster, 'run'), clock, RECOVERY_TIMEOUT_MS)
+  if (ended > 0) note(`ended ${ended} ${ended === 1 ? 'process' : 'processes'} of an earlier run`)
+  rmSync(cluster, { recursive: true, force: true })
+  return {
+    objectPath: join(path, 'flinkjob.json'),
+    clusterDirectory: cluster,
+    release() {
+      for (const name of ['run', 'artifacts', 'uploads', 'planner', 'cluster-token']) rmSync(join(cluster, name), { recursive: true, force: true })
+      rmSync(ownerPath, { force: true })
+    },
+  }
+}
+
+function claim(ownerPath: string, displayName: string): void {
+  for (;;) {
+    try {
+      closeSync(openSync(ownerPath, 'wx'))
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const owner = notedProcess(ownerPath)
+    if (owner !== undefined) {
+      throw new FlinkError(
+        'CONFLICT',
+        `FlinkJob ${displayName} is up already, run by process ${owner}: end that one first, or give this one another name`,
+      )
+    }
+    rmSync(ownerPath, { force: true })
+  }
+}

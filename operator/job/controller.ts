@@ -1,0 +1,62 @@
+import type { Clock } from '../../runtime/common/clock.ts'
+import { errorCodes, FlinkError } from '../../runtime/common/errors.ts'
+import { newId } from '../../runtime/common/ids.ts'
+import type { Logger } from '../../runtime/common/log.ts'
+import type { Random } from '../../runtime/common/random.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
+import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
+import type { Executor } from '../effects/actions.ts'
+import type { FlinkJobStore } from '../effects/object-store.ts'
+import { decide, type Input, statusAfterFailure, statusOf } from './decide.ts'
+import { observe } from './observe.ts'
+
+/**
+ * The shell around `decide`: all the I/O, no decisions. One pass = observe everything once -> decide -> save the status -> act. A pass
+ * that dies anywhere is simply repeated by the next one, here or in another process.
+ */
+export interface ControllerParts {
+  readonly store: FlinkJobStore
+  readonly executor: Executor
+  readonly rest: (address: string) => RestClient
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export interface Reconciled {
+  readonly job: FlinkJob
+  readonly requeueAfterMs: number
+}
+
+const RETRY_MS = 1_000
+
+export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
+  const { store, executor, clock, random, log } = parts
+  const job = await store.read()
+  const observed = await observe(job, executor, parts.rest)
+  const input: Input = { job, observed, nowMs: clock.nowMs(), freshJobId: newId(random) }
+  const decision = decide(input)
+  let saved = await save(store, job, decision.status)
+  for (const action of decision.actions) {
+    log.debug('acting', { action: action.kind })
+    try {
+      await executor.execute(action)
+    } catch (error) {
+      if (!(error instanceof FlinkError)) throw error
+      // Stopping is repeated until it succeeds, whatever went wrong; a deployment that was refused stays refused.
+      const final =
+        errorCodes[error.code].retry === 'never' &&
+        (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
+      log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
+      if (final) saved = await save(store, saved, statusAfterFailure({ ...input, job: saved }, error.message))
+      return { job: saved, requeueAfterMs: final ? 0 : RETRY_MS }
+    }
+  }
+  return { job: saved, requeueAfterMs: decision.requeueAfterMs }
+}
+
+/** Written only when it says something new: whoever watches the object would be woken for nothing. */
+async function save(store: FlinkJobStore, job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob> {
+  if (job.status !== undefined && JSON.stringify(statusOf({ job })) === JSON.stringify(status)) return job
+  return store.writeStatus(job, status)
+}

@@ -1,0 +1,255 @@
+import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { Action, ObservedCluster, ObservedProgram } from '../effects/actions.ts'
+import { statusWith } from './status.ts'
+
+/**
+ * What to do next about one FlinkJob: pure. An ordered list of rules, the first that answers wins, each may assume that those above it
+ * declined. The shell saves `status` before it runs `actions`: after a crash in between, the saved status must lead back to the same
+ * actions, which are idempotent.
+ *
+ * 1. `deleteJob`: an object that is to go away: cancel, TaskManagers, JobManager, in this order.
+ * 2. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
+ * 3. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 4. `report`: what REST says of the job.
+ */
+export interface Input {
+  readonly job: FlinkJob
+  readonly observed: Observed
+  readonly nowMs: number
+  /** Offered for a job that has none yet. */
+  readonly freshJobId: string
+}
+
+export interface Observed {
+  readonly cluster: ObservedCluster
+  readonly program: ObservedProgram
+  readonly job: ObservedJob
+}
+
+export type ObservedJob =
+  /** Nobody could be asked. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'missing' }
+  | {
+      readonly kind: 'present'
+      readonly name: string
+      readonly state: string
+      readonly startTimeMs: number
+      readonly updateTimeMs: number
+      /** Why it waits or failed. */
+      readonly message: string | undefined
+    }
+
+export interface Decision {
+  readonly status: FlinkJobStatus
+  readonly actions: readonly Action[]
+  readonly requeueAfterMs: number
+}
+
+type Rule = (input: Input) => Decision | undefined
+
+/** Past this a job that does not end is ended with its processes: longer than task.cancellation.interval, so that a slot is terminated before. */
+export const CANCEL_TIMEOUT_MS = 60_000
+const POLL_MS = 100
+const REPORT_MS = 500
+
+const rules: readonly Rule[] = [deleteJob, releaseCluster, deploy, report]
+
+export function decide(input: Input): Decision {
+  for (const rule of rules) {
+    const decision = rule(input)
+    if (decision !== undefined) return decision
+  }
+  return answer(statusOf(input), REPORT_MS)
+}
+
+export const initialStatus: FlinkJobStatus = { lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', conditions: [] }
+
+export function statusOf({ job }: Pick<Input, 'job'>): FlinkJobStatus {
+  return job.status ?? initialStatus
+}
+
+/** The job has ended for good. */
+export function isGloballyTerminal(state: string | undefined): boolean {
+  return state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED'
+}
+
+export function isClusterGone({ jobManager, taskManagers }: ObservedCluster): boolean {
+  return jobManager.kind === 'missing' && taskManagers.running === 0
+}
+
+function deleteJob(input: Input): Decision | undefined {
+  const { metadata } = input.job
+  if (metadata.deletionTimestamp === undefined) return undefined
+  const { cluster, job } = input.observed
+  const status = statusOf(input)
+  const jobId = status.jobStatus?.jobId
+  if (isClusterGone(cluster)) return answer(statusWith(input, { lifecycleState: 'DELETED', jobManagerDeploymentStatus: 'MISSING' }), REPORT_MS)
+  const deleting = statusWith(withObservedJob(input), { lifecycleState: 'DELETING' })
+  const patient = input.nowMs - Date.parse(metadata.deletionTimestamp) < CANCEL_TIMEOUT_MS
+  if (jobId !== undefined && job.kind === 'present' && !isGloballyTerminal(job.state) && patient) {
+    return job.state === 'CANCELLING' ? answer(deleting, POLL_MS) : answer(deleting, POLL_MS, { kind: 'cancelJob', jobId })
+  }
+  return answer(deleting, POLL_MS, ...stopActions(cluster))
+}
+
+function releaseCluster(input: Input): Decision | undefined {
+  const status = statusOf(input)
+  const { cluster } = input.observed
+  if (!isGloballyTerminal(status.jobStatus?.state) && status.lifecycleState !== 'FAILED') return undefined
+  if (isClusterGone(cluster)) return answer(statusWith(input, { jobManagerDeploymentStatus: 'MISSING' }), REPORT_MS)
+  return answer(status, POLL_MS, ...stopActions(cluster))
+}
+
+/** Those who work before the one who knows what they did. */
+function stopActions(cluster: ObservedCluster): Action[] {
+  return [
+    ...(cluster.taskManagers.running > 0 ? [{ kind: 'stopTaskManagers' } as const] : []),
+    ...(cluster.jobManager.kind === 'missing' ? [] : [{ kind: 'stopJobManager' } as const]),
+  ]
+}
+
+function deploy(input: Input): Decision | undefined {
+  const status = statusOf(input)
+  const { cluster, program, job } = input.observed
+  if (status.reconciliationStatus?.state === 'DEPLOYED') return undefined
+  if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
+    if (program.kind === 'invalid') return answer(failed(input, program.message), POLL_MS)
+    return answer(intended(input, program.jobName, taskManagersNeeded(input.job.spec, program.slotsNeeded)), 0)
+  }
+  const { jobId } = status.jobStatus
+  const spec = intendedSpec(status)
+  const replicas = status.taskManager?.replicas ?? 1
+  const failure = startFailure(cluster)
+  if (failure !== undefined) return answer(failed(input, failure, 'ERROR'), POLL_MS)
+  const { jobManager, taskManagers } = cluster
+  if (jobManager.kind === 'missing') {
+    return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYING' }), POLL_MS, { kind: 'startJobManager', spec })
+  }
+  if (jobManager.kind !== 'ready') return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
+  const ready = statusWith(input, { jobManagerDeploymentStatus: 'READY', clusterInfo: { 'web-address': jobManager.webAddress } })
+  if (job.kind === 'unknown') return answer(ready, POLL_MS)
+  const start: Action[] = taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec, replicas }] : []
+  if (job.kind === 'missing') return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId })
+  // Submitted: TaskManagers that a crash kept from being started are still owed.
+  if (start.length > 0 && !isGloballyTerminal(job.state)) return answer(ready, POLL_MS, ...start)
+  return undefined
+}
+
+/** The intent, saved before anything is started: the id under which whatever happens next is found again. */
+function intended(input: Input, jobName: string, replicas: number): FlinkJobStatus {
+  const { metadata, spec } = input.job
+  return statusWith(input, {
+    observedGeneration: metadata.generation,
+    lifecycleState: 'UPGRADING',
+    jobStatus: { jobId: input.freshJobId, jobName, state: 'RECONCILING' },
+    reconciliationStatus: {
+      lastReconciledSpec: JSON.stringify(spec),
+      state: 'UPGRADING',
+      reconciliationTimestamp: new Date(input.nowMs).toISOString(),
+    },
+    taskManager: { replicas },
+  })
+}
+
+/** Just enough for the job, unless the manifest says how many. */
+export function taskManagersNeeded(spec: FlinkJobSpec, slotsNeeded: number): number {
+  const slots = Number(spec.flinkConfiguration['taskmanager.numberOfTaskSlots'] ?? 1)
+  return spec.taskManager.replicas ?? Math.max(1, Math.ceil(slotsNeeded / slots))
+}
+
+/** A process that has ended before the job could run: waiting would be for nothing. */
+function startFailure({ jobManager, taskManagers }: ObservedCluster): string | undefined {
+  if (jobManager.kind === 'ended') return jobManager.message
+  return taskManagers.ended.find(taskManager => !taskManager.wasReady)?.message
+}
+
+function report(input: Input): Decision | undefined {
+  const status = statusOf(input)
+  const { cluster, job } = input.observed
+  const { jobManager, taskManagers } = cluster
+  if (jobManager.kind === 'ended') return answer(failed(input, jobManager.message, 'ERROR'), POLL_MS)
+  if (jobManager.kind === 'missing') return answer(failed(input, 'the JobManager is gone', 'MISSING'), POLL_MS)
+  if (jobManager.kind === 'starting' || job.kind === 'unknown') {
+    return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
+  }
+  if (job.kind === 'missing') {
+    return answer(failed(input, `job ${status.jobStatus?.jobId} is not known to its JobManager any more`), POLL_MS)
+  }
+  const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
+  const reconciliation = status.reconciliationStatus
+  const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
+  const error =
+    job.state === 'FAILED'
+      ? (job.message ?? 'the job has failed')
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? editRefusal(input) ?? job.message)
+  const next = statusWith(withObservedJob(input), {
+    lifecycleState: job.state === 'FAILED' ? 'FAILED' : stable ? 'STABLE' : status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED',
+    jobManagerDeploymentStatus: 'READY',
+    clusterInfo: { 'web-address': jobManager.webAddress },
+    error,
+    ...(reconciliation === undefined
+      ? {}
+      : {
+          reconciliationStatus: {
+            ...reconciliation,
+            state: 'DEPLOYED',
+            ...(stable ? { lastStableSpec: reconciliation.lastReconciledSpec } : {}),
+          },
+        }),
+  })
+  return answer(next, isGloballyTerminal(job.state) ? 0 : job.state === 'RUNNING' ? REPORT_MS : POLL_MS)
+}
+
+/** The spec that runs is the one that was saved; another one is named and left alone. */
+function editRefusal(input: Input): string | undefined {
+  const saved = statusOf(input).reconciliationStatus?.lastReconciledSpec
+  if (saved === undefined || saved === JSON.stringify(input.job.spec)) return undefined
+  return 'editing a running FlinkJob is not supported yet: stop it and start it again; it goes on as it was'
+}
+
+function failed(input: Input, message: string, jobManagerDeploymentStatus = statusOf(input).jobManagerDeploymentStatus): FlinkJobStatus {
+  return statusWith(input, {
+    observedGeneration: statusOf(input).observedGeneration ?? input.job.metadata.generation,
+    lifecycleState: 'FAILED',
+    jobManagerDeploymentStatus,
+    error: message,
+  })
+}
+
+/** An action failed in a way that trying again cannot mend. */
+export function statusAfterFailure(input: Input, message: string): FlinkJobStatus {
+  return failed(input, message)
+}
+
+export function intendedSpec(status: FlinkJobStatus): FlinkJobSpec {
+  // Written by `intended` from a FlinkJobSpec.
+  return JSON.parse(status.reconciliationStatus?.lastReconciledSpec ?? '{}') as FlinkJobSpec
+}
+
+/** `input` with the job's state taken over into the status. */
+function withObservedJob(input: Input): Input {
+  const { job } = input.observed
+  const status = statusOf(input)
+  if (job.kind !== 'present' || status.jobStatus === undefined) return input
+  return {
+    ...input,
+    job: {
+      ...input.job,
+      status: {
+        ...status,
+        jobStatus: {
+          jobId: status.jobStatus.jobId,
+          jobName: job.name,
+          state: job.state,
+          startTime: String(job.startTimeMs),
+          updateTime: String(job.updateTimeMs),
+        },
+      },
+    },
+  }
+}
+
+function answer(status: FlinkJobStatus, requeueAfterMs: number, ...actions: Action[]): Decision {
+  return { status, actions, requeueAfterMs }
+}

@@ -1,0 +1,186 @@
+import type { z } from 'zod'
+import { Configuration, flattenConfiguration, type OptionTable } from '../../runtime/common/config.ts'
+import { nearestName } from '../../runtime/common/errors.ts'
+import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema } from '../api/flink-job.ts'
+import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
+
+/**
+ * Everything that is wrong with a FlinkJob, at once: each problem with the path of its field, what was expected and the nearest name.
+ * Used for manifests before anything is done, and by the controller again for what it reads from a store.
+ */
+export interface Problem {
+  /** Keys and list positions from the document down. */
+  readonly path: readonly (string | number)[]
+  readonly message: string
+  /** Where the field's name is what is wrong, rather than its value. */
+  readonly atKey: boolean
+}
+
+export interface CheckedFlinkJob {
+  readonly metadata: FlinkJobManifest['metadata']
+  readonly spec: FlinkJobSpec
+}
+
+export type Checked = { readonly kind: 'valid'; readonly job: CheckedFlinkJob } | { readonly kind: 'invalid'; readonly problems: readonly Problem[] }
+
+type Path = readonly (string | number)[]
+
+/** `optionTables` are the options that this release knows. */
+export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[]): Checked {
+  const { accepted, problems } = withoutRefused(document, [])
+  const parsed = flinkJobSchema.safeParse(accepted)
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted)))
+  const options = optionsOf(accepted, optionTables)
+  problems.push(...programProblems(accepted), ...options.problems)
+  if (parsed.success && problems.length === 0) {
+    return { kind: 'valid', job: { metadata: parsed.data.metadata, spec: specOf(parsed.data, options.flat) } }
+  }
+  return { kind: 'invalid', problems }
+}
+
+/** `spec.job.args[2]`; a key that is no plain word stands in brackets: `spec.flinkConfiguration["rest.port"]`. */
+export function fieldPath(path: Path): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    if (!/^[A-Za-z_][\w-]*$/.test(part)) return `${text}[${JSON.stringify(part)}]`
+    return text === '' ? part : `${text}.${part}`
+  }, '')
+}
+
+/** Refused fields are reported once, and what a cluster adds is dropped; the rest is for the schema. */
+function withoutRefused(value: unknown, path: Path): { accepted: unknown; problems: Problem[] } {
+  if (!isMap(value)) return { accepted: value, problems: [] }
+  const problems: Problem[] = []
+  const accepted: [string, unknown][] = []
+  for (const [key, inner] of Object.entries(value)) {
+    const at = [...path, key]
+    const dotted = at.join('.')
+    const refusal = Object.hasOwn(refusedFields, dotted) ? refusedFields[dotted] : undefined
+    if (refusal !== undefined) problems.push({ path: at, message: `is refused: ${refusal}`, atKey: true })
+    else if (!ignoredFields.has(dotted)) {
+      const deeper = path.length < 2 ? withoutRefused(inner, at) : { accepted: inner, problems: [] }
+      accepted.push([key, deeper.accepted])
+      problems.push(...deeper.problems)
+    }
+  }
+  return { accepted: Object.fromEntries(accepted), problems }
+}
+
+function problemsOf(issue: z.core.$ZodIssue, document: unknown): Problem[] {
+  const path = issue.path.filter(part => typeof part !== 'symbol')
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownFields(path)
+    return issue.keys.map(key => ({ path: [...path, key], message: unknownField(key, known), atKey: true }))
+  }
+  const got = valueAt(document, path)
+  if (got === undefined && path.length > 0) return [{ path, message: `is missing, expected ${issue.message}`, atKey: false }]
+  return [{ path, message: `expected ${issue.message}, got ${shown(got)}`, atKey: false }]
+}
+
+function unknownField(key: string, known: readonly string[]): string {
+  const near = nearestName(key, known)
+  if (near !== undefined) return `unknown field, did you mean ${near}?`
+  return `unknown field, expected one of ${known.join(', ')}`
+}
+
+/** The names of a map of the schema. The paths are few and the schema is ours, so they are spelled out by walking it. */
+function knownFields(path: Path): string[] {
+  let schema: unknown = flinkJobSchema
+  for (const part of path) schema = shapeOf(schema)[String(part)]
+  return Object.keys(shapeOf(schema))
+}
+
+function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
+  const { shape, def } = (schema ?? {}) as { shape?: Record<string, unknown>; def?: { innerType?: unknown } }
+  if (shape !== undefined) return shape
+  return def?.innerType === undefined ? {} : shapeOf(def.innerType)
+}
+
+/** What the shape alone does not say. */
+function programProblems(document: unknown): Problem[] {
+  const job = valueAt(document, ['spec', 'job'])
+  if (!isMap(job)) return []
+  const problems: Problem[] = []
+  const path = ['spec', 'job']
+  const given = ['script', 'module'].filter(name => job[name] !== undefined && job[name] !== null)
+  if (given.length === 2)
+    problems.push({ path: [...path, 'module'], message: 'stands beside spec.job.script, expected only one of the two', atKey: true })
+  if (given.length === 0) {
+    problems.push({ path, message: 'has no program, expected script (TypeScript text) or module (a file beside the manifest)', atKey: false })
+  }
+  if (job['state'] === 'suspended') {
+    problems.push({ path: [...path, 'state'], message: 'suspended is not supported yet, expected running', atKey: false })
+  }
+  const mode = job['upgradeMode']
+  if (mode === 'savepoint' || mode === 'last-state') {
+    problems.push({ path: [...path, 'upgradeMode'], message: `${mode} is not supported yet, expected stateless`, atKey: false })
+  }
+  return problems
+}
+
+function optionsOf(document: unknown, tables: readonly OptionTable[]): { flat: Record<string, string>; problems: Problem[] } {
+  const nested = valueAt(document, ['spec', 'flinkConfiguration'])
+  if (!isMap(nested)) return { flat: {}, problems: [] }
+  const flat = flattenConfiguration(nested)
+  const problems: Problem[] = []
+  for (const [key, value] of Object.entries(flat)) {
+    const path = ['spec', 'flinkConfiguration', ...pathOfOption(nested, key)]
+    const refusal = Object.hasOwn(refusedOptions, key) ? refusedOptions[key] : undefined
+    if (refusal !== undefined) problems.push({ path, message: `is refused: ${refusal}`, atKey: true })
+    else for (const message of Configuration.parse({ [key]: value }, tables).problems) problems.push({ path, message, atKey: true })
+  }
+  return { flat, problems }
+}
+
+/** The keys under which the author wrote `key`: nested maps may split it at any of its dots. */
+function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): string[] {
+  for (const [name, value] of Object.entries(map)) {
+    if (name === key) return [name]
+    if (key.startsWith(`${name}.`) && isMap(value)) {
+      const rest = pathOfOption(value, key.slice(name.length + 1))
+      if (rest.length > 0) return [name, ...rest]
+    }
+  }
+  return []
+}
+
+function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
+  const { script, module, parallelism, entryClass, args } = manifest.spec.job
+  const replicas = manifest.spec.taskManager?.replicas
+  return {
+    job: {
+      ...(script === undefined ? {} : { script }),
+      ...(module === undefined ? {} : { module }),
+      entryClass,
+      args,
+      ...(parallelism === undefined ? {} : { parallelism }),
+      state: 'running',
+      upgradeMode: 'stateless',
+    },
+    flinkConfiguration,
+    taskManager: replicas === undefined ? {} : { replicas },
+  }
+}
+
+/** `name` in the default namespace, else `namespace/name`. */
+export function displayName(metadata: { readonly name: string; readonly namespace: string }): string {
+  return metadata.namespace === DEFAULT_NAMESPACE ? metadata.name : `${metadata.namespace}/${metadata.name}`
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function valueAt(document: unknown, path: Path): unknown {
+  let value = document
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Readonly<Record<string | number, unknown>>)[part]
+  }
+  return value
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}

@@ -1,0 +1,74 @@
+import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
+import type { OptionTable } from '../../runtime/common/config.ts'
+import { type CheckedFlinkJob, checkFlinkJob, fieldPath, type Problem } from './flink-job-problems.ts'
+
+/**
+ * A manifest's text -> a checked FlinkJob, or all problems as `file:line:column: field: message`.
+ */
+export type ParsedManifest =
+  | { readonly kind: 'valid'; readonly job: CheckedFlinkJob; readonly scriptLine: number | undefined }
+  | { readonly kind: 'invalid'; readonly problems: readonly string[] }
+
+export function parseManifest(text: string, fileName: string, optionTables: readonly OptionTable[]): ParsedManifest {
+  const lines = new LineCounter()
+  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })
+  const at = (offset: number, message: string) => {
+    const { line, col } = lines.linePos(offset)
+    return `${fileName}:${Math.max(1, line)}:${Math.max(1, col)}: ${message}`
+  }
+  if (!Array.isArray(documents)) return { kind: 'invalid', problems: [at(0, 'the file is empty, expected a FlinkJob manifest')] }
+  const problems = documents.flatMap(document => document.errors.map(error => at(error.pos[0], sentence(error.message))))
+  // A file that ends in `---` has an empty document at its end, which nobody meant.
+  const full = documents.filter(document => document.contents !== null)
+  const [document, second] = full
+  if (problems.length > 0) return { kind: 'invalid', problems }
+  if (document === undefined) return { kind: 'invalid', problems: [at(0, 'the file is empty, expected a FlinkJob manifest')] }
+  if (second !== undefined) {
+    return { kind: 'invalid', problems: [at(offsetOf(second, []), `the file has ${full.length} documents, expected one FlinkJob`)] }
+  }
+  const checked = checkFlinkJob(document.toJS(), optionTables)
+  if (checked.kind === 'valid') return { kind: 'valid', job: checked.job, scriptLine: scriptLine(document, lines) }
+  const ordered = checked.problems
+    .map(problem => ({ offset: offsetOf(document, problem.path, problem), problem }))
+    .sort((a, b) => a.offset - b.offset)
+  return {
+    kind: 'invalid',
+    problems: ordered.map(({ offset, problem: { path, message } }) => at(offset, path.length === 0 ? message : `${fieldPath(path)}: ${message}`)),
+  }
+}
+
+/** Offset of the field's name or value; of the nearest map around it where the field is not there. */
+function offsetOf(document: Document, path: readonly (string | number)[], problem?: Problem): number {
+  let node: unknown = document.contents
+  let offset = startOf(node) ?? 0
+  for (const [index, part] of path.entries()) {
+    if (isMap(node)) {
+      const pair: unknown = node.items.find(item => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part))
+      if (!isPair(pair)) return offset
+      const last = index === path.length - 1
+      node = pair.value
+      offset = (last && problem?.atKey !== true ? startOf(node) : undefined) ?? startOf(pair.key) ?? offset
+    } else if (isSeq(node)) {
+      node = node.items[Number(part)]
+      offset = startOf(node) ?? offset
+    } else {
+      return offset
+    }
+  }
+  return offset
+}
+
+function startOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined
+}
+
+/** The line of the manifest on which a block of inline TypeScript begins; undefined where its lines are not the manifest's. */
+function scriptLine(document: Document, lines: LineCounter): number | undefined {
+  const node = document.getIn(['spec', 'job', 'script'], true)
+  if (!isScalar(node) || node.type !== 'BLOCK_LITERAL' || !node.range) return undefined
+  return lines.linePos(node.range[0]).line + 1
+}
+
+function sentence(message: string): string {
+  return message === '' ? message : `${message[0]?.toLowerCase()}${message.slice(1)}`
+}
