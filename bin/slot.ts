@@ -8,13 +8,12 @@ import { PageBudget } from '../runtime/network/page-pool.ts'
 import { openArtifact } from '../runtime/planner/artifact.ts'
 import { buildProgram, cleanStack, programFolder, userPosition } from '../runtime/planner/program.ts'
 import { RingIoHost } from '../runtime/taskmanager/io-host-ring.ts'
-import { startSlotWorker } from '../runtime/taskmanager/slot-worker.ts'
-import type { SlotThreadData } from '../runtime/taskmanager/threaded-slot-hosts.ts'
+import { type SlotWorkerData, startSlotWorker } from '../runtime/taskmanager/slot-worker.ts'
 
 /** The thread of one slot: loads the job's program and runs its tasks. */
 const self = new URL(import.meta.url)
 const apiUrl = new URL(self.pathname.endsWith('.ts') ? './api.ts' : './api.js', self).href
-const data = workerData as SlotThreadData
+const data = workerData as SlotWorkerData
 let programRoot: string | undefined
 assert(parentPort !== null, 'a slot is a worker thread')
 
@@ -50,11 +49,11 @@ startSlotWorker({
       ? cleaned
       : { ...cleaned, message: `${cleaned.message} (${at})`, stack: cleaned.stack.replace(cleaned.message, `${cleaned.message} (${at})`) }
   },
-  createIoHost() {
+  createIoHost(ioPort) {
     const ioBell = data.doorbells.at(-1)
     assert(ioBell !== undefined, "the last doorbell is the I/O worker's")
     return new RingIoHost({
-      post: message => data.ioPort.postMessage(message),
+      post: message => ioPort.postMessage(message),
       ioBell: new SharedDoorbell(ioBell),
       pages: new PageBudget(data.pageBudget),
     })

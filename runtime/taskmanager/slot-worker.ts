@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
+import { assert } from '../common/assert.ts'
 import { systemClock } from '../common/clock.ts'
 import { type SerializedError, serializeError } from '../common/errors.ts'
 import { systemRandom } from '../common/random.ts'
@@ -15,11 +16,10 @@ import type { SlotEvent, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
 import { SlotRuntime } from './slot-runtime.ts'
 
 /**
- * The thread of one slot. Main posts commands, this thread posts events; row data never passes here. The event loop gets a turn between
+ * The thread of one slot, for one deployment; until that comes it is a spare that any slot may take. Main posts commands, this thread posts events; row data never passes here. The event loop gets a turn between
  * turns of the scheduler; when nothing is runnable the thread sleeps on its doorbell.
  */
 export interface SlotWorkerData {
-  readonly slotIndex: number
   /** One per slot, then the I/O worker's. */
   readonly doorbells: readonly SharedArrayBuffer[]
   readonly pageBudget: SharedArrayBuffer
@@ -27,7 +27,15 @@ export interface SlotWorkerData {
 }
 
 export type SlotCommand =
-  | { readonly kind: 'deploy'; readonly deployment: SlotDeployment; readonly wiring: SlotWiring; readonly artifactPath: string }
+  | {
+      readonly kind: 'deploy'
+      readonly slotIndex: number
+      readonly deployment: SlotDeployment
+      readonly wiring: SlotWiring
+      readonly artifactPath: string
+      /** To the I/O worker. */
+      readonly ioPort: MessagePort
+    }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'add-splits'; readonly executionId: string; readonly operatorId: string; readonly splits: readonly SourceSplit[] }
   | { readonly kind: 'no-more-splits'; readonly executionId: string; readonly operatorId: string }
@@ -41,25 +49,23 @@ export interface SlotWorkerParts {
   loadProgram(artifactPath: string, deployment: SlotDeployment): Promise<StreamGraph>
   /** Stacks in the user's own files, and the first such position in the message. */
   describeError(error: SerializedError): SerializedError
-  /** Made once the wiring is known. Its ports ring the slot's doorbell. */
-  createIoHost(wiringIo: unknown): IoHost
+  /** Its ports ring the slot's doorbell. */
+  createIoHost(ioPort: MessagePort): IoHost
 }
 
 const METRICS_INTERVAL_MS = 500
 
 export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost }: SlotWorkerParts): void {
-  const own = data.doorbells[data.slotIndex]
-  if (own === undefined) throw new Error(`slot ${data.slotIndex} has no doorbell`)
-  const bell = new SharedHostDoorbell(own)
   let asleep = false
   let runtime: SlotRuntime | undefined
+  let bell: SharedHostDoorbell | undefined
   const post = (message: SlotMessage) => port.postMessage(message)
 
   const idle = () => {
     if (asleep) return
     asleep = true
     // First the bell is armed, then every task looks once more: work published before the bell was armed is found by that look.
-    const rung = bell.sleepUnlessRung(() => false) ?? Promise.resolve()
+    const rung = bell?.sleepUnlessRung(() => false) ?? Promise.resolve()
     void rung.then(() => {
       asleep = false
       runtime?.wakeAll()
@@ -68,7 +74,11 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
   }
 
   const deploy = (command: Extract<SlotCommand, { kind: 'deploy' }>) => {
-    const io = createIoHost(command.wiring.io)
+    const { slotIndex } = command
+    const own = data.doorbells[slotIndex]
+    assert(own !== undefined, `slot ${slotIndex} has a doorbell`)
+    bell = new SharedHostDoorbell(own)
+    const io = createIoHost(command.ioPort)
     const media = command.wiring.channels as Readonly<Record<string, ChannelMedium>>
     const created = new SlotRuntime({
       clock: systemClock,
@@ -76,8 +86,8 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
       pages: new PageBudget(data.pageBudget),
       channels: new RingChannelProvider({
         medium: channelId => media[channelId],
-        asProducer: medium => attachProducer(medium, data.slotIndex, data.doorbells),
-        asConsumer: medium => attachConsumer(medium, data.slotIndex, data.doorbells),
+        asProducer: medium => attachProducer(medium, slotIndex, data.doorbells),
+        asConsumer: medium => attachConsumer(medium, slotIndex, data.doorbells),
         recordSizeMax: data.recordSizeMax,
       }),
       // Ports ring the slot's bell, which wakes every task of it.

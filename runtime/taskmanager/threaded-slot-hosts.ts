@@ -43,15 +43,12 @@ export interface ThreadedSlotHostsOptions {
   /** Entry files of the two kinds of threads; bin/ knows where they are. */
   readonly slotEntry: URL
   readonly ioEntry: URL
+  /** False under `-t local`: after its one job's slots no thread is needed any more. */
+  readonly servesManyJobs: boolean
   readonly log: Logger
   fetchArtifact(ref: ArtifactRef): Promise<Uint8Array>
   /** The I/O worker died: the process cannot go on. */
   fatal(error: FlinkError): void
-}
-
-export interface SlotThreadData extends SlotWorkerData {
-  /** To the I/O worker. */
-  readonly ioPort: import('node:worker_threads').MessagePort
 }
 
 export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions): Promise<ThreadedSlotHosts> {
@@ -90,6 +87,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   private readonly doorbells: readonly SharedArrayBuffer[]
   private readonly pool: PagePool
   private readonly plane: DataPlane
+  private spare: Worker | undefined
   private readonly fetching = new Map<string, Promise<string>>()
   /** Allocations of which some task did not finish: what they wrote need not reach anybody. */
   private readonly disorderly = new Set<string>()
@@ -115,6 +113,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     io.on('message', (reply: IoReply) => this.fromIo(reply))
     io.on('error', error => this.ioDied(error))
     io.on('exit', code => this.ioDied(new Error(`exit code ${code}`)))
+    this.keepSpare()
   }
 
   get hardware(): HardwareDescription {
@@ -134,26 +133,19 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   create(slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost {
     const { port1: slotEnd, port2: ioEnd } = new MessageChannel()
     this.toIo({ kind: 'attach', slotIndex, port: ioEnd }, [ioEnd])
-    const data: SlotThreadData = {
-      slotIndex,
-      doorbells: this.doorbells,
-      pageBudget: this.pool.budget.buffer,
-      recordSizeMax: this.options.recordSizeMax,
-      ioPort: slotEnd,
-    }
-    const worker = new Worker(this.options.slotEntry, {
-      workerData: data,
-      transferList: [slotEnd],
-      name: `slot-${slotIndex}`,
-      resourceLimits: { maxOldGenerationSizeMb: this.options.slotHeapMb },
-    })
+    const worker = this.spare ?? this.startSlotThread()
+    this.spare = undefined
     const host = new WorkerSlotHost({
       worker,
+      slotIndex,
+      ioPort: slotEnd,
       onEvent,
       artifactPath: digest => this.artifactPath(digest),
       heapLimitMb: this.options.slotHeapMb,
       onDisorderly: allocationId => this.disorderly.add(allocationId),
     })
+    // Not now: starting a thread would take the time that the deployment has just saved.
+    if (this.options.servesManyJobs) setImmediate(() => this.keepSpare())
     return host
   }
 
@@ -200,7 +192,24 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     })
     this.io.postMessage({ kind: 'close' } satisfies IoCommand)
     await done
-    await this.io.terminate()
+    await Promise.all([this.io.terminate(), this.spare?.terminate()])
+  }
+
+  private keepSpare(): void {
+    if (this.closed || this.spare !== undefined) return
+    const spare = this.startSlotThread()
+    this.spare = spare
+    // A spare that dies is nobody's failure yet: the next one that is needed is started then, and says why.
+    const drop = () => {
+      if (this.spare === spare) this.spare = undefined
+    }
+    spare.once('error', drop)
+    spare.once('exit', drop)
+  }
+
+  private startSlotThread(): Worker {
+    const data: SlotWorkerData = { doorbells: this.doorbells, pageBudget: this.pool.budget.buffer, recordSizeMax: this.options.recordSizeMax }
+    return new Worker(this.options.slotEntry, { workerData: data, name: 'slot', resourceLimits: { maxOldGenerationSizeMb: this.options.slotHeapMb } })
   }
 
   private async fetchArtifact(ref: ArtifactRef): Promise<string> {

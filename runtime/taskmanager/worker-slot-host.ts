@@ -1,4 +1,4 @@
-import type { Worker } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
@@ -11,6 +11,8 @@ import type { SlotCommand, SlotMessage } from './slot-worker.ts'
  */
 export class WorkerSlotHost implements SlotHost {
   private readonly worker: Worker
+  private readonly slotIndex: number
+  private readonly ioPort: MessagePort
   private readonly onEvent: (event: SlotEvent) => void
   private readonly artifactPath: (digest: string) => string
   private readonly heapLimitMb: number
@@ -24,6 +26,9 @@ export class WorkerSlotHost implements SlotHost {
 
   constructor(parts: {
     worker: Worker
+    slotIndex: number
+    /** The slot's end of its port to the I/O worker; moves into the thread with the deployment. */
+    ioPort: MessagePort
     onEvent: (event: SlotEvent) => void
     artifactPath: (digest: string) => string
     heapLimitMb: number
@@ -31,6 +36,8 @@ export class WorkerSlotHost implements SlotHost {
     onDisorderly: (allocationId: string) => void
   }) {
     this.worker = parts.worker
+    this.slotIndex = parts.slotIndex
+    this.ioPort = parts.ioPort
     this.onEvent = parts.onEvent
     this.artifactPath = parts.artifactPath
     this.heapLimitMb = parts.heapLimitMb
@@ -43,7 +50,17 @@ export class WorkerSlotHost implements SlotHost {
   deploy(deployment: SlotDeployment, wiring: SlotWiring): void {
     this.allocationId = deployment.allocationId
     this.unfinishedCount = deployment.tasks.length
-    this.send({ kind: 'deploy', deployment, wiring, artifactPath: this.artifactPath(deployment.artifact.digest) })
+    const { slotIndex, ioPort } = this
+    if (this.ended) return
+    const command: SlotCommand = {
+      kind: 'deploy',
+      slotIndex,
+      deployment,
+      wiring,
+      artifactPath: this.artifactPath(deployment.artifact.digest),
+      ioPort,
+    }
+    this.worker.postMessage(command, [ioPort])
   }
 
   cancel(): void {
