@@ -24,7 +24,7 @@ import { type Connect, connectToBroker, type KafkaConnection } from './wire.ts'
 /**
  * What enumerator and fetcher ask of a cluster. Every call is one attempt with the time limits of the settings; whoever calls repeats it.
  * A rejection names the broker: CONNECTION_REFUSED, CONNECTION_LOST, TIMEOUT (another attempt can help), UNSUPPORTED (it cannot).
- * Codes inside answers are the caller's to read. `fake-client.ts` under test/support obeys the same contract.
+ * Codes inside answers are the caller's to read. `test/support/fake-kafka.ts` obeys the same contract.
  */
 export interface KafkaClient {
   /** Of any broker that answers: the known ones, then the bootstrap servers. */

@@ -1,0 +1,159 @@
+import { FlinkError } from '../../runtime/common/errors.ts'
+import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
+import type { BrokerNode, ClusterMetadata, FetchRequest, FetchResponse, ListedOffset, OffsetSpec, TopicPartition } from '../../runtime/connectors/kafka/protocol.ts'
+import { batchSize, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
+import { buildBatch } from './kafka-batches.ts'
+
+/**
+ * A Kafka cluster in memory that keeps the rules of `KafkaClient`: leaders, brokers that are down, long polls, cut last batches. Held to
+ * the same contract test as the real client and broker (`kafka-client-contract.ts`).
+ */
+interface FakePartition {
+  leader: number
+  logStart: number
+  end: number
+  batches: Buffer[]
+}
+
+const NOT_LEADER = 6
+const OUT_OF_RANGE = 1
+const UNKNOWN_TOPIC = 3
+
+export class FakeKafka {
+  readonly nodes: readonly BrokerNode[]
+  readonly down = new Set<number>()
+  fetchCount = 0
+  metadataCount = 0
+  private readonly topics = new Map<string, FakePartition[]>()
+  private waiters: (() => void)[] = []
+
+  constructor(brokerCount = 1) {
+    this.nodes = Array.from({ length: brokerCount }, (_, i) => ({ nodeId: i + 1, host: '127.0.0.1', port: 9092 + i }))
+  }
+
+  createTopic(topic: string, partitions: number): void {
+    this.topics.set(
+      topic,
+      Array.from({ length: partitions }, (_, i) => ({ leader: (i % this.nodes.length) + 1, logStart: 0, end: 0, batches: [] })),
+    )
+  }
+
+  produce(topic: string, partition: number, values: readonly (string | null)[]): void {
+    const log = this.partition(topic, partition)
+    this.append(topic, partition, buildBatch({ baseOffset: log.end, records: values.map(value => ({ value })) }))
+  }
+
+  append(topic: string, partition: number, batch: Buffer): void {
+    const log = this.partition(topic, partition)
+    log.batches.push(batch)
+    log.end = readBatchHeader(batch, 0).lastOffset + 1
+    this.wakeAll()
+  }
+
+  /** -1 = none. */
+  setLeader(topic: string, partition: number, nodeId: number): void {
+    this.partition(topic, partition).leader = nodeId
+    this.wakeAll()
+  }
+
+  deleteRecords(topic: string, partition: number, before: number): void {
+    this.partition(topic, partition).logStart = before
+  }
+
+  setDown(nodeId: number, down: boolean): void {
+    if (down) this.down.add(nodeId)
+    else this.down.delete(nodeId)
+    this.wakeAll()
+  }
+
+  client(): KafkaClient {
+    const closedLanes = new Set<number>()
+    let closed = false
+    const reach = (node: BrokerNode) => {
+      if (closed) throw new FlinkError('CANCELLED', 'the kafka client is closed')
+      if (this.down.has(node.nodeId)) throw new FlinkError('CONNECTION_REFUSED', `kafka broker ${node.host}:${node.port} does not answer: it is down`)
+    }
+    return {
+      metadata: async topics => {
+        await Promise.resolve()
+        this.metadataCount++
+        const up = this.nodes.find(node => !this.down.has(node.nodeId))
+        reach(up ?? this.nodes[0]!)
+        return this.metadata(topics)
+      },
+      listOffsets: async (node, partitions, spec) => {
+        await Promise.resolve()
+        reach(node)
+        return partitions.map(partition => this.listOffset(node, partition, spec))
+      },
+      fetch: async (node, request, lane) => {
+        await Promise.resolve()
+        this.fetchCount++
+        for (;;) {
+          reach(node)
+          if (closedLanes.has(lane)) throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${node.host}:${node.port} was lost during Fetch`)
+          const response = this.read(node, request)
+          if (response !== undefined) return response
+          await new Promise<void>(resolve => this.waiters.push(resolve))
+        }
+      },
+      closeLane: lane => {
+        closedLanes.add(lane)
+        this.wakeAll()
+      },
+      close: () => {
+        closed = true
+        this.wakeAll()
+      },
+    }
+  }
+
+  private metadata(topics: readonly string[]): ClusterMetadata {
+    return {
+      brokers: this.nodes.filter(node => !this.down.has(node.nodeId)),
+      topics: topics.map(topic => {
+        const partitions = this.topics.get(topic)
+        if (partitions === undefined) return { topic, errorCode: UNKNOWN_TOPIC, partitions: [] }
+        return { topic, errorCode: 0, partitions: partitions.map(({ leader }, partition) => ({ partition, errorCode: leader < 0 ? 5 : 0, leader: this.down.has(leader) ? -1 : leader })) }
+      }),
+    }
+  }
+
+  private listOffset(node: BrokerNode, { topic, partition }: TopicPartition, spec: OffsetSpec): ListedOffset {
+    const log = this.topics.get(topic)?.[partition]
+    if (log === undefined) return { topic, partition, errorCode: UNKNOWN_TOPIC, offset: -1 }
+    if (log.leader !== node.nodeId) return { topic, partition, errorCode: NOT_LEADER, offset: -1 }
+    return { topic, partition, errorCode: 0, offset: spec === 'earliest' ? log.logStart : log.end }
+  }
+
+  /** undefined = nothing to say yet: the poll waits. */
+  private read(node: BrokerNode, request: FetchRequest): FetchResponse | undefined {
+    const partitions = request.partitions.map(({ topic, partition, offset }) => {
+      const log = this.topics.get(topic)?.[partition]
+      const answer = (errorCode: number, records: Buffer) => ({ topic, partition, errorCode, highWatermark: log?.end ?? -1, abortedTransactions: [], records })
+      if (log === undefined) return answer(UNKNOWN_TOPIC, noBytes)
+      if (log.leader !== node.nodeId) return answer(NOT_LEADER, noBytes)
+      if (offset < log.logStart || offset > log.end) return answer(OUT_OF_RANGE, noBytes)
+      return answer(0, cutAt(log.batches.filter(batch => readBatchHeader(batch, 0).lastOffset >= offset), request.maxPartitionBytes))
+    })
+    return partitions.some(({ errorCode, records }) => errorCode !== 0 || records.length > 0) ? { errorCode: 0, partitions } : undefined
+  }
+
+  private partition(topic: string, partition: number): FakePartition {
+    const found = this.topics.get(topic)?.[partition]
+    if (found === undefined) throw new Error(`no topic ${topic} with partition ${partition}`)
+    return found
+  }
+
+  private wakeAll(): void {
+    for (const wake of this.waiters.splice(0)) wake()
+  }
+}
+
+const noBytes = Buffer.alloc(0)
+
+/** The first batch whole, whatever its size; the last one cut where the bytes end. */
+function cutAt(batches: readonly Buffer[], maxBytes: number): Buffer {
+  const all = Buffer.concat(batches)
+  return all.subarray(0, Math.max(batchSize(all, 0) ?? 0, maxBytes))
+}

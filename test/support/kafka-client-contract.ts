@@ -1,0 +1,120 @@
+import { expect, test } from 'vitest'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
+import type { BrokerNode, FetchRequest } from '../../runtime/connectors/kafka/protocol.ts'
+import { RecordBatchReader } from '../../runtime/connectors/kafka/record-batch.ts'
+
+/** What enumerator and fetcher rely on: held by the real client with a real broker, and by the fake that stands in for both. */
+export interface KafkaUnderTest {
+  client(): KafkaClient
+  createTopic(topic: string, partitions: number): Promise<void> | void
+  produce(topic: string, partition: number, values: readonly string[]): Promise<unknown> | void
+  deleteRecords(topic: string, partition: number, before: number): Promise<void> | void
+}
+
+export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
+  let topicCount = 0
+  const setUp = async (partitions: number) => {
+    const topic = `contract-${++topicCount}`
+    await kafka().createTopic(topic, partitions)
+    const client = kafka().client()
+    const { brokers, topics } = await client.metadata([topic])
+    const leaderOf = (partition: number): BrokerNode => {
+      const leader = topics[0]?.partitions.find(candidate => candidate.partition === partition)?.leader
+      const node = brokers.find(broker => broker.nodeId === leader)
+      if (node === undefined) throw new Error(`partition ${partition} has no leader`)
+      return node
+    }
+    return { topic, client, leaderOf }
+  }
+  const request = (topic: string, partition: number, offset: number, change: Partial<FetchRequest> = {}): FetchRequest => ({
+    maxWaitMs: 5_000,
+    minBytes: 1,
+    maxBytes: 1_000_000,
+    maxPartitionBytes: 1_000_000,
+    isolation: 'read_uncommitted',
+    partitions: [{ topic, partition, offset }],
+    ...change,
+  })
+
+  test('metadata names partitions and leaders, and a missing topic by its code', async () => {
+    const { topic, client } = await setUp(3)
+    const { brokers, topics } = await client.metadata([topic, 'contract-missing'])
+    expect(topics.find(each => each.topic === topic)?.partitions.map(each => each.partition).sort()).toEqual([0, 1, 2])
+    expect(topics.find(each => each.topic === 'contract-missing')?.errorCode).toBe(3)
+    expect(brokers.length).toBeGreaterThan(0)
+    client.close()
+  })
+
+  test('offsets: earliest is where the log begins, latest is behind its last record', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    await kafka().produce(topic, 0, ['a', 'b', 'c'])
+    await kafka().produce(topic, 0, ['d'])
+    await kafka().deleteRecords(topic, 0, 2)
+    const offset = async (spec: 'earliest' | 'latest') => (await client.listOffsets(leaderOf(0), [{ topic, partition: 0 }], spec, 'read_uncommitted'))[0]
+    expect(await offset('earliest')).toEqual({ topic, partition: 0, errorCode: 0, offset: 2 })
+    expect(await offset('latest')).toEqual({ topic, partition: 0, errorCode: 0, offset: 4 })
+    client.close()
+  })
+
+  test('a fetch answers whole batches from the one that holds the offset on', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    await kafka().produce(topic, 0, ['a', 'b', 'c'])
+    await kafka().produce(topic, 0, ['d'])
+    const { partitions } = await client.fetch(leaderOf(0), request(topic, 0, 1), 1)
+    expect(partitions[0]?.errorCode).toBe(0)
+    expect(valuesOf(partitions[0]?.records)).toEqual(['0 a', '1 b', '2 c', '3 d'])
+    client.close()
+  })
+
+  test('the first batch comes whole, however small the limit', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    await kafka().produce(topic, 0, ['x'.repeat(5_000)])
+    await kafka().produce(topic, 0, ['y'.repeat(5_000)])
+    const { partitions } = await client.fetch(leaderOf(0), request(topic, 0, 0, { maxPartitionBytes: 10, maxBytes: 10 }), 1)
+    const records = partitions[0]?.records ?? Buffer.alloc(0)
+    expect(records.length).toBeGreaterThanOrEqual(5_000)
+    expect(records.length).toBeLessThan(10_000)
+    client.close()
+  })
+
+  test('a fetch at the end waits, and is answered by what is written then', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    const fetching = client.fetch(leaderOf(0), request(topic, 0, 0), 1)
+    await kafka().produce(topic, 0, ['late'])
+    const { partitions } = await fetching
+    expect(valuesOf(partitions[0]?.records)).toEqual(['0 late'])
+    client.close()
+  })
+
+  test('an offset outside the log is answered by its code', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    await kafka().produce(topic, 0, ['a'])
+    const { partitions } = await client.fetch(leaderOf(0), request(topic, 0, 7), 1)
+    expect(partitions[0]).toMatchObject({ topic, partition: 0, errorCode: 1 })
+    client.close()
+  })
+
+  test('closing a lane ends its long poll and no other', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    const first = client.fetch(leaderOf(0), request(topic, 0, 0), 1).catch((error: unknown) => error)
+    const second = client.fetch(leaderOf(0), request(topic, 0, 0), 2)
+    // Both are under way before the lane is closed.
+    await client.metadata([topic])
+    client.closeLane(1)
+    const failure = await first
+    expect(failure).toBeInstanceOf(FlinkError)
+    expect((failure as FlinkError).code).toBe('CONNECTION_LOST')
+    await kafka().produce(topic, 0, ['a'])
+    expect(valuesOf((await second).partitions[0]?.records)).toEqual(['0 a'])
+    client.close()
+  })
+}
+
+function valuesOf(records: Buffer | undefined): string[] {
+  const reader = new RecordBatchReader(true)
+  reader.feed(records ?? Buffer.alloc(0))
+  const values: string[] = []
+  while (reader.next()) values.push(`${reader.offset} ${reader.data.toString('utf8', reader.valueStart, reader.valueEnd)}`)
+  return values
+}
