@@ -36,7 +36,7 @@ check: node_modules/.installed ## format, types, tidy, unit and property tests, 
 	@SEEDS=$(SEEDS) $(NODE) test/support/run-tests.ts --project unit
 
 parts: node_modules/.installed ## install and build the real parts the tests need, cached outside the repository
-	@sh test/parts/install.sh
+	@bash test/parts/install.sh
 
 test: dist/.built parts ## everything, against real parts
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
