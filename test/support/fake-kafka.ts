@@ -1,6 +1,14 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
-import type { BrokerNode, ClusterMetadata, FetchRequest, FetchResponse, ListedOffset, OffsetSpec, TopicPartition } from '../../runtime/connectors/kafka/protocol.ts'
+import type {
+  BrokerNode,
+  ClusterMetadata,
+  FetchRequest,
+  FetchResponse,
+  ListedOffset,
+  OffsetSpec,
+  TopicPartition,
+} from '../../runtime/connectors/kafka/protocol.ts'
 import { batchSize, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
 import { buildBatch } from './kafka-batches.ts'
 
@@ -91,7 +99,8 @@ export class FakeKafka {
         this.fetchCount++
         for (;;) {
           reach(node)
-          if (closedLanes.has(lane)) throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${node.host}:${node.port} was lost during Fetch`)
+          if (closedLanes.has(lane))
+            throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${node.host}:${node.port} was lost during Fetch`)
           const response = this.read(node, request)
           if (response !== undefined) return response
           await new Promise<void>(resolve => this.waiters.push(resolve))
@@ -114,7 +123,15 @@ export class FakeKafka {
       topics: topics.map(topic => {
         const partitions = this.topics.get(topic)
         if (partitions === undefined) return { topic, errorCode: UNKNOWN_TOPIC, partitions: [] }
-        return { topic, errorCode: 0, partitions: partitions.map(({ leader }, partition) => ({ partition, errorCode: leader < 0 ? 5 : 0, leader: this.down.has(leader) ? -1 : leader })) }
+        return {
+          topic,
+          errorCode: 0,
+          partitions: partitions.map(({ leader }, partition) => ({
+            partition,
+            errorCode: leader < 0 ? 5 : 0,
+            leader: this.down.has(leader) ? -1 : leader,
+          })),
+        }
       }),
     }
   }
@@ -130,11 +147,24 @@ export class FakeKafka {
   private read(node: BrokerNode, request: FetchRequest): FetchResponse | undefined {
     const partitions = request.partitions.map(({ topic, partition, offset }) => {
       const log = this.topics.get(topic)?.[partition]
-      const answer = (errorCode: number, records: Buffer) => ({ topic, partition, errorCode, highWatermark: log?.end ?? -1, abortedTransactions: [], records })
+      const answer = (errorCode: number, records: Buffer) => ({
+        topic,
+        partition,
+        errorCode,
+        highWatermark: log?.end ?? -1,
+        abortedTransactions: [],
+        records,
+      })
       if (log === undefined) return answer(UNKNOWN_TOPIC, noBytes)
       if (log.leader !== node.nodeId) return answer(NOT_LEADER, noBytes)
       if (offset < log.logStart || offset > log.end) return answer(OUT_OF_RANGE, noBytes)
-      return answer(0, cutAt(log.batches.filter(batch => readBatchHeader(batch, 0).lastOffset >= offset), request.maxPartitionBytes))
+      return answer(
+        0,
+        cutAt(
+          log.batches.filter(batch => readBatchHeader(batch, 0).lastOffset >= offset),
+          request.maxPartitionBytes,
+        ),
+      )
     })
     return partitions.some(({ errorCode, records }) => errorCode !== 0 || records.length > 0) ? { errorCode: 0, partitions } : undefined
   }

@@ -35,7 +35,13 @@ export function buildBatch(spec: BatchSpec): Buffer {
   batch.writeInt32BE(batch.length - 12, 8)
   batch.writeInt32BE(-1, 12)
   batch.writeInt8(2, 16)
-  batch.writeInt16BE((spec.compression?.codec ?? 0) | (spec.logAppendTime === true ? 8 : 0) | (spec.transactional === true ? 16 : 0) | (spec.control === true ? 32 : 0), 21)
+  batch.writeInt16BE(
+    (spec.compression?.codec ?? 0) |
+      (spec.logAppendTime === true ? 8 : 0) |
+      (spec.transactional === true ? 16 : 0) |
+      (spec.control === true ? 32 : 0),
+    21,
+  )
   batch.writeInt32BE(lastOffset - spec.baseOffset, 23)
   batch.writeBigInt64BE(BigInt(baseTimestamp), 27)
   batch.writeBigInt64BE(BigInt(spec.maxTimestamp ?? baseTimestamp), 35)

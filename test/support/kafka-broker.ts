@@ -54,8 +54,22 @@ export class KafkaBroker {
       await promisify(execFile)('java', ['-Xmx128m', '-cp', classPath(), 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties])
       this.formatted = true
     }
-    this.running = await startJava(['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath(), 'kafka.Kafka', properties])
-    this.kafka = new Kafka({ clientId: 'millrace-tests', brokers: [this.bootstrapServers], logLevel: logLevel.NOTHING, retry: { retries: 20, initialRetryTime: 50, maxRetryTime: 500 } })
+    this.running = await startJava([
+      '-Xms128m',
+      '-Xmx384m',
+      '-XX:+UseSerialGC',
+      '-XX:TieredStopAtLevel=1',
+      '-cp',
+      classPath(),
+      'kafka.Kafka',
+      properties,
+    ])
+    this.kafka = new Kafka({
+      clientId: 'millrace-tests',
+      brokers: [this.bootstrapServers],
+      logLevel: logLevel.NOTHING,
+      retry: { retries: 20, initialRetryTime: 50, maxRetryTime: 500 },
+    })
     this.admin = this.kafka.admin()
     await this.admin.connect()
     this.producer = this.kafka.producer()
@@ -79,24 +93,52 @@ export class KafkaBroker {
 
   async createTopic(topic: string, partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-    await started(this.admin).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] })
+    await started(this.admin).createTopics({
+      waitForLeaders: true,
+      topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+    })
   }
 
   /** One batch. `null` = a record without a value. */
-  async produce(topic: string, partition: number, values: readonly (string | Buffer | null)[], options: { readonly gzip?: boolean; readonly timestamp?: number } = {}): Promise<RecordMetadata[]> {
+  async produce(
+    topic: string,
+    partition: number,
+    values: readonly (string | Buffer | null)[],
+    options: { readonly gzip?: boolean; readonly timestamp?: number } = {},
+  ): Promise<RecordMetadata[]> {
     const { gzip = false, timestamp } = options
     return started(this.producer).send({
       topic,
       compression: gzip ? CompressionTypes.GZIP : CompressionTypes.None,
-      messages: values.map(value => ({ value, partition, headers: { source: 'test' }, ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }) })),
+      messages: values.map(value => ({
+        value,
+        partition,
+        headers: { source: 'test' },
+        ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }),
+      })),
     })
   }
 
   /** By Kafka's own console producer: the reference for every compression. */
   async produceByJava(topic: string, values: readonly string[], compression: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'): Promise<void> {
-    const child = spawn('java', ['-Xmx128m', '-cp', classPath(), 'org.apache.kafka.tools.ConsoleProducer', '--bootstrap-server', this.bootstrapServers, '--topic', topic, '--compression-codec', compression], {
-      stdio: ['pipe', 'ignore', 'pipe'],
-    })
+    const child = spawn(
+      'java',
+      [
+        '-Xmx128m',
+        '-cp',
+        classPath(),
+        'org.apache.kafka.tools.ConsoleProducer',
+        '--bootstrap-server',
+        this.bootstrapServers,
+        '--topic',
+        topic,
+        '--compression-codec',
+        compression,
+      ],
+      {
+        stdio: ['pipe', 'ignore', 'pipe'],
+      },
+    )
     let errors = ''
     child.stderr.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-4_000)))
     child.stdin.end(values.map(value => `${value}\n`).join(''))

@@ -7,9 +7,9 @@ import { RecordBatchReader } from '../../runtime/connectors/kafka/record-batch.t
 /** What enumerator and fetcher rely on: held by the real client with a real broker, and by the fake that stands in for both. */
 export interface KafkaUnderTest {
   client(): KafkaClient
-  createTopic(topic: string, partitions: number): Promise<void> | void
-  produce(topic: string, partition: number, values: readonly string[]): Promise<unknown> | void
-  deleteRecords(topic: string, partition: number, before: number): Promise<void> | void
+  createTopic(topic: string, partitions: number): unknown
+  produce(topic: string, partition: number, values: readonly string[]): unknown
+  deleteRecords(topic: string, partition: number, before: number): unknown
 }
 
 export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
@@ -40,7 +40,12 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
   test('metadata names partitions and leaders, and a missing topic by its code', async () => {
     const { topic, client } = await setUp(3)
     const { brokers, topics } = await client.metadata([topic, 'contract-missing'])
-    expect(topics.find(each => each.topic === topic)?.partitions.map(each => each.partition).sort()).toEqual([0, 1, 2])
+    expect(
+      topics
+        .find(each => each.topic === topic)
+        ?.partitions.map(each => each.partition)
+        .sort(),
+    ).toEqual([0, 1, 2])
     expect(topics.find(each => each.topic === 'contract-missing')?.errorCode).toBe(3)
     expect(brokers.length).toBeGreaterThan(0)
     client.close()
@@ -51,7 +56,8 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
     await kafka().produce(topic, 0, ['a', 'b', 'c'])
     await kafka().produce(topic, 0, ['d'])
     await kafka().deleteRecords(topic, 0, 2)
-    const offset = async (spec: 'earliest' | 'latest') => (await client.listOffsets(leaderOf(0), [{ topic, partition: 0 }], spec, 'read_uncommitted'))[0]
+    const offset = async (spec: 'earliest' | 'latest') =>
+      (await client.listOffsets(leaderOf(0), [{ topic, partition: 0 }], spec, 'read_uncommitted'))[0]
     expect(await offset('earliest')).toEqual({ topic, partition: 0, errorCode: 0, offset: 2 })
     expect(await offset('latest')).toEqual({ topic, partition: 0, errorCode: 0, offset: 4 })
     client.close()

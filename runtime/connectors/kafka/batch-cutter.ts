@@ -43,7 +43,12 @@ export class BatchCutter {
     while (nextOffset < stoppingOffset) {
       const sizeBytes = batchSize(records, at)
       if (sizeBytes === undefined || at + sizeBytes > records.length) break
-      if (sizeBytes > this.batchSizeMax) throw new FlinkError('RECORD_TOO_LARGE', `a record batch of ${sizeBytes} bytes at offset ${nextOffset} is refused: the largest is ${this.batchSizeMax}`, { offset: nextOffset })
+      if (sizeBytes > this.batchSizeMax)
+        throw new FlinkError(
+          'RECORD_TOO_LARGE',
+          `a record batch of ${sizeBytes} bytes at offset ${nextOffset} is refused: the largest is ${this.batchSizeMax}`,
+          { offset: nextOffset },
+        )
       const header = readBatchHeader(records, at)
       if (header.lastOffset >= nextOffset) {
         if (this.committedOnly && leaveOut(records, at, header, aborted, aborting)) {
@@ -63,7 +68,13 @@ export class BatchCutter {
   }
 }
 
-function leaveOut(records: Buffer, at: number, header: ReturnType<typeof readBatchHeader>, aborted: AbortedTransaction[], aborting: Set<bigint>): boolean {
+function leaveOut(
+  records: Buffer,
+  at: number,
+  header: ReturnType<typeof readBatchHeader>,
+  aborted: AbortedTransaction[],
+  aborting: Set<bigint>,
+): boolean {
   while (aborted[0] !== undefined && aborted[0].firstOffset <= header.lastOffset) aborting.add(aborted.shift()!.producerId) // just looked at
   if (header.control) {
     if (isAbortMarker(records, at)) aborting.delete(header.producerId)

@@ -79,10 +79,20 @@ class WireClient implements KafkaClient {
     }
     const [first] = failures
     if (failures.length === 1) throw first
-    throw new FlinkError('CONNECTION_REFUSED', `none of the kafka brokers ${[...tried].join(', ')} answers: ${messageOf(first)}`, { brokers: [...tried] }, first)
+    throw new FlinkError(
+      'CONNECTION_REFUSED',
+      `none of the kafka brokers ${[...tried].join(', ')} answers: ${messageOf(first)}`,
+      { brokers: [...tried] },
+      first,
+    )
   }
 
-  async listOffsets(node: BrokerNode, partitions: readonly TopicPartition[], spec: OffsetSpec, isolation: IsolationLevel): Promise<readonly ListedOffset[]> {
+  async listOffsets(
+    node: BrokerNode,
+    partitions: readonly TopicPartition[],
+    spec: OffsetSpec,
+    isolation: IsolationLevel,
+  ): Promise<readonly ListedOffset[]> {
     const connection = await this.connection(CONTROL_LANE, node)
     return parseListOffsets(await connection.request(listOffsetsApi, listOffsetsRequest(partitions, spec, isolation)))
   }

@@ -3,7 +3,16 @@ const POLYNOMIAL = 0x82f63b78
 
 /** tables[k][b]: what byte b contributes when k more bytes follow it. */
 const tables: readonly Int32Array[] = makeTables()
-const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as readonly [Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array]
+const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as readonly [
+  Int32Array,
+  Int32Array,
+  Int32Array,
+  Int32Array,
+  Int32Array,
+  Int32Array,
+  Int32Array,
+  Int32Array,
+]
 
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = -1

@@ -29,7 +29,12 @@ export function decompress(codec: number, bytes: Buffer, baseOffset: number): Bu
     }
   } catch (error) {
     if (error instanceof FlinkError) throw error
-    throw new FlinkError('EXTERNAL_SYSTEM', `a kafka record batch at offset ${baseOffset} does not decompress: ${(error as Error).message}`, { offset: baseOffset }, error)
+    throw new FlinkError(
+      'EXTERNAL_SYSTEM',
+      `a kafka record batch at offset ${baseOffset} does not decompress: ${(error as Error).message}`,
+      { offset: baseOffset },
+      error,
+    )
   }
   throw new FlinkError('UNSUPPORTED', `a kafka record batch at offset ${baseOffset} has the unknown compression ${codec}`, { offset: baseOffset })
 }

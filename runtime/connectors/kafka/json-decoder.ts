@@ -13,7 +13,8 @@ export type JsonDecoder = (text: string) => unknown
 export function jsonDecoder(type: TypeJson): JsonDecoder {
   const convert = converterOf(type, '')
   const exact = holdsLong(type)
-  return text => convert(exact && SIXTEEN_DIGITS.test(text) ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text), '')
+  return text =>
+    convert(exact && SIXTEEN_DIGITS.test(text) ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text), '')
 }
 
 /** What `JsonDecoder` throws for a value that is JSON but not of the type. */
@@ -64,7 +65,11 @@ function converterOf(type: TypeJson, at: string): Converter {
     case 'LIST':
       return toList(converterOf(type.element, `${at}[]`))
     case 'MAP':
-      if (type.key.kind !== 'STRING') throw new FlinkError('INVALID_PROGRAM', `a JSON object has text keys: the map${at === '' ? '' : ` at ${at}`} is declared with keys of ${type.key.kind}`)
+      if (type.key.kind !== 'STRING')
+        throw new FlinkError(
+          'INVALID_PROGRAM',
+          `a JSON object has text keys: the map${at === '' ? '' : ` at ${at}`} is declared with keys of ${type.key.kind}`,
+        )
       return toMap(converterOf(type.value, `${at}{}`))
     case 'TUPLE':
       return toTuple(type.fields.map((field, i) => converterOf(field, `${at}[${i}]`)))

@@ -30,7 +30,9 @@ function setUp(kafka: FakeKafka, given: Given = {}) {
   const { settings } = parseProperties(new Map([['bootstrap.servers', 'a:1,b:2']]))
   const context = new Context(parallelism)
   const options = { topics, startingOffsets, bounded, settings: settingsJson(settings), ignoredProperties }
-  const enumerator = kafkaEnumerator(JSON.parse(JSON.stringify(options)) as typeof options, context as SplitEnumeratorContext, undefined, () => kafka.client())
+  const enumerator = kafkaEnumerator(JSON.parse(JSON.stringify(options)) as typeof options, context as SplitEnumeratorContext, undefined, () =>
+    kafka.client(),
+  )
   for (let i = 0; i < parallelism; i++) enumerator.addReader(i)
   return { context, enumerator }
 }
@@ -44,12 +46,19 @@ describe('Kafka enumerator', () => {
   test('every partition goes to the subtask that Flink gives it, with numeric offsets', async () => {
     const kafka = new FakeKafka(3)
     kafka.createTopic('words', 4)
-    for (let partition = 0; partition < 4; partition++) kafka.produce('words', partition, Array.from({ length: partition + 1 }, () => 'x'))
+    for (let partition = 0; partition < 4; partition++)
+      kafka.produce(
+        'words',
+        partition,
+        Array.from({ length: partition + 1 }, () => 'x'),
+      )
     kafka.deleteRecords('words', 3, 2)
     const { context, enumerator } = setUp(kafka, { bounded: true, parallelism: 3 })
     await enumerator.start()
     // Java: (("words".hashCode() * 31) & 0x7FFFFFFF) % 3 is 2.
-    expect(context.assigned.map(splits => (splits as KafkaSplit[]).map(split => [split.partition, split.startingOffset, split.stoppingOffset]))).toEqual([
+    expect(
+      context.assigned.map(splits => (splits as KafkaSplit[]).map(split => [split.partition, split.startingOffset, split.stoppingOffset])),
+    ).toEqual([
       [[1, 0, 2]],
       [[2, 0, 3]],
       [
@@ -119,7 +128,9 @@ describe('Kafka enumerator', () => {
     }
     await started
     expect(context.failure).toMatchObject({ code: 'TIMEOUT' })
-    expect((context.failure as Error).message).toMatch(/^the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 6\d{4} ms \(default\.api\.timeout\.ms\): kafka broker 127\.0\.0\.1:9092 does not answer: it is down$/)
+    expect((context.failure as Error).message).toMatch(
+      /^the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 6\d{4} ms \(default\.api\.timeout\.ms\): kafka broker 127\.0\.0\.1:9092 does not answer: it is down$/,
+    )
   })
 
   test('a partition without a leader is waited for', async () => {
@@ -161,7 +172,9 @@ describe('Kafka enumerator', () => {
     kafka.createTopic('words', 1)
     const { context, enumerator } = setUp(kafka, { ignoredProperties: ['key.deserializer', 'version'] })
     await enumerator.start()
-    expect(context.logged).toEqual([{ level: 'warn', message: 'kafka properties without effect here', fields: { properties: ['key.deserializer', 'version'] } }])
+    expect(context.logged).toEqual([
+      { level: 'warn', message: 'kafka properties without effect here', fields: { properties: ['key.deserializer', 'version'] } },
+    ])
   })
 
   test('splits of a failed reader wait until it registers again', async () => {

@@ -19,7 +19,12 @@ import { type KafkaSettings, settingsFromJson } from './settings.ts'
  *    one did, and a bounded source ends where the topics ended now.
  * 3. hands each split to its reader; a reader without any learns that too.
  */
-export function kafkaEnumerator(options: JsonObject, context: SplitEnumeratorContext, _restored?: JsonObject, newClient: (settings: KafkaSettings) => KafkaClient = createKafkaClient): SplitEnumerator {
+export function kafkaEnumerator(
+  options: JsonObject,
+  context: SplitEnumeratorContext,
+  _restored?: JsonObject,
+  newClient: (settings: KafkaSettings) => KafkaClient = createKafkaClient,
+): SplitEnumerator {
   const assignment = new SplitAssignment(context)
   // Written by KafkaSource; JSON keeps no types.
   const given = options as KafkaEnumeratorOptions
@@ -99,10 +104,17 @@ class SplitDiscovery {
       if (typeof stops === 'string') return stops
       return partitions.map(({ topic, partition }) => {
         const splitId = splitIdOf({ topic, partition })
-        return { splitId, topic, partition, startingOffset: starts.get(splitId) ?? 0, stoppingOffset: stops === undefined ? null : (stops.get(splitId) ?? 0) }
+        return {
+          splitId,
+          topic,
+          partition,
+          startingOffset: starts.get(splitId) ?? 0,
+          stoppingOffset: stops === undefined ? null : (stops.get(splitId) ?? 0),
+        }
       })
     } catch (error) {
-      if (error instanceof FlinkError && (error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT')) return error.message
+      if (error instanceof FlinkError && (error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT'))
+        return error.message
       throw error
     }
   }
@@ -112,8 +124,13 @@ class SplitDiscovery {
     for (const [leader, led] of Map.groupBy(partitions, partition => partition.leader)) {
       for (const { topic, partition, errorCode, offset } of await this.client.listOffsets(leader, led, spec, this.settings.isolation)) {
         if (errorCode === 0) found.set(splitIdOf({ topic, partition }), offset)
-        else if (isRetriable(errorCode)) return `topic ${topic}, partition ${partition}: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`
-        else throw new FlinkError('EXTERNAL_SYSTEM', `the ${spec} offset of kafka topic ${topic}, partition ${partition} cannot be read: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`)
+        else if (isRetriable(errorCode))
+          return `topic ${topic}, partition ${partition}: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`
+        else
+          throw new FlinkError(
+            'EXTERNAL_SYSTEM',
+            `the ${spec} offset of kafka topic ${topic}, partition ${partition} cannot be read: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`,
+          )
       }
     }
     const missing = partitions.find(partition => !found.has(splitIdOf(partition)))
@@ -144,12 +161,17 @@ function ledPartitions(metadata: ClusterMetadata, topics: readonly string[], bro
   const byName = new Map(metadata.topics.map(topic => [topic.topic, topic]))
   const missing = topics.filter(topic => (byName.get(topic)?.errorCode ?? UNKNOWN_TOPIC_OR_PARTITION) === UNKNOWN_TOPIC_OR_PARTITION)
   if (missing.length > 0)
-    throw new FlinkError('NOT_FOUND', missing.length === 1 ? `kafka topic ${missing[0]} does not exist ${at}` : `kafka topics ${missing.join(', ')} do not exist ${at}`, { topics: missing })
+    throw new FlinkError(
+      'NOT_FOUND',
+      missing.length === 1 ? `kafka topic ${missing[0]} does not exist ${at}` : `kafka topics ${missing.join(', ')} do not exist ${at}`,
+      { topics: missing },
+    )
   const partitions: LedPartition[] = []
   for (const topic of topics) {
     const { errorCode, partitions: described } = byName.get(topic)! // the missing ones have thrown
     if (errorCode === INVALID_TOPIC) throw new FlinkError('INVALID_PROGRAM', `'${topic}' is not a name that a kafka topic can have`)
-    if (errorCode === TOPIC_AUTHORIZATION_FAILED) throw new FlinkError('EXTERNAL_SYSTEM', `kafka topic ${topic} may not be read: ${kafkaErrorName(errorCode)} ${at}`)
+    if (errorCode === TOPIC_AUTHORIZATION_FAILED)
+      throw new FlinkError('EXTERNAL_SYSTEM', `kafka topic ${topic} may not be read: ${kafkaErrorName(errorCode)} ${at}`)
     if (errorCode !== 0) return `topic ${topic}: ${kafkaErrorName(errorCode)}`
     for (const { partition, leader } of [...described].sort((a, b) => a.partition - b.partition)) {
       const node = metadata.brokers.find(broker => broker.nodeId === leader)

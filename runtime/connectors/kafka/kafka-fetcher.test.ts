@@ -58,7 +58,8 @@ function setUp(kafka: FakeKafka, properties: Readonly<Record<string, string>> = 
   const sink = new Sink()
   const context = { clock, log: createLogger(entry => logged.push(entry)), signal: abort.signal, taskManager: { id: 'tm', stdout: () => {} } }
   const fetcher = new KafkaFetcher(settings, settings.offsetReset ?? 'earliest', sink, context, client)
-  const add = (tag: number, topic: string, partition: number, startingOffset = 0, stoppingOffset: number | null = null) => fetcher.command('split', { tag, topic, partition, startingOffset, stoppingOffset })
+  const add = (tag: number, topic: string, partition: number, startingOffset = 0, stoppingOffset: number | null = null) =>
+    fetcher.command('split', { tag, topic, partition, startingOffset, stoppingOffset })
   const close = async () => {
     abort.abort(new Error('closed'))
     await fetcher.close()
@@ -79,7 +80,9 @@ describe('Kafka fetcher', () => {
     for (let partition = 0; partition < 3; partition++) add(partition, 't', partition)
     await sink.until(() => sink.values.length === 18)
     for (let partition = 0; partition < 3; partition++)
-      expect(sink.values.filter(value => value.startsWith(`${partition}:`))).toEqual(['0 a0', '1 b0', '2 a1', '3 b1', '4 a2', '5 b2'].map(text => `${partition}:${text}`))
+      expect(sink.values.filter(value => value.startsWith(`${partition}:`))).toEqual(
+        ['0 a0', '1 b0', '2 a1', '3 b1', '4 a2', '5 b2'].map(text => `${partition}:${text}`),
+      )
     expect(kafka.metadataCount).toBe(1)
     await close()
   })
@@ -117,7 +120,11 @@ describe('Kafka fetcher', () => {
       await sink.until(() => sink.values.length === 3 + round)
     }
     expect(sink.values).toEqual(['0:0 a', '0:1 b', '0:2 c0', '0:3 c1', '0:4 c2', '0:5 c3', '0:6 c4'])
-    expect(logged[0]).toMatchObject({ level: 'warn', message: 'kafka partitions cannot be read at the moment, trying again', fields: { reason: 'topic t, partition 0: broker 127.0.0.1:9092 answered NOT_LEADER_OR_FOLLOWER' } })
+    expect(logged[0]).toMatchObject({
+      level: 'warn',
+      message: 'kafka partitions cannot be read at the moment, trying again',
+      fields: { reason: 'topic t, partition 0: broker 127.0.0.1:9092 answered NOT_LEADER_OR_FOLLOWER' },
+    })
     await close()
   })
 
@@ -174,7 +181,13 @@ describe('Kafka fetcher', () => {
     await lenient.sink.until(() => lenient.sink.values.length === 1)
     expect(lenient.sink.values).toEqual(['0:2 c'])
     expect(lenient.sink.events).toEqual([{ what: 'skipped', data: { tag: 0, position: 2 } }])
-    expect(lenient.logged.find(entry => entry.message === 'kafka offset out of range, reset')?.fields).toEqual({ topic: 't', partition: 0, from: 1, to: 2, reset: 'earliest' })
+    expect(lenient.logged.find(entry => entry.message === 'kafka offset out of range, reset')?.fields).toEqual({
+      topic: 't',
+      partition: 0,
+      from: 1,
+      to: 2,
+      reset: 'earliest',
+    })
     await lenient.close()
 
     const strict = setUp(kafka, { 'auto.offset.reset': 'none' })
@@ -182,7 +195,11 @@ describe('Kafka fetcher', () => {
     await strict.sink.until(() => strict.sink.events.length === 1)
     expect(strict.sink.events[0]).toEqual({
       what: 'error',
-      data: { tag: -1, code: 'EXTERNAL_SYSTEM', message: 'topic t, partition 0 has no offset 1 any more, and auto.offset.reset is none (kafka broker 127.0.0.1:9092)' },
+      data: {
+        tag: -1,
+        code: 'EXTERNAL_SYSTEM',
+        message: 'topic t, partition 0 has no offset 1 any more, and auto.offset.reset is none (kafka broker 127.0.0.1:9092)',
+      },
     })
     await strict.close()
   })
@@ -192,12 +209,17 @@ describe('Kafka fetcher', () => {
     kafka.createTopic('t', 1)
     const client: KafkaClient = {
       ...kafka.client(),
-      fetch: async () => ({ errorCode: 0, partitions: [{ topic: 't', partition: 0, errorCode: 29, highWatermark: 0, abortedTransactions: [], records: Buffer.alloc(0) }] }),
+      fetch: async () => ({
+        errorCode: 0,
+        partitions: [{ topic: 't', partition: 0, errorCode: 29, highWatermark: 0, abortedTransactions: [], records: Buffer.alloc(0) }],
+      }),
     }
     const { sink, add, close } = setUp(kafka, {}, client)
     add(0, 't', 0)
     await sink.until(() => sink.events.length === 1)
-    expect(sink.events[0]?.data['message']).toBe('topic t, partition 0 cannot be read at offset 0: kafka broker 127.0.0.1:9092 answered TOPIC_AUTHORIZATION_FAILED')
+    expect(sink.events[0]?.data['message']).toBe(
+      'topic t, partition 0 cannot be read at offset 0: kafka broker 127.0.0.1:9092 answered TOPIC_AUTHORIZATION_FAILED',
+    )
     await settle()
     expect(sink.events.length).toBe(1)
     await close()

@@ -3,9 +3,9 @@ import { canonicalJson, type JsonObject } from '../../common/json.ts'
 import { RECORD_SIZE_MAX } from '../../network/frame.ts'
 import type { FetcherSink, IoContext, SourceFetcher } from '../../stream/spi/io-host.ts'
 import { reportError } from '../port-events.ts'
+import { BatchCutter, type Piece } from './batch-cutter.ts'
 import { createKafkaClient, type KafkaClient, messageOf } from './client.ts'
 import { isRetriable, kafkaErrorName, OFFSET_OUT_OF_RANGE } from './error-codes.ts'
-import { BatchCutter, type Piece } from './batch-cutter.ts'
 import type { BrokerNode, FetchedPartition, FetchResponse } from './protocol.ts'
 import { Backoff } from './retry.ts'
 import { type KafkaSettings, settingsFromJson } from './settings.ts'
@@ -143,7 +143,11 @@ export class KafkaFetcher implements SourceFetcher {
           continue
         }
         state.leader = leader
-        if (!this.loops.has(leader.nodeId)) this.loops.set(leader.nodeId, this.readBroker(leader).catch(error => this.fail(error)))
+        if (!this.loops.has(leader.nodeId))
+          this.loops.set(
+            leader.nodeId,
+            this.readBroker(leader).catch(error => this.fail(error)),
+          )
       }
       return without
     } catch (error) {
@@ -185,7 +189,8 @@ export class KafkaFetcher implements SourceFetcher {
         this.lane,
       )
       if (response.errorCode === 0) return response
-      if (!isRetriable(response.errorCode)) throw new FlinkError('EXTERNAL_SYSTEM', `kafka broker ${node.host}:${node.port} refused to be read: ${kafkaErrorName(response.errorCode)}`)
+      if (!isRetriable(response.errorCode))
+        throw new FlinkError('EXTERNAL_SYSTEM', `kafka broker ${node.host}:${node.port} refused to be read: ${kafkaErrorName(response.errorCode)}`)
       this.lose(wanted, `broker ${node.host}:${node.port} answered ${kafkaErrorName(response.errorCode)}`)
     } catch (error) {
       if (isPermanent(error)) throw error
@@ -219,7 +224,12 @@ export class KafkaFetcher implements SourceFetcher {
       return state.cutter.cut(fetched.records, state.nextOffset, state.stoppingOffset, fetched.abortedTransactions)
     } catch (error) {
       if (!(error instanceof FlinkError)) throw error
-      throw new FlinkError(error.code, `topic ${state.topic}, partition ${state.partition}: ${error.message}`, { ...error.detail, topic: state.topic, partition: state.partition }, error)
+      throw new FlinkError(
+        error.code,
+        `topic ${state.topic}, partition ${state.partition}: ${error.message}`,
+        { ...error.detail, topic: state.topic, partition: state.partition },
+        error,
+      )
     }
   }
 
@@ -230,7 +240,11 @@ export class KafkaFetcher implements SourceFetcher {
       void this.resetOffset(node, state).catch(error => this.fail(error))
       return
     }
-    if (!isRetriable(errorCode)) throw new FlinkError('EXTERNAL_SYSTEM', `${where} cannot be read at offset ${state.nextOffset}: kafka broker ${node.host}:${node.port} answered ${kafkaErrorName(errorCode)}`)
+    if (!isRetriable(errorCode))
+      throw new FlinkError(
+        'EXTERNAL_SYSTEM',
+        `${where} cannot be read at offset ${state.nextOffset}: kafka broker ${node.host}:${node.port} answered ${kafkaErrorName(errorCode)}`,
+      )
     this.lose([state], `${where}: broker ${node.host}:${node.port} answered ${kafkaErrorName(errorCode)}`)
   }
 
@@ -239,7 +253,11 @@ export class KafkaFetcher implements SourceFetcher {
     const { topic, partition, nextOffset: from } = state
     const where = `topic ${topic}, partition ${partition}`
     if (this.offsetReset === 'none')
-      throw new FlinkError('EXTERNAL_SYSTEM', `${where} has no offset ${from} any more, and auto.offset.reset is none (kafka broker ${node.host}:${node.port})`, { topic, partition, offset: from })
+      throw new FlinkError(
+        'EXTERNAL_SYSTEM',
+        `${where} has no offset ${from} any more, and auto.offset.reset is none (kafka broker ${node.host}:${node.port})`,
+        { topic, partition, offset: from },
+      )
     let reason = 'its offset was out of range'
     try {
       const [listed] = await this.client.listOffsets(node, [{ topic, partition }], this.offsetReset, this.settings.isolation)

@@ -61,7 +61,15 @@ class Bench {
   }
 
   assign(...splits: readonly (readonly [partition: number, start: number, stop: number | null])[]): this {
-    this.reader.addSplits(splits.map(([partition, startingOffset, stoppingOffset]) => ({ splitId: `t-${partition}`, topic: 't', partition, startingOffset, stoppingOffset })))
+    this.reader.addSplits(
+      splits.map(([partition, startingOffset, stoppingOffset]) => ({
+        splitId: `t-${partition}`,
+        topic: 't',
+        partition,
+        startingOffset,
+        stoppingOffset,
+      })),
+    )
     this.reader.noMoreSplits()
     return this
   }

@@ -1,9 +1,9 @@
 import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
+import { userError } from '../../stream/operators/user-code.ts'
 import type { SourcePort } from '../../stream/spi/io-host.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../../stream/spi/source.ts'
-import { userError } from '../../stream/operators/user-code.ts'
 import { errorOfEvent } from '../port-events.ts'
 import type { KafkaSplit } from './kafka-split.ts'
 import { RecordBatchReader } from './record-batch.ts'
@@ -153,7 +153,12 @@ export class KafkaReader implements SourceReader {
         return NO_ROW
       }
       const { topic, partition } = this.lastSplit! // set before every record is decoded
-      throw new FlinkError('MALFORMED_RECORD', `${this.describePosition()}: the record's value does not parse: ${(error as Error).message}`, { topic, partition, offset: this.lastOffset }, error)
+      throw new FlinkError(
+        'MALFORMED_RECORD',
+        `${this.describePosition()}: the record's value does not parse: ${(error as Error).message}`,
+        { topic, partition, offset: this.lastOffset },
+        error,
+      )
     }
   }
 
@@ -217,7 +222,9 @@ export class KafkaReader implements SourceReader {
     const { log, subtaskIndex } = this.context
     const partitions = splits.map(partitionText).join(', ')
     const offsets = splits.map(split => `${partitionText(split)}=${split.startingOffset}`).join(', ')
-    log.info(`Consumer subtask ${subtaskIndex} will start reading the following ${splits.length} partitions from the ${this.options.startingOffsets} offsets: [${partitions}]`)
+    log.info(
+      `Consumer subtask ${subtaskIndex} will start reading the following ${splits.length} partitions from the ${this.options.startingOffsets} offsets: [${partitions}]`,
+    )
     log.info(`Consumer subtask ${subtaskIndex} creating fetcher with offsets {${offsets}}.`)
   }
 }

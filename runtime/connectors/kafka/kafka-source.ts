@@ -13,7 +13,15 @@ import { KafkaReader, type KafkaReaderOptions } from './kafka-reader.ts'
 import type { KafkaEnumeratorOptions } from './kafka-split.ts'
 import { OffsetsInitializer } from './offsets-initializer.ts'
 import { parseProperties, settingsJson } from './settings.ts'
-import { type DeserializationSchema, type JsonFormatOptions, jsonFormat, schemaFormat, SimpleStringSchema, stringFormat, type ValueFormat } from './value-format.ts'
+import {
+  type DeserializationSchema,
+  type JsonFormatOptions,
+  jsonFormat,
+  SimpleStringSchema,
+  schemaFormat,
+  stringFormat,
+  type ValueFormat,
+} from './value-format.ts'
 
 /**
  * The Kafka source, in Flink's words: `env.fromSource(KafkaSource.builder()….build(), watermarks, 'orders')`.
@@ -53,7 +61,10 @@ export class KafkaSource<T> implements Source<T> {
     return {
       type: 'source:kafka',
       options,
-      functions: [...(format.functionSource === undefined ? [] : [{ role: 'deserialize', source: format.functionSource }]), ...(described?.functions ?? [])],
+      functions: [
+        ...(format.functionSource === undefined ? [] : [{ role: 'deserialize', source: format.functionSource }]),
+        ...(described?.functions ?? []),
+      ],
       states: [],
       factory: (given: JsonObject): StreamOperator =>
         new SourceOperator({
@@ -88,7 +99,8 @@ export class KafkaSourceBuilder<T> {
 
   setTopics(...topics: readonly (string | readonly string[])[]): this {
     const names = topics.flat()
-    for (const name of names) if (typeof name !== 'string' || name === '') throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: setTopics takes the names of topics')
+    for (const name of names)
+      if (typeof name !== 'string' || name === '') throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: setTopics takes the names of topics')
     this.topics = [...new Set(names)]
     return this
   }
@@ -108,7 +120,8 @@ export class KafkaSourceBuilder<T> {
 
   /** Reads up to where the topics end when the job starts, and ends. */
   setBounded(offsets: OffsetsInitializer): this {
-    if (checkOffsets('setBounded', offsets).kind !== 'latest') throw new FlinkError('UNSUPPORTED', 'KafkaSource: setBounded takes OffsetsInitializer.latest(); other ends are not supported yet')
+    if (checkOffsets('setBounded', offsets).kind !== 'latest')
+      throw new FlinkError('UNSUPPORTED', 'KafkaSource: setBounded takes OffsetsInitializer.latest(); other ends are not supported yet')
     this.bounded = true
     return this
   }
@@ -125,7 +138,8 @@ export class KafkaSourceBuilder<T> {
   }
 
   setValueOnlyDeserializer<V>(schema: DeserializationSchema<V>): KafkaSourceBuilder<V> {
-    if (typeof schema?.deserialize !== 'function') throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: setValueOnlyDeserializer takes an object with a method deserialize(bytes)')
+    if (typeof schema?.deserialize !== 'function')
+      throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: setValueOnlyDeserializer takes an object with a method deserialize(bytes)')
     this.format = schema instanceof SimpleStringSchema ? stringFormat : schemaFormat(schema)
     // One object: the type parameter follows the schema.
     return this as unknown as KafkaSourceBuilder<V>
@@ -145,7 +159,8 @@ export class KafkaSourceBuilder<T> {
   build(): KafkaSource<T> {
     if (this.topics.length === 0) throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: no topics are set: call setTopics("name")')
     const { settings, ignored } = parseProperties(this.properties)
-    if (this.format === undefined) throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: nothing says how values are read: call setValueFormat or setValueOnlyDeserializer')
+    if (this.format === undefined)
+      throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: nothing says how values are read: call setValueFormat or setValueOnlyDeserializer')
     if (this.startingOffsets === undefined) {
       throw new FlinkError(
         'UNSUPPORTED',
@@ -165,7 +180,8 @@ export class KafkaSourceBuilder<T> {
 }
 
 function checkOffsets(method: string, offsets: OffsetsInitializer): OffsetsInitializer {
-  if (!(offsets instanceof OffsetsInitializer)) throw new FlinkError('INVALID_PROGRAM', `KafkaSource: ${method} takes OffsetsInitializer.earliest() or latest()`)
+  if (!(offsets instanceof OffsetsInitializer))
+    throw new FlinkError('INVALID_PROGRAM', `KafkaSource: ${method} takes OffsetsInitializer.earliest() or latest()`)
   return offsets
 }
 

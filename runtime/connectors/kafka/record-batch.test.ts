@@ -35,7 +35,15 @@ describe('record batches', () => {
 
   test('offsets, times and values of several batches; headers and keys are walked over', () => {
     const bytes = Buffer.concat([
-      buildBatch({ baseOffset: 5, baseTimestamp: 1_000, records: [{ value: 'a', key: 'k', headers: [['h', 'v']] }, { value: null, timestampDelta: -3 }, { value: '', timestampDelta: 70_000 }] }),
+      buildBatch({
+        baseOffset: 5,
+        baseTimestamp: 1_000,
+        records: [
+          { value: 'a', key: 'k', headers: [['h', 'v']] },
+          { value: null, timestampDelta: -3 },
+          { value: '', timestampDelta: 70_000 },
+        ],
+      }),
       buildBatch({ baseOffset: 8, baseTimestamp: 2_000, maxTimestamp: 9_000, logAppendTime: true, records: values('é') }),
       buildBatch({ baseOffset: 9, baseTimestamp: -1, records: values('z') }),
     ])
@@ -53,13 +61,22 @@ describe('record batches', () => {
     ['zstd', { codec: 4, compress: (bytes: Buffer) => zstdCompressSync(bytes) }],
   ])('batches compressed by %s', (_name, compression) => {
     const records = Array.from({ length: 500 }, (_, i) => ({ value: `value ${i}` }))
-    expect(readAll(buildBatch({ baseOffset: 1_000, records, compression })).map(({ offset, value }) => `${offset} ${value}`)).toEqual(records.map(({ value }, i) => `${1_000 + i} ${value}`))
+    expect(readAll(buildBatch({ baseOffset: 1_000, records, compression })).map(({ offset, value }) => `${offset} ${value}`)).toEqual(
+      records.map(({ value }, i) => `${1_000 + i} ${value}`),
+    )
   })
 
   test('what compaction left: gaps between offsets, a missing end, a batch without records', () => {
     const reader = new RecordBatchReader(true)
     const bytes = Buffer.concat([
-      buildBatch({ baseOffset: 10, lastOffset: 19, records: [{ value: 'a', offset: 11 }, { value: 'b', offset: 15 }] }),
+      buildBatch({
+        baseOffset: 10,
+        lastOffset: 19,
+        records: [
+          { value: 'a', offset: 11 },
+          { value: 'b', offset: 15 },
+        ],
+      }),
       buildBatch({ baseOffset: 30, lastOffset: 39, records: [] }),
     ])
     expect(readAll(bytes, reader).map(({ offset }) => offset)).toEqual([11, 15])
@@ -68,7 +85,12 @@ describe('record batches', () => {
 
   test('control batches hold nothing for users but move the position', () => {
     const reader = new RecordBatchReader(true)
-    expect(readAll(Buffer.concat([buildBatch({ baseOffset: 0, records: values('a'), transactional: true, producerId: 7n }), controlBatch(1, 7n, 'commit')]), reader).map(each => each.value)).toEqual(['a'])
+    expect(
+      readAll(
+        Buffer.concat([buildBatch({ baseOffset: 0, records: values('a'), transactional: true, producerId: 7n }), controlBatch(1, 7n, 'commit')]),
+        reader,
+      ).map(each => each.value),
+    ).toEqual(['a'])
     expect(reader.nextOffset).toBe(2)
   })
 
@@ -96,7 +118,9 @@ describe('record batches', () => {
     const old = buildBatch({ baseOffset: 7, records: values('a') })
     old[16] = 1
     expect(() => readAll(old)).toThrow('a record batch at offset 7 has message format 1')
-    expect(() => readAll(buildBatch({ baseOffset: 7, records: values('a'), compression: { codec: 6, compress: bytes => bytes } }))).toThrow('unknown compression 6')
+    expect(() => readAll(buildBatch({ baseOffset: 7, records: values('a'), compression: { codec: 6, compress: bytes => bytes } }))).toThrow(
+      'unknown compression 6',
+    )
   })
 
   test('broken lengths never read beyond the batch', () => {
@@ -116,10 +140,15 @@ describe('record batches', () => {
 })
 
 describe('cutting what a fetch answered', () => {
-  const specs: BatchSpec[] = Array.from({ length: 6 }, (_, i) => ({ baseOffset: i * 10, records: Array.from({ length: 10 }, (_r, r) => ({ value: `${i * 10 + r}` })) }))
+  const specs: BatchSpec[] = Array.from({ length: 6 }, (_, i) => ({
+    baseOffset: i * 10,
+    records: Array.from({ length: 10 }, (_r, r) => ({ value: `${i * 10 + r}` })),
+  }))
   const log = Buffer.concat(specs.map(buildBatch))
   const offsetsOf = (cut: { pieces: readonly { readonly kind: string }[] }) =>
-    cut.pieces.flatMap(piece => (piece.kind === 'batches' ? readAll(Buffer.from((piece as { bytes?: Uint8Array }).bytes ?? [])).map(({ offset }) => offset) : []))
+    cut.pieces.flatMap(piece =>
+      piece.kind === 'batches' ? readAll(Buffer.from((piece as { bytes?: Uint8Array }).bytes ?? [])).map(({ offset }) => offset) : [],
+    )
 
   test('wherever the answer ends, only whole batches are taken and the next offset follows them', () => {
     const sizes = specs.map(spec => buildBatch(spec).length)
@@ -142,12 +171,18 @@ describe('cutting what a fetch answered', () => {
 
   test('small batches travel together, large ones alone', () => {
     const large = (baseOffset: number) => buildBatch({ baseOffset, records: [{ value: 'x'.repeat(PIECE_SIZE_BYTES) }] })
-    const { pieces } = new BatchCutter('read_uncommitted', 1e6).cut(Buffer.concat([...specs.map(buildBatch), large(60), large(61)]), 0, Number.POSITIVE_INFINITY, [])
+    const { pieces } = new BatchCutter('read_uncommitted', 1e6).cut(
+      Buffer.concat([...specs.map(buildBatch), large(60), large(61)]),
+      0,
+      Number.POSITIVE_INFINITY,
+      [],
+    )
     expect(pieces.map(piece => (piece.kind === 'batches' ? piece.position : -1))).toEqual([0, 61])
   })
 
   test('read_committed leaves out what aborted producers wrote, and nothing of the others between', () => {
-    const write = (baseOffset: number, producerId: bigint, value: string) => buildBatch({ baseOffset, records: values(value), transactional: true, producerId })
+    const write = (baseOffset: number, producerId: bigint, value: string) =>
+      buildBatch({ baseOffset, records: values(value), transactional: true, producerId })
     const bytes = Buffer.concat([
       write(0, 1n, 'aborted'),
       write(1, 2n, 'committed'),
@@ -161,12 +196,16 @@ describe('cutting what a fetch answered', () => {
     const aborted = [{ producerId: 1n, firstOffset: 0 }]
     const committed = new BatchCutter('read_committed', 1e6).cut(bytes, 0, Number.POSITIVE_INFINITY, aborted)
     expect(offsetsOf(committed)).toEqual([1, 4, 7])
-    expect(committed.pieces.filter(piece => piece.kind === 'skipped').map(piece => (piece.kind === 'skipped' ? piece.nextOffset : 0))).toEqual([1, 3, 4, 6, 7])
+    expect(committed.pieces.filter(piece => piece.kind === 'skipped').map(piece => (piece.kind === 'skipped' ? piece.nextOffset : 0))).toEqual([
+      1, 3, 4, 6, 7,
+    ])
     expect(committed.nextOffset).toBe(8)
     expect(offsetsOf(new BatchCutter('read_uncommitted', 1e6).cut(bytes, 0, Number.POSITIVE_INFINITY, aborted))).toEqual([0, 1, 2, 4, 7])
   })
 
   test('a batch larger than a record may be is refused', () => {
-    expect(() => new BatchCutter('read_uncommitted', 50).cut(log, 0, 10, [])).toThrow(/a record batch of \d+ bytes at offset 0 is refused: the largest is 50/)
+    expect(() => new BatchCutter('read_uncommitted', 50).cut(log, 0, 10, [])).toThrow(
+      /a record batch of \d+ bytes at offset 0 is refused: the largest is 50/,
+    )
   })
 })

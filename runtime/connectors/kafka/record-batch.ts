@@ -39,7 +39,11 @@ export function readBatchHeader(bytes: Buffer, at: number): BatchHeader {
   const baseOffset = Number(bytes.readBigInt64BE(at))
   const magic = bytes.length - at > 16 ? bytes.readInt8(at + 16) : -1
   if (magic !== 2)
-    throw new FlinkError('UNSUPPORTED', `a record batch at offset ${baseOffset} has message format ${magic}; only format 2, written by brokers and clients from 0.11 on, is supported`, { offset: baseOffset })
+    throw new FlinkError(
+      'UNSUPPORTED',
+      `a record batch at offset ${baseOffset} has message format ${magic}; only format 2, written by brokers and clients from 0.11 on, is supported`,
+      { offset: baseOffset },
+    )
   const sizeBytes = BATCH_PREFIX_SIZE + bytes.readInt32BE(at + 8)
   if (sizeBytes < BATCH_HEADER_SIZE || at + sizeBytes > bytes.length) throw corrupt(baseOffset, `its length is ${sizeBytes}`)
   const attributes = bytes.readInt16BE(at + 21)

@@ -167,7 +167,8 @@ function parseServers(text: string): string[] {
     .split(',')
     .map(server => server.trim())
     .filter(server => server !== '')
-  if (servers.length === 0) throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: no bootstrap servers are set: call setBootstrapServers("host:port")')
+  if (servers.length === 0)
+    throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: no bootstrap servers are set: call setBootstrapServers("host:port")')
   for (const server of servers) parseAddress(server)
   return servers
 }
@@ -193,6 +194,9 @@ export function settingsJson(settings: KafkaSettings): JsonObject {
 
 export function settingsFromJson(json: JsonObject): KafkaSettings {
   // Written by settingsJson; JSON keeps no types and no undefined.
-  const { groupId, offsetReset, ...rest } = json as unknown as Omit<KafkaSettings, 'groupId' | 'offsetReset'> & { groupId: string | null; offsetReset: KafkaSettings['offsetReset'] | null }
+  const { groupId, offsetReset, ...rest } = json as unknown as Omit<KafkaSettings, 'groupId' | 'offsetReset'> & {
+    groupId: string | null
+    offsetReset: KafkaSettings['offsetReset'] | null
+  }
   return { ...rest, groupId: groupId ?? undefined, offsetReset: offsetReset ?? undefined }
 }

@@ -43,7 +43,12 @@ export const stringFormat: ValueFormat<string> = {
 export function jsonFormat<T>(type: TypeInformation<T>, ignoreParseErrors: boolean): ValueFormat<T> {
   // A type that JSON cannot give is refused here, where the program is built.
   jsonDecoder(type.json)
-  return { producedType: type, json: { kind: 'json', type: type.json as TypeJsonObject, ignoreParseErrors }, functionSource: undefined, schema: undefined }
+  return {
+    producedType: type,
+    json: { kind: 'json', type: type.json as TypeJsonObject, ignoreParseErrors },
+    functionSource: undefined,
+    schema: undefined,
+  }
 }
 
 export function schemaFormat<T>(schema: DeserializationSchema<T>): ValueFormat<T> {
@@ -70,7 +75,11 @@ export function valueDecoder(format: JsonObject, schema: DeserializationSchema<u
     case 'json': {
       // Written by jsonFormat; JSON keeps no types.
       const decode: JsonDecoder = jsonDecoder(format['type'] as unknown as TypeJson)
-      return { decode: (data, start, end) => decode(data.toString('utf8', start, end)), ignoreParseErrors: format['ignoreParseErrors'] === true, builtIn: true }
+      return {
+        decode: (data, start, end) => decode(data.toString('utf8', start, end)),
+        ignoreParseErrors: format['ignoreParseErrors'] === true,
+        builtIn: true,
+      }
     }
     case 'schema': {
       if (schema === undefined) throw new FlinkError('INTERNAL', 'a kafka source with an own schema was built without it')

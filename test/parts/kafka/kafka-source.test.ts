@@ -24,14 +24,18 @@ async function newTopic(partitions: number, config?: Readonly<Record<string, str
 }
 
 function builder(topic: string, at: KafkaBroker = broker): KafkaSourceBuilder<string> {
-  return KafkaSource.builder().setBootstrapServers(at.bootstrapServers).setTopics(topic).setStartingOffsets(OffsetsInitializer.earliest()).setValueFormat('string')
+  return KafkaSource.builder()
+    .setBootstrapServers(at.bootstrapServers)
+    .setTopics(topic)
+    .setStartingOffsets(OffsetsInitializer.earliest())
+    .setValueFormat('string')
 }
 
 function boundedSource(topic: string): KafkaSource<string> {
   return builder(topic).setBounded(OffsetsInitializer.latest()).build()
 }
 
-async function enumerate(source: KafkaSource<never>, parallelism = 1, log?: (entry: LogEntry) => void): Promise<RecordingEnumeratorContext> {
+async function enumerate<T>(source: KafkaSource<T>, parallelism = 1, log?: (entry: LogEntry) => void): Promise<RecordingEnumeratorContext> {
   const context = new RecordingEnumeratorContext(parallelism)
   const description = source.define(undefined).source as SourceDescription
   const enumerator = kafkaEnumerator(description.options, log === undefined ? context : Object.assign(context, { log: createLogger(log) }))
@@ -40,12 +44,12 @@ async function enumerate(source: KafkaSource<never>, parallelism = 1, log?: (ent
   return context
 }
 
-async function open(source: KafkaSource<never>, splits?: readonly SourceSplit[]): Promise<ConnectorHarness> {
+async function open<T>(source: KafkaSource<T>, splits?: readonly SourceSplit[]): Promise<ConnectorHarness> {
   const assigned = splits ?? (await enumerate(source)).assigned[0] ?? []
   return new ConnectorHarness(operatorOf(source.define(undefined))).open(assigned)
 }
 
-async function readAll(source: KafkaSource<never>): Promise<ConnectorHarness> {
+async function readAll<T>(source: KafkaSource<T>): Promise<ConnectorHarness> {
   const harness = await open(source)
   await harness.run()
   await harness.close()
@@ -65,7 +69,10 @@ describe('Kafka source', () => {
         await broker.produce(topic, partition, values)
       }
     }
-    const { stdout, metrics } = await finishInProcess(env => void env.fromSource(boundedSource(topic), WatermarkStrategy.noWatermarks<string>(), 'kafka').print(), { parallelism, chaining: false })
+    const { stdout, metrics } = await finishInProcess(
+      env => void env.fromSource(boundedSource(topic), WatermarkStrategy.noWatermarks<string>(), 'kafka').print(),
+      { parallelism, chaining: false },
+    )
     const read = stdout
       .trimEnd()
       .split('\n')
@@ -171,7 +178,11 @@ describe('Kafka source', () => {
     const result = await runInProcess(env => void env.fromSource(source, WatermarkStrategy.noWatermarks<string>(), 'kafka').print())
     await down.close()
     expect(result.state).toBe('FAILED')
-    expect(result.error?.message).toMatch(new RegExp(`partitions of kafka topics words could not be listed at brokers ${down.bootstrapServers} within \\d+ ms \\(default.api.timeout.ms\\).*ECONNREFUSED`))
+    expect(result.error?.message).toMatch(
+      new RegExp(
+        `partitions of kafka topics words could not be listed at brokers ${down.bootstrapServers} within \\d+ ms \\(default.api.timeout.ms\\).*ECONNREFUSED`,
+      ),
+    )
   })
 
   test('missing topics fail the job by name, and are not created by asking', async () => {
@@ -184,18 +195,24 @@ describe('Kafka source', () => {
       .build()
     for (let attempt = 0; attempt < 2; attempt++) {
       const { failure } = await enumerate(source)
-      expect(failure).toMatchObject({ code: 'NOT_FOUND', message: `kafka topics no-such-topic, nor-this do not exist at kafka brokers ${broker.bootstrapServers}` })
+      expect(failure).toMatchObject({
+        code: 'NOT_FOUND',
+        message: `kafka topics no-such-topic, nor-this do not exist at kafka brokers ${broker.bootstrapServers}`,
+      })
     }
   })
 
   test('JSON by declared type, with exact 64-bit numbers', async () => {
     const topic = await newTopic(1)
-    await broker.produce(topic, 0, ['{"id": 9007199254740993, "shop": "é", "amount": 1.5, "more": true}', '{"amount": 2, "id": -9223372036854775808}'])
+    await broker.produce(topic, 0, [
+      '{"id": 9007199254740993, "shop": "é", "amount": 1.5, "more": true}',
+      '{"amount": 2, "id": -9223372036854775808}',
+    ])
     const source = builder(topic)
       .setBounded(OffsetsInitializer.latest())
       .setValueFormat('json', Types.row({ id: Types.LONG, shop: Types.STRING, amount: Types.DOUBLE }))
       .build()
-    const { rows } = await readAll(source as unknown as KafkaSource<never>)
+    const { rows } = await readAll(source)
     expect(rows.map(row => row.value)).toEqual([
       { id: 9007199254740993n, shop: 'é', amount: 1.5 },
       { id: -9223372036854775808n, shop: null, amount: 2 },
@@ -206,12 +223,17 @@ describe('Kafka source', () => {
     const topic = await newTopic(2)
     await broker.produce(topic, 1, ['{"n": 1}', '{"n": 2}', '{"n": ', '{"n": "x"}', '{"n": 5}'])
     const json = (ignoreParseErrors: boolean) =>
-      builder(topic).setBounded(OffsetsInitializer.latest()).setValueFormat('json', Types.row({ n: Types.INT }), { ignoreParseErrors }).build()
+      builder(topic)
+        .setBounded(OffsetsInitializer.latest())
+        .setValueFormat('json', Types.row({ n: Types.INT }), { ignoreParseErrors })
+        .build()
     const failed = await runInProcess(env => void env.fromSource(json(false), WatermarkStrategy.noWatermarks(), 'kafka').print())
     expect(failed.state).toBe('FAILED')
     expect(failed.error?.message).toContain(`topic ${topic}, partition 1, offset 2: the record's value does not parse`)
     expect(JSON.stringify(failed.error)).toContain('MALFORMED_RECORD')
-    const passed = await finishInProcess(env => void env.fromSource(json(true), WatermarkStrategy.noWatermarks(), 'kafka').print(), { chaining: false })
+    const passed = await finishInProcess(env => void env.fromSource(json(true), WatermarkStrategy.noWatermarks(), 'kafka').print(), {
+      chaining: false,
+    })
     expect(passed.stdout.trimEnd().split('\n').length).toBe(3)
     expect(JSON.stringify(passed.metrics)).toMatch(/numRecordsInErrors[^}]*2/)
   })
@@ -228,7 +250,10 @@ describe('Kafka source', () => {
     const large = 'x'.repeat(300_000)
     await broker.produce(topic, 0, ['a', null, '', large], { gzip: true })
     await broker.produce(topic, 0, [large, 'z'])
-    const source = builder(topic).setBounded(OffsetsInitializer.latest()).setProperties({ 'max.partition.fetch.bytes': 1_000, 'fetch.max.bytes': 1_000 }).build()
+    const source = builder(topic)
+      .setBounded(OffsetsInitializer.latest())
+      .setProperties({ 'max.partition.fetch.bytes': 1_000, 'fetch.max.bytes': 1_000 })
+      .build()
     expect((await readAll(source)).values()).toEqual(['a', '', large, large, 'z'])
   })
 
@@ -269,11 +294,19 @@ describe('Kafka source', () => {
         await broker.produce(topic, partition, values)
       }
     }
-    const { stdout } = await finishInProcess(env => void env.fromSource(boundedSource(topic), WatermarkStrategy.noWatermarks<string>(), 'kafka').rebalance().map((value: string) => value).print(), {
-      parallelism: 2,
-      channelCapacity: 1,
-      deadlineMs: 60_000,
-    })
+    const { stdout } = await finishInProcess(
+      env =>
+        void env
+          .fromSource(boundedSource(topic), WatermarkStrategy.noWatermarks<string>(), 'kafka')
+          .rebalance()
+          .map((value: string) => value)
+          .print(),
+      {
+        parallelism: 2,
+        channelCapacity: 1,
+        deadlineMs: 60_000,
+      },
+    )
     expect(
       stdout
         .trimEnd()
