@@ -126,12 +126,14 @@ class ClientConnection {
     for (const channel of this.channels.values()) {
       if (channel.ring.channelId !== channelId) continue
       this.channels.delete(channel.number)
-      if (this.welcomed) this.socket?.write([protocol.channelMessage(protocol.DONE, channel.number, 0)])
+      this.sayDone(channel)
     }
     if (this.channels.size === 0) this.end()
   }
 
+  /** In order: the producer is told of each channel, so that it does not take the end of the connection for a loss. */
   end(): void {
+    for (const channel of this.channels.values()) this.sayDone(channel)
     this.channels.clear()
     this.socket?.end()
     this.shut(undefined)
@@ -236,6 +238,10 @@ class ClientConnection {
     // From here on a release by the slot rings our doorbell, and `pump` grants the slot again.
     channel.segments.releasedWatched()
     this.socket?.write(protocol.requestMessage(channel.number, channel.segments.slots, channel.ring.channelId))
+  }
+
+  private sayDone(channel: InChannel): void {
+    if (this.welcomed && !this.closed) this.socket?.write([protocol.channelMessage(protocol.DONE, channel.number, 0)])
   }
 
   /** Undefined error = released in order. */

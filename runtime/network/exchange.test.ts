@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../common/clock.ts'
-import { noLog } from '../common/log.ts'
+import { createLogger } from '../common/log.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { type DataNetwork, type DataSocket, tcpNetwork } from './data-socket.ts'
 import { LocalHostDoorbell } from './doorbell.ts'
@@ -57,10 +57,12 @@ function watchedNetwork() {
 async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {}) {
   const watched = watchedNetwork()
   const gone: string[] = []
+  const warnings: string[] = []
+  const log = createLogger(({ message }) => warnings.push(message), 'warn')
   const server = await startExchangeServer({
     network: watched.network,
     clock: systemClock,
-    log: noLog,
+    log,
     host: HOST,
     port: 0,
     token: 'secret',
@@ -70,7 +72,7 @@ async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {})
   const client = new ExchangeClient({
     network: watched.network,
     clock: systemClock,
-    log: noLog,
+    log,
     token: clientToken,
     taskManagerId: 'tm-consumer',
     requestTimeoutMs,
@@ -87,7 +89,7 @@ async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {})
         client.pump()
       }),
   }
-  return { ...watched, gone, server, client, peer, ioWorker }
+  return { ...watched, gone, warnings, server, client, peer, ioWorker }
 }
 
 /** A slot that writes `elements` into its ring as fast as it takes them. */
@@ -389,6 +391,22 @@ describe('a lost connection', () => {
     }
     while (states.some(state => state.error === undefined)) await new Promise(setImmediate)
     for (const state of states) expect(state.error).toMatchObject({ code: 'CONNECTION_LOST', message: expect.stringContaining('tm-consumer') })
+  })
+
+  test('is none when the consumer has released its attempt: nothing is logged and the pages of the producer are free', async () => {
+    const { server, client, peer, ioWorker, gone, warnings } = await setup()
+    const state = produce(server, ioWorker, 'e/0/0', 2, [rows('x'), { kind: 'end' }])
+    const ring = createUnpooledRing(2, 0, 'e/0/0', true)
+    const reader = new RingReader(ring, { serializer: strings, doorbell: silent })
+    const host = new LocalHostDoorbell()
+    client.request(scope, peer, ring, host)
+    while (reader.queued < 2) await host.sleepUnlessRung(() => reader.queued >= 2)
+    client.release(scope)
+    while (gone.length === 0) await new Promise(setImmediate)
+    await server.close()
+    expect(gone).toEqual(['e/0/0'])
+    expect(warnings).toEqual([])
+    expect(state.error).toBeUndefined()
   })
 
   test('is no error when the attempt was released', async () => {
