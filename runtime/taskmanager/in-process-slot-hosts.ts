@@ -90,6 +90,11 @@ export class InProcessSlotHosts implements SlotHostFactory {
     return Promise.resolve('')
   }
 
+  get pageCounts(): { used: number; peak: number; total: number } {
+    const { used, peak, total } = this.pages
+    return { used, peak, total }
+  }
+
   metrics(): Readonly<Record<string, number>> {
     return pageMetrics(this.pages)
   }

@@ -44,6 +44,8 @@ export interface InProcessResult {
   readonly metrics: readonly TaskMetricsSnapshot[]
   readonly vertexNames: readonly string[]
   readonly slotCount: number
+  /** Of the TaskManager's page pool when the job has ended. Rings of this host are not pooled: what is counted is what outputs spilled. */
+  readonly pages: { readonly used: number; readonly peak: number; readonly total: number }
 }
 
 export async function runInProcess(
@@ -188,6 +190,7 @@ export async function runInProcess(
     metrics,
     vertexNames: jobGraph.vertices.map(vertex => vertex.name),
     slotCount: deployments.length,
+    pages: factory.pageCounts,
   }
 }
 

@@ -1,0 +1,33 @@
+import { bundleModule } from '../../bin/bundle-module.ts'
+import { systemClock } from '../../runtime/common/clock.ts'
+import { createRestClient } from '../../runtime/rest/client.ts'
+import type { JobResultJson, RestClient } from '../../runtime/rest/types.ts'
+import type { Cluster } from './cluster.ts'
+
+/** Many jobs of one module in a session cluster, without a command line process for each: bundled and uploaded once, run by REST. */
+export interface SessionProgram {
+  /** Answers the job's id. */
+  submit(entry: string, args: readonly string[], parallelism: number): Promise<string>
+  /** Waits for the job's end, whatever it is. */
+  result(jobId: string): Promise<JobResultJson>
+  run(entry: string, args: readonly string[], parallelism: number): Promise<JobResultJson>
+  readonly rest: RestClient
+}
+
+export async function sessionProgram(cluster: Cluster, modulePath: string): Promise<SessionProgram> {
+  const rest = createRestClient({
+    address: cluster.address,
+    token: undefined,
+    requestTimeoutMs: 30_000,
+    attemptsMax: 1,
+    retryDelayMs: 100,
+    clock: systemClock,
+  })
+  const bundle = await bundleModule(modulePath, 'default')
+  const jarId = await rest.uploadJar(`${bundle.name}.mjs`, bundle.bytes)
+  const submit = (entry: string, args: readonly string[], parallelism: number) =>
+    rest.runJar(jarId, { entryClass: entry, programArgsList: args, parallelism })
+  const result = (jobId: string) =>
+    cluster.until(`/jobs/${jobId}/execution-result`, (answer: { 'job-execution-result'?: JobResultJson }) => answer['job-execution-result'], 120_000)
+  return { submit, result, run: async (entry, args, parallelism) => result(await submit(entry, args, parallelism)), rest }
+}
