@@ -30,7 +30,7 @@ export async function runUp(request: UpRequest, context: CliContext, environment
       write: text => new Promise(done => process.stdout.write(text, () => done())),
       writeError: text => process.stderr.write(text),
       isTerminal: process.stdout.isTTY === true,
-      columns: () => process.stdout.columns ?? 80,
+      columns: () => process.stdout.columns || 80,
     }),
     clock: context.clock,
     random: context.random,

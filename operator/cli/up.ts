@@ -162,7 +162,7 @@ function outcome({ status, metadata }: FlinkJob, progress: Progress): number {
   const startMs = Number(status?.jobStatus?.startTime ?? 0)
   const endMs = Number(status?.jobStatus?.updateTime ?? 0)
   if (status?.lifecycleState === 'FAILED') {
-    progress.note(status.error ?? 'failed')
+    progress.note(withoutOwnFrames(status.error ?? 'failed'))
     return 1
   }
   if (metadata.deletionTimestamp !== undefined && state !== 'FINISHED') {
@@ -175,4 +175,12 @@ function outcome({ status, metadata }: FlinkJob, progress: Progress): number {
   }
   progress.note('the job was cancelled by somebody else')
   return 1
+}
+
+/** Frames of the user's files are named from the job's folder; those with an address are the engine's, and its log has them. */
+function withoutOwnFrames(trace: string): string {
+  return trace
+    .split('\n')
+    .filter(line => !/^\s+at .*(file|node):/.test(line))
+    .join('\n')
 }

@@ -52,6 +52,7 @@ type Rule = (input: Input) => Decision | undefined
 export const CANCEL_TIMEOUT_MS = 60_000
 const POLL_MS = 100
 const REPORT_MS = 500
+const WAIT_WORTH_SAYING_MS = 10_000
 
 const rules: readonly Rule[] = [deleteJob, releaseCluster, deploy, report]
 
@@ -182,7 +183,7 @@ function report(input: Input): Decision | undefined {
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? editRefusal(input) ?? job.message)
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? editRefusal(input) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     lifecycleState: job.state === 'FAILED' ? 'FAILED' : stable ? 'STABLE' : status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED',
     jobManagerDeploymentStatus: 'READY',
@@ -199,6 +200,11 @@ function report(input: Input): Decision | undefined {
         }),
   })
   return answer(next, isGloballyTerminal(job.state) ? 0 : job.state === 'RUNNING' ? REPORT_MS : POLL_MS)
+}
+
+/** Why a job does not get on, once that has lasted longer than starting takes. */
+function waiting({ observed: { job }, nowMs }: Input): string | undefined {
+  return job.kind === 'present' && nowMs - job.startTimeMs > WAIT_WORTH_SAYING_MS ? job.message : undefined
 }
 
 /** The spec that runs is the one that was saved; another one is named and left alone. */

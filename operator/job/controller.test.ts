@@ -1,0 +1,250 @@
+import { expect, test } from 'vitest'
+import { FakeFlinkCluster } from '#test/support/fake-flink-cluster.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import { noLog } from '../../runtime/common/log.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
+import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
+import type { Action } from '../effects/actions.ts'
+import type { FlinkJobStore } from '../effects/object-store.ts'
+import { type ControllerParts, reconcile } from './controller.ts'
+
+const spec: FlinkJobSpec = {
+  job: { script: 'export default () => {}', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+  flinkConfiguration: { 'taskmanager.numberOfTaskSlots': '2' },
+  taskManager: {},
+}
+
+class MemoryStore implements FlinkJobStore {
+  readonly seen: string[] = []
+  private job: FlinkJob = {
+    apiVersion: 'millrace.dev/v1alpha1',
+    kind: 'FlinkJob',
+    metadata: { name: 'fake', namespace: 'default', generation: 1, resourceVersion: '1', uid: 'u' },
+    spec,
+  }
+
+  async read() {
+    return this.job
+  }
+  async writeStatus(job: FlinkJob, status: NonNullable<FlinkJob['status']>) {
+    if (job.metadata.resourceVersion !== this.job.metadata.resourceVersion) throw new FlinkError('CONFLICT', 'read it again')
+    const state = `${status.lifecycleState} ${status.jobStatus?.state ?? '-'}`
+    if (this.seen.at(-1) !== state) this.seen.push(state)
+    return this.put({ ...this.job, status })
+  }
+  async writeSpec(_job: FlinkJob, next: FlinkJobSpec) {
+    return this.put({ ...this.job, spec: next, metadata: { ...this.job.metadata, generation: this.job.metadata.generation + 1 } })
+  }
+  async markDeleted(_job: FlinkJob, nowMs: number) {
+    return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
+  }
+  private put(job: FlinkJob) {
+    this.job = { ...job, metadata: { ...job.metadata, resourceVersion: String(Number(job.metadata.resourceVersion) + 1) } }
+    return this.job
+  }
+}
+
+class Crash extends Error {}
+
+/** Steps that touch the world, numbered over the whole run. The process dies before or after the effect of those that are planned. */
+function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map()) {
+  const cluster = new FakeFlinkCluster()
+  const store = new MemoryStore()
+  let steps = 0
+  const step = async <T>(effect: () => Promise<T>): Promise<T> => {
+    const crash = crashes.get(steps++)
+    if (crash === 'before') throw new Crash()
+    const result = await effect()
+    if (crash === 'after') throw new Crash()
+    return result
+  }
+  let nowMs = 0
+  let seed = 1
+  const parts = (): ControllerParts => ({
+    store: {
+      read: () => store.read(),
+      writeStatus: (job, status) => step(() => store.writeStatus(job, status)),
+      writeSpec: (job, next) => store.writeSpec(job, next),
+      markDeleted: (job, ms) => store.markDeleted(job, ms),
+    },
+    executor: {
+      observeCluster: () => cluster.observeCluster(),
+      observeProgram: () => cluster.observeProgram(),
+      execute: (action: Action) => step(() => cluster.execute(action)),
+    },
+    rest: cluster.rest,
+    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: () => ({ cancel() {} }) },
+    // A restarted controller draws other ids.
+    random: seededRandom(seed++),
+    log: noLog,
+  })
+  const pass = async () => {
+    try {
+      const { job, requeueAfterMs } = await reconcile(parts())
+      nowMs += requeueAfterMs
+      return job
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error
+      nowMs += 1_000
+      return store.read()
+    }
+  }
+  const until = async (reached: (job: FlinkJob) => boolean) => {
+    for (let i = 0; i < 100; i++) {
+      const job = await pass()
+      if (reached(job)) return job
+    }
+    throw new Error(`not reached: ${JSON.stringify((await store.read()).status)}`)
+  }
+  const advance = (ms: number) => {
+    nowMs += ms
+  }
+  return { cluster, store, pass, until, advance, steps: () => steps, now: () => nowMs }
+}
+
+const lifecycle = (job: FlinkJob) => job.status?.lifecycleState
+const ended = (job: FlinkJob) =>
+  job.status?.jobManagerDeploymentStatus === 'MISSING' && ['FINISHED', 'FAILED'].includes(job.status.jobStatus?.state ?? '')
+
+test('a job is deployed, reported, and its processes end with it', async () => {
+  const { cluster, store, until } = world()
+  const job = await until(ended)
+  expect(store.seen).toEqual(['UPGRADING RECONCILING', 'DEPLOYED CREATED', 'STABLE RUNNING', 'STABLE FINISHED'])
+  expect(cluster.history).toEqual(['startJobManager', 'startTaskManagers', 'submitJob', 'stopTaskManagers', 'stopJobManager'])
+  expect(job.status).toMatchObject({ observedGeneration: 1, taskManager: { replicas: 2 }, jobStatus: { state: 'FINISHED' } })
+  expect(job.status?.reconciliationStatus?.lastStableSpec).toBe(JSON.stringify(spec))
+  expect(job.status?.error).toBeUndefined()
+})
+
+test('a deleted job is cancelled, then its TaskManagers end, then its JobManager', async () => {
+  const { cluster, store, until, now } = world()
+  cluster.looksUntilFinished = undefined
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await store.markDeleted(await store.read(), now())
+  const job = await until(deleted => lifecycle(deleted) === 'DELETED')
+  expect(cluster.history.slice(-3)).toEqual(['cancelJob', 'stopTaskManagers', 'stopJobManager'])
+  expect(job.status?.jobStatus?.state).toBe('CANCELED')
+  expect(cluster.violations).toEqual([])
+})
+
+test('a job that does not end when cancelled is ended with its processes', async () => {
+  const { cluster, store, pass, until, advance, now } = world()
+  cluster.looksUntilFinished = undefined
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await store.markDeleted(await store.read(), now())
+  await pass()
+  for (const job of cluster.jobs.values()) job.state = 'CANCELLING'
+  advance(120_000)
+  const job = await until(deleted => lifecycle(deleted) === 'DELETED')
+  expect(job.status?.jobStatus?.state).toBe('CANCELLING')
+  expect(cluster.jobManager).toBe('missing')
+})
+
+test('every crash, and every two crashes, between observing, saving and acting end in one job and no process', async () => {
+  const plain = world()
+  await plain.until(ended)
+  const plans: Map<number, 'before' | 'after'>[] = []
+  const sides = ['before', 'after'] as const
+  for (let first = 0; first < plain.steps() + 2; first++) {
+    for (const side of sides) {
+      plans.push(new Map([[first, side]]))
+      for (let second = first + 1; second < plain.steps() + 4; second++)
+        for (const other of sides)
+          plans.push(
+            new Map([
+              [first, side],
+              [second, other],
+            ]),
+          )
+    }
+  }
+  expect(plans.length).toBeGreaterThan(300)
+  for (const plan of plans) {
+    const { cluster, until } = world(plan)
+    const job = await until(ended)
+    const about = JSON.stringify([...plan])
+    expect(job.status?.jobStatus?.state, about).toBe('FINISHED')
+    expect(lifecycle(job), about).toBe('STABLE')
+    expect([...cluster.submittedIds], about).toEqual([job.status?.jobStatus?.jobId])
+    expect(cluster.violations, about).toEqual([])
+    expect(cluster.jobManager, about).toBe('missing')
+    expect(cluster.taskManagers, about).toBe(0)
+  }
+})
+
+test('every crash while a job is deleted ends with nothing left', async () => {
+  for (let at = 0; at < 30; at++) {
+    for (const side of ['before', 'after'] as const) {
+      const { cluster, store, until, now } = world(new Map([[at, side]]))
+      cluster.looksUntilFinished = undefined
+      await until(job => job.status?.jobStatus?.state === 'RUNNING')
+      await store.markDeleted(await store.read(), now())
+      await until(deleted => lifecycle(deleted) === 'DELETED')
+      expect([cluster.jobManager, cluster.taskManagers, cluster.violations]).toEqual(['missing', 0, []])
+    }
+  }
+})
+
+test('a failed job tells its cause and where, and its processes end', async () => {
+  const { cluster, until } = world()
+  cluster.failure = 'Error: fifty is too much\n    at map (job.ts:3:5)'
+  const job = await until(ended)
+  expect(lifecycle(job)).toBe('FAILED')
+  expect(job.status?.error).toBe('in Map (1/1): Error: fifty is too much\n    at map (job.ts:3:5)')
+  expect(job.status?.conditions).toMatchObject([{ type: 'Running', status: 'False', reason: 'Failed' }])
+})
+
+test('a program that cannot be planned starts nothing', async () => {
+  const { cluster, until } = world()
+  cluster.program = { kind: 'invalid', message: 'job module x.ts does not compile' }
+  const job = await until(failed => lifecycle(failed) === 'FAILED')
+  expect(job.status?.error).toBe('job module x.ts does not compile')
+  expect(cluster.history).toEqual([])
+})
+
+test('an edited spec is refused and the job goes on', async () => {
+  const { cluster, store, pass, until } = world()
+  cluster.looksUntilFinished = undefined
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await store.writeSpec(await store.read(), { ...spec, flinkConfiguration: {} })
+  const before = [...cluster.history]
+  const edited = await pass()
+  expect(edited.status?.error).toMatch(/^editing a running FlinkJob is not supported yet: stop it and start it again/)
+  expect(edited.status).toMatchObject({ lifecycleState: 'STABLE', observedGeneration: 1, jobStatus: { state: 'RUNNING' } })
+  await pass()
+  expect(cluster.history).toEqual(before)
+  await store.writeSpec(await store.read(), spec)
+  expect((await pass()).status?.error).toBeUndefined()
+})
+
+test('a JobManager that ends by itself fails the job with what its log says', async () => {
+  const { cluster, until } = world()
+  cluster.looksUntilFinished = undefined
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  cluster.jobManager = 'ended'
+  cluster.jobs.clear()
+  const job = await until(failed => lifecycle(failed) === 'FAILED' && failed.status?.jobManagerDeploymentStatus === 'MISSING')
+  expect(job.status?.error).toBe('jobmanager-0 ended with exit code 1')
+  expect(cluster.taskManagers).toBe(0)
+})
+
+test('a TaskManager that never becomes ready fails the deployment instead of letting the job wait', async () => {
+  const { cluster, pass, until } = world()
+  await until(() => cluster.jobManager === 'starting')
+  await pass()
+  cluster.endedTaskManagers = [{ message: 'taskmanager-0 ended with exit code 1', wasReady: false }]
+  cluster.taskManagers = 1
+  const job = await until(failed => lifecycle(failed) === 'FAILED')
+  expect(job.status?.error).toBe('taskmanager-0 ended with exit code 1')
+})
+
+test('a status is written only when it says something new', async () => {
+  const { cluster, store, pass, until } = world()
+  cluster.looksUntilFinished = undefined
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await pass()
+  const { resourceVersion } = (await store.read()).metadata
+  await pass()
+  await pass()
+  expect((await store.read()).metadata.resourceVersion).toBe(resourceVersion)
+})

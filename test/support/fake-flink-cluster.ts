@@ -1,0 +1,104 @@
+import type { Action, Executor, ObservedCluster, ObservedProgram } from '../../operator/effects/actions.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import type { JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+
+/**
+ * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
+ * job runs for some looks, a submission under a known id changes nothing, a job needs its TaskManagers. What would be wrong for good
+ * (two JobManagers, a second job, stopping TaskManagers under a running job) is noted in `violations`.
+ */
+export class FakeFlinkCluster implements Executor {
+  readonly violations: string[] = []
+  readonly submittedIds = new Set<string>()
+  readonly history: Action['kind'][] = []
+  jobManager: 'missing' | 'starting' | 'ready' | 'ended' = 'missing'
+  taskManagers = 0
+  endedTaskManagers: { message: string; wasReady: boolean }[] = []
+  jobs = new Map<string, { state: string; looks: number }>()
+  program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3 }
+  /** undefined = it never ends by itself. */
+  looksUntilFinished: number | undefined = 3
+  failure: string | undefined
+
+  async observeCluster(): Promise<ObservedCluster> {
+    const kind = this.jobManager
+    if (kind === 'starting') this.jobManager = 'ready'
+    const jobManager =
+      kind === 'ready' ? { kind, webAddress: 'http://fake' } : kind === 'ended' ? { kind, message: 'jobmanager-0 ended with exit code 1' } : { kind }
+    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers } }
+  }
+
+  async observeProgram(): Promise<ObservedProgram> {
+    return this.program
+  }
+
+  async execute(action: Action): Promise<void> {
+    this.history.push(action.kind)
+    switch (action.kind) {
+      case 'startJobManager':
+        if (this.jobManager === 'starting' || this.jobManager === 'ready') this.violations.push('a second JobManager')
+        this.jobManager = 'starting'
+        return
+      case 'startTaskManagers':
+        if (this.jobManager !== 'ready') throw new FlinkError('CONFLICT', 'TaskManagers before their JobManager')
+        this.taskManagers = Math.max(this.taskManagers, action.replicas)
+        return
+      case 'submitJob':
+        if (this.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
+        this.submittedIds.add(action.jobId)
+        if (!this.jobs.has(action.jobId)) this.jobs.set(action.jobId, { state: 'CREATED', looks: 0 })
+        return
+      case 'cancelJob': {
+        const job = this.jobs.get(action.jobId)
+        if (job === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
+        job.state = 'CANCELLING'
+        return
+      }
+      case 'stopTaskManagers':
+        if ([...this.jobs.values()].some(({ state }) => state === 'RUNNING')) this.violations.push('TaskManagers stopped under a running job')
+        this.taskManagers = 0
+        this.endedTaskManagers = []
+        return
+      case 'stopJobManager':
+        if (this.taskManagers > 0) this.violations.push('JobManager stopped before its TaskManagers')
+        this.jobManager = 'missing'
+        this.jobs.clear()
+    }
+  }
+
+  readonly rest = (): RestClient =>
+    ({
+      job: async (jobId: string) => this.jobInfo(jobId),
+      jobExceptions: async (): Promise<JobExceptions> => ({
+        exceptionHistory: {
+          truncated: false,
+          entries: [
+            {
+              exceptionName: 'Error',
+              stacktrace: `${this.failure}\n`,
+              timestamp: 0,
+              failureLabels: {},
+              taskName: 'Map (1/1)',
+              endpoint: null,
+              taskManagerId: null,
+              concurrentExceptions: [],
+            },
+          ],
+        },
+      }),
+      // The controller asks nothing else.
+    }) as unknown as RestClient
+
+  private jobInfo(jobId: string): JobInfo {
+    const job = this.jobs.get(jobId)
+    if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
+    const { state } = job
+    if (state === 'CREATED') job.state = 'RUNNING'
+    else if (state === 'CANCELLING') job.state = 'CANCELED'
+    else if (state === 'RUNNING' && this.taskManagers > 0 && this.looksUntilFinished !== undefined && ++job.looks >= this.looksUntilFinished) {
+      job.state = this.failure === undefined ? 'FINISHED' : 'FAILED'
+    }
+    // Only what the controller reads.
+    return { jid: jobId, name: 'fake', state, 'start-time': 1_000, timestamps: { [state]: 2_000 } } as unknown as JobInfo
+  }
+}
