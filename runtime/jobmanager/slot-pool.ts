@@ -206,7 +206,7 @@ export function shortageText(missing: ReadonlyMap<string, number>, freeCount: nu
 export function noResourceAvailable(missing: ReadonlyMap<string, number>, freeCount: number, slotsTotal: number, timeoutMs: number): FlinkError {
   const error = new FlinkError(
     'NO_RESOURCE_AVAILABLE',
-    `could not acquire the slots of the job within slot.request.timeout (${Math.round(timeoutMs / 1000)} s): it ${shortageText(missing, freeCount)}, ${slotsTotal} in the cluster`,
+    `could not acquire the slots of the job within slot.request.timeout (${timeoutMs / 1000} s): it ${shortageText(missing, freeCount)}, ${slotsTotal} in the cluster`,
     { missing: Object.fromEntries(missing), free: freeCount, total: slotsTotal },
   )
   // Flink's name: it is what people search for.
