@@ -28,6 +28,6 @@ export async function sessionProgram(cluster: Cluster, modulePath: string): Prom
   const submit = (entry: string, args: readonly string[], parallelism: number) =>
     rest.runJar(jarId, { entryClass: entry, programArgsList: args, parallelism })
   const result = (jobId: string) =>
-    cluster.until(`/jobs/${jobId}/execution-result`, (answer: { 'job-execution-result'?: JobResultJson }) => answer['job-execution-result'], 120_000)
+    cluster.until(`/jobs/${jobId}/execution-result`, (answer: { 'job-execution-result'?: JobResultJson }) => answer['job-execution-result'], 600_000)
   return { submit, result, run: async (entry, args, parallelism) => result(await submit(entry, args, parallelism)), rest }
 }
