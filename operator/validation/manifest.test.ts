@@ -1,0 +1,164 @@
+import { expect, test } from 'vitest'
+import type { ConfigOption } from '../../runtime/common/config.ts'
+import { parseManifest } from './manifest.ts'
+
+const options: readonly ConfigOption<unknown>[] = [
+  { key: 'parallelism.default', type: 'int', defaultValue: 1, doc: '' },
+  { key: 'taskmanager.numberOfTaskSlots', type: 'int', defaultValue: 1, doc: '' },
+  { key: 'taskmanager.resource-id', type: 'string', defaultValue: undefined, doc: '' },
+]
+const parse = (text: string) => parseManifest(text, 'job.yaml', [options])
+const problemsOf = (text: string) => {
+  const parsed = parse(text)
+  return parsed.kind === 'valid' ? [] : parsed.problems
+}
+
+const minimal = `apiVersion: millrace.dev/v1alpha1
+kind: FlinkJob
+metadata:
+  name: words
+spec:
+  job:
+    module: job.ts
+`
+
+test('a minimal manifest gets its defaults', () => {
+  const parsed = parse(minimal)
+  expect(parsed).toEqual({
+    kind: 'valid',
+    scriptLine: undefined,
+    job: {
+      metadata: { name: 'words', namespace: 'default' },
+      spec: {
+        job: { module: 'job.ts', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+        flinkConfiguration: {},
+        taskManager: {},
+      },
+    },
+  })
+})
+
+test('options are taken flat and nested, numbers and truth values as texts', () => {
+  const parsed = parse(`${minimal}    args: [--rows, 5, true]
+  flinkConfiguration:
+    parallelism.default: 2
+    taskmanager:
+      numberOfTaskSlots: 4
+  taskManager: { replicas: 3 }
+`)
+  expect(parsed).toMatchObject({
+    kind: 'valid',
+    job: {
+      spec: {
+        job: { args: ['--rows', '5', 'true'] },
+        flinkConfiguration: { 'parallelism.default': '2', 'taskmanager.numberOfTaskSlots': '4' },
+        taskManager: { replicas: 3 },
+      },
+    },
+  })
+})
+
+test('inline TypeScript knows the line of the manifest on which it begins', () => {
+  const script = minimal.replace('    module: job.ts\n', '    script: |\n      export default () => {}\n')
+  expect(parse(script)).toMatchObject({ kind: 'valid', scriptLine: 8 })
+  expect(parse(minimal.replace('module: job.ts', 'script: "export default () => {}"'))).toMatchObject({ kind: 'valid', scriptLine: undefined })
+})
+
+test('what a cluster adds to an object is no problem', () => {
+  const readBack = minimal.replace('  name: words\n', '  name: words\n  uid: abc\n  resourceVersion: "7"\n  generation: 2\n')
+  expect(parse(`${readBack}status: { lifecycleState: STABLE }\n`).kind).toBe('valid')
+})
+
+const table: readonly [title: string, text: string, problems: readonly string[]][] = [
+  [
+    'a mistyped field, with the nearest name',
+    `${minimal}    paralelism: 2\n`,
+    ['job.yaml:8:5: spec.job.paralelism: unknown field, did you mean parallelism?'],
+  ],
+  [
+    'an unknown field that is like no other',
+    `${minimal}    xyzzy: 2\n`,
+    ['job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, entryClass, args, parallelism, state, upgradeMode'],
+  ],
+  ['a wrong type', `${minimal}    parallelism: two\n`, ['job.yaml:8:18: spec.job.parallelism: expected a whole number from 1, got "two"']],
+  ['a number that is too small', `${minimal}    parallelism: 0\n`, ['job.yaml:8:18: spec.job.parallelism: expected a whole number from 1, got 0']],
+  [
+    'no program',
+    minimal.replace('    module: job.ts\n', '    args: []\n'),
+    ['job.yaml:7:5: spec.job: has no program, expected script (TypeScript text) or module (a file beside the manifest)'],
+  ],
+  [
+    'two programs',
+    minimal.replace('    module: job.ts\n', '    script: export default 1\n    module: job.ts\n'),
+    ['job.yaml:8:5: spec.job.module: stands beside spec.job.script, expected only one of the two'],
+  ],
+  ['another kind', minimal.replace('FlinkJob', 'FlinkDeployment'), ['job.yaml:2:7: kind: expected FlinkJob, got "FlinkDeployment"']],
+  [
+    'a missing name',
+    minimal.replace('  name: words\n', '  labels: {}\n'),
+    ['job.yaml:3:1: metadata.name: is missing, expected a name of up to 45 lower-case letters, digits and dashes that starts with a letter'],
+  ],
+  ['a missing spec', minimal.slice(0, minimal.indexOf('spec:')), ['job.yaml:1:1: spec: is missing, expected the map "spec" with a job']],
+  ['a suspended job', `${minimal}    state: suspended\n`, ['job.yaml:8:12: spec.job.state: suspended is not supported yet, expected running']],
+  [
+    'an upgrade mode of a later release',
+    `${minimal}    upgradeMode: savepoint\n`,
+    ['job.yaml:8:18: spec.job.upgradeMode: savepoint is not supported yet, expected stateless'],
+  ],
+  [
+    'a session',
+    `${minimal}  sessionName: shared\n`,
+    ['job.yaml:8:3: spec.sessionName: is refused: jobs on a shared session cluster are not supported yet'],
+  ],
+  [
+    'an unknown option, with the nearest name',
+    `${minimal}  flinkConfiguration:\n    paralelism.default: 2\n`,
+    ['job.yaml:9:5: spec.flinkConfiguration["paralelism.default"]: unknown option paralelism.default, did you mean parallelism.default?'],
+  ],
+  [
+    "a nested option's wrong value",
+    `${minimal}  flinkConfiguration:\n    taskmanager:\n      numberOfTaskSlots: many\n`,
+    [
+      'job.yaml:10:7: spec.flinkConfiguration.taskmanager.numberOfTaskSlots: option taskmanager.numberOfTaskSlots: expected a whole number, got "many"',
+    ],
+  ],
+  [
+    'an option that is not the author’s to set',
+    `${minimal}  flinkConfiguration:\n    taskmanager.resource-id: tm\n`,
+    ['job.yaml:9:5: spec.flinkConfiguration["taskmanager.resource-id"]: is refused: Millrace names the TaskManagers of a FlinkJob itself'],
+  ],
+  ['two documents', `${minimal}---\n${minimal}`, ['job.yaml:9:1: the file has 2 documents, expected one FlinkJob']],
+  ['an empty file', '', ['job.yaml:1:1: the file is empty, expected a FlinkJob manifest']],
+  ['a list', '- 1\n', ['job.yaml:1:1: expected a FlinkJob manifest: a map with apiVersion, kind, metadata and spec, got [1]']],
+  ['a key that stands twice', `${minimal}kind: FlinkJob\n`, ['job.yaml:8:1: map keys must be unique']],
+]
+
+test.each(table)('%s is answered with its place', (_title, text, problems) => {
+  expect(problemsOf(text)).toEqual(problems)
+})
+
+test('all problems are reported together, in the order of the file', () => {
+  const problems = problemsOf(`apiVersion: v1
+kind: FlinkJob
+metadata: { name: Words }
+spec:
+  image: x
+  job:
+    module: job.ts
+    parallelism: -1
+  flinkConfiguration: { nonsense.key: 1 }
+`)
+  expect(problems.map(problem => problem.split(': ').slice(0, 2).join(': '))).toEqual([
+    'job.yaml:1:13: apiVersion',
+    'job.yaml:3:19: metadata.name',
+    'job.yaml:5:3: spec.image',
+    'job.yaml:8:18: spec.job.parallelism',
+    'job.yaml:9:25: spec.flinkConfiguration["nonsense.key"]',
+  ])
+})
+
+test('broken YAML is answered with its place', () => {
+  const [problem, ...more] = problemsOf('kind: [FlinkJob\nspec: 1\n')
+  expect(problem).toMatch(/^job\.yaml:2:1: /)
+  expect(more.length).toBeLessThan(3)
+})
