@@ -16,6 +16,9 @@ export interface Cut {
   readonly nextOffset: number
 }
 
+/** The largest record that may travel (`RECORD_SIZE_MAX` of the network room, which this room does not import). */
+export const BATCH_SIZE_MAX_BYTES = 16 * 1024 * 1024
+
 /** Small batches travel together, up to about this much. */
 export const PIECE_SIZE_BYTES = 128 * 1024
 
@@ -23,7 +26,7 @@ export class BatchCutter {
   private readonly committedOnly: boolean
   private readonly batchSizeMax: number
 
-  constructor(isolation: IsolationLevel, batchSizeMax: number) {
+  constructor(isolation: IsolationLevel, batchSizeMax = BATCH_SIZE_MAX_BYTES) {
     this.committedOnly = isolation === 'read_committed'
     this.batchSizeMax = batchSizeMax
   }
@@ -51,6 +54,7 @@ export class BatchCutter {
         )
       const header = readBatchHeader(records, at)
       if (header.lastOffset >= nextOffset) {
+        if (start >= 0 && at + sizeBytes - start > PIECE_SIZE_BYTES) close(at)
         if (this.committedOnly && leaveOut(records, at, header, aborted, aborting)) {
           close(at)
           pieces.push({ kind: 'skipped', nextOffset: header.lastOffset + 1 })
@@ -61,7 +65,6 @@ export class BatchCutter {
         nextOffset = header.lastOffset + 1
       }
       at += sizeBytes
-      if (start >= 0 && at - start >= PIECE_SIZE_BYTES) close(at)
     }
     close(at)
     return { pieces, nextOffset }

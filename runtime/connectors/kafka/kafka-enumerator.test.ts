@@ -129,7 +129,7 @@ describe('Kafka enumerator', () => {
     await started
     expect(context.failure).toMatchObject({ code: 'TIMEOUT' })
     expect((context.failure as Error).message).toMatch(
-      /^the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 6\d{4} ms \(default\.api\.timeout\.ms\): kafka broker 127\.0\.0\.1:9092 does not answer: it is down$/,
+      /^the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 60000 ms \(default\.api\.timeout\.ms\): kafka broker 127\.0\.0\.1:9092 does not answer: it is down$/,
     )
   })
 

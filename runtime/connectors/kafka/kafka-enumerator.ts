@@ -86,9 +86,13 @@ class SplitDiscovery {
       const leftMs = defaultApiTimeoutMs - (clock.monotonicMs() - this.startedMs)
       const attempt = await withDeadline(clock, Math.max(1, leftMs), this.attempt(), () => new DeadlineReached()).catch(deadlineAsReason)
       if (typeof attempt !== 'string') return attempt
-      const elapsedMs = Math.round(clock.monotonicMs() - this.startedMs)
+      const elapsedMs = Math.ceil(clock.monotonicMs() - this.startedMs)
       if (elapsedMs >= defaultApiTimeoutMs) throw this.gaveUp(attempt, elapsedMs)
-      await this.backoff.pause(`cannot list partitions of kafka topics ${this.options.topics.join(', ')} yet, trying again`, attempt)
+      await this.backoff.pause(
+        `cannot list partitions of kafka topics ${this.options.topics.join(', ')} yet, trying again`,
+        attempt,
+        defaultApiTimeoutMs - elapsedMs,
+      )
     }
   }
 

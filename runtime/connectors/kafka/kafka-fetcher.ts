@@ -1,6 +1,5 @@
 import { FlinkError } from '../../common/errors.ts'
 import { canonicalJson, type JsonObject } from '../../common/json.ts'
-import { RECORD_SIZE_MAX } from '../../network/frame.ts'
 import type { FetcherSink, IoContext, SourceFetcher } from '../../stream/spi/io-host.ts'
 import { reportError } from '../port-events.ts'
 import { BatchCutter, type Piece } from './batch-cutter.ts'
@@ -91,7 +90,7 @@ export class KafkaFetcher implements SourceFetcher {
       stoppingOffset: typeof stop === 'number' ? stop : Number.POSITIVE_INFINITY,
       nextOffset: Number(data['startingOffset']),
       leader: undefined,
-      cutter: new BatchCutter(this.settings.isolation, RECORD_SIZE_MAX),
+      cutter: new BatchCutter(this.settings.isolation),
     })
     this.resolveLeaders()
   }

@@ -153,7 +153,7 @@ describe('cutting what a fetch answered', () => {
   test('wherever the answer ends, only whole batches are taken and the next offset follows them', () => {
     const sizes = specs.map(spec => buildBatch(spec).length)
     for (let end = 0; end <= log.length; end++) {
-      const cut = new BatchCutter('read_uncommitted', 1e6).cut(log.subarray(0, end), 0, Number.POSITIVE_INFINITY, [])
+      const cut = new BatchCutter('read_uncommitted').cut(log.subarray(0, end), 0, Number.POSITIVE_INFINITY, [])
       let whole = 0
       for (let size = 0; whole < sizes.length && size + sizes[whole]! <= end; whole++) size += sizes[whole]!
       expect(cut.nextOffset).toBe(whole * 10)
@@ -162,22 +162,22 @@ describe('cutting what a fetch answered', () => {
   })
 
   test('stops with the batch that holds the last wanted offset', () => {
-    expect(new BatchCutter('read_uncommitted', 1e6).cut(log, 5, 25, []).nextOffset).toBe(30)
+    expect(new BatchCutter('read_uncommitted').cut(log, 5, 25, []).nextOffset).toBe(30)
   })
 
   test('batches before the position are left out', () => {
-    expect(offsetsOf(new BatchCutter('read_uncommitted', 1e6).cut(log, 20, Number.POSITIVE_INFINITY, []))[0]).toBe(20)
+    expect(offsetsOf(new BatchCutter('read_uncommitted').cut(log, 20, Number.POSITIVE_INFINITY, []))[0]).toBe(20)
   })
 
   test('small batches travel together, large ones alone', () => {
     const large = (baseOffset: number) => buildBatch({ baseOffset, records: [{ value: 'x'.repeat(PIECE_SIZE_BYTES) }] })
-    const { pieces } = new BatchCutter('read_uncommitted', 1e6).cut(
+    const { pieces } = new BatchCutter('read_uncommitted').cut(
       Buffer.concat([...specs.map(buildBatch), large(60), large(61)]),
       0,
       Number.POSITIVE_INFINITY,
       [],
     )
-    expect(pieces.map(piece => (piece.kind === 'batches' ? piece.position : -1))).toEqual([0, 61])
+    expect(pieces.map(piece => (piece.kind === 'batches' ? piece.position : -1))).toEqual([0, 60, 61])
   })
 
   test('read_committed leaves out what aborted producers wrote, and nothing of the others between', () => {
@@ -194,13 +194,13 @@ describe('cutting what a fetch answered', () => {
       buildBatch({ baseOffset: 7, records: values('plain') }),
     ])
     const aborted = [{ producerId: 1n, firstOffset: 0 }]
-    const committed = new BatchCutter('read_committed', 1e6).cut(bytes, 0, Number.POSITIVE_INFINITY, aborted)
+    const committed = new BatchCutter('read_committed').cut(bytes, 0, Number.POSITIVE_INFINITY, aborted)
     expect(offsetsOf(committed)).toEqual([1, 4, 7])
     expect(committed.pieces.filter(piece => piece.kind === 'skipped').map(piece => (piece.kind === 'skipped' ? piece.nextOffset : 0))).toEqual([
       1, 3, 4, 6, 7,
     ])
     expect(committed.nextOffset).toBe(8)
-    expect(offsetsOf(new BatchCutter('read_uncommitted', 1e6).cut(bytes, 0, Number.POSITIVE_INFINITY, aborted))).toEqual([0, 1, 2, 4, 7])
+    expect(offsetsOf(new BatchCutter('read_uncommitted').cut(bytes, 0, Number.POSITIVE_INFINITY, aborted))).toEqual([0, 1, 2, 4, 7])
   })
 
   test('a batch larger than a record may be is refused', () => {

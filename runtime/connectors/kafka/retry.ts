@@ -20,12 +20,8 @@ export class Backoff {
     this.pauseMs = settings.retryBackoffMs
   }
 
-  get failed(): boolean {
-    return this.failures > 0
-  }
-
-  /** Rejects when the signal aborts. */
-  async pause(message: string, reason: string): Promise<void> {
+  /** Not longer than `leftMs`. Rejects when the signal aborts. */
+  async pause(message: string, reason: string, leftMs = Number.POSITIVE_INFINITY): Promise<void> {
     this.failures++
     const nowMs = this.clock.monotonicMs()
     if (nowMs - this.loggedMs >= LOG_INTERVAL_MS) {
@@ -34,7 +30,7 @@ export class Backoff {
     }
     const delayMs = this.pauseMs
     this.pauseMs = Math.min(this.settings.retryBackoffMaxMs, Math.max(1, delayMs) * 2)
-    await sleep(this.clock, delayMs, this.signal)
+    await sleep(this.clock, Math.min(delayMs, leftMs), this.signal)
   }
 
   reset(): void {

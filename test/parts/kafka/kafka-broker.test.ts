@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
@@ -35,4 +35,5 @@ test('the JVM of a test broker dies with the process that started it, even when 
   child.kill('SIGKILL')
   await once(child, 'close')
   await expect.poll(() => processesWith(folder), { timeout: 10_000 }).toEqual([])
+  rmSync(folder, { recursive: true, force: true })
 })

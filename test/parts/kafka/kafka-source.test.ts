@@ -202,6 +202,21 @@ describe('Kafka source', () => {
     }
   })
 
+  test('a function that throws is reported with the record it was given', async () => {
+    const topic = await newTopic(2)
+    await broker.produce(topic, 1, ['1', '2', 'three', '4'])
+    const result = await runInProcess(env => {
+      env
+        .fromSource(boundedSource(topic), WatermarkStrategy.noWatermarks<string>(), 'kafka')
+        .map((value: string) => {
+          if (value === 'three') throw new Error('not a number')
+          return Number(value)
+        })
+        .print()
+    })
+    expect(result.error?.message).toMatch(new RegExp(`not a number.*topic ${topic}, partition 1, offset 2`))
+  })
+
   test('JSON by declared type, with exact 64-bit numbers', async () => {
     const topic = await newTopic(1)
     await broker.produce(topic, 0, [
