@@ -75,6 +75,9 @@ function converterOf(type: TypeJson, at: string): Converter {
       return toTuple(type.fields.map((field, i) => converterOf(field, `${at}[${i}]`)))
     case 'ROW':
       return toRow(type.fields.map(field => ({ name: field.name, convert: converterOf(field.type, `${at}.${field.name}`) })))
+    default:
+      // A kind that was added after this decoder: named where the program is built.
+      throw new FlinkError('UNSUPPORTED', `JSON cannot be read as ${(type as TypeJson).kind}${at === '' ? '' : ` (at ${at})`}`)
   }
 }
 

@@ -150,6 +150,12 @@ describe('KafkaSource.builder', () => {
       /expected read_uncommitted, read_committed, got 'serializable'/,
     ],
     [
+      'a long poll longer than a request',
+      'INVALID_PROGRAM',
+      source => source.setProperty('request.timeout.ms', 500).build(),
+      /fetch.max.wait.ms \(500\) must be below request.timeout.ms \(500\)/,
+    ],
+    [
       'encryption',
       'UNSUPPORTED',
       source => source.setProperty('security.protocol', 'SASL_SSL').build(),
@@ -217,7 +223,9 @@ describe('KafkaSource.builder', () => {
                 ? 'false'
                 : key === 'auto.offset.reset'
                   ? 'none'
-                  : '77',
+                  : key === 'request.timeout.ms'
+                    ? '777'
+                    : '77',
         ],
       ])
       if (treatment === 'refused') expect(() => parseProperties(properties)).toThrow(`kafka property ${key}=77 is not supported`)

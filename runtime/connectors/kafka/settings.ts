@@ -114,7 +114,14 @@ export function parseProperties(properties: ReadonlyMap<string, string>): Parsed
     if (property.treatment === 'refused' && property.accepted?.includes(value.trim()) !== true)
       throw new FlinkError('UNSUPPORTED', `kafka property ${key}=${value} is not supported: ${property.note.replaceAll('`', '')}`, { key })
   }
-  return { settings: readSettings(properties), ignored }
+  const settings = readSettings(properties)
+  // Every long poll would end as a broker that does not answer.
+  if (settings.fetchMaxWaitMs >= settings.requestTimeoutMs)
+    throw new FlinkError(
+      'INVALID_PROGRAM',
+      `kafka property fetch.max.wait.ms (${settings.fetchMaxWaitMs}) must be below request.timeout.ms (${settings.requestTimeoutMs})`,
+    )
+  return { settings, ignored }
 }
 
 function unknownProperty(key: string): FlinkError {
