@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../runtime/common/assert.ts'
@@ -23,7 +23,8 @@ startSlotWorker({
   async loadProgram(artifactPath, deployment) {
     const folder = join(dirname(artifactPath), 'unpacked')
     programRoot = programFolder(folder, deployment.artifact.digest)
-    const artifact = openArtifact(await readFile(artifactPath), deployment.artifact.digest)
+    // At once: a thread that is ended while an asynchronous open is under way leaves the file open in the process for ever.
+    const artifact = openArtifact(readFileSync(artifactPath), deployment.artifact.digest)
     const { streamGraph } = await buildProgram(artifact, {
       apiUrl,
       folder,
