@@ -17,6 +17,10 @@ import { Planner } from './program-planner.ts'
 /** `millrace up` in the real world: the operator's loop with bundler, planner and this machine's processes. */
 export async function runUp(request: UpRequest, context: CliContext, environment: Environment, launcher: readonly string[]): Promise<number> {
   const configuration = context.loadConfiguration({})
+  // Whoever reads what the job prints has gone: the same end in order as by Ctrl-C.
+  const unread = new AbortController()
+  process.stdout.on('error', error => unread.abort(error))
+  process.stderr.on('error', () => {})
   return up(request, {
     directory: environment.directory,
     launcher,
@@ -25,7 +29,7 @@ export async function runUp(request: UpRequest, context: CliContext, environment
     optionTables,
     isConfigured: key => configuration.has(key),
     programs: (folder, manifestPath, scriptLine) => createPrograms(configuration, folder, manifestPath, scriptLine),
-    rest: address => context.rest(address, configuration),
+    rest: (address, entries) => context.rest(address, configuration.with(entries, 'client')),
     terminal: new Terminal({
       write: text => new Promise(done => process.stdout.write(text, () => done())),
       writeError: text => process.stderr.write(text),
@@ -35,7 +39,7 @@ export async function runUp(request: UpRequest, context: CliContext, environment
     clock: context.clock,
     random: context.random,
     log: createProcessLog('pretty', 'warn'),
-    interrupted: context.interrupted,
+    interrupted: AbortSignal.any([context.interrupted, unread.signal]),
   })
 }
 
@@ -56,6 +60,7 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
           fallbackJobName: basename(manifestPath),
           defaultParallelism: 1,
         })
+        if (plan.output !== '') process.stdout.write(plan.output)
         return { bytes: artifact.bytes, jobName: plan.jobGraph.jobName, slotsNeeded: slotsRequired(plan.jobGraph), entry }
       } finally {
         await planner.close()

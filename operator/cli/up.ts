@@ -36,7 +36,8 @@ export interface UpParts {
   readonly optionTables: readonly OptionTable[]
   readonly isConfigured: (key: string) => boolean
   readonly programs: (folder: string, fileName: string, scriptLine: number | undefined) => Programs
-  readonly rest: (address: string) => RestClient
+  /** `entries` are options of the manifest: a token, deadlines. */
+  readonly rest: (address: string, entries: Readonly<Record<string, string>>) => RestClient
   readonly terminal: Terminal
   readonly clock: Clock
   readonly random: Random
@@ -78,13 +79,14 @@ export async function up(request: UpRequest, parts: UpParts): Promise<number> {
   })
   if (held === undefined) return 1
   const store = createFileStore(held.objectPath)
+  const rest = (address: string) => parts.rest(address, manifest.job.spec.flinkConfiguration)
   const executor = createLocalExecutor({
     directory: held.clusterDirectory,
     jobName: metadata.name,
     launcher: parts.launcher,
     env: parts.env,
     clock: parts.clock,
-    rest: parts.rest,
+    rest,
     programs: parts.programs(dirname(resolve(request.manifestPath)), request.manifestPath, manifest.scriptLine),
     isConfigured: parts.isConfigured,
     note,
@@ -96,7 +98,7 @@ export async function up(request: UpRequest, parts: UpParts): Promise<number> {
     await store.create(objectOf(manifest, parts))
     output.start()
     const looks = watchManifest(request.manifestPath, manifest, parts.optionTables, extraArgs)
-    const ended = await loop({ ...parts, store, executor }, progress, output, looks)
+    const ended = await loop({ ...parts, rest, store, executor }, progress, output, looks)
     await output.stop()
     return outcome(ended, progress)
   } finally {
@@ -124,7 +126,11 @@ function objectOf(manifest: LoadedManifest, { random }: UpParts): FlinkJob {
   }
 }
 
-type LoopParts = UpParts & { readonly store: ReturnType<typeof createFileStore>; readonly executor: ReturnType<typeof createLocalExecutor> }
+type LoopParts = Omit<UpParts, 'rest'> & {
+  readonly rest: (address: string) => RestClient
+  readonly store: ReturnType<typeof createFileStore>
+  readonly executor: ReturnType<typeof createLocalExecutor>
+}
 
 async function loop(parts: LoopParts, progress: Progress, output: JobOutput, lookAtManifest: ReturnType<typeof watchManifest>): Promise<FlinkJob> {
   const { store, clock, interrupted } = parts
