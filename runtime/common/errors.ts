@@ -17,6 +17,7 @@ export const errorCodes = {
     retry: 'never',
     doc: 'the job module does not compile, has no default export, throws while building its graph, or builds an impossible graph',
   },
+  INVALID_SQL: { fault: 'user', retry: 'never', doc: 'a SQL statement does not parse, or names or combines what it may not' },
   GRAPH_MISMATCH: { fault: 'user', retry: 'never', doc: 'the job module built another graph on a worker than in the planner' },
   UNSUPPORTED: { fault: 'user', retry: 'never', doc: 'a feature that Millrace does not have, or does not have yet' },
   USER_FUNCTION: { fault: 'user', retry: 'backoff', doc: "a user's function threw" },

@@ -1,0 +1,43 @@
+import type { Hint, Property } from './ast-query.ts'
+import type { TokenCursor } from './token-cursor.ts'
+
+/** Hint comments, as `OPTIONS('scan.startup.mode'='earliest-offset'), STATE_TTL('o'='1d')`; anything else in one is an error, as in Flink. */
+export function parseHints(cursor: TokenCursor): readonly Hint[] {
+  const hints: Hint[] = []
+  while (isHintMark(cursor, '/*+')) {
+    cursor.advance()
+    hints.push(...cursor.commaSeparated(() => parseHint(cursor)))
+    if (!isHintMark(cursor, '*/')) {
+      cursor.expecting("'*/'")
+      cursor.fail()
+    }
+    cursor.advance()
+  }
+  return hints
+}
+
+function isHintMark(cursor: TokenCursor, mark: string): boolean {
+  return cursor.token.kind === 'hint' && cursor.token.value === mark
+}
+
+function parseHint(cursor: TokenCursor): Hint {
+  const pos = cursor.position
+  const name = cursor.name('a hint').text
+  const options: Property[] = []
+  const args: string[] = []
+  if (!cursor.acceptSymbol('(')) return { pos, name, options, arguments: args }
+  cursor.commaSeparated(() => {
+    const at = cursor.position
+    if (cursor.token.kind === 'string') {
+      const key = cursor.advance().value
+      if (!cursor.acceptSymbol('=')) return args.push(key)
+      return options.push({ pos: at, key, value: cursor.string('a value in quotes') })
+    }
+    if (cursor.token.kind === 'number') return args.push(cursor.advance().value)
+    const path = cursor.path('an option or a name').map(part => part.text)
+    if (path.length > 1 || !cursor.acceptSymbol('=')) return args.push(path.join('.'))
+    return options.push({ pos: at, key: path.join('.'), value: cursor.string('a value in quotes') })
+  })
+  cursor.expectSymbol(')')
+  return { pos, name, options, arguments: args }
+}
