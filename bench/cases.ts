@@ -1,0 +1,132 @@
+import { nexmarkLines } from './generate/nexmark.ts'
+import { wordLines } from './generate/words.ts'
+import { cachedFile } from './harness/cache.ts'
+import type { Path } from './harness/paths.ts'
+
+/** What is measured, as data. Names are `CASE=`. */
+interface Common {
+  readonly name: string
+  readonly summary: string
+}
+
+export interface Target {
+  /** Ours to tuned Flink's records per CPU-second. */
+  readonly ratio: number
+  readonly aim: number
+}
+
+/** The same program in TypeScript and Java. */
+export interface ProgramCase extends Common {
+  readonly kind: 'program'
+  /** bench/jobs/<job>.ts */
+  readonly job: string
+  /** bench/flink/<program>.java */
+  readonly program: string
+  readonly records: (scale: number) => number
+  readonly args: (records: number) => readonly string[]
+  /** Hot operators of ours, by metric scope, and the path their rows must take. */
+  readonly hotOperators: Readonly<Record<string, Path>>
+  readonly target: Target
+}
+
+/** The same script; results compared through a filesystem sink, then measured into a blackhole. */
+export interface SqlCase extends Common {
+  readonly kind: 'sql'
+  readonly requires: 'sql'
+  /** bench/sql/<script>.sql; `${name}` are replaced. */
+  readonly script: string
+  readonly records: (scale: number) => number
+  readonly variables: (records: number) => Readonly<Record<string, string>>
+  readonly target: Target
+}
+
+/** Ours alone. */
+export interface ExchangeCase extends Common {
+  readonly kind: 'exchange'
+  readonly taskManagers: number
+  readonly slots: number
+  readonly records: (scale: number) => number
+  readonly targetMbPerSecond: number
+}
+
+export interface StartupCase extends Common {
+  readonly kind: 'startup'
+}
+
+export type Case = ProgramCase | SqlCase | ExchangeCase | StartupCase
+
+const scaled = (records: number) => (scale: number) => Math.max(1, Math.round(records * scale))
+const DISTINCT_WORDS = 50_000
+const words = (lines: number) => cachedFile(`words-${lines}-${DISTINCT_WORDS}.txt`, () => wordLines(lines, DISTINCT_WORDS))
+const nexmark = (events: number) => cachedFile(`nexmark-${events}.jsonl`, () => nexmarkLines(events))
+
+function keyedSum(name: string, keys: number, extra: readonly string[], target: Target): ProgramCase {
+  return {
+    kind: 'program',
+    name,
+    summary: `50 million generated (int, long) rows, ${keys} keys, rolling sum${extra.length === 0 ? '' : `, ${extra.join(' ')}`}`,
+    job: 'keyed-sum',
+    program: 'KeyedSum',
+    records: scaled(50_000_000),
+    args: records => ['--rows', String(records), '--keys', String(keys), ...extra],
+    hotOperators: { pairs: 'interpreted', sums: 'interpreted' },
+    target,
+  }
+}
+
+const NEXMARK_EVENTS = 5_000_000
+const fromJson = (events: number) => ({ input: nexmark(events), events: String(events) })
+const generated = (events: number) => ({ last: String(events - 1), events: String(events) })
+
+function sql(name: string, summary: string, variables: SqlCase['variables'], target: Target): SqlCase {
+  return { kind: 'sql', requires: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, target }
+}
+
+const stateless: Target = { ratio: 5, aim: 12 }
+const windowed: Target = { ratio: 4, aim: 10 }
+const fromGenerator: Target = { ratio: 2, aim: 4 }
+
+export const cases: readonly Case[] = [
+  {
+    kind: 'program',
+    name: 'word-count',
+    summary: `2 million lines of 10 words, ${DISTINCT_WORDS} distinct, skewed; lambdas on both sides`,
+    job: 'word-count',
+    program: 'WordCount',
+    records: scaled(2_000_000),
+    args: lines => ['--input', words(lines)],
+    hotOperators: { words: 'interpreted', counts: 'interpreted' },
+    target: { ratio: 2, aim: 5 },
+  },
+  keyedSum('keyed-sum-1k', 1_000, [], { ratio: 1.5, aim: 4 }),
+  keyedSum('keyed-sum-100k', 100_000, [], { ratio: 1.5, aim: 4 }),
+  keyedSum('keyed-sum-1k-bigint', 1_000, ['--long', 'bigint'], { ratio: 1.5, aim: 4 }),
+  sql('nexmark-q0', 'Nexmark q0 (pass through) from JSON lines', fromJson, stateless),
+  sql('nexmark-q1', 'Nexmark q1 (currency conversion) from JSON lines', fromJson, stateless),
+  sql('nexmark-q2', 'Nexmark q2 (selection) from JSON lines', fromJson, stateless),
+  sql('nexmark-q22', 'Nexmark q22 (parts of a URL) from JSON lines', fromJson, stateless),
+  sql('tumble', 'bids per auction in TUMBLE 10 s from JSON lines', fromJson, windowed),
+  sql('hop', 'bids per auction in HOP 10 s / 2 s from JSON lines', fromJson, windowed),
+  sql('datagen-q1', 'q1 over generated bids', generated, fromGenerator),
+  sql('datagen-tumble', 'bids per auction in TUMBLE 10 s over generated bids', generated, fromGenerator),
+  sql('datagen-hop', 'bids per auction in HOP 10 s / 2 s over generated bids', generated, fromGenerator),
+  {
+    kind: 'exchange',
+    name: 'exchange-slots',
+    summary: 'HASH edge between two slots of one TaskManager, rows of 64 bytes, every column read',
+    taskManagers: 1,
+    slots: 2,
+    records: scaled(20_000_000),
+    targetMbPerSecond: 1_000,
+  },
+  {
+    kind: 'exchange',
+    name: 'exchange-processes',
+    summary: 'the same between two TaskManagers over TCP',
+    taskManagers: 2,
+    slots: 1,
+    records: scaled(20_000_000),
+    targetMbPerSecond: 300,
+  },
+  { kind: 'startup', name: 'startup', summary: 'an empty local job, its first row, memory of an idle cluster with 2 slots' },
+]

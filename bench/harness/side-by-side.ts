@@ -1,0 +1,159 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { JobInfo } from '../../runtime/rest/types.ts'
+import type { ProgramCase } from '../cases.ts'
+import type { Cluster, FinishedJob } from './engine.ts'
+import { defaultSetting, requireFlink, startFlink, tunedSetting, uploadPrograms } from './flink.ts'
+import { Neighbours } from './machine.ts'
+import { type Figure, figureOf, interleaved, type Sample } from './measure.ts'
+import { startMillrace, uploadJob } from './millrace.ts'
+import { type PathCounts, pathProblem, readPaths } from './paths.ts'
+import { differenceOf, type JobResult, readResult } from './results.ts'
+
+/**
+ * One case on both engines:
+ * 1. a cluster of each, all running at once, so that what is measured later can alternate;
+ * 2. per engine one job in the fresh cluster (cold), then one that writes the whole result (also the warm-up);
+ * 3. the results must be equal, else there is no ratio;
+ * 4. `runs` measured jobs per engine, alternately; the totals of each must equal those of every other.
+ */
+export interface RunOptions {
+  readonly parallelism: number
+  readonly runs: number
+  readonly scale: number
+  readonly folder: string
+  readonly engines: readonly string[]
+  readonly say: (line: string) => void
+}
+
+export interface EngineFigures {
+  readonly name: string
+  readonly cpuSeconds: Figure
+  readonly wallSeconds: Figure
+  /** Of the median. */
+  readonly recordsPerCpuSecond: number
+  /** Start of the cluster and its first job. */
+  readonly cold: Sample
+  readonly cpuCounter: string
+}
+
+export interface SideBySide {
+  readonly records: number
+  readonly engines: readonly EngineFigures[]
+  readonly paths: Readonly<Record<string, PathCounts>>
+  /** Why there is no ratio. */
+  readonly problems: readonly string[]
+  readonly othersShare: number
+}
+
+interface Contender {
+  readonly cluster: Cluster
+  readonly jarId: string
+  readonly entry: string
+  readonly samples: Sample[]
+  cold: Sample
+}
+
+export async function runSideBySide(bench: ProgramCase, options: RunOptions): Promise<SideBySide> {
+  const records = bench.records(options.scale)
+  const args = bench.args(records)
+  mkdirSync(options.folder, { recursive: true })
+  await using stack = new AsyncDisposableStack()
+  const contenders: Contender[] = []
+  for (const start of starters(bench, options)) {
+    const { cluster, jarId, entry } = await start(stack)
+    contenders.push({ cluster, jarId, entry, samples: [], cold: cluster.startSample })
+  }
+  const problems: string[] = []
+  let runNumber = 0
+  const run = async (contender: Contender, verify: boolean): Promise<{ readonly job: FinishedJob; readonly result: JobResult }> => {
+    const out = join(options.folder, `out-${runNumber++}`)
+    const request = { entry: contender.entry, args: [...args, '--out', out, '--verify', String(verify)], parallelism: options.parallelism }
+    const job = await contender.cluster.run(contender.jarId, request)
+    const result = readResult(out)
+    rmSync(out, { recursive: true })
+    return { job, result }
+  }
+  const compare = (what: string, expected: JobResult | undefined, actual: JobResult): JobResult => {
+    const difference = expected === undefined ? undefined : differenceOf(expected, actual)
+    if (difference !== undefined) problems.push(`${what} differs: ${difference}`)
+    return expected ?? actual
+  }
+
+  let plain: JobResult | undefined
+  let whole: JobResult | undefined
+  let paths = new Map<string, PathCounts>()
+  for (const contender of contenders) {
+    const { cluster } = contender
+    const cold = await run(contender, false)
+    contender.cold = {
+      wallSeconds: cluster.startSample.wallSeconds + cold.job.wallSeconds,
+      cpuSeconds: cluster.startSample.cpuSeconds + cold.job.cpuSeconds,
+    }
+    plain = compare(`${cluster.name}: result of the first job`, plain, cold.result)
+    const warm = await run(contender, true)
+    whole = compare(`${cluster.name}: whole result`, whole, warm.result)
+    options.say(`${cluster.name}: warm, ${warm.result.lines} result rows, hash ${warm.result.hash}, ${JSON.stringify(warm.result.totals)}`)
+  }
+  if (problems.length === 0) {
+    const neighbours = new Neighbours(
+      () => process.cpuUsage().user / 1e6 + contenders.reduce((sum, { cluster }) => sum + cluster.group.cpuSeconds(), 0),
+    )
+    for (const { engine: contender, run: number } of interleaved(contenders, options.runs)) {
+      neighbours.start()
+      const { job, result } = await run(contender, false)
+      neighbours.stop()
+      compare(`${contender.cluster.name}: result of run ${number + 1}`, plain, result)
+      contender.samples.push(job)
+      options.say(`${contender.cluster.name} ${number + 1}/${options.runs}: ${job.cpuSeconds.toFixed(2)} CPU-s, ${job.wallSeconds.toFixed(2)} s`)
+      if (contender.cluster.name === 'millrace') paths = await pathsOf(contender.cluster, job.info)
+    }
+    const problem = contenders.some(({ cluster }) => cluster.name === 'millrace') ? pathProblem(paths, bench.hotOperators) : undefined
+    if (problem !== undefined) problems.push(problem)
+    return {
+      records,
+      engines: contenders.map(contender => figures(contender, records)),
+      paths: Object.fromEntries(paths),
+      problems,
+      othersShare: neighbours.share,
+    }
+  }
+  return { records, engines: [], paths: {}, problems, othersShare: 0 }
+}
+
+function* starters(
+  bench: ProgramCase,
+  options: RunOptions,
+): Generator<(stack: AsyncDisposableStack) => Promise<Pick<Contender, 'cluster' | 'jarId' | 'entry'>>> {
+  if (options.engines.includes('millrace')) {
+    yield async stack => {
+      const cluster = stack.use(await startMillrace({ taskManagers: 1, slots: options.parallelism }, join(options.folder, 'millrace')))
+      return { cluster, jarId: await uploadJob(cluster, bench.job), entry: 'default' }
+    }
+  }
+  for (const setting of [defaultSetting, tunedSetting]) {
+    if (!options.engines.includes(setting.name)) continue
+    yield async stack => {
+      requireFlink()
+      const folder = join(options.folder, setting.name.replace(' ', '-'))
+      const cluster = stack.use(await startFlink(setting, { slots: options.parallelism }, folder))
+      return { cluster, jarId: await uploadPrograms(cluster), entry: `millrace.bench.${bench.program}` }
+    }
+  }
+}
+
+async function pathsOf(cluster: Cluster, info: JobInfo): Promise<Map<string, PathCounts>> {
+  return readPaths(cluster.rest.address, info)
+}
+
+function figures({ cluster, samples, cold }: Contender, records: number): EngineFigures {
+  const cpuSeconds = figureOf(samples.map(sample => sample.cpuSeconds))
+  return {
+    name: cluster.name,
+    cpuSeconds,
+    wallSeconds: figureOf(samples.map(sample => sample.wallSeconds)),
+    recordsPerCpuSecond: records / cpuSeconds.median,
+    cold,
+    cpuCounter: cluster.group.kind,
+  }
+}

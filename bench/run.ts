@@ -1,0 +1,101 @@
+/**
+ * Benches: `make bench CASE=word-count P=1`, or `node bench/run.ts --write` with the same variables. Without CASE the list.
+ *
+ * CASE=a,b  P=1|2 (parallelism)  RUNS=5  SCALE=1 (of the input)  ENGINES='millrace,flink default,flink tuned'
+ * --write puts the figures into bench/results.json and docs/benchmarks.md; refused while the machine works for somebody else.
+ *
+ * Exit code 1: a job failed, results of the engines differ, or rows did not take the path that the case names. 3: nothing was measured, because what a
+ * case needs is not built yet.
+ */
+import { rmSync } from 'node:fs'
+import { type Case, cases } from './cases.ts'
+import { runExchange } from './harness/exchange.ts'
+import { BUSY_SHARE, loadNow } from './harness/machine.ts'
+import { percent } from './harness/measure.ts'
+import { runFolder, staleBuild } from './harness/millrace.ts'
+import { exchangeLines, type Report, sideBySideLines, startupLines, writeReport } from './harness/report.ts'
+import { runSideBySide } from './harness/side-by-side.ts'
+import { runStartup } from './harness/startup.ts'
+
+const environment = process.env
+const write = process.argv.includes('--write')
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+
+function positive(name: string, byDefault: number, whole: boolean): number {
+  const text = environment[name]
+  if (text === undefined || text === '') return byDefault
+  const value = Number(text)
+  if (!(value > 0) || (whole && !Number.isInteger(value))) throw new Error(`${name} is a ${whole ? 'whole ' : ''}number above 0, got ${text}`)
+  return value
+}
+
+function chosen(): Case[] {
+  const names = (environment['CASE'] ?? '').split(',').filter(Boolean)
+  return names.map(name => {
+    const found = cases.find(one => one.name === name)
+    if (found === undefined) throw new Error(`there is no case ${name}; there are: ${cases.map(one => one.name).join(', ')}`)
+    return found
+  })
+}
+
+/** 0, 1 or 3; see above. */
+async function runCase(bench: Case): Promise<number> {
+  say(`== ${bench.name}: ${bench.summary}`)
+  if (bench.kind === 'sql') {
+    say('not built yet: SQL')
+    return 3
+  }
+  const folder = runFolder(bench.name)
+  const scale = positive('SCALE', 1, false)
+  const options = {
+    parallelism: positive('P', 1, true),
+    runs: positive('RUNS', 5, true),
+    scale,
+    folder,
+    engines: (environment['ENGINES'] ?? 'millrace,flink default,flink tuned').split(','),
+    say,
+  }
+  try {
+    const loadBefore = await loadNow()
+    let report: Report
+    if (bench.kind === 'program') {
+      const result = await runSideBySide(bench, options)
+      for (const line of sideBySideLines(bench, result)) say(line)
+      report = { kind: 'program', name: bench.name, parallelism: options.parallelism, scale, loadBefore, othersShare: result.othersShare, result }
+    } else if (bench.kind === 'exchange') {
+      const result = await runExchange(bench, options)
+      for (const line of exchangeLines(bench, result)) say(line)
+      report = { kind: 'exchange', name: bench.name, parallelism: 1, scale, loadBefore, othersShare: result.othersShare, result }
+    } else {
+      const result = await runStartup(options)
+      for (const line of startupLines(result)) say(line)
+      report = { kind: 'startup', name: bench.name, parallelism: 1, scale, loadBefore, othersShare: result.othersShare, result }
+    }
+    const busy = Math.max(report.loadBefore, report.othersShare)
+    if (busy > BUSY_SHARE) say(`BUSY MACHINE: others used up to ${percent(busy)} of it; these figures are no result`)
+    if (report.result.problems.length > 0) return 1
+    if (write && (busy > BUSY_SHARE || scale !== 1)) say(`not written: ${scale === 1 ? 'the machine is busy' : 'SCALE is not 1'}`)
+    else if (write) writeReport(report)
+    return 0
+  } catch (error) {
+    say(`FAILED: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const wanted = chosen()
+if (wanted.length === 0) {
+  say('make bench CASE=… [P=1|2] [RUNS=5] [SCALE=1]\n')
+  for (const { name, summary, kind } of cases) say(`${name.padEnd(22)} ${summary}${kind === 'sql' ? ' (not built yet: SQL)' : ''}`)
+} else {
+  const stale = await staleBuild()
+  if (stale !== undefined) say(`warning: ${stale}`)
+  let code = 0
+  for (const bench of wanted) {
+    const one = await runCase(bench)
+    if (one === 1 || code === 0) code = one
+  }
+  process.exitCode = code
+}
