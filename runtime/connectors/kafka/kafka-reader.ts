@@ -8,7 +8,8 @@ import { errorOfEvent } from '../port-events.ts'
 import type { KafkaSplit } from './kafka-split.ts'
 import { RecordBatchReader } from './record-batch.ts'
 import { settingsFromJson } from './settings.ts'
-import { type DeserializationSchema, type ValueDecoder, valueDecoder } from './value-format.ts'
+import { type ValueDecoder, valueDecoder } from './value-decoder.ts'
+import type { DeserializationSchema } from './value-format.ts'
 
 /**
  * Sync half of the Kafka source: record batches become rows, with the record's time as the row's. Positions are offsets: a snapshot says
