@@ -124,7 +124,7 @@ describe('Kafka enumerator', () => {
     const started = enumerator.start()
     for (let i = 0; i < 80 && context.failure === undefined; i++) {
       await settle()
-      context.simulated.advanceBy(1_000)
+      context.simulated.advanceTo(context.simulated.nextDueMs() ?? 0)
     }
     await started
     expect(context.failure).toMatchObject({ code: 'TIMEOUT' })

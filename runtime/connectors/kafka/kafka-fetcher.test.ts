@@ -4,6 +4,7 @@ import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { createLogger, type LogEntry } from '../../common/log.ts'
 import type { FetcherSink } from '../../stream/spi/io-host.ts'
+import { PIECE_SIZE_BYTES } from './batch-cutter.ts'
 import type { KafkaClient } from './client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { RecordBatchReader } from './record-batch.ts'
@@ -125,6 +126,55 @@ describe('Kafka fetcher', () => {
       message: 'kafka partitions cannot be read at the moment, trying again',
       fields: { reason: 'topic t, partition 0: broker 127.0.0.1:9092 answered NOT_LEADER_OR_FOLLOWER' },
     })
+    await close()
+  })
+
+  test('what a partition’s old leader answered is handed over before what its new one does', async () => {
+    const kafka = new FakeKafka(2)
+    kafka.createTopic('t', 1)
+    const large = (name: string) => name.padEnd(PIECE_SIZE_BYTES, 'x')
+    kafka.produce('t', 0, [large('a')])
+    kafka.produce('t', 0, [large('b')])
+    const { sink, clock, add, close } = setUp(kafka)
+    sink.credit = 0
+    add(0, 't', 0)
+    await settle()
+    kafka.produce('t', 0, [large('c')])
+    kafka.setLeader('t', 0, 2)
+    await settle()
+    clock.advanceBy(1_000)
+    await settle()
+    for (let i = 0; i < 3; i++) {
+      sink.grant(1)
+      await settle()
+    }
+    expect(sink.values.map(value => value.slice(0, 5))).toEqual(['0:0 a', '0:1 b', '0:2 c'])
+    await close()
+  })
+
+  test('after a good answer the next pause is a short one again', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('t', 1)
+    const { sink, clock, add, close } = setUp(kafka)
+    add(0, 't', 0)
+    await settle()
+    const pauses: number[] = []
+    for (let round = 0; round < 2; round++) {
+      kafka.setDown(1, true)
+      await settle()
+      for (let i = 0; i < 3; i++) {
+        const due = clock.nextDueMs() ?? 0
+        pauses.push(due - clock.nowMs())
+        clock.advanceTo(due)
+        await settle()
+      }
+      kafka.setDown(1, false)
+      kafka.produce('t', 0, ['v'])
+      clock.advanceTo(clock.nextDueMs() ?? 0)
+      await sink.until(() => sink.values.length === round + 1)
+      await settle()
+    }
+    expect(pauses).toEqual([100, 200, 400, 100, 200, 400])
     await close()
   })
 

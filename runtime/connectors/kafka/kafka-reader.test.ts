@@ -145,6 +145,14 @@ describe('Kafka reader', () => {
     expect(bench.poll()).toBe('end')
   })
 
+  test('where compaction took the records before the end, the first one behind it is not emitted', () => {
+    const bench = new Bench({ bounded: true }).assign([0, 0, 5])
+    const records = [{ value: 'in' }, { value: 'out', offset: 5 }]
+    bench.elements.push({ kind: 'raw', tag: 0, position: 0, bytes: buildBatch({ baseOffset: 0, records }) })
+    expect(bench.poll()).toBe('end')
+    expect(bench.values()).toEqual(['in'])
+  })
+
   test('empty bounded partitions end at once and are never asked for', () => {
     const bench = new Bench({ bounded: true }).assign([0, 0, 0], [1, 7, 7])
     expect(bench.poll()).toBe('end')
