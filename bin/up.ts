@@ -45,12 +45,15 @@ export async function runUp(request: UpRequest, context: CliContext, environment
 
 function createPrograms(configuration: Configuration, folder: string, manifestPath: string, scriptLine: number | undefined): Programs {
   return {
-    async prepare(spec): Promise<PreparedProgram> {
+    async prepare(spec, signal): Promise<PreparedProgram> {
       const { entryClass: entry, args, parallelism } = spec.job
       const bundle = await bundleOf(spec, folder, basename(manifestPath), scriptLine)
       const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
       const planner = new Planner(configuration.with(spec.flinkConfiguration, 'file'), directory, false, createProcessLog('pretty', 'warn'))
+      const stop = () => void planner.close()
+      signal.addEventListener('abort', stop)
       try {
+        signal.throwIfAborted()
         const { plan, artifact } = await planner.planWithText({
           artifact: bundle,
           entry,
@@ -63,6 +66,7 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
         if (plan.output !== '') process.stdout.write(plan.output)
         return { bytes: artifact.bytes, jobName: plan.jobGraph.jobName, slotsNeeded: slotsRequired(plan.jobGraph), entry }
       } finally {
+        signal.removeEventListener('abort', stop)
         await planner.close()
         await rm(directory, { recursive: true, force: true })
       }

@@ -7,7 +7,7 @@ export class Progress {
   private readonly terminal: Terminal
   private readonly clock: Clock
   private readonly label: string
-  private lifecycleState = 'CREATED'
+  private lifecycleState: string | undefined
   private jobState: string | undefined
   private webAddress: string | undefined
   private error: string | undefined
@@ -26,7 +26,7 @@ export class Progress {
     if (status === undefined) return
     const webAddress = status.clusterInfo?.['web-address']
     if (status.lifecycleState !== this.lifecycleState) {
-      this.note(`${this.lifecycleState} -> ${status.lifecycleState}`)
+      this.note(this.lifecycleState === undefined ? status.lifecycleState : `${this.lifecycleState} -> ${status.lifecycleState}`)
       this.lifecycleState = status.lifecycleState
     }
     if (webAddress !== this.webAddress && webAddress !== undefined) {

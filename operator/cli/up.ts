@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from 'node:path'
 import { type Clock, sleep } from '../../runtime/common/clock.ts'
 import type { OptionTable } from '../../runtime/common/config.ts'
-import { FlinkError } from '../../runtime/common/errors.ts'
+import { errorCodes, FlinkError } from '../../runtime/common/errors.ts'
 import { newId } from '../../runtime/common/ids.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
@@ -48,6 +48,8 @@ export interface UpParts {
 const MANIFEST_LOOK_MS = 1_000
 const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 30_000
+const FAILED_PASSES_MAX = 30
+const FAILED_PASS_PAUSE_MS = 1_000
 const INTERRUPTED_EXIT_CODE = 130
 
 /** Answers the exit code: 0 = FINISHED, 1 = anything else that ended it, 130 = it was asked to stop. */
@@ -135,6 +137,7 @@ type LoopParts = Omit<UpParts, 'rest'> & {
 async function loop(parts: LoopParts, progress: Progress, output: JobOutput, lookAtManifest: ReturnType<typeof watchManifest>): Promise<FlinkJob> {
   const { store, clock, interrupted } = parts
   let nextLookMs = clock.monotonicMs() + MANIFEST_LOOK_MS
+  let failedPasses = 0
   for (;;) {
     if (interrupted.aborted) {
       const job = await store.read()
@@ -148,12 +151,30 @@ async function loop(parts: LoopParts, progress: Progress, output: JobOutput, loo
       if (edit.kind === 'problem') progress.note(edit.message)
       if (edit.kind === 'changed') await store.writeSpec(await store.read(), edit.spec)
     }
-    const { job, requeueAfterMs } = await reconcile(parts)
+    const pass = await attempt(() => reconcile(parts))
+    if (pass instanceof FlinkError) {
+      // Somebody outside did not answer as expected; the job may well go on meanwhile.
+      if (++failedPasses >= FAILED_PASSES_MAX) throw pass
+      if (failedPasses === 1) progress.note(`${pass.message}; trying again`)
+      await sleep(clock, FAILED_PASS_PAUSE_MS)
+      continue
+    }
+    failedPasses = 0
+    const { job, requeueAfterMs } = pass
     // What the job printed stands before what is said about it.
     await output.drain()
     progress.show(job)
     if (isOver(job)) return job
     await sleep(clock, requeueAfterMs, interrupted.aborted ? undefined : interrupted).catch(() => {})
+  }
+}
+
+async function attempt<T>(pass: () => Promise<T>): Promise<T | FlinkError> {
+  try {
+    return await pass()
+  } catch (error) {
+    if (error instanceof FlinkError && errorCodes[error.code].fault !== 'internal') return error
+    throw error
   }
 }
 

@@ -37,6 +37,7 @@ export interface ObservedCluster {
 
 /** The program after bundling and planning: nothing is started for one that cannot run. */
 export type ObservedProgram =
+  | { readonly kind: 'pending' }
   | { readonly kind: 'ready'; readonly jobName: string; readonly slotsNeeded: number }
   | { readonly kind: 'invalid'; readonly message: string }
 

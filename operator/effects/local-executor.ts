@@ -33,7 +33,7 @@ export interface LocalExecutorOptions {
 
 /** Bundles and plans, in a process of its own. Rejects with a `FlinkError` that says what the user did wrong. */
 export interface Programs {
-  prepare(spec: FlinkJobSpec): Promise<PreparedProgram>
+  prepare(spec: FlinkJobSpec, signal: AbortSignal): Promise<PreparedProgram>
 }
 
 export interface PreparedProgram {
@@ -71,13 +71,25 @@ const DEFAULT_REST_PORT = 8081
 export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
   let jobManager: ProcessState | undefined
   let taskManagers: ProcessState[] = []
-  let program: { readonly key: string; readonly prepared: Promise<PreparedProgram> } | undefined
+  let program: { readonly key: string; readonly prepared: Promise<PreparedProgram>; observed: ObservedProgram } | undefined
+  const closing = new AbortController()
   const outputs: { id: string; path: string }[] = []
 
-  const prepare = (spec: FlinkJobSpec): Promise<PreparedProgram> => {
+  const programOf = (spec: FlinkJobSpec) => {
     const key = JSON.stringify(spec)
-    if (program?.key !== key) program = { key, prepared: options.programs.prepare(spec) }
-    return program.prepared
+    if (program?.key === key) return program
+    const prepared = options.programs.prepare(spec, closing.signal)
+    const made: NonNullable<typeof program> = { key, prepared, observed: { kind: 'pending' } }
+    prepared.then(
+      ({ jobName, slotsNeeded }) => {
+        made.observed = { kind: 'ready', jobName, slotsNeeded }
+      },
+      (error: unknown) => {
+        made.observed = { kind: 'invalid', message: error instanceof Error ? error.message : String(error) }
+      },
+    )
+    program = made
+    return made
   }
 
   const observeJobManager = (): ObservedJobManager => {
@@ -116,7 +128,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       }
     },
     async submitJob({ spec, jobId }) {
-      const { bytes, entry } = await prepare(spec)
+      const { bytes, entry } = await programOf(spec).prepared
       const rest = jobManagerRest()
       // The name of the upload is the job's, unless the program or pipeline.name gives it another one.
       const jarId = await rest.uploadJar(`${options.jobName}.mjs`, bytes)
@@ -156,19 +168,14 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       }
       return { jobManager: observeJobManager(), taskManagers: { running, ended } }
     },
-    async observeProgram(spec): Promise<ObservedProgram> {
-      try {
-        const { jobName, slotsNeeded } = await prepare(spec)
-        return { kind: 'ready', jobName, slotsNeeded }
-      } catch (error) {
-        if (error instanceof FlinkError) return { kind: 'invalid', message: error.message }
-        throw error
-      }
-    },
+    // Looked at, not waited for: a program may take a minute to build its graph, and Ctrl-C must not.
+    observeProgram: async spec => programOf(spec).observed,
     // The action's kind picks the function that takes it; TypeScript cannot follow that over a union.
     execute: action => (actions[action.kind] as (action: Action) => Promise<void>)(action),
     outputs: () => outputs,
     async close() {
+      closing.abort(new FlinkError('CANCELLED', 'stopped while the program was planned'))
+      await program?.prepared.catch(() => {})
       await actions.stopTaskManagers({ kind: 'stopTaskManagers' })
       await actions.stopJobManager({ kind: 'stopJobManager' })
     },

@@ -115,6 +115,7 @@ function deploy(input: Input): Decision | undefined {
   const { cluster, program, job } = input.observed
   if (status.reconciliationStatus?.state === 'DEPLOYED') return undefined
   if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
+    if (program.kind === 'pending') return answer(statusWith(input, {}), POLL_MS)
     if (program.kind === 'invalid') return answer(failed(input, program.message), POLL_MS)
     return answer(intended(input, program.jobName, taskManagersNeeded(input.job.spec, program.slotsNeeded)), 0)
   }

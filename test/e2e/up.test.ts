@@ -228,6 +228,14 @@ test('a second Ctrl-C does not wait for a job that cannot be cancelled', async (
   await expect.poll(() => processesOf(directory), { timeout: 5_000 }).toEqual([])
 })
 
+test('Ctrl-C does not wait for a program that never finishes building its graph', async () => {
+  const { child, exit, says, stderr } = run(manifest('planless', 'export default () => { for (;;); }'))
+  await says(/CREATED\n/)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(processesOf(directory)).toEqual([])
+})
+
 test('a wrong manifest is answered with every problem and its place', async () => {
   const path = join(directory, 'wrong.yaml')
   writeFileSync(
