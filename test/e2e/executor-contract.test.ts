@@ -1,0 +1,118 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
+import type { Executor } from '../../operator/effects/actions.ts'
+import { createLocalExecutor } from '../../operator/effects/local-executor.ts'
+import { systemClock } from '../../runtime/common/clock.ts'
+import { newId } from '../../runtime/common/ids.ts'
+import { systemRandom } from '../../runtime/common/random.ts'
+import { buildArtifact } from '../../runtime/planner/artifact.ts'
+import { createRestClient } from '../../runtime/rest/client.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
+import { FakeFlinkCluster } from '../support/fake-flink-cluster.ts'
+
+/** What the controller may rely on, held by the cluster that its crash tests run on and by real processes alike. */
+interface Subject {
+  readonly executor: Executor
+  readonly rest: (address: string) => RestClient
+  close(): Promise<void>
+}
+
+const script = `
+import { DataGeneratorSource, WatermarkStrategy } from 'millrace'
+export default env => env.fromSource(new DataGeneratorSource(i => i, { rowsPerSecond: 10 }), WatermarkStrategy.noWatermarks(), 'rows').print()`
+
+const spec: FlinkJobSpec = {
+  job: { script, entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+  flinkConfiguration: { 'rest.port': '0' },
+  taskManager: {},
+}
+
+function fakeSubject(): Subject {
+  const executor = new FakeFlinkCluster()
+  executor.looksUntilFinished = undefined
+  return { executor, rest: executor.rest, close: async () => {} }
+}
+
+function localSubject(): Subject {
+  const root = resolve(import.meta.dirname, '../..')
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-executor-'))
+  const rest = (address: string) =>
+    createRestClient({ address, token: undefined, requestTimeoutMs: 10_000, attemptsMax: 3, retryDelayMs: 100, clock: systemClock })
+  const executor = createLocalExecutor({
+    directory,
+    jobName: 'contract',
+    launcher: [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'bin/millrace.ts')],
+    env: process.env,
+    clock: systemClock,
+    rest,
+    programs: {
+      async prepare({ job }) {
+        const { bytes } = await buildArtifact({ kind: 'script', text: job.script ?? '', name: 'job.ts', folder: root })
+        return { bytes, jobName: 'contract', slotsNeeded: 1, entry: 'default' }
+      },
+    },
+    isConfigured: () => false,
+    note: () => {},
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 30_000,
+  })
+  return {
+    executor,
+    rest,
+    async close() {
+      await executor.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+const until = (look: () => Promise<unknown>) => expect.poll(look, { timeout: 60_000, interval: 100 })
+
+describe.each([
+  ['the fake cluster', fakeSubject],
+  ['processes of this machine', localSubject],
+])('%s', (_name, create) => {
+  let subject: Subject | undefined
+  afterEach(() => subject?.close())
+
+  test('holds the contract of executors', async () => {
+    subject = create()
+    const { executor, rest } = subject
+    const jobManager = async () => (await executor.observeCluster()).jobManager.kind
+    const taskManagers = async () => (await executor.observeCluster()).taskManagers
+
+    expect(await executor.observeCluster()).toEqual({ jobManager: { kind: 'missing' }, taskManagers: { running: 0, ended: [] } })
+    await until(async () => (await executor.observeProgram(spec)).kind).toBe('ready')
+    const startTaskManagers = { kind: 'startTaskManagers', spec, replicas: 2 } as const
+    await expect(executor.execute(startTaskManagers), 'TaskManagers need to know where their JobManager is').rejects.toMatchObject({
+      code: 'CONFLICT',
+    })
+
+    await executor.execute({ kind: 'startJobManager', spec })
+    await until(jobManager).toBe('ready')
+    const first = await executor.observeCluster()
+    for (let time = 0; time < 2; time++) await executor.execute(startTaskManagers)
+    expect(await taskManagers()).toEqual({ running: 2, ended: [] })
+
+    const client = rest(first.jobManager.kind === 'ready' ? first.jobManager.webAddress : '')
+    const jobId = newId(systemRandom)
+    await expect(client.job(jobId)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    // The answer of the first one may have been lost.
+    for (let time = 0; time < 2; time++) await executor.execute({ kind: 'submitJob', spec, jobId })
+    await until(async () => (await client.job(jobId)).state).toBe('RUNNING')
+    await executor.execute({ kind: 'cancelJob', jobId })
+    await until(async () => (await client.job(jobId)).state).toBe('CANCELED')
+
+    for (let time = 0; time < 2; time++) {
+      await executor.execute({ kind: 'stopTaskManagers' })
+      expect(await taskManagers()).toEqual({ running: 0, ended: [] })
+    }
+    for (let time = 0; time < 2; time++) {
+      await executor.execute({ kind: 'stopJobManager' })
+      expect(await jobManager()).toBe('missing')
+    }
+  })
+})
