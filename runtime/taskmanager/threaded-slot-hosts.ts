@@ -22,7 +22,7 @@ import { WorkerSlotHost } from './worker-slot-host.ts'
 
 /**
  * Slots as worker threads, the I/O worker beside them, and the memory they share: all that a TaskManager process owns besides its
- * control connection. One slot thread is kept warm, so that a deployment does not wait for a thread to start.
+ * control connection. A slot's thread is started for its deployment and ended with it.
  */
 export interface ThreadedSlotHostsOptions {
   readonly taskManagerId: string
