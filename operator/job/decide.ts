@@ -131,11 +131,10 @@ function deploy(input: Input): Decision | undefined {
   if (jobManager.kind !== 'ready') return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   const ready = statusWith(input, { jobManagerDeploymentStatus: 'READY', clusterInfo: { 'web-address': jobManager.webAddress } })
   if (job.kind === 'unknown') return answer(ready, POLL_MS)
+  if (job.kind === 'present') return undefined
+  // TaskManagers first: after a crash between the two the job is still missing, and both are done again.
   const start: Action[] = taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec, replicas }] : []
-  if (job.kind === 'missing') return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId })
-  // Submitted: TaskManagers that a crash kept from being started are still owed.
-  if (start.length > 0 && !isGloballyTerminal(job.state)) return answer(ready, POLL_MS, ...start)
-  return undefined
+  return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId })
 }
 
 /** The intent, saved before anything is started: the id under which whatever happens next is found again. */
