@@ -1,0 +1,132 @@
+import { assert } from '../../common/assert.ts'
+import type { Column, ColumnKind } from '../../network/columns.ts'
+import { type KeyStore, keyStore } from './key-store.ts'
+
+/**
+ * An open-addressing table from keys (one or several columns) to dense indices 0, 1, 2, … in order of first sight. Aggregates keep their
+ * accumulators in typed arrays under these indices; the keys themselves stay here as columns.
+ *
+ * Two passes over a frame: hashes of all rows column by column, then probes. A probe compares the stored 32-bit hash first and the key's
+ * columns only when that is equal. NULL is a key value like any other, equal to itself; -0 and 0 are two keys, all NaN one, as in Flink.
+ *
+ * The hash is for this table only: nothing of it is persisted, and it is seeded so that nobody can choose colliding keys.
+ */
+export class KeyTable {
+  count = 0
+  private readonly stores: readonly KeyStore[]
+  private readonly seed: number
+  /** Index + 1 of an entry, 0 = empty. */
+  private slots = new Int32Array(INITIAL_SLOTS)
+  private mask = INITIAL_SLOTS - 1
+  private hashes = new Int32Array(INITIAL_SLOTS / 2)
+  private rowHashes = new Int32Array(0)
+
+  constructor(kinds: readonly ColumnKind[], seed: number) {
+    this.stores = kinds.map(keyStore)
+    this.seed = seed | 0
+  }
+
+  /** Writes the index of the key of `rows[from..to)` of `columns` to `out[from..to)`; unseen keys are added. */
+  lookup(columns: readonly Column[], rows: Int32Array, from: number, to: number, out: Int32Array): void {
+    const { stores } = this
+    assert(columns.length === stores.length, 'a key has as many columns as its table')
+    if (this.rowHashes.length < to) this.rowHashes = new Int32Array(to)
+    const { rowHashes, seed } = this
+    for (let i = from; i < to; i++) rowHashes[i] = seed
+    for (let c = 0; c < stores.length; c++) stores[c]!.hash(columns[c]!, rows, from, to, rowHashes)
+    if (stores.length === 1) this.probeOne(stores[0]!, columns[0]!, rows, from, to, out)
+    else this.probeSeveral(columns, rows, from, to, out)
+  }
+
+  /** The keys of entries `from..to)`, one column each, in the order of the table's columns. */
+  keys(from: number, to: number): Column[] {
+    return this.stores.map(store => store.column(from, to))
+  }
+
+  clear(): void {
+    this.slots.fill(0)
+    this.count = 0
+    for (const store of this.stores) store.clear()
+  }
+
+  private probeOne(store: KeyStore, column: Column, rows: Int32Array, from: number, to: number, out: Int32Array): void {
+    for (let i = from; i < to; i++) {
+      const hash = mix(this.rowHashes[i]!)
+      const row = rows[i]!
+      let at = hash & this.mask
+      let entry = this.slots[at]!
+      while (entry !== 0 && !(this.hashes[entry - 1] === hash && store.equals(entry - 1, column, row))) {
+        at = (at + 1) & this.mask
+        entry = this.slots[at]!
+      }
+      if (entry === 0) {
+        store.append(column, row)
+        entry = this.insert(at, hash)
+      }
+      out[i] = entry - 1
+    }
+  }
+
+  private probeSeveral(columns: readonly Column[], rows: Int32Array, from: number, to: number, out: Int32Array): void {
+    const { stores } = this
+    for (let i = from; i < to; i++) {
+      const hash = mix(this.rowHashes[i]!)
+      const row = rows[i]!
+      let at = hash & this.mask
+      let entry = this.slots[at]!
+      while (entry !== 0 && !(this.hashes[entry - 1] === hash && this.equalsAll(entry - 1, columns, row))) {
+        at = (at + 1) & this.mask
+        entry = this.slots[at]!
+      }
+      if (entry === 0) {
+        for (let c = 0; c < stores.length; c++) stores[c]!.append(columns[c]!, row)
+        entry = this.insert(at, hash)
+      }
+      out[i] = entry - 1
+    }
+  }
+
+  private equalsAll(index: number, columns: readonly Column[], row: number): boolean {
+    const { stores } = this
+    for (let c = 0; c < stores.length; c++) if (!stores[c]!.equals(index, columns[c]!, row)) return false
+    return true
+  }
+
+  /** Returns the new entry (index + 1). */
+  private insert(at: number, hash: number): number {
+    const entry = ++this.count
+    if (entry > this.hashes.length) {
+      const grown = new Int32Array(this.hashes.length * 2)
+      grown.set(this.hashes)
+      this.hashes = grown
+    }
+    this.hashes[entry - 1] = hash
+    this.slots[at] = entry
+    // At most half full: linear probing stays short.
+    if (entry * 2 > this.mask) this.rehash()
+    return entry
+  }
+
+  private rehash(): void {
+    const size = this.slots.length * 2
+    const slots = new Int32Array(size)
+    const mask = size - 1
+    for (let entry = 1; entry <= this.count; entry++) {
+      let at = this.hashes[entry - 1]! & mask
+      while (slots[at] !== 0) at = (at + 1) & mask
+      slots[at] = entry
+    }
+    this.slots = slots
+    this.mask = mask
+  }
+}
+
+const INITIAL_SLOTS = 64
+
+/** murmur3's finaliser: every bit of the columns' hashes reaches the low bits that choose the slot. */
+function mix(hash: number): number {
+  let h = hash
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return h ^ (h >>> 16)
+}
