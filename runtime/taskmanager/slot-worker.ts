@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
-import { assert } from '../common/assert.ts'
+import { AssertionError, assert } from '../common/assert.ts'
 import { systemClock } from '../common/clock.ts'
-import { type SerializedError, serializeError } from '../common/errors.ts'
+import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import { systemRandom } from '../common/random.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
@@ -112,6 +112,13 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
     const stopReporting = () => timer.cancel()
     created.deploy(command.deployment).catch(error => post({ kind: 'exited', error: serializeError(error) }))
   }
+
+  // What nobody awaits or catches: mostly a timer or a promise that the program left behind. The slot ends for it, as a process would.
+  process.on('uncaughtException', (error: unknown) => {
+    const message = `an error that nobody caught ended the slot: ${error instanceof Error ? error.message : String(error)}`
+    const failure = new FlinkError(error instanceof AssertionError ? 'INTERNAL' : 'USER_FUNCTION', message, {}, error)
+    post({ kind: 'exited', error: describeError(serializeError(failure)) })
+  })
 
   port.on('message', (command: SlotCommand) => {
     switch (command.kind) {

@@ -51,6 +51,8 @@ export interface ThreadedSlotHostsOptions {
   fatal(error: FlinkError): void
 }
 
+const YOUNG_GENERATION_MB = 32
+
 export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions): Promise<ThreadedSlotHosts> {
   const doorbells = Array.from({ length: options.slotCount + 1 }, createDoorbellBuffer)
   const pool = new PagePool(options.networkPages)
@@ -209,7 +211,13 @@ export class ThreadedSlotHosts implements SlotHostFactory {
 
   private startSlotThread(): Worker {
     const data: SlotWorkerData = { doorbells: this.doorbells, pageBudget: this.pool.budget.buffer, recordSizeMax: this.options.recordSizeMax }
-    return new Worker(this.options.slotEntry, { workerData: data, name: 'slot', resourceLimits: { maxOldGenerationSizeMb: this.options.slotHeapMb } })
+    return new Worker(this.options.slotEntry, {
+      workerData: data,
+      name: 'slot',
+      // At the limit V8 grants 16 MB more in which to end the thread. Were the young generation as large as it is by default, what
+      // survives of it in one collection would not fit, and V8 would abort the process with all of its slots.
+      resourceLimits: { maxOldGenerationSizeMb: this.options.slotHeapMb, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    })
   }
 
   private async fetchArtifact(ref: ArtifactRef): Promise<string> {

@@ -44,7 +44,11 @@ export class WorkerSlotHost implements SlotHost {
     this.onDisorderly = parts.onDisorderly
     this.worker.on('message', (message: SlotMessage) => this.receive(message))
     this.worker.on('error', error => this.end(this.threadError(error)))
-    this.worker.on('exit', code => this.end(new FlinkError('INTERNAL', `the thread of the slot ended with code ${code}`)))
+    this.worker.on('exit', code => {
+      // Whoever asked the thread to end says why. Unasked, only the program itself can have ended it: its port keeps it alive.
+      if (this.closing === undefined)
+        this.end(new FlinkError('USER_FUNCTION', `the program called process.exit (code ${code}), which ends the thread of its slot`))
+    })
   }
 
   deploy(deployment: SlotDeployment, wiring: SlotWiring): void {
@@ -121,7 +125,7 @@ export class WorkerSlotHost implements SlotHost {
         error,
       )
     }
-    return new FlinkError('INTERNAL', 'the thread of the slot died', {}, error)
+    return new FlinkError('INTERNAL', `the thread of the slot died: ${error instanceof Error ? error.message : String(error)}`, {}, error)
   }
 
   private end(error: FlinkError | SerializedError | undefined): void {
