@@ -10,6 +10,7 @@ import type { CliContext } from '../runtime/cli/context.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
+import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { createProcessLog, type Environment } from './environment.ts'
 import { optionTables } from './option-tables.ts'
 import { Planner } from './program-planner.ts'
@@ -49,7 +50,8 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
       const { entryClass: entry, args, parallelism } = spec.job
       const bundle = await bundleOf(spec, folder, basename(manifestPath), scriptLine)
       const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
-      const planner = new Planner(configuration.with(spec.flinkConfiguration, 'file'), directory, false, createProcessLog('pretty', 'warn'))
+      const configured = configuration.with(spec.flinkConfiguration, 'file')
+      const planner = new Planner(configured, directory, false, createProcessLog('pretty', 'warn'))
       const stop = () => void planner.close()
       signal.addEventListener('abort', stop)
       try {
@@ -64,7 +66,13 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
           defaultParallelism: 1,
         })
         if (plan.output !== '') process.stdout.write(plan.output)
-        return { bytes: artifact.bytes, jobName: plan.jobGraph.jobName, slotsNeeded: slotsRequired(plan.jobGraph), entry }
+        return {
+          bytes: artifact.bytes,
+          jobName: plan.jobGraph.jobName,
+          slotsNeeded: slotsRequired(plan.jobGraph),
+          slotsPerTaskManager: configured.get(numberOfTaskSlots),
+          entry,
+        }
       } finally {
         signal.removeEventListener('abort', stop)
         await planner.close()

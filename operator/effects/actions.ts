@@ -38,7 +38,7 @@ export interface ObservedCluster {
 /** The program after bundling and planning: nothing is started for one that cannot run. */
 export type ObservedProgram =
   | { readonly kind: 'pending' }
-  | { readonly kind: 'ready'; readonly jobName: string; readonly slotsNeeded: number }
+  | { readonly kind: 'ready'; readonly jobName: string; readonly slotsNeeded: number; readonly slotsPerTaskManager: number }
   | { readonly kind: 'invalid'; readonly message: string }
 
 /** Executors: child processes of this machine, a fake in tests, Kubernetes later. All pass the same contract tests. */

@@ -40,6 +40,8 @@ export interface PreparedProgram {
   readonly bytes: Uint8Array
   readonly jobName: string
   readonly slotsNeeded: number
+  /** Of the manifest, else of config.yaml. */
+  readonly slotsPerTaskManager: number
   readonly entry: string
 }
 
@@ -81,8 +83,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     const prepared = options.programs.prepare(spec, closing.signal)
     const made: NonNullable<typeof program> = { key, prepared, observed: { kind: 'pending' } }
     prepared.then(
-      ({ jobName, slotsNeeded }) => {
-        made.observed = { kind: 'ready', jobName, slotsNeeded }
+      ({ jobName, slotsNeeded, slotsPerTaskManager }) => {
+        made.observed = { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager }
       },
       (error: unknown) => {
         made.observed = { kind: 'invalid', message: error instanceof Error ? error.message : String(error) }

@@ -117,7 +117,10 @@ function deploy(input: Input): Decision | undefined {
   if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
     if (program.kind === 'pending') return answer(statusWith(input, {}), POLL_MS)
     if (program.kind === 'invalid') return answer(failed(input, program.message), POLL_MS)
-    return answer(intended(input, program.jobName, taskManagersNeeded(input.job.spec, program.slotsNeeded)), 0)
+    return answer(
+      intended(input, program.jobName, input.job.spec.taskManager.replicas ?? taskManagersNeeded(program.slotsNeeded, program.slotsPerTaskManager)),
+      0,
+    )
   }
   const { jobId } = status.jobStatus
   const spec = intendedSpec(status)
@@ -153,10 +156,9 @@ function intended(input: Input, jobName: string, replicas: number): FlinkJobStat
   })
 }
 
-/** Just enough for the job, unless the manifest says how many. */
-export function taskManagersNeeded(spec: FlinkJobSpec, slotsNeeded: number): number {
-  const slots = Number(spec.flinkConfiguration['taskmanager.numberOfTaskSlots'] ?? 1)
-  return spec.taskManager.replicas ?? Math.max(1, Math.ceil(slotsNeeded / slots))
+/** Just enough for the job. */
+function taskManagersNeeded(slotsNeeded: number, slotsPerTaskManager: number): number {
+  return Math.max(1, Math.ceil(slotsNeeded / slotsPerTaskManager))
 }
 
 /** A process that has ended before the job could run: waiting would be for nothing. */

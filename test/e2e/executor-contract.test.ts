@@ -51,7 +51,7 @@ function localSubject(): Subject {
     programs: {
       async prepare({ job }) {
         const { bytes } = await buildArtifact({ kind: 'script', text: job.script ?? '', name: 'job.ts', folder: root })
-        return { bytes, jobName: 'contract', slotsNeeded: 1, entry: 'default' }
+        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default' }
       },
     },
     isConfigured: () => false,

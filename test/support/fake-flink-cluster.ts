@@ -15,7 +15,7 @@ export class FakeFlinkCluster implements Executor {
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
   jobs = new Map<string, { state: string; looks: number }>()
-  program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3 }
+  program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 }
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
