@@ -147,6 +147,8 @@ export function typeText(type: TypeJson): string {
       return `TUPLE<${type.fields.map(typeText).join(', ')}>`
     case 'ROW':
       return `ROW<${type.fields.map(field => `${field.name} ${typeText(field.type)}`).join(', ')}>`
+    case 'COLUMNS':
+      return `ROW<${type.fields.map(field => `${field.name} ${field.type}`).join(', ')}>`
     case 'LIST':
       return `LIST<${typeText(type.element)}>`
     case 'MAP':

@@ -60,6 +60,8 @@ export interface PartitionerSpec {
 export interface KeySelectorSpec {
   readonly type: TypeInformation
   readonly select: (value: never) => unknown
+  /** On an edge of type COLUMNS: indices of the key's columns, by which frames and rows alike are partitioned; `select` is not asked then. */
+  readonly columns?: readonly number[]
   /** For hash and plan: `field word`, `position 0`, or the function's source. */
   readonly description: string
 }

@@ -5,8 +5,8 @@
  * Invariants:
  * - all columns of a frame have `length` rows; `length` <= ROWS_PER_FRAME_MAX on the wire;
  * - a value at a row whose validity bit is 0 is unspecified and never read; `validity` undefined = no nulls;
- * - the frame belongs to the receiver once handed over, the bytes of `BytesColumn.data` excepted: they may be shared by several frames and
- *   columns (a page of input, a dictionary) and are never written again by anybody;
+ * - a frame that was handed over is never written again by anybody: several chained operators, several channels and several frames may read the
+ *   same arrays (columns that a projection passes on, a page of input, a dictionary);
  * - row kinds only on changelog edges (undefined = all +I); event times only where a watermark is declared.
  */
 export interface ColumnarFrame {
@@ -51,7 +51,7 @@ export interface Int64Column {
 
 /**
  * STRING, CHAR, VARCHAR (UTF-8), BYTES; DECIMAL(p > 18, s) as decimal text of the unscaled value. Row i is `data[starts[i] .. starts[i] + lengths[i])`.
- * With `ids`, rows with equal ids have equal bytes (ids are dense from 0, a row of id k may be any of its occurrences); without, nothing is known.
+ * With `ids`, rows with equal ids have equal bytes (ids are small and from 0: tables are indexed by them); without, nothing is known.
  */
 export interface BytesColumn {
   readonly kind: 'bytes'

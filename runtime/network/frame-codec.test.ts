@@ -161,7 +161,7 @@ describe('frame codec', () => {
   test.each([
     ['magic', 0, 0x00, 'CORRUPT_FRAME'],
     ['version', 2, 2, 'CORRUPT_FRAME'],
-    ['columnar kind', 3, 2, 'UNSUPPORTED'],
+    ['columnar kind on a channel of rows', 3, 2, 'CORRUPT_FRAME'],
     ['unknown kind', 3, 9, 'CORRUPT_FRAME'],
     ['codec', 4, 0x10, 'UNSUPPORTED'],
     ['unknown flag', 5, 1, 'CORRUPT_FRAME'],

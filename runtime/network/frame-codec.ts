@@ -2,8 +2,8 @@
  * Frames as bytes: the header and bodies of docs/decisions/0001-frame-header.md. The same bytes travel in rings and on TCP.
  *
  * Invariants:
- * - a wire frame holds at most ROWS_PER_FRAME_MAX rows; a larger or wider `ObjectFrame` becomes several wire frames, never split
- *   between the -U and the +U of one update;
+ * - a wire frame holds at most ROWS_PER_FRAME_MAX rows; a larger or wider `ObjectFrame` or `ColumnarFrame` becomes several wire frames,
+ *   never split between the -U and the +U of one update;
  * - decoding never returns made-up values: whatever does not fit is CORRUPT_FRAME naming the channel, and nothing is allocated
  *   from a length that was not checked against a bound first.
  */
@@ -12,6 +12,8 @@ import { unreachable } from '../common/assert.ts'
 import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
+import type { ColumnarFrame } from './columns.ts'
+import { decodeColumns, encodeColumns, fixedRowSize, textSize } from './columns-codec.ts'
 import {
   type ChannelElement,
   type CheckpointBarrier,
@@ -58,9 +60,9 @@ export interface FrameChannel {
   readonly checksum: boolean
 }
 
-/** The largest wire frame when one record may have `recordSizeMax` bytes: the last row of a frame may start just below the target. */
+/** The largest wire frame when one record may have `recordSizeMax` bytes: the last row of a frame may start just below the target, columns just below twice. */
 export function frameSizeMax(recordSizeMax: number): number {
-  return FRAME_HEADER_SIZE + ROWS_PER_FRAME_MAX * 9 + PAGE_SIZE + 2 * recordSizeMax
+  return FRAME_HEADER_SIZE + ROWS_PER_FRAME_MAX * 9 + 3 * PAGE_SIZE + 2 * recordSizeMax
 }
 
 /**
@@ -119,6 +121,45 @@ export function encodeObjectFrame(
   }
   finish(out, start, KIND_OBJECT, flags, count, channel, sequence)
   return from + count
+}
+
+/**
+ * As `encodeObjectFrame`. A frame of up to twice `targetSize` stays whole: a second frame costs more than a second segment. The body's form is
+ * in columns-codec.ts.
+ */
+export function encodeColumnarFrame(
+  out: ByteWriter,
+  frame: ColumnarFrame,
+  from: number,
+  channel: FrameChannel,
+  sequence: number,
+  targetSize: number,
+  recordSizeMax: number,
+): number {
+  const to = endOfColumnarFrame(frame, from, channel, targetSize, recordSizeMax)
+  const start = out.reserve(FRAME_HEADER_SIZE)
+  encodeColumns(out, frame, from, to)
+  const flags = (frame.timestamps === undefined ? 0 : FLAG_EVENT_TIMES) | (frame.rowKinds === undefined ? 0 : FLAG_ROW_KINDS)
+  finish(out, start, KIND_COLUMNAR, flags, to - from, channel, sequence)
+  return to
+}
+
+function endOfColumnarFrame(frame: ColumnarFrame, from: number, channel: FrameChannel, targetSize: number, recordSizeMax: number): number {
+  const { rowKinds } = frame
+  const rowSize = fixedRowSize(frame)
+  const countMax = Math.min(frame.length - from, ROWS_PER_FRAME_MAX)
+  const texts = textSize(frame, from, from + countMax)
+  let to = from + countMax
+  if (countMax * rowSize + texts > 2 * targetSize || texts + rowSize > recordSizeMax) {
+    let size = 0
+    for (to = from; to < from + countMax && (size < targetSize || (rowKinds !== undefined && isUpdatePair(rowKinds, to - 1))); to++) {
+      const record = rowSize + textSize(frame, to, to + 1)
+      if (record > recordSizeMax) throw tooLarge(channel, `${Math.ceil(record)}`, recordSizeMax, Math.ceil(record))
+      size += record
+    }
+  }
+  if (rowKinds !== undefined && to - from === ROWS_PER_FRAME_MAX && isUpdatePair(rowKinds, to - 1)) to--
+  return to
 }
 
 export function encodeRawFrame(out: ByteWriter, frame: RawFrame, channel: FrameChannel, sequence: number, recordSizeMax: number): void {
@@ -224,12 +265,16 @@ export function decodeFrame(
   const codec = (flags & CODEC_MASK) >> CODEC_SHIFT
   if (codec !== 0) throw new FlinkError('UNSUPPORTED', `codec ${codec} of a frame on channel ${channel.channelId} is not supported`)
   const kind = view.getUint8(3)
-  if (kind === KIND_COLUMNAR) throw new FlinkError('UNSUPPORTED', `columnar frames are not supported yet (channel ${channel.channelId})`)
-  if (kind !== KIND_OBJECT && kind !== KIND_RAW && kind !== KIND_CONTROL) throw corrupt(channel, `unknown kind ${kind}`)
+  if (kind !== KIND_OBJECT && kind !== KIND_COLUMNAR && kind !== KIND_RAW && kind !== KIND_CONTROL) throw corrupt(channel, `unknown kind ${kind}`)
   const rowCount = view.getUint32(AT_ROW_COUNT, true)
-  if (rowCount > (kind === KIND_OBJECT ? ROWS_PER_FRAME_MAX : 0)) throw corrupt(channel, `row count ${rowCount}`)
+  if (rowCount > (kind === KIND_OBJECT || kind === KIND_COLUMNAR ? ROWS_PER_FRAME_MAX : 0)) throw corrupt(channel, `row count ${rowCount}`)
   const input = new ByteReader(bytes, FRAME_HEADER_SIZE)
   try {
+    if (kind === KIND_COLUMNAR) {
+      if (serializer?.columnKinds === undefined) throw corrupt(channel, 'columns on a channel without a type of columns')
+      const hasTimes = (flags & FLAG_EVENT_TIMES) !== 0
+      return decodeColumns(bytes.subarray(FRAME_HEADER_SIZE), rowCount, serializer.columnKinds, hasTimes, (flags & FLAG_ROW_KINDS) !== 0)
+    }
     const element =
       kind === KIND_OBJECT
         ? decodeRows(input, rowCount, flags, serializer, channel)

@@ -1,3 +1,5 @@
+import type { ColumnarFrame } from './columns.ts'
+
 /**
  * The unit of work and of exchange. Header, kinds and flags are final (docs/decisions/0001-frame-header.md); this file is the
  * in-memory side, `frame-codec.ts` the bytes. A channel carries `ChannelElement`s in order; beside them it has a one-entry control
@@ -40,7 +42,7 @@ export type ControlElement =
   /** Out of band text between a connector's two halves: `what` is the connector's word, `data` its JSON. */
   | { readonly kind: 'event'; readonly what: string; readonly data: string }
 
-export type ChannelElement = ObjectFrame | RawFrame | ControlElement
+export type ChannelElement = ObjectFrame | ColumnarFrame | RawFrame | ControlElement
 
 export const ROWS_PER_FRAME_MAX = 2048
 export const PAGE_SIZE = 32 * 1024

@@ -28,7 +28,7 @@ function gate(channelsPerInput: number[], mode: 'exactly-once' | 'at-least-once'
       const out: string[] = []
       for (let element = inputGate.poll(); element !== undefined; element = inputGate.poll()) {
         if (element.kind === 'frame') {
-          out.push(String(element.frame.rows[0]))
+          out.push(element.frame.kind === 'object' ? String(element.frame.rows[0]) : `columns of ${element.frame.length}`)
           continue
         }
         const { control, input } = element

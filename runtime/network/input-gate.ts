@@ -8,6 +8,7 @@
  */
 import { assert } from '../common/assert.ts'
 import { BarrierAligner } from './barrier-aligner.ts'
+import type { ColumnarFrame } from './columns.ts'
 import type { ChannelReader, CheckpointBarrier, ControlElement, ObjectFrame } from './frame.ts'
 import type { GateElement, InputGate } from './io.ts'
 import { WatermarkValve } from './watermark-valve.ts'
@@ -92,7 +93,7 @@ export class ChannelInputGate implements InputGate {
       if (channel.ended || blocked[at]!) continue
       const element = channel.reader.poll()
       if (element === undefined) continue
-      if (element.kind === 'object') return this.frame(channel, element)
+      if (element.kind === 'object' || element.kind === 'columnar') return this.frame(channel, element)
       assert(element.kind !== 'raw', 'raw frames travel between the halves of a connector only')
       this.control(at, channel, element)
       if (this.ready.length > 0) return this.ready.shift()
@@ -111,9 +112,9 @@ export class ChannelInputGate implements InputGate {
     this.ready.length = 0
   }
 
-  private frame(channel: GateChannel, frame: ObjectFrame): GateElement {
+  private frame(channel: GateChannel, frame: ObjectFrame | ColumnarFrame): GateElement {
     this.numBuffersIn++
-    this.numRecordsIn += frame.rows.length
+    this.numRecordsIn += frame.kind === 'object' ? frame.rows.length : frame.length
     return { kind: 'frame', input: channel.input, channel: channel.index, sequence: channel.sequence++, frame }
   }
 

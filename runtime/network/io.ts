@@ -1,4 +1,5 @@
-import type { ChannelElement, ControlElement } from './frame.ts'
+import type { ColumnarFrame } from './columns.ts'
+import type { ControlElement, ObjectFrame } from './frame.ts'
 
 /**
  * Contracts between a task and the two things it exchanges rows with. Implemented in this room (`record-writer.ts`,
@@ -7,6 +8,8 @@ import type { ChannelElement, ControlElement } from './frame.ts'
 export interface NetworkOutput {
   /** Writes one row. Never blocks: beyond capacity it goes to the bounded spill and `isFull` turns true. */
   collect(value: unknown, timestamp: number): void
+  /** Writes the rows of a frame, in order with those of `collect`. The frame is not changed, and may be passed on as it is. */
+  collectFrame(frame: ColumnarFrame): void
   /** Watermark, status, barrier or end to every channel, behind all rows collected so far. */
   emit(control: ControlElement): void
   /** True while anything waits in the spill of any channel. A field read: it is asked before every row. */
@@ -25,7 +28,7 @@ export type GateElement =
       readonly input: number
       readonly channel: number
       readonly sequence: number
-      readonly frame: Extract<ChannelElement, { kind: 'object' }>
+      readonly frame: ObjectFrame | ColumnarFrame
     }
   | { readonly kind: 'control'; readonly input: number; readonly control: ControlElement }
 

@@ -5,8 +5,12 @@
 import { assert, unreachable } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { Random } from '../common/random.ts'
+import type { ColumnLayout } from '../serde/columns-type.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../serde/key-groups.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
+import type { ColumnarFrame } from './columns.ts'
+import { ColumnsKeyHasher } from './columns-hash.ts'
+import { rowsOf } from './columns-rows.ts'
 
 /** Equal to the graph's kinds, which this room may not import. */
 export type PartitionerKind = 'FORWARD' | 'HASH' | 'REBALANCE' | 'RESCALE' | 'SHUFFLE' | 'BROADCAST' | 'GLOBAL' | 'CUSTOM'
@@ -15,6 +19,10 @@ export interface ChannelSelector {
   /** Every row goes to every channel; `select` is not asked. */
   readonly broadcast: boolean
   select(value: unknown): number
+  /**
+   * The channel that all rows of the frame take; or -1, and `targets` has the channel of each row. The two rows of an update stay together.
+   */
+  selectFrame(frame: ColumnarFrame, targets: Int32Array): number
 }
 
 export interface SelectorOptions {
@@ -23,7 +31,14 @@ export interface SelectorOptions {
   /** REBALANCE: where the round begins; SHUFFLE: every row. */
   readonly random: Random
   /** HASH and CUSTOM. */
-  readonly key?: { readonly type: TypeInformation; readonly select: (value: unknown) => unknown }
+  readonly key?: {
+    readonly type: TypeInformation
+    readonly select: (value: unknown) => unknown
+    /** HASH of a columnar edge: the key's columns, hashed by columns-hash.ts whatever form a row has. */
+    readonly columns?: readonly number[]
+  }
+  /** Of a columnar edge. */
+  readonly layouts?: readonly ColumnLayout[]
   /** HASH: of the consumer. */
   readonly maxParallelism?: number
   /** CUSTOM. */
@@ -40,29 +55,32 @@ export function createSelector(options: SelectorOptions): ChannelSelector {
     case 'GLOBAL':
       return firstChannel
     case 'BROADCAST':
-      return { broadcast: true, select: () => 0 }
+      return { broadcast: true, select: () => 0, selectFrame: () => 0 }
     case 'REBALANCE':
       return new RoundRobinSelector(channelCount, random.nextInt(channelCount))
     case 'RESCALE':
       return new RoundRobinSelector(channelCount, 0)
     case 'SHUFFLE':
-      return { broadcast: false, select: channelCount === 1 ? () => 0 : () => random.nextInt(channelCount) }
+      return channelCount === 1 ? firstChannel : new ShuffleSelector(channelCount, random)
     case 'HASH': {
       const { key, maxParallelism } = options
       assert(key !== undefined && maxParallelism !== undefined, 'a HASH edge has a key and a max parallelism')
-      return hashSelector(key.type, key.select, maxParallelism, channelCount)
+      if (key.columns !== undefined && options.layouts !== undefined) {
+        return new ColumnsHashSelector(new ColumnsKeyHasher(options.layouts, key.columns), maxParallelism, channelCount)
+      }
+      return hashSelector(key.type, key.select, maxParallelism, channelCount, options.layouts)
     }
     case 'CUSTOM': {
       const { key, partition } = options
       assert(key !== undefined && partition !== undefined, 'a CUSTOM edge has a key and a partition function')
-      return customSelector(key.select, partition, channelCount)
+      return customSelector(key.select, partition, channelCount, options.layouts)
     }
     default:
       return unreachable(kind)
   }
 }
 
-const firstChannel: ChannelSelector = { broadcast: false, select: () => 0 }
+const firstChannel: ChannelSelector = { broadcast: false, select: () => 0, selectFrame: () => 0 }
 
 class RoundRobinSelector implements ChannelSelector {
   readonly broadcast = false
@@ -79,31 +97,130 @@ class RoundRobinSelector implements ChannelSelector {
     this.next = channel + 1 === this.channelCount ? 0 : channel + 1
     return channel
   }
+
+  /** A run of rows to each channel, as many as row by row, so that they can be copied in one piece. */
+  selectFrame(frame: ColumnarFrame, targets: Int32Array): number {
+    const { channelCount } = this
+    const { length, rowKinds } = frame
+    if (channelCount === 1) return 0
+    const longer = length % channelCount
+    const size = (length - longer) / channelCount
+    let row = 0
+    for (let i = 0, due = 0; i < channelCount; i++) {
+      due += i < longer ? size + 1 : size
+      const splitsUpdate =
+        rowKinds !== undefined && due > row && due < length && rowKinds[due - 1] === UPDATE_BEFORE && rowKinds[due] === UPDATE_AFTER
+      const end = Math.max(row, splitsUpdate ? due + 1 : due)
+      targets.fill((this.next + i) % channelCount, row, end)
+      row = end
+    }
+    this.next = (this.next + longer) % channelCount
+    return -1
+  }
 }
 
-function hashSelector(type: TypeInformation, select: (value: unknown) => unknown, maxParallelism: number, channelCount: number): ChannelSelector {
+class ShuffleSelector implements ChannelSelector {
+  readonly broadcast = false
+  private readonly channelCount: number
+  private readonly random: Random
+
+  constructor(channelCount: number, random: Random) {
+    this.channelCount = channelCount
+    this.random = random
+  }
+
+  select(): number {
+    return this.random.nextInt(this.channelCount)
+  }
+
+  selectFrame({ length, rowKinds }: ColumnarFrame, targets: Int32Array): number {
+    for (let row = 0; row < length; row++) {
+      const second = rowKinds !== undefined && row > 0 && rowKinds[row] === UPDATE_AFTER && rowKinds[row - 1] === UPDATE_BEFORE
+      targets[row] = second ? targets[row - 1]! : this.random.nextInt(this.channelCount)
+    }
+    return -1
+  }
+}
+
+const UPDATE_BEFORE = 1
+const UPDATE_AFTER = 2
+
+class ColumnsHashSelector implements ChannelSelector {
+  readonly broadcast = false
+  private readonly hasher: ColumnsKeyHasher
+  private readonly maxParallelism: number
+  private readonly channelCount: number
+  private readonly channelOfGroup: Uint16Array
+
+  constructor(hasher: ColumnsKeyHasher, maxParallelism: number, channelCount: number) {
+    this.hasher = hasher
+    this.maxParallelism = maxParallelism
+    this.channelCount = channelCount
+    this.channelOfGroup = channelsOfGroups(maxParallelism, channelCount)
+  }
+
+  select(value: unknown): number {
+    // A row of a columnar edge is an array; anything else fails where it is encoded.
+    return this.channelOfGroup[this.hasher.keyGroupOfRow(value as readonly unknown[], this.maxParallelism)]!
+  }
+
+  selectFrame(frame: ColumnarFrame, targets: Int32Array): number {
+    if (this.channelCount === 1) return 0
+    this.hasher.keyGroups(frame, this.maxParallelism, targets)
+    lookUp(targets, frame.length, this.channelOfGroup)
+    return -1
+  }
+}
+
+function lookUp(targets: Int32Array, length: number, channelOfGroup: Uint16Array): void {
+  for (let row = 0; row < length; row++) targets[row] = channelOfGroup[targets[row]!]!
+}
+
+function channelsOfGroups(maxParallelism: number, channelCount: number): Uint16Array {
   const channelOfGroup = new Uint16Array(maxParallelism)
   for (let group = 0; group < maxParallelism; group++) channelOfGroup[group] = subtaskOfKeyGroup(group, maxParallelism, channelCount)
-  return { broadcast: false, select: value => channelOfGroup[keyGroupOf(type, select(value), maxParallelism)]! }
+  return channelOfGroup
+}
+
+function hashSelector(
+  type: TypeInformation,
+  select: (value: unknown) => unknown,
+  maxParallelism: number,
+  channelCount: number,
+  layouts: readonly ColumnLayout[] | undefined,
+): ChannelSelector {
+  const channelOfGroup = channelsOfGroups(maxParallelism, channelCount)
+  return rowSelector(value => channelOfGroup[keyGroupOf(type, select(value), maxParallelism)]!, layouts)
+}
+
+/** A function of the row decides: rows are made of a frame to ask it. */
+function rowSelector(select: (value: unknown) => number, layouts: readonly ColumnLayout[] | undefined): ChannelSelector {
+  return {
+    broadcast: false,
+    select,
+    selectFrame: (frame, targets) => {
+      assert(layouts !== undefined, 'frames come on edges of columns only')
+      for (const [i, row] of rowsOf(frame, layouts).entries()) targets[i] = select(row)
+      return -1
+    },
+  }
 }
 
 function customSelector(
   select: (value: unknown) => unknown,
   partition: (key: unknown, channelCount: number) => number,
   channelCount: number,
+  layouts: readonly ColumnLayout[] | undefined,
 ): ChannelSelector {
-  return {
-    broadcast: false,
-    select: value => {
-      const channel = partition(select(value), channelCount)
-      if (!(Number.isInteger(channel) && channel >= 0 && channel < channelCount)) {
-        throw new FlinkError(
-          'USER_FUNCTION',
-          `the partition function answered ${String(channel)} where an integer from 0 to ${channelCount - 1} is wanted`,
-          { channelCount },
-        )
-      }
-      return channel
-    },
-  }
+  return rowSelector(value => {
+    const channel = partition(select(value), channelCount)
+    if (!(Number.isInteger(channel) && channel >= 0 && channel < channelCount)) {
+      throw new FlinkError(
+        'USER_FUNCTION',
+        `the partition function answered ${String(channel)} where an integer from 0 to ${channelCount - 1} is wanted`,
+        { channelCount },
+      )
+    }
+    return channel
+  }, layouts)
 }

@@ -10,9 +10,16 @@
  *   behind it seals), each further one reserves a page of the TaskManager's pool, and an empty pool is OUTPUT_SPILL_EXHAUSTED.
  *   Control elements are not counted: a watermark or status that waits is replaced by the next one;
  * - a frame that was offered is never touched again. On a BROADCAST edge each channel gets its own array of rows, but inside a thread
- *   the values themselves are shared by all consumers, which must not change them. Rings encode, so nothing is shared there.
+ *   the values themselves are shared by all consumers, which must not change them. Rings encode, so nothing is shared there;
+ * - rows and columnar frames on one output keep their order: whichever comes second seals the other first. A columnar frame that all goes one
+ *   way and is not small is passed on as it is; otherwise its rows are gathered by channel into frames of the channel's size. While a channel
+ *   is full its rows wait for a whole frame, so that one more frame makes at most two of them for the spill.
  */
+import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
+import type { ColumnarFrame } from './columns.ts'
+import { ColumnarFrameBuilder } from './columns-builder.ts'
+import { RowsByTarget } from './columns-scatter.ts'
 import { type ChannelElement, type ChannelWriter, type ControlElement, type ObjectFrame, ROWS_PER_FRAME_MAX } from './frame.ts'
 import type { NetworkOutput } from './io.ts'
 import type { PageReserver } from './page-pool.ts'
@@ -37,6 +44,10 @@ export interface RecordWriterOptions {
 
 const FREE_SPILL_FRAMES = 2
 const TIMESTAMPS_INITIAL = 16
+const UPDATE_BEFORE = 1
+const UPDATE_AFTER = 2
+/** A columnar frame with less than this part of the rows that a frame may have is gathered with others. */
+const SMALL_FRAME = 1 / 4
 
 export class RecordWriter implements NetworkOutput {
   numRecordsOut = 0
@@ -47,6 +58,12 @@ export class RecordWriter implements NetworkOutput {
   private readonly outputs: readonly Subpartition[]
   /** One per channel; a broadcast edge has a single one. */
   private readonly builders: readonly FrameBuilder[]
+  /** Beside each builder of rows, from the first columnar frame on; at most one of the two has rows. */
+  private columnBuilders: readonly ColumnarFrameBuilder[] = []
+  private columnKinds: readonly string[] = []
+  private readonly rowsMax: number
+  private targets = new Int32Array(0)
+  private readonly byTarget: RowsByTarget
 
   constructor(options: RecordWriterOptions) {
     const rowsMax = Math.min(options.rowsPerFrameMax ?? ROWS_PER_FRAME_MAX, ROWS_PER_FRAME_MAX)
@@ -55,6 +72,8 @@ export class RecordWriter implements NetworkOutput {
     this.outputs = options.channels.map(channel => new Subpartition(channel, options.pages, options.operatorName))
     const builderCount = this.broadcast ? 1 : options.channels.length
     this.builders = Array.from({ length: builderCount }, () => new FrameBuilder(rowsMax))
+    this.rowsMax = rowsMax
+    this.byTarget = new RowsByTarget(builderCount, 0)
   }
 
   get numBytesOut(): number {
@@ -73,9 +92,21 @@ export class RecordWriter implements NetworkOutput {
   collect(value: unknown, timestamp: number): void {
     const index = this.broadcast ? 0 : this.selector.select(value)
     const builder = this.builders[index]!
+    if (this.columnBuilders.length > 0) this.sealColumns(index)
     builder.add(value, timestamp)
     this.numRecordsOut++
     if (builder.count >= builder.limit) this.seal(index, builder)
+  }
+
+  collectFrame(frame: ColumnarFrame): void {
+    const { length } = frame
+    if (length === 0) return
+    this.numRecordsOut += length
+    this.checkKinds(frame)
+    if (length > this.targets.length) this.targets = new Int32Array(Math.max(length, this.rowsMax))
+    const channel = this.broadcast ? 0 : this.selector.selectFrame(frame, this.targets)
+    if (channel >= 0) this.collectWhole(channel, frame)
+    else this.scatter(frame)
   }
 
   emit(control: ControlElement): void {
@@ -97,13 +128,11 @@ export class RecordWriter implements NetworkOutput {
   flush(): void {
     // Rows of a channel that has a spill stay in their builder: they could not leave, and sealing them would only grow the spill.
     if (this.broadcast) {
-      const builder = this.builders[0]!
-      if (builder.count > 0 && !this.full) this.seal(0, builder)
+      if (!this.full) this.sealAll()
       return
     }
     for (let i = 0; i < this.builders.length; i++) {
-      const builder = this.builders[i]!
-      if (builder.count > 0 && this.outputs[i]!.drain()) this.seal(i, builder)
+      if (this.hasRows(i) && this.outputs[i]!.drain()) this.sealBoth(i)
     }
     this.refreshFull()
   }
@@ -111,32 +140,121 @@ export class RecordWriter implements NetworkOutput {
   close(): void {
     for (const output of this.outputs) output.close()
     for (const builder of this.builders) builder.clear()
+    this.columnBuilders = []
   }
 
   private sealAll(): void {
-    for (let i = 0; i < this.builders.length; i++) {
-      const builder = this.builders[i]!
-      if (builder.count > 0) this.seal(i, builder)
-    }
+    for (let i = 0; i < this.builders.length; i++) this.sealBoth(i)
+  }
+
+  private hasRows(index: number): boolean {
+    return this.builders[index]!.count > 0 || (this.columnBuilders.length > 0 && this.columnBuilders[index]!.count > 0)
+  }
+
+  private sealBoth(index: number): void {
+    const builder = this.builders[index]!
+    if (builder.count > 0) this.seal(index, builder)
+    if (this.columnBuilders.length > 0) this.sealColumns(index)
   }
 
   private seal(index: number, builder: FrameBuilder): void {
-    const frame = builder.take()
+    this.sendFrame(index, builder.take())
+  }
+
+  private sealColumns(index: number): void {
+    const builder = this.columnBuilders[index]!
+    if (builder.count === 0) return
+    const frame = builder.finish()
+    const encoded = this.sendFrame(index, frame)
+    if (encoded) builder.recycle(frame)
+  }
+
+  /** True when nothing refers to the frame any more: its one channel has encoded all of it. */
+  private sendFrame(index: number, frame: ObjectFrame | ColumnarFrame): boolean {
+    const builder = this.builders[index]!
     if (!this.broadcast) {
       const output = this.outputs[index]!
       this.numBuffersOut++
-      if (!output.send(frame)) this.full = true
-      builder.setLimit(output.channel.rowsPerFrame)
-      return
+      const sent = output.send(frame)
+      if (!sent) this.full = true
+      const { rowsPerFrame } = output.channel
+      builder.setLimit(rowsPerFrame)
+      return sent && rowsPerFrame !== undefined
     }
     let rowsPerFrame = ROWS_PER_FRAME_MAX
     for (let i = 0; i < this.outputs.length; i++) {
       const output = this.outputs[i]!
       this.numBuffersOut++
-      if (!output.send(i === 0 ? frame : copyFrame(frame))) this.full = true
+      // Nobody writes to columns: they are shared.
+      if (!output.send(i === 0 || frame.kind === 'columnar' ? frame : copyFrame(frame))) this.full = true
       rowsPerFrame = Math.min(rowsPerFrame, output.channel.rowsPerFrame ?? ROWS_PER_FRAME_MAX)
     }
     builder.setLimit(rowsPerFrame)
+    return false
+  }
+
+  private checkKinds(frame: ColumnarFrame): void {
+    const { columns } = frame
+    if (this.columnBuilders.length === 0) {
+      const kinds = columns.map(column => column.kind)
+      this.columnKinds = kinds
+      this.columnBuilders = this.builders.map(() => new ColumnarFrameBuilder(kinds))
+    }
+    const { columnKinds } = this
+    let equal = columns.length === columnKinds.length
+    for (let i = 0; i < columns.length; i++) if (columns[i]!.kind !== columnKinds[i]) equal = false
+    assert(equal, 'frames of one output have the same columns')
+  }
+
+  private collectWhole(index: number, frame: ColumnarFrame): void {
+    const builder = this.builders[index]!
+    if (builder.count > 0) this.seal(index, builder)
+    if (frame.length < this.goal(index) * SMALL_FRAME) {
+      this.append(index, frame, undefined, 0, frame.length)
+      return
+    }
+    this.sealColumns(index)
+    this.sendFrame(index, frame)
+  }
+
+  private scatter(frame: ColumnarFrame): void {
+    const { byTarget, builders } = this
+    byTarget.sort(this.targets, frame.length)
+    const { order, ends } = byTarget
+    let from = 0
+    for (let index = 0; index < builders.length; index++) {
+      const end = ends[index]!
+      if (end === from) continue
+      const builder = builders[index]!
+      if (builder.count > 0) this.seal(index, builder)
+      const first = order[from]!
+      // Rows of a channel are in order, so they are one run when the last is as far as their number says.
+      if (order[end - 1]! - first === end - 1 - from) this.append(index, frame, undefined, first, first + end - from)
+      else this.append(index, frame, order, from, end)
+      from = end
+    }
+  }
+
+  /** Rows from..to, or `order[from..to)`, in pieces that end where a frame is full. */
+  private append(index: number, frame: ColumnarFrame, order: Int32Array | undefined, from: number, to: number): void {
+    const columns = this.columnBuilders[index]!
+    const { rowKinds } = frame
+    for (let at = from; at < to; ) {
+      const goal = this.goal(index)
+      const end = Math.min(to, at + Math.max(1, goal - columns.count))
+      if (order === undefined) columns.appendRange(frame, at, end)
+      else columns.gather(frame, order, at, end)
+      at = end
+      if (columns.count < goal) continue
+      const splitsUpdate =
+        rowKinds !== undefined && at < to && columns.lastRowKind === UPDATE_BEFORE && rowKinds[order === undefined ? at : order[at]!] === UPDATE_AFTER
+      if (!splitsUpdate) this.sealColumns(index)
+    }
+  }
+
+  /** Rows at which columns of a channel are sealed. */
+  private goal(index: number): number {
+    return !this.broadcast && this.outputs[index]!.waiting ? this.rowsMax : this.builders[index]!.limit
   }
 
   private refreshFull(): void {
@@ -213,7 +331,7 @@ class Subpartition {
         return false
       }
       this.spillFrom++
-      if (element.kind === 'object') {
+      if (element.kind === 'object' || element.kind === 'columnar') {
         this.spillFrames--
         if (this.spillFrames >= FREE_SPILL_FRAMES) this.pages.release(1)
       }
@@ -234,7 +352,7 @@ class Subpartition {
 
   private append(element: ChannelElement): void {
     const last = this.spill.length - 1
-    if (element.kind === 'object') {
+    if (element.kind === 'object' || element.kind === 'columnar') {
       if (this.spillFrames >= FREE_SPILL_FRAMES && !this.pages.tryReserve(1)) {
         throw new FlinkError(
           'OUTPUT_SPILL_EXHAUSTED',

@@ -6,13 +6,14 @@
  * - a frame may be larger than the whole ring: the writer keeps the rest and goes on when slots come free, so the ring's own slots
  *   suffice for progress and no channel waits for pages of another;
  * - each frame starts a segment; frames do not share slots;
- * - both ends hold at most one frame: the writer encodes the next one only when the last is in the ring. A taken `ObjectFrame` that
- *   is larger than a frame should be waits by reference.
+ * - both ends hold at most one frame: the writer encodes the next one only when the last is in the ring. A taken frame of rows or
+ *   columns that is larger than a frame should be waits by reference.
  */
 import { assert } from '../common/assert.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
+import type { ColumnarFrame } from './columns.ts'
 import {
   type ChannelElement,
   type ChannelReader,
@@ -27,6 +28,7 @@ import {
 import {
   decodeControl,
   decodeFrame,
+  encodeColumnarFrame,
   encodeControl,
   encodeControlFrame,
   encodeObjectFrame,
@@ -63,7 +65,7 @@ export class RingWriter implements ChannelWriter {
   /** Next byte of `out` to be written; equal to its length when all of it is in the ring. */
   private position = 0
   private sequence = 0
-  private frame: ObjectFrame | undefined = undefined
+  private frame: ObjectFrame | ColumnarFrame | undefined = undefined
   private nextRow = 0
 
   constructor(ring: RingDescriptor, options: RingChannelOptions) {
@@ -80,8 +82,8 @@ export class RingWriter implements ChannelWriter {
       this.segments.throwIfFailed()
       return false
     }
-    if (element.kind === 'object') {
-      if (element.rows.length === 0) return true
+    if (element.kind === 'object' || element.kind === 'columnar') {
+      if ((element.kind === 'object' ? element.rows.length : element.length) === 0) return true
       this.frame = element
       this.nextRow = 0
       this.encodeRows(element)
@@ -125,14 +127,18 @@ export class RingWriter implements ChannelWriter {
     this.frame = undefined
   }
 
-  private encodeRows(frame: ObjectFrame): void {
-    assert(this.serializer !== undefined, 'a channel that carries rows has a serializer')
+  private encodeRows(frame: ObjectFrame | ColumnarFrame): void {
+    const { serializer, channel, sequence, recordSizeMax } = this
+    assert(serializer !== undefined, 'a channel that carries rows has a serializer')
     const from = this.nextRow
     this.out.reset()
-    const next = encodeObjectFrame(this.out, frame, from, this.serializer, this.channel, this.sequence, FRAME_TARGET_SIZE, this.recordSizeMax)
+    const next =
+      frame.kind === 'object'
+        ? encodeObjectFrame(this.out, frame, from, serializer, channel, sequence, FRAME_TARGET_SIZE, recordSizeMax)
+        : encodeColumnarFrame(this.out, frame, from, channel, sequence, FRAME_TARGET_SIZE, recordSizeMax)
     this.rowsPerFrame = Math.max(1, Math.min(ROWS_PER_FRAME_MAX, Math.floor((FRAME_TARGET_SIZE * (next - from)) / this.out.length)))
     this.nextRow = next
-    if (next === frame.rows.length) this.frame = undefined
+    if (next === (frame.kind === 'object' ? frame.rows.length : frame.length)) this.frame = undefined
     this.encoded()
   }
 

@@ -1,5 +1,6 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
+import { type ColumnLayout, columnLayout, heldRow } from './columns-type.ts'
 import { GenericWriter, writeSorted } from './generic-codec.ts'
 import { primitiveSerializers, toInt, toSafeLong } from './primitives.ts'
 import type { TypeInformation, TypeJson, TypeSerializer } from './type-information.ts'
@@ -54,6 +55,12 @@ function writeCanonical(type: TypeJson, value: unknown, out: ByteWriter): void {
     case 'ROW': {
       const row = asRow(value)
       for (const field of type.fields) writeNullable(field.type, row[field.name], propertyStep(field.name), out)
+      break
+    }
+    case 'COLUMNS': {
+      const columns = layoutsOf(type)
+      const row = heldRow(columns, value)
+      for (let i = 0; i < row.length; i++) writeNullable({ kind: columns[i]!.held }, row[i], `[${i}]`, out) // equally long
       break
     }
     case 'LIST': {
@@ -143,6 +150,13 @@ function hashOf(type: TypeJson, value: unknown): number {
       for (const field of type.fields) hash = (Math.imul(hash, 31) + hashNullable(field.type, row[field.name], propertyStep(field.name))) | 0
       return hash
     }
+    case 'COLUMNS': {
+      const columns = layoutsOf(type)
+      const row = heldRow(columns, value)
+      let hash = 0
+      for (let i = 0; i < row.length; i++) hash = (Math.imul(hash, 31) + hashNullable({ kind: columns[i]!.held }, row[i], `[${i}]`)) | 0 // equally long
+      return hash
+    }
     case 'LIST': {
       const array = asArray(value, 'LIST')
       let hash = 1
@@ -158,6 +172,11 @@ function hashOf(type: TypeJson, value: unknown): number {
     case 'GENERIC':
       return hashGeneric(value)
   }
+}
+
+/** Rows as keys are for tests and tools; SQL's operators hash columns (runtime/network/columns-hash.ts). */
+function layoutsOf(type: Extract<TypeJson, { kind: 'COLUMNS' }>): ColumnLayout[] {
+  return type.fields.map(field => columnLayout(field.type))
 }
 
 function hashNullable(type: TypeJson, value: unknown, step: string): number {

@@ -18,15 +18,24 @@ export interface TypeInformation<T = unknown> {
 export interface TypeSerializer<T> {
   write(value: T, out: ByteWriter): void
   read(input: ByteReader): T
+  /** Kinds of the columns that a columnar frame of this type has; absent = the type has no columnar form. */
+  readonly columnKinds?: readonly string[]
 }
 
 export type PrimitiveKind = 'STRING' | 'BOOLEAN' | 'BYTE' | 'SHORT' | 'INT' | 'LONG' | 'SAFE_LONG' | 'FLOAT' | 'DOUBLE' | 'DATE' | 'BYTES' | 'VOID'
+
+/** `type` is Flink's SQL type text: `DECIMAL(10, 2) NOT NULL`. */
+export interface ColumnField {
+  readonly name: string
+  readonly type: string
+}
 
 export type TypeJson =
   | { readonly kind: PrimitiveKind }
   | { readonly kind: 'GENERIC' }
   | { readonly kind: 'TUPLE'; readonly fields: readonly TypeJson[] }
   | { readonly kind: 'ROW'; readonly fields: readonly { readonly name: string; readonly type: TypeJson }[] }
+  | { readonly kind: 'COLUMNS'; readonly fields: readonly ColumnField[] }
   | { readonly kind: 'LIST'; readonly element: TypeJson }
   | { readonly kind: 'MAP'; readonly key: TypeJson; readonly value: TypeJson }
 

@@ -1,9 +1,10 @@
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson, type JsonValue } from '../common/json.ts'
+import { ColumnsSerializer } from './columns-type.ts'
 import { ListSerializer, MapSerializer, RowSerializer, tupleSerializer } from './composites.ts'
 import { genericSerializer } from './generic-codec.ts'
 import { primitiveSerializers } from './primitives.ts'
-import type { PrimitiveKind, TypeInformation, TypeJson, TypeSerializer } from './type-information.ts'
+import type { ColumnField, PrimitiveKind, TypeInformation, TypeJson, TypeSerializer } from './type-information.ts'
 
 /**
  * The room of types and bytes. `Types` is what users write; `typeFromJson` remakes a type that travelled; `key.ts` makes key bytes and
@@ -52,6 +53,8 @@ export const Types = {
   list: listType,
   map: mapType,
   POJO: pojoType,
+  /** Rows of SQL: see columns-type.ts. */
+  columns: columnsType,
 } as const
 
 export type RowFieldTypes = Readonly<Record<string, TypeInformation>>
@@ -101,6 +104,15 @@ function rowType<const F extends RowFieldTypes>(fields: F): TypeInformation<RowV
   )
 }
 
+function columnsType(fields: readonly ColumnField[]): TypeInformation<readonly unknown[]> {
+  const plain = fields.map(({ name, type }) => ({ name, type }))
+  return new Type(
+    { kind: 'COLUMNS', fields: plain },
+    new ColumnsSerializer(plain),
+    `ROW<${plain.map(({ name, type }) => `${name} ${type}`).join(', ')}>`,
+  )
+}
+
 function listType<T>(element: TypeInformation<T>): TypeInformation<T[]> {
   checkType(element, 'the element of a list')
   const serializer: TypeSerializer<unknown> = new ListSerializer(element.serializer)
@@ -143,6 +155,8 @@ export function typeFromJson(json: TypeJson): TypeInformation {
       return tupleType(...json.fields.map(typeFromJson))
     case 'ROW':
       return rowType(Object.fromEntries(json.fields.map(field => [field.name, typeFromJson(field.type)])))
+    case 'COLUMNS':
+      return columnsType(json.fields)
     case 'LIST':
       return listType(typeFromJson(json.element))
     case 'MAP':

@@ -1,7 +1,10 @@
 import { assert } from '../common/assert.ts'
+import type { ColumnarFrame } from '../network/columns.ts'
+import { columnarFrameOf, frameOf, objectFrameOf } from '../network/columns-rows.ts'
 import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/frame.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
+import type { ColumnLayout } from '../serde/columns-type.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
 import type { OperatorOutput, StreamOperator } from './operator.ts'
 import type { SourceHeadOperator } from './operators/source-operator.ts'
@@ -15,6 +18,9 @@ import type { SourceHeadOperator } from './operators/source-operator.ts'
  * - a watermark is delayed behind rows the same call still emits, never ahead of them;
  * - no row enters the chain while a visit is unfinished, and timers fire before later rows;
  * - at every row border the chain can stop (output full, budget spent, control) and go on at exactly that row.
+ *
+ * A columnar frame goes as a whole from operator to operator (`processFrame`): nothing stops inside it, so the outputs' capacity is looked at
+ * before it. Between operators of which one works rows, rows and frames are made of one another and counted (`rowsConverted`).
  *
  * The chain knows nothing of scheduling; `limits` says when to stop, the task decides what happens then.
  */
@@ -33,12 +39,24 @@ export interface ChainLink {
   readonly parentTag: string | undefined
   readonly networkOutputs: readonly { readonly tag: string | undefined; readonly output: NetworkOutput }[]
   readonly counters: LinkCounters
+  /** Columns of each input of the operator (the head may have two); undefined where an input is not of type COLUMNS. */
+  readonly inputColumns?: readonly (readonly ColumnLayout[] | undefined)[]
 }
 
 /** Written by the chain, read by whoever reports metrics. */
 export interface LinkCounters {
   recordsIn: number
   recordsOut: number
+  /** Of the rows in, those that came in columnar frames and were worked as such. */
+  rowsColumnar: number
+  /** Of the rows in, those that were made from a frame's, or put into one, for this operator. */
+  rowsConverted: number
+  /** Of the rows out, those in columnar frames. */
+  rowsOutColumnar: number
+}
+
+export function newLinkCounters(): LinkCounters {
+  return { recordsIn: 0, recordsOut: 0, rowsColumnar: 0, rowsConverted: 0, rowsOutColumnar: 0 }
 }
 
 export type StopReason = 'done' | 'outputFull' | 'control' | 'budget'
@@ -62,6 +80,8 @@ export class OperatorChain {
   private readonly limits: ChainLimits
   private readonly clockMask: number
   private readonly inputCount: number
+  /** Rows of the columnar frame that the head is in the middle of. */
+  private converted: { readonly frame: ColumnarFrame; readonly rows: ObjectFrame } | undefined = undefined
   private readonly visits: Visit[] = []
   private readonly endedInputs: number[]
   private yieldCalls = 0
@@ -133,8 +153,41 @@ export class OperatorChain {
     return this.inVisit ? this.cursorShouldYield() : this.shouldYield()
   }
 
-  /** Runs rows `from`.. of `frame`; the caller keeps `currentRow`, where it goes on. */
-  run(frame: ObjectFrame, input: number, from: number): StopReason {
+  /** Runs rows `from`.. of `frame`; the caller keeps `currentRow`, where it goes on. A frame worked as a whole is done at once or not begun. */
+  run(frame: ObjectFrame | ColumnarFrame, input: number, from: number): StopReason {
+    const { head } = this
+    const layouts = this.links[0]!.inputColumns?.[input]
+    const process = input === 1 ? head.processFrame2 : head.processFrame
+    if (process === undefined || layouts === undefined)
+      return this.runRows(frame.kind === 'object' ? frame : this.rowsOf(frame, layouts), input, from)
+    this.currentRow = 0
+    if (this.isFull()) return 'outputFull'
+    const counters = this.headCounters
+    let columns: ColumnarFrame
+    if (frame.kind === 'columnar') {
+      columns = frame
+    } else {
+      columns = columnarFrameOf(frame, layouts)
+      counters.rowsConverted += columns.length
+    }
+    counters.recordsIn += columns.length
+    counters.rowsColumnar += columns.length
+    process.call(head, columns)
+    this.currentRow = columns.length
+    return 'done'
+  }
+
+  /** Made once per frame: the head may stop at any of its rows. */
+  private rowsOf(frame: ColumnarFrame, layouts: readonly ColumnLayout[] | undefined): ObjectFrame {
+    if (this.converted?.frame === frame) return this.converted.rows
+    assert(layouts !== undefined, 'columnar frames come on edges of columns')
+    const rows = objectFrameOf(frame, layouts)
+    this.headCounters.rowsConverted += frame.length
+    this.converted = { frame, rows }
+    return rows
+  }
+
+  private runRows(frame: ObjectFrame, input: number, from: number): StopReason {
     const { rows, timestamps } = frame
     const head = this.head
     const counters = this.headCounters
@@ -147,11 +200,12 @@ export class OperatorChain {
       if (second) head.processElement2!(rows[row], timestamp)
       else head.processElement(rows[row], timestamp)
       this.currentRow = row + 1
-      if (row + 1 === rows.length) return 'done'
+      if (row + 1 === rows.length) break
       if (this.visits.length > 0) return 'control'
       if (((row + 1) & this.clockMask) === 0 && this.limits.budgetSpent()) return 'budget'
     }
     this.currentRow = rows.length
+    this.converted = undefined
     return 'done'
   }
 
@@ -289,7 +343,7 @@ class ChainOutput implements OperatorOutput {
   readonly children: number[] = []
   private readonly chain: OperatorChain
   private readonly index: number
-  private counters: LinkCounters = { recordsIn: 0, recordsOut: 0 }
+  private counters: LinkCounters = newLinkCounters()
   private main: Targets = noTargets
   private readonly side = new Map<string, Targets>()
   private network: readonly NetworkOutput[] = []
@@ -308,7 +362,7 @@ class ChainOutput implements OperatorOutput {
     const targets = (tag: string | undefined): Targets => {
       const present = byTag.get(tag)
       if (present !== undefined) return present
-      const fresh: Targets = { operators: [], operatorCounters: [], network: [] }
+      const fresh: Targets = { operators: [], operatorCounters: [], operatorColumns: [], network: [] }
       byTag.set(tag, fresh)
       return fresh
     }
@@ -316,8 +370,11 @@ class ChainOutput implements OperatorOutput {
       if (link.parent !== this.index) continue
       this.children.push(i)
       const target = targets(link.parentTag)
-      target.operators.push(link.operator)
+      const columns = link.inputColumns?.[0]
+      const takesFrames = columns !== undefined && link.operator.processFrame !== undefined
+      target.operators.push(takesFrames ? new RowsIntoFrames(link.operator, link.counters, columns) : link.operator)
       target.operatorCounters.push(link.counters)
+      target.operatorColumns.push(columns)
     }
     for (const { tag, output } of own.networkOutputs) targets(tag).network.push(output)
     this.main = targets(undefined)
@@ -327,6 +384,26 @@ class ChainOutput implements OperatorOutput {
   collect(value: unknown, timestamp: number): void {
     this.counters.recordsOut++
     send(this.main, value, timestamp)
+  }
+
+  collectFrame(frame: ColumnarFrame): void {
+    if (frame.length === 0) return
+    this.counters.recordsOut += frame.length
+    this.counters.rowsOutColumnar += frame.length
+    const { operators, operatorCounters, operatorColumns, network } = this.main
+    for (let i = 0; i < operators.length; i++) {
+      const operator = operators[i]!
+      const counters = operatorCounters[i]!
+      counters.recordsIn += frame.length
+      if (operator.processFrame === undefined) {
+        counters.rowsConverted += frame.length
+        processRows(operator, frame, operatorColumns[i])
+      } else {
+        counters.rowsColumnar += frame.length
+        operator.processFrame(frame)
+      }
+    }
+    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
   }
 
   sideOutput(tagId: string, value: unknown, timestamp: number): void {
@@ -350,13 +427,16 @@ class ChainOutput implements OperatorOutput {
   }
 }
 
+type ChainedOperator = Pick<StreamOperator, 'processElement' | 'processFrame'>
+
 interface Targets {
-  readonly operators: StreamOperator[]
+  readonly operators: ChainedOperator[]
   readonly operatorCounters: LinkCounters[]
+  readonly operatorColumns: (readonly ColumnLayout[] | undefined)[]
   readonly network: NetworkOutput[]
 }
 
-const noTargets: Targets = { operators: [], operatorCounters: [], network: [] }
+const noTargets: Targets = { operators: [], operatorCounters: [], operatorColumns: [], network: [] }
 
 function send(targets: Targets, value: unknown, timestamp: number): void {
   const { operators, operatorCounters, network } = targets
@@ -365,4 +445,37 @@ function send(targets: Targets, value: unknown, timestamp: number): void {
     operators[i]!.processElement(value, timestamp)
   }
   for (let i = 0; i < network.length; i++) network[i]!.collect(value, timestamp)
+}
+
+/**
+ * Before an operator that works frames: a row becomes a frame of one. Slow, right, and counted; operators that feed columnar ones in their chain
+ * emit frames.
+ */
+class RowsIntoFrames implements ChainedOperator {
+  private readonly operator: StreamOperator
+  private readonly counters: LinkCounters
+  private readonly columns: readonly ColumnLayout[]
+
+  constructor(operator: StreamOperator, counters: LinkCounters, columns: readonly ColumnLayout[]) {
+    this.operator = operator
+    this.counters = counters
+    this.columns = columns
+  }
+
+  processElement(value: unknown, timestamp: number): void {
+    this.counters.rowsColumnar++
+    this.counters.rowsConverted++
+    this.processFrame(frameOf([value], this.columns, Number.isNaN(timestamp) ? undefined : Float64Array.of(timestamp)))
+  }
+
+  processFrame(frame: ColumnarFrame): void {
+    assert(this.operator.processFrame !== undefined, 'made for operators that take frames')
+    this.operator.processFrame(frame)
+  }
+}
+
+function processRows(operator: ChainedOperator, frame: ColumnarFrame, columns: readonly ColumnLayout[] | undefined): void {
+  assert(columns !== undefined, 'columnar frames come from operators whose output type is COLUMNS')
+  const { rows, timestamps } = objectFrameOf(frame, columns)
+  for (let i = 0; i < rows.length; i++) operator.processElement(rows[i], timestamps === undefined ? Number.NaN : timestamps[i]!)
 }

@@ -10,6 +10,7 @@ import { compareOperators } from '../graph/graph-hash.ts'
 import type { OperatorSpec } from '../graph/job-graph.ts'
 import type { StreamGraph, StreamNode } from '../graph/stream-graph.ts'
 import { OperatorMetricGroup } from '../metrics/operator-metric-group.ts'
+import { columnLayouts } from '../network/columns-rows.ts'
 import type { ChannelReader } from '../network/frame.ts'
 import { ChannelInputGate } from '../network/input-gate.ts'
 import type { PageReserver } from '../network/page-pool.ts'
@@ -17,7 +18,7 @@ import { createSelector, type SelectorOptions } from '../network/partitioner.ts'
 import { RecordWriter } from '../network/record-writer.ts'
 import { RingReader } from '../network/ring-channel.ts'
 import { typeFromJson } from '../serde/types.ts'
-import { type ChainLink, OperatorChain } from '../stream/chain.ts'
+import { type ChainLink, newLinkCounters, OperatorChain } from '../stream/chain.ts'
 import { createOperator } from '../stream/factory.ts'
 import type { OperatorContext, StreamOperator } from '../stream/operator.ts'
 import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
@@ -89,7 +90,8 @@ function buildTask(
       operator: createOperator(node.definition, operatorSpec.options),
       parent: operatorSpec.parent,
       parentTag: operatorSpec.parentTag,
-      counters: { recordsIn: 0, recordsOut: 0 },
+      counters: newLinkCounters(),
+      inputColumns: inputColumns(spec, index),
       networkOutputs: spec.outputs
         .filter(({ edge }) => edge.source.operatorIndex === index)
         .map(output => {
@@ -138,6 +140,18 @@ function buildTask(
   }
 }
 
+/** Of the head by its edges, of the others by what their parent emits. Side outputs have no columnar form. */
+function inputColumns(spec: TaskDeployment, index: number): NonNullable<ChainLink['inputColumns']> {
+  const { operators, inputCount } = spec.vertex
+  const operator = operators[index]
+  const parent = operators[operator?.parent ?? -1]
+  if (parent !== undefined) return [operator?.parentTag === undefined ? columnLayouts(parent.outputType) : undefined]
+  return Array.from({ length: inputCount }, (_, input) => {
+    const edge = spec.inputs.find(deployed => deployed.edge.target.input === input)?.edge
+    return edge === undefined ? undefined : columnLayouts(edge.type)
+  })
+}
+
 function buildWriter(
   output: OutputDeployment,
   spec: OperatorSpec,
@@ -146,6 +160,7 @@ function buildWriter(
   wake: () => void,
 ): RecordWriter {
   const serializer = typeFromJson(output.edge.type).serializer
+  const layouts = columnLayouts(output.edge.type)
   const { nodeId, index } = output.edge.nodeInput
   const partitioner = nodes.get(nodeId)?.inputs[index]?.partitioner
   const key = partitioner?.key
@@ -156,7 +171,16 @@ function buildWriter(
     channelCount: output.channels.length,
     random: parts.random,
     maxParallelism: output.consumerMaxParallelism,
-    ...(key === undefined || select === undefined ? {} : { key: { type: key.type, select: guarded(select, spec.name, 'key selector') } }),
+    ...(layouts === undefined ? {} : { layouts }),
+    ...(key === undefined || select === undefined
+      ? {}
+      : {
+          key: {
+            type: key.type,
+            select: guarded(select, spec.name, 'key selector'),
+            ...(key.columns === undefined ? {} : { columns: key.columns }),
+          },
+        }),
     ...(partition === undefined ? {} : { partition: guardedPartition(partition, spec.name) }),
   }
   return new RecordWriter({
@@ -276,9 +300,13 @@ function taskMetrics(
 ): TaskMetricsSnapshot {
   const operators: Record<string, Record<string, number>> = {}
   for (const [i, link] of links.entries()) {
-    const values = groups[i]!.snapshot(link.counters.recordsIn, link.counters.recordsOut)
-    // Which path rows took. Object frames through interpreted operators are the only one there is so far.
-    values['rowsInterpreted'] = Math.max(link.counters.recordsIn, link.parent === -1 && gate === undefined ? link.counters.recordsOut : 0)
+    const { recordsIn, recordsOut, rowsColumnar, rowsConverted, rowsOutColumnar } = link.counters
+    const values = groups[i]!.snapshot(recordsIn, recordsOut)
+    // Which path rows took: in columns, or one by one through the interpreter. A source has none coming in: what it emits counts.
+    const isSource = link.parent === -1 && gate === undefined
+    values['rowsColumnar'] = isSource ? rowsOutColumnar : rowsColumnar
+    values['rowsInterpreted'] = isSource ? recordsOut - rowsOutColumnar : recordsIn - rowsColumnar
+    values['rowsConverted'] = rowsConverted
     operators[specs[i]!.operatorId] = values
   }
   const sum = (read: (writer: RecordWriter) => number) => writers.reduce((total, writer) => total + read(writer), 0)

@@ -1,6 +1,7 @@
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
+import type { ColumnarFrame } from '../network/columns.ts'
 import type { CheckpointBarrier, ObjectFrame } from '../network/frame.ts'
 import type { InputGate } from '../network/io.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
@@ -58,7 +59,7 @@ export class Task {
   private readonly hooks: TaskHooks
   private readonly bufferTimeoutMs: number
   private readonly suspendEverywhere: boolean
-  private frame: ObjectFrame | undefined
+  private frame: ObjectFrame | ColumnarFrame | undefined
   private frameInput = 0
   private frameRow = 0
   private frameChannel = 0

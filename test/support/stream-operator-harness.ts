@@ -2,6 +2,7 @@ import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
 import { assert } from '../../runtime/common/assert.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import type { ColumnarFrame } from '../../runtime/network/columns.ts'
 import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
@@ -39,6 +40,8 @@ export class StreamOperatorHarness {
   readonly operator: StreamOperator
   readonly clock: Clock & { advanceTo(timeMs: number): void }
   readonly rows: RecordedRow[] = []
+  /** Columnar frames as they came; they are not among `rows`. */
+  readonly frames: ColumnarFrame[] = []
   readonly watermarks: number[] = []
   readonly statuses: boolean[] = []
   readonly counters = new Map<string, number>()
@@ -128,6 +131,7 @@ export class StreamOperatorHarness {
         this.rows.push({ tag: undefined, value: structuredClone(value), timestamp })
         next?.row(value, timestamp)
       },
+      collectFrame: frame => void this.frames.push(frame),
       sideOutput: (tag, value, timestamp) => void this.rows.push({ tag, value: structuredClone(value), timestamp }),
       emitWatermark: timestamp => {
         if (timestamp <= (this.watermarks.at(-1) ?? Number.NEGATIVE_INFINITY)) return

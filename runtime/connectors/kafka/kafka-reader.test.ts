@@ -82,6 +82,7 @@ class Bench {
     const until = this.rows.length + this.rowsPerPoll
     return this.reader.poll({
       collect: (value, timestamp) => void this.rows.push({ value, timestamp }),
+      collectFrame() {},
       emitWatermark: () => {},
       emitStatus: idle => void this.statuses.push(idle),
       shouldYield: () => this.rows.length >= until,

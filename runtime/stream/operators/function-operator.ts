@@ -139,4 +139,10 @@ export class TimestampedCollector implements Collector<unknown> {
 }
 
 const notSetUp = () => assert(false, 'an operator emits only after setup')
-const unconnected: OperatorOutput = { collect: notSetUp, sideOutput: notSetUp, emitWatermark: notSetUp, emitStatus: notSetUp }
+const unconnected: OperatorOutput = {
+  collect: notSetUp,
+  collectFrame: notSetUp,
+  sideOutput: notSetUp,
+  emitWatermark: notSetUp,
+  emitStatus: notSetUp,
+}

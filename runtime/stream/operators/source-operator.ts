@@ -1,6 +1,7 @@
 import { assert } from '../../common/assert.ts'
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
+import type { ColumnarFrame } from '../../network/columns.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../../time/watermark-strategy.ts'
@@ -216,6 +217,11 @@ class ReaderOutput implements SourceOutput {
     const assigned = timestamps.timestampOf(value, timestamp)
     this.output.collect(value, assigned)
     timestamps.afterRow(value, assigned)
+  }
+
+  collectFrame(frame: ColumnarFrame): void {
+    assert(this.timestamps === undefined, 'a watermark strategy looks at rows: a source of frames has none')
+    this.output.collectFrame(frame)
   }
 
   emitWatermark(timestamp: number): void {

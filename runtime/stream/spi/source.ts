@@ -1,6 +1,7 @@
 import type { Clock } from '../../common/clock.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { Logger } from '../../common/log.ts'
+import type { ColumnarFrame } from '../../network/columns.ts'
 import type { IoHost } from './io-host.ts'
 
 /**
@@ -32,6 +33,8 @@ export interface SourceReader {
 
 export interface SourceOutput {
   collect(value: unknown, timestamp: number): void
+  /** Sources of tables: watermarks of such rows are the business of an operator behind. */
+  collectFrame(frame: ColumnarFrame): void
   emitWatermark(timestamp: number): void
   emitStatus(idle: boolean): void
   /** Asked before every row. */

@@ -1,0 +1,647 @@
+/**
+ * Columns on their way into a frame: one builder a column, appending single values or rows of other frames. What is finished is handed over;
+ * a writer whose channel has encoded a frame gives its arrays back by `recycle`, so that a full exchange allocates nothing per frame.
+ *
+ * Builders grow by doubling and begin at the size of what they made last. Their owner bounds them: it asks `count` (and `byteCount`) and finishes.
+ */
+import { assert } from '../common/assert.ts'
+import type { BoolColumn, BytesColumn, Column, ColumnarFrame, ColumnKind, Float64Column, Int32Column, Int64Column, Validity } from './columns.ts'
+
+const CAPACITY_MIN = 16
+const BYTES_CAPACITY_MIN = 256
+/** Bytes of long values are copied by the runtime, of short ones by a loop: a view to copy from costs as much as the loop. */
+const LOOP_COPY_MAX = 96
+
+export interface ColumnBuilder<C extends Column = Column> {
+  count: number
+  appendNull(): void
+  /** One row of a column of the same kind. */
+  appendFrom(column: C, row: number): void
+  /** Rows `order[from..to)` of a column of the same kind. */
+  gather(column: C, order: Int32Array, from: number, to: number): void
+  appendRange(column: C, from: number, to: number): void
+  /** Hands the column over; the builder is empty afterwards. */
+  finish(): C
+  /** A finished column that nobody reads any more. */
+  recycle(column: C): void
+}
+
+/** The bits of rows that are not null; no array while none is. */
+class ValidityBuilder {
+  private bits: Uint8Array<ArrayBuffer> | undefined = undefined
+
+  /** Called before `count` moves. Only needed for nulls, and for rows behind the first null. */
+  append(count: number, valid: boolean): void {
+    let { bits } = this
+    if (bits === undefined) {
+      if (valid) return
+      bits = this.start(count)
+    }
+    if (count >> 3 >= bits.length) bits = this.grow(count + 1)
+    if (valid) bits[count >> 3]! |= 1 << (count & 7)
+    else bits[count >> 3]! &= ~(1 << (count & 7))
+  }
+
+  gather(count: number, validity: Validity, order: Int32Array, from: number, to: number): void {
+    if (validity === undefined && this.bits === undefined) return
+    for (let i = from; i < to; i++) {
+      const row = order[i]!
+      this.append(count + i - from, validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0)
+    }
+  }
+
+  appendRange(count: number, validity: Validity, from: number, to: number): void {
+    if (validity === undefined && this.bits === undefined) return
+    for (let row = from; row < to; row++) this.append(count + row - from, validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0)
+  }
+
+  finish(count: number): Validity {
+    const bits = this.bits?.subarray(0, (count + 7) >> 3)
+    this.bits = undefined
+    return bits
+  }
+
+  private start(count: number): Uint8Array<ArrayBuffer> {
+    const bits = new Uint8Array(Math.max(32, (count >> 3) + 1))
+    bits.fill(0xff, 0, (count + 7) >> 3)
+    this.bits = bits
+    return bits
+  }
+
+  private grow(needed: number): Uint8Array<ArrayBuffer> {
+    const old = this.bits
+    assert(old !== undefined, 'only present bits grow')
+    const bits = new Uint8Array(Math.max((needed + 7) >> 3, old.length * 2))
+    bits.set(old)
+    this.bits = bits
+    return bits
+  }
+}
+
+type FixedArray = Uint8Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>
+
+/** What the builders of fixed-width columns share. Subclasses keep their own loops: each sees one kind of array, so each is compiled for it. */
+abstract class FixedColumnBuilder<A extends FixedArray> {
+  count = 0
+  protected values: A
+  protected readonly validity = new ValidityBuilder()
+  private readonly empty: A
+  private sizeHint = CAPACITY_MIN
+
+  constructor() {
+    this.empty = this.allocate(0)
+    this.values = this.empty
+  }
+
+  appendNull(): void {
+    this.validity.append(this.count, false)
+    this.room(1)
+    this.count++
+  }
+
+  protected abstract allocate(length: number): A
+
+  /** Makes room for more values, answers where they go. */
+  protected room(more: number): number {
+    const needed = this.count + more
+    if (needed > this.values.length) {
+      const grown = this.allocate(Math.max(needed, this.values.length * 2, this.sizeHint))
+      grown.set(this.values as never) // the same kind of array
+      this.values = grown
+    }
+    return this.count
+  }
+
+  protected taken(): { values: A; validity: Validity } {
+    const { values, count } = this
+    const validity = this.validity.finish(count)
+    this.sizeHint = Math.max(CAPACITY_MIN, count)
+    this.values = this.empty
+    this.count = 0
+    return { values: values.subarray(0, count) as A, validity }
+  }
+
+  protected keep(values: A): void {
+    // The whole array of which `values` is a part, as `allocate` made it.
+    if (this.values.length === 0) this.values = new (values.constructor as new (buffer: ArrayBuffer) => A)(values.buffer)
+  }
+}
+
+export class BoolColumnBuilder extends FixedColumnBuilder<Uint8Array<ArrayBuffer>> implements ColumnBuilder<BoolColumn> {
+  append(value: boolean): void {
+    this.validity.append(this.count, true)
+    const at = this.room(1)
+    this.values[at] = value ? 1 : 0
+    this.count = at + 1
+  }
+
+  appendFrom(column: BoolColumn, row: number): void {
+    this.appendRange(column, row, row + 1)
+  }
+
+  gather(column: BoolColumn, order: Int32Array, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.gather(at, column.validity, order, from, to)
+    gatherBytes(this.values, at, column.values, order, from, to)
+    this.count = at + to - from
+  }
+
+  appendRange(column: BoolColumn, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.appendRange(at, column.validity, from, to)
+    this.values.set(column.values.subarray(from, to), at)
+    this.count = at + to - from
+  }
+
+  finish(): BoolColumn {
+    return { kind: 'bool', ...this.taken() }
+  }
+
+  recycle(column: BoolColumn): void {
+    this.keep(column.values as Uint8Array<ArrayBuffer>) // made by `allocate`
+  }
+
+  protected allocate(length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(length)
+  }
+}
+
+export class Int32ColumnBuilder extends FixedColumnBuilder<Int32Array<ArrayBuffer>> implements ColumnBuilder<Int32Column> {
+  append(value: number): void {
+    this.validity.append(this.count, true)
+    const at = this.room(1)
+    this.values[at] = value
+    this.count = at + 1
+  }
+
+  appendFrom(column: Int32Column, row: number): void {
+    this.validity.append(this.count, valid(column, row))
+    const at = this.room(1)
+    this.values[at] = column.values[row]!
+    this.count = at + 1
+  }
+
+  gather(column: Int32Column, order: Int32Array, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.gather(at, column.validity, order, from, to)
+    gatherInt32(this.values, at, column.values, order, from, to)
+    this.count = at + to - from
+  }
+
+  appendRange(column: Int32Column, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.appendRange(at, column.validity, from, to)
+    this.values.set(column.values.subarray(from, to), at)
+    this.count = at + to - from
+  }
+
+  finish(): Int32Column {
+    return { kind: 'i32', ...this.taken() }
+  }
+
+  recycle(column: Int32Column): void {
+    this.keep(column.values as Int32Array<ArrayBuffer>) // made by `allocate`
+  }
+
+  protected allocate(length: number): Int32Array<ArrayBuffer> {
+    return new Int32Array(length)
+  }
+}
+
+export class Float64ColumnBuilder extends FixedColumnBuilder<Float64Array<ArrayBuffer>> implements ColumnBuilder<Float64Column> {
+  append(value: number): void {
+    this.validity.append(this.count, true)
+    const at = this.room(1)
+    this.values[at] = value
+    this.count = at + 1
+  }
+
+  appendFrom(column: Float64Column, row: number): void {
+    this.validity.append(this.count, valid(column, row))
+    const at = this.room(1)
+    this.values[at] = column.values[row]!
+    this.count = at + 1
+  }
+
+  gather(column: Float64Column, order: Int32Array, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.gather(at, column.validity, order, from, to)
+    gatherFloat64(this.values, at, column.values, order, from, to)
+    this.count = at + to - from
+  }
+
+  appendRange(column: Float64Column, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.appendRange(at, column.validity, from, to)
+    this.values.set(column.values.subarray(from, to), at)
+    this.count = at + to - from
+  }
+
+  finish(): Float64Column {
+    return { kind: 'f64', ...this.taken() }
+  }
+
+  recycle(column: Float64Column): void {
+    this.keep(column.values as Float64Array<ArrayBuffer>) // made by `allocate`
+  }
+
+  protected allocate(length: number): Float64Array<ArrayBuffer> {
+    return new Float64Array(length)
+  }
+}
+
+export class Int64ColumnBuilder extends FixedColumnBuilder<BigInt64Array<ArrayBuffer>> implements ColumnBuilder<Int64Column> {
+  append(value: bigint): void {
+    this.validity.append(this.count, true)
+    const at = this.room(1)
+    this.values[at] = value
+    this.count = at + 1
+  }
+
+  appendFrom(column: Int64Column, row: number): void {
+    this.validity.append(this.count, valid(column, row))
+    const at = this.room(1)
+    this.values[at] = column.values[row]!
+    this.count = at + 1
+  }
+
+  gather(column: Int64Column, order: Int32Array, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.gather(at, column.validity, order, from, to)
+    // As pairs of words: no bigint is made on the way.
+    gatherInt64(wordsOf(this.values), at, wordsOf(column.values), order, from, to)
+    this.count = at + to - from
+  }
+
+  appendRange(column: Int64Column, from: number, to: number): void {
+    const at = this.room(to - from)
+    this.validity.appendRange(at, column.validity, from, to)
+    this.values.set(column.values.subarray(from, to), at)
+    this.count = at + to - from
+  }
+
+  finish(): Int64Column {
+    return { kind: 'i64', ...this.taken() }
+  }
+
+  recycle(column: Int64Column): void {
+    this.keep(column.values as BigInt64Array<ArrayBuffer>) // made by `allocate`
+  }
+
+  protected allocate(length: number): BigInt64Array<ArrayBuffer> {
+    return new BigInt64Array(length)
+  }
+}
+
+/** Copies the bytes of its rows together; ids of a dictionary are not kept (frames of several dictionaries meet here). */
+export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
+  count = 0
+  byteCount = 0
+  private data: Uint8Array<ArrayBuffer> = noBytes
+  private view: DataView | undefined = undefined
+  private starts: Int32Array<ArrayBuffer> = noInts
+  private lengths: Int32Array<ArrayBuffer> = noInts
+  private readonly validity = new ValidityBuilder()
+  private sizeHint = CAPACITY_MIN
+  private byteSizeHint = BYTES_CAPACITY_MIN
+
+  append(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    this.validity.append(this.count, true)
+    const length = to - from
+    this.room(1, length)
+    const start = this.byteCount
+    if (length > LOOP_COPY_MAX) this.data.set(bytes.subarray(from, to), start)
+    else for (let i = 0; i < length; i++) this.data[start + i] = bytes[from + i]!
+    this.put(start, length)
+  }
+
+  /** As UTF-8; a lone surrogate becomes U+FFFD. */
+  appendText(text: string): void {
+    this.validity.append(this.count, true)
+    const start = this.byteCount
+    const { length } = text
+    this.room(1, length)
+    const { data } = this
+    let i = 0
+    for (; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 127) break
+      data[start + i] = code
+    }
+    if (i === length) {
+      this.put(start, length)
+      return
+    }
+    const encoded = encoder.encode(text)
+    this.room(1, encoded.length)
+    this.data.set(encoded, start)
+    this.put(start, encoded.length)
+  }
+
+  appendNull(): void {
+    this.validity.append(this.count, false)
+    this.room(1, 0)
+    this.put(this.byteCount, 0)
+  }
+
+  appendFrom(column: BytesColumn, row: number): void {
+    if (!valid(column, row)) {
+      this.appendNull()
+      return
+    }
+    const start = column.starts[row]!
+    this.append(column.data, start, start + column.lengths[row]!)
+  }
+
+  gather(column: BytesColumn, order: Int32Array, from: number, to: number): void {
+    const { validity, lengths } = column
+    let total = 0
+    for (let i = from; i < to; i++) total += lengthAt(lengths, validity, order[i]!)
+    this.room(to - from, total)
+    this.validity.gather(this.count, validity, order, from, to)
+    const view = this.dataView()
+    const source = viewOf(column.data)
+    this.byteCount = gatherText(this.data, view, this.starts, this.lengths, this.count, this.byteCount, column, source, order, from, to)
+    this.count += to - from
+  }
+
+  appendRange(column: BytesColumn, from: number, to: number): void {
+    if (from === to) return
+    const { validity, starts, lengths } = column
+    const first = starts[from]!
+    let end = first
+    let row = from
+    // Rows that lie one behind the other are copied in one piece.
+    if (validity === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
+    if (row < to) {
+      for (let next = from; next < to; next += identity.length) {
+        const size = Math.min(identity.length, to - next)
+        for (let i = 0; i < size; i++) identity[i] = next + i
+        this.gather(column, identity, 0, size)
+      }
+      return
+    }
+    this.room(to - from, end - first)
+    this.validity.appendRange(this.count, undefined, from, to)
+    this.data.set(column.data.subarray(first, end), this.byteCount)
+    const shift = this.byteCount - first
+    for (let i = from, at = this.count; i < to; i++, at++) {
+      this.starts[at] = starts[i]! + shift
+      this.lengths[at] = lengths[i]!
+    }
+    this.byteCount += end - first
+    this.count += to - from
+  }
+
+  finish(): BytesColumn {
+    const { count, data, byteCount } = this
+    const column: BytesColumn = {
+      kind: 'bytes',
+      data: data.subarray(0, byteCount),
+      starts: this.starts.subarray(0, count),
+      lengths: this.lengths.subarray(0, count),
+      ids: undefined,
+      validity: this.validity.finish(count),
+    }
+    this.sizeHint = Math.max(CAPACITY_MIN, count)
+    this.byteSizeHint = Math.max(BYTES_CAPACITY_MIN, byteCount + (byteCount >> 3))
+    this.data = noBytes
+    this.starts = noInts
+    this.lengths = noInts
+    this.view = undefined
+    this.count = 0
+    this.byteCount = 0
+    return column
+  }
+
+  recycle(column: BytesColumn): void {
+    if (this.count > 0) return
+    // The whole arrays of which the column has parts, as this builder made them.
+    this.data = new Uint8Array(column.data.buffer as ArrayBuffer)
+    this.starts = new Int32Array(column.starts.buffer as ArrayBuffer)
+    this.lengths = new Int32Array(column.lengths.buffer as ArrayBuffer)
+    this.view = undefined
+  }
+
+  private put(start: number, length: number): void {
+    this.starts[this.count] = start
+    this.lengths[this.count] = length
+    this.count++
+    this.byteCount = start + length
+  }
+
+  private dataView(): DataView {
+    this.view ??= viewOf(this.data)
+    return this.view
+  }
+
+  private room(rows: number, bytes: number): void {
+    const needed = this.byteCount + bytes
+    if (needed > this.data.length) {
+      const data = new Uint8Array(Math.max(needed, this.data.length * 2, this.byteSizeHint))
+      data.set(this.data.subarray(0, this.byteCount))
+      this.data = data
+      this.view = undefined
+    }
+    const count = this.count + rows
+    if (count <= this.starts.length && count <= this.lengths.length) return
+    const capacity = Math.max(count, this.starts.length * 2, this.sizeHint)
+    const starts = new Int32Array(capacity)
+    const lengths = new Int32Array(capacity)
+    starts.set(this.starts.subarray(0, this.count))
+    lengths.set(this.lengths.subarray(0, this.count))
+    this.starts = starts
+    this.lengths = lengths
+  }
+}
+
+const noBytes = new Uint8Array(0)
+const noInts = new Int32Array(0)
+const encoder = new TextEncoder()
+const identity = new Int32Array(256)
+
+export function columnBuilder(kind: ColumnKind): ColumnBuilder {
+  switch (kind) {
+    case 'bool':
+      return new BoolColumnBuilder()
+    case 'i32':
+      return new Int32ColumnBuilder()
+    case 'f64':
+      return new Float64ColumnBuilder()
+    case 'i64':
+      return new Int64ColumnBuilder()
+    case 'bytes':
+      return new BytesColumnBuilder()
+  }
+}
+
+/** A frame of rows of other frames of the same columns. */
+export class ColumnarFrameBuilder {
+  count = 0
+  /** Row kind of the row appended last. */
+  lastRowKind = 0
+  readonly columns: readonly ColumnBuilder[]
+  private timestamps: Float64Array<ArrayBuffer> | undefined = undefined
+  private rowKinds: Uint8Array<ArrayBuffer> | undefined = undefined
+  private sizeHint = CAPACITY_MIN
+
+  constructor(kinds: readonly ColumnKind[]) {
+    this.columns = kinds.map(columnBuilder)
+  }
+
+  gather(frame: ColumnarFrame, order: Int32Array, from: number, to: number): void {
+    const { columns } = this
+    assert(columns.length === frame.columns.length, 'frames of one output have the same columns')
+    for (let i = 0; i < columns.length; i++) columns[i]!.gather(frame.columns[i]!, order, from, to)
+    this.gatherTimes(frame.timestamps, order, from, to)
+    this.gatherKinds(frame.rowKinds, order, from, to)
+    this.count += to - from
+  }
+
+  appendRange(frame: ColumnarFrame, from: number, to: number): void {
+    const { columns, count } = this
+    assert(columns.length === frame.columns.length, 'frames of one output have the same columns')
+    for (let i = 0; i < columns.length; i++) columns[i]!.appendRange(frame.columns[i]!, from, to)
+    const size = to - from
+    if (frame.timestamps !== undefined) this.timesRoom(size).set(frame.timestamps.subarray(from, to), count)
+    else if (this.timestamps !== undefined) this.timesRoom(size).fill(Number.NaN, count, count + size)
+    if (frame.rowKinds !== undefined) this.kindsRoom(size).set(frame.rowKinds.subarray(from, to), count)
+    else if (this.rowKinds !== undefined) this.kindsRoom(size).fill(0, count, count + size)
+    if (size > 0) this.lastRowKind = frame.rowKinds === undefined ? 0 : frame.rowKinds[to - 1]!
+    this.count += size
+  }
+
+  finish(): ColumnarFrame {
+    const { count } = this
+    const frame: ColumnarFrame = {
+      kind: 'columnar',
+      length: count,
+      columns: this.columns.map(column => column.finish()),
+      timestamps: this.timestamps?.subarray(0, count),
+      rowKinds: this.rowKinds?.subarray(0, count),
+    }
+    this.sizeHint = Math.max(CAPACITY_MIN, count)
+    this.timestamps = undefined
+    this.rowKinds = undefined
+    this.count = 0
+    this.lastRowKind = 0
+    return frame
+  }
+
+  /** A frame that this builder made and nobody reads any more. */
+  recycle(frame: ColumnarFrame): void {
+    for (let i = 0; i < this.columns.length; i++) this.columns[i]!.recycle(frame.columns[i]!)
+  }
+
+  private gatherTimes(source: Float64Array | undefined, order: Int32Array, from: number, to: number): void {
+    const { count } = this
+    if (source !== undefined) gatherFloat64(this.timesRoom(to - from), count, source, order, from, to)
+    else if (this.timestamps !== undefined) this.timesRoom(to - from).fill(Number.NaN, count, count + to - from)
+  }
+
+  private gatherKinds(source: Uint8Array | undefined, order: Int32Array, from: number, to: number): void {
+    const { count } = this
+    if (source !== undefined) gatherBytes(this.kindsRoom(to - from), count, source, order, from, to)
+    else if (this.rowKinds !== undefined) this.kindsRoom(to - from).fill(0, count, count + to - from)
+    if (to > from) this.lastRowKind = source === undefined ? 0 : source[order[to - 1]!]!
+  }
+
+  private timesRoom(more: number): Float64Array<ArrayBuffer> {
+    const needed = this.count + more
+    const old = this.timestamps
+    if (old !== undefined && old.length >= needed) return old
+    const times = new Float64Array(Math.max(needed, this.sizeHint, old === undefined ? 0 : old.length * 2))
+    if (old === undefined) times.fill(Number.NaN, 0, this.count)
+    else times.set(old)
+    this.timestamps = times
+    return times
+  }
+
+  private kindsRoom(more: number): Uint8Array<ArrayBuffer> {
+    const needed = this.count + more
+    const old = this.rowKinds
+    if (old !== undefined && old.length >= needed) return old
+    const kinds = new Uint8Array(Math.max(needed, this.sizeHint, old === undefined ? 0 : old.length * 2))
+    if (old !== undefined) kinds.set(old)
+    this.rowKinds = kinds
+    return kinds
+  }
+}
+
+function valid(column: Column, row: number): boolean {
+  const { validity } = column
+  return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0
+}
+
+function lengthAt(lengths: Int32Array, validity: Validity, row: number): number {
+  return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0 ? lengths[row]! : 0
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function wordsOf(values: BigInt64Array): Int32Array {
+  return new Int32Array(values.buffer, values.byteOffset, values.length * 2)
+}
+
+// The loops below are the exchange's inner ones: free functions, one kind of array each.
+
+function gatherBytes(target: Uint8Array, at: number, source: Uint8Array, order: Int32Array, from: number, to: number): void {
+  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
+}
+
+function gatherInt32(target: Int32Array, at: number, source: Int32Array, order: Int32Array, from: number, to: number): void {
+  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
+}
+
+function gatherFloat64(target: Float64Array, at: number, source: Float64Array, order: Int32Array, from: number, to: number): void {
+  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
+}
+
+function gatherInt64(target: Int32Array, at: number, source: Int32Array, order: Int32Array, from: number, to: number): void {
+  for (let i = from, t = at * 2; i < to; i++, t += 2) {
+    const s = order[i]! * 2
+    target[t] = source[s]!
+    target[t + 1] = source[s + 1]!
+  }
+}
+
+/** Answers the end of the bytes written. */
+function gatherText(
+  data: Uint8Array,
+  view: DataView,
+  starts: Int32Array,
+  lengths: Int32Array,
+  at: number,
+  dataAt: number,
+  column: BytesColumn,
+  source: DataView,
+  order: Int32Array,
+  from: number,
+  to: number,
+): number {
+  const { validity } = column
+  let out = dataAt
+  for (let i = from, t = at; i < to; i++, t++) {
+    const row = order[i]!
+    starts[t] = out
+    if (validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0) {
+      lengths[t] = 0
+      continue
+    }
+    const length = column.lengths[row]!
+    lengths[t] = length
+    let s = column.starts[row]!
+    if (length > LOOP_COPY_MAX) {
+      data.set(column.data.subarray(s, s + length), out)
+      out += length
+      continue
+    }
+    const end = out + length
+    // Four bytes at a time. bench: bench/micro/columns.ts
+    for (const last = end - 4; out <= last; out += 4, s += 4) view.setInt32(out, source.getInt32(s, true), true)
+    for (; out < end; out++, s++) view.setUint8(out, source.getUint8(s))
+  }
+  return out
+}
