@@ -57,6 +57,22 @@ function tryGroup(path: string, kind: CpuGroup['kind'], read: (path: string) => 
   }
 }
 
+/** Groups of benches that were killed: only empty ones can be removed, and only those of processes that are gone are tried. */
+export function removeAbandonedGroups(): void {
+  for (const parent of [V1, V2]) {
+    if (!existsSync(parent)) continue
+    for (const name of readdirSync(parent)) {
+      const pid = /^millrace-bench-(\d+)-/.exec(name)?.[1]
+      if (pid === undefined || existsSync(`/proc/${pid}`)) continue
+      try {
+        rmdirSync(join(parent, name))
+      } catch {
+        // Somebody is left in it.
+      }
+    }
+  }
+}
+
 class Cgroup implements CpuGroup {
   readonly kind: CpuGroup['kind']
   private readonly path: string

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bundleModule } from '../../bin/bundle-module.ts'
@@ -67,4 +67,11 @@ export async function staleBuild(): Promise<string | undefined> {
 
 export function runFolder(name: string): string {
   return join(benchFolder, 'run', `${process.pid}-${name}`)
+}
+
+/** Of benches that were killed. */
+export function removeAbandonedFolders(): void {
+  const parent = join(benchFolder, 'run')
+  if (!existsSync(parent)) return
+  for (const name of readdirSync(parent)) if (!existsSync(`/proc/${name.split('-')[0]}`)) rmSync(join(parent, name), { recursive: true, force: true })
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Case, cases, type ExchangeCase, type ProgramCase } from '../cases.ts'
+import { type Case, cases, type ExchangeCase, type ProgramCase, type SqlCase } from '../cases.ts'
 import type { Exchange } from './exchange.ts'
 import { type Machine, machine, type Versions, versions } from './machine.ts'
 import { type Figure, percent, short } from './measure.ts'
@@ -38,7 +38,7 @@ export function ratioTo(result: SideBySide, engine: string): number | undefined 
   return ours === undefined || other === undefined ? undefined : ours.recordsPerCpuSecond / other.recordsPerCpuSecond
 }
 
-export function sideBySideLines(bench: ProgramCase, result: SideBySide): string[] {
+export function sideBySideLines(bench: ProgramCase | SqlCase, result: SideBySide): string[] {
   const lines = result.engines.map(
     ({ name, cpuSeconds, wallSeconds, recordsPerCpuSecond, cold, cpuCounter }) =>
       `${name.padEnd(14)} ${short(recordsPerCpuSecond)} records/CPU-s; CPU ${withSpread(cpuSeconds, 2, ' s')}; wall ${withSpread(wallSeconds, 2, ' s')}; cold ${cold.cpuSeconds.toFixed(1)} CPU-s, ${cold.wallSeconds.toFixed(1)} s${cpuCounter === '/proc' ? '; WARNING: no cgroup, CPU from /proc' : ''}`,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -14,6 +14,7 @@ export interface JobResult {
   readonly hash: string
 }
 
+/** Of a job that writes nothing: no rows. */
 export function readResult(folder: string): JobResult {
   const texts: string[] = []
   const visit = (path: string) => {
@@ -23,7 +24,7 @@ export function readResult(folder: string): JobResult {
       else if (!entry.name.startsWith('.')) texts.push(readFileSync(join(path, entry.name), 'utf8'))
     }
   }
-  visit(folder)
+  if (existsSync(folder)) visit(folder)
   return resultOf(texts)
 }
 

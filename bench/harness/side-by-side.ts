@@ -1,12 +1,12 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JobInfo } from '../../runtime/rest/types.ts'
-import type { ProgramCase } from '../cases.ts'
+import type { ProgramCase, SqlCase } from '../cases.ts'
 import type { Cluster, FinishedJob } from './engine.ts'
 import { defaultSetting, requireFlink, startFlink, tunedSetting, uploadPrograms } from './flink.ts'
 import { Neighbours } from './machine.ts'
 import { type Figure, figureOf, interleaved, type Sample } from './measure.ts'
-import { startMillrace, uploadJob } from './millrace.ts'
+import { root, startMillrace, uploadJob } from './millrace.ts'
 import { type PathCounts, pathProblem, readPaths } from './paths.ts'
 import { differenceOf, type JobResult, readResult } from './results.ts'
 
@@ -54,10 +54,10 @@ interface Contender {
   cold: Sample
 }
 
-export async function runSideBySide(bench: ProgramCase, options: RunOptions): Promise<SideBySide> {
-  const records = bench.records(options.scale)
-  const args = bench.args(records)
+export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOptions): Promise<SideBySide> {
   mkdirSync(options.folder, { recursive: true })
+  const records = bench.records(options.scale)
+  const argsOf = argumentsOf(bench, records, options.folder)
   await using stack = new AsyncDisposableStack()
   const contenders: Contender[] = []
   for (const start of starters(bench, options)) {
@@ -68,10 +68,10 @@ export async function runSideBySide(bench: ProgramCase, options: RunOptions): Pr
   let runNumber = 0
   const run = async (contender: Contender, verify: boolean): Promise<{ readonly job: FinishedJob; readonly result: JobResult }> => {
     const out = join(options.folder, `out-${runNumber++}`)
-    const request = { entry: contender.entry, args: [...args, '--out', out, '--verify', String(verify)], parallelism: options.parallelism }
+    const request = { entry: contender.entry, args: argsOf(out, verify), parallelism: options.parallelism }
     const job = await contender.cluster.run(contender.jarId, request)
     const result = readResult(out)
-    rmSync(out, { recursive: true })
+    rmSync(out, { recursive: true, force: true })
     return { job, result }
   }
   const compare = (what: string, expected: JobResult | undefined, actual: JobResult): JobResult => {
@@ -108,7 +108,9 @@ export async function runSideBySide(bench: ProgramCase, options: RunOptions): Pr
       options.say(`${contender.cluster.name} ${number + 1}/${options.runs}: ${job.cpuSeconds.toFixed(2)} CPU-s, ${job.wallSeconds.toFixed(2)} s`)
       if (contender.cluster.name === 'millrace') paths = await pathsOf(contender.cluster, job.info)
     }
-    const problem = contenders.some(({ cluster }) => cluster.name === 'millrace') ? pathProblem(paths, bench.hotOperators) : undefined
+    const problem = contenders.some(({ cluster }) => cluster.name === 'millrace')
+      ? pathProblem(paths, bench.kind === 'program' ? bench.hotOperators : {})
+      : undefined
     if (problem !== undefined) problems.push(problem)
     return {
       records,
@@ -121,11 +123,40 @@ export async function runSideBySide(bench: ProgramCase, options: RunOptions): Pr
   return { records, engines: [], paths: {}, problems, othersShare: 0 }
 }
 
+/** What a job is told: where its result goes, and whether the whole of it is wanted. */
+function argumentsOf(bench: ProgramCase | SqlCase, records: number, folder: string): (out: string, verify: boolean) => readonly string[] {
+  if (bench.kind === 'program') {
+    const args = bench.args(records)
+    return (out, verify) => [...args, '--out', out, '--verify', String(verify)]
+  }
+  const text = readFileSync(join(root, 'bench/sql', `${bench.script}.sql`), 'utf8')
+  const variables = bench.variables(records)
+  return (out, verify) => {
+    const script = join(folder, 'script.sql')
+    writeFileSync(
+      script,
+      scriptOf(text, {
+        ...variables,
+        sink: verify ? `'connector' = 'filesystem', 'path' = '${out}', 'format' = 'csv'` : `'connector' = 'blackhole'`,
+      }),
+    )
+    return ['--script', script]
+  }
+}
+
+export function scriptOf(text: string, variables: Readonly<Record<string, string>>): string {
+  return text.replaceAll(/\$\{(\w+)\}/g, (_, name: string) => {
+    const value = variables[name]
+    if (value === undefined) throw new Error(`the script has no value for ${name}`)
+    return value
+  })
+}
+
 function* starters(
-  bench: ProgramCase,
+  bench: ProgramCase | SqlCase,
   options: RunOptions,
 ): Generator<(stack: AsyncDisposableStack) => Promise<Pick<Contender, 'cluster' | 'jarId' | 'entry'>>> {
-  if (options.engines.includes('millrace')) {
+  if (options.engines.includes('millrace') && bench.kind === 'program') {
     yield async stack => {
       const cluster = stack.use(await startMillrace({ taskManagers: 1, slots: options.parallelism }, join(options.folder, 'millrace')))
       return { cluster, jarId: await uploadJob(cluster, bench.job), entry: 'default' }
@@ -137,7 +168,7 @@ function* starters(
       requireFlink()
       const folder = join(options.folder, setting.name.replace(' ', '-'))
       const cluster = stack.use(await startFlink(setting, { slots: options.parallelism }, folder))
-      return { cluster, jarId: await uploadPrograms(cluster), entry: `millrace.bench.${bench.program}` }
+      return { cluster, jarId: await uploadPrograms(cluster), entry: `millrace.bench.${bench.kind === 'program' ? bench.program : 'SqlScript'}` }
     }
   }
 }
