@@ -51,15 +51,31 @@ function run(...args: string[]) {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
+  const seen = async (read: () => string, pattern: RegExp) => {
+    const over = () => child.exitCode !== null || child.signalCode !== null
+    await expect
+      .poll(() => pattern.test(read()) || over(), { timeout: 60_000 })
+      .toBe(true)
+      .catch(() => {})
+    if (!pattern.test(read())) throw new Error(`${pattern} was not seen.\nstdout: ${stdout.slice(-2_000)}\nstderr: ${stderr}\nlogs: ${logs()}`)
+  }
   const exit = new Promise<number | string | null>(done => child.on('close', (code, signal) => done(code ?? signal)))
   return {
     child,
     exit,
     stdout: () => stdout,
     stderr: () => stderr,
-    says: (pattern: RegExp) => expect.poll(() => stderr, { timeout: 60_000 }).toMatch(pattern),
-    prints: (pattern: RegExp) => expect.poll(() => stdout, { timeout: 60_000 }).toMatch(pattern),
+    says: (pattern: RegExp) => seen(() => stderr, pattern),
+    prints: (pattern: RegExp) => seen(() => stdout, pattern),
   }
+}
+
+/** Of all clusters of the test. */
+function logs(): string {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.log'))
+    .map(name => `\n${name}:\n${readFileSync(join(directory, name), 'utf8').slice(-3_000)}`)
+    .join('')
 }
 
 function statusOf(name: string): FlinkJob['status'] {
