@@ -230,7 +230,7 @@ export interface RowConstructor extends Node {
 }
 export interface ArrayConstructor extends Node {
   readonly kind: 'array'
-  readonly items: readonly Expression[] | Query
+  readonly items: readonly Expression[]
 }
 /** Keys and values in turn. */
 export interface MapConstructor extends Node {

@@ -75,7 +75,7 @@ export interface CreateView extends Node {
   readonly temporary: boolean
   readonly ifNotExists: boolean
   readonly path: Path
-  readonly columns: readonly { readonly name: Name; readonly comment: string | undefined }[]
+  readonly columns: readonly Name[]
   readonly comment: string | undefined
   readonly query: Query
 }
@@ -115,8 +115,8 @@ export interface Insert extends Node {
   readonly kind: 'insert'
   readonly overwrite: boolean
   readonly path: Path
-  /** PARTITION (p = value, q). */
-  readonly partition: readonly { readonly name: Name; readonly value: Expression | undefined }[]
+  /** PARTITION (p = value, q = value). */
+  readonly partition: readonly { readonly name: Name; readonly value: Expression }[]
   readonly columns: readonly Path[]
   readonly query: Query
 }

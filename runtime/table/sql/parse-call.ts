@@ -7,7 +7,7 @@ import type { TokenCursor } from './token-cursor.ts'
 export function parseCall(cursor: TokenCursor, pos: Position, path: Path): Call {
   cursor.expectSymbol('(')
   const quantifier = cursor.acceptOneOf(['DISTINCT', 'ALL'] as const)
-  const args = cursor.sees(0, ')') && quantifier === undefined ? [] : cursor.commaSeparated(() => parseArgument(cursor))
+  const args = cursor.sees(0, ')') && quantifier === undefined ? [] : parseArguments(cursor)
   let call: Call = { ...callOf(pos, path, args), quantifier }
   if (cursor.isPossible('ORDER')) return cursor.unsupported('ORDER BY inside a call')
   if (cursor.isPossible('SEPARATOR')) return cursor.unsupported('SEPARATOR inside a call')
@@ -65,9 +65,16 @@ function parseCallTail(cursor: TokenCursor, call: Call): Call {
   return { ...result, over: cursor.sees(0, '(') ? parseWindowSpecification(cursor) : cursor.name('a window') }
 }
 
+/** A query may be the only argument without parentheses of its own. To a table function it is a table, to any other a scalar. */
+function parseArguments(cursor: TokenCursor): readonly Expression[] {
+  const pos = cursor.position
+  if (['SELECT', 'WITH', 'VALUES'].some(word => cursor.sees(0, word))) return [{ kind: 'subquery', pos, query: cursor.grammar.query(cursor) }]
+  return cursor.commaSeparated(() => parseArgument(cursor))
+}
+
 function parseArgument(cursor: TokenCursor): Expression {
   const pos = cursor.position
-  if ((cursor.isName() || cursor.token.kind === 'word') && cursor.sees(1, '=>')) {
+  if (cursor.isName() && cursor.sees(1, '=>')) {
     const name: Name = { pos, text: cursor.advance().value }
     cursor.advance()
     return { kind: 'named', pos, name, value: parseValueArgument(cursor) }
@@ -86,8 +93,10 @@ function parseValueArgument(cursor: TokenCursor): Expression {
     return { kind: 'descriptor', pos, columns: cursor.parenthesized(() => cursor.name('a column')) }
   }
   if (cursor.sees(0, 'TABLE')) return parseTableArgument(cursor, pos)
-  // A query as an argument is a table to a table function and a scalar to any other; the caller of the function decides.
-  if (cursor.sees(0, 'SELECT') || cursor.sees(0, 'WITH')) return { kind: 'subquery', pos, query: cursor.grammar.query(cursor) }
+  if (cursor.sees(0, '*')) {
+    cursor.advance()
+    return { kind: 'star', pos, path: [] }
+  }
   const value = cursor.grammar.expression(cursor)
   if (value.kind === 'subquery' && (cursor.sees(0, 'PARTITION') || cursor.sees(0, 'ORDER'))) return parseTableOrder(cursor, pos, value.query)
   return value
@@ -110,10 +119,10 @@ function parseTableArgument(cursor: TokenCursor, pos: Position): Expression {
 }
 
 function parseTableOrder(cursor: TokenCursor, pos: Position, table: TableArgument['table']): TableArgument {
+  const column = (): Expression => ({ kind: 'column', pos: cursor.position, path: cursor.path('a column') })
   const list = (): readonly Expression[] => {
     cursor.expect('BY')
-    if (!cursor.sees(0, '(')) return [cursor.grammar.expression(cursor)]
-    return cursor.parenthesized(() => cursor.grammar.expression(cursor))
+    return cursor.sees(0, '(') ? cursor.parenthesized(column) : [column()]
   }
   const partitionBy = cursor.accept('PARTITION') ? list() : []
   if (!cursor.accept('ORDER')) return { kind: 'table', pos, table, partitionBy, orderBy: [] }

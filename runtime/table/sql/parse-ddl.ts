@@ -138,7 +138,7 @@ function parseColumn(cursor: TokenCursor, elements: TableElements): Column {
 function parseCreateView(cursor: TokenCursor, pos: Position, temporary: boolean): CreateView {
   const ifNotExists = cursor.accept('IF', 'NOT', 'EXISTS')
   const path = cursor.path('a view')
-  const columns = cursor.sees(0, '(') ? cursor.parenthesized(() => ({ name: cursor.name('a column'), comment: parseComment(cursor) })) : []
+  const columns = cursor.sees(0, '(') ? cursor.parenthesized(() => cursor.name('a column')) : []
   const comment = parseComment(cursor)
   cursor.expect('AS')
   return { kind: 'createView', pos, temporary, ifNotExists, path, columns, comment, query: cursor.grammar.query(cursor) }

@@ -28,7 +28,6 @@ const sign = 80
 const symbolOperators: Readonly<Record<string, { readonly operator: BinaryOperator; readonly power: number }>> = {
   '=': { operator: '=', power: comparison },
   '<>': { operator: '<>', power: comparison },
-  '!=': { operator: '<>', power: comparison },
   '<': { operator: '<', power: comparison },
   '<=': { operator: '<=', power: comparison },
   '>': { operator: '>', power: comparison },
@@ -86,6 +85,7 @@ function parseAccess(cursor: TokenCursor, operand: Expression): Expression {
 function parseOperator(cursor: TokenCursor, left: Expression, power: number): Expression | undefined {
   const { token, position: pos } = cursor
   if (token.kind === 'symbol') {
+    if (token.value === '!=') throw cursor.error("'!=' is no operator; write '<>'")
     const found = Object.hasOwn(symbolOperators, token.value) ? symbolOperators[token.value] : undefined
     if (found === undefined || found.power <= power) return undefined
     cursor.advance()
@@ -153,8 +153,8 @@ function parsePredicate(cursor: TokenCursor, pos: Position, operand: Expression)
   if (similar) cursor.expect('TO')
   if (similar || takes(cursor, 'LIKE')) {
     const pattern = parseOperators(cursor, predicate)
-    const escape = takes(cursor, 'ESCAPE') ? parseOperators(cursor, predicate) : undefined
-    return { kind: 'like', pos, operator: similar ? 'SIMILAR TO' : 'LIKE', negated, operand, pattern, escape }
+    const escapedBy = takes(cursor, 'ESCAPE') ? parseOperators(cursor, predicate) : undefined
+    return { kind: 'like', pos, operator: similar ? 'SIMILAR TO' : 'LIKE', negated, operand, pattern, escape: escapedBy }
   }
   for (const word of periodPredicates) if (cursor.sees(0, word) && !cursor.sees(1, '(')) refusePeriod(cursor, word, pos)
   return undefined

@@ -40,8 +40,7 @@ export function parseIntervalLiteral(cursor: TokenCursor): Expression {
   if (negative || cursor.sees(0, '+')) cursor.advance()
   const at = cursor.position
   if (cursor.token.kind !== 'string' && cursor.token.kind !== 'end') {
-    if (cursor.token.kind === 'number' || cursor.sees(0, '(') || cursor.isName())
-      cursor.unsupported('INTERVAL of an expression; write the amount as a string', at)
+    if (cursor.token.kind === 'number' || cursor.sees(0, '(') || cursor.isName()) cursor.unsupported('an INTERVAL whose amount is no string', at)
   }
   const text = cursor.string("an amount in quotes, as '1'")
   const qualifier = parseIntervalQualifier(cursor)
@@ -88,7 +87,7 @@ function intervalUnit(cursor: TokenCursor, units: readonly IntervalUnit[]): Inte
 
 const number = String.raw`\d+`
 const seconds = String.raw`\d+(?:\.\d+)?`
-const dayTimeParts = ['DAY', 'HOUR', 'MINUTE', 'SECOND'] as const
+const dayTimeParts: readonly IntervalUnit[] = ['DAY', 'HOUR', 'MINUTE', 'SECOND']
 const separators: Readonly<Record<string, string>> = { HOUR: '\\s+', MINUTE: ':', SECOND: ':' }
 
 function isInterval(qualifier: IntervalQualifier, text: string): boolean {
@@ -96,7 +95,7 @@ function isInterval(qualifier: IntervalQualifier, text: string): boolean {
   let pattern = from === 'SECOND' ? seconds : number
   if (to === 'MONTH') pattern += `-${number}`
   else if (to !== undefined)
-    for (const unit of dayTimeParts.slice(dayTimeParts.findIndex(part => part === from) + 1, dayTimeParts.findIndex(part => part === to) + 1))
+    for (const unit of dayTimeParts.slice(dayTimeParts.indexOf(from) + 1, dayTimeParts.indexOf(to) + 1))
       pattern += `${separators[unit]}${unit === 'SECOND' ? seconds : number}`
   return new RegExp(`^\\s*[+-]?${pattern}\\s*$`).test(text)
 }

@@ -14,6 +14,13 @@ export function startsQuery(cursor: TokenCursor, ahead = 0): boolean {
   return cursor.sees(after, ')') || afterQuery.some(word => cursor.sees(after, word))
 }
 
+/** Whether the first word behind opening parentheses begins a query. */
+export function opensQuery(cursor: TokenCursor): boolean {
+  let ahead = 0
+  while (cursor.sees(ahead, '(')) ahead++
+  return queryWords.some(word => cursor.sees(ahead, word))
+}
+
 function closing(cursor: TokenCursor, open: number): number {
   let depth = 0
   for (let ahead = open; ; ahead++) {

@@ -23,10 +23,6 @@ export function parsePrimary(cursor: TokenCursor): Expression {
       return parseWord(cursor, pos)
     case 'symbol':
       if (token.value === '(') return parseParenthesis(cursor, pos)
-      if (token.value === '*') {
-        cursor.advance()
-        return { kind: 'star', pos, path: [] }
-      }
       if (token.value === '?') return cursor.unsupported('a dynamic parameter (?)')
   }
   cursor.expecting('an expression')
@@ -36,7 +32,7 @@ export function parsePrimary(cursor: TokenCursor): Expression {
 /** `'a' 'b'` on two lines is one string, as the standard has it. */
 function stringParts(cursor: TokenCursor): string {
   let value = cursor.advance().value
-  while (cursor.token.kind === 'string') value += cursor.advance().value
+  while (cursor.token.kind === 'string' && cursor.text[cursor.token.offset] === "'") value += cursor.advance().value
   return value
 }
 
@@ -75,6 +71,7 @@ function parseWord(cursor: TokenCursor, pos: Position): Expression {
       return { kind: 'row', pos, explicit: true, items: parseItems(cursor, ')') }
     case 'ARRAY':
       if (cursor.sees(1, '[')) return parseArray(cursor, pos)
+      if (opens && startsQuery(cursor, 2)) return cursor.unsupported('ARRAY of a query', pos)
       break
     case 'MAP':
       if (cursor.sees(1, '[')) return parseMap(cursor, pos)
@@ -177,7 +174,9 @@ function parseCast(cursor: TokenCursor, pos: Position, safe: boolean): Expressio
   cursor.expectSymbol('(')
   const operand = cursor.grammar.expression(cursor)
   cursor.expect('AS')
+  cursor.intervalTypes = cursor.sees(0, 'INTERVAL')
   const type = cursor.grammar.type(cursor)
+  cursor.intervalTypes = false
   if (cursor.sees(0, 'FORMAT')) return cursor.unsupported('CAST with FORMAT')
   cursor.expectSymbol(')')
   return { kind: 'cast', pos, safe, operand, type }

@@ -2,6 +2,7 @@ import type { Expression, Name, Position } from './ast-expression.ts'
 import type { CommonTable, GroupingElement, Query, Select, SelectItem, Values } from './ast-query.ts'
 import { parseWindowSpecification } from './parse-call.ts'
 import { parseHints } from './parse-hint.ts'
+import { startsQuery } from './parse-lookahead.ts'
 import { parseSortItems } from './parse-sort.ts'
 import { parseTableReferences } from './parse-table.ts'
 import type { TokenCursor } from './token-cursor.ts'
@@ -117,6 +118,7 @@ function parseQueryTerm(cursor: TokenCursor): Query {
 
 function parseValues(cursor: TokenCursor, pos: Position): Values {
   const rows = cursor.commaSeparated(() => {
+    if (cursor.sees(0, '(') && !startsQuery(cursor, 1)) return cursor.parenthesized(() => cursor.grammar.expression(cursor))
     const value = cursor.grammar.expression(cursor)
     return value.kind === 'row' ? value.items : [value]
   })
@@ -150,6 +152,7 @@ function parseSelect(cursor: TokenCursor, pos: Position): Select {
 
 function parseSelectItem(cursor: TokenCursor): SelectItem {
   const pos = cursor.position
+  if (cursor.acceptSymbol('*')) return { pos, expression: { kind: 'star', pos, path: [] }, alias: undefined }
   const expression = cursor.grammar.expression(cursor)
   if (expression.kind === 'star') return { pos, expression, alias: undefined }
   return { pos, expression, alias: parseColumnAlias(cursor) }

@@ -1,7 +1,7 @@
 import type { Expression, Name, Position } from './ast-expression.ts'
 import type { ExplainDetail, Insert, QueryStatement, Show, ShowObject, Statement, StatementSet } from './ast-statement.ts'
 import { parseCreate, parseDrop } from './parse-ddl.ts'
-import { startsQuery } from './parse-lookahead.ts'
+import { opensQuery, startsQuery } from './parse-lookahead.ts'
 import type { TokenCursor } from './token-cursor.ts'
 
 /** One statement, up to and without its `;`. The first word decides. */
@@ -50,14 +50,15 @@ function parseInsert(cursor: TokenCursor, pos: Position): Insert {
   const path = cursor.path('a table')
   if (cursor.token.kind === 'hint') return cursor.unsupported('a hint on the table of INSERT')
   const partition = cursor.accept('PARTITION') ? cursor.parenthesized(() => parsePartition(cursor)) : []
-  const columns = cursor.sees(0, '(') && !startsQuery(cursor) ? cursor.parenthesized(() => cursor.path('a column')) : []
+  const columns = cursor.sees(0, '(') && !opensQuery(cursor) ? cursor.parenthesized(() => cursor.path('a column')) : []
   for (const word of ['SELECT', 'VALUES']) cursor.expecting(word)
   return { kind: 'insert', pos, overwrite: overwrite === 'OVERWRITE', path, partition, columns, query: cursor.grammar.query(cursor) }
 }
 
-function parsePartition(cursor: TokenCursor): { readonly name: Name; readonly value: Expression | undefined } {
+function parsePartition(cursor: TokenCursor): { readonly name: Name; readonly value: Expression } {
   const name = cursor.name('a partition column')
-  return { name, value: cursor.acceptSymbol('=') ? cursor.grammar.expression(cursor) : undefined }
+  cursor.expectSymbol('=')
+  return { name, value: cursor.grammar.expression(cursor) }
 }
 
 const explainDetails: readonly ExplainDetail[] = ['ESTIMATED_COST', 'CHANGELOG_MODE', 'JSON_EXECUTION_PLAN', 'PLAN_ADVICE']

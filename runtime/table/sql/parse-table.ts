@@ -131,6 +131,7 @@ function parseParenthesis(cursor: TokenCursor, pos: Position, lateral: boolean):
   cursor.advance()
   const joined = parseTableReferences(cursor)
   cursor.expectSymbol(')')
+  if (joined.kind === 'function' && !joined.wrapped) throw cursor.error('a table function in parentheses is written TABLE(…)', {}, joined.pos)
   if (cursor.isName() || cursor.sees(0, 'AS')) return cursor.unsupported('an alias for joins in parentheses')
   return joined
 }

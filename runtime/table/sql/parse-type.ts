@@ -95,6 +95,7 @@ function parseTypeName(cursor: TokenCursor): LogicalType {
       cursor.advance()
       return LogicalTypes.timestampLtz(fraction(cursor, 6))
     case 'INTERVAL':
+      if (!cursor.intervalTypes) break
       cursor.advance()
       return parseIntervalType(cursor)
     case 'ARRAY':

@@ -86,6 +86,7 @@ export function parseTypeText(text: string): LogicalType {
 
 function whole<T>(text: string, parse: (cursor: TokenCursor) => T): T {
   const cursor = new TokenCursor(text, grammar)
+  cursor.intervalTypes = true
   const result = parse(cursor)
   expectEnd(cursor)
   return result

@@ -27,6 +27,8 @@ export class TokenCursor {
   readonly text: string
   readonly grammar: Grammar
   private readonly tokens: readonly Token[]
+  /** Whether INTERVAL begins a type: in CAST and in a type's own text, not in the columns of a table. */
+  intervalTypes = false
   private index = 0
   private nesting = 0
   private expected = new Set<string>()
