@@ -75,6 +75,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   let taskManagers: ProcessState[] = []
   let program: { readonly key: string; readonly prepared: Promise<PreparedProgram>; observed: ObservedProgram } | undefined
   const closing = new AbortController()
+  let portChosen = false
+  let avoidDefaultPort = false
   const outputs: { id: string; path: string }[] = []
 
   const programOf = (spec: FlinkJobSpec) => {
@@ -97,7 +99,14 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   const observeJobManager = (): ObservedJobManager => {
     if (jobManager === undefined) return { kind: 'missing' }
     const ended = endedMessage(options, jobManager)
+    if (ended !== undefined && portChosen && !jobManager.wasReady && ended.includes(`port ${DEFAULT_REST_PORT}`)) {
+      // Somebody took the port between our look and its listening: started again on another one.
+      jobManager = undefined
+      avoidDefaultPort = true
+      return { kind: 'missing' }
+    }
     if (ended !== undefined) return { kind: 'ended', message: ended }
+    jobManager.wasReady ||= existsSync(jobManager.recordPath)
     const record = readRecord(jobManager)
     return record === undefined ? { kind: 'starting' } : { kind: 'ready', webAddress: record.webAddress }
   }
@@ -105,8 +114,10 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   const actions: { readonly [K in Action['kind']]: (action: Extract<Action, { kind: K }>) => Promise<void> } = {
     async startJobManager({ spec }) {
       if (jobManager !== undefined && jobManager.child.exit === undefined) return
+      const port = await restPort(options, spec, avoidDefaultPort)
+      portChosen = port['rest.port'] === String(DEFAULT_REST_PORT)
       jobManager = launch(options, 'jobmanager', 'jobmanager-0', {
-        ...(await restPort(options, spec)),
+        ...port,
         ...unlessConfigured(options, { 'jobmanager.rpc.address': '127.0.0.1', 'jobmanager.rpc.port': '0' }),
         ...spec.flinkConfiguration,
       })
@@ -244,9 +255,9 @@ function readRecord(state: ProcessState): JobManagerRecord | undefined {
 }
 
 /** What was configured wins; else Flink's port, and any other one while somebody else has that. */
-async function restPort(options: LocalExecutorOptions, spec: FlinkJobSpec): Promise<Record<string, string>> {
+async function restPort(options: LocalExecutorOptions, spec: FlinkJobSpec, avoidDefault: boolean): Promise<Record<string, string>> {
   if ('rest.port' in spec.flinkConfiguration || options.isConfigured('rest.port')) return {}
-  if (await isFree(DEFAULT_REST_PORT)) return { 'rest.port': String(DEFAULT_REST_PORT) }
+  if (!avoidDefault && (await isFree(DEFAULT_REST_PORT))) return { 'rest.port': String(DEFAULT_REST_PORT) }
   options.note(`port ${DEFAULT_REST_PORT} is taken, the JobManager takes another one`)
   return { 'rest.port': '0' }
 }

@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../runtime/common/clock.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import type { FlinkJobSpec } from '../api/flink-job.ts'
+import { createLocalExecutor, type LocalExecutor, type LocalExecutorOptions } from './local-executor.ts'
+
+/** Stands for the JobManager and the TaskManager: writes its record with what it was told, or ends as told by `END_WITH`. */
+const stub = `
+const { renameSync, writeFileSync } = require('node:fs')
+const [kind, , , record, ...rest] = process.argv.slice(1)
+const properties = rest.filter(arg => arg !== '-D')
+const failure = (process.env.END_WITH ?? '').split('|')
+if (failure[0] !== '' && properties.includes(failure[0])) {
+  console.error(failure[1])
+  process.exit(1)
+}
+writeFileSync(record + '.part', JSON.stringify({ webAddress: properties.join(' '), rpcHost: 'h', rpcPort: 7 }))
+renameSync(record + '.part', record)
+process.stdin.on('end', () => process.exit(0)).resume()
+`
+
+const spec: FlinkJobSpec = {
+  job: { script: 'export default 1', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+  flinkConfiguration: {},
+  taskManager: {},
+}
+
+let directory: string
+let executor: LocalExecutor | undefined
+const notes: string[] = []
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-test-'))
+  notes.length = 0
+})
+afterEach(async () => {
+  await executor?.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+function create(options: Partial<LocalExecutorOptions> = {}, endWith = ''): LocalExecutor {
+  executor = createLocalExecutor({
+    directory,
+    jobName: 'test',
+    launcher: [process.execPath, '-e', stub],
+    env: { ...process.env, END_WITH: endWith },
+    clock: systemClock,
+    rest: () => {
+      throw new Error('nobody is asked')
+    },
+    programs: { prepare: async () => ({ bytes: new Uint8Array(), jobName: 'test', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default' }) },
+    isConfigured: () => false,
+    note: text => notes.push(text),
+    startTimeoutMs: 30_000,
+    stopTimeoutMs: 10_000,
+    ...options,
+  })
+  return executor
+}
+
+async function settled(executor: LocalExecutor) {
+  const look = async () => (await executor.observeCluster()).jobManager
+  await expect.poll(async () => (await look()).kind, { timeout: 15_000 }).not.toBe('starting')
+  return look()
+}
+
+test('a port that is taken between the look and the start is given up for another one', async () => {
+  const local = create({}, 'rest.port=8081|port 8081 on 127.0.0.1 is in use')
+  for (let i = 0; i < 2; i++) {
+    await local.execute({ kind: 'startJobManager', spec })
+    if ((await settled(local)).kind === 'ready') break
+  }
+  expect(await settled(local)).toMatchObject({ kind: 'ready', webAddress: expect.stringContaining('rest.port=0') })
+  expect(notes).toEqual(['port 8081 is taken, the JobManager takes another one'])
+})
+
+test('a port of the manifest is taken as it is, and its failure is told with the end of the log', async () => {
+  const local = create({}, 'rest.port=8081|port 8081 on 127.0.0.1 is in use')
+  await local.execute({ kind: 'startJobManager', spec: { ...spec, flinkConfiguration: { 'rest.port': '8081' } } })
+  const jobManager = await settled(local)
+  expect(jobManager).toMatchObject({
+    kind: 'ended',
+    message: expect.stringMatching(/^jobmanager-0 ended with exit code 1; .*\n {2}port 8081 on 127\.0\.0\.1 is in use$/s),
+  })
+})
+
+test('what config.yaml sets is not chosen here', async () => {
+  const local = create({ isConfigured: key => key === 'rest.port' || key === 'jobmanager.rpc.port' })
+  await local.execute({ kind: 'startJobManager', spec })
+  const jobManager = await settled(local)
+  expect(jobManager).toMatchObject({ kind: 'ready', webAddress: 'jobmanager.rpc.address=127.0.0.1' })
+})
+
+test('TaskManagers learn where their JobManager is, and one that ends by itself is told apart from one that never came up', async () => {
+  const local = create({}, 'taskmanager.resource-id=taskmanager-1|out of luck')
+  await local.execute({ kind: 'startJobManager', spec })
+  await settled(local)
+  await local.execute({ kind: 'startTaskManagers', spec, replicas: 2 })
+  await expect
+    .poll(async () => (await local.observeCluster()).taskManagers, { timeout: 15_000 })
+    .toMatchObject({
+      running: 1,
+      ended: [{ wasReady: false, message: expect.stringMatching(/^taskmanager-1 ended with exit code 1; .*out of luck$/s) }],
+    })
+  expect(local.outputs().map(({ id }) => id)).toEqual(['taskmanager-0', 'taskmanager-1'])
+})
+
+test('a program that cannot be prepared is told by its message, whatever was thrown', async () => {
+  const local = create({ programs: { prepare: () => Promise.reject(new FlinkError('INVALID_PROGRAM', 'does not compile')) } })
+  expect(await local.observeProgram(spec)).toEqual({ kind: 'pending' })
+  await expect.poll(() => local.observeProgram(spec)).toEqual({ kind: 'invalid', message: 'does not compile' })
+})
