@@ -1,0 +1,193 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { createLogger } from '../../common/log.ts'
+import type { ColumnarFrame } from '../../network/columns.ts'
+import { frameOf, rowsOf } from '../../network/columns-rows.ts'
+import { columnLayout } from '../../serde/columns-type.ts'
+import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
+import type { AggregateCall, WindowSpec } from '../plan/physical.ts'
+import { accumulatorTypes } from './accumulators.ts'
+import { LocalWindowAggregateOperator } from './local-window-aggregate-operator.ts'
+import { WindowAggregateOperator } from './window-aggregate-operator.ts'
+
+/** A model over plain rows: every window of every row, no slices. */
+type Row = readonly [key: string | null, value: number | null, time: number]
+
+const inputTypes = ['STRING', 'INT', 'TIMESTAMP(3)']
+const call = (name: string, argument: number, type: string): AggregateCall => ({
+  name,
+  argument,
+  distinct: false,
+  filter: -1,
+  inputType: argument < 0 ? 'INT' : inputTypes[argument]!,
+  type,
+})
+const aggregates = [call('COUNT', -1, 'BIGINT NOT NULL'), call('SUM', 1, 'INT'), call('MIN', 1, 'INT'), call('MAX', 1, 'INT'), call('AVG', 1, 'INT')]
+const layouts = inputTypes.map(columnLayout)
+
+function windowsOf(window: WindowSpec, time: number): [number, number][] {
+  const found: [number, number][] = []
+  if (window.kind === 'CUMULATE') {
+    const start = Math.floor(time / window.size) * window.size
+    for (let end = start + window.step; end <= start + window.size; end += window.step) if (time < end) found.push([start, end])
+    return found
+  }
+  const slide = window.kind === 'TUMBLE' ? window.size : window.slide
+  for (let start = Math.floor(time / slide) * slide; start > time - window.size; start -= slide) found.push([start, start + window.size])
+  return found
+}
+
+function model(window: WindowSpec, rows: readonly Row[]): string[] {
+  const groups = new Map<string, { key: string | null; start: number; end: number; values: (number | null)[] }>()
+  for (const [key, value, time] of rows)
+    for (const [start, end] of windowsOf(window, time)) {
+      const id = JSON.stringify([key, start, end])
+      const group = groups.get(id) ?? { key, start, end, values: [] }
+      groups.set(id, group)
+      group.values.push(value)
+    }
+  return [...groups.values()]
+    .map(({ key, start, end, values }) => {
+      const present = values.filter(value => value !== null)
+      const sum = present.reduce((total, value) => (total + value) | 0, 0)
+      const none = present.length === 0
+      return show([
+        key,
+        BigInt(values.length),
+        none ? null : sum,
+        none ? null : Math.min(...present),
+        none ? null : Math.max(...present),
+        none ? null : Math.trunc(present.reduce((a, b) => a + b, 0) / present.length) | 0,
+        start,
+        end,
+      ])
+    })
+    .sort()
+}
+
+const show = (row: readonly unknown[]) =>
+  JSON.stringify(row.map(value => (typeof value === 'bigint' ? `${value}n` : Object.is(value, -0) ? 0 : value)))
+
+class Collector implements OperatorOutput {
+  readonly frames: ColumnarFrame[] = []
+  readonly watermarks: number[] = []
+  collect(): void {}
+  sideOutput(): void {}
+  collectFrame(frame: ColumnarFrame): void {
+    this.frames.push(frame)
+  }
+  emitWatermark(timestamp: number): void {
+    this.watermarks.push(timestamp)
+  }
+  emitStatus(): void {}
+}
+
+function set(operator: StreamOperator, output: OperatorOutput, yields: () => boolean = () => false): { late: number } {
+  const counter = { value: 0, inc: (count = 1) => void (counter.value += count) }
+  const context: Partial<OperatorContext> = {
+    maxParallelism: 128,
+    log: createLogger(() => {}),
+    metrics: { recordsIn: () => {}, recordsOut: () => {}, counter: () => counter, gauge: () => {} },
+    shouldYield: yields,
+  }
+  operator.setup(context as OperatorContext, output)
+  void operator.open()
+  return {
+    get late() {
+      return counter.value
+    },
+  }
+}
+
+const resultLayouts = ['STRING', 'BIGINT', 'INT', 'INT', 'INT', 'INT', 'TIMESTAMP(3)', 'TIMESTAMP(3)'].map(columnLayout)
+const results = (output: Collector) => output.frames.flatMap(frame => rowsOf(frame, resultLayouts)).map(show)
+
+function globalNode(window: WindowSpec, merges: boolean) {
+  const types = merges ? ['STRING', ...aggregates.flatMap(accumulatorTypes), 'TIMESTAMP(3)'] : inputTypes
+  return new WindowAggregateOperator(
+    { keys: [0], aggregates, rowtime: merges ? types.length - 1 : 2, merges, windowColumns: ['window_start', 'window_end'], window },
+    types,
+  )
+}
+
+const windows: fc.Arbitrary<WindowSpec> = fc.oneof(
+  fc.constantFrom<WindowSpec>(
+    { kind: 'TUMBLE', size: 10, offset: 0 },
+    { kind: 'HOP', size: 10, slide: 2, offset: 0 },
+    { kind: 'HOP', size: 10, slide: 4, offset: 0 },
+    { kind: 'HOP', size: 6, slide: 10, offset: 0 },
+    { kind: 'CUMULATE', size: 12, step: 3, offset: 0 },
+  ),
+)
+const rows = fc.array(
+  fc.tuple(
+    fc.constantFrom('a', 'b', '', null),
+    fc.oneof(fc.integer({ min: -5, max: 5 }), fc.constantFrom(2_000_000_000, null)),
+    fc.integer({ min: -30, max: 60 }),
+  ),
+  { maxLength: 80 },
+)
+
+test('slices give what every window of every row gives, for any window, frames and firing order, with and without a local aggregation before', () => {
+  fc.assert(
+    fc.property(windows, rows, fc.integer({ min: 1, max: 17 }), fc.boolean(), (window, input, frameSize, local) => {
+      const output = new Collector()
+      const operator = globalNode(window, local)
+      let call = 0
+      set(operator, output, () => call++ % 2 === 0)
+      const feed = local ? new LocalWindowAggregateOperator({ keys: [0], aggregates, rowtime: 2, window }, inputTypes) : undefined
+      const between = new Collector()
+      if (feed !== undefined) set(feed, between)
+      for (let from = 0; from < input.length; from += frameSize) {
+        const frame = frameOf(input.slice(from, from + frameSize), layouts)
+        if (feed === undefined) operator.processFrame(frame)
+        else feed.processFrame(frame)
+      }
+      feed?.processWatermark(Number.POSITIVE_INFINITY, 0)
+      for (const frame of between.frames) operator.processFrame(frame)
+      while (!operator.processWatermark(Number.POSITIVE_INFINITY, 0));
+      expect(results(output).sort()).toEqual(model(window, input))
+      expect(output.watermarks).toEqual([Number.POSITIVE_INFINITY])
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('windows fire when the watermark passes their end, in order; a row counts for the windows that have not fired and is dropped when all have', () => {
+  const output = new Collector()
+  const operator = globalNode({ kind: 'HOP', size: 10, slide: 5, offset: 0 }, false)
+  const state = set(operator, output)
+  const ends = () => output.frames.splice(0).flatMap(frame => rowsOf(frame, resultLayouts).map(row => [row[7], row[1]]))
+  operator.processFrame(frameOf([['a', 1, 7]], layouts))
+  operator.processWatermark(8, 0)
+  expect(ends()).toEqual([])
+  operator.processWatermark(9, 0)
+  expect(ends()).toEqual([[10, 1n]])
+  // In [0, 10), which has fired, and in [5, 15), which has not.
+  operator.processFrame(frameOf([['a', 1, 6]], layouts))
+  expect(state.late).toBe(0)
+  operator.processWatermark(14, 0)
+  expect(ends()).toEqual([[15, 2n]])
+  operator.processFrame(frameOf([['a', 1, 9]], layouts))
+  expect(state.late).toBe(1)
+  operator.processWatermark(Number.POSITIVE_INFINITY, 0)
+  expect(ends()).toEqual([])
+})
+
+test('restored from a snapshot it fires what it would have fired', () => {
+  fc.assert(
+    fc.property(windows, rows, (window, input) => {
+      const half = input.length >> 1
+      const first = globalNode(window, false)
+      set(first, new Collector())
+      if (half > 0) first.processFrame(frameOf(input.slice(0, half), layouts))
+      const output = new Collector()
+      const second = globalNode(window, false)
+      set(second, output)
+      second.restore(first.snapshot())
+      if (half < input.length) second.processFrame(frameOf(input.slice(half), layouts))
+      second.processWatermark(Number.POSITIVE_INFINITY, 0)
+      expect(results(output).sort()).toEqual(model(window, input))
+    }),
+  )
+})
