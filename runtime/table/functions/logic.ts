@@ -82,10 +82,11 @@ const truth = (name: string, answer: (value: boolean | null) => boolean): Scalar
   syntax: `a ${name}`,
   doc: 'never NULL',
   nulls: 'own',
-  resolve: args => accept(withNullable(booleanType, false), [name.endsWith('NULL') ? isAny : isBooleanType])(args) && {
-    type: withNullable(booleanType, false),
-    args: args.map(({ type }) => type),
-  },
+  resolve: args =>
+    accept(withNullable(booleanType, false), [name.endsWith('NULL') ? isAny : isBooleanType])(args) && {
+      type: withNullable(booleanType, false),
+      args: args.map(({ type }) => type),
+    },
   bind: () => (value: boolean | null) => answer(value),
 })
 
@@ -94,7 +95,13 @@ const logic = (name: 'AND' | 'OR', doc: string): ScalarFunction => ({
   syntax: `a ${name} b …`,
   doc,
   nulls: 'lazy',
-  resolve: args => (args.length < 2 ? undefined : accept(booleanType, args.map(() => isBooleanType))(args)),
+  resolve: args =>
+    args.length < 2
+      ? undefined
+      : accept(
+          booleanType,
+          args.map(() => isBooleanType),
+        )(args),
   bind: () => () => null,
 })
 
@@ -125,12 +132,36 @@ export const logicFunctions: readonly ScalarFunction[] = [
   truth('IS NOT FALSE', value => value !== false),
   truth('IS NULL', value => value === null),
   truth('IS NOT NULL', value => value !== null),
-  comparison('=', order => order === 0, (a, b) => code`${a} === ${b}`),
-  comparison('<>', order => order !== 0, (a, b) => code`${a} !== ${b}`),
-  comparison('<', order => order < 0, (a, b) => code`${a} < ${b}`),
-  comparison('<=', order => order <= 0, (a, b) => code`${a} <= ${b}`),
-  comparison('>', order => order > 0, (a, b) => code`${a} > ${b}`),
-  comparison('>=', order => order >= 0, (a, b) => code`${a} >= ${b}`),
+  comparison(
+    '=',
+    order => order === 0,
+    (a, b) => code`${a} === ${b}`,
+  ),
+  comparison(
+    '<>',
+    order => order !== 0,
+    (a, b) => code`${a} !== ${b}`,
+  ),
+  comparison(
+    '<',
+    order => order < 0,
+    (a, b) => code`${a} < ${b}`,
+  ),
+  comparison(
+    '<=',
+    order => order <= 0,
+    (a, b) => code`${a} <= ${b}`,
+  ),
+  comparison(
+    '>',
+    order => order > 0,
+    (a, b) => code`${a} > ${b}`,
+  ),
+  comparison(
+    '>=',
+    order => order >= 0,
+    (a, b) => code`${a} >= ${b}`,
+  ),
   distinct('IS DISTINCT FROM', false),
   distinct('IS NOT DISTINCT FROM', true),
   {
@@ -139,7 +170,9 @@ export const logicFunctions: readonly ScalarFunction[] = [
     doc: 'TRUE when one equals, else NULL when one is NULL; NOT IN is NOT of it',
     nulls: 'own',
     resolve: args => {
-      const type = args.map(arg => arg.type).reduce<ValueType | undefined>((all, next) => (all === undefined ? undefined : comparisonType(all, next)), args[0]?.type)
+      const type = args
+        .map(arg => arg.type)
+        .reduce<ValueType | undefined>((all, next) => (all === undefined ? undefined : comparisonType(all, next)), args[0]?.type)
       if (type === undefined || args.length < 2) return undefined
       return { type: withNullable(booleanType, anyNullable(args)), args: args.map(arg => withNullable(type, arg.type.nullable)) }
     },
@@ -209,6 +242,9 @@ export const logicFunctions: readonly ScalarFunction[] = [
 function resolveCoalesce(args: Parameters<ScalarFunction['resolve']>[0]): ReturnType<ScalarFunction['resolve']> {
   const common = commonType(args.map(arg => arg.type))
   if (common === undefined || args.length === 0) return undefined
-  const type = withNullable(common, args.every(arg => arg.type.nullable))
+  const type = withNullable(
+    common,
+    args.every(arg => arg.type.nullable),
+  )
   return { type, args: args.map(arg => withNullable(type, arg.type.nullable)) }
 }
