@@ -54,7 +54,7 @@ function receiver(edge: string, count: number, folder: string) {
 }
 
 /**
- * Rows of about `--size` bytes to a sink that takes `--delay-us` for each. Sources and sinks count in one file that all of them see
+ * Rows of about `--size` bytes to a sink that takes `--delay-us` for each and says what CPU time its thread took. Sources and sinks count in one file that all of them see
  * (8 bytes per subtask, sources first), so that each sink knows at each row how far the sources are ahead of all sinks.
  */
 export const slow = (env: StreamExecutionEnvironment, args: string[]) => {
@@ -96,7 +96,7 @@ function measuring(folder: string, delayMs: number) {
   let all = new Float64Array(0)
   let received = 0
   let aheadMax = 0
-  let startMs = 0
+  let startUs = 0
   return {
     open(context: RuntimeContext) {
       file = openSync(join(folder, 'progress'), 'r+')
@@ -106,7 +106,7 @@ function measuring(folder: string, delayMs: number) {
       all = new Float64Array(2 * parallelism)
     },
     invoke() {
-      if (received++ === 0) startMs = performance.now()
+      if (received++ === 0) startUs = threadCpuUs()
       own[0] = received
       writeSync(file, own, 0, 8, at)
       // Sources before sinks: what happens in between makes the difference smaller, never larger, than it was.
@@ -119,9 +119,14 @@ function measuring(folder: string, delayMs: number) {
       if (delayMs > 0) for (const end = performance.now() + delayMs; performance.now() < end; );
     },
     close() {
-      writeFileSync(join(folder, `sink-${subtask}.json`), JSON.stringify({ received, aheadMax, elapsedMs: performance.now() - startMs }))
+      writeFileSync(join(folder, `sink-${subtask}.json`), JSON.stringify({ received, aheadMax, cpuUs: threadCpuUs() - startUs }))
     },
   }
+}
+
+function threadCpuUs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return user + system
 }
 
 /** Goes on until it is cancelled, both subtasks of it sending to both of the next. */
