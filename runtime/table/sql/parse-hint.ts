@@ -28,16 +28,21 @@ function parseHint(cursor: TokenCursor): Hint {
   if (!cursor.acceptSymbol('(')) return { pos, name, options, arguments: args }
   cursor.commaSeparated(() => {
     const at = cursor.position
-    if (cursor.token.kind === 'string') {
-      const key = cursor.advance().value
-      if (!cursor.acceptSymbol('=')) return args.push(key)
-      return options.push({ pos: at, key, value: cursor.string('a value in quotes') })
-    }
-    if (cursor.token.kind === 'number') return args.push(cursor.advance().value)
-    const path = cursor.path('an option or a name').map(part => part.text)
-    if (path.length > 1 || !cursor.acceptSymbol('=')) return args.push(path.join('.'))
-    return options.push({ pos: at, key: path.join('.'), value: cursor.string('a value in quotes') })
+    const key = hintArgument(cursor)
+    // Options and plain arguments do not mix.
+    if (args.length > 0) return args.push(key)
+    if (options.length > 0 && !cursor.isSymbol('=')) return cursor.fail()
+    if (!cursor.acceptSymbol('=')) return args.push(key)
+    return options.push({ pos: at, key, value: cursor.string('a value in quotes') })
   })
   cursor.expectSymbol(')')
   return { pos, name, options, arguments: args }
+}
+
+function hintArgument(cursor: TokenCursor): string {
+  if (cursor.token.kind === 'string' || cursor.token.kind === 'number') return cursor.advance().value
+  return cursor
+    .path('an option or a name')
+    .map(part => part.text)
+    .join('.')
 }

@@ -129,7 +129,7 @@ function parseParenthesis(cursor: TokenCursor, pos: Position, lateral: boolean):
     return { kind: 'derived', pos, lateral, query, alias: parseAlias(cursor) }
   }
   cursor.advance()
-  const joined = parseTableReferences(cursor)
+  const joined = cursor.nested(() => parseJoins(cursor))
   cursor.expectSymbol(')')
   if (joined.kind === 'function' && !joined.wrapped) throw cursor.error('a table function in parentheses is written TABLE(…)', {}, joined.pos)
   if (cursor.isName() || cursor.sees(0, 'AS')) return cursor.unsupported('an alias for joins in parentheses')

@@ -10,7 +10,11 @@ const ask = (statements: readonly string[]) => {
   const input = join(work, 'statements')
   writeFileSync(input, statements.join('\0'))
   const output = execFileSync(join(import.meta.dirname, 'run.sh'), [input], { encoding: 'utf8', maxBuffer: 1 << 26 })
-  return output.trimEnd().split('\n').map(answer => (answer === 'ok' ? 'y' : 'n')).join('')
+  return output
+    .trimEnd()
+    .split('\n')
+    .map(answer => (answer === 'ok' ? 'y' : 'n'))
+    .join('')
 }
 const recorded = {
   source: 'test/oracle/sql-parser/record.ts',
