@@ -9,6 +9,7 @@ import { expect, test } from 'vitest'
 const root = resolve(import.meta.dirname, '..')
 const R = (...names: string[]) => names.map(name => `runtime/${name}`)
 const apiRooms = R('common', 'serde', 'graph', 'time', 'state', 'stream')
+const columnFiles = ['columns', 'columns-builder', 'columns-hash', 'columns-rows', 'columns-scatter'].map(name => `runtime/network/${name}.ts`)
 const streamRooms = R('common', 'serde', 'graph', 'time', 'state', 'checkpoint', 'network', 'metrics')
 
 const allowed: Record<string, readonly string[]> = {
@@ -30,9 +31,9 @@ const allowed: Record<string, readonly string[]> = {
   'runtime/connectors': [...apiRooms, ...R('api', 'checkpoint')],
   'runtime/planner': R('common', 'graph', 'api', 'table'),
   'runtime/testing': [...apiRooms, ...R('api', 'table')],
-  'runtime/codegen': [...R('common', 'serde', 'time', 'state', 'stream'), 'runtime/network/columns.ts'],
-  'runtime/formats': [...R('common', 'serde', 'codegen', 'table/types'), 'runtime/network/columns.ts'],
-  'runtime/table': [...apiRooms, ...R('api', 'connectors', 'codegen', 'formats'), 'runtime/network/columns.ts'],
+  'runtime/codegen': [...R('common', 'serde', 'time', 'state', 'stream'), ...columnFiles],
+  'runtime/formats': [...R('common', 'serde', 'codegen', 'table/types'), ...columnFiles],
+  'runtime/table': [...apiRooms, ...R('api', 'connectors', 'codegen', 'formats'), ...columnFiles],
   operator: [...R('common'), 'runtime/rest/types.ts', 'runtime/rest/client.ts', 'runtime/checkpoint/catalogue'],
 }
 
