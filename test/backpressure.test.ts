@@ -24,7 +24,7 @@ interface Lead {
   readonly received: number
 }
 
-/** Runs source -> `connect` -> sink; the sink gives the thread away at every fiftieth row, so that the source runs until something stops it. */
+/** Runs source -> `connect` -> sink; the sink waits at every fiftieth row until the source has come to a standstill. */
 async function lead(sinks: number, sharing: boolean, partition: 'keyBy' | 'rebalance' | 'broadcast'): Promise<Lead[]> {
   let emitted = 0
   const received = new Array<number>(sinks).fill(0)
@@ -45,10 +45,20 @@ async function lead(sinks: number, sharing: boolean, partition: 'keyBy' | 'rebal
       const sink = partitioned.addSink(recording(), { inFlightMax: 1 }).setParallelism(sinks)
       if (!sharing) sink.slotSharingGroup('sinks')
     },
-    { parallelism: sinks, channelCapacity: 1 },
+    // Frames leave when they are full: the clock has no say.
+    { parallelism: sinks, channelCapacity: 1, configuration: { 'execution.buffer-timeout.interval': '1 h' } },
   )
   expect(emitted).toBe(count)
   return max.map((one, i) => ({ max: one, maxAfterFirstFrames: maxLater[i] ?? 0, received: received[i] ?? 0 }))
+
+  /** However fast the machine is: until the source has made no row for several turns of the event loop, in each of which it could have. */
+  async function standstill(): Promise<void> {
+    for (let still = 0, last = emitted; still < 3; ) {
+      await new Promise(resolve => setImmediate(resolve))
+      still = emitted === last ? still + 1 : 0
+      last = emitted
+    }
+  }
 
   function recording() {
     let subtask = 0
@@ -62,7 +72,7 @@ async function lead(sinks: number, sharing: boolean, partition: 'keyBy' | 'rebal
         const ahead = emitted - (partition === 'broadcast' ? own : allReceived())
         max[subtask] = Math.max(max[subtask] ?? 0, ahead)
         if (Math.min(...received) > ROWS_PER_FRAME_MAX) maxLater[subtask] = Math.max(maxLater[subtask] ?? 0, ahead)
-        if (own % 50 === 0) return new Promise(resolve => setImmediate(resolve))
+        if (own % 50 === 0) return standstill()
       },
     }
   }
