@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +9,7 @@ import { EXCHANGE_CYCLE, exchangeRow } from '../bench/generate/exchange-rows.ts'
 import { IndexedRandom, mix } from '../bench/generate/hash.ts'
 import { EVENTS_PER_SECOND, NexmarkGenerator, nexmarkLines, START_MS } from '../bench/generate/nexmark.ts'
 import { vocabulary, WORDS_PER_LINE, wordLines } from '../bench/generate/words.ts'
-import { cpuStatSeconds } from '../bench/harness/cgroup.ts'
+import { type CpuGroup, cpuStatSeconds, createCpuGroup, pssBytes } from '../bench/harness/cgroup.ts'
 import { expectedTotals } from '../bench/harness/exchange.ts'
 import { figureOf, interleaved } from '../bench/harness/measure.ts'
 import { pathProblem } from '../bench/harness/paths.ts'
@@ -184,6 +186,39 @@ describe('figures', () => {
         totals.characters += row[2].charCodeAt(51)
       }
       expect(expectedTotals(records)).toEqual(totals)
+    }
+  })
+})
+
+describe('CPU of a process tree', () => {
+  // Works 0.3 s of user time in itself and as much in a child that has ended before it says so, then waits for its input to end.
+  const program = `
+    const work = () => { while (process.cpuUsage().user < 300_000); }
+    if (process.argv[1] === 'child') work()
+    else {
+      require('node:child_process').spawnSync(process.execPath, ['-e', process.env.PROGRAM, 'child'], { env: process.env })
+      work()
+      console.log('worked')
+      process.stdin.resume()
+    }`
+
+  test.each(['cgroup v1', 'cgroup v2', '/proc'] satisfies CpuGroup['kind'][])('%s, where there is one, counts a child that has ended', async kind => {
+    const group = createCpuGroup('test', [kind])
+    try {
+      if (group.kind !== kind) return
+      const [executable = '', ...args] = group.wrap([process.execPath, '-e', program])
+      const child = spawn(executable, args, { env: { ...process.env, PROGRAM: program }, stdio: ['pipe', 'pipe', 'inherit'] })
+      group.adopt(child.pid ?? -1)
+      await once(child.stdout, 'data')
+      expect(group.cpuSeconds()).toBeGreaterThan(0.55)
+      expect(group.cpuSeconds()).toBeLessThan(3)
+      expect(group.pids()).toEqual([child.pid])
+      expect(pssBytes(group.pids())).toBeGreaterThan(5 * 2 ** 20)
+      child.stdin.end()
+      await once(child, 'exit')
+      expect(group.pids()).toEqual([])
+    } finally {
+      group.close()
     }
   })
 })

@@ -26,13 +26,14 @@ const V2 = '/sys/fs/cgroup'
 const TICKS_PER_SECOND = 100
 let groups = 0
 
-export function createCpuGroup(name: string): CpuGroup {
+/** The first of `kinds` that this machine allows. */
+export function createCpuGroup(name: string, kinds: readonly CpuGroup['kind'][] = ['cgroup v1', 'cgroup v2', '/proc']): CpuGroup {
   const folder = `millrace-bench-${process.pid}-${groups++}-${name.replaceAll(/\W+/g, '-')}`
-  if (existsSync(join(V1, 'cpuacct.usage'))) {
+  if (kinds.includes('cgroup v1') && existsSync(join(V1, 'cpuacct.usage'))) {
     const group = tryGroup(join(V1, folder), 'cgroup v1', path => Number(readFileSync(join(path, 'cpuacct.usage'), 'utf8')) / 1e9)
     if (group !== undefined) return group
   }
-  if (existsSync(join(V2, 'cgroup.controllers'))) {
+  if (kinds.includes('cgroup v2') && existsSync(join(V2, 'cgroup.controllers'))) {
     const group = tryGroup(join(V2, folder), 'cgroup v2', path => cpuStatSeconds(readFileSync(join(path, 'cpu.stat'), 'utf8')))
     if (group !== undefined) return group
   }
@@ -111,8 +112,7 @@ class Cgroup implements CpuGroup {
 class ProcGroup implements CpuGroup {
   readonly kind = '/proc'
   private readonly roots: number[] = []
-  /** The last that was seen of each process: what has ended is counted as far as it was looked at, or by its parent's children's time. */
-  private readonly ended = new Map<number, number>()
+  private seen = 0
 
   wrap(command: readonly string[]): readonly string[] {
     return command
@@ -122,14 +122,12 @@ class ProcGroup implements CpuGroup {
     this.roots.push(pid)
   }
 
+  /** Never falls. What a process has used by its end is its parent's from then on; of a root that has ended, what was seen last remains. */
   cpuSeconds(): number {
-    for (const pid of this.pids()) {
-      const ticks = statTicks(pid)
-      if (ticks !== undefined) this.ended.set(pid, ticks)
-    }
-    let total = 0
-    for (const ticks of this.ended.values()) total += ticks
-    return total / TICKS_PER_SECOND
+    let ticks = 0
+    for (const pid of this.pids()) ticks += statTicks(pid)
+    this.seen = Math.max(this.seen, ticks / TICKS_PER_SECOND)
+    return this.seen
   }
 
   pids(): number[] {
@@ -150,12 +148,13 @@ class ProcGroup implements CpuGroup {
   close(): void {}
 }
 
-function statTicks(pid: number): number | undefined {
+/** Its own and its ended children's, user and system. */
+function statTicks(pid: number): number {
   const fields = statFields(pid)
-  return fields === undefined ? undefined : Number(fields[11]) + Number(fields[12])
+  return fields === undefined ? 0 : fields.slice(11, 15).reduce((sum, text) => sum + Number(text), 0)
 }
 
-/** Fields from the state on: state, ppid, …; utime and stime are the 12th and 13th of these. */
+/** Fields from the state on: state, ppid, …; utime, stime, cutime and cstime are the 12th to 15th of these. */
 function statFields(pid: number): string[] | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')

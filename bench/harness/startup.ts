@@ -125,10 +125,13 @@ async function runCommand(name: string, command: readonly string[], folder: stri
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
+  // Without a cgroup a process that has ended tells nothing any more: what it used is what was seen last.
+  const look = group.kind === '/proc' ? setInterval(() => group.cpuSeconds(), 20) : undefined
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', resolve)
   })
+  clearInterval(look)
   const wallSeconds = (systemClock.monotonicMs() - startMs) / 1000
   const cpuSeconds = group.cpuSeconds()
   group.close()
