@@ -22,7 +22,8 @@ import { WorkerSlotHost } from './worker-slot-host.ts'
 
 /**
  * Slots as worker threads, the I/O worker beside them, and the memory they share: all that a TaskManager process owns besides its
- * control connection. A slot's thread is started for its deployment and ended with it.
+ * control connection. A thread serves one deployment and ends with it; in a session one spare is kept warm, so that
+ * the next deployment does not wait for a thread to start.
  */
 export interface ThreadedSlotHostsOptions {
   readonly taskManagerId: string
