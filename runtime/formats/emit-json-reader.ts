@@ -1,0 +1,355 @@
+import { type Code, code, FunctionEmitter, join, SOURCE_SIZE_MAX } from '../codegen/emit.ts'
+import type { FormatField } from './column-type.ts'
+import type { FormatOrigin, Framing } from './format.ts'
+import type { JsonReader } from './json-reader.ts'
+import { ARRAY, BACKSLASH, OBJECT, QUOTE } from './json-scan.ts'
+import { type JsonTemplate, NO_VALUE, SKIPPED } from './json-template.ts'
+import { integerDigitsOf, longAt, powersOfTen, quotedDate, quotedTimestamp, textEnd } from './number-text.ts'
+import type { RowSink } from './row-sink.ts'
+import { isUtf8, textOf } from './utf8.ts'
+
+/**
+ * A reader of records of one look, made of a template: keys are compared four bytes at a time, values read in place. It takes records from `from`
+ * on while they fit and answers the start of the first one that does not (or `to`, or where the sink is full); rows it took are counted in the sink,
+ * what a half-read record left in the sink's row is the caller's to reset.
+ *
+ * Invariant: what it takes, JsonReader takes with the same values (json-decoder.test.ts).
+ */
+export type JsonTemplateReader = (data: Uint8Array, view: DataView, from: number, to: number, sink: RowSink) => number
+
+/** Undefined when the function would be too large. */
+export function emitJsonReader(template: JsonTemplate, reader: JsonReader, framing: Framing, origin: FormatOrigin): JsonTemplateReader | undefined {
+  const emitter = new JsonReaderEmitter(reader, framing)
+  if (!emitter.emit(template)) return undefined
+  return emitter.build(origin)
+}
+
+const noCode = code``
+
+class JsonReaderEmitter {
+  private readonly e = new FunctionEmitter()
+  private readonly reader: JsonReader
+  private readonly framing: Framing
+  private readonly data = this.e.fresh()
+  private readonly view = this.e.fresh()
+  private readonly from = this.e.fresh()
+  private readonly to = this.e.fresh()
+  private readonly sink = this.e.fresh()
+  private readonly arrays: Code[] = []
+  private readonly lengths: Code[] = []
+  private readonly validities: Code[] = []
+  private row: Code = noCode
+  private p: Code = noCode
+  private c: Code = noCode
+
+  constructor(reader: JsonReader, framing: Framing) {
+    this.reader = reader
+    this.framing = framing
+  }
+
+  build(origin: FormatOrigin): JsonTemplateReader {
+    return this.e.build<JsonTemplateReader>(origin, [this.data, this.view, this.from, this.to, this.sink]).run
+  }
+
+  emit(template: JsonTemplate): boolean {
+    const { e, to } = this
+    this.loadColumns()
+    const at = e.variable(code`${this.from}`)
+    this.row = e.variable(code`${this.sink}.count`)
+    const capacity = e.define(code`${this.sink}.capacity`)
+    this.p = e.variable(code`0`)
+    this.c = e.variable(code`0`)
+    e.open(code`record: while (${this.row} < ${capacity} && ${at} < ${to})`)
+    e.line(code`${this.p} = ${at}`)
+    // Values that are read by the general reader go to the sink's row.
+    e.line(code`${this.sink}.count = ${this.row}`)
+    for (const part of template.parts) {
+      this.literal(part.literal)
+      if (part.column === SKIPPED) this.skip(part.text)
+      else if (part.column !== NO_VALUE) this.value(part.column)
+      if (e.size > SOURCE_SIZE_MAX) return false
+    }
+    this.end()
+    for (const column of template.missing) this.setNull(column)
+    e.line(code`${at} = ${this.p}`)
+    e.line(code`${this.row}++`)
+    e.close()
+    e.line(code`${this.sink}.count = ${this.row}`)
+    e.line(code`return ${at}`)
+    return e.size <= SOURCE_SIZE_MAX
+  }
+
+  private loadColumns(): void {
+    const { e } = this
+    for (const [i, field] of this.reader.fields.entries()) {
+      const column = e.define(code`${this.sink}.columns[${i}]`)
+      this.arrays.push(e.define(arrayOf(column, field)))
+      this.lengths.push(field.kind === 'bytes' ? e.define(code`${column}.lengths`) : noCode)
+      this.validities.push(e.define(code`${column}.validity`))
+    }
+  }
+
+  private literal(bytes: Uint8Array): void {
+    const { e, p, view, data, to } = this
+    const { length } = bytes
+    if (length === 0) return
+    const words = new DataView(bytes.buffer, bytes.byteOffset, length)
+    const checks = [code`${p} + ${length} <= ${to}`]
+    if (length < 4) {
+      for (let i = 0; i < length; i++) checks.push(code`${data}[${p} + ${i}] === ${bytes[i] ?? 0}`)
+    } else {
+      for (let i = 0; i + 4 <= length; i += 4) checks.push(code`${view}.getInt32(${p} + ${i}, true) === ${words.getInt32(i, true)}`)
+      if (length % 4 !== 0) checks.push(code`${view}.getInt32(${p} + ${length - 4}, true) === ${words.getInt32(length - 4, true)}`)
+    }
+    e.line(code`if (!(${join(checks, ' && ')})) break record`)
+    e.line(code`${p} += ${length}`)
+  }
+
+  private end(): void {
+    const { e, p, to, data } = this
+    if (this.framing === 'message') {
+      e.line(code`if (${p} !== ${to}) break record`)
+      return
+    }
+    e.open(code`if (${p} < ${to})`)
+    e.line(code`if (${data}[${p}] !== 10) break record`)
+    e.line(code`${p}++`)
+    e.close()
+  }
+
+  private setNull(column: number): void {
+    this.e.line(code`${this.validities[column] ?? noCode}[${this.row} >> 3] &= ~(1 << (${this.row} & 7))`)
+  }
+
+  /** Scans the value by the general scanner; nothing that spans lines. */
+  private skip(text: boolean): void {
+    const { e, p, data, to } = this
+    const scanner = e.constant(this.reader.scanner)
+    if (text) {
+      // Most strings end without anything special in them.
+      const plain = e.define(code`${p} < ${to} && ${data}[${p}] === ${QUOTE} ? ${e.constant(textEnd)}(${data}, ${p} + 1, ${to}) : -1`)
+      e.open(code`if (${plain} >= 0)`)
+      e.line(code`${p} = ${plain} + 1`)
+      e.otherwise()
+      this.scan(scanner)
+      e.close()
+    } else {
+      this.scan(scanner)
+    }
+  }
+
+  private scan(scanner: Code): void {
+    const { e, p, data } = this
+    const start = e.define(p)
+    e.line(code`${p} = ${scanner}.value(${p}, 1)`)
+    e.line(code`if (${p} < 0) break record`)
+    if (this.framing === 'lines')
+      e.line(
+        code`if ((${scanner}.kind === ${OBJECT} || ${scanner}.kind === ${ARRAY}) && ${e.constant(hasLineFeed)}(${data}, ${start}, ${p})) break record`,
+      )
+  }
+
+  private value(column: number): void {
+    const { e, p, data, view, to } = this
+    const field = this.reader.fields[column]
+    if (field === undefined) return
+    e.open(code`if (${p} + 4 <= ${to} && ${view}.getInt32(${p}, true) === ${NULL_WORD})`)
+    e.line(code`${p} += 4`)
+    this.setNull(column)
+    e.otherwise()
+    switch (field.root) {
+      case 'TINYINT':
+      case 'SMALLINT':
+      case 'INT':
+      case 'BIGINT':
+        this.integer(column, field)
+        break
+      case 'FLOAT':
+      case 'DOUBLE':
+        this.double(column, field)
+        break
+      case 'DECIMAL':
+        if (field.kind === 'i64') this.decimal(column, field)
+        else this.general(column)
+        break
+      case 'BOOLEAN':
+        this.boolean(column)
+        break
+      case 'STRING':
+        this.text(column)
+        break
+      case 'DATE':
+      case 'TIMESTAMP':
+      case 'TIMESTAMP_LTZ': {
+        e.line(code`if (${p} >= ${to} || ${data}[${p}] !== ${QUOTE}) break record`)
+        const end = e.define(code`${e.constant(textEnd)}(${data}, ${p} + 1, ${to})`)
+        e.line(code`if (${end} < 0) break record`)
+        const iso = this.reader.options.timestampStandard === 'ISO-8601'
+        const time =
+          field.root === 'DATE'
+            ? e.define(code`${e.constant(quotedDate)}(${data}, ${p} + 1, ${end})`)
+            : e.define(
+                code`${e.constant(quotedTimestamp)}(${data}, ${p} + 1, ${end}, ${e.constant(iso)}, ${e.constant(field.root === 'TIMESTAMP_LTZ')})`,
+              )
+        e.line(code`if (${time} !== ${time}) break record`)
+        e.line(code`${this.array(column)}[${this.row}] = ${time}`)
+        e.line(code`${p} = ${end} + 1`)
+        break
+      }
+      case 'TIME':
+      case 'BYTES':
+        this.general(column)
+        break
+    }
+    e.close()
+  }
+
+  private array(column: number): Code {
+    return this.arrays[column] ?? noCode
+  }
+
+  private general(column: number): void {
+    const { e, p } = this
+    e.line(code`${p} = ${e.constant(this.reader)}.readValue(${column}, ${p}, ${this.sink})`)
+    e.line(code`if (${p} < 0) break record`)
+  }
+
+  /** Sign and digits; answers sign, start of the digits, value. Leaves `p` behind them. */
+  private digits(): { negative: Code; start: Code; value: Code } {
+    const { e, p, c, data, to } = this
+    const negative = e.define(code`${p} < ${to} && ${data}[${p}] === 45`)
+    e.line(code`if (${negative}) ${p}++`)
+    const start = e.define(p)
+    const value = e.variable(code`0`)
+    e.line(code`while (${p} < ${to} && (${c} = (${data}[${p}] - 48) >>> 0) <= 9) { ${value} = ${value} * 10 + ${c}; ${p}++ }`)
+    e.line(code`if (${p} === ${start} || (${p} - ${start} > 1 && ${data}[${start}] === 48)) break record`)
+    return { negative, start, value }
+  }
+
+  /** The digits behind a point, if there is one; answers how many. */
+  private fraction(value: Code): Code {
+    const { e, p, c, data, to } = this
+    const count = e.variable(code`0`)
+    e.open(code`if (${p} < ${to} && ${data}[${p}] === 46)`)
+    const first = e.define(code`++${p}`)
+    e.line(code`while (${p} < ${to} && (${c} = (${data}[${p}] - 48) >>> 0) <= 9) { ${value} = ${value} * 10 + ${c}; ${p}++ }`)
+    e.line(code`${count} = ${p} - ${first}`)
+    e.line(code`if (${count} === 0) break record`)
+    e.close()
+    return count
+  }
+
+  private integer(column: number, field: FormatField): void {
+    const { e, p, data, row } = this
+    const { negative, start, value } = this.digits()
+    const array = this.array(column)
+    if (field.root !== 'BIGINT') {
+      const max = { TINYINT: 127, SMALLINT: 32_767, INT: 2_147_483_647 }[field.root as string] ?? 0
+      e.line(code`if (${p} - ${start} > ${integerDigitsOf(max)} || ${value} > ${max} + (${negative} ? 1 : 0)) break record`)
+      e.line(code`${array}[${row}] = ${negative} ? -${value} : ${value}`)
+      return
+    }
+    const words = code`${this.sink}.columns[${column}].words`
+    e.open(code`if (${p} - ${start} <= 15)`)
+    this.storeWords(e.define(words), negative, value)
+    e.otherwise()
+    e.line(code`if (!${e.constant(longAt)}(${array}, ${row}, ${data}, ${start}, ${p}, ${negative})) break record`)
+    e.close()
+  }
+
+  private storeWords(words: Code, negative: Code, value: Code): void {
+    const { e, row } = this
+    const signed = e.define(code`${negative} ? -${value} : ${value}`)
+    e.line(code`${words}[${row} * 2] = ${signed}`)
+    e.line(code`${words}[${row} * 2 + 1] = Math.floor(${signed} / 4294967296)`)
+  }
+
+  private double(column: number, field: FormatField): void {
+    const { e, p, data, row, to } = this
+    const { negative, start, value } = this.digits()
+    const count = this.fraction(value)
+    const result = e.variable(code`0`)
+    // Up to 15 digits both parts of the quotient are exact, so it is rounded once.
+    e.open(code`if (${p} - ${start} <= 15)`)
+    e.line(code`${result} = ${count} === 0 ? ${value} : ${value} / ${e.constant(powersOfTen)}[${count}]`)
+    e.otherwise()
+    e.line(code`if (${p} < ${to} && (${data}[${p}] | 32) === 101) break record`)
+    e.line(code`${result} = Number(${e.constant(textOf)}(${data}, ${start}, ${p}))`)
+    e.close()
+    const signed = code`${negative} ? -${result} : ${result}`
+    e.line(code`${this.array(column)}[${row}] = ${field.root === 'FLOAT' ? code`Math.fround(${signed})` : signed}`)
+  }
+
+  private decimal(column: number, field: FormatField): void {
+    const { e, p } = this
+    const { negative, start, value } = this.digits()
+    const count = this.fraction(value)
+    const { scale, precision } = field
+    e.line(code`if (${count} > ${scale} || ${p} - ${start} + ${scale} - ${count} > 15) break record`)
+    const unscaled = e.define(code`${value} * ${e.constant(powersOfTen)}[${scale} - ${count}]`)
+    if (precision < 16) e.line(code`if (${unscaled} >= ${10 ** precision}) break record`)
+    this.storeWords(e.define(code`${this.sink}.columns[${column}].words`), negative, unscaled)
+  }
+
+  private boolean(column: number): void {
+    const { e, p, to, view, row } = this
+    const array = this.array(column)
+    e.line(code`if (${p} + 5 > ${to}) break record`)
+    e.open(code`if (${view}.getInt32(${p}, true) === ${TRUE_WORD})`)
+    e.line(code`${p} += 4`)
+    e.line(code`${array}[${row}] = 1`)
+    e.otherwise()
+    e.line(code`if (${view}.getInt32(${p} + 1, true) !== ${ALSE_WORD} || ${this.data}[${p}] !== 102) break record`)
+    e.line(code`${p} += 5`)
+    e.line(code`${array}[${row}] = 0`)
+    e.close()
+  }
+
+  private text(column: number): void {
+    const { e, p, c, data, to, row } = this
+    e.line(code`if (${p} >= ${to} || ${data}[${p}] !== ${QUOTE}) break record`)
+    const start = e.define(code`++${p}`)
+    const bits = e.variable(code`0`)
+    e.line(code`${c} = 0`)
+    e.line(
+      code`while (${p} < ${to} && (${c} = ${data}[${p}]) !== ${QUOTE} && ${c} >= 32 && ${c} !== ${BACKSLASH}) { ${bits} |= ${c}; ${p}++ }`,
+    )
+    e.open(code`if (${p} < ${to} && ${c} === ${QUOTE})`)
+    e.line(code`if (${bits} > 127 && !${e.constant(isUtf8)}(${data}, ${start}, ${p})) break record`)
+    e.line(code`${this.array(column)}[${row}] = ${start}`)
+    e.line(code`${this.lengths[column] ?? noCode}[${row}] = ${p} - ${start}`)
+    e.line(code`${p}++`)
+    e.otherwise()
+    e.line(code`${p} = ${start} - 1`)
+    this.general(column)
+    e.close()
+  }
+}
+
+function arrayOf(column: Code, field: FormatField): Code {
+  switch (field.kind) {
+    case 'bool':
+      return code`${column}.bools`
+    case 'i32':
+      return code`${column}.ints`
+    case 'f64':
+      return code`${column}.doubles`
+    case 'i64':
+      return code`${column}.longs`
+    case 'bytes':
+      return code`${column}.starts`
+  }
+}
+
+function hasLineFeed(data: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (data[at] === 10) return true
+  return false
+}
+
+function wordOf(text: string): number {
+  return text.charCodeAt(0) | (text.charCodeAt(1) << 8) | (text.charCodeAt(2) << 16) | (text.charCodeAt(3) << 24)
+}
+
+const NULL_WORD = wordOf('null')
+const TRUE_WORD = wordOf('true')
+const ALSE_WORD = wordOf('alse')

@@ -1,0 +1,40 @@
+import { dateOf, timestampOf } from './time-text.ts'
+import { isUtf8, textOf } from './utf8.ts'
+
+/** What the generated readers call for the values that their loops do not read in place. */
+export const powersOfTen: Float64Array = Float64Array.from({ length: 23 }, (_, i) => 10 ** i)
+
+const LONG_MAX = 2n ** 63n - 1n
+
+/** Digits of 16 and more as a long; false when it does not fit. */
+export function longAt(longs: BigInt64Array, row: number, data: Uint8Array, from: number, to: number, negative: boolean): boolean {
+  if (to - from > 19) return false
+  const size = BigInt(textOf(data, from, to))
+  if (size > LONG_MAX + (negative ? 1n : 0n)) return false
+  longs[row] = negative ? -size : size
+  return true
+}
+
+export function integerDigitsOf(max: number): number {
+  return String(max).length
+}
+
+/** The closing quote of a string without escapes, from behind the opening one; -1 for any other and where it is not UTF-8. */
+export function textEnd(data: Uint8Array, from: number, to: number): number {
+  let bits = 0
+  for (let at = from; at < to; at++) {
+    const byte = data[at]!
+    if (byte === 34) return bits < 128 || isUtf8(data, from, at) ? at : -1
+    if (byte < 32 || byte === 92) return -1
+    bits |= byte
+  }
+  return -1
+}
+
+export function quotedDate(data: Uint8Array, from: number, to: number): number {
+  return dateOf(data, from, to)
+}
+
+export function quotedTimestamp(data: Uint8Array, from: number, to: number, iso: boolean, zulu: boolean): number {
+  return timestampOf(data, from, to, iso ? 84 : 32, iso, zulu)
+}
