@@ -81,6 +81,8 @@ function roundTo(name: 'ROUND' | 'TRUNCATE', doc: string): ScalarFunction {
       const shift = name === 'ROUND' ? divideHalfUp : (a: bigint, b: bigint) => a / b
       const rounded = (unscaled: bigint, scale: number, digits: number): bigint => {
         if (digits >= scale) return unscaled
+        // Beyond every digit that there can be.
+        if (scale - digits > 400) return 0n
         const unit = powerOfTen(scale - digits)
         return shift(unscaled, unit) * unit
       }
@@ -93,6 +95,7 @@ function roundTo(name: 'ROUND' | 'TRUNCATE', doc: string): ScalarFunction {
       if (isInteger(from)) return (a: bigint, digits = 0) => BigInt.asIntN(64, rounded(a, 0, digits))
       return (a: number, digits = 0) => {
         if (!Number.isFinite(a)) return a
+        if (digits > 340) return a
         const scale = Math.max(0, digits)
         const exact = parseDecimal(String(a), 340)
         if (exact === undefined) return a

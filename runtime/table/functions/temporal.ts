@@ -204,6 +204,7 @@ function pattern(args: readonly Argument[], index: number): void {
   if (typeof literal === 'string') datePattern(literal)
 }
 
+const INSTANT_MAX = 8.64e15
 const LONG_MIN = -(2n ** 63n)
 
 function unixTime(ms: number | undefined, environment: Environment): bigint {
@@ -340,8 +341,11 @@ export const temporalFunctions: readonly ScalarFunction[] = [
       const type = args[0]?.type ?? stringType
       if (isText(type)) return (s: string, format?: string) => (format === undefined ? parseTimestamp(s) : datePattern(format).parse(s)) ?? null
       const factor = args[1]?.literal === 0 ? 1000 : 1
-      if (isInteger(type)) return (n: number | bigint) => Number(n) * factor
-      return (n: Value) => Math.trunc(toDouble(type, n) * factor)
+      return (n: Value) => {
+        const ms = Math.trunc((isInteger(type) ? Number(n) : toDouble(type, n)) * factor)
+        // Beyond any calendar there is no instant.
+        return Math.abs(ms) <= INSTANT_MAX ? ms : null
+      }
     },
   },
   {

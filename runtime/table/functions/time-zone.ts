@@ -11,7 +11,19 @@ export interface TimeZone {
   offsetAt(epochMs: number): number
 }
 
+const zones = new Map<string, TimeZone>()
+const ZONES_MAX = 1000
+
 export function timeZone(id: string): TimeZone {
+  const known = zones.get(id)
+  if (known !== undefined) return known
+  const zone = makeZone(id)
+  if (zones.size >= ZONES_MAX) zones.clear()
+  zones.set(id, zone)
+  return zone
+}
+
+function makeZone(id: string): TimeZone {
   const fixed = fixedOffset(id)
   if (fixed !== undefined) return { id, offsetAt: () => fixed }
   const offsetAt = offsetReader(id)
@@ -42,6 +54,7 @@ export function timeZone(id: string): TimeZone {
 
 const SLOT_MS = 900_000
 const SLOTS_MAX = 65_536
+const END_MS = 8.64e15 - 1000
 
 /** Local time (as if UTC) of an instant. */
 export function toLocal(zone: TimeZone, epochMs: number): number {
@@ -86,7 +99,8 @@ function offsetReader(id: string): (epochMs: number) => number {
     throw new FlinkError('INVALID_CONFIGURATION', `time zone '${id}' is unknown`, { timeZone: id }, error)
   }
   return epochMs => {
-    const whole = Math.floor(epochMs / 1000) * 1000
+    // Beyond the years of the time zone data its ends count.
+    const whole = Math.floor(Math.min(END_MS, Math.max(-END_MS, epochMs)) / 1000) * 1000
     const fields: Record<string, number> = {}
     let beforeChrist = false
     for (const { type, value } of format.formatToParts(whole))
