@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { parallelismPlans, sourceAndSinkCases } from '../../../test/support/source-and-sink-cases.ts'
 import { type OperatorCase, runCase, runModes, type ScriptStep } from '../../../test/support/stream-operator-harness.ts'
 import { Types } from '../../serde/types.ts'
 import {
@@ -315,13 +316,26 @@ describe('every operator gives the same rows', () => {
       })
 })
 
+describe('every source gives, and every sink takes, each row once', () => {
+  const expected: Readonly<Record<string, readonly string[]>> = {
+    SourceOperator: ['a 0', 'a 1', 'a 2', 'a 3', 'a 4', 'b 0', 'd 0', 'd 1', 'd 2', 'e 0', 'e 1', 'e 2', 'e 3'],
+    FunctionSourceOperator: ['0', '1', '2', '3', '4'],
+    SinkFunctionOperator: Array.from({ length: 9 }, (_, row) => `row ${row}`),
+    TransportSinkOperator: Array.from({ length: 9 }, (_, row) => `row ${row}`),
+  }
+  for (const { covers, title, state, run } of sourceAndSinkCases)
+    for (const [plan, parallelisms] of Object.entries(parallelismPlans))
+      test(`${title} (state: ${state}): ${plan}`, async () => {
+        expect(await run(parallelisms)).toEqual(expected[covers])
+      })
+})
+
 test('no operator class is missing here', () => {
   const folder = new URL('.', import.meta.url)
-  // Sources and sinks need an I/O host; their own tests run them.
-  const files = readdirSync(folder).filter(file => file.endsWith('.ts') && !file.endsWith('.test.ts') && !/source|sink/.test(file))
+  const files = readdirSync(folder).filter(file => file.endsWith('.ts') && !file.endsWith('.test.ts'))
   const classes = files.flatMap(file =>
     [...readFileSync(new URL(file, folder), 'utf8').matchAll(/^export class (\w+Operator)\b/gm)].map(match => match[1]),
   )
-  expect(classes.length).toBeGreaterThan(10)
-  expect([...new Set(cases.map(({ covers }) => covers))].sort()).toEqual(classes.sort())
+  expect(classes.length).toBeGreaterThan(14)
+  expect([...new Set([...cases, ...sourceAndSinkCases].map(({ covers }) => covers))].sort()).toEqual(classes.sort())
 })

@@ -1,0 +1,215 @@
+import { expect } from 'vitest'
+import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
+import { emptySnapshot, type OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import type { SinkFunction, SourceFunction } from '../../runtime/stream/functions.ts'
+import type { StreamOperator } from '../../runtime/stream/operator.ts'
+import { FunctionSourceOperator } from '../../runtime/stream/operators/function-source-operator.ts'
+import { SinkFunctionOperator } from '../../runtime/stream/operators/sink-function-operator.ts'
+import { SourceOperator } from '../../runtime/stream/operators/source-operator.ts'
+import { TransportSinkOperator } from '../../runtime/stream/operators/transport-sink-operator.ts'
+import type { SourceOutput, SourceReader, SourceSplit } from '../../runtime/stream/spi/source.ts'
+import { ConnectorHarness } from './connector-harness.ts'
+
+/**
+ * Heads and tails of chains for the operators' registry: each operator meets a checkpoint and a restore after every single row, at
+ * the same and at other parallelisms. Rows of a source come once each, in order within their split; rows of a sink arrive once each.
+ */
+export interface SourceOrSinkCase {
+  readonly covers: string
+  readonly title: string
+  /** What a checkpoint holds of the operator, or why it holds nothing. */
+  readonly state: string
+  /** Answers the rows; the same whatever the parallelisms. */
+  run(parallelisms: readonly number[]): Promise<readonly string[]>
+}
+
+/** One entry = the parallelism after each row, taken in turn. */
+export const parallelismPlans: Readonly<Record<string, readonly number[]>> = {
+  'restored after every row': [1],
+  'restored after every row in three subtasks': [3],
+  'rescaled after every row': [1, 2, 3, 5, 2],
+}
+
+const barrier = { checkpointId: 1, timestampMs: 0, type: 'checkpoint' } as const
+const maxParallelism = 16
+
+export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
+  {
+    covers: 'SourceOperator',
+    title: 'source of splits',
+    state: 'the splits with their positions, one item each, in a list that is split anew',
+    run: runSource,
+  },
+  {
+    covers: 'FunctionSourceOperator',
+    title: 'own source function',
+    state: 'none: run() is a call that cannot be taken up in its middle; after a restore it begins anew, as without CheckpointedFunction in Flink',
+    run: runFunctionSource,
+  },
+  {
+    covers: 'SinkFunctionOperator',
+    title: 'own sink function',
+    state: 'none: the barrier waits until every call has settled',
+    run: parallelisms => {
+      const arrived: string[] = []
+      const fn: SinkFunction<unknown> = {
+        async invoke(value) {
+          await new Promise(resolve => setImmediate(resolve))
+          arrived.push(String(value))
+        },
+      }
+      return runSink(
+        parallelisms,
+        () => new SinkFunctionOperator(fn as SinkFunction<never>, { inFlightMax: 2 }),
+        () => arrived,
+      )
+    },
+  },
+  {
+    covers: 'TransportSinkOperator',
+    title: 'sink with its other half in the I/O worker',
+    state: 'none: the batch that has begun is handed over before the barrier',
+    run: parallelisms => {
+      const create = () =>
+        new TransportSinkOperator({ type: 'print', options: {}, encode: (value, _context, writer) => writer.raw(Buffer.from(`${String(value)}\n`)) })
+      return runSink(parallelisms, create, harnesses => harnesses.flatMap(({ stdout }) => stdout.split('\n').filter(line => line !== '')))
+    },
+  },
+]
+
+/** Split 'c' has no row: a subtask may hold nothing but done work. */
+const splits: readonly SourceSplit[] = Object.entries({ a: 5, b: 1, c: 0, d: 3, e: 4 }).map(([splitId, end]) => ({ splitId, next: 0, end }))
+
+/** Emits `split next` from `next` to `end`; of several splits in turn. */
+class CountingReader implements SourceReader {
+  private splits: SourceSplit[] = []
+  private ended = false
+
+  addSplits(added: readonly SourceSplit[]): void {
+    this.splits.push(...added)
+  }
+
+  noMoreSplits(): void {
+    this.ended = true
+  }
+
+  poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
+    for (let split = this.splits.shift(); split !== undefined; split = this.splits.shift()) {
+      const next = split['next'] as number
+      if (next === split['end']) continue
+      if (output.shouldYield()) {
+        this.splits.unshift(split)
+        return 'more'
+      }
+      this.splits.push({ ...split, next: next + 1 })
+      output.collect(`${split.splitId} ${next}`, Number.NaN)
+    }
+    return this.ended ? 'end' : 'nothing'
+  }
+
+  snapshotSplits(): readonly SourceSplit[] {
+    return this.splits
+  }
+
+  describePosition(): string {
+    return ''
+  }
+
+  close(): void {}
+}
+
+async function runSource(parallelisms: readonly number[]): Promise<readonly string[]> {
+  const rows: string[] = []
+  let snapshots: readonly OperatorSnapshot[] | undefined
+  for (let step = 0; ; step++) {
+    const subtasks = await startAll(
+      parallelisms[step % parallelisms.length] ?? 1,
+      snapshots,
+      () => new SourceOperator({ createReader: () => new CountingReader() }),
+    )
+    if (snapshots === undefined) subtasks[0]?.source.addSplits(splits)
+    // Another subtask each time gives the row, as long as any has one.
+    const turns = subtasks.map((_, i) => subtasks[(step + i) % subtasks.length] as ConnectorHarness)
+    const giver = turns.find(subtask => {
+      subtask.source.noMoreSplits()
+      subtask.rowsPerPoll = 1
+      subtask.poll()
+      return subtask.rows.length > 0
+    })
+    rows.push(...(giver?.values() ?? []).map(String))
+    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    for (const subtask of subtasks) await subtask.close()
+    // Stable: within a split the rows stay in the order in which they came.
+    if (giver === undefined) return rows.sort((a, b) => a.charCodeAt(0) - b.charCodeAt(0))
+  }
+}
+
+/** The rows of a run that is suspended after each row; whoever is restored in its middle gives all of them again. */
+async function runFunctionSource(parallelisms: readonly number[]): Promise<readonly string[]> {
+  const create = () => {
+    const fn: SourceFunction<number> = {
+      async run(context) {
+        for (let i = 0; i < 5; i++) await context.collect(i)
+      },
+      cancel() {},
+    }
+    return new FunctionSourceOperator(fn as SourceFunction<never>, { bufferHighMark: 1 })
+  }
+  const suspended = async (harness: ConnectorHarness) => {
+    harness.rowsPerPoll = 1
+    await harness.run()
+    return harness.values().map(String)
+  }
+  let snapshot: OperatorSnapshot = emptySnapshot
+  for (let taken = 0; taken < 5; taken++) {
+    const [harness] = await startAll(1, [snapshot], create)
+    if (harness === undefined) break
+    harness.rowsPerPoll = 1
+    if (taken > 0) await harness.run(() => harness.rows.length >= taken)
+    snapshot = harness.operator.snapshot(barrier)
+    expect(snapshot).toEqual(emptySnapshot)
+    await harness.close()
+  }
+  const parts = redistribute([snapshot], parallelisms.at(-1) ?? 1, maxParallelism)
+  const harness = new ConnectorHarness(create())
+  if (parts[0] !== undefined) harness.operator.restore?.(parts[0])
+  const rows = await suspended(await harness.open())
+  await harness.close()
+  return rows
+}
+
+async function runSink(
+  parallelisms: readonly number[],
+  create: () => StreamOperator,
+  arrived: (harnesses: readonly ConnectorHarness[]) => readonly string[],
+): Promise<readonly string[]> {
+  const all: ConnectorHarness[] = []
+  let snapshots: readonly OperatorSnapshot[] | undefined
+  for (let row = 0; row < 9; row++) {
+    const subtasks = await startAll(parallelisms[row % parallelisms.length] ?? 1, snapshots, create)
+    all.push(...subtasks)
+    subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
+    for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
+    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    expect(snapshots).toEqual(subtasks.map(() => emptySnapshot))
+    // A task that ends here, as by a failure after the barrier, has nothing left to give.
+    for (const subtask of subtasks) await subtask.close()
+  }
+  return [...arrived(all)].sort()
+}
+
+async function startAll(
+  parallelism: number,
+  snapshots: readonly OperatorSnapshot[] | undefined,
+  create: () => StreamOperator,
+): Promise<ConnectorHarness[]> {
+  const parts = snapshots === undefined ? undefined : redistribute(snapshots, parallelism, maxParallelism)
+  const subtasks: ConnectorHarness[] = []
+  for (let subtaskIndex = 0; subtaskIndex < parallelism; subtaskIndex++) {
+    const harness = new ConnectorHarness(create(), { subtaskIndex, parallelism })
+    const part = parts?.[subtaskIndex]
+    if (part !== undefined) harness.operator.restore?.(part)
+    subtasks.push(await harness.open([], true))
+  }
+  return subtasks
+}
