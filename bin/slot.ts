@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../runtime/common/assert.ts'
 import type { SerializedError } from '../runtime/common/errors.ts'
@@ -16,6 +18,10 @@ const apiUrl = new URL(self.pathname.endsWith('.ts') ? './api.ts' : './api.js', 
 const data = workerData as SlotWorkerData
 let programRoot: string | undefined
 assert(parentPort !== null, 'a slot is a worker thread')
+
+// Only a new context gets the function; the flag is the process's, and nothing else looks at it.
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 startSlotWorker({
   port: parentPort,
@@ -59,4 +65,5 @@ startSlotWorker({
       pages: new PageBudget(data.pageBudget),
     })
   },
+  collectGarbage,
 })

@@ -80,7 +80,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       artifactDirectory,
       stdoutPath: options.stdoutDirectory === undefined ? undefined : join(options.stdoutDirectory, `${id}.out`),
       servesManyJobs: options.fetchArtifact === undefined,
-    slotEntry: entryUrl('slot'),
+      slotEntry: entryUrl('slot'),
       ioEntry: entryUrl('io-worker'),
       log,
       fetchArtifact: options.fetchArtifact ?? (ref => fetchFromJobManager(ref, token)),

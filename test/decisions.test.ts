@@ -16,5 +16,9 @@ test('decision notes are numbered once each and say context and decision', () =>
 })
 
 test('the frame header, the artefact, the key hash and the codec have their notes', () => {
-  for (const subject of ['frame-header', 'artifact', 'key-hash', 'codec']) expect(notes.some(name => name.includes(subject)), subject).toBe(true)
+  for (const subject of ['frame-header', 'artifact', 'key-hash', 'codec'])
+    expect(
+      notes.some(name => name.includes(subject)),
+      subject,
+    ).toBe(true)
 })

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8'
 import type { MessagePort } from 'node:worker_threads'
 import { AssertionError, assert } from '../common/assert.ts'
 import { systemClock } from '../common/clock.ts'
@@ -12,18 +13,21 @@ import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
 import { RingChannelProvider } from './channel-providers.ts'
+import { HeapGuard, heapHeadroomMb, heapLimitExceeded } from './heap-guard.ts'
 import type { SlotEvent, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
 import { SlotRuntime } from './slot-runtime.ts'
 
 /**
- * The thread of one slot, for one deployment; until that comes it is a spare that any slot may take. Main posts commands, this thread posts events; row data never passes here. The event loop gets a turn between
- * turns of the scheduler; when nothing is runnable the thread sleeps on its doorbell.
+ * The thread of one slot, for one deployment; until that comes it is a spare that any slot may take. Main posts commands, this thread
+ * posts events; row data never passes here. The event loop gets a turn between turns of the scheduler, where the heap is looked at too;
+ * when nothing is runnable the thread sleeps on its doorbell.
  */
 export interface SlotWorkerData {
   /** One per slot, then the I/O worker's. */
   readonly doorbells: readonly SharedArrayBuffer[]
   readonly pageBudget: SharedArrayBuffer
   readonly recordSizeMax: number
+  readonly heapLimitMb: number
 }
 
 export type SlotCommand =
@@ -51,11 +55,13 @@ export interface SlotWorkerParts {
   describeError(error: SerializedError): SerializedError
   /** Its ports ring the slot's doorbell. */
   createIoHost(ioPort: MessagePort): IoHost
+  /** A full garbage collection of this thread's heap. */
+  collectGarbage(): void
 }
 
 const METRICS_INTERVAL_MS = 500
 
-export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost }: SlotWorkerParts): void {
+export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost, collectGarbage }: SlotWorkerParts): void {
   let asleep = false
   let runtime: SlotRuntime | undefined
   let bell: SharedHostDoorbell | undefined
@@ -71,6 +77,21 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
       runtime?.wakeAll()
     })
     runtime?.wakeAll()
+  }
+
+  const heap = new HeapGuard({
+    clock: systemClock,
+    limitBytes: data.heapLimitMb * 2 ** 20,
+    headroomBytes: heapHeadroomMb(data.heapLimitMb) * 2 ** 20,
+    usedBytes: () => getHeapStatistics().used_heap_size,
+    collect: collectGarbage,
+  })
+  /** False = the slot has been ended for its heap, and nothing of it may run on. */
+  const checkHeap = (): boolean => {
+    const usedBytes = heap.excess()
+    if (usedBytes === undefined) return true
+    post({ kind: 'exited', error: serializeError(heapLimitExceeded(data.heapLimitMb, Math.ceil(usedBytes / 2 ** 20))) })
+    return false
   }
 
   const deploy = (command: Extract<SlotCommand, { kind: 'deploy' }>) => {
@@ -92,7 +113,10 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
       }),
       // Ports ring the slot's bell, which wakes every task of it.
       ioHost: () => io,
-      post: callback => void setImmediate(callback),
+      post: callback =>
+        void setImmediate(() => {
+          if (checkHeap()) callback()
+        }),
       idle,
       loadProgram: deployment => loadProgram(command.artifactPath, deployment),
       emit: event => {
@@ -105,6 +129,7 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
     })
     runtime = created
     const report = () => {
+      if (!checkHeap()) return
       post({ kind: 'metrics', tasks: created.metrics() })
       timer = systemClock.schedule(METRICS_INTERVAL_MS, report)
     }

@@ -14,6 +14,7 @@ import { PAGE_SIZE } from '../network/frame.ts'
 import { PagePool, pageMetrics } from '../network/page-pool.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import { DataPlane } from './data-plane.ts'
+import { heapHeadroomMb } from './heap-guard.ts'
 import type { IoCommand, IoReply, IoThreadData } from './io-thread.ts'
 import type { SlotEvent, SlotHost, SlotWiring } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
@@ -211,13 +212,19 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   }
 
   private startSlotThread(): Worker {
-    const data: SlotWorkerData = { doorbells: this.doorbells, pageBudget: this.pool.budget.buffer, recordSizeMax: this.options.recordSizeMax }
+    const { recordSizeMax, slotHeapMb } = this.options
+    const data: SlotWorkerData = {
+      doorbells: this.doorbells,
+      pageBudget: this.pool.budget.buffer,
+      recordSizeMax,
+      heapLimitMb: slotHeapMb,
+    }
     return new Worker(this.options.slotEntry, {
       workerData: data,
       name: 'slot',
-      // At the limit V8 grants 16 MB more in which to end the thread. Were the young generation as large as it is by default, what
+      // The slot ends itself at its limit; V8 is to have room beyond it (heap-guard.ts). At its own limit V8 grants 16 MB more in which to end the thread. Were the young generation as large as it is by default, what
       // survives of it in one collection would not fit, and V8 would abort the process with all of its slots.
-      resourceLimits: { maxOldGenerationSizeMb: this.options.slotHeapMb, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+      resourceLimits: { maxOldGenerationSizeMb: slotHeapMb + heapHeadroomMb(slotHeapMb), maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     })
   }
 

@@ -2,6 +2,7 @@ import type { MessagePort, Worker } from 'node:worker_threads'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
+import { heapLimitExceeded } from './heap-guard.ts'
 import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotCommand, SlotMessage } from './slot-worker.ts'
 
@@ -117,14 +118,8 @@ export class WorkerSlotHost implements SlotHost {
   }
 
   private threadError(error: unknown): FlinkError {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
-      return new FlinkError(
-        'OUT_OF_MEMORY',
-        `the slot exceeded its heap limit of ${this.heapLimitMb} MB; raise taskmanager.memory.task.heap.size or lower the parallelism per TaskManager`,
-        { heapLimitMb: this.heapLimitMb },
-        error,
-      )
-    }
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY')
+      return heapLimitExceeded(this.heapLimitMb, undefined, error)
     return new FlinkError('INTERNAL', `the thread of the slot died: ${error instanceof Error ? error.message : String(error)}`, {}, error)
   }
 
