@@ -205,18 +205,15 @@ export class TokenCursor {
     const expected = [...this.expected]
     const { token } = this
     const found = describe(token)
-    const nearest =
-      token.kind === 'word'
-        ? nearestName(
-            token.value,
-            [...expected, ...this.possible].filter(word => /^[A-Z_ ]+$/.test(word)),
-          )
-        : undefined
-    const reserved = token.kind === 'word' && reservedWords.has(token.upper) && expected.some(what => /name|expression/.test(what))
+    const reserved = token.kind === 'word' && reservedWords.has(token.upper)
+    const words = [...expected, ...this.possible].filter(word => /^[A-Z_ ]+$/.test(word))
+    // A keyword in the wrong place is no misspelt one, and one letter is near to everything.
+    const nearest = token.kind === 'word' && !reserved && token.value.length > 1 ? nearestName(token.value, words) : undefined
+    const nameExpected = expected.some(what => /^an? |expression/.test(what))
     const advice =
-      nearest !== undefined && nearest !== token.upper
+      nearest !== undefined
         ? `; did you mean ${nearest}?`
-        : reserved
+        : reserved && nameExpected
           ? `; ${token.upper} is a reserved word: as a name it needs backticks`
           : ''
     throw this.error(expected.length === 0 ? `unexpected ${found}` : `found ${found}, expected ${enumeration(expected)}${advice}`, {
