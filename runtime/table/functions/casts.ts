@@ -221,7 +221,7 @@ function cutFraction(ms: number, precision: number): number {
 
 function castTime(from: ValueType, to: ValueType, { timeZone }: Environment): CastFunction | undefined {
   if (isInterval(from) || isInterval(to)) return from.root === to.root ? (value: number) => value : undefined
-  if (from.root === to.root) return from.root === 'DATE' ? (value: number) => value : (value: number) => cutFraction(value, to.precision)
+  if (from.root === to.root) return from.root === 'DATE' || from.precision <= to.precision ? (value: number) => value : (value: number) => cutFraction(value, to.precision)
   const local: ((value: number) => number) | undefined =
     from.root === 'DATE'
       ? value => value * DAY_MS
