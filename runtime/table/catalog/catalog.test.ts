@@ -139,7 +139,7 @@ describe('tables', () => {
   })
 
   test.each([
-    ['CREATE TABLE t (a INT, b INT, a INT)', 'at 1:32: the column a stands twice in the table'],
+    ['CREATE TABLE t (a INT, b INT, a INT)', 'at 1:31: the column a stands twice in the table'],
     ['CREATE TABLE t (a INT, PRIMARY KEY (b) NOT ENFORCED)', 'at 1:37: the PRIMARY KEY names the unknown column b; columns: a'],
     ['CREATE TABLE t (a INT PRIMARY KEY)', 'at 1:23: nobody can enforce the PRIMARY KEY of a stream; write NOT ENFORCED'],
     ['CREATE TABLE t (a INT, b AS a + 1, PRIMARY KEY (b) NOT ENFORCED)', 'the column b of the PRIMARY KEY is not a physical one'],
