@@ -13,7 +13,7 @@ import { removeAbandonedGroups } from './harness/cgroup.ts'
 import { runExchange } from './harness/exchange.ts'
 import { BUSY_SHARE, loadNow } from './harness/machine.ts'
 import { percent } from './harness/measure.ts'
-import { removeAbandonedFolders, runFolder, staleBuild } from './harness/millrace.ts'
+import { isExperiment, removeAbandonedFolders, runFolder, staleBuild } from './harness/millrace.ts'
 import { exchangeLines, type Report, sideBySideLines, startupLines, writeReport } from './harness/report.ts'
 import { runSideBySide } from './harness/side-by-side.ts'
 import { runStartup } from './harness/startup.ts'
@@ -77,8 +77,11 @@ async function runCase(bench: Case): Promise<number> {
     const busy = Math.max(report.loadBefore, report.othersShare)
     if (busy > BUSY_SHARE) say(`BUSY MACHINE: others used up to ${percent(busy)} of it; these figures are no result`)
     if (report.result.problems.length > 0) return 1
-    if (write && (busy > BUSY_SHARE || scale !== 1)) say(`not written: ${scale === 1 ? 'the machine is busy' : 'SCALE is not 1'}`)
-    else if (write) writeReport(report)
+    if (!write) return 0
+    const hindrance =
+      busy > BUSY_SHARE ? 'the machine is busy' : scale !== 1 ? 'SCALE is not 1' : isExperiment ? 'BENCH_… variables are set' : undefined
+    if (hindrance === undefined) writeReport(report)
+    else say(`not written: ${hindrance}`)
     return 0
   } catch (error) {
     say(`FAILED: ${withoutFrames(error instanceof Error ? error.message : String(error))}`)

@@ -5,11 +5,14 @@ import { bundleModule } from '../../bin/bundle-module.ts'
 import { benchFolder } from './cache.ts'
 import { Cluster, freePort } from './engine.ts'
 
-/** Our side, as it ships: dist/ on the Node that comes with the package. `BENCH_ENTRY` runs another build. */
+/** Our side, as it ships: dist/ on the Node that comes with the package. For experiments `BENCH_ENTRY` runs another build, `BENCH_NODE_FLAGS` adds flags. */
 export const root = new URL('../..', import.meta.url).pathname
 export const node = join(root, 'node_modules/node/bin/node')
 export const entry = process.env['BENCH_ENTRY'] ?? join(root, 'dist/millrace.js')
-export const launcher: readonly string[] = [node, '--disable-warning=ExperimentalWarning', entry]
+const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean)
+export const launcher: readonly string[] = [node, ...flags, '--disable-warning=ExperimentalWarning', entry]
+/** Such figures are not those of the product. */
+export const isExperiment = process.env['BENCH_ENTRY'] !== undefined || flags.length > 0
 
 export interface MillraceLayout {
   readonly taskManagers: number
@@ -20,14 +23,14 @@ export interface MillraceLayout {
 export async function startMillrace(layout: MillraceLayout, folder: string): Promise<Cluster> {
   const [restPort, rpcPort] = [await freePort(), await freePort()]
   const properties = Object.entries({ 'rest.port': String(restPort), 'jobmanager.rpc.port': String(rpcPort), ...layout.configuration })
-  const flags = properties.flatMap(([key, value]) => ['-D', `${key}=${value}`])
+  const options = properties.flatMap(([key, value]) => ['-D', `${key}=${value}`])
   const environment = { MILLRACE_DIR: join(folder, 'millrace') }
   const taskManagers = Array.from({ length: layout.taskManagers }, (_, index) => ({
     id: `taskmanager-${index}`,
     command: [
       ...launcher,
       'taskmanager',
-      ...flags,
+      ...options,
       '-D',
       `taskmanager.numberOfTaskSlots=${layout.slots}`,
       '-D',
@@ -40,7 +43,7 @@ export async function startMillrace(layout: MillraceLayout, folder: string): Pro
     folder,
     restPort,
     taskManagers: layout.taskManagers,
-    commands: [{ id: 'jobmanager', command: [...launcher, 'jobmanager', ...flags], environment }, ...taskManagers],
+    commands: [{ id: 'jobmanager', command: [...launcher, 'jobmanager', ...options], environment }, ...taskManagers],
   })
 }
 
