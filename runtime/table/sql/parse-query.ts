@@ -33,7 +33,7 @@ function parseOrdered(cursor: TokenCursor): Query {
   const pos = cursor.position
   const query = parseSetOperations(cursor, parseIntersections(cursor))
   let orderBy: ReturnType<typeof parseSortItems> = []
-  if (cursor.accept('ORDER')) {
+  if (cursor.acceptPossible('ORDER')) {
     cursor.expect('BY')
     orderBy = parseSortItems(cursor)
   }
@@ -47,21 +47,21 @@ function parseLimit(cursor: TokenCursor): { readonly offset: Expression | undefi
   let limit: Expression | undefined
   let any = false
   const rows = () => cursor.accept('ROWS') || cursor.accept('ROW')
-  if (cursor.accept('LIMIT')) {
+  if (cursor.acceptPossible('LIMIT')) {
     any = true
     if (!cursor.accept('ALL')) {
       limit = parseRowCount(cursor)
       if (cursor.sees(0, ',')) return cursor.unsupported('LIMIT with two numbers; write LIMIT … OFFSET …')
     }
   }
-  if (cursor.accept('OFFSET')) {
+  if (cursor.acceptPossible('OFFSET')) {
     any = true
     offset = parseRowCount(cursor)
     rows()
     if (limit === undefined && cursor.sees(0, 'LIMIT')) cursor.fail()
   }
   if (!any || limit === undefined) {
-    if (cursor.accept('FETCH')) {
+    if (cursor.acceptPossible('FETCH')) {
       any = true
       cursor.expectOneOf(['FIRST', 'NEXT'])
       limit = parseRowCount(cursor)
@@ -81,7 +81,7 @@ function parseSetOperations(cursor: TokenCursor, first: Query): Query {
   let left = first
   for (let chain = 1; ; chain++) {
     const pos = cursor.position
-    const operator = cursor.acceptOneOf(['UNION', 'EXCEPT', 'MINUS'] as const)
+    const operator = (['UNION', 'EXCEPT', 'MINUS'] as const).find(word => cursor.acceptPossible(word))
     if (operator === undefined) return left
     const all = parseAll(cursor)
     left = { kind: 'setOperation', pos, operator: operator === 'MINUS' ? 'EXCEPT' : operator, all, left, right: parseIntersections(cursor) }
@@ -93,7 +93,7 @@ function parseIntersections(cursor: TokenCursor): Query {
   let left = parseQueryTerm(cursor)
   for (let chain = 1; ; chain++) {
     const pos = cursor.position
-    if (!cursor.accept('INTERSECT')) return left
+    if (!cursor.acceptPossible('INTERSECT')) return left
     left = { kind: 'setOperation', pos, operator: 'INTERSECT', all: parseAll(cursor), left, right: parseQueryTerm(cursor) }
     cursor.checkChain(chain)
   }
@@ -144,9 +144,9 @@ function parseSelect(cursor: TokenCursor, pos: Position): Select {
     if (!groupByDistinct) cursor.accept('ALL')
     groupBy = cursor.commaSeparated(() => parseGroupingElement(cursor))
   }
-  const having = clauses && cursor.accept('HAVING') ? expression() : undefined
-  const windows = clauses && cursor.accept('WINDOW') ? cursor.commaSeparated(() => parseNamedWindow(cursor)) : []
-  const qualify = clauses && cursor.accept('QUALIFY') ? expression() : undefined
+  const having = clauses && cursor.acceptPossible('HAVING') ? expression() : undefined
+  const windows = clauses && cursor.acceptPossible('WINDOW') ? cursor.commaSeparated(() => parseNamedWindow(cursor)) : []
+  const qualify = clauses && cursor.acceptPossible('QUALIFY') ? expression() : undefined
   return { kind: 'select', pos, hints, distinct, items, from, where, groupBy, groupByDistinct, having, windows, qualify }
 }
 

@@ -28,11 +28,11 @@ function parseJoins(cursor: TokenCursor): TableReference {
 function parseJoin(cursor: TokenCursor, left: TableReference): Join | undefined {
   const pos = cursor.position
   if (cursor.sees(0, 'CROSS', 'APPLY') || cursor.sees(0, 'OUTER', 'APPLY')) return cursor.unsupported('APPLY')
-  if (cursor.accept('CROSS')) {
+  if (cursor.acceptPossible('CROSS')) {
     cursor.expect('JOIN')
     return { kind: 'join', pos, type: 'CROSS', natural: false, left, right: parseTable(cursor), condition: undefined }
   }
-  const natural = cursor.accept('NATURAL')
+  const natural = cursor.acceptPossible('NATURAL')
   const type = joinType(cursor)
   if (type === undefined) return natural ? cursor.fail() : undefined
   const right = parseTable(cursor)
@@ -57,11 +57,11 @@ function parseJoin(cursor: TokenCursor, left: TableReference): Join | undefined 
 
 function joinType(cursor: TokenCursor): 'INNER' | 'LEFT' | 'RIGHT' | 'FULL' | undefined {
   if (cursor.accept('JOIN')) return 'INNER'
-  if (cursor.accept('INNER')) {
+  if (cursor.acceptPossible('INNER')) {
     cursor.expect('JOIN')
     return 'INNER'
   }
-  const outer = cursor.acceptOneOf(['LEFT', 'RIGHT', 'FULL'] as const)
+  const outer = (['LEFT', 'RIGHT', 'FULL'] as const).find(word => cursor.acceptPossible(word))
   if (outer === undefined) return undefined
   cursor.accept('OUTER')
   for (const word of ['SEMI', 'ANTI']) if (cursor.isPossible(word)) cursor.unsupported(`${word} JOIN`)

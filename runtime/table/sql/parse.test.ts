@@ -60,12 +60,37 @@ describe('corpus', () => {
   })
 
   test('errors read as they are kept in errors.golden', async () => {
-    const wrong = corpus
+    const typos = [
+      'SELECT a FORM t WHERE a > 1',
+      'SELECT a, FROM t',
+      'SELECT a FROM t WHRE a > 1',
+      'SELECT a FROM t GROUP a',
+      'SELECT a FROM t ODER BY a',
+      'SELECT a FROM t LIMT 10',
+      'SELECT COUNT(* FROM t',
+      'SELECT timestamp FROM t',
+      'SELECT a FROM t WHERE a BETWEN 1 AND 2',
+      'SELECT CASE WHEN a THEN b FROM t',
+      'SELECT CAST(a TO INT) FROM t',
+      'SELECT a FROM (SELECT b FROM u WHERE c',
+      'SELECT EXTRACT(YER FROM ts) FROM t',
+      "SELECT INTERVAL '1' SECND",
+      'INSERT s SELECT a FROM t',
+      'INSERT INTO s VALUE (1)',
+      "CREATE TABLE t (a INTT) WITH ('connector' = 'print')",
+      "CREATE TABLE t (a INT) WITH (connector = 'print')",
+      "CREATE TABLE t (ts TIMESTAMP(3), WATERMARK ts AS ts) WITH ('connector' = 'print')",
+      'CREATE VEIW v AS SELECT 1',
+      'EXPLIAN SELECT 1',
+      'SHOW TABELS',
+    ]
+    const replaced = corpus
       .filter(({ text }) => !text.includes('\n'))
       .flatMap(({ text }, i) => mutations(text, i).filter((_, token, all) => token === i % 5 || token === (i * 3) % all.length))
+    const wrong = [...typos, ...replaced]
       .map(text => ({ text, error: failure(text) }))
       .filter(({ error }) => error !== undefined)
-      .slice(0, 180)
+      .slice(0, 200)
     expect(wrong.length).toBeGreaterThanOrEqual(80)
     const blocks = wrong.map(({ error }) => `${error?.code} ${error?.message}\n${error?.detail['excerpt']}`)
     const header = 'self: written by Millrace (vitest -u), read by people when it changes\n\n'

@@ -29,6 +29,8 @@ export class TokenCursor {
   private readonly tokens: readonly Token[]
   /** Whether INTERVAL begins a type: in CAST and in a type's own text, not in the columns of a table. */
   intervalTypes = false
+  /** What could have stood in place of the last name: `FROM t WHRE a` takes WHRE for an alias and fails behind it. */
+  private beforeName: { readonly index: number; readonly words: readonly string[] } = { index: -1, words: [] }
   private index = 0
   private nesting = 0
   private expected = new Set<string>()
@@ -92,6 +94,13 @@ export class TokenCursor {
     if (this.token.kind === 'word' && this.token.upper === word) return true
     this.possible.add(word)
     return false
+  }
+
+  /** As `accept` of one word, for the many that may follow almost anywhere. */
+  acceptPossible(word: string): boolean {
+    if (!this.isPossible(word)) return false
+    this.advance()
+    return true
   }
 
   /** Takes all of `words`, or none. */
@@ -165,6 +174,7 @@ export class TokenCursor {
       return this.fail()
     }
     const pos = this.position
+    this.beforeName = { index: this.index, words: [...this.expected, ...this.possible] }
     return { pos, text: this.advance().value }
   }
 
@@ -206,16 +216,20 @@ export class TokenCursor {
     const { token } = this
     const found = describe(token)
     const reserved = token.kind === 'word' && reservedWords.has(token.upper)
-    const words = [...expected, ...this.possible].filter(word => /^[A-Z_ ]+$/.test(word))
     // A keyword in the wrong place is no misspelt one, and one letter is near to everything.
-    const nearest = token.kind === 'word' && !reserved && token.value.length > 1 ? nearestName(token.value, words) : undefined
+    const here =
+      token.kind === 'word' && !reserved && token.value.length > 1 ? nearestKeyword(token.value, [...expected, ...this.possible]) : undefined
+    const previous = this.beforeName.index === this.index - 1 ? this.peek(-1) : undefined
+    const before = previous?.kind === 'word' && previous.value.length > 3 ? nearestKeyword(previous.value, this.beforeName.words) : undefined
     const nameExpected = expected.some(what => /^an? |expression/.test(what))
     const advice =
-      nearest !== undefined
-        ? `; did you mean ${nearest}?`
-        : reserved && nameExpected
-          ? `; ${token.upper} is a reserved word: as a name it needs backticks`
-          : ''
+      here !== undefined
+        ? `; did you mean ${here}?`
+        : before !== undefined
+          ? `; did you mean ${before} where ${previous?.value} stands?`
+          : reserved && nameExpected && !clauseWords.has(token.upper)
+            ? `; ${token.upper} is a reserved word: as a name it needs backticks`
+            : ''
     throw this.error(expected.length === 0 ? `unexpected ${found}` : `found ${found}, expected ${enumeration(expected)}${advice}`, {
       expected,
       found,
@@ -229,6 +243,20 @@ export class TokenCursor {
   unsupported(feature: string, at: Position = this.position): never {
     throw unsupportedSql(this.text, at, feature)
   }
+}
+
+/** Reserved words that nobody means as a name: no advice about backticks. */
+const clauseWords = new Set(
+  'SELECT FROM WHERE GROUP HAVING ORDER BY AND OR NOT ON AS IN IS LIKE BETWEEN UNION EXCEPT INTERSECT JOIN LEFT RIGHT INNER FULL CROSS CASE WHEN THEN ELSE END WITH INTO INSERT CREATE DROP TABLE SET NULL LIMIT OFFSET FETCH VALUES DISTINCT FOR USING WINDOW OVER'.split(
+    ' ',
+  ),
+)
+
+function nearestKeyword(word: string, expected: readonly string[]): string | undefined {
+  return nearestName(
+    word,
+    expected.filter(candidate => /^[A-Z_ ]+$/.test(candidate)),
+  )
 }
 
 const shownMax = 10
