@@ -108,9 +108,8 @@ export default (env: StreamExecutionEnvironment) => {
     )
     const hoarding = await cluster.run(['run', hoard])
     expect(hoarding.code).toBe(1)
-    expect(hoarding.stderr).toContain(
-      'the slot exceeded its heap limit of 80 MB; raise taskmanager.memory.task.heap.size or lower the parallelism per TaskManager',
-    )
+    expect(hoarding.stderr).toContain('raise taskmanager.memory.task.heap.size or lower the parallelism per TaskManager')
+    expect(hoarding.stderr).toMatch(/the slot exceeded its heap limit of 80 MB( \(\d+ MB in use\))?; raise/)
     expect((await exceptions(cluster, jobIdOf(hoarding)))[0]).toMatchObject({
       exceptionName: 'FlinkError[OUT_OF_MEMORY]',
       taskManagerId: 'taskmanager-0',
@@ -141,6 +140,30 @@ export default (env: StreamExecutionEnvironment) => {
     await running(cluster, waiting)
     await goesOn(cluster, waiting)
     expect((await cluster.get<JobDetails>(`/jobs/${waiting}`))['millrace-message']).toBeUndefined()
+  })
+
+  test('a container that doubles beyond the heap of its slot fails its own job with the figures; the TaskManager and its neighbour go on', async () => {
+    await using cluster = await startCluster({ taskManagers: 1, slots: 2, configuration: { 'taskmanager.memory.task.heap.size': '250m' } })
+    const neighbour = await submit(cluster, await cluster.folder.write('ticks.ts', ticksJob))
+    await running(cluster, neighbour)
+    const pid = cluster.pidOf('run/taskmanager-0.json')
+    // The table of a Map with 2^21 entries is 59 MB; the next one of 117 MB is made while it is still there, in one piece.
+    const hoard = await cluster.folder.write(
+      'hoard.js',
+      `export default env => {
+  const seen = new Map()
+  env.fromSequence(1, 1e9).map(n => { for (let i = 0; i < 100; i++) seen.set(n * 100 + i, i); return n }).name('hoard').filter(n => n < 0).print()
+}
+`,
+    )
+    const hoarding = await cluster.run(['run', hoard])
+    expect(hoarding.code).toBe(1)
+    const message = /the slot exceeded its heap limit of 125 MB \((\d+) MB in use\); raise taskmanager\.memory\.task\.heap\.size or lower/
+    expect(Number(message.exec(hoarding.stderr)?.[1])).toBeGreaterThan(125)
+    expect((await exceptions(cluster, jobIdOf(hoarding)))[0]).toMatchObject({ exceptionName: 'FlinkError[OUT_OF_MEMORY]' })
+    await goesOn(cluster, neighbour)
+    await settled(cluster, 1, 1)
+    expect(cluster.pidOf('run/taskmanager-0.json')).toBe(pid)
   })
 
   test('seed-XB11: a job that gets no slots in time fails with what was missing', async () => {
