@@ -29,8 +29,6 @@ export class TokenCursor {
   private readonly tokens: readonly Token[]
   /** Whether INTERVAL begins a type: in CAST and in a type's own text, not in the columns of a table. */
   intervalTypes = false
-  /** What could have stood in place of the last name: `FROM t WHRE a` takes WHRE for an alias and fails behind it. */
-  private beforeName: { readonly index: number; readonly words: readonly string[] } = { index: -1, words: [] }
   private index = 0
   private nesting = 0
   private expected = new Set<string>()
@@ -174,7 +172,6 @@ export class TokenCursor {
       return this.fail()
     }
     const pos = this.position
-    this.beforeName = { index: this.index, words: [...this.expected, ...this.possible] }
     return { pos, text: this.advance().value }
   }
 
@@ -217,10 +214,12 @@ export class TokenCursor {
     const found = describe(token)
     const reserved = token.kind === 'word' && reservedWords.has(token.upper)
     // A keyword in the wrong place is no misspelt one, and one letter is near to everything.
-    const here =
-      token.kind === 'word' && !reserved && token.value.length > 1 ? nearestKeyword(token.value, [...expected, ...this.possible]) : undefined
-    const previous = this.beforeName.index === this.index - 1 ? this.peek(-1) : undefined
-    const before = previous?.kind === 'word' && previous.value.length > 3 ? nearestKeyword(previous.value, this.beforeName.words) : undefined
+    const words = [...expected, ...this.possible]
+    const here = token.kind === 'word' && !reserved && token.value.length > 1 ? nearestKeyword(token.value, words) : undefined
+    // `FROM t WHRE a` takes WHRE for an alias and fails behind it, where WHERE would have been welcome.
+    const previous = this.tokens[this.index - 1]
+    const misspelt = previous?.kind === 'word' && !reservedWords.has(previous.upper) && previous.value.length > 3
+    const before = misspelt ? nearestKeyword(previous.value, words) : undefined
     const nameExpected = expected.some(what => /^an? |expression/.test(what))
     const advice =
       here !== undefined
