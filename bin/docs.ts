@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
-import { configurationPage, errorsPage } from './docs-pages.ts'
+import { configurationPage, errorsPage, sqlFunctionsPage } from './docs-pages.ts'
 
 /** Writes the generated pages of docs/ from the tables they describe: `node bin/docs.ts`. A test holds page and table equal. */
 const docs = new URL('../docs/', import.meta.url)
 writeFileSync(new URL('configuration.md', docs), configurationPage())
 writeFileSync(new URL('errors.md', docs), errorsPage())
+writeFileSync(new URL('sql-functions.md', docs), sqlFunctionsPage())

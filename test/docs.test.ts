@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { configurationPage, errorsPage } from '../bin/docs-pages.ts'
+import { configurationPage, errorsPage, sqlFunctionsPage } from '../bin/docs-pages.ts'
 
 test('the generated pages of docs/ equal their tables', () => {
   const page = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8')
   expect(page('configuration.md')).toBe(configurationPage())
   expect(page('errors.md')).toBe(errorsPage())
+  expect(page('sql-functions.md')).toBe(sqlFunctionsPage())
 })

@@ -40,7 +40,13 @@ test('generated fragments add, merge and answer what the interpreter does', () =
     const { emit } = aggregate
     if (emit === undefined) continue
     const value = (): Value =>
-      type === 'BIGINT' ? BigInt(random.nextInt(2 ** 31)) * 4_000_000_000n : type === 'INT' ? random.nextInt(2 ** 32) | 0 : type === 'TINYINT' ? random.nextInt(256) - 128 : Math.fround(random.next() * 100 - 50)
+      type === 'BIGINT'
+        ? BigInt(random.nextInt(2 ** 31)) * 4_000_000_000n
+        : type === 'INT'
+          ? random.nextInt(2 ** 32) | 0
+          : type === 'TINYINT'
+            ? random.nextInt(256) - 128
+            : Math.fround(random.next() * 100 - 50)
     const halves = [0, 1].map(() => Array.from({ length: random.nextInt(6) }, value))
     const emitter = new FunctionEmitter()
     const [groups, given] = [emitter.fresh(), emitter.fresh()]
@@ -53,8 +59,14 @@ test('generated fragments add, merge and answer what the interpreter does', () =
     }
     emitter.line(emit.merge(slots(0), valid(0), slots(1), valid(1)))
     emitter.line(code`return ${emit.isNull(slots(0), valid(0))} ? null : ${emit.value(slots(0))}`)
-    const fresh = () => Object.assign(new Array<Value>(10).fill(0), aggregate.slots.map(slot => slot.initial ?? (slot.kind === 'i64' ? 0n : 0)))
-    const generated = emitter.build<(groups: Value[][], given: Value[][]) => Value>({ job: 'j', vertex: 'v' }, [groups, given]).run([fresh(), fresh()], halves)
+    const fresh = () =>
+      Object.assign(
+        new Array<Value>(10).fill(0),
+        aggregate.slots.map(slot => slot.initial ?? (slot.kind === 'i64' ? 0n : 0)),
+      )
+    const generated = emitter
+      .build<(groups: Value[][], given: Value[][]) => Value>({ job: 'j', vertex: 'v' }, [groups, given])
+      .run([fresh(), fresh()], halves)
     const [a, b] = halves.map(values => {
       const slotsOf = aggregate.slots.map(slot => slot.initial)
       for (const one of values) aggregate.add(slotsOf, one)

@@ -1,8 +1,19 @@
 import { type Code, code } from '../../codegen/emit.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { compareValues } from './logic.ts'
-import { asDecimal, bigintType, decimalType, isDecimal, isInteger, isNumeric, isSmallInteger, type Value, type ValueType, withNullable } from './value-type.ts'
 import { divideHalfUp, fitsPrecision, powerOfTen } from './decimal.ts'
+import { compareValues } from './logic.ts'
+import {
+  asDecimal,
+  bigintType,
+  decimalType,
+  isDecimal,
+  isInteger,
+  isNumeric,
+  isSmallInteger,
+  type Value,
+  type ValueType,
+  withNullable,
+} from './value-type.ts'
 
 /**
  * Aggregate functions of SQL. An accumulator is a few typed slots, so that a table of groups is a few typed arrays; `valid` says whether a slot
@@ -117,15 +128,20 @@ function sum(name: 'SUM' | 'SUM0', argument: ValueType): AggregateFunction {
       if (other !== null && other !== undefined) into(slots, other)
     },
     value: ([total]) => (isDecimal(type) && typeof total === 'bigint' && !fitsPrecision(total, 38) ? null : (total ?? null)),
-    emit: kind === 'value' ? undefined : {
-      hasValid: name === 'SUM',
-      // A fresh slot is 0, so that no branch is needed; the flag alone says that something was added.
-      add: ([slot], valid, value) => fold(slot, valid, addCode(type, slot ?? none, value), name === 'SUM'),
-      merge: ([slot], valid, [other], otherValid) =>
-        name === 'SUM' ? code`if (${otherValid} === 1) { ${fold(slot, valid, addCode(type, slot ?? none, other ?? none), true)} }` : fold(slot, valid, addCode(type, slot ?? none, other ?? none), false),
-      value: ([slot]) => slot ?? none,
-      isNull: (_, valid) => (name === 'SUM' ? code`${valid} === 0` : code`false`),
-    },
+    emit:
+      kind === 'value'
+        ? undefined
+        : {
+            hasValid: name === 'SUM',
+            // A fresh slot is 0, so that no branch is needed; the flag alone says that something was added.
+            add: ([slot], valid, value) => fold(slot, valid, addCode(type, slot ?? none, value), name === 'SUM'),
+            merge: ([slot], valid, [other], otherValid) =>
+              name === 'SUM'
+                ? code`if (${otherValid} === 1) { ${fold(slot, valid, addCode(type, slot ?? none, other ?? none), true)} }`
+                : fold(slot, valid, addCode(type, slot ?? none, other ?? none), false),
+            value: ([slot]) => slot ?? none,
+            isNull: (_, valid) => (name === 'SUM' ? code`${valid} === 0` : code`false`),
+          },
   }
 }
 
@@ -158,13 +174,16 @@ function extreme(name: 'MIN' | 'MAX', argument: ValueType): AggregateFunction {
       if (other !== null && other !== undefined) into(slots, other)
     },
     value: ([best]) => best ?? null,
-    emit: kind === 'value' ? undefined : {
-      hasValid: true,
-      add: ([slot], valid, value) => keep(slot ?? none, valid, value),
-      merge: ([slot], valid, [other], otherValid) => code`if (${otherValid} === 1) { ${keep(slot ?? none, valid, other ?? none)} }`,
-      value: ([slot]) => slot ?? none,
-      isNull: (_, valid) => code`${valid} === 0`,
-    },
+    emit:
+      kind === 'value'
+        ? undefined
+        : {
+            hasValid: true,
+            add: ([slot], valid, value) => keep(slot ?? none, valid, value),
+            merge: ([slot], valid, [other], otherValid) => code`if (${otherValid} === 1) { ${keep(slot ?? none, valid, other ?? none)} }`,
+            value: ([slot]) => slot ?? none,
+            isNull: (_, valid) => code`${valid} === 0`,
+          },
   }
 }
 
@@ -205,19 +224,22 @@ function average(argument: ValueType): AggregateFunction {
       slots[1] = (slots[1] as number) + (n as number)
     },
     value: ([total, n]) => value(total ?? start, n as number),
-    emit: isDecimal(argument) ? undefined : {
-      hasValid: false,
-      add: ([total, n], _, one) =>
-        exact
-          ? code`${total ?? none} = BigInt.asIntN(64, ${total ?? none} + ${small ? code`BigInt(${one})` : one}); ${n ?? none}++`
-          : code`${total ?? none} += ${one}; ${n ?? none}++`,
-      merge: ([total, n], _, [otherTotal, otherN]) =>
-        code`${total ?? none} = ${exact ? code`BigInt.asIntN(64, ${total ?? none} + ${otherTotal ?? none})` : code`${total ?? none} + ${otherTotal ?? none}`}; ${n ?? none} += ${otherN ?? none}`,
-      value: ([total, n]) => {
-        if (!exact) return argument.root === 'FLOAT' ? code`Math.fround(${total ?? none} / ${n ?? none})` : code`(${total ?? none} / ${n ?? none})`
-        return small ? code`Number(${total ?? none} / BigInt(${n ?? none}))` : code`(${total ?? none} / BigInt(${n ?? none}))`
-      },
-      isNull: ([, n]) => code`${n ?? none} === 0`,
-    },
+    emit: isDecimal(argument)
+      ? undefined
+      : {
+          hasValid: false,
+          add: ([total, n], _, one) =>
+            exact
+              ? code`${total ?? none} = BigInt.asIntN(64, ${total ?? none} + ${small ? code`BigInt(${one})` : one}); ${n ?? none}++`
+              : code`${total ?? none} += ${one}; ${n ?? none}++`,
+          merge: ([total, n], _, [otherTotal, otherN]) =>
+            code`${total ?? none} = ${exact ? code`BigInt.asIntN(64, ${total ?? none} + ${otherTotal ?? none})` : code`${total ?? none} + ${otherTotal ?? none}`}; ${n ?? none} += ${otherN ?? none}`,
+          value: ([total, n]) => {
+            if (!exact)
+              return argument.root === 'FLOAT' ? code`Math.fround(${total ?? none} / ${n ?? none})` : code`(${total ?? none} / ${n ?? none})`
+            return small ? code`Number(${total ?? none} / BigInt(${n ?? none}))` : code`(${total ?? none} / BigInt(${n ?? none}))`
+          },
+          isNull: ([, n]) => code`${n ?? none} === 0`,
+        },
   }
 }

@@ -13,9 +13,13 @@ export function definitionOf(call: Call): ScalarFunction {
   const definition = scalarFunction(call.name)
   if (definition !== undefined) return definition
   const near = nearestName(call.name, scalarFunctionNames())
-  throw new FlinkError('UNSUPPORTED', `function ${call.name} at ${call.position} is not supported yet${near === undefined ? '' : `; did you mean ${near}?`}`, {
-    position: call.position,
-  })
+  throw new FlinkError(
+    'UNSUPPORTED',
+    `function ${call.name} at ${call.position} is not supported yet${near === undefined ? '' : `; did you mean ${near}?`}`,
+    {
+      position: call.position,
+    },
+  )
 }
 
 export function bindCall(call: Call): BoundCall {
@@ -49,8 +53,14 @@ export function expressionText(expression: Expression): string {
 function whole(expression: Expression, depth: number): string {
   if (depth === 0) return '…'
   if (expression.kind === 'column') return `$${expression.index}`
-  if (expression.kind === 'literal') return typeof expression.value === 'string' ? `'${expression.value.slice(0, TEXT_MAX)}'` : String(expression.value ?? 'NULL')
+  if (expression.kind === 'literal')
+    return typeof expression.value === 'string' ? `'${expression.value.slice(0, TEXT_MAX)}'` : String(expression.value ?? 'NULL')
   const parts = expression.arguments.slice(0, 20).map(argument => whole(argument, depth - 1))
-  if (expression.name === 'CAST' || expression.name === 'TRY_CAST') return `${expression.name}(${parts[0]} AS ${expression.type.replace(' NOT NULL', '')})`
-  return /^[A-Z_]+$/.test(expression.name) ? `${expression.name}(${parts.join(', ')})` : parts.length === 1 ? `${expression.name} ${parts[0]}` : `(${parts.join(` ${expression.name} `)})`
+  if (expression.name === 'CAST' || expression.name === 'TRY_CAST')
+    return `${expression.name}(${parts[0]} AS ${expression.type.replace(' NOT NULL', '')})`
+  return /^[A-Z_]+$/.test(expression.name)
+    ? `${expression.name}(${parts.join(', ')})`
+    : parts.length === 1
+      ? `${expression.name} ${parts[0]}`
+      : `(${parts.join(` ${expression.name} `)})`
 }

@@ -94,7 +94,7 @@ function castText(to: ValueType, call: BoundCall, environment: Environment): Cas
   }
   if (!isTimestamp(to)) return undefined
   return (text: string) => {
-    const ms = text.includes('T') ? undefined : parseTimestamp(text.trim())
+    const ms = parseTimestamp(text.trim())
     if (ms === undefined) return invalid(text)
     const cut = cutFraction(ms, to.precision)
     return to.root === 'TIMESTAMP_LTZ' ? toInstant(environment.timeZone, cut) : cut
@@ -186,10 +186,10 @@ function castNumber(from: ValueType, to: ValueType): CastFunction | undefined {
   }
   if (!isNumeric(from)) return undefined
   if (isDecimal(to)) {
-    const fit = (value: bigint | undefined) => (value === undefined || !fitsPrecision(value, to.precision) ? null : value)
-    if (isApproximate(from)) return (value: number) => fit(decimalOfDouble(value, to.scale))
-    if (isDecimal(from)) return (value: bigint) => fit(rescale(value, from.scale, to.scale))
-    return (value: number | bigint) => fit(rescale(BigInt(value), 0, to.scale))
+    const bounded = (value: bigint | undefined) => (value === undefined || !fitsPrecision(value, to.precision) ? null : value)
+    if (isApproximate(from)) return (value: number) => bounded(decimalOfDouble(value, to.scale))
+    if (isDecimal(from)) return (value: bigint) => bounded(rescale(value, from.scale, to.scale))
+    return (value: number | bigint) => bounded(rescale(BigInt(value), 0, to.scale))
   }
   if (isApproximate(to)) {
     const round = to.root === 'FLOAT' ? Math.fround : (value: number) => value
@@ -221,7 +221,8 @@ function cutFraction(ms: number, precision: number): number {
 
 function castTime(from: ValueType, to: ValueType, { timeZone }: Environment): CastFunction | undefined {
   if (isInterval(from) || isInterval(to)) return from.root === to.root ? (value: number) => value : undefined
-  if (from.root === to.root) return from.root === 'DATE' || from.precision <= to.precision ? (value: number) => value : (value: number) => cutFraction(value, to.precision)
+  if (from.root === to.root)
+    return from.root === 'DATE' || from.precision <= to.precision ? (value: number) => value : (value: number) => cutFraction(value, to.precision)
   const local: ((value: number) => number) | undefined =
     from.root === 'DATE'
       ? value => value * DAY_MS
@@ -235,7 +236,7 @@ function castTime(from: ValueType, to: ValueType, { timeZone }: Environment): Ca
     case 'DATE':
       return (value: number) => dayOfMs(local(value))
     case 'TIME':
-      return from.root === 'DATE' ? undefined : (value: number) => timeOfMs(local(value))
+      return from.root === 'DATE' ? undefined : (value: number) => cutFraction(timeOfMs(local(value)), to.precision)
     case 'TIMESTAMP':
       return (value: number) => cutFraction(local(value), to.precision)
     case 'TIMESTAMP_LTZ':

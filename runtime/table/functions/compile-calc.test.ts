@@ -37,7 +37,23 @@ const typePool = [
   'TIMESTAMP_LTZ(3)',
 ]
 
-const texts = ['', 'a', 'abc', ' 12 ', '2020-02-29', '2020-02-29 13:14:15', 'a/b//c', '😀é\u2028x', 'true', '1.50', "'`${x}*/", '%_%', 'yyyy-MM-dd', 'ÄÖ', '\uffff']
+const texts = [
+  '',
+  'a',
+  'abc',
+  ' 12 ',
+  '2020-02-29',
+  '2020-02-29 13:14:15',
+  'a/b//c',
+  '😀é\u2028x',
+  'true',
+  '1.50',
+  "'`${x}*/",
+  '%_%',
+  'yyyy-MM-dd',
+  'ÄÖ',
+  '\uffff',
+]
 const pick = <T>(random: Random, values: readonly T[]): T => values[random.nextInt(values.length)] as T
 
 function randomValue(random: Random, type: ValueType): Value {
@@ -56,7 +72,7 @@ function randomValue(random: Random, type: ValueType): Value {
     case 'FLOAT':
       return Math.fround(pick(random, [0, -0, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 0.1, -3e38]))
     case 'DOUBLE':
-      return pick(random, [0, -0, 1.5, Number.NaN, Number.NEGATIVE_INFINITY, 0.1, 1e300, 9_007_199_254_740_993, -2.5])
+      return pick(random, [0, -0, 1.5, Number.NaN, Number.NEGATIVE_INFINITY, 0.1, 1e300, 2 ** 53, -2.5])
     case 'DECIMAL':
       return parseDecimal(pick(random, ['0', '12.34', '-0.01', '99999999.99', '-99999999.99', '1']), type.scale) ?? null
     case 'CHAR':
@@ -91,7 +107,24 @@ function literal(value: Value, type: string): Expression {
 }
 
 const units = ['YEAR', 'QUARTER', 'MONTH', 'WEEK', 'DAY', 'HOUR', 'MINUTE', 'SECOND', 'DOW', 'DECADE', 'EPOCH']
-const targets = ['INT', 'TINYINT', 'BIGINT', 'DOUBLE', 'FLOAT', 'STRING', 'BOOLEAN', 'DECIMAL(6, 2)', 'DECIMAL(30, 5)', 'DATE', 'TIME(0)', 'TIMESTAMP(3)', 'TIMESTAMP_LTZ(3)', 'VARCHAR(3)', 'CHAR(4)', 'BYTES']
+const targets = [
+  'INT',
+  'TINYINT',
+  'BIGINT',
+  'DOUBLE',
+  'FLOAT',
+  'STRING',
+  'BOOLEAN',
+  'DECIMAL(6, 2)',
+  'DECIMAL(30, 5)',
+  'DATE',
+  'TIME(0)',
+  'TIMESTAMP(3)',
+  'TIMESTAMP_LTZ(3)',
+  'VARCHAR(3)',
+  'CHAR(4)',
+  'BYTES',
+]
 const names = scalarFunctions.map(({ name }) => name)
 
 function randomExpression(random: Random, schema: readonly string[], depth: number): Expression {
@@ -114,9 +147,12 @@ function randomExpression(random: Random, schema: readonly string[], depth: numb
       if (call !== undefined) return call
       continue
     }
-    if (random.nextInt(4) === 0 && args.length > 0) args[random.nextInt(Math.min(2, args.length))] = { kind: 'literal', value: pick(random, units), type: 'STRING NOT NULL' }
-    if (args.length > 1 && (name === 'REPEAT' || name === 'LPAD' || name === 'RPAD')) args[1] = { kind: 'literal', value: random.nextInt(9), type: 'INT NOT NULL' }
-    if (name === 'CONVERT_TZ' && args.length === 3) for (const i of [1, 2]) args[i] = { kind: 'literal', value: pick(random, ['UTC', 'Asia/Tokyo', '+02:00']), type: 'STRING NOT NULL' }
+    if (random.nextInt(4) === 0 && args.length > 0)
+      args[random.nextInt(Math.min(2, args.length))] = { kind: 'literal', value: pick(random, units), type: 'STRING NOT NULL' }
+    if (args.length > 1 && (name === 'REPEAT' || name === 'LPAD' || name === 'RPAD'))
+      args[1] = { kind: 'literal', value: random.nextInt(9), type: 'INT NOT NULL' }
+    if (name === 'CONVERT_TZ' && args.length === 3)
+      for (const i of [1, 2]) args[i] = { kind: 'literal', value: pick(random, ['UTC', 'Asia/Tokyo', '+02:00']), type: 'STRING NOT NULL' }
     try {
       const call = resolveCall(name, args, position)
       if (call !== undefined) return call
@@ -130,7 +166,10 @@ function randomExpression(random: Random, schema: readonly string[], depth: numb
 function frameOf(random: Random, schema: readonly string[], rows: number): ColumnarFrame {
   const columns = schema.map(text => {
     const type = parseValueType(text)
-    return buildColumn(type, Array.from({ length: rows }, () => randomValue(random, type)))
+    return buildColumn(
+      type,
+      Array.from({ length: rows }, () => randomValue(random, type)),
+    )
   })
   return { kind: 'columnar', length: rows, columns, timestamps: Float64Array.from({ length: rows }, (_, i) => i), rowKinds: undefined }
 }
@@ -210,9 +249,21 @@ test('hostile literals are constants and never source', () => {
     const same = resolveCall('=', [column(0, 'STRING'), { kind: 'literal', value, type: 'STRING NOT NULL' }], '1:1')
     const both = resolveCall('||', [column(0, 'STRING'), { kind: 'literal', value, type: 'STRING NOT NULL' }], value)
     const calc = compileCalc(['STRING'], null, [same as Expression, both as Expression], { ...options, origin: { job: value, vertex: value } })
-    const frame: ColumnarFrame = { kind: 'columnar', length: 2, columns: [buildColumn(parseValueType('STRING'), [value, 'x'])], timestamps: undefined, rowKinds: undefined }
+    const frame: ColumnarFrame = {
+      kind: 'columnar',
+      length: 2,
+      columns: [buildColumn(parseValueType('STRING'), [value, 'x'])],
+      timestamps: undefined,
+      rowKinds: undefined,
+    }
     const types = ['BOOLEAN', 'STRING'].map(parseValueType)
-    expect(outcome(calc, frame, types)).toEqual({ rows: [[true, value + value], [value === 'x', `x${value}`]], times: [] })
+    expect(outcome(calc, frame, types)).toEqual({
+      rows: [
+        [true, value + value],
+        [value === 'x', `x${value}`],
+      ],
+      times: [],
+    })
     if (value.length > 2) expect(calc.source.replace(/sourceURL=millrace\/.*/, '').includes(value)).toBe(false)
   }
 })
@@ -255,7 +306,9 @@ test('two thousand columns with hostile texts are split into functions and give 
   const random = seededRandom(7)
   const frame = frameOf(random, schema, 5)
   const projections = schema.map((type, i) =>
-    isText(parseValueType(type)) ? (resolveCall('UPPER', [column(i, type)], '1:1') as Expression) : (resolveCall('+', [column(i, type), column(i, type)], '1:1') as Expression),
+    isText(parseValueType(type))
+      ? (resolveCall('UPPER', [column(i, type)], '1:1') as Expression)
+      : (resolveCall('+', [column(i, type), column(i, type)], '1:1') as Expression),
   )
   const condition = resolveCall('IS NOT NULL', [column(0, 'INT')], '1:1') as Expression
   const types = projections.map(({ type }) => parseValueType(type))

@@ -41,7 +41,12 @@ interface Part {
 }
 type PartFunction = (frame: ColumnarFrame, rows: Int32Array | undefined, count: number) => Part
 
-export function compileCalc(inputTypes: readonly string[], condition: Expression | null, projections: readonly Expression[], options: CalcOptions): Calc {
+export function compileCalc(
+  inputTypes: readonly string[],
+  condition: Expression | null,
+  projections: readonly Expression[],
+  options: CalcOptions,
+): Calc {
   const environment = environmentOf(options)
   const types = inputTypes.map(parseValueType)
   const sources: string[] = []
@@ -77,7 +82,12 @@ export function compileCalc(inputTypes: readonly string[], condition: Expression
   return { run: runner(select, parts, environment, options.clock), source: sources.join('\n'), interpretedCount }
 }
 
-export function interpretCalc(inputTypes: readonly string[], condition: Expression | null, projections: readonly Expression[], options: CalcOptions): Calc {
+export function interpretCalc(
+  inputTypes: readonly string[],
+  condition: Expression | null,
+  projections: readonly Expression[],
+  options: CalcOptions,
+): Calc {
   const environment = environmentOf(options)
   const types = inputTypes.map(parseValueType)
   const select = condition === null ? undefined : interpretSelection(types, condition, environment)
@@ -98,7 +108,13 @@ function runner(select: PartFunction | undefined, parts: readonly PartFunction[]
     if (count === 0) return undefined
     const columns = selected === undefined ? [] : selected.columns
     for (const part of parts) columns.push(...part(frame, rows, count).columns)
-    return { kind: 'columnar', length: count, columns, timestamps: gather(frame.timestamps, rows, count), rowKinds: gather(frame.rowKinds, rows, count) }
+    return {
+      kind: 'columnar',
+      length: count,
+      columns,
+      timestamps: gather(frame.timestamps, rows, count),
+      rowKinds: gather(frame.rowKinds, rows, count),
+    }
   }
 }
 
@@ -248,7 +264,16 @@ function defineOutput(emitter: FunctionEmitter, rowCount: Code, type: ValueType)
   }
   // Whether its bytes are an input's or its own is known when its expression is emitted; empty locals cost nothing.
   const values = emitter.variable(code`undefined`)
-  return { kind, type, values, starts: emitter.variable(code`undefined`), lengths: emitter.variable(code`undefined`), validity, slices: false, shared: undefined }
+  return {
+    kind,
+    type,
+    values,
+    starts: emitter.variable(code`undefined`),
+    lengths: emitter.variable(code`undefined`),
+    validity,
+    slices: false,
+    shared: undefined,
+  }
 }
 
 function writeOutput(emitter: FunctionEmitter, output: Output, value: Register, out: Code, rowCount: Code): void {
@@ -265,13 +290,18 @@ function writeOutput(emitter: FunctionEmitter, output: Output, value: Register, 
     output.slices = true
     output.shared = value.slice.data
     const make = emitter.constant(Int32Array)
-    emitter.line(code`if (${output.starts} === undefined) { ${output.starts} = new ${make}(${rowCount}); ${output.lengths} = new ${make}(${rowCount}) }`)
+    emitter.line(
+      code`if (${output.starts} === undefined) { ${output.starts} = new ${make}(${rowCount}); ${output.lengths} = new ${make}(${rowCount}) }`,
+    )
     emitter.line(code`${output.starts}[${out}] = ${value.slice.start}`)
     emitter.line(code`${output.lengths}[${out}] = ${value.slice.length}`)
   } else {
     emitter.line(code`if (${output.values} === undefined) ${output.values} = new ${emitter.constant(BytesSink)}(${rowCount})`)
     if (isBinary(output.type)) emitter.line(code`${output.values}.bytes(${out}, ${value.code})`)
-    else emitter.line(isDecimal(output.type) ? code`${output.values}.text(${out}, ${value.code}.toString())` : code`${output.values}.text(${out}, ${value.code})`)
+    else
+      emitter.line(
+        isDecimal(output.type) ? code`${output.values}.text(${out}, ${value.code}.toString())` : code`${output.values}.text(${out}, ${value.code})`,
+      )
   }
   if (isNull !== undefined) emitter.close()
 }
@@ -281,11 +311,18 @@ const sameBytes = (from: ValueType, to: ValueType): boolean => isDecimal(from) =
 function finishOutput(emitter: FunctionEmitter, output: Output, out: Code): Code {
   const { kind, values, starts, lengths, validity } = output
   if (kind !== 'bytes') return emitter.define(code`${emitter.constant(valuesColumn)}(${emitter.constant(kind)}, ${values}, ${validity}, ${out})`)
-  if (output.slices) return emitter.define(code`${emitter.constant(finishSlices)}(${output.shared ?? values}, ${starts}, ${lengths}, ${validity}, ${out})`)
+  if (output.slices)
+    return emitter.define(code`${emitter.constant(finishSlices)}(${output.shared ?? values}, ${starts}, ${lengths}, ${validity}, ${out})`)
   return emitter.define(code`${emitter.constant(finishSink)}(${values}, ${validity}, ${out})`)
 }
 
-function finishSlices(data: Uint8Array, starts: Int32Array | undefined, lengths: Int32Array | undefined, validity: Validity, count: number): BytesColumn {
+function finishSlices(
+  data: Uint8Array,
+  starts: Int32Array | undefined,
+  lengths: Int32Array | undefined,
+  validity: Validity,
+  count: number,
+): BytesColumn {
   return bytesColumn(data, starts ?? new Int32Array(count), lengths ?? new Int32Array(count), validity, count)
 }
 

@@ -1,10 +1,10 @@
-import { assert } from '../../common/assert.ts'
 import { type Code, code, type FunctionEmitter, join } from '../../codegen/emit.ts'
+import { assert } from '../../common/assert.ts'
 import type { Call, Expression } from '../plan/expression.ts'
 import { bindCall, definitionOf, literalValue } from './bind-call.ts'
 import { isSameRepresentation } from './casts.ts'
-import type { BoundCall, Environment, ScalarFunction } from './function.ts'
 import { decodeBytes, decodeDecimal, decodeText, type SliceResult, sliceCodePoints, sliceEquals, splitSlice } from './frame-values.ts'
+import type { BoundCall, Environment, ScalarFunction } from './function.ts'
 import { columnKindOfValue, isBinary, isDecimal, isText, parseValueType, type Value, type ValueType } from './value-type.ts'
 
 /**
@@ -169,9 +169,17 @@ export class ExpressionEmitter {
     const equals = this.emitter.constant(sliceEquals)
     const sign = expression.name === '=' ? code`` : code`!`
     const compare = (slice: Slice, bytes: Uint8Array) =>
-      this.guarded(type, [a, b], () => code`${sign}${equals}(${slice.data}, ${slice.start}, ${slice.length}, ${this.emitter.constant(bytes)}, 0, ${bytes.length})`)
+      this.guarded(
+        type,
+        [a, b],
+        () => code`${sign}${equals}(${slice.data}, ${slice.start}, ${slice.length}, ${this.emitter.constant(bytes)}, 0, ${bytes.length})`,
+      )
     if (left !== undefined && right !== undefined)
-      return this.guarded(type, [a, b], () => code`${sign}${equals}(${left.data}, ${left.start}, ${left.length}, ${right.data}, ${right.start}, ${right.length})`)
+      return this.guarded(
+        type,
+        [a, b],
+        () => code`${sign}${equals}(${left.data}, ${left.start}, ${left.length}, ${right.data}, ${right.start}, ${right.length})`,
+      )
     const [leftBytes, rightBytes] = [other(0), other(1)]
     if (left !== undefined && rightBytes !== undefined) return compare(left, rightBytes)
     return right !== undefined && leftBytes !== undefined ? compare(right, leftBytes) : undefined
@@ -182,7 +190,8 @@ export class ExpressionEmitter {
     const separator = expression.arguments[1]
     const by = separator?.kind === 'literal' ? literalValue(separator) : undefined
     const slice = text?.slice
-    if (text === undefined || index === undefined || slice === undefined || typeof by !== 'string' || by.length !== 1 || by.charCodeAt(0) > 127) return undefined
+    if (text === undefined || index === undefined || slice === undefined || typeof by !== 'string' || by.length !== 1 || by.charCodeAt(0) > 127)
+      return undefined
     const { emitter } = this
     const result: SliceResult = { start: 0, length: 0 }
     const found = emitter.constant(result)

@@ -23,8 +23,27 @@ const answers = (JSON.parse(readFileSync(file, 'utf8')) as { readonly cases: rea
 
 /** row.csv of the oracle. */
 const row: Record<string, Value> = {
-  i: 7, zi: 0, ni: null, b: 9_007_199_254_740_993n, zb: 0n, d: 2.5, zd: 0, nand: Number.NaN, f: Math.fround(0.1), s: 'hé😀lo', e: '', ns: null, de: '123.45', zde: '0.00',
-  ts: 1_582_982_055_678, da: 18_321, ti: 47_655_000, bo: true, nb: null, ms: 1_583_000_000_123n, lt: 1_583_000_000_123,
+  i: 7,
+  zi: 0,
+  ni: null,
+  b: 9_007_199_254_740_993n,
+  zb: 0n,
+  d: 2.5,
+  zd: 0,
+  nand: Number.NaN,
+  f: Math.fround(0.1),
+  s: 'hé😀lo',
+  e: '',
+  ns: null,
+  de: '123.45',
+  zde: '0.00',
+  ts: 1_582_982_055_678,
+  da: 18_321,
+  ti: 47_655_000,
+  bo: true,
+  nb: null,
+  ms: 1_583_000_000_123n,
+  lt: 1_583_000_000_123,
 }
 const frame: ColumnarFrame = {
   kind: 'columnar',
@@ -35,9 +54,7 @@ const frame: ColumnarFrame = {
 }
 
 function flinkType(text: string): string {
-  const plain = text
-    .replace(/^(TIME(?:STAMP)?\(\d\)) WITHOUT TIME ZONE/, '$1')
-    .replace(/^TIMESTAMP(\(\d\)) WITH LOCAL TIME ZONE/, 'TIMESTAMP_LTZ$1')
+  const plain = text.replace(/^(TIME(?:STAMP)?\(\d\)) WITHOUT TIME ZONE/, '$1').replace(/^TIMESTAMP(\(\d\)) WITH LOCAL TIME ZONE/, 'TIMESTAMP_LTZ$1')
   return typeText(withNullable(parseValueType(plain), true))
 }
 
@@ -51,6 +68,8 @@ function flinkValue(type: ValueType, text: string): Value {
 
 /** Where we answer otherwise on purpose, with the reason. */
 const deviations: Readonly<Record<string, string>> = {
+  'COALESCE(ni, i, (i / zi))': 'Flink evaluates what it does not need',
+  "TIMESTAMPDIFF(MILLISECOND, ts, TIMESTAMP '2021-01-01 00:00:00.001')": 'Flink rounds the wrapped difference to a float',
 }
 
 describe.each([
@@ -67,7 +86,12 @@ describe.each([
       const type = parseValueType(tree.type)
       let value: Value | FlinkError
       try {
-        const calc = make(columns.map(([, text]) => text), null, [tree], { origin: { job: 'flink', vertex: 'test' }, timeZone: zone, clock: systemClock })
+        const calc = make(
+          columns.map(([, text]) => text),
+          null,
+          [tree],
+          { origin: { job: 'flink', vertex: 'test' }, timeZone: zone, clock: systemClock },
+        )
         value = toRowForm(type, readValue(calc.run(frame)?.columns[0] as Column, type, 0))
       } catch (error) {
         if (!(error instanceof FlinkError)) throw error
@@ -81,11 +105,14 @@ describe.each([
         continue
       }
       const expected = answer.value === null || answer.value === undefined ? null : flinkValue(type, answer.value)
-      const near = typeof expected === 'number' && typeof value === 'number' && isApproximate(type) && Math.abs(expected - value) <= Math.abs(expected) * 3e-16
-      const same = near || (expected instanceof Uint8Array ? String(expected) === String(value) : Object.is(expected, value) || (expected === 0 && value === 0))
+      const near =
+        typeof expected === 'number' && typeof value === 'number' && isApproximate(type) && Math.abs(expected - value) <= Math.abs(expected) * 3e-16
+      const same =
+        near || (expected instanceof Uint8Array ? String(expected) === String(value) : Object.is(expected, value) || (expected === 0 && value === 0))
       const typed = flinkType(answer.type) === typeText(withNullable(type, true)) || type.root.startsWith('INTERVAL')
       const sound = type.nullable || answer.type.endsWith('NOT NULL')
-      if (!same || !typed || !sound) wrong.push(`${zone} ${sql}: Flink ${answer.type} ${answer.value}, we ${shown}${type.nullable ? '' : ' NOT NULL'}`)
+      if (!same || !typed || !sound)
+        wrong.push(`${zone} ${sql}: Flink ${answer.type} ${answer.value}, we ${shown}${type.nullable ? '' : ' NOT NULL'}`)
     }
     expect(wrong).toEqual([])
   })

@@ -3,8 +3,8 @@ import { type BoundCall, noValue } from './function.ts'
 /** LIKE by segments between `%`: linear for each segment, no regular expression, so that no pattern can run wild. */
 type Segment = readonly (string | undefined)[]
 
-export function likeMatcher(pattern: string, escape: string | undefined, call: BoundCall): (text: string) => boolean {
-  const segments = parse(pattern, escape, call)
+export function likeMatcher(pattern: string, escapeWith: string | undefined, call: BoundCall): (text: string) => boolean {
+  const segments = parse(pattern, escapeWith, call)
   const [first = [], ...rest] = segments
   const last = rest.at(-1)
   const plain = segments.every(segment => segment.every(point => point !== undefined)) ? segments.map(segment => segment.join('')) : undefined
@@ -45,15 +45,15 @@ function matchesAt(points: readonly string[], at: number, segment: Segment): boo
 }
 
 /** undefined stands for `_`. */
-function parse(pattern: string, escape: string | undefined, call: BoundCall): Segment[] {
-  if (escape !== undefined && [...escape].length !== 1) noValue(call, `invalid escape character '${escape}'`)
+function parse(pattern: string, escapeWith: string | undefined, call: BoundCall): Segment[] {
+  if (escapeWith !== undefined && [...escapeWith].length !== 1) noValue(call, `invalid escape character '${escapeWith}'`)
   const segments: (string | undefined)[][] = [[]]
   const points = [...pattern]
   for (let i = 0; i < points.length; i++) {
     const point = points[i]
-    if (point === escape && escape !== undefined) {
+    if (point === escapeWith && escapeWith !== undefined) {
       const next = points[++i]
-      if (next !== '_' && next !== '%' && next !== escape) noValue(call, `invalid escape sequence '${pattern}', ${i - 1}`)
+      if (next !== '_' && next !== '%' && next !== escapeWith) noValue(call, `invalid escape sequence '${pattern}', ${i - 1}`)
       segments.at(-1)?.push(next)
     } else if (point === '%') segments.push([])
     else segments.at(-1)?.push(point === '_' ? undefined : point)

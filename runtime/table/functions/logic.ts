@@ -198,7 +198,12 @@ export const logicFunctions: readonly ScalarFunction[] = [
   conditional('IF', 'IF(a, x, y)', 'x when a is TRUE, else y', ([a, x, y, ...rest]) => {
     if (a === undefined || x === undefined || y === undefined || rest.length > 0 || !isBooleanType(a.type)) return undefined
     const type = commonType([x.type, y.type])
-    return type && { type, args: [a.type, type, type] }
+    return (
+      type && {
+        type: withNullable(type, anyNullable([a, x, y])),
+        args: [a.type, withNullable(type, x.type.nullable), withNullable(type, y.type.nullable)],
+      }
+    )
   }),
   conditional('COALESCE', 'COALESCE(x, …)', 'the first that is not NULL; later ones are not evaluated', resolveCoalesce),
   conditional('IFNULL', 'IFNULL(x, y)', 'COALESCE of two', args => (args.length === 2 ? resolveCoalesce(args) : undefined)),

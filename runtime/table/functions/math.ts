@@ -11,11 +11,11 @@ import {
   isApproximate,
   isDecimal,
   isInteger,
+  isNumeric,
   isSmallInteger,
   type Value,
   type ValueType,
   withNullable,
-  isNumeric,
 } from './value-type.ts'
 
 /** Functions of doubles take every number; ABS, SIGN, CEIL, FLOOR, ROUND, TRUNCATE keep exact ones exact. */

@@ -7,13 +7,13 @@ import {
   intType,
   isInteger,
   isSmallInteger,
+  isText,
   LENGTH_MAX,
   stringType,
   type Value,
   type ValueType,
   valueType,
   withNullable,
-  isText,
 } from './value-type.ts'
 
 /** String functions. Positions and lengths count code points from 1, as Flink's do. */
@@ -50,7 +50,7 @@ export function substring(text: string, start: number, length: number = LENGTH_M
   const from = start > 0 ? start - 1 : start < 0 ? count + start : 0
   if (from >= count) return ''
   const end = Math.min(count, from + length)
-  return from < 0 ? slice(text, 0, Math.max(0, end)) : slice(text, from, end)
+  return from < 0 ? '' : slice(text, from, end)
 }
 
 /** 1-based code point position of `part` at or after `from` (1-based); 0 when there is none. */
@@ -108,6 +108,8 @@ const int = isInteger
 const small = isSmallInteger
 
 /** The type of the first argument, or the VARCHAR of its length. */
+const overlayType = ([a, b]: readonly Argument[]): ValueType =>
+  valueType('VARCHAR', true, Math.min(LENGTH_MAX, (a?.type.precision ?? 0) + (b?.type.precision ?? 0)))
 const sameKind = ([first]: readonly Argument[]): ValueType => first?.type ?? stringType
 const sameText = ([first]: readonly Argument[]): ValueType => valueType('VARCHAR', true, first?.type.precision ?? LENGTH_MAX)
 
@@ -198,7 +200,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
     resolve: args => {
       const [separator] = args
       if (separator === undefined || args.length < 2 || !args.every(arg => text(arg.type))) return undefined
-      return { type: withNullable(stringType, separator.type.nullable), args: args.map(arg => arg.type) }
+      return { type: withNullable(stringType, anyNullable(args)), args: args.map(arg => arg.type) }
     },
     bind:
       () =>
@@ -210,7 +212,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple('UPPER', 'UPPER(s)', 'by the root locale', sameKind, [text], (s: string) => s.toUpperCase()),
   simple('LOWER', 'LOWER(s)', 'by the root locale', sameKind, [text], (s: string) => s.toLowerCase()),
   simple('INITCAP', 'INITCAP(s)', 'words are runs of letters and digits', sameKind, [text], initcap),
-  trims('BTRIM', 'BOTH'),
+  { ...trims('BTRIM', 'BOTH'), resolve: accept(stringType, [text, text], 1) },
   trims('LTRIM', 'LEADING'),
   trims('RTRIM', 'TRAILING'),
   {
@@ -271,8 +273,14 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple('ASCII', 'ASCII(s)', 'of the first byte; 0 of an empty text', intType, [text], (s: string) =>
     s === '' ? 0 : (Buffer.from(s)[0]! << 24) >> 24,
   ),
-  simple('CHR', 'CHR(n)', 'the character of code n mod 256; empty when n is negative', stringType, [int], (n: number | bigint) =>
-    n < 0 ? '' : String.fromCharCode(Number(BigInt.asUintN(8, BigInt(n)))),
+  simple(
+    'CHR',
+    'CHR(n)',
+    'the character of code n mod 256; empty when n is negative',
+    stringType,
+    [int],
+    (n: number | bigint) => (n < 0 ? '' : String.fromCharCode(Number(BigInt.asUintN(8, BigInt(n))))),
+    { answersNull: true },
   ),
   simple('STARTSWITH', 'STARTSWITH(s, part)', '', booleanType, [text, text], (s: string, part: string) => s.startsWith(part)),
   simple('ENDSWITH', 'ENDSWITH(s, part)', '', booleanType, [text, text], (s: string, part: string) => s.endsWith(part)),
@@ -280,7 +288,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
     'OVERLAY',
     'OVERLAY(s PLACING by FROM start [FOR length])',
     'a start outside the text changes nothing',
-    stringType,
+    overlayType,
     [text, text, small, small],
     overlay,
     { optional: 1 },
@@ -297,10 +305,10 @@ export const stringFunctions: readonly ScalarFunction[] = [
     ),
     throws: true,
     bind: call => {
-      const [, pattern, escape] = call.args
+      const [, pattern, escaping] = call.args
       // A pattern that is a literal, as nearly always, is read once.
-      if (typeof pattern?.literal === 'string' && (call.args.length < 3 || typeof escape?.literal === 'string')) {
-        const matches = likeMatcher(pattern.literal, typeof escape?.literal === 'string' ? escape.literal : undefined, call)
+      if (typeof pattern?.literal === 'string' && (call.args.length < 3 || typeof escaping?.literal === 'string')) {
+        const matches = likeMatcher(pattern.literal, typeof escaping?.literal === 'string' ? escaping.literal : undefined, call)
         return (s: string) => matches(s)
       }
       return (s: string, p: string, e?: string) => likeMatcher(p, e, call)(s)

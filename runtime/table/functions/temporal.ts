@@ -25,8 +25,10 @@ import {
   dateType,
   intType,
   isInteger,
+  isNumeric,
   isSmallInteger,
   isTemporal,
+  isText,
   isTimestamp,
   stringType,
   type TypeRoot,
@@ -36,8 +38,6 @@ import {
   type ValueType,
   valueType,
   withNullable,
-  isNumeric,
-  isText,
 } from './value-type.ts'
 
 /** Functions of dates and times. Units come as literal strings (`'YEAR'`), where the SQL says EXTRACT(YEAR FROM x) or FLOOR(x TO YEAR). */
@@ -103,8 +103,6 @@ function resolveExtract(unit: Value | undefined, time: Argument | undefined): Va
 }
 
 function bindExtract(unit: string, type: ValueType, environment: Environment): (value: number) => Value {
-  // EPOCH is that of the instant.
-  if (unit === 'EPOCH' && type.root === 'TIMESTAMP_LTZ') return value => BigInt(Math.floor(value / 1000))
   return value => BigInt(extract(unit, localMs(type.root, value, environment)))
 }
 

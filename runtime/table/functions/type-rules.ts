@@ -64,6 +64,8 @@ function commonNumber(a: ValueType, b: ValueType): ValueType {
 
 /** The type of both sides of a comparison: a text beside a date or time is read as one. */
 export function comparisonType(a: ValueType, b: ValueType): ValueType | undefined {
+  // CASE brings a DATE and a TIMESTAMP together; comparisons refuse them.
+  if ((a.root === 'DATE') !== (b.root === 'DATE') && (isTimestamp(a) || isTimestamp(b))) return undefined
   const common = commonType([a, b])
   if (common !== undefined) return common
   if (isText(a) && (b.root === 'DATE' || b.root === 'TIME' || isTimestamp(b))) return b
