@@ -162,7 +162,13 @@ function copyTexts(
       continue
     }
     const end = t + length
-    for (const last = end - 4; t <= last; t += 4, s += 4) view.setInt32(t, source.getInt32(s, true), true)
+    // As in columns-builder.ts.
+    for (const last = end - 8; t <= last; t += 8, s += 8) {
+      const low = source.getInt32(s, true)
+      const high = source.getInt32(s + 4, true)
+      view.setInt32(t, low, true)
+      view.setInt32(t + 4, high, true)
+    }
     for (; t < end; t++, s++) view.setUint8(t, source.getUint8(s))
   }
 }

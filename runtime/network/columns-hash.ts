@@ -110,11 +110,12 @@ function hashLongs({ values, validity }: Int64Column, length: number, out: Int32
 }
 
 function hashTexts({ data, starts, lengths, validity }: BytesColumn, binary: boolean, length: number, out: Int32Array): void {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   for (let i = 0; i < length; i++) {
     let hash = 0
     if (validity === undefined || (validity[i >> 3]! & (1 << (i & 7))) !== 0) {
       const start = starts[i]!
-      hash = binary ? hashOfBytes(data, start, start + lengths[i]!) : hashOfText(data, start, start + lengths[i]!)
+      hash = binary ? hashOfBytes(data, start, start + lengths[i]!) : hashOfText(data, view, start, start + lengths[i]!)
     }
     out[i] = Math.imul(out[i]!, 31) + hash
   }
@@ -125,6 +126,7 @@ let idIsHashed = new Uint8Array(64)
 
 /** Each value of the dictionary once. */
 function hashDictionary({ data, starts, lengths, validity }: BytesColumn, ids: Int32Array, binary: boolean, length: number, out: Int32Array): void {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   let idMax = 0
   for (let i = 0; i < length; i++) if (ids[i]! > idMax && (validity === undefined || (validity[i >> 3]! & (1 << (i & 7))) !== 0)) idMax = ids[i]!
   if (idMax >= hashOfId.length) {
@@ -138,7 +140,7 @@ function hashDictionary({ data, starts, lengths, validity }: BytesColumn, ids: I
       const id = ids[i]!
       if (idIsHashed[id] === 0) {
         const start = starts[i]!
-        hashOfId[id] = binary ? hashOfBytes(data, start, start + lengths[i]!) : hashOfText(data, start, start + lengths[i]!)
+        hashOfId[id] = binary ? hashOfBytes(data, start, start + lengths[i]!) : hashOfText(data, view, start, start + lengths[i]!)
         idIsHashed[id] = 1
       }
       hash = hashOfId[id]!
@@ -154,18 +156,21 @@ function hashOfBytes(data: Uint8Array, start: number, end: number): number {
   return hash
 }
 
-/** Java's hash of the string that these bytes are in UTF-8: over its UTF-16 units. */
-export function hashOfText(data: Uint8Array, start: number, end: number): number {
+/** Java's hash of the string that these bytes are in UTF-8: over its UTF-16 units. `view` is of `data`. */
+export function hashOfText(data: Uint8Array, view: DataView, start: number, end: number): number {
   let hash = 0
   let i = start
-  // Four bytes a step: a chain of multiplications a fourth as long. bench: bench/micro/columns.ts
+  // Four bytes a step: one look for all, and a chain of multiplications a fourth as long. bench: bench/micro/columns.ts, 1.7x
   for (const last = end - 4; i <= last; i += 4) {
-    const a = data[i]!
-    const b = data[i + 1]!
-    const c = data[i + 2]!
-    const d = data[i + 3]!
-    if ((a | b | c | d) > 127) return hashOfUtf8(data, start, end)
-    hash = (Math.imul(hash, 923521) + Math.imul(a, 29791) + Math.imul(b, 961) + Math.imul(c, 31) + d) | 0
+    const word = view.getInt32(i, true)
+    if ((word & 0x80808080) !== 0) return hashOfUtf8(data, start, end)
+    hash =
+      (Math.imul(hash, 923521) +
+        Math.imul(word & 0x7f, 29791) +
+        Math.imul((word >>> 8) & 0x7f, 961) +
+        Math.imul((word >>> 16) & 0x7f, 31) +
+        (word >>> 24)) |
+      0
   }
   for (; i < end; i++) {
     const byte = data[i]!
