@@ -1,11 +1,11 @@
 import { systemClock } from '../../runtime/common/clock.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import type { ColumnarFrame } from '../../runtime/network/columns.ts'
-import type { Expression } from '../../runtime/table/plan/expression.ts'
 import { compileCalc, interpretCalc } from '../../runtime/table/functions/compile-calc.ts'
 import { buildColumn } from '../../runtime/table/functions/frame-values.ts'
 import { resolveCall } from '../../runtime/table/functions/resolve-call.ts'
 import { parseValueType } from '../../runtime/table/functions/value-type.ts'
+import type { Expression } from '../../runtime/table/plan/expression.ts'
 
 /** ns per input row of filter and projection over a frame of 5 columns, generated and interpreted. `node bench/micro/calc.ts`. */
 const schema = ['BIGINT NOT NULL', 'BIGINT NOT NULL', 'DOUBLE NOT NULL', 'STRING NOT NULL', 'TIMESTAMP(3) NOT NULL']
@@ -34,10 +34,16 @@ const all = schema.map((_, i) => column(i))
 const cases: Record<string, readonly [Expression | null, Expression[]]> = {
   'q0: five columns as they are': [null, all],
   'q1: price * 0.908 as double': [null, [...all.slice(0, 2), call('*', column(2), literal(0.908, 'DOUBLE')), ...all.slice(3)]],
-  'q2: MOD(auction, 123) = 0, two columns': [call('=', call('MOD', column(0), literal('123', 'BIGINT')), literal('0', 'BIGINT')), [column(0), column(2)]],
+  'q2: MOD(auction, 123) = 0, two columns': [
+    call('=', call('MOD', column(0), literal('123', 'BIGINT')), literal('0', 'BIGINT')),
+    [column(0), column(2)],
+  ],
   'half of the rows, five columns': [call('>', column(2), literal(500, 'DOUBLE')), all],
   'q22: three parts of a url': [null, [...all.slice(0, 3), split(3), split(4), split(5)]],
-  'two numbers computed, half of the rows': [call('>', column(2), literal(500, 'DOUBLE')), [call('+', column(0), column(1)), call('*', column(2), literal(2, 'DOUBLE'))]],
+  'two numbers computed, half of the rows': [
+    call('>', column(2), literal(500, 'DOUBLE')),
+    [call('+', column(0), column(1)), call('*', column(2), literal(2, 'DOUBLE'))],
+  ],
 }
 
 for (const [name, [condition, projections]] of Object.entries(cases)) {

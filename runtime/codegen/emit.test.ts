@@ -18,7 +18,9 @@ test('hostile values come back as they went in, and never stand in the source', 
   const { run, source } = emitter.build<() => string[]>({ job: hostile.join(''), vertex: '\n*/ alert()' }, [])
   expect(run()).toEqual(hostile)
   expect(source).not.toContain('__proto__\n')
-  expect(source.split('\n').filter(line => line.includes('alert'))).toEqual([expect.stringMatching(/^\/\/# sourceURL=millrace\/[\w-]*\/[\w-]*\/\d+$/)])
+  expect(source.split('\n').filter(line => line.includes('alert'))).toEqual([
+    expect.stringMatching(/^\/\/# sourceURL=millrace\/[\w-]*\/[\w-]*\/\d+$/),
+  ])
 })
 
 test('numbers keep their value as source: -0, NaN, infinities, the ends of 64 bits', () => {

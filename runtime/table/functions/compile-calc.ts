@@ -63,7 +63,12 @@ export function compileCalc(
     interpretedCount++
     return [interpretPart(types, some, environment)]
   }
-  const whole = emitPart(condition, projections, condition !== null)
+  // Without a filter, columns that pass unchanged are no part of any loop.
+  const passed = projections.map(projection =>
+    condition === null && projection.kind === 'column' && isPassed(projection, types) ? projection.index : -1,
+  )
+  const computed = projections.filter((_, i) => passed[i] === -1)
+  const whole = condition === null && computed.length === 0 ? undefined : emitPart(condition, computed, condition !== null)
   let select: PartFunction | undefined
   let parts: PartFunction[]
   if (whole !== undefined) {
@@ -77,9 +82,9 @@ export function compileCalc(
         select = interpretSelection(types, condition, environment)
       }
     }
-    parts = split(projections)
+    parts = computed.length === 0 ? [] : split(computed)
   }
-  return { run: runner(select, parts, environment, options.clock), source: sources.join('\n'), interpretedCount }
+  return { run: runner(select, parts, passed, environment, options.clock), source: sources.join('\n'), interpretedCount }
 }
 
 export function interpretCalc(
@@ -92,22 +97,40 @@ export function interpretCalc(
   const types = inputTypes.map(parseValueType)
   const select = condition === null ? undefined : interpretSelection(types, condition, environment)
   const parts = [interpretPart(types, projections, environment)]
-  return { run: runner(select, parts, environment, options.clock), source: '', interpretedCount: projections.length + (condition === null ? 0 : 1) }
+  return {
+    run: runner(
+      select,
+      parts,
+      projections.map(() => -1),
+      environment,
+      options.clock,
+    ),
+    source: '',
+    interpretedCount: projections.length + (condition === null ? 0 : 1),
+  }
 }
 
 export function environmentOf(options: { readonly timeZone: string }): Environment {
   return { timeZone: timeZone(options.timeZone), frameTimeMs: 0 }
 }
 
-function runner(select: PartFunction | undefined, parts: readonly PartFunction[], environment: Environment, clock: Clock): Calc['run'] {
+function runner(
+  select: PartFunction | undefined,
+  parts: readonly PartFunction[],
+  passed: readonly number[],
+  environment: Environment,
+  clock: Clock,
+): Calc['run'] {
   return frame => {
     environment.frameTimeMs = clock.nowMs()
     const selected = select?.(frame, undefined, frame.length)
     const rows = selected?.rows
     const count = selected === undefined ? frame.length : selected.count
     if (count === 0) return undefined
-    const columns = selected === undefined ? [] : selected.columns
-    for (const part of parts) columns.push(...part(frame, rows, count).columns)
+    const computed = selected === undefined ? [] : selected.columns
+    for (const part of parts) computed.push(...part(frame, rows, count).columns)
+    let next = 0
+    const columns = passed.map(index => (index < 0 ? computed[next++] : frame.columns[index]) as Column)
     return {
       kind: 'columnar',
       length: count,
@@ -224,24 +247,7 @@ function emitCalc(
   emitter.line(code`return { columns: ${list}, rows: ${selected ?? rows}, count: ${out} }`)
   if (emitter.size > SOURCE_SIZE_MAX) return undefined
   const loop = emitter.build<PartFunction>(origin, [frame, rows, rowCount])
-  return { run: withShared(loop.run, projections, types, condition !== null), source: loop.source }
-}
-
-/** Columns that pass unchanged are taken as they are when every row does; the loop is skipped when nothing else is left. */
-function withShared(run: PartFunction, projections: readonly Expression[], types: readonly ValueType[], filters: boolean): PartFunction {
-  if (filters) return run
-  const passed = projections.map(projection => (isPassed(projection, types) && projection.kind === 'column' ? projection.index : -1))
-  if (passed.every(index => index < 0)) return run
-  const all = passed.every(index => index >= 0)
-  return (frame, rows, count) => {
-    if (rows !== undefined) return run(frame, rows, count)
-    const part = all ? { columns: new Array<Column>(passed.length), rows, count } : run(frame, rows, count)
-    for (let i = 0; i < passed.length; i++) {
-      const column = frame.columns[passed[i]!]
-      if (column !== undefined) part.columns[i] = column
-    }
-    return part
-  }
+  return loop
 }
 
 function isPassed(projection: Expression, types: readonly ValueType[]): boolean {
