@@ -5,12 +5,11 @@
  * Builders grow by doubling and begin at the size of what they made last. Their owner bounds them: it asks `count` (and `byteCount`) and finishes.
  */
 import { assert } from '../common/assert.ts'
-import type { BoolColumn, BytesColumn, Column, ColumnarFrame, ColumnKind, Float64Column, Int32Column, Int64Column, Validity } from './columns.ts'
+import type { BoolColumn, BytesColumn, Column, ColumnKind, Float64Column, Int32Column, Int64Column, Validity } from './columns.ts'
+import { gatherBytes, gatherFloat64, gatherInt32, gatherInt64, gatherText, LOOP_COPY_MAX } from './columns-gather.ts'
 
 const CAPACITY_MIN = 16
 const BYTES_CAPACITY_MIN = 256
-/** Bytes of long values are copied by the runtime, of short ones by a loop: a view to copy from costs as much as the loop. */
-const LOOP_COPY_MAX = 96
 
 export interface ColumnBuilder<C extends Column = Column> {
   count: number
@@ -475,99 +474,6 @@ export function columnBuilder(kind: ColumnKind): ColumnBuilder {
   }
 }
 
-/** A frame of rows of other frames of the same columns. */
-export class ColumnarFrameBuilder {
-  count = 0
-  /** Row kind of the row appended last. */
-  lastRowKind = 0
-  readonly columns: readonly ColumnBuilder[]
-  private timestamps: Float64Array<ArrayBuffer> | undefined = undefined
-  private rowKinds: Uint8Array<ArrayBuffer> | undefined = undefined
-  private sizeHint = CAPACITY_MIN
-
-  constructor(kinds: readonly ColumnKind[]) {
-    this.columns = kinds.map(columnBuilder)
-  }
-
-  gather(frame: ColumnarFrame, order: Int32Array, from: number, to: number): void {
-    const { columns } = this
-    assert(columns.length === frame.columns.length, 'frames of one output have the same columns')
-    for (let i = 0; i < columns.length; i++) columns[i]!.gather(frame.columns[i]!, order, from, to)
-    this.gatherTimes(frame.timestamps, order, from, to)
-    this.gatherKinds(frame.rowKinds, order, from, to)
-    this.count += to - from
-  }
-
-  appendRange(frame: ColumnarFrame, from: number, to: number): void {
-    const { columns, count } = this
-    assert(columns.length === frame.columns.length, 'frames of one output have the same columns')
-    for (let i = 0; i < columns.length; i++) columns[i]!.appendRange(frame.columns[i]!, from, to)
-    const size = to - from
-    if (frame.timestamps !== undefined) this.timesRoom(size).set(frame.timestamps.subarray(from, to), count)
-    else if (this.timestamps !== undefined) this.timesRoom(size).fill(Number.NaN, count, count + size)
-    if (frame.rowKinds !== undefined) this.kindsRoom(size).set(frame.rowKinds.subarray(from, to), count)
-    else if (this.rowKinds !== undefined) this.kindsRoom(size).fill(0, count, count + size)
-    if (size > 0) this.lastRowKind = frame.rowKinds === undefined ? 0 : frame.rowKinds[to - 1]!
-    this.count += size
-  }
-
-  finish(): ColumnarFrame {
-    const { count } = this
-    const frame: ColumnarFrame = {
-      kind: 'columnar',
-      length: count,
-      columns: this.columns.map(column => column.finish()),
-      timestamps: this.timestamps?.subarray(0, count),
-      rowKinds: this.rowKinds?.subarray(0, count),
-    }
-    this.sizeHint = Math.max(CAPACITY_MIN, count)
-    this.timestamps = undefined
-    this.rowKinds = undefined
-    this.count = 0
-    this.lastRowKind = 0
-    return frame
-  }
-
-  /** A frame that this builder made and nobody reads any more. */
-  recycle(frame: ColumnarFrame): void {
-    for (let i = 0; i < this.columns.length; i++) this.columns[i]!.recycle(frame.columns[i]!)
-  }
-
-  private gatherTimes(source: Float64Array | undefined, order: Int32Array, from: number, to: number): void {
-    const { count } = this
-    if (source !== undefined) gatherFloat64(this.timesRoom(to - from), count, source, order, from, to)
-    else if (this.timestamps !== undefined) this.timesRoom(to - from).fill(Number.NaN, count, count + to - from)
-  }
-
-  private gatherKinds(source: Uint8Array | undefined, order: Int32Array, from: number, to: number): void {
-    const { count } = this
-    if (source !== undefined) gatherBytes(this.kindsRoom(to - from), count, source, order, from, to)
-    else if (this.rowKinds !== undefined) this.kindsRoom(to - from).fill(0, count, count + to - from)
-    if (to > from) this.lastRowKind = source === undefined ? 0 : source[order[to - 1]!]!
-  }
-
-  private timesRoom(more: number): Float64Array<ArrayBuffer> {
-    const needed = this.count + more
-    const old = this.timestamps
-    if (old !== undefined && old.length >= needed) return old
-    const times = new Float64Array(Math.max(needed, this.sizeHint, old === undefined ? 0 : old.length * 2))
-    if (old === undefined) times.fill(Number.NaN, 0, this.count)
-    else times.set(old)
-    this.timestamps = times
-    return times
-  }
-
-  private kindsRoom(more: number): Uint8Array<ArrayBuffer> {
-    const needed = this.count + more
-    const old = this.rowKinds
-    if (old !== undefined && old.length >= needed) return old
-    const kinds = new Uint8Array(Math.max(needed, this.sizeHint, old === undefined ? 0 : old.length * 2))
-    if (old !== undefined) kinds.set(old)
-    this.rowKinds = kinds
-    return kinds
-  }
-}
-
 function valid(column: Column, row: number): boolean {
   const { validity } = column
   return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0
@@ -583,70 +489,4 @@ function viewOf(bytes: Uint8Array): DataView {
 
 function wordsOf(values: BigInt64Array): Int32Array {
   return new Int32Array(values.buffer, values.byteOffset, values.length * 2)
-}
-
-// The loops below are the exchange's inner ones: free functions, one kind of array each.
-
-function gatherBytes(target: Uint8Array, at: number, source: Uint8Array, order: Int32Array, from: number, to: number): void {
-  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
-}
-
-function gatherInt32(target: Int32Array, at: number, source: Int32Array, order: Int32Array, from: number, to: number): void {
-  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
-}
-
-function gatherFloat64(target: Float64Array, at: number, source: Float64Array, order: Int32Array, from: number, to: number): void {
-  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
-}
-
-function gatherInt64(target: Int32Array, at: number, source: Int32Array, order: Int32Array, from: number, to: number): void {
-  for (let i = from, t = at * 2; i < to; i++, t += 2) {
-    const s = order[i]! * 2
-    target[t] = source[s]!
-    target[t + 1] = source[s + 1]!
-  }
-}
-
-/** Answers the end of the bytes written. */
-function gatherText(
-  data: Uint8Array,
-  view: DataView,
-  starts: Int32Array,
-  lengths: Int32Array,
-  at: number,
-  dataAt: number,
-  column: BytesColumn,
-  source: DataView,
-  order: Int32Array,
-  from: number,
-  to: number,
-): number {
-  const { validity } = column
-  let out = dataAt
-  for (let i = from, t = at; i < to; i++, t++) {
-    const row = order[i]!
-    starts[t] = out
-    if (validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0) {
-      lengths[t] = 0
-      continue
-    }
-    const length = column.lengths[row]!
-    lengths[t] = length
-    let s = column.starts[row]!
-    if (length > LOOP_COPY_MAX) {
-      data.set(column.data.subarray(s, s + length), out)
-      out += length
-      continue
-    }
-    const end = out + length
-    // Eight bytes a step, as two words: no bigint, no NaN that might be changed. bench: bench/micro/columns.ts, 3x
-    for (const last = end - 8; out <= last; out += 8, s += 8) {
-      const low = source.getInt32(s, true)
-      const high = source.getInt32(s + 4, true)
-      view.setInt32(out, low, true)
-      view.setInt32(out + 4, high, true)
-    }
-    for (; out < end; out++, s++) view.setUint8(out, source.getUint8(s))
-  }
-  return out
 }

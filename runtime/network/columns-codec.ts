@@ -8,6 +8,7 @@
  */
 import type { ByteWriter } from '../common/bytes.ts'
 import type { BytesColumn, Column, ColumnarFrame, ColumnKind, Validity } from './columns.ts'
+import { LOOP_COPY_MAX } from './columns-gather.ts'
 
 const kinds = ['bool', 'i32', 'f64', 'i64', 'bytes'] as const satisfies readonly ColumnKind[]
 
@@ -15,7 +16,6 @@ const FLAG_VALIDITY = 1
 const FLAG_IDS = 2
 const FRAME_PART = 8
 const COLUMN_HEADER = 16
-const LOOP_COPY_MAX = 96
 
 /** Bytes of one row: fixed part, and the texts of a row. */
 export function fixedRowSize(frame: ColumnarFrame): number {

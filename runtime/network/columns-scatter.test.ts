@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { columnar, joined, shown } from '../../test/support/columnar.ts'
-import { ColumnarFrameBuilder } from './columns-builder.ts'
+import { ColumnarFrameBuilder } from './columns-frame-builder.ts'
 import { scatterFrame } from './columns-scatter.ts'
 
 describe('scattering a frame', () => {

@@ -3,7 +3,7 @@
  * channel by channel in a loop of its own.
  */
 import type { ColumnarFrame } from './columns.ts'
-import { ColumnarFrameBuilder } from './columns-builder.ts'
+import { ColumnarFrameBuilder } from './columns-frame-builder.ts'
 
 export class RowsByTarget {
   /** Row indices, those of target 0 first. */

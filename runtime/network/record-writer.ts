@@ -18,7 +18,7 @@
 import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { ColumnarFrame } from './columns.ts'
-import { ColumnarFrameBuilder } from './columns-builder.ts'
+import { ColumnarFrameBuilder } from './columns-frame-builder.ts'
 import { RowsByTarget } from './columns-scatter.ts'
 import { type ChannelElement, type ChannelWriter, type ControlElement, type ObjectFrame, ROWS_PER_FRAME_MAX } from './frame.ts'
 import type { NetworkOutput } from './io.ts'
