@@ -162,9 +162,10 @@ function parseUse(cursor: TokenCursor, pos: Position): Statement {
 function parseSet(cursor: TokenCursor, pos: Position): Statement {
   cursor.advance()
   if (atEnd(cursor)) return { kind: 'set', pos, key: undefined, value: undefined }
-  const key = cursor.token.kind === 'string' ? cursor.advance().value : bareKey(cursor)
+  const quoted = cursor.token.kind === 'string'
+  const key = quoted ? cursor.advance().value : bareKey(cursor)
   cursor.expectSymbol('=')
-  if (cursor.token.kind === 'string') return { kind: 'set', pos, key, value: cursor.advance().value }
+  if (quoted || cursor.token.kind === 'string') return { kind: 'set', pos, key, value: cursor.string('a value in quotes') }
   const start = cursor.token.offset
   cursor.expecting('a value in quotes')
   if (atEnd(cursor)) return cursor.fail()
@@ -176,12 +177,15 @@ function atEnd(cursor: TokenCursor): boolean {
   return cursor.token.kind === 'end' || cursor.sees(0, ';')
 }
 
-/** Keys are dotted words with dashes, so any word counts here. */
+/** Keys are dotted words and numbers with dashes; keywords count as words. */
 function bareKey(cursor: TokenCursor): string {
   const start = cursor.token.offset
   cursor.expecting('an option in quotes')
   let end = start
-  while ((cursor.token.kind === 'word' || cursor.sees(0, '.') || cursor.sees(0, '-')) && (end === start || cursor.token.offset === end))
+  while (
+    (cursor.token.kind === 'word' || cursor.token.kind === 'number' || cursor.sees(0, '.') || cursor.sees(0, '-')) &&
+    (end === start || cursor.token.offset === end)
+  )
     end = cursor.advance().end
   return end === start ? cursor.fail() : cursor.text.slice(start, end)
 }

@@ -94,14 +94,18 @@ function parseTableFactor(cursor: TokenCursor): TableReference {
     if (withOrdinality) cursor.expect('ORDINALITY')
     return { kind: 'unnest', pos, expressions, withOrdinality, alias: parseAlias(cursor) }
   }
+  if (lateral) {
+    cursor.isWord('TABLE')
+    return cursor.fail()
+  }
   if (!cursor.isName()) {
     cursor.expecting('a table')
     return cursor.fail()
   }
   let after = 1
   while (cursor.sees(after, '.')) after += 2
-  if (cursor.sees(after, '(')) return { kind: 'function', pos, lateral, wrapped: false, call: parseTableCall(cursor), alias: parseAlias(cursor) }
-  if (lateral) return cursor.fail()
+  if (cursor.sees(after, '('))
+    return { kind: 'function', pos, lateral: false, wrapped: false, call: parseTableCall(cursor), alias: parseAlias(cursor) }
   const path = cursor.path('a table')
   refuseTableSuffix(cursor)
   const hints = parseHints(cursor)
