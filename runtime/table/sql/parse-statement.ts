@@ -165,12 +165,17 @@ function parseSet(cursor: TokenCursor, pos: Position): Statement {
   const quoted = cursor.token.kind === 'string'
   const key = quoted ? cursor.advance().value : bareKey(cursor)
   cursor.expectSymbol('=')
-  if (quoted || cursor.token.kind === 'string') return { kind: 'set', pos, key, value: cursor.string('a value in quotes') }
+  if (quoted || standsString(cursor)) return { kind: 'set', pos, key, value: cursor.string('a value in quotes') }
   const start = cursor.token.offset
   cursor.expecting('a value in quotes')
   if (atEnd(cursor)) return cursor.fail()
   while (!atEnd(cursor)) cursor.advance()
   return { kind: 'set', pos, key, value: cursor.text.slice(start, cursor.consumedEnd) }
+}
+
+/** A function, since the compiler takes `token` for the same one as before. */
+function standsString(cursor: TokenCursor): boolean {
+  return cursor.token.kind === 'string'
 }
 
 function atEnd(cursor: TokenCursor): boolean {

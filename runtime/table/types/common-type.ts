@@ -1,4 +1,13 @@
-import { type DecimalType, decimalPrecisionMax, type LogicalType, LogicalTypes, type RowField, sameKind, withNullability } from './logical-type.ts'
+import {
+  type DecimalType,
+  decimalPrecisionMax,
+  type LogicalType,
+  LogicalTypes,
+  type RowField,
+  sameKind,
+  type TypeKind,
+  withNullability,
+} from './logical-type.ts'
 import { asDecimal, integerKinds, isApproximateNumeric, isBinary, isCharacter, isInteger, isNumeric } from './type-families.ts'
 
 /**
@@ -36,8 +45,10 @@ function commonNumber(a: LogicalType, b: LogicalType): LogicalType {
   return x === undefined || y === undefined ? LogicalTypes.DOUBLE : commonDecimal(x, y)
 }
 
+const kinds: readonly TypeKind[] = integerKinds
+
 function rank(type: LogicalType): number {
-  return integerKinds.findIndex(kind => kind === type.kind)
+  return kinds.indexOf(type.kind)
 }
 
 /** Digits before and after the point of both; above 38 in all, digits after the point go. */
