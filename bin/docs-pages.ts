@@ -74,7 +74,7 @@ export function sqlFunctionsPage(): string {
     '',
     '- COALESCE evaluates no argument that it does not need.',
     '- EXTRACT of an hour, minute, second or millisecond before 1970 is not negative; of a DATE it is 0.',
-    '- TIMESTAMPDIFF in milliseconds that wraps is exact.',
+    '- TIMESTAMPDIFF in milliseconds counts milliseconds; Flink counts whole seconds times 1000.',
     '- ROUND of a DECIMAL to digits that are no literal keeps the value (Flink misplaces the point).',
     '- OVERLAY counts code points, not UTF-16 units.',
     '- LPAD, RPAD and DECIMAL arithmetic answer NULL where Flink declares NOT NULL and fails.',
