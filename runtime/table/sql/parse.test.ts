@@ -40,13 +40,17 @@ describe('corpus', () => {
     expect(accepted.length).toBeGreaterThan(170)
   })
 
-  test('each token replaced in turn gives a tree or one error with a position inside the statement', () => {
+  test('each token replaced in turn gives a tree that prints and parses, or one error with a position inside the statement', () => {
     const wrong: string[] = []
     let errors = 0
     corpus.forEach(({ text }, i) => {
       for (const mutated of mutations(text, i)) {
         const error = failure(mutated)
-        if (error === undefined) continue
+        if (error === undefined) {
+          const tree = parseStatement(mutated)
+          if (JSON.stringify(shape(parseStatement(printStatement(tree)))) !== JSON.stringify(shape(tree))) wrong.push(mutated)
+          continue
+        }
         errors++
         const lines = mutated.split('\n')
         const { line, column } = error.detail as { line: number; column: number }
