@@ -1,8 +1,11 @@
 import { FlinkError } from '../common/errors.ts'
 import { formatField } from './column-type.ts'
+import { CsvDecoder } from './csv-decoder.ts'
+import { csvOptions } from './csv-options.ts'
 import type { DecoderSettings, FormatColumn, FormatOptions, RecordDecoder } from './format.ts'
 import { JsonDecoder } from './json-decoder.ts'
 import { FormatOptionReader } from './options.ts'
+import { checkRawOptions, RawDecoder } from './raw-decoder.ts'
 
 /** The formats by Flink's names. `projected` are indices into `columns`; the others' types are checked too, as they must be readable. */
 export function createDecoder(
@@ -26,6 +29,11 @@ export function createDecoder(
     jsonWriterOptions(reader)
     reader.end()
     return new JsonDecoder(wanted, readOptions, settings)
+  }
+  if (format === 'csv') return new CsvDecoder(fields, projected, csvOptions(options), settings)
+  if (format === 'raw') {
+    checkRawOptions(options)
+    return new RawDecoder(fields, wanted, settings)
   }
   throw new FlinkError('UNSUPPORTED', `format ${format} is not supported; there are json, csv and raw`, { format })
 }

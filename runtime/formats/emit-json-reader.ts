@@ -1,12 +1,11 @@
-import { type Code, code, FunctionEmitter, join, SOURCE_SIZE_MAX } from '../codegen/emit.ts'
-import type { FormatField } from './column-type.ts'
+import { type Code, code, join, SOURCE_SIZE_MAX } from '../codegen/emit.ts'
+import { type RecordReader, RecordReaderEmitter } from './emit-record-reader.ts'
 import type { FormatOrigin, Framing } from './format.ts'
 import type { JsonReader } from './json-reader.ts'
-import { ARRAY, BACKSLASH, OBJECT, QUOTE } from './json-scan.ts'
+import { BACKSLASH, QUOTE } from './json-scan.ts'
 import { type JsonTemplate, NO_VALUE, SKIPPED } from './json-template.ts'
-import { integerDigitsOf, longAt, powersOfTen, quotedDate, quotedTimestamp, textEnd } from './number-text.ts'
-import type { RowSink } from './row-sink.ts'
-import { isUtf8, textOf } from './utf8.ts'
+import { quotedDate, quotedTimestamp, textEnd } from './number-text.ts'
+import { isUtf8 } from './utf8.ts'
 
 /**
  * A reader of records of one look, made of a template: keys are compared four bytes at a time, values read in place. It takes records from `from`
@@ -15,7 +14,7 @@ import { isUtf8, textOf } from './utf8.ts'
  *
  * Invariant: what it takes, JsonReader takes with the same values (json-decoder.test.ts).
  */
-export type JsonTemplateReader = (data: Uint8Array, view: DataView, from: number, to: number, sink: RowSink) => number
+export type JsonTemplateReader = RecordReader
 
 /** Undefined when the function would be too large. */
 export function emitJsonReader(template: JsonTemplate, reader: JsonReader, framing: Framing, origin: FormatOrigin): JsonTemplateReader | undefined {
@@ -24,31 +23,14 @@ export function emitJsonReader(template: JsonTemplate, reader: JsonReader, frami
   return emitter.build(origin)
 }
 
-const noCode = code``
-
-class JsonReaderEmitter {
-  private readonly e = new FunctionEmitter()
+class JsonReaderEmitter extends RecordReaderEmitter {
   private readonly reader: JsonReader
   private readonly framing: Framing
-  private readonly data = this.e.fresh()
-  private readonly view = this.e.fresh()
-  private readonly from = this.e.fresh()
-  private readonly to = this.e.fresh()
-  private readonly sink = this.e.fresh()
-  private readonly arrays: Code[] = []
-  private readonly lengths: Code[] = []
-  private readonly validities: Code[] = []
-  private row: Code = noCode
-  private p: Code = noCode
-  private c: Code = noCode
 
   constructor(reader: JsonReader, framing: Framing) {
+    super(reader.fields)
     this.reader = reader
     this.framing = framing
-  }
-
-  build(origin: FormatOrigin): JsonTemplateReader {
-    return this.e.build<JsonTemplateReader>(origin, [this.data, this.view, this.from, this.to, this.sink]).run
   }
 
   emit(template: JsonTemplate): boolean {
@@ -79,16 +61,6 @@ class JsonReaderEmitter {
     return e.size <= SOURCE_SIZE_MAX
   }
 
-  private loadColumns(): void {
-    const { e } = this
-    for (const [i, field] of this.reader.fields.entries()) {
-      const column = e.define(code`${this.sink}.columns[${i}]`)
-      this.arrays.push(e.define(arrayOf(column, field)))
-      this.lengths.push(field.kind === 'bytes' ? e.define(code`${column}.lengths`) : noCode)
-      this.validities.push(e.define(code`${column}.validity`))
-    }
-  }
-
   private literal(bytes: Uint8Array): void {
     const { e, p, view, data, to } = this
     const { length } = bytes
@@ -117,10 +89,6 @@ class JsonReaderEmitter {
     e.close()
   }
 
-  private setNull(column: number): void {
-    this.e.line(code`${this.validities[column] ?? noCode}[${this.row} >> 3] &= ~(1 << (${this.row} & 7))`)
-  }
-
   /** Scans the value by the general scanner; nothing that spans lines. */
   private skip(text: boolean): void {
     const { e, p, data, to } = this
@@ -139,14 +107,17 @@ class JsonReaderEmitter {
   }
 
   private scan(scanner: Code): void {
-    const { e, p, data } = this
+    const { e, p } = this
     const start = e.define(p)
     e.line(code`${p} = ${scanner}.value(${p}, 1)`)
     e.line(code`if (${p} < 0) break record`)
-    if (this.framing === 'lines')
-      e.line(
-        code`if ((${scanner}.kind === ${OBJECT} || ${scanner}.kind === ${ARRAY}) && ${e.constant(hasLineFeed)}(${data}, ${start}, ${p})) break record`,
-      )
+    this.withinLine(start)
+  }
+
+  /** The scanner goes up to the end of the page: what it took must not span lines. */
+  private withinLine(start: Code): void {
+    const { e, p, data } = this
+    if (this.framing === 'lines') e.line(code`if (${e.constant(hasLineFeed)}(${data}, ${start}, ${p})) break record`)
   }
 
   private value(column: number): void {
@@ -204,91 +175,12 @@ class JsonReaderEmitter {
     e.close()
   }
 
-  private array(column: number): Code {
-    return this.arrays[column] ?? noCode
-  }
-
   private general(column: number): void {
     const { e, p } = this
+    const start = e.define(p)
     e.line(code`${p} = ${e.constant(this.reader)}.readValue(${column}, ${p}, ${this.sink})`)
     e.line(code`if (${p} < 0) break record`)
-  }
-
-  /** Sign and digits; answers sign, start of the digits, value. Leaves `p` behind them. */
-  private digits(): { negative: Code; start: Code; value: Code } {
-    const { e, p, c, data, to } = this
-    const negative = e.define(code`${p} < ${to} && ${data}[${p}] === 45`)
-    e.line(code`if (${negative}) ${p}++`)
-    const start = e.define(p)
-    const value = e.variable(code`0`)
-    e.line(code`while (${p} < ${to} && (${c} = (${data}[${p}] - 48) >>> 0) <= 9) { ${value} = ${value} * 10 + ${c}; ${p}++ }`)
-    e.line(code`if (${p} === ${start} || (${p} - ${start} > 1 && ${data}[${start}] === 48)) break record`)
-    return { negative, start, value }
-  }
-
-  /** The digits behind a point, if there is one; answers how many. */
-  private fraction(value: Code): Code {
-    const { e, p, c, data, to } = this
-    const count = e.variable(code`0`)
-    e.open(code`if (${p} < ${to} && ${data}[${p}] === 46)`)
-    const first = e.define(code`++${p}`)
-    e.line(code`while (${p} < ${to} && (${c} = (${data}[${p}] - 48) >>> 0) <= 9) { ${value} = ${value} * 10 + ${c}; ${p}++ }`)
-    e.line(code`${count} = ${p} - ${first}`)
-    e.line(code`if (${count} === 0) break record`)
-    e.close()
-    return count
-  }
-
-  private integer(column: number, field: FormatField): void {
-    const { e, p, data, row } = this
-    const { negative, start, value } = this.digits()
-    const array = this.array(column)
-    if (field.root !== 'BIGINT') {
-      const max = { TINYINT: 127, SMALLINT: 32_767, INT: 2_147_483_647 }[field.root as string] ?? 0
-      e.line(code`if (${p} - ${start} > ${integerDigitsOf(max)} || ${value} > ${max} + (${negative} ? 1 : 0)) break record`)
-      e.line(code`${array}[${row}] = ${negative} ? -${value} : ${value}`)
-      return
-    }
-    const words = code`${this.sink}.columns[${column}].words`
-    e.open(code`if (${p} - ${start} <= 15)`)
-    this.storeWords(e.define(words), negative, value)
-    e.otherwise()
-    e.line(code`if (!${e.constant(longAt)}(${array}, ${row}, ${data}, ${start}, ${p}, ${negative})) break record`)
-    e.close()
-  }
-
-  private storeWords(words: Code, negative: Code, value: Code): void {
-    const { e, row } = this
-    const signed = e.define(code`${negative} ? -${value} : ${value}`)
-    e.line(code`${words}[${row} * 2] = ${signed}`)
-    e.line(code`${words}[${row} * 2 + 1] = Math.floor(${signed} / 4294967296)`)
-  }
-
-  private double(column: number, field: FormatField): void {
-    const { e, p, data, row, to } = this
-    const { negative, start, value } = this.digits()
-    const count = this.fraction(value)
-    const result = e.variable(code`0`)
-    // Up to 15 digits both parts of the quotient are exact, so it is rounded once.
-    e.open(code`if (${p} - ${start} <= 15)`)
-    e.line(code`${result} = ${count} === 0 ? ${value} : ${value} / ${e.constant(powersOfTen)}[${count}]`)
-    e.otherwise()
-    e.line(code`if (${p} < ${to} && (${data}[${p}] | 32) === 101) break record`)
-    e.line(code`${result} = Number(${e.constant(textOf)}(${data}, ${start}, ${p}))`)
-    e.close()
-    const signed = code`${negative} ? -${result} : ${result}`
-    e.line(code`${this.array(column)}[${row}] = ${field.root === 'FLOAT' ? code`Math.fround(${signed})` : signed}`)
-  }
-
-  private decimal(column: number, field: FormatField): void {
-    const { e, p } = this
-    const { negative, start, value } = this.digits()
-    const count = this.fraction(value)
-    const { scale, precision } = field
-    e.line(code`if (${count} > ${scale} || ${p} - ${start} + ${scale} - ${count} > 15) break record`)
-    const unscaled = e.define(code`${value} * ${e.constant(powersOfTen)}[${scale} - ${count}]`)
-    if (precision < 16) e.line(code`if (${unscaled} >= ${10 ** precision}) break record`)
-    this.storeWords(e.define(code`${this.sink}.columns[${column}].words`), negative, unscaled)
+    this.withinLine(start)
   }
 
   private boolean(column: number): void {
@@ -317,27 +209,12 @@ class JsonReaderEmitter {
     e.open(code`if (${p} < ${to} && ${c} === ${QUOTE})`)
     e.line(code`if (${bits} > 127 && !${e.constant(isUtf8)}(${data}, ${start}, ${p})) break record`)
     e.line(code`${this.array(column)}[${row}] = ${start}`)
-    e.line(code`${this.lengths[column] ?? noCode}[${row}] = ${p} - ${start}`)
+    e.line(code`${this.lengthsOf(column)}[${row}] = ${p} - ${start}`)
     e.line(code`${p}++`)
     e.otherwise()
     e.line(code`${p} = ${start} - 1`)
     this.general(column)
     e.close()
-  }
-}
-
-function arrayOf(column: Code, field: FormatField): Code {
-  switch (field.kind) {
-    case 'bool':
-      return code`${column}.bools`
-    case 'i32':
-      return code`${column}.ints`
-    case 'f64':
-      return code`${column}.doubles`
-    case 'i64':
-      return code`${column}.longs`
-    case 'bytes':
-      return code`${column}.starts`
   }
 }
 

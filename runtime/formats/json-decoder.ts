@@ -97,6 +97,8 @@ export class JsonDecoder implements RecordDecoder {
   private readSlow(data: Uint8Array, from: number, to: number, sink: RowSink): number {
     const [end, next] = this.settings.framing === 'message' ? [to, to] : lineAt(data, from, to)
     this.recordStart = from
+    // Nothing is no record, as in Flink; blanks are a malformed one.
+    if (from === end || (end < next && end - from === 1 && data[from] === CR)) return next
     this.recordsRead++
     this.slowRecords++
     const error = this.reader.read(data, from, end, sink)
@@ -147,3 +149,4 @@ export function lastLineEnd(data: Uint8Array, from: number, to: number): number 
 }
 
 const LF = 10
+const CR = 13

@@ -87,7 +87,7 @@ export class JsonReader {
   private scan(from: number): boolean {
     const { scanner, slots } = this
     for (let i = 0; i < slots.length; i++) slots[i]!.kind = MISSING
-    let at = scanner.space(from)
+    let at = scanner.space(from + markLength(scanner.data, from, scanner.to))
     if (at >= scanner.to) return scanner.fail(at, '') >= 0
     if (scanner.data[at] !== OPEN_BRACE) return scanner.fail(at, 'an object is expected') >= 0
     at = this.object(at + 1, this.tree, 1)
@@ -173,4 +173,9 @@ function keyText(data: Uint8Array, from: number, to: number, escaped: boolean): 
   if (!escaped) return textOf(data, from, to)
   const bytes = unescaped(data, from, to)
   return textOf(bytes, 0, bytes.length)
+}
+
+/** A byte order mark in front of a record is no part of it. */
+export function markLength(data: Uint8Array, from: number, to: number): number {
+  return from + 3 <= to && data[from] === 0xef && data[from + 1] === 0xbb && data[from + 2] === 0xbf ? 3 : 0
 }

@@ -33,6 +33,7 @@ const PARTS_MAX = 200
 export function learnTemplate(data: Uint8Array, from: number, to: number, tree: KeyNode, columnCount: number): JsonTemplate | undefined {
   const learner = new TemplateLearner(data, to)
   const start = learner.scanner.space(from)
+  if (data[start] !== OPEN_BRACE) return undefined
   if (!learner.object(start, from, tree, 1) || learner.parts.length > PARTS_MAX) return undefined
   const seen = new Set(learner.parts.map(part => part.column).concat(learner.nulls))
   const missing = Array.from({ length: columnCount }, (_, i) => i).filter(i => !seen.has(i) || learner.nulls.includes(i))

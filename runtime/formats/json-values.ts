@@ -119,8 +119,8 @@ function putTime(field: FormatField, column: SinkColumn, row: number, source: Ui
   }
   if (field.root === 'TIME') {
     const ms = timeOf(data, from, to, false)
-    column.ints[row] = ms - (ms % 1000)
-    return ms < DAY_MS
+    column.ints[row] = ms % DAY_MS
+    return !Number.isNaN(ms)
   }
   const iso = standard === 'ISO-8601'
   const ms = timestampOf(data, from, to, iso ? CAPITAL_T : BLANK, iso, field.root === 'TIMESTAMP_LTZ')

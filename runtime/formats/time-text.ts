@@ -61,7 +61,7 @@ export function timeOf(data: Uint8Array, from: number, to: number, brief: boolea
     exact &&= second === 0
     if (to - from > 8) {
       const digits = to - from - 9
-      if (data[from + 8] !== POINT || digits < 1 || digits > 9) return Number.NaN
+      if (data[from + 8] !== POINT || digits > 9) return Number.NaN
       let scale = 100
       for (let at = from + 9; at < to; at++) {
         const digit = data[at]! - ZERO

@@ -1,0 +1,97 @@
+import type { ColumnKind } from '../network/columns.ts'
+import type { FormatField } from './column-type.ts'
+import type { CsvOptions } from './csv-options.ts'
+import { CsvReader } from './csv-reader.ts'
+import { type CsvLineReader, emitCsvReader } from './emit-csv-reader.ts'
+import type { DecoderSettings, RecordDecoder } from './format.ts'
+import { lastLineEnd } from './json-decoder.ts'
+import type { RowSink } from './row-sink.ts'
+
+/** CSV records into rows: plain ones by the generated reader, the first that has quotes, escapes or anything unusual by the general one. */
+export class CsvDecoder implements RecordDecoder {
+  readonly kinds: readonly ColumnKind[]
+  recordStart = 0
+  recordsRead = 0
+  skipped = 0
+  slowRecords = 0
+  private readonly reader: CsvReader
+  private readonly fast: CsvLineReader | undefined
+  private readonly options: CsvOptions
+  private readonly lines: boolean
+  private viewed: Uint8Array | undefined
+  private view: DataView = new DataView(new ArrayBuffer(0))
+
+  constructor(fields: readonly FormatField[], projected: readonly number[], options: CsvOptions, settings: DecoderSettings) {
+    const wanted = projected.map(index => fields[index]!)
+    this.kinds = wanted.map(field => field.kind)
+    this.reader = new CsvReader(wanted, fields.length, projected, options)
+    this.options = options
+    this.lines = settings.framing === 'lines'
+    this.fast = settings.generated === false ? undefined : emitCsvReader(fields, projected, options, settings.framing, settings.origin)
+  }
+
+  decode(data: Uint8Array, from: number, to: number, sink: RowSink): number {
+    sink.begin(data)
+    this.recordsRead = 0
+    let at = from
+    let more = at < to || !this.lines
+    while (more && !sink.isFull) {
+      at = this.fast === undefined ? at : this.readFast(this.fast, data, at, to, sink)
+      if ((at < to || (!this.lines && this.recordsRead === 0)) && !sink.isFull) at = this.readSlow(data, at, to, sink)
+      more = at < to
+    }
+    return at
+  }
+
+  /** Quoted values may hold line feeds, so where there are quotes the records are walked. */
+  completeEnd(data: Uint8Array, from: number, to: number): number {
+    const { quote, delimiter, escape } = this.options
+    const first = quote < 0 ? -1 : data.indexOf(quote, from)
+    if (first < 0 || first >= to) return lastLineEnd(data, from, to)
+    let end = from
+    let quoted = false
+    let start = true
+    for (let at = from; at < to; at++) {
+      const byte = data[at]!
+      if (byte === escape) {
+        at++
+        start = false
+      } else if (quoted) {
+        if (byte === quote) quoted = false
+      } else if (byte === quote && (start || (at > from && data[at - 1] === quote))) {
+        // A quote right behind a closing one is a doubled one: the value goes on.
+        quoted = true
+        start = false
+      } else {
+        start = byte === delimiter || byte === 10
+        if (byte === 10) end = at + 1
+      }
+    }
+    return end
+  }
+
+  private readFast(read: CsvLineReader, data: Uint8Array, from: number, to: number, sink: RowSink): number {
+    const before = sink.count
+    if (this.viewed !== data) {
+      this.viewed = data
+      this.view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    }
+    const next = read(data, this.view, from, to, sink)
+    this.recordsRead += sink.count - before
+    if (!sink.isFull) sink.resetRow()
+    return next
+  }
+
+  private readSlow(data: Uint8Array, from: number, to: number, sink: RowSink): number {
+    this.recordStart = from
+    this.recordsRead++
+    this.slowRecords++
+    const error = this.reader.read(data, from, to, this.lines, sink)
+    if (error !== undefined) {
+      sink.resetRow()
+      if (!this.options.ignoreParseErrors) throw error
+      this.skipped++
+    }
+    return this.lines ? this.reader.next : to
+  }
+}

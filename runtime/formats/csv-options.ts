@@ -1,0 +1,35 @@
+import { FlinkError } from '../common/errors.ts'
+import type { FormatOptions } from './format.ts'
+import { FormatOptionReader } from './options.ts'
+import { utf8Encoder } from './utf8.ts'
+
+/** Characters as bytes; -1 = there is none. */
+export interface CsvOptions {
+  readonly delimiter: number
+  readonly quote: number
+  readonly escape: number
+  readonly comments: boolean
+  readonly ignoreParseErrors: boolean
+  readonly nullLiteral: Uint8Array | undefined
+  readonly plainDecimals: boolean
+}
+
+export function csvOptions(options: FormatOptions): CsvOptions {
+  const reader = new FormatOptionReader('csv', options)
+  const unquoted = reader.flag('disable-quote-character', false)
+  if (unquoted && reader.text('quote-character') !== undefined)
+    throw new FlinkError('INVALID_CONFIGURATION', 'options csv.disable-quote-character and csv.quote-character exclude each other')
+  const nullLiteral = reader.text('null-literal')
+  reader.refuse('array-element-delimiter')
+  const read: CsvOptions = {
+    delimiter: reader.character('field-delimiter', ','),
+    quote: unquoted ? -1 : reader.character('quote-character', '"'),
+    escape: reader.text('escape-character') === undefined ? -1 : reader.character('escape-character', '\\'),
+    comments: reader.flag('allow-comments', false),
+    ignoreParseErrors: reader.flag('ignore-parse-errors', false),
+    nullLiteral: nullLiteral === undefined ? undefined : utf8Encoder.encode(nullLiteral),
+    plainDecimals: !reader.flag('write-bigdecimal-in-scientific-notation', true),
+  }
+  reader.end()
+  return read
+}
