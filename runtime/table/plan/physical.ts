@@ -19,7 +19,11 @@ export interface ScanNode extends Node {
   readonly options: JsonObject
   /** Declared physical columns of the table; `projected` are the indices into it that `schema` holds, in its order. */
   readonly physical: Schema
+  /** Where each of `physical` stands in a record: one name, or more inside a ROW. */
+  readonly paths: readonly (readonly string[])[]
   readonly projected: readonly number[]
+  /** Connector `values`: rows as literals have them. */
+  readonly rows?: readonly (readonly (string | number | boolean | null)[])[]
 }
 
 /** Filter, then projection. Several in a row are one. */
