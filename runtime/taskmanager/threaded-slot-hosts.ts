@@ -1,18 +1,14 @@
-import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { availableParallelism, freemem, totalmem } from 'node:os'
-import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
-import { assert } from '../common/assert.ts'
 import { deserializeError, FlinkError, type SerializedError } from '../common/errors.ts'
-import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
-import { systemRandom } from '../common/random.ts'
 import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import { createDoorbellBuffer } from '../network/doorbell.ts'
 import { PAGE_SIZE } from '../network/frame.ts'
 import { PagePool, pageMetrics } from '../network/page-pool.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
+import { ArtifactCache } from './artifact-cache.ts'
 import { DataPlane } from './data-plane.ts'
 import { heapHeadroomMb } from './heap-guard.ts'
 import type { IoCommand, IoReply, IoThreadData } from './io-thread.ts'
@@ -92,7 +88,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   private readonly pool: PagePool
   private readonly plane: DataPlane
   private spare: Worker | undefined
-  private readonly fetching = new Map<string, Promise<string>>()
+  private readonly artifacts: ArtifactCache
   /** Allocations of which some task did not finish: what they wrote need not reach anybody. */
   private readonly disorderly = new Set<string>()
   private closed = false
@@ -105,6 +101,13 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     this.io = io
     this.doorbells = doorbells
     this.pool = pool
+    this.artifacts = new ArtifactCache({
+      directory: options.artifactDirectory,
+      // More than can be on their way from being fetched to being held.
+      keptMax: Math.max(16, 2 * options.slotCount),
+      log: options.log,
+      fetch: ref => options.fetchArtifact(ref),
+    })
     this.plane = new DataPlane(
       this.pool,
       {
@@ -144,7 +147,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       slotIndex,
       ioPort: slotEnd,
       onEvent,
-      artifactPath: digest => this.artifactPath(digest),
+      artifactPath: digest => this.artifacts.path(digest),
       heapLimitMb: this.options.slotHeapMb,
       onDisorderly: allocationId => this.disorderly.add(allocationId),
     })
@@ -154,20 +157,17 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   }
 
   wire(deployment: SlotDeployment): SlotWiring {
+    this.artifacts.hold(deployment.allocationId, deployment.artifact.digest)
     return { channels: this.plane.wire(deployment), io: undefined }
   }
 
   releaseJob(jobId: string, attempt: number, allocationId: string): void {
+    this.artifacts.release(allocationId)
     this.plane.release(jobId, attempt, allocationId, !this.disorderly.delete(allocationId))
   }
 
   ensureArtifact(ref: ArtifactRef): Promise<string> {
-    const present = this.fetching.get(ref.digest)
-    if (present !== undefined) return present
-    const fetching = this.fetchArtifact(ref)
-    this.fetching.set(ref.digest, fetching)
-    fetching.catch(() => this.fetching.delete(ref.digest))
-    return fetching
+    return this.artifacts.ensure(ref)
   }
 
   async readStdout(maxBytes: number): Promise<string> {
@@ -226,26 +226,6 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       // survives of it in one collection would not fit, and V8 would abort the process with all of its slots.
       resourceLimits: { maxOldGenerationSizeMb: slotHeapMb + heapHeadroomMb(slotHeapMb), maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     })
-  }
-
-  private async fetchArtifact(ref: ArtifactRef): Promise<string> {
-    const path = this.artifactPath(ref.digest)
-    const isValid = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex') === ref.digest
-    const present = await readFile(path).catch(() => undefined)
-    if (present !== undefined && isValid(present)) return path
-    const bytes = await this.options.fetchArtifact(ref)
-    if (!isValid(bytes))
-      throw new FlinkError('EXTERNAL_SYSTEM', `the job's bundle ${ref.digest} arrived with another content`, { digest: ref.digest })
-    await mkdir(this.options.artifactDirectory, { recursive: true })
-    const temporary = `${path}.${newId(systemRandom)}`
-    await writeFile(temporary, bytes)
-    await rename(temporary, path)
-    return path
-  }
-
-  private artifactPath(digest: string): string {
-    assert(/^[0-9a-f]{64}$/.test(digest), 'a digest is sha256 in hex')
-    return join(this.options.artifactDirectory, digest)
   }
 
   private toIo(command: IoCommand, transfer: import('node:worker_threads').Transferable[] = []): void {
