@@ -4,6 +4,7 @@ import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { newId } from '../runtime/common/ids.ts'
 import type { Logger } from '../runtime/common/log.ts'
+import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import { enumeratorRegistry } from '../runtime/connectors/registry.ts'
 import type { JobGraph } from '../runtime/graph/job-graph.ts'
@@ -52,6 +53,8 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   const rpcHost = configuration.get(jobManagerOptions.jobManagerRpcAddress)
   const webHost = isLoopback(settings.bindAddress) ? settings.bindAddress : rpcHost
   let restPort = settings.port
+  // Jobs do not outlive their JobManager, nor do their bundles.
+  const artifactDirectory = createOwnedFolder(join(directory, 'artifacts'), 'jobmanager-')
   const gateway = new JobManager({
     clock: systemClock,
     random: systemRandom,
@@ -61,7 +64,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     // Larger than that of every JobManager before it on this machine; until there are epochs to claim.
     generation: Math.floor(systemClock.nowMs() / 1_000),
     enumerators: enumeratorRegistry,
-    artifacts: createFileArtifactStore(join(directory, 'artifacts'), systemRandom),
+    artifacts: createFileArtifactStore(artifactDirectory, systemRandom),
     artifactUrl: digest => `http://${urlHost(webHost)}:${restPort}/millrace/artifacts/${digest}`,
     configuration: withMaskedSecrets(configuration.toObject()),
     loadBalanceMode: configuration.get(jobManagerOptions.loadBalanceModeOption),
@@ -80,7 +83,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     await planner.close()
     await gateway.shutDown(reason)
     await server?.close()
-    await rm(ownUploads, { recursive: true, force: true })
+    for (const own of [ownUploads, artifactDirectory]) await rm(own, { recursive: true, force: true })
   }
   try {
     if (options.rest) {

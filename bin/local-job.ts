@@ -1,12 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { JobOutcome, ProgramRequest } from '../runtime/cli/context.ts'
 import { assert } from '../runtime/common/assert.ts'
 import { FlinkError, serializeError } from '../runtime/common/errors.ts'
 import { hex } from '../runtime/common/ids.ts'
 import type { JsonObject } from '../runtime/common/json.ts'
 import type { Logger } from '../runtime/common/log.ts'
+import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { restOptions } from '../runtime/rest/options.ts'
@@ -28,7 +28,7 @@ export async function runLocal(
   log: Logger,
 ): Promise<JobOutcome> {
   const { configuration } = request
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
+  const directory = createOwnedFolder(tmpdir(), 'millrace-')
   const closers: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })]
   try {
     const bundle = await bundleModule(request.modulePath, request.entry)

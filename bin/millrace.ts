@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addUpCommand } from '../operator/cli/up-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
@@ -11,6 +10,7 @@ import { cliOptions } from '../runtime/cli/options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { noLog } from '../runtime/common/log.ts'
+import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
 import type { Artifact } from '../runtime/planner/artifact.ts'
@@ -56,6 +56,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 const stderr = (line: string) => process.stderr.write(`${line}\n`)
 
+// Whoever reads what is printed has gone (`| head`): the same end in order as by Ctrl-C, not a crash that leaves folders behind.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE' && !interruption.signal.aborted) stderr(`stdout cannot be written: ${error.message}`)
+  interruption.abort(error)
+})
+process.stderr.on('error', () => {})
+
 function rest(address: string, configuration: Configuration) {
   return createRestClient({
     address: address === '' ? defaultAddress(configuration) : address,
@@ -79,7 +86,7 @@ function defaultAddress(configuration: Configuration): string {
 /** Bundles the program and runs it in a child on this machine. */
 async function planHere(request: ProgramRequest, bundle: NamedArtifact): Promise<{ plan: PlanResult; artifact: Artifact }> {
   const { Planner } = await import('./program-planner.ts')
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
+  const directory = createOwnedFolder(tmpdir(), 'millrace-')
   const planner = new Planner(request.configuration, directory, false, noLog)
   try {
     return await planner.planWithText({

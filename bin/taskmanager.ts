@@ -7,6 +7,7 @@ import { FlinkError } from '../runtime/common/errors.ts'
 import { hex } from '../runtime/common/ids.ts'
 import type { Logger } from '../runtime/common/log.ts'
 import { processOptions } from '../runtime/common/options.ts'
+import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { systemRandom } from '../runtime/common/random.ts'
 import type { ArtifactRef } from '../runtime/graph/deployment.ts'
 import {
@@ -57,7 +58,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const { configuration, token, log, slotCount } = options
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
-  const artifactDirectory = join(options.directory, 'artifacts', id)
+  const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,

@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { FlinkJobSpec } from '../operator/api/flink-job.ts'
 import { Terminal } from '../operator/cli/terminal.ts'
 import { up } from '../operator/cli/up.ts'
@@ -8,6 +8,7 @@ import type { UpRequest } from '../operator/cli/up-command.ts'
 import type { PreparedProgram, Programs } from '../operator/effects/local-executor.ts'
 import type { CliContext } from '../runtime/cli/context.ts'
 import type { Configuration } from '../runtime/common/config.ts'
+import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
@@ -18,10 +19,6 @@ import { Planner } from './program-planner.ts'
 /** `millrace up` in the real world: the operator's loop with bundler, planner and this machine's processes. */
 export async function runUp(request: UpRequest, context: CliContext, environment: Environment, launcher: readonly string[]): Promise<number> {
   const configuration = context.loadConfiguration({})
-  // Whoever reads what the job prints has gone: the same end in order as by Ctrl-C.
-  const unread = new AbortController()
-  process.stdout.on('error', error => unread.abort(error))
-  process.stderr.on('error', () => {})
   return up(request, {
     directory: environment.directory,
     launcher,
@@ -40,7 +37,7 @@ export async function runUp(request: UpRequest, context: CliContext, environment
     clock: context.clock,
     random: context.random,
     log: createProcessLog('pretty', 'warn'),
-    interrupted: AbortSignal.any([context.interrupted, unread.signal]),
+    interrupted: context.interrupted,
   })
 }
 
@@ -49,7 +46,7 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
     async prepare(spec, signal): Promise<PreparedProgram> {
       const { entryClass: entry, args, parallelism } = spec.job
       const bundle = await bundleOf(spec, folder, basename(manifestPath), scriptLine)
-      const directory = await mkdtemp(join(tmpdir(), 'millrace-'))
+      const directory = createOwnedFolder(tmpdir(), 'millrace-')
       const configured = configuration.with(spec.flinkConfiguration, 'file')
       const planner = new Planner(configured, directory, false, createProcessLog('pretty', 'warn'))
       const stop = () => void planner.close()

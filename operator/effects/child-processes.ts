@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Clock, sleep } from '../../runtime/common/clock.ts'
+import { startTimeOf } from '../../runtime/common/process-start.ts'
 
 /**
  * Processes that end with us, however we end:
@@ -127,27 +128,5 @@ function signalNoted(path: string, signal: 'SIGTERM' | 'SIGKILL'): void {
     if (pid !== undefined) process.kill(pid, signal)
   } catch {
     // It ended by itself in between.
-  }
-}
-
-/** Distinguishes two processes that got the same pid; undefined for one that does not run, or is only waiting to be reaped. */
-function startTimeOf(pid: number): string | undefined {
-  if (!existsSync('/proc/self/stat')) return isAlive(pid) ? 'unknown' : undefined
-  try {
-    // The name in brackets may hold anything, so fields are counted after its end: state is the first, the start time the twentieth.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
-  } catch {
-    return undefined
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }

@@ -29,6 +29,13 @@ describe.each(stores)('%s store', (_, create) => {
     expect(Buffer.from((await store.get(digest)) ?? []).toString()).toBe('export default env => {}')
   })
 
+  test('what was deleted is gone, and may be deleted again', async () => {
+    const store = await create()
+    await store.put(digest, bytes)
+    for (let i = 0; i < 2; i++) await store.delete(digest)
+    expect(await store.get(digest)).toBeUndefined()
+  })
+
   test('refuses bytes that are not what their digest says', async () => {
     const store = await create()
     await expect(store.put(digest, bytes.slice(1))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FlinkError } from '../common/errors.ts'
 import { hex } from '../common/ids.ts'
@@ -9,6 +9,8 @@ import type { Random } from '../common/random.ts'
 export interface ArtifactStore {
   put(digest: string, bytes: Uint8Array): Promise<void>
   get(digest: string): Promise<Uint8Array | undefined>
+  /** One that is not there is no error. */
+  delete(digest: string): Promise<void>
 }
 
 export function createMemoryArtifactStore(): ArtifactStore {
@@ -20,6 +22,9 @@ export function createMemoryArtifactStore(): ArtifactStore {
     },
     async get(digest) {
       return artifacts.get(digest)
+    },
+    async delete(digest) {
+      artifacts.delete(digest)
     },
   }
 }
@@ -35,7 +40,7 @@ export function createFileArtifactStore(folder: string, random: Random): Artifac
       await rename(temporary, join(folder, digest))
     },
     async get(digest) {
-      if (!/^[0-9a-f]{64}$/.test(digest)) return undefined
+      if (!DIGEST.test(digest)) return undefined
       try {
         return await readFile(join(folder, digest))
       } catch (error) {
@@ -43,8 +48,13 @@ export function createFileArtifactStore(folder: string, random: Random): Artifac
         throw new FlinkError('EXTERNAL_SYSTEM', `code bundle ${digest} cannot be read`, {}, error)
       }
     },
+    async delete(digest) {
+      if (DIGEST.test(digest)) await rm(join(folder, digest), { force: true })
+    },
   }
 }
+
+const DIGEST = /^[0-9a-f]{64}$/
 
 function checkDigest(digest: string, bytes: Uint8Array): void {
   const actual = createHash('sha256').update(bytes).digest('hex')

@@ -15,6 +15,8 @@ import { missingEnumerators } from './source-coordinators.ts'
 export interface DispatcherOptions {
   readonly services: Omit<JobMasterServices, 'onTerminal'>
   readonly completedJobExpirationMs: number
+  /** A job that ended is no longer known. */
+  readonly onForgotten: () => void
 }
 
 /** Beyond it the oldest ended job is forgotten early. */
@@ -96,6 +98,7 @@ export class Dispatcher {
     this.completed.get(jobId)?.cancel()
     this.completed.delete(jobId)
     this.jobs.delete(jobId)
+    this.options.onForgotten()
   }
 
   private check(jobGraph: JobGraph): void {

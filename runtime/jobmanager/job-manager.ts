@@ -7,6 +7,7 @@ import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.t
 import type { JobManagerGateway } from '../rpc/job-manager-gateway.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
+import { ArtifactRetention } from './artifact-retention.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { JobMaster } from './job-master.ts'
@@ -51,6 +52,7 @@ export class JobManager implements JobManagerGateway {
   private readonly options: JobManagerOptions
   private readonly resources: ResourceManager
   private readonly dispatcher: Dispatcher
+  private readonly artifacts: ArtifactRetention
   private server: RpcServer | undefined = undefined
   private shuttingDown: Promise<void> | undefined = undefined
 
@@ -72,6 +74,7 @@ export class JobManager implements JobManagerGateway {
     })
     this.dispatcher = new Dispatcher({
       completedJobExpirationMs: options.completedJobExpirationMs,
+      onForgotten: () => this.artifacts.sweep(),
       services: {
         clock,
         random,
@@ -87,6 +90,12 @@ export class JobManager implements JobManagerGateway {
         slotCounts: () => this.resources.counts(),
         taskManager: id => this.resources.session(id),
       },
+    })
+    this.artifacts = new ArtifactRetention({
+      clock,
+      log,
+      store: options.artifacts,
+      isNeeded: digest => this.dispatcher.all().some(({ job }) => job.artifact.digest === digest),
     })
   }
 
@@ -167,7 +176,7 @@ export class JobManager implements JobManagerGateway {
   }
 
   putArtifact(digest: string, bytes: Uint8Array) {
-    return this.options.artifacts.put(digest, bytes)
+    return this.artifacts.put(digest, bytes)
   }
 
   getArtifact(digest: string) {

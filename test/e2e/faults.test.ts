@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Cluster, millrace, processesOf, runMillrace, startCluster, TestFolder } from '../support/cluster.ts'
@@ -222,6 +223,28 @@ describe('build-2-orphans', () => {
     child.kill(signal)
     expect(await exited).toBe(signal === 'SIGKILL' ? null : 130)
     await gone(() => processesOf(folder.path))
+  })
+
+  test('what a killed run -t local left in the folder for temporary files is removed by the next one', async () => {
+    await using folder = await TestFolder.create()
+    const temporary = join(folder.path, 'tmp')
+    await mkdir(temporary)
+    const environment = { MILLRACE_DIR: join(folder.path, 'cluster'), TMPDIR: temporary }
+    const child = spawn(millrace, ['run', '-t', 'local', await folder.write('ticks.ts', ticksJob)], {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    await new Promise<void>(resolve => child.stdout.on('data', (bytes: Buffer) => (bytes.includes('submitted') ? resolve() : undefined)))
+    const left = (await readdir(temporary)).filter(name => name.startsWith('millrace-'))
+    expect(left.length).toBe(1)
+    child.kill('SIGKILL')
+    await gone(() => processesOf(folder.path))
+    const next = await runMillrace(
+      ['run', '-t', 'local', await folder.write('few.js', 'export default env => { env.fromElements(1).print() }\n')],
+      environment,
+    )
+    expect(next.code).toBe(0)
+    expect((await readdir(temporary)).filter(name => name.startsWith('millrace-'))).toEqual([])
   })
 
   test('run -t local that is killed while its program is being planned leaves no planner', async () => {
