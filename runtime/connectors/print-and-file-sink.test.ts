@@ -100,6 +100,21 @@ describe('print', () => {
     await harness.close()
   })
 
+  test('rows before the one that failed come out whole, though their batch had not left yet; nothing of the failed row does', async () => {
+    const fails = {
+      toString() {
+        throw new Error('no text')
+      },
+    }
+    const harness = new ConnectorHarness(operatorOf(builtInConnectorsOfEngine.print({ id: 'r', toStderr: false }, Types.GENERIC)))
+    await harness.open()
+    for (let i = 1; i < 50; i++) harness.operator.processElement(i, Number.NaN)
+    expect(() => harness.operator.processElement(fails, Number.NaN)).toThrow()
+    expect(harness.stdout).toBe('')
+    await harness.close()
+    expect(harness.stdout).toBe(Array.from({ length: 49 }, (_, i) => `r> ${i + 1}\n`).join(''))
+  })
+
   test('what was printed before a cancel still comes out', async () => {
     const harness = new ConnectorHarness(operatorOf(builtInConnectorsOfEngine.print({ id: '', toStderr: false }, Types.STRING)))
     await harness.open()

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Cluster, type CommandResult, startCluster } from '../support/cluster.ts'
+import { type Cluster, type CommandResult, runMillrace, startCluster } from '../support/cluster.ts'
 import { ended, exceptions, goesOn, jobIdOf, running, slotsFree, submit, ticksJob } from '../support/jobs.ts'
 
 /** Programs that are wrong, on one cluster that outlives all of them: what is said, the exit code, and that nothing stays behind. */
@@ -290,4 +290,13 @@ test('seed-A10: after all of them the same cluster has all its slots and runs se
   const ids = await Promise.all([1, 2, 1].map(parallelism => submit(cluster, path, ['-p', String(parallelism)])))
   for (const id of ids) await ended(cluster, id, 'FINISHED')
   await slotsFree(cluster, 4)
+})
+
+test('rows that a task gave to its print sink before it failed are printed', async () => {
+  const module = job("  env.fromSequence(1, 1000).map(n => { if (n === 50) throw new Error('fifty'); return n }).print()")
+  const path = await cluster.folder.write('fifty.ts', module)
+  const result = await runMillrace(['run', '-t', 'local', '-p', '1', path], { MILLRACE_DIR: join(cluster.folder.path, 'local') })
+  expect(result.code).toBe(1)
+  expect(result.stderr).toContain('fifty')
+  expect(result.stdout.split('\n').filter(line => /^\d+$/.test(line))).toEqual(Array.from({ length: 49 }, (_, i) => String(i + 1)))
 })

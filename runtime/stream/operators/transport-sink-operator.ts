@@ -14,7 +14,8 @@ import type { SinkPort } from '../spi/io-host.ts'
  * - A refused batch blocks the task (`context.block`) until credit is back: rows that one record still produces are appended to it,
  *   which bounds what waits here to one batch and the outputs of one record.
  * - At the end of the input `end` follows the last batch, and the input counts as ended when the async half says `finished`: then the
- *   bytes are where they belong. A task that is cancelled or fails never sends `end`.
+ *   bytes are where they belong. A task that is cancelled or fails hands over the rows it had taken, but never sends `end`: they are
+ *   printed, and a file sink leaves them in its .inprogress file.
  */
 export interface TransportSinkSpec {
   /** Async half in the registry: 'print', 'file'. */
@@ -32,6 +33,8 @@ export class TransportSinkOperator implements StreamOperator {
   /** Row borders of `batch` at which it is offered in pieces, and the bytes offered already. */
   private readonly cuts: number[] = []
   private sent = 0
+  /** Bytes of `batch` that are whole rows: a row whose encoding threw has left its beginning behind them. */
+  private wholeRows = 0
   /** Epoch ms at which a batch that has begun leaves; Infinity = empty or refused. */
   private lingerEndMs = Number.POSITIVE_INFINITY
   private blocked = false
@@ -60,6 +63,7 @@ export class TransportSinkOperator implements StreamOperator {
       throw new FlinkError('RECORD_TOO_LARGE', `a record of ${batch.length - start} bytes is larger than ${RECORD_SIZE_MAX} bytes`, {
         operator: context.operatorName,
       })
+    this.wholeRows = batch.length
     if (start === 0) this.lingerEndMs = context.clock.nowMs() + LINGER_MS
     // A large record goes alone: with others in front it would exceed the largest frame.
     if (batch.length - start >= BATCH_SIZE_BYTES && start > (this.cuts.at(-1) ?? 0)) this.cuts.push(start)
@@ -109,7 +113,20 @@ export class TransportSinkOperator implements StreamOperator {
   }
 
   close(): void {
-    this.port?.close()
+    const { port } = this
+    this.port = undefined
+    if (port === undefined) return
+    this.offerRest(port)
+    port.close()
+  }
+
+  /** A task that fails or is cancelled: the rows that came before still arrive, as far as there is credit. Nobody waits for more. */
+  private offerRest(port: SinkPort): void {
+    for (const end of [...this.cuts.filter(cut => cut < this.wholeRows), this.wholeRows]) {
+      if (end <= this.sent) continue
+      if (!port.offer(this.batch.bytes.subarray(this.sent, end))) return
+      this.sent = end
+    }
   }
 
   private flush(): boolean {
@@ -128,6 +145,7 @@ export class TransportSinkOperator implements StreamOperator {
       cuts.shift()
     }
     this.sent = 0
+    this.wholeRows = 0
     batch.reset()
     this.lingerEndMs = Number.POSITIVE_INFINITY
     if (this.blocked) context.unblock()
