@@ -55,7 +55,10 @@ export function formatField(format: string, column: FormatColumn): FormatField {
   if (match === null || root === undefined)
     throw new FlinkError('UNSUPPORTED', `format ${format} does not read or write column ${name} of type ${type}`, { column: name, type })
   if ((root === 'TIMESTAMP' || root === 'TIMESTAMP_LTZ') && (first ?? 6) > 3)
-    throw new FlinkError('UNSUPPORTED', `column ${name} is a ${type}: times of more than 3 fractional digits are not supported`, { column: name, type })
+    throw new FlinkError('UNSUPPORTED', `column ${name} is a ${type}: times of more than 3 fractional digits are not supported`, {
+      column: name,
+      type,
+    })
   const open = root === 'STRING' || root === 'BYTES' ? LENGTH_MAX : root === 'DECIMAL' ? 10 : 0
   const fixed = word === 'CHAR' || word === 'VARCHAR' || word === 'BINARY' || word === 'VARBINARY' ? 1 : open
   return {

@@ -37,13 +37,7 @@ class CsvReaderEmitter extends RecordReaderEmitter {
   private readonly options: CsvOptions
   private readonly framing: Framing
 
-  constructor(
-    wanted: readonly FormatField[],
-    table: readonly FormatField[],
-    projected: readonly number[],
-    options: CsvOptions,
-    framing: Framing,
-  ) {
+  constructor(wanted: readonly FormatField[], table: readonly FormatField[], projected: readonly number[], options: CsvOptions, framing: Framing) {
     super(wanted)
     this.table = table
     this.projected = projected

@@ -203,9 +203,7 @@ class JsonReaderEmitter extends RecordReaderEmitter {
     const start = e.define(code`++${p}`)
     const bits = e.variable(code`0`)
     e.line(code`${c} = 0`)
-    e.line(
-      code`while (${p} < ${to} && (${c} = ${data}[${p}]) !== ${QUOTE} && ${c} >= 32 && ${c} !== ${BACKSLASH}) { ${bits} |= ${c}; ${p}++ }`,
-    )
+    e.line(code`while (${p} < ${to} && (${c} = ${data}[${p}]) !== ${QUOTE} && ${c} >= 32 && ${c} !== ${BACKSLASH}) { ${bits} |= ${c}; ${p}++ }`)
     e.open(code`if (${p} < ${to} && ${c} === ${QUOTE})`)
     e.line(code`if (${bits} > 127 && !${e.constant(isUtf8)}(${data}, ${start}, ${p})) break record`)
     e.line(code`${this.array(column)}[${row}] = ${start}`)

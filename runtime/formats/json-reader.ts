@@ -1,6 +1,6 @@
 import { FlinkError } from '../common/errors.ts'
 import type { FormatField } from './column-type.ts'
-import { CLOSE_BRACE, COMMA, FAILED, JsonScanner, MISSING, NULL, OBJECT, OPEN_BRACE, QUOTE, STRING, unescaped } from './json-scan.ts'
+import { CLOSE_BRACE, COMMA, FAILED, type JsonScanner, MISSING, NULL, OBJECT, OPEN_BRACE, QUOTE, STRING, unescaped } from './json-scan.ts'
 import { malformedValue, putJsonValue, type Slot, type TimestampStandard } from './json-values.ts'
 import type { RowSink } from './row-sink.ts'
 import { textOf } from './utf8.ts'
@@ -153,7 +153,11 @@ export class JsonReader {
         column.setNull(row)
       } else if (slot.kind === MISSING) {
         if (options.failOnMissingField && !options.ignoreParseErrors)
-          return new FlinkError('MALFORMED_RECORD', `json record: column ${field.name} is missing`, { column: field.name, offset: from, kind: 'missing' })
+          return new FlinkError('MALFORMED_RECORD', `json record: column ${field.name} is missing`, {
+            column: field.name,
+            offset: from,
+            kind: 'missing',
+          })
         column.setNull(row)
       } else if (slot.kind === NO_OBJECT || !putJsonValue(field, column, row, data, slot, options.timestampStandard)) {
         if (!options.ignoreParseErrors) return malformedValue('json', field, data, slot, from)

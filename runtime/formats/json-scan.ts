@@ -121,7 +121,8 @@ export class JsonScanner {
   }
 
   private word(from: number, word: string): number {
-    for (let i = 0; i < word.length; i++) if (from + i >= this.to || this.data[from + i] !== word.charCodeAt(i)) return this.fail(from + i, 'a word is unknown')
+    for (let i = 0; i < word.length; i++)
+      if (from + i >= this.to || this.data[from + i] !== word.charCodeAt(i)) return this.fail(from + i, 'a word is unknown')
     return this.delimited(from + word.length)
   }
 

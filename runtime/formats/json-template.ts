@@ -1,6 +1,6 @@
 import { assert } from '../common/assert.ts'
-import { CLOSE_BRACE, COMMA, JsonScanner, NULL, OBJECT, OPEN_BRACE, STRING, unescaped } from './json-scan.ts'
 import type { KeyNode } from './json-reader.ts'
+import { CLOSE_BRACE, COMMA, JsonScanner, NULL, OBJECT, OPEN_BRACE, STRING, unescaped } from './json-scan.ts'
 import { textOf } from './utf8.ts'
 
 /**

@@ -28,7 +28,14 @@ const integerRanges: Readonly<Record<string, readonly [bigint, bigint]>> = {
 }
 
 /** Whether the value has become the column's at `row`. Nulls are not asked here. */
-export function putJsonValue(field: FormatField, column: SinkColumn, row: number, data: Uint8Array, slot: Slot, standard: TimestampStandard): boolean {
+export function putJsonValue(
+  field: FormatField,
+  column: SinkColumn,
+  row: number,
+  data: Uint8Array,
+  slot: Slot,
+  standard: TimestampStandard,
+): boolean {
   const { kind } = slot
   switch (field.root) {
     case 'BOOLEAN':

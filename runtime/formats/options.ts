@@ -52,9 +52,13 @@ export class FormatOptionReader {
     for (const name of Object.keys(this.options)) {
       if (!name.startsWith(`${this.format}.`) || this.known.includes(name)) continue
       const near = nearestName(name, this.known)
-      throw new FlinkError('INVALID_CONFIGURATION', `format ${this.format} has no option ${name}${near === undefined ? '' : `, did you mean ${near}`}`, {
-        option: name,
-      })
+      throw new FlinkError(
+        'INVALID_CONFIGURATION',
+        `format ${this.format} has no option ${name}${near === undefined ? '' : `, did you mean ${near}`}`,
+        {
+          option: name,
+        },
+      )
     }
   }
 

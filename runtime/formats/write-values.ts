@@ -1,0 +1,189 @@
+import type { ByteWriter } from '../common/bytes.ts'
+import { utf8Encoder } from './utf8.ts'
+
+/** Values as the texts that Flink's formats write, appended as bytes. */
+const DIGITS_MAX = 20
+
+export function writeInteger(writer: ByteWriter, value: number): void {
+  const start = writer.reserve(DIGITS_MAX)
+  const { bytes } = writer
+  let at = start
+  let rest = value
+  if (value < 0) {
+    bytes[at++] = 45
+    rest = -value
+  }
+  let end = at + 1
+  for (let bound = 10; rest >= bound; bound *= 10) end++
+  for (let i = end - 1; i >= at; i--) {
+    const next = Math.floor(rest / 10)
+    bytes[i] = 48 + rest - next * 10
+    rest = next
+  }
+  writer.length = end
+}
+
+export function writeLong(writer: ByteWriter, value: bigint): void {
+  if (value >= -9007199254740991n && value <= 9007199254740991n) writeInteger(writer, Number(value))
+  else writeAscii(writer, value.toString())
+}
+
+export function writeAscii(writer: ByteWriter, text: string): void {
+  const start = writer.reserve(text.length)
+  const { bytes } = writer
+  for (let i = 0; i < text.length; i++) bytes[start + i] = text.charCodeAt(i)
+}
+
+/** Java's `Double.toString` and `Float.toString` (shortest digits): `1.0`, `1.0E7`, `1.5E-5`, `NaN`. */
+export function doubleText(value: number, float: boolean): string {
+  if (Number.isNaN(value)) return 'NaN'
+  const sign = value < 0 || Object.is(value, -0) ? '-' : ''
+  const size = Math.abs(value)
+  if (size === Number.POSITIVE_INFINITY) return `${sign}Infinity`
+  if (size === 0) return `${sign}0.0`
+  if (Number.isInteger(size) && size < 1e7) return `${value}.0`
+  const shortest = float ? shortestFloat(size) : String(size)
+  if (size >= 1e-3 && size < 1e7) return sign + shortest
+  const [mantissa = '', exponentText = '0'] = shortest.split('e')
+  const [whole = '', fraction = ''] = mantissa.split('.')
+  const significant = (whole + fraction).replace(/^0+/, '')
+  const leadingZeros = (whole + fraction).length - significant.length
+  const digits = significant.replace(/0+$/, '')
+  const exponent = whole.length - leadingZeros + Number(exponentText) - 1
+  return `${sign}${digits[0] ?? '0'}.${digits.slice(1) || '0'}E${exponent}`
+}
+
+/** The fewest digits that read back as the same float. */
+function shortestFloat(value: number): string {
+  for (let precision = 1; precision < 9; precision++) {
+    const text = value.toPrecision(precision)
+    if (Math.fround(Number(text)) === value) return String(Number(text))
+  }
+  return String(Number(value.toPrecision(9)))
+}
+
+/** As Java's BigDecimal without zeros at its end prints: `1.5`, `1E-8`, `1E+2`, `0`; `plain` without exponents. */
+export function strippedDecimal(unscaled: bigint, scale: number, plain: boolean): string {
+  if (unscaled === 0n) return '0'
+  const sign = unscaled < 0n ? '-' : ''
+  let digits = (unscaled < 0n ? -unscaled : unscaled).toString()
+  let places = scale
+  const zeros = /0*$/.exec(digits)?.[0].length ?? 0
+  digits = digits.slice(0, digits.length - zeros)
+  places -= zeros
+  const exponent = digits.length - 1 - places
+  if (!plain && (places < 0 || exponent < -6)) {
+    const fraction = digits.length > 1 ? `.${digits.slice(1)}` : ''
+    return `${sign}${digits[0] ?? '0'}${fraction}E${exponent >= 0 ? '+' : ''}${exponent}`
+  }
+  if (places <= 0) return sign + digits + '0'.repeat(-places)
+  const padded = digits.padStart(places + 1, '0')
+  return `${sign}${padded.slice(0, -places)}.${padded.slice(-places)}`
+}
+
+/** The last day's text is used again and again. */
+let writtenDay = Number.NaN
+let writtenDate = ''
+
+export function dateText(day: number): string {
+  if (day === writtenDay) return writtenDate
+  const shifted = day + 719_468
+  const era = Math.floor(shifted / 146_097)
+  const dayOfEra = shifted - era * 146_097
+  const yearOfEra = Math.floor((dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365)
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
+  const m = Math.floor((5 * dayOfYear + 2) / 153)
+  const month = m < 10 ? m + 3 : m - 9
+  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+  // Java's year of the era has four digits, more get a sign.
+  const yearText = `${year < 0 ? '-' : year > 9999 ? '+' : ''}${String(Math.abs(year)).padStart(4, '0')}`
+  writtenDay = day
+  writtenDate = `${yearText}-${two(month)}-${two(dayOfYear - Math.floor((153 * m + 2) / 5) + 1)}`
+  return writtenDate
+}
+
+/** `10:11:12`, with the milliseconds up to their last digit that is not 0. */
+export function timeText(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  const rest = ms - seconds * 1000
+  const fraction = rest === 0 ? '' : `.${String(rest).padStart(3, '0').replace(/0+$/, '')}`
+  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`
+}
+
+export function timestampText(ms: number, separator: string, zone: string): string {
+  const day = Math.floor(ms / 86_400_000)
+  return `${dateText(day)}${separator}${timeText(ms - day * 86_400_000)}${zone}`
+}
+
+function two(value: number): string {
+  return value < 10 ? `0${value}` : String(value)
+}
+
+export function base64Text(data: Uint8Array, from: number, to: number): string {
+  let binary = ''
+  for (let at = from; at < to; at++) binary += String.fromCharCode(data[at]!)
+  return btoa(binary)
+}
+
+/** A JSON string with its quotes. Characters beyond U+FFFF are written as two escapes, as Flink writes them. */
+export function writeJsonString(writer: ByteWriter, data: Uint8Array, from: number, to: number): void {
+  const length = to - from
+  const start = writer.reserve(length + 2)
+  const { bytes } = writer
+  bytes[start] = 34
+  for (let i = 0; i < length; i++) {
+    const byte = data[from + i]!
+    if (byte < 32 || byte === 34 || byte === 92 || byte >= 0xf0) {
+      writer.length = start + 1 + i
+      writeEscaped(writer, data, from + i, to)
+      return
+    }
+    bytes[start + 1 + i] = byte
+  }
+  bytes[start + 1 + length] = 34
+}
+
+const HEX = '0123456789ABCDEF'
+
+/** The rest of a string from its first character that needs an escape. */
+function writeEscaped(writer: ByteWriter, data: Uint8Array, from: number, to: number): void {
+  // A byte becomes six at most, four bytes of one character twelve.
+  let out = writer.reserve((to - from) * 6 + 1)
+  const { bytes } = writer
+  let at = from
+  while (at < to) {
+    const byte = data[at++]!
+    if (byte === 34 || byte === 92) {
+      bytes[out++] = 92
+      bytes[out++] = byte
+    } else if (byte < 32) {
+      const short = byte === 8 ? 98 : byte === 9 ? 116 : byte === 10 ? 110 : byte === 12 ? 102 : byte === 13 ? 114 : 0
+      if (short !== 0) {
+        bytes[out++] = 92
+        bytes[out++] = short
+      } else {
+        out = writeUnit(bytes, out, byte)
+      }
+    } else if (byte >= 0xf0 && at + 3 <= to) {
+      const code = (((byte & 7) << 18) | ((data[at]! & 63) << 12) | ((data[at + 1]! & 63) << 6) | (data[at + 2]! & 63)) - 0x10000
+      at += 3
+      out = writeUnit(bytes, out, 0xd800 + (code >> 10))
+      out = writeUnit(bytes, out, 0xdc00 + (code & 1023))
+    } else {
+      bytes[out++] = byte
+    }
+  }
+  bytes[out++] = 34
+  writer.length = out
+}
+
+function writeUnit(bytes: Uint8Array, at: number, unit: number): number {
+  bytes[at] = 92
+  bytes[at + 1] = 117
+  for (let i = 0; i < 4; i++) bytes[at + 2 + i] = HEX.charCodeAt((unit >> (12 - 4 * i)) & 15)
+  return at + 6
+}
+
+export function keyBytes(name: string): Uint8Array {
+  return utf8Encoder.encode(`${JSON.stringify(name)}:`)
+}
