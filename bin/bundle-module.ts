@@ -1,4 +1,6 @@
-import { basename, extname } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, extname } from 'node:path'
+import { FlinkError } from '../runtime/common/errors.ts'
 import { type Artifact, buildArtifact, openArtifact } from '../runtime/planner/artifact.ts'
 
 export interface NamedArtifact extends Artifact {
@@ -7,8 +9,23 @@ export interface NamedArtifact extends Artifact {
 
 /** The artefact of a module of the user's, and the name that the job gets when nobody names it. */
 export async function bundleModule(path: string, entry: string): Promise<NamedArtifact> {
-  const artifact = await buildArtifact({ kind: 'module', path }, { entry })
-  return { ...artifact, name: basename(path, extname(path)) }
+  const name = basename(path, extname(path))
+  const artifact = extname(path) === '.sql' ? await bundleSql(await readScript(path), basename(path), dirname(path), entry) : await buildArtifact({ kind: 'module', path }, { entry })
+  return { ...artifact, name }
+}
+
+/** A SQL script travels as the program that runs it. */
+export function bundleSql(script: string, name: string, folder: string, entry: string): Promise<Artifact> {
+  const text = `import { sqlProgram } from 'millrace'\nexport default sqlProgram(${JSON.stringify(script)}, ${JSON.stringify(name)})\n`
+  return buildArtifact({ kind: 'script', text, name: `${name}.js`, folder }, { entry })
+}
+
+async function readScript(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new FlinkError('NOT_FOUND', `SQL script ${path} cannot be read`, { path }, cause)
+  }
 }
 
 /** Whether the program names `registerCachedFile` anywhere: one that does not cannot declare files. */

@@ -6,6 +6,7 @@ import { graphOptions } from '../runtime/graph/options.ts'
 import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
 import { networkOptions } from '../runtime/network/options.ts'
 import { restOptionTable } from '../runtime/rest/options.ts'
+import { tableOptionTable } from '../runtime/table/options.ts'
 import { taskExecutorOptions } from '../runtime/taskmanager/task-executor-options.ts'
 import { taskOptions } from '../runtime/taskmanager/task-options.ts'
 
@@ -13,6 +14,7 @@ import { taskOptions } from '../runtime/taskmanager/task-options.ts'
 export const optionTables: readonly OptionTable[] = [
   processOptionTable,
   apiOptions,
+  tableOptionTable,
   graphOptions,
   jobManagerOptions,
   taskExecutorOptions,

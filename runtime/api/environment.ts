@@ -1,6 +1,6 @@
 import { Configuration, parseDuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { OperatorDefinition, StreamGraph } from '../graph/stream-graph.ts'
+import type { OperatorDefinition, StreamGraph, StreamNode } from '../graph/stream-graph.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
 import type { SourceLike } from '../stream/functions.ts'
@@ -9,7 +9,7 @@ import { WatermarkStrategy } from '../time/watermark-strategy.ts'
 import type { SplitSource } from './built-in-connectors.ts'
 import { builtInConnectors } from './built-in-connectors.ts'
 import { DataStreamSource } from './data-stream.ts'
-import { StreamGraphBuilder } from './graph-builder.ts'
+import { type NewNode, StreamGraphBuilder } from './graph-builder.ts'
 import { checkParallelism } from './node-settings.ts'
 import { pipelineName, runtimeModeOption } from './options.ts'
 import { ParameterTool } from './parameter-tool.ts'
@@ -185,9 +185,16 @@ export class StreamExecutionEnvironment {
     return Object.fromEntries(this.cachedFiles)
   }
 
+  /** For the table room, whose operators are made from plans: adds one node to the graph. */
+  addNode(node: NewNode): StreamNode {
+    return this.graph.add(node)
+  }
+
   /** Optional inside a program: names the job. The job starts when the program's function has returned. */
   execute(name?: string): Promise<void> {
-    if (this.executed) return Promise.reject(new FlinkError('INVALID_PROGRAM', 'env.execute was called twice: a program is one job'))
+    // Thrown, not rejected: most programs do not await it, and a rejection that nobody awaits would be found only on the workers.
+    if (this.executed) throw new FlinkError('INVALID_PROGRAM', 'env.execute was called twice: a program is one job')
+    if (name !== undefined && typeof name !== 'string') throw new FlinkError('INVALID_PROGRAM', 'env.execute takes the name of the job, a text')
     this.executed = true
     if (name !== undefined) this.jobName = name
     return Promise.resolve()

@@ -4,20 +4,20 @@ export const tableOptions = {
   localTimeZone: {
     key: 'table.local-time-zone',
     type: 'string',
-    defaultValue: 'UTC',
+    defaultValue: 'UTC' as string,
     doc: 'time zone of local times in SQL: an IANA name or an offset such as +02:00',
   },
   aggPhaseStrategy: {
     key: 'table.optimizer.agg-phase-strategy',
     type: 'enum',
     values: ['AUTO', 'TWO_PHASE', 'ONE_PHASE'],
-    defaultValue: 'AUTO',
+    defaultValue: 'AUTO' as string,
     doc: 'whether SQL aggregates before the exchange: AUTO and TWO_PHASE do where the aggregates can be merged',
   },
   codegen: {
     key: 'table.exec.codegen',
     type: 'boolean',
-    defaultValue: true,
+    defaultValue: true as boolean,
     doc: 'generate loops for SQL expressions; false interprets them, for comparison and tests',
   },
 } as const satisfies Record<string, ConfigOption<unknown>>

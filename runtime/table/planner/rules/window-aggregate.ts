@@ -21,7 +21,7 @@ function withWindow(node: LogicalAggregate): LogicalNode {
   const pulled = pull(node.input)
   if (pulled === undefined) throw notSupportedYet(node.position, node.keys.length === 0 ? 'aggregation without a window' : 'GROUP BY without a window')
   const { windows } = pulled
-  const isWindowKey = (key: number) => windows.includes(key)
+  const isWindowKey = (key: number) => key >= 0 && windows.includes(key)
   const [start, end] = windows
   if (!node.keys.includes(start!) || !node.keys.includes(end!))
     throw notSupportedYet(node.position, 'GROUP BY over a window table function without window_start and window_end')
@@ -103,6 +103,6 @@ function pull(node: LogicalNode): Pulled | undefined {
 function refuseWindows(expression: Expression, below: Pulled): void {
   const used = new Set<number>()
   addColumns(expression, used)
-  if (below.windows.some(window => used.has(window)))
+  if (below.windows.some(window => window >= 0 && used.has(window)))
     throw notSupportedYet(below.table.position, `a column of the window of ${below.table.window.kind} in an expression below GROUP BY`)
 }

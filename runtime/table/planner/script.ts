@@ -1,0 +1,239 @@
+import { unreachable } from '../../common/assert.ts'
+import { Configuration } from '../../common/config.ts'
+import { FlinkError } from '../../common/errors.ts'
+import type { StreamExecutionEnvironment } from '../../api/environment.ts'
+import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
+import { tableOptions } from '../options.ts'
+import type { Schema } from '../plan/expression.ts'
+import type { SinkNode } from '../plan/physical.ts'
+import type { Query } from '../sql/ast-query.ts'
+import type { CreateTable, Explain, Insert, Statement } from '../sql/ast-statement.ts'
+import { parseScript } from '../sql/parse.ts'
+import { printType } from '../types/type-text.ts'
+import { bindQuery, castTo } from './bind-query.ts'
+import { bindSourceTable, requireColumnType } from './bind-table.ts'
+import { checkOptions } from './connector-options.ts'
+import { explainText } from './explain.ts'
+import { columnReference } from './expressions.ts'
+import type { LogicalNode, LogicalSink } from './logical.ts'
+import { optimise } from './optimise.ts'
+import { candidatesText, notSupportedYet, planError } from './plan-error.ts'
+import type { Relation } from './scope.ts'
+import { TableRegistry } from './table-registry.ts'
+import { toPhysical } from './to-physical.ts'
+import { Translation } from './translate.ts'
+
+/** Runs the statements of a script against an environment: what they read and write becomes one job. */
+export class SqlScript {
+  private readonly env: StreamExecutionEnvironment
+  private readonly name: string
+  private readonly tables = new TableRegistry()
+  private readonly sinks: { readonly logical: LogicalSink; readonly physical: SinkNode }[] = []
+
+  constructor(env: StreamExecutionEnvironment, name: string) {
+    this.env = env
+    this.name = name
+  }
+
+  run(text: string): void {
+    const statements = parseScript(text)
+    for (const { statement } of statements) this.execute(statement)
+    if (this.sinks.length === 0) throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
+    const settings = this.settings()
+    const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen })
+    for (const { physical } of this.sinks) translation.addSink(physical)
+  }
+
+  private execute(statement: Statement): void {
+    switch (statement.kind) {
+      case 'createTable':
+        this.createTable(statement)
+        return
+      case 'createView': {
+        const relation = this.bind(statement.query)
+        const { columns } = statement
+        if (columns.length > 0 && columns.length !== relation.columns.length)
+          throw planError(columns[0]!.pos, `view '${statement.path.at(-1)!.text}' names ${columns.length} columns, its query has ${relation.columns.length}`)
+        this.tables.create(statement.path, { kind: 'view', definition: statement, query: statement.query }, statement.temporary, statement.ifNotExists)
+        return
+      }
+      case 'drop':
+        if (statement.object !== 'TABLE' && statement.object !== 'VIEW') throw notSupportedYet(statement.pos, `DROP ${statement.object}`)
+        this.tables.drop(statement.path, statement.object === 'TABLE' ? 'table' : 'view', statement.temporary, statement.ifExists)
+        return
+      case 'set':
+        if (statement.key === undefined || statement.value === undefined) throw notSupportedYet(statement.pos, 'SET without a key')
+        this.env.configure(statement.key, statement.value)
+        return
+      case 'insert':
+        this.insert(statement)
+        return
+      case 'query':
+        this.add(this.collect(this.bind(statement.query)))
+        return
+      case 'statementSet':
+        for (const insert of statement.statements) this.insert(insert)
+        return
+      // All inserts of a script are one job anyway.
+      case 'beginStatementSet':
+      case 'endStatementSet':
+        return
+      case 'explain':
+        this.explain(statement)
+        return
+      case 'use':
+        if (statement.object === 'DATABASE' && statement.path.map(({ text }) => text).join('.') === 'default_database') return
+        if (statement.object === 'CATALOG' && statement.path[0]!.text === 'default_catalog') return
+        throw planError(statement.pos, `${statement.object.toLowerCase()} '${statement.path.map(({ text }) => text).join('.')}' is not known; there is default_catalog.default_database`)
+      case 'reset':
+        throw notSupportedYet(statement.pos, 'RESET')
+      case 'describe':
+        throw notSupportedYet(statement.pos, 'DESCRIBE')
+      case 'show':
+        throw notSupportedYet(statement.pos, `SHOW ${statement.object}`)
+      case 'createFunction':
+        throw notSupportedYet(statement.pos, 'CREATE FUNCTION')
+      case 'createDatabase':
+        throw notSupportedYet(statement.pos, 'CREATE DATABASE')
+      default:
+        return unreachable(statement)
+    }
+  }
+
+  private createTable(table: CreateTable): void {
+    if (table.partitionedBy[0] !== undefined) throw notSupportedYet(table.partitionedBy[0].pos, 'PARTITIONED BY')
+    const names = new Set<string>()
+    for (const column of table.columns) {
+      if (names.has(column.name.text)) throw planError(column.name.pos, `column '${column.name.text}' is declared twice`)
+      names.add(column.name.text)
+    }
+    if (table.primaryKey?.enforced === true) throw planError(table.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
+    for (const column of table.primaryKey?.columns ?? [])
+      if (!names.has(column.text)) throw planError(column.pos, `column '${column.text}' is not known${candidatesText(column.text, [...names])}`)
+    const connector = table.options.find(({ key }) => key === 'connector')?.value
+    const isSink = connector === 'print' || connector === 'blackhole'
+    // A table is checked where it is made, not where it is used.
+    if (isSink) this.checkSink(table)
+    else bindSourceTable(table, this.tables.fullPath(table.path), [])
+    this.tables.create(table.path, { kind: 'table', definition: table }, table.temporary, table.ifNotExists)
+  }
+
+  private checkSink(table: CreateTable): void {
+    for (const column of table.columns) if (column.kind === 'physical') requireColumnType(column.type, column.name.text, column.pos)
+    checkOptions(table.path.at(-1)!.text, table.options, table.pos, 'sink', [])
+  }
+
+  private insert(insert: Insert): void {
+    this.add(this.sinkOf(insert))
+  }
+
+  private sinkOf(insert: Insert): LogicalSink {
+    if (insert.overwrite) throw notSupportedYet(insert.pos, 'INSERT OVERWRITE')
+    if (insert.partition[0] !== undefined) throw notSupportedYet(insert.partition[0].name.pos, 'PARTITION of INSERT')
+    const found = this.tables.find(insert.path)
+    const name = found.path[2]
+    if (found.object.kind === 'view') throw planError(insert.path[0]!.pos, `'${name}' is a view, which takes no rows`)
+    const table = found.object.definition
+    const physical = table.columns.filter(column => column.kind === 'physical')
+    for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
+    const schema = physical.map(column => ({ name: column.name.text, type: printType(column.type) }))
+    const { connector, options } = checkOptions(name, table.options, table.pos, 'sink', [])
+    if (connector === 'filesystem') throw notSupportedYet(insert.path[0]!.pos, "INSERT INTO a table of connector 'filesystem'")
+    const relation = this.bind(insert.query)
+    return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
+  }
+
+  private collect(relation: Relation): LogicalSink {
+    const { node, schema } = flat(relation)
+    return { kind: 'sink', input: node, table: 'collect', connector: 'collect', options: {}, schema }
+  }
+
+  private explain(explain: Explain): void {
+    const detail = explain.details[0]
+    if (detail !== undefined) throw notSupportedYet(explain.pos, `EXPLAIN ${detail}`)
+    const { statement } = explain
+    const logical =
+      statement.kind === 'query'
+        ? [this.collect(this.bind(statement.query))]
+        : statement.kind === 'insert'
+          ? [this.sinkOf(statement)]
+          : statement.statements.map(each => this.sinkOf(each))
+    const lines = explainText(logical.map(each => ({ logical: each, physical: this.plan(each) }))).split('\n')
+    const physical = [{ name: 'plan', type: 'STRING NOT NULL' }]
+    const rows = lines.map(line => [line])
+    const node: LogicalNode = { kind: 'scan', table: 'explain', connector: 'values', options: {}, physical, paths: [['plan']], projected: [0], rows }
+    this.add({ kind: 'sink', input: node, table: 'explain', connector: 'text', options: {}, schema: physical })
+  }
+
+  private add(logical: LogicalSink): void {
+    this.sinks.push({ logical, physical: this.plan(logical) })
+  }
+
+  private plan(logical: LogicalSink): SinkNode {
+    const { timeZone, twoPhase } = this.settings()
+    return toPhysical(optimise(logical, { timeZone }), { timeZone, twoPhase })
+  }
+
+  private bind(query: Query): Relation {
+    return bindQuery(query, { tables: this.tables, timeZone: this.settings().timeZone, common: new Map(), views: [] })
+  }
+
+  private settings(): { readonly timeZone: string; readonly twoPhase: boolean; readonly codegen: boolean } {
+    const configuration = Configuration.fromObject(this.env.getConfiguration())
+    return {
+      timeZone: configuration.get(tableOptions.localTimeZone),
+      twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
+      codegen: configuration.get(tableOptions.codegen),
+    }
+  }
+}
+
+/** The columns of a relation and no others, in its order. */
+function flat(relation: Relation): { readonly node: LogicalNode; readonly schema: Schema } {
+  const schema = relation.columns.map(({ name, type }) => ({ name, type }))
+  const node: LogicalNode = {
+    kind: 'project',
+    input: relation.node,
+    projections: relation.columns.map(({ index, type }) => columnReference(index, type)),
+    names: schema.map(({ name }) => name),
+  }
+  return { node, schema }
+}
+
+/** The query's columns as the table's: by position, or by INSERT's list; what Flink casts by itself is cast. */
+function matched(insert: Insert, relation: Relation, schema: Schema, table: string): LogicalNode {
+  const whole = relation.columns.find(({ fields }) => fields !== undefined)
+  if (whole !== undefined) throw notSupportedYet(insert.query.pos, `ROW column '${whole.name}' as a whole`)
+  const targets = insert.columns.map(path => {
+    const name = path.map(({ text }) => text).join('.')
+    const target = schema.findIndex(column => column.name === name)
+    if (target < 0) throw planError(path[0]!.pos, `column '${name}' of table '${table}' is not known${candidatesText(name, schema.map(column => column.name))}`)
+    return target
+  })
+  const width = targets.length > 0 ? targets.length : schema.length
+  const shown = (fields: Schema) => `[${fields.map(({ name, type }) => `${name}: ${type}`).join(', ')}]`
+  const mismatch = (cause: string) =>
+    planError(insert.path[0]!.pos, `columns of the query and of table '${table}' do not match: ${cause}; query ${shown(relation.columns.map(({ name, type }) => ({ name, type })))}, table ${shown(schema)}`)
+  if (relation.columns.length !== width) throw mismatch(`${relation.columns.length} columns, expected ${width}`)
+  const projections = schema.map(({ name, type }, i) => {
+    const source = targets.length > 0 ? targets.indexOf(i) : i
+    const column = relation.columns[source]
+    if (column === undefined) return { kind: 'literal', value: null, type: type.replace(/ NOT NULL$/, '') } as const
+    if (!isImplicit(column.type, type)) throw mismatch(`column '${column.name}' is a ${column.type}, expected ${type} for '${name}'`)
+    return castTo(columnReference(column.index, column.type), type.replace(/ NOT NULL$/, ''))
+  })
+  return { kind: 'project', input: relation.node, projections, names: schema.map(({ name }) => name) }
+}
+
+const widening = ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'DECIMAL', 'FLOAT', 'DOUBLE']
+
+/** What Flink casts without being asked: to a wider number, between texts, between times of one kind. */
+function isImplicit(fromText: string, toText: string): boolean {
+  const [from, to] = [parseValueType(fromText), parseValueType(toText)]
+  if (from.root === to.root || from.root === 'NULL') return true
+  if (isText(from) && isText(to)) return true
+  if (isNumeric(from) && isNumeric(to)) return widening.indexOf(from.root) < widening.indexOf(to.root)
+  if (from.root === 'BINARY' || from.root === 'VARBINARY') return to.root === 'BINARY' || to.root === 'VARBINARY'
+  const times = ['DATE', 'TIMESTAMP', 'TIMESTAMP_LTZ']
+  return times.includes(from.root) && times.includes(to.root) && to.root !== 'DATE'
+}

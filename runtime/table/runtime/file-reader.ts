@@ -1,0 +1,191 @@
+import { assert } from '../../common/assert.ts'
+import { FlinkError } from '../../common/errors.ts'
+import type { JsonObject } from '../../common/json.ts'
+import type { FileSplit } from '../../connectors/file-enumerator.ts'
+import { errorOfEvent } from '../../connectors/port-events.ts'
+import { createDecoder } from '../../formats/decoders.ts'
+import type { RecordDecoder } from '../../formats/format.ts'
+import { RowSink } from '../../formats/row-sink.ts'
+import type { SourcePort } from '../../stream/spi/io-host.ts'
+import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../../stream/spi/source.ts'
+import type { ScanNode } from '../plan/physical.ts'
+
+/**
+ * Sync half of a filesystem table: the text file source's fetcher and splits (whole lines of a byte range), its chunks decoded straight into
+ * columns. A line that a chunk's border cuts is kept and put before the next chunk.
+ */
+export class FileTableReader implements SourceReader {
+  private readonly node: ScanNode
+  private readonly port: SourcePort
+  private readonly decoder: RecordDecoder
+  private readonly sink: RowSink
+  /** Asked of the fetcher and not finished, in its order. */
+  private readonly splits: { readonly tag: number; readonly split: FileSplit }[] = []
+  private nextTag = 0
+  private currentTag = -1
+  private allAssigned = false
+  private firstEnded = false
+  /** What is decoded next: `page[at..end)`; then what has no end yet. */
+  private page: Uint8Array = noBytes
+  private at = 0
+  private end = 0
+  private rest: Uint8Array = noBytes
+  /** Offset in the file of `page[0]`, and records read before `page[at]` in this range. */
+  private pageOffset = 0
+  private records = 0
+  private finishing = false
+
+  constructor(node: ScanNode, settings: { readonly job: string; readonly vertex: string; readonly generated: boolean }, context: SourceReaderContext) {
+    this.node = node
+    this.port = context.io.openSource('file', {})
+    const { physical, paths, projected, options } = node
+    const columns = physical.map(({ name, type }, i) => ({ name, type, path: paths[i]! }))
+    this.decoder = createDecoder(String(options['format']), columns, projected, textOptions(options), {
+      framing: 'lines',
+      origin: { job: settings.job, vertex: settings.vertex },
+      generated: settings.generated,
+    })
+    this.sink = new RowSink(this.decoder.kinds)
+  }
+
+  addSplits(splits: readonly SourceSplit[]): void {
+    for (const split of splits) {
+      const tag = this.nextTag++
+      // The file enumerator's splits are FileSplits.
+      this.splits.push({ tag, split: split as FileSplit })
+      this.port.send('split', { ...split, tag })
+    }
+  }
+
+  noMoreSplits(): void {
+    this.allAssigned = true
+  }
+
+  poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
+    while (!output.shouldYield()) {
+      if (this.at < this.end) {
+        this.decode(output)
+        continue
+      }
+      if (this.finishing) {
+        this.finishing = false
+        this.firstEnded = true
+      }
+      const read = this.read()
+      if (read !== 'more') {
+        this.emit(output)
+        return read
+      }
+    }
+    return 'more'
+  }
+
+  snapshotSplits(): readonly SourceSplit[] {
+    assert(this.sink.count === 0, 'a reader is asked for its splits between polls')
+    return this.splits.map(({ tag, split }) => (tag === this.currentTag ? { ...split, position: this.pageOffset + this.at } : split))
+  }
+
+  describePosition(): string {
+    const first = this.splits[0]?.split
+    if (first === undefined) return ''
+    return first.start === 0 && first.position <= 0
+      ? `file ${first.path}, line ${this.records}`
+      : `file ${first.path}, line before byte ${this.pageOffset + this.at}`
+  }
+
+  close(): void {
+    this.port.close()
+  }
+
+  private decode(output: SourceOutput): void {
+    const { decoder, sink } = this
+    try {
+      this.at = decoder.decode(this.page, this.at, this.end, sink)
+      this.records += decoder.recordsRead
+    } catch (error) {
+      throw this.located(error)
+    }
+    // A frame never outlives its poll: positions are those of what was emitted.
+    this.emit(output)
+  }
+
+  private emit(output: SourceOutput): void {
+    if (this.sink.count === 0) return
+    const { length, columns } = this.sink.finish()
+    output.collectFrame({ kind: 'columnar', length, columns, timestamps: undefined, rowKinds: undefined })
+  }
+
+  private read(): 'more' | 'nothing' | 'end' {
+    if (this.firstEnded) {
+      this.splits.shift()
+      this.firstEnded = false
+    }
+    if (this.splits.length === 0 && this.allAssigned) return 'end'
+    const element = this.port.poll()
+    if (element === undefined) return 'nothing'
+    if (element.kind === 'raw') {
+      if (element.tag !== this.currentTag) this.begin(element.tag, element.position)
+      this.feed(element.bytes)
+    } else if (element.kind === 'event') {
+      if (element.what === 'error') throw errorOfEvent(element.data)
+      if (element.what === 'finished') this.finish(Number((JSON.parse(element.data) as JsonObject)['tag']))
+    }
+    return 'more'
+  }
+
+  private begin(tag: number, position: number): void {
+    assert(this.splits[0]?.tag === tag, 'a fetcher reads splits in the order asked for')
+    this.currentTag = tag
+    this.page = noBytes
+    this.rest = noBytes
+    this.at = 0
+    this.end = 0
+    this.pageOffset = position
+    this.records = 0
+  }
+
+  /** Frames keep pointing into the page, so it is a copy of its own. */
+  private feed(bytes: Uint8Array): void {
+    const { rest } = this
+    const page = new Uint8Array(rest.length + bytes.length)
+    page.set(rest)
+    page.set(bytes, rest.length)
+    this.pageOffset += this.end
+    this.page = page
+    this.at = 0
+    this.end = this.decoder.completeEnd(page, 0, page.length)
+    this.rest = page.subarray(this.end)
+    if (this.rest.length > LINE_SIZE_MAX_BYTES)
+      throw new FlinkError('RECORD_TOO_LARGE', `a line of more than ${LINE_SIZE_MAX_BYTES} bytes is refused (after ${this.describePosition()})`)
+  }
+
+  /** The range has ended: what is left without a line feed is the last record. */
+  private finish(tag: number): void {
+    assert(this.splits[0]?.tag === tag, 'a fetcher finishes splits in the order asked for')
+    if (this.currentTag === tag && this.rest.length > 0) {
+      this.pageOffset += this.end
+      this.page = this.rest
+      this.rest = noBytes
+      this.at = 0
+      this.end = this.page.length
+    }
+    this.finishing = true
+  }
+
+  private located(error: unknown): unknown {
+    if (!(error instanceof FlinkError) || error.code !== 'MALFORMED_RECORD') return error
+    const { decoder } = this
+    this.records += decoder.recordsRead
+    const split = this.splits[0]?.split
+    const place =
+      split !== undefined && split.start === 0 && split.position <= 0 ? `line ${this.records}` : `the line at byte ${this.pageOffset + decoder.recordStart}`
+    return new FlinkError('MALFORMED_RECORD', `table ${this.node.table}, file ${split?.path ?? ''}, ${place}: ${error.message}`, { ...error.detail, path: split?.path }, error)
+  }
+}
+
+const noBytes = new Uint8Array(0)
+const LINE_SIZE_MAX_BYTES = 16 * 1024 * 1024
+
+export function textOptions(options: JsonObject): Record<string, string> {
+  return Object.fromEntries(Object.entries(options).map(([key, value]) => [key, String(value)]))
+}

@@ -1,0 +1,48 @@
+import { FlinkError } from '../../common/errors.ts'
+import type { JsonObject } from '../../common/json.ts'
+import { printPrefix, writeLine } from '../../connectors/text-lines.ts'
+import type { OperatorDefinition } from '../../graph/stream-graph.ts'
+import type { StreamOperator } from '../../stream/operator.ts'
+import type { SinkNode } from '../plan/physical.ts'
+import type { CalcSettings } from './calc-operator.ts'
+import { rowPrinter } from './print-row.ts'
+import { BlackholeOperator, type EncodeRow, TableSinkOperator } from './sink-operators.ts'
+
+/** `collect` prints the rows of a bare SELECT, `text` the lines of what is one text (EXPLAIN). */
+export function sinkDefinition(sink: SinkNode, settings: CalcSettings): OperatorDefinition {
+  const { connector, table, schema, options } = sink
+  return {
+    type: `sink:table-${connector}`,
+    options: { connector, table, schema, options, settings: { ...settings } },
+    functions: [],
+    states: [],
+    factory: (given: JsonObject): StreamOperator => operatorOf(given as unknown as Pick<SinkNode, 'connector' | 'table' | 'schema' | 'options'>),
+  }
+}
+
+function operatorOf(node: Pick<SinkNode, 'connector' | 'table' | 'schema' | 'options'>): StreamOperator {
+  const { options, schema } = node
+  switch (node.connector) {
+    case 'blackhole':
+      return new BlackholeOperator(node)
+    case 'print': {
+      const print = rowPrinter(schema.map(({ type }) => type))
+      let prefix: string | undefined
+      const encode: EncodeRow = (frame, row, writer, context) => {
+        prefix ??= printPrefix(String(options['print-identifier'] ?? ''), context.subtaskIndex, context.parallelism)
+        writeLine(prefix + print(frame, row), writer)
+      }
+      return new TableSinkOperator('print', { toStderr: options['standard-error'] === 'true' }, node, encode)
+    }
+    case 'collect': {
+      const print = rowPrinter(schema.map(({ type }) => type))
+      return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) => writeLine(print(frame, row), writer))
+    }
+    case 'text': {
+      const print = rowPrinter(schema.map(({ type }) => type))
+      return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) => writeLine(print(frame, row).slice('+I['.length, -1), writer))
+    }
+    default:
+      throw new FlinkError('INTERNAL', `table connector ${node.connector} has no sink`)
+  }
+}
