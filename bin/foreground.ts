@@ -35,7 +35,7 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
 
   const directory = environment.directory
   if (kind === 'jobmanager') {
-    // start-cluster, which asks for a record, sends our output to this file.
+    // start-cluster and up, which ask for a record, send our output to this file.
     const logPath = request.recordPath === undefined ? {} : { logPath: join(logDirectory(environment, configuration), 'jobmanager-0.log') }
     const running = await startJobManager({ configuration, token, directory, log, rest: true, onShutDownRequest, ...logPath })
     const { webAddress, rpcHost, rpcPort } = running
@@ -52,6 +52,7 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
     slotCount: configuration.get(numberOfTaskSlots),
     directory,
     stdoutDirectory: logDirectory(environment, configuration),
+    ...(request.recordPath === undefined ? {} : { logDirectory: logDirectory(environment, configuration) }),
     log,
     fatal: error => {
       if (error.code !== 'UNAUTHENTICATED') return fatal(error)

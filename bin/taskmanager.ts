@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { FlinkError } from '../runtime/common/errors.ts'
+import { readFileTail } from '../runtime/common/file-tail.ts'
 import { hex } from '../runtime/common/ids.ts'
 import type { Logger } from '../runtime/common/log.ts'
 import { processOptions } from '../runtime/common/options.ts'
@@ -37,6 +38,8 @@ export interface TaskManagerProcessOptions {
   readonly directory: string
   /** Folder for the stdout file; undefined = this process's own stdout. */
   readonly stdoutDirectory: string | undefined
+  /** Folder of the file that this process's stderr goes to, where it is known. */
+  readonly logDirectory?: string
   readonly log: Logger
   /** Under `-t local` the JobManager's own store; else the blob endpoint is asked. */
   readonly fetchArtifact?: (ref: ArtifactRef) => Promise<Uint8Array>
@@ -104,6 +107,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     fatal: options.fatal,
     onShutDownRequest: options.onShutDownRequest,
     processMetrics,
+    readLog: async maxBytes => (options.logDirectory === undefined ? undefined : readFileTail(join(options.logDirectory, `${id}.log`), maxBytes)),
   })
   executor.start()
   log.info('taskmanager started', { taskManagerId: id, slots: slotCount, cpuCores: availableParallelism(), dataPort: hosts.dataPort })

@@ -46,7 +46,7 @@ export interface JobManagerOptions {
   readonly exceptionHistorySize: number
 }
 
-const stdoutBytesMax = 1024 * 1024
+const tailBytesMax = 1024 * 1024
 
 export class JobManager implements JobManagerGateway {
   private readonly options: JobManagerOptions
@@ -164,11 +164,18 @@ export class JobManager implements JobManagerGateway {
     return this.taskManagers().find(view => view.id === taskManagerId)
   }
 
-  async taskManagerStdout(taskManagerId: string, maxBytes = stdoutBytesMax) {
+  async taskManagerStdout(taskManagerId: string, maxBytes = tailBytesMax) {
     const session = this.resources.session(taskManagerId)
     if (session === undefined) return undefined
-    const { text } = await session.link.call('readStdout', { generation: this.options.generation, maxBytes: Math.min(maxBytes, stdoutBytesMax) })
+    const { text } = await session.link.call('readStdout', { generation: this.options.generation, maxBytes: Math.min(maxBytes, tailBytesMax) })
     return text
+  }
+
+  async taskManagerLog(taskManagerId: string, maxBytes = tailBytesMax) {
+    const session = this.resources.session(taskManagerId)
+    if (session === undefined) return undefined
+    const { text } = await session.link.call('readLog', { generation: this.options.generation, maxBytes: Math.min(maxBytes, tailBytesMax) })
+    return text ?? undefined
   }
 
   clusterConfiguration() {

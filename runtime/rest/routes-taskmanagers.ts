@@ -23,7 +23,8 @@ export function addTaskManagerRoutes(app: FastifyInstance, options: RestServerOp
     const { id } = view(request)
     return sendText(reply, await gateway.taskManagerStdout(id), `TaskManager ${id} has no stdout file`)
   })
-  app.get('/taskmanagers/:taskmanagerid/log', async request => {
-    throw notFound(`the log of TaskManager ${view(request).id} is not served yet: read its log file or its stderr`)
+  app.get('/taskmanagers/:taskmanagerid/log', async (request, reply) => {
+    const { id } = view(request)
+    return sendText(reply, await gateway.taskManagerLog(id), `TaskManager ${id} writes no log file, its log is on its stderr`)
   })
 }

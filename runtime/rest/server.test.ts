@@ -125,6 +125,7 @@ const taskManager: TaskManagerView = {
 
 const submitted: JobSubmission[] = []
 const artifacts = new Map<string, Uint8Array>()
+let taskManagerLog: string | undefined = 'taskmanager started\n'
 const gateway: JobManagerGateway = {
   overview: () => ({ taskManagers: 1, slotsTotal: 4, slotsAvailable: 2, jobsRunning: 1, jobsFinished: 0, jobsCancelled: 0, jobsFailed: 0 }),
   listJobs: () => [job],
@@ -165,6 +166,7 @@ const gateway: JobManagerGateway = {
   taskManagers: () => [taskManager],
   taskManager: id => (id === 'tm-1' ? taskManager : undefined),
   taskManagerStdout: async () => '1> hello\n',
+  taskManagerLog: async () => taskManagerLog,
   clusterConfiguration: () => ({ 'rest.port': '8081' }),
   putArtifact: async (digest, bytes) => void artifacts.set(digest, bytes),
   getArtifact: async digest => artifacts.get(digest),
@@ -313,6 +315,10 @@ describe('cluster', () => {
       { id: 'Status.JVM.Threads.Count', value: '3' },
     ])
     expect((await get('/jobmanager/log')).body).toBe('log line\n')
+    expect((await get('/taskmanagers/tm-1/log')).body).toBe('taskmanager started\n')
+    taskManagerLog = undefined
+    expect((await get('/taskmanagers/tm-1/log')).status).toBe(404)
+    expect((await get('/taskmanagers/nobody/log')).status).toBe(404)
     expect((await get('/jobmanager/stdout')).status).toBe(404)
   })
 

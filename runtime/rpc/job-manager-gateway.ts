@@ -22,6 +22,8 @@ export interface JobManagerGateway {
   taskManager(taskManagerId: string): TaskManagerView | undefined
   /** The last part of a TaskManager's stdout file, at most `maxBytes` (default 1 MiB); `undefined` when there is no such TaskManager. */
   taskManagerStdout(taskManagerId: string, maxBytes?: number): Promise<string | undefined>
+  /** The same of its log; `undefined` also when it does not know where its log goes. */
+  taskManagerLog(taskManagerId: string, maxBytes?: number): Promise<string | undefined>
   /** Options in effect, Flink's keys, secrets masked by whoever parsed them. */
   clusterConfiguration(): Readonly<Record<string, string>>
   /** Code bundles by sha256 (hex). Putting checks the digest and is idempotent. */

@@ -34,6 +34,8 @@ export type TaskManagerMethods = {
   freeSlot: { payload: JobFenced & { allocationId: string }; answer: null }
   heartbeat: { payload: HeartbeatRequest; answer: HeartbeatAnswer }
   readStdout: { payload: Fenced & { maxBytes: number }; answer: { text: string } }
+  /** null = it writes no log file that it knows of. */
+  readLog: { payload: Fenced & { maxBytes: number }; answer: { text: string | null } }
   shutDown: { payload: Fenced & { reason: string }; answer: null }
 }
 
@@ -162,6 +164,7 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
   freeSlot: { ...jobFields, allocationId: 'string' },
   heartbeat: { allocations: 'array', allocationVersion: 'number' },
   readStdout: { maxBytes: 'number' },
+  readLog: { maxBytes: 'number' },
   shutDown: { reason: 'string' },
   registerTaskManager: { taskManagerId: 'string', host: 'string', dataHost: 'string', dataPort: 'number', hardware: 'object', report: 'object' },
   offerSlots: { ...jobFields, slots: 'array', slotVersion: 'number' },

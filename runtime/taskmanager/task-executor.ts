@@ -42,6 +42,8 @@ export interface TaskExecutorOptions {
   readonly metricsIntervalMs?: number
   /** Memory and CPU of the process, Flink's names. */
   readonly processMetrics?: () => Readonly<Record<string, number>>
+  /** The last part of the process's log file; undefined = not known here. */
+  readonly readLog?: (maxBytes: number) => Promise<string | undefined>
   /** Ends the process: nothing more can be done here. */
   fatal(error: FlinkError): void
   /** The JobManager asked for an orderly end. */
@@ -221,12 +223,18 @@ export class TaskExecutor {
         return this.heartbeat(session, of<'heartbeat'>())
       case 'readStdout':
         return this.options.hosts.readStdout(of<'readStdout'>().maxBytes).then(text => ({ text }))
+      case 'readLog':
+        return this.readLog(of<'readLog'>().maxBytes)
       case 'shutDown':
         this.options.onShutDownRequest(of<'shutDown'>().reason)
         return null
       default:
         throw new FlinkError('PROTOCOL_MISMATCH', `a taskmanager does not serve rpc ${String(name satisfies never)}`)
     }
+  }
+
+  private async readLog(maxBytes: number): Promise<JsonValue> {
+    return { text: (await this.options.readLog?.(maxBytes)) ?? null }
   }
 
   private requestSlot(session: Session, request: TaskManagerMethods['requestSlot']['payload']): JsonValue {

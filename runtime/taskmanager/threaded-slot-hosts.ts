@@ -1,7 +1,7 @@
-import { open, stat } from 'node:fs/promises'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { deserializeError, FlinkError, type SerializedError } from '../common/errors.ts'
+import { readFileTail } from '../common/file-tail.ts'
 import type { Logger } from '../common/log.ts'
 import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import { createDoorbellBuffer } from '../network/doorbell.ts'
@@ -172,20 +172,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
 
   async readStdout(maxBytes: number): Promise<string> {
     const { stdoutPath } = this.options
-    if (stdoutPath === undefined) return ''
-    const size = await stat(stdoutPath).then(
-      info => info.size,
-      () => 0,
-    )
-    if (size === 0) return ''
-    const file = await open(stdoutPath)
-    try {
-      const buffer = Buffer.alloc(Math.min(size, maxBytes))
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, size - buffer.length)
-      return buffer.toString('utf8', 0, bytesRead)
-    } finally {
-      await file.close()
-    }
+    return (stdoutPath === undefined ? undefined : await readFileTail(stdoutPath, maxBytes)) ?? ''
   }
 
   async close(): Promise<void> {

@@ -165,6 +165,8 @@ export default (env: StreamExecutionEnvironment) => {
     await goesOn(cluster, neighbour)
     await settled(cluster, 1, 1)
     expect(cluster.pidOf('run/taskmanager-0.json')).toBe(pid)
+    // Over REST the same as in its file.
+    expect(await (await fetch(`${cluster.address}/taskmanagers/taskmanager-0/log`)).text()).toMatch(/taskmanager started/)
   })
 
   test('seed-XB11: a job that gets no slots in time fails with what was missing', async () => {
