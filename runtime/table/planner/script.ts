@@ -138,7 +138,6 @@ export class SqlScript {
     for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
     const schema = physical.map(column => ({ name: column.name.text, type: printType(column.type) }))
     const { connector, options } = checkOptions(name, table.options, table.pos, 'sink', [])
-    if (connector === 'filesystem') throw notSupportedYet(insert.path[0]!.pos, "INSERT INTO a table of connector 'filesystem'")
     const relation = this.bind(insert.query)
     return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
   }

@@ -37,7 +37,7 @@ export class Translation {
       outputType: columnsType(sink.schema),
       inputs: [inputs],
       // Rows that are printed for somebody who looks at them come in one stream, as they do when Flink collects them.
-      nonParallel: sink.connector === 'collect',
+      nonParallel: sink.connector === 'collect' || sink.connector === 'text',
     })
     if (parallelism !== undefined) node.parallelism = Number(parallelism)
   }

@@ -1,10 +1,12 @@
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { printPrefix, writeLine } from '../../connectors/text-lines.ts'
+import { createEncoder } from '../../formats/encoders.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
-import type { StreamOperator } from '../../stream/operator.ts'
+import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
 import type { SinkNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
+import { textOptions } from './file-reader.ts'
 import { rowPrinter } from './print-row.ts'
 import { BlackholeOperator, type EncodeRow, TableSinkOperator } from './sink-operators.ts'
 
@@ -42,7 +44,31 @@ function operatorOf(node: Pick<SinkNode, 'connector' | 'table' | 'schema' | 'opt
       const print = rowPrinter(schema.map(({ type }) => type))
       return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) => writeLine(print(frame, row).slice('+I['.length, -1), writer))
     }
+    case 'filesystem':
+      return new PartFileSinkOperator(node)
     default:
       throw new FlinkError('INTERNAL', `table connector ${node.connector} has no sink`)
+  }
+}
+
+/** The job's id is part of the files' names. */
+class PartFileSinkOperator extends TableSinkOperator {
+  private readonly fileOptions: { path: string; jobId: string }
+
+  constructor(node: Pick<SinkNode, 'table' | 'schema' | 'options'>) {
+    const fileOptions = { path: String(node.options['path']), jobId: '' }
+    const encoder = createEncoder(
+      String(node.options['format']),
+      node.schema.map(({ name, type }) => ({ name, type })),
+      textOptions(node.options),
+      'lines',
+    )
+    super('part-file', fileOptions, node, (frame, row, writer) => encoder.encode(frame, row, row + 1, writer))
+    this.fileOptions = fileOptions
+  }
+
+  override setup(context: OperatorContext, output: OperatorOutput): void {
+    super.setup(context, output)
+    this.fileOptions.jobId = context.jobId
   }
 }

@@ -181,8 +181,13 @@ export class SliceTable {
     for (const [i, accumulator] of this.accumulators.entries()) {
       const call = this.aggregates[i]!
       const argument = call.argument < 0 ? undefined : frame.columns[call.argument]
-      if (call.filter < 0) accumulator.add(argument, rows, this.indices, 0, count)
-      else accumulator.add(argument, this.filtered, this.filteredKeys, 0, this.filter(frame.columns[call.filter]!, rows, count))
+      if (call.filter < 0) {
+        accumulator.add(argument, rows, this.indices, 0, count)
+      } else {
+        // First: it may make the two arrays anew.
+        const kept = this.filter(frame.columns[call.filter]!, rows, count)
+        accumulator.add(argument, this.filtered, this.filteredKeys, 0, kept)
+      }
     }
   }
 
