@@ -2,9 +2,9 @@ import { type Code, code, join, SOURCE_SIZE_MAX } from '../codegen/emit.ts'
 import { type RecordReader, RecordReaderEmitter } from './emit-record-reader.ts'
 import type { FormatOrigin, Framing } from './format.ts'
 import type { JsonReader } from './json-reader.ts'
-import { BACKSLASH, QUOTE } from './json-scan.ts'
+import { BACKSLASH, INTEGER, NULL, QUOTE, STRING } from './json-scan.ts'
 import { type JsonTemplate, NO_VALUE, SKIPPED } from './json-template.ts'
-import { quotedDate, quotedTimestamp, textEnd } from './number-text.ts'
+import { quotedDate, quotedTimestamp, shortIntegerEnd, textEnd } from './number-text.ts'
 import { isUtf8 } from './utf8.ts'
 
 /**
@@ -47,7 +47,7 @@ class JsonReaderEmitter extends RecordReaderEmitter {
     e.line(code`${this.sink}.count = ${this.row}`)
     for (const part of template.parts) {
       this.literal(part.literal)
-      if (part.column === SKIPPED) this.skip(part.text)
+      if (part.column === SKIPPED) this.skip(part.kind)
       else if (part.column !== NO_VALUE) this.value(part.column)
       if (e.size > SOURCE_SIZE_MAX) return false
     }
@@ -90,14 +90,31 @@ class JsonReaderEmitter extends RecordReaderEmitter {
   }
 
   /** Scans the value by the general scanner; nothing that spans lines. */
-  private skip(text: boolean): void {
+  private skip(kind: number): void {
     const { e, p, data, to } = this
     const scanner = e.constant(this.reader.scanner)
-    if (text) {
-      // Most strings end without anything special in them.
-      const plain = e.define(code`${p} < ${to} && ${data}[${p}] === ${QUOTE} ? ${e.constant(textEnd)}(${data}, ${p} + 1, ${to}) : -1`)
-      e.open(code`if (${plain} >= 0)`)
-      e.line(code`${p} = ${plain} + 1`)
+    if (kind === STRING) {
+      e.line(code`if (${p} >= ${to} || ${data}[${p}] !== ${QUOTE}) break record`)
+      const opening = e.define(p)
+      e.line(code`${p}++`)
+      this.skipPlain(QUOTE, BACKSLASH)
+      const end = e.define(code`${e.constant(textEnd)}(${data}, ${p}, ${to})`)
+      e.open(code`if (${end} >= 0)`)
+      e.line(code`${p} = ${end} + 1`)
+      e.otherwise()
+      e.line(code`${p} = ${opening}`)
+      this.scan(scanner)
+      e.close()
+    } else if (kind === NULL) {
+      e.open(code`if (${p} + 4 <= ${to} && ${this.view}.getInt32(${p}, true) === ${NULL_WORD})`)
+      e.line(code`${p} += 4`)
+      e.otherwise()
+      this.scan(scanner)
+      e.close()
+    } else if (kind === INTEGER) {
+      const short = e.define(code`${e.constant(shortIntegerEnd)}(${data}, ${p}, ${to})`)
+      e.open(code`if (${short} >= 0)`)
+      e.line(code`${p} = ${short}`)
       e.otherwise()
       this.scan(scanner)
       e.close()
@@ -203,6 +220,7 @@ class JsonReaderEmitter extends RecordReaderEmitter {
     const start = e.define(code`++${p}`)
     const bits = e.variable(code`0`)
     e.line(code`${c} = 0`)
+    this.skipPlain(QUOTE, BACKSLASH)
     e.line(code`while (${p} < ${to} && (${c} = ${data}[${p}]) !== ${QUOTE} && ${c} >= 32 && ${c} !== ${BACKSLASH}) { ${bits} |= ${c}; ${p}++ }`)
     e.open(code`if (${p} < ${to} && ${c} === ${QUOTE})`)
     e.line(code`if (${bits} > 127 && !${e.constant(isUtf8)}(${data}, ${start}, ${p})) break record`)

@@ -13,6 +13,10 @@ export type RecordReader = (data: Uint8Array, view: DataView, from: number, to: 
 
 export const noCode = code``
 
+const ONES = 0x01010101
+const BLANKS = 0x20202020
+const HIGH_BITS = 0x80808080 | 0
+
 export abstract class RecordReaderEmitter {
   protected readonly e = new FunctionEmitter()
   protected readonly data = this.e.fresh()
@@ -35,6 +39,22 @@ export abstract class RecordReaderEmitter {
 
   build(origin: FormatOrigin): RecordReader {
     return this.e.build<RecordReader>(origin, [this.data, this.view, this.from, this.to, this.sink]).run
+  }
+
+  /**
+   * Moves `p` over bytes that are neither `stop` nor `other`, no control character and ASCII, four at a time; the first few bytes before one of
+   * those are left to the loop behind. Subtracting one from a byte that is 0 sets its high bit: a byte equal to the stop is found that way.
+   * bench: bench/micro/formats.ts
+   */
+  protected skipPlain(stop: number, other: number): void {
+    const { e, p, to, view } = this
+    const word = e.variable(code`0`)
+    const is = (byte: number) => code`(${word} ^ ${byte * ONES}) - ${ONES}`
+    e.open(code`while (${p} + 4 <= ${to})`)
+    e.line(code`${word} = ${view}.getInt32(${p}, true)`)
+    e.line(code`if ((((${is(stop)} | ${is(other)} | ${word} - ${BLANKS}) & ~${word} | ${word}) & ${HIGH_BITS}) !== 0) break`)
+    e.line(code`${p} += 4`)
+    e.close()
   }
 
   protected lengthsOf(column: number): Code {
@@ -119,7 +139,7 @@ export abstract class RecordReaderEmitter {
     e.open(code`if (${p} - ${start} <= 15)`)
     e.line(code`${result} = ${count} === 0 ? ${value} : ${value} / ${e.constant(powersOfTen)}[${count}]`)
     e.otherwise()
-    e.line(code`if (${p} < ${to} && (${data}[${p}] | 32) === 101) break record`)
+    e.line(code`if (${p} - ${start} > 300 || (${p} < ${to} && (${data}[${p}] | 32) === 101)) break record`)
     e.line(code`${result} = Number(${e.constant(textOf)}(${data}, ${start}, ${p}))`)
     e.close()
     const signed = code`${negative} ? -${result} : ${result}`

@@ -203,7 +203,7 @@ describe('json', () => {
       fc.property(text, value => {
         const line = `{"a":${value}}`
         // The one difference wanted: control characters in strings are taken.
-        fc.pre(!/[\u0000-\u001f\ud800-\udfff]/.test(line))
+        fc.pre(Array.from(line).every(c => c >= ' ' && (c < '\ud800' || c > '\udfff')))
         let parses = true
         try {
           JSON.parse(line)

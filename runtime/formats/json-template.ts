@@ -1,6 +1,6 @@
 import { assert } from '../common/assert.ts'
 import type { KeyNode } from './json-reader.ts'
-import { CLOSE_BRACE, COMMA, JsonScanner, NULL, OBJECT, OPEN_BRACE, STRING, unescaped } from './json-scan.ts'
+import { CLOSE_BRACE, COMMA, JsonScanner, NULL, OBJECT, OPEN_BRACE, unescaped } from './json-scan.ts'
 import { textOf } from './utf8.ts'
 
 /**
@@ -20,8 +20,8 @@ export interface TemplatePart {
   readonly literal: Uint8Array
   /** Column of the value; SKIPPED, or NO_VALUE behind the last literal. */
   readonly column: number
-  /** A skipped value is a string in the record learned from. */
-  readonly text: boolean
+  /** Of the value in the record learned from. */
+  readonly kind: number
 }
 
 export const SKIPPED = -1
@@ -37,7 +37,7 @@ export function learnTemplate(data: Uint8Array, from: number, to: number, tree: 
   if (!learner.object(start, from, tree, 1) || learner.parts.length > PARTS_MAX) return undefined
   const seen = new Set(learner.parts.map(part => part.column).concat(learner.nulls))
   const missing = Array.from({ length: columnCount }, (_, i) => i).filter(i => !seen.has(i) || learner.nulls.includes(i))
-  const signature = learner.parts.map(part => `${textOf(part.literal, 0, part.literal.length)}\u0000${part.column}\u0000${part.text}`).join('\u0000')
+  const signature = learner.parts.map(part => `${textOf(part.literal, 0, part.literal.length)}\u0000${part.column}\u0000${part.column === SKIPPED ? part.kind : 0}`).join('\u0000')
   return { parts: learner.parts, missing, signature }
 }
 
@@ -63,7 +63,7 @@ class TemplateLearner {
     const last = scanner.space(end)
     assert(last === scanner.to, 'a template is learned of a whole record')
     // The blank or CR in front of a line's end belongs to the literal; the end itself does not.
-    this.parts.push({ literal: data.slice(this.literalFrom, scanner.to), column: NO_VALUE, text: false })
+    this.parts.push({ literal: data.slice(this.literalFrom, scanner.to), column: NO_VALUE, kind: NULL })
     return true
   }
 
@@ -102,7 +102,7 @@ class TemplateLearner {
     if (child !== undefined && child.columns.length !== 1) return -1
     const end = scanner.value(from, depth)
     if (child !== undefined && scanner.kind >= OBJECT) return -1
-    this.parts.push({ literal: data.slice(this.literalFrom, from), column: child?.columns[0] ?? SKIPPED, text: scanner.kind === STRING })
+    this.parts.push({ literal: data.slice(this.literalFrom, from), column: child?.columns[0] ?? SKIPPED, kind: scanner.kind })
     this.literalFrom = end
     return end
   }

@@ -38,3 +38,13 @@ export function quotedDate(data: Uint8Array, from: number, to: number): number {
 export function quotedTimestamp(data: Uint8Array, from: number, to: number, iso: boolean, zulu: boolean): number {
   return timestampOf(data, from, to, iso ? 84 : 32, iso, zulu)
 }
+
+/** Behind an integer of up to 18 digits that a comma or brace follows; -1 for any other value. */
+export function shortIntegerEnd(data: Uint8Array, from: number, to: number): number {
+  let at = from
+  if (at < to && data[at] === 45) at++
+  const first = at
+  while (at < to && data[at]! >= 48 && data[at]! <= 57) at++
+  if (at === first || at >= to || at - first > 18 || (data[first] === 48 && at - first > 1)) return -1
+  return data[at] === 44 || data[at] === 125 ? at : -1
+}
