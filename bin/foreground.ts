@@ -51,7 +51,7 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
     jobManager: { host: configuration.get(jobManagerRpcAddress), port: configuration.get(jobManagerRpcPort) },
     slotCount: configuration.get(numberOfTaskSlots),
     directory,
-    stdoutDirectory: logDirectory(environment, configuration),
+    outputDirectory: logDirectory(environment, configuration),
     ...(request.recordPath === undefined ? {} : { logDirectory: logDirectory(environment, configuration) }),
     log,
     fatal: error => {

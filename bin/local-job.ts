@@ -65,7 +65,7 @@ export async function runLocal(
       jobManager: { host: jobManager.rpcHost, port: jobManager.rpcPort },
       slotCount: configuration.has(numberOfTaskSlots.key) ? configuration.get(numberOfTaskSlots) : slotsRequired(plan.jobGraph),
       directory,
-      stdoutDirectory: undefined,
+      outputDirectory: undefined,
       log,
       fetchArtifact: async ref => {
         const bytes = await jobManager.gateway.getArtifact(ref.digest)

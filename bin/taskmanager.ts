@@ -36,8 +36,8 @@ export interface TaskManagerProcessOptions {
   readonly slotCount: number
   /** Bundles of jobs, and what they unpack to. */
   readonly directory: string
-  /** Folder for the stdout file; undefined = this process's own stdout. */
-  readonly stdoutDirectory: string | undefined
+  /** Folder for the files of what jobs print; undefined = this process's own streams. */
+  readonly outputDirectory: string | undefined
   /** Folder of the file that this process's stderr goes to, where it is known. */
   readonly logDirectory?: string
   readonly log: Logger
@@ -82,7 +82,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       requestTimeoutMs: configuration.get(exchangeRequestTimeout),
       slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
       artifactDirectory,
-      stdoutPath: options.stdoutDirectory === undefined ? undefined : join(options.stdoutDirectory, `${id}.out`),
+      stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
+      stderrPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.err`),
       servesManyJobs: options.fetchArtifact === undefined,
       slotEntry: entryUrl('slot'),
       ioEntry: entryUrl('io-worker'),

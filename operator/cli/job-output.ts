@@ -1,4 +1,5 @@
 import { type Clock, sleep } from '../../runtime/common/clock.ts'
+import type { JobOutputFile } from '../effects/local-executor.ts'
 import { OutputTail } from '../effects/output-tail.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -6,14 +7,14 @@ import type { Terminal } from './terminal.ts'
 export class JobOutput {
   private readonly terminal: Terminal
   private readonly clock: Clock
-  private readonly files: () => readonly { readonly id: string; readonly path: string }[]
+  private readonly files: () => readonly JobOutputFile[]
   private readonly tails = new Map<string, OutputTail>()
   private readonly stopping = new AbortController()
   private following: Promise<void> = Promise.resolve()
   /** Reads go one after another: two at once would show pieces in the wrong order. */
   private reading: Promise<void> = Promise.resolve()
 
-  constructor(terminal: Terminal, clock: Clock, files: () => readonly { readonly id: string; readonly path: string }[]) {
+  constructor(terminal: Terminal, clock: Clock, files: () => readonly JobOutputFile[]) {
     this.terminal = terminal
     this.clock = clock
     this.files = files
@@ -44,10 +45,13 @@ export class JobOutput {
   }
 
   private async readAll(last: boolean): Promise<void> {
-    for (const { id, path } of this.files()) {
-      const tail = this.tails.get(id) ?? new OutputTail(path)
-      this.tails.set(id, tail)
-      for (let text = await tail.read(last); text !== ''; text = await tail.read(last)) await this.terminal.print(id, text)
+    for (const { id, path, stream } of this.files()) {
+      const tail = this.tails.get(path) ?? new OutputTail(path)
+      this.tails.set(path, tail)
+      for (let text = await tail.read(last); text !== ''; text = await tail.read(last)) {
+        if (stream === 'stdout') await this.terminal.print(id, text)
+        else this.terminal.printError(text)
+      }
     }
   }
 }

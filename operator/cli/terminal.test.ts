@@ -31,6 +31,14 @@ test('rows that wrap are counted as they stand on the screen', async () => {
   expect(shown().split('\n').at(-2)).toBe('\x1b[4A\r\x1b[J.')
 })
 
+test("the job's own stderr in between is never erased", async () => {
+  const { term, shown } = terminal(true)
+  await term.print('tm', '\fone\n')
+  term.printError('aside\n')
+  await term.print('tm', '\ftwo\n')
+  expect(shown()).toBe('one\naside\ntwo\n')
+})
+
 test('what was said in between is never erased', async () => {
   const { term, shown } = terminal(true)
   await term.print('tm', '\fone\n')

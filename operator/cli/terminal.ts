@@ -1,5 +1,5 @@
 /**
- * What a person sees of `up`: what the job prints on stdout, what `up` says on stderr.
+ * What a person sees of `up`: what the job prints on stdout, what `up` says on stderr, where the job's own stderr comes too.
  *
  * A printed line that begins with a form feed begins a page. On a terminal a new page takes the place of the one before it, as long as
  * nothing else was shown in between; into a file or a pipe pages follow each other and the form feed is left out.
@@ -27,6 +27,12 @@ export class Terminal {
   say(text: string): void {
     this.pageRows = undefined
     this.streams.writeError(`${text}\n`)
+  }
+
+  /** Whole lines that the job has printed to stderr. */
+  printError(text: string): void {
+    this.pageRows = undefined
+    this.streams.writeError(text)
   }
 
   /** `text` is whole lines that `source` has printed. */

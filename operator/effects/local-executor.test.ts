@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
@@ -105,7 +105,12 @@ test('TaskManagers learn where their JobManager is, and one that ends by itself 
       running: 1,
       ended: [{ wasReady: false, message: expect.stringMatching(/^taskmanager-1 ended with exit code 1; .*out of luck$/s) }],
     })
-  expect(local.outputs().map(({ id }) => id)).toEqual(['taskmanager-0', 'taskmanager-1'])
+  expect(local.outputs().map(({ id, stream, path }) => [id, stream, basename(path)])).toEqual(
+    ['taskmanager-0', 'taskmanager-1'].flatMap(id => [
+      [id, 'stdout', `${id}.out`],
+      [id, 'stderr', `${id}.err`],
+    ]),
+  )
 })
 
 test('a program that cannot be prepared is told by its message, whatever was thrown', async () => {

@@ -61,9 +61,16 @@ interface JobManagerRecord {
   readonly rpcPort: number
 }
 
+/** What the jobs on one TaskManager print to one of the two streams. */
+export interface JobOutputFile {
+  readonly id: string
+  readonly path: string
+  readonly stream: 'stdout' | 'stderr'
+}
+
 export interface LocalExecutor extends Executor {
-  /** Where what the jobs print is found, by TaskManager. */
-  outputs(): readonly { readonly id: string; readonly path: string }[]
+  /** Where what the jobs print is found. */
+  outputs(): readonly JobOutputFile[]
   /** Ends whatever still runs. */
   close(): Promise<void>
 }
@@ -77,7 +84,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   const closing = new AbortController()
   let portChosen = false
   let avoidDefaultPort = false
-  const outputs: { id: string; path: string }[] = []
+  const outputs: JobOutputFile[] = []
 
   const programOf = (spec: FlinkJobSpec) => {
     const key = JSON.stringify(spec)
@@ -137,7 +144,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
           'taskmanager.resource-id': id,
         })
         taskManagers = [...taskManagers.filter(other => other.id !== id), state]
-        if (!outputs.some(output => output.id === id)) outputs.push({ id, path: outputPath(options, id) })
+        if (outputs.some(output => output.id === id)) continue
+        for (const stream of ['stdout', 'stderr'] as const) outputs.push({ id, path: outputPath(options, id, stream), stream })
       }
     },
     async submitJob({ spec, jobId }) {
@@ -215,15 +223,15 @@ function launch(
     ],
     env: { ...options.env, MILLRACE_DIR: options.directory },
     // What user code writes to the console stands among what the job prints.
-    stdoutPath: kind === 'taskmanager' ? outputPath(options, id) : logPath,
+    stdoutPath: kind === 'taskmanager' ? outputPath(options, id, 'stdout') : logPath,
     stderrPath: logPath,
     notePath: join(options.directory, 'run', `${id}.pid`),
   })
   return { id, child, recordPath, logPath, startedMs: options.clock.monotonicMs(), wasReady: false, tooSlow: false }
 }
 
-function outputPath(options: LocalExecutorOptions, id: string): string {
-  return join(options.directory, 'log', `${id}.out`)
+function outputPath(options: LocalExecutorOptions, id: string, stream: JobOutputFile['stream']): string {
+  return join(options.directory, 'log', `${id}.${stream === 'stdout' ? 'out' : 'err'}`)
 }
 
 function endedMessage(options: LocalExecutorOptions, state: ProcessState): string | undefined {

@@ -29,7 +29,7 @@ afterEach(async () => {
 })
 
 function parts(registry: ConnectorRegistry) {
-  return { registry, clock: systemClock, log: noLog, taskManager: { id: 'tm', stdout: () => {} } }
+  return { registry, clock: systemClock, log: noLog, taskManager: { id: 'tm', stdout: () => {}, stderr: () => {} } }
 }
 
 function localMedium(registry: ConnectorRegistry): Medium {

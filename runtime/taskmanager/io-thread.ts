@@ -15,7 +15,7 @@ import { attachConsumer, attachProducer, type ChannelMedium } from './channel-me
 import { startIoWorker } from './io-worker.ts'
 
 /**
- * The I/O worker's thread: connectors' async halves, the TCP exchange, and the TaskManager's stdout file. Main posts `IoCommand`s and gets
+ * The I/O worker's thread: connectors' async halves, the TCP exchange, and the TaskManager's output files. Main posts `IoCommand`s and gets
  * `IoReply`s; slots talk to it over message ports of their own and over rings.
  */
 export interface IoThreadData {
@@ -28,6 +28,8 @@ export interface IoThreadData {
   readonly requestTimeoutMs: number
   /** undefined = the process's own stdout (`-t local`). */
   readonly stdoutPath: string | undefined
+  /** What jobs print to stderr; undefined = the process's own. */
+  readonly stderrPath: string | undefined
   readonly pageBudget: SharedArrayBuffer
 }
 
@@ -67,12 +69,13 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     onChannelGone: (scope, channelId) => served.gone(scope, channelId),
   })
   const client = new ExchangeClient({ network: tcpNetwork, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
-  const stdout = new StdoutFile(data.stdoutPath)
+  const stdout = new OutputFile(data.stdoutPath, process.stdout)
+  const stderr = new OutputFile(data.stderrPath, process.stderr)
   const worker = startIoWorker({
     registry,
     clock: systemClock,
     log,
-    taskManager: { id: taskManagerId, stdout: bytes => stdout.write(bytes) },
+    taskManager: { id: taskManagerId, stdout: bytes => stdout.write(bytes), stderr: bytes => stderr.write(bytes) },
     bell,
     pages: new PageBudget(data.pageBudget),
     others: [{ wake: () => void server.pump() }, { wake: () => void client.pump() }],
@@ -101,7 +104,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
         client.close()
         await server.close()
         await worker.close()
-        await stdout.close()
+        await Promise.all([stdout.close(), stderr.close()])
         return post({ kind: 'closed' })
     }
   }
@@ -145,13 +148,16 @@ function scopeKey({ jobId, generation, attempt }: ExchangeScope): string {
 }
 
 /** Appends in order, one write at a time; the promise is the credit that print sinks wait for. */
-class StdoutFile {
+class OutputFile {
   private readonly path: string | undefined
+  private readonly stream: NodeJS.WritableStream
   private handle: Promise<FileHandle> | undefined
   private tail: Promise<void> = Promise.resolve()
 
-  constructor(path: string | undefined) {
+  /** Without a path the bytes go to `stream`. */
+  constructor(path: string | undefined, stream: NodeJS.WritableStream) {
     this.path = path
+    this.stream = stream
   }
 
   write(bytes: Uint8Array): Promise<void> {
@@ -168,7 +174,7 @@ class StdoutFile {
     const { path } = this
     if (path === undefined) {
       // Resolves when the main thread has passed it on, so a slow terminal is back-pressure.
-      await new Promise<void>((resolve, reject) => process.stdout.write(bytes, error => (error ? reject(error) : resolve())))
+      await new Promise<void>((resolve, reject) => this.stream.write(bytes, error => (error ? reject(error) : resolve())))
       return
     }
     if (this.handle === undefined) {

@@ -37,7 +37,9 @@ export interface ThreadedSlotHostsOptions {
   readonly slotHeapMb: number
   /** Bundles, by digest. */
   readonly artifactDirectory: string
+  /** What jobs print; undefined = the process's own streams. */
   readonly stdoutPath: string | undefined
+  readonly stderrPath: string | undefined
   /** Entry files of the two kinds of threads; bin/ knows where they are. */
   readonly slotEntry: URL
   readonly ioEntry: URL
@@ -62,6 +64,7 @@ export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions):
     token: options.token,
     requestTimeoutMs: options.requestTimeoutMs,
     stdoutPath: options.stdoutPath,
+    stderrPath: options.stderrPath,
     pageBudget: pool.budget.buffer,
   }
   const io = new Worker(options.ioEntry, { workerData: data, name: 'io' })

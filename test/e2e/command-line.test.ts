@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -27,6 +28,19 @@ const exceptionHeader = `
  The program finished with the following exception:
 
 `
+
+test('printToErr writes to the stderr of -t local and to the .err file of a TaskManager, print to the other one', async () => {
+  const path = await cluster.folder.write(
+    'both.js',
+    "export default env => { const rows = env.fromElements('x', 'y'); rows.print('out'); rows.printToErr('err') }\n",
+  )
+  const local = await runMillrace(['run', '-t', 'local', '-p', '1', path], { MILLRACE_DIR: join(cluster.folder.path, 'local') })
+  expect(local).toMatchObject({ code: 0, stderr: 'err> x\nerr> y\n' })
+  expect(local.stdout).toContain('out> x\nout> y\n')
+  expect(local.stdout).not.toContain('err>')
+  expect((await cluster.run(['run', path])).code).toBe(0)
+  expect(await readFile(join(cluster.folder.path, 'cluster', 'log', 'taskmanager-0.err'), 'utf8')).toBe('err> x\nerr> y\n')
+})
 
 describe('jobs of a session', () => {
   const started = String.raw`\d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d`

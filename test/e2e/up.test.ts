@@ -196,7 +196,11 @@ export default env => {
 test('a module beside the manifest runs with its arguments, on just enough TaskManagers', async () => {
   writeFileSync(
     join(directory, 'job.ts'),
-    `export const main = (env, args) => { env.fromElements(...args).map(word => word.toUpperCase()).rebalance().print() }`,
+    `export const main = (env, args) => {
+  const words = env.fromElements(...args).map(word => word.toUpperCase()).rebalance()
+  words.print()
+  words.printToErr('aside')
+}`,
   )
   const path = join(directory, 'module.yaml')
   writeFileSync(
@@ -218,6 +222,7 @@ spec:
       .map(line => line.replace(/^\d> /, ''))
       .toSorted(),
   ).toEqual(['A', 'B', 'C'])
+  expect([...stderr().matchAll(/^aside:\d> (.)$/gm)].map(match => match[1]).toSorted()).toEqual(['A', 'B', 'C'])
   expect(statusOf('module')).toMatchObject({ taskManager: { replicas: 2 } })
 })
 

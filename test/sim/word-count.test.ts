@@ -63,6 +63,7 @@ async function wordCount(seed: number): Promise<void> {
           stdout: bytes => {
             stdout += Buffer.from(bytes).toString('utf8')
           },
+          stderr: () => {},
         },
       })
       return new InProcessSlotHosts({

@@ -82,6 +82,7 @@ export async function runInProcess(
       stdout: bytes => {
         stdout += decoder.decode(bytes, { stream: true })
       },
+      stderr: () => {},
     },
   })
   const factory = new InProcessSlotHosts({

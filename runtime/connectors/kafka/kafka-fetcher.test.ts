@@ -57,7 +57,12 @@ function setUp(kafka: FakeKafka, properties: Readonly<Record<string, string>> = 
   const abort = new AbortController()
   const logged: LogEntry[] = []
   const sink = new Sink()
-  const context = { clock, log: createLogger(entry => logged.push(entry)), signal: abort.signal, taskManager: { id: 'tm', stdout: () => {} } }
+  const context = {
+    clock,
+    log: createLogger(entry => logged.push(entry)),
+    signal: abort.signal,
+    taskManager: { id: 'tm', stdout: () => {}, stderr: () => {} },
+  }
   const fetcher = new KafkaFetcher(settings, settings.offsetReset ?? 'earliest', sink, context, client)
   const add = (tag: number, topic: string, partition: number, startingOffset = 0, stoppingOffset: number | null = null) =>
     fetcher.command('split', { tag, topic, partition, startingOffset, stoppingOffset })

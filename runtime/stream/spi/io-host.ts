@@ -61,7 +61,7 @@ export interface IoContext {
   readonly taskManager: {
     readonly id: string
     readonly stdout: (bytes: Uint8Array) => Promise<void> | void
-    readonly stderr?: (bytes: Uint8Array) => Promise<void> | void
+    readonly stderr: (bytes: Uint8Array) => Promise<void> | void
   }
 }
 
