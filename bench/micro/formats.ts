@@ -25,10 +25,21 @@ const columns: readonly FormatColumn[] = [
 
 function bid(i: number): readonly (string | number)[] {
   const time = `2020-01-01 00:${String(Math.floor(i / 1000) % 60).padStart(2, '0')}:${String(i % 60).padStart(2, '0')}.${100 + (i % 900)}`
-  return [1000 + (i % 5000), 2000 + ((i * 7) % 9000), (i * 13) % 1_000_000, 'apple', `https://www.nexmark.com/item.htm?query=${i % 100}`, time, 'adfaehgkhakshdfasdf']
+  return [
+    1000 + (i % 5000),
+    2000 + ((i * 7) % 9000),
+    (i * 13) % 1_000_000,
+    'apple',
+    `https://www.nexmark.com/item.htm?query=${i % 100}`,
+    time,
+    'adfaehgkhakshdfasdf',
+  ]
 }
 
-const flat = (i: number) => `{${bid(i).map((value, at) => `"${columns[at]?.name}":${JSON.stringify(value)}`).join(',')}}`
+const flat = (i: number) =>
+  `{${bid(i)
+    .map((value, at) => `"${columns[at]?.name}":${JSON.stringify(value)}`)
+    .join(',')}}`
 const nested = (i: number) => `{"event_type":2,"person":null,"auction":null,"bid":${flat(i)}}`
 const csv = (i: number) => bid(i).join(',')
 
@@ -52,10 +63,19 @@ function report(name: string, bytesPerRow: number, round: () => number): void {
     const spent = process.threadCpuUsage(before)
     best = Math.min(best, ((spent.user + spent.system) * 1000) / rows)
   }
-  process.stdout.write(`${name.padEnd(44)} ${bytesPerRow.toFixed(0).padStart(5)} B ${best.toFixed(0).padStart(6)} ns/row ${(1000 / best).toFixed(2).padStart(7)} M rows/s\n`)
+  process.stdout.write(
+    `${name.padEnd(44)} ${bytesPerRow.toFixed(0).padStart(5)} B ${best.toFixed(0).padStart(6)} ns/row ${(1000 / best).toFixed(2).padStart(7)} M rows/s\n`,
+  )
 }
 
-function read(name: string, format: string, line: (i: number) => string, table: readonly FormatColumn[], projected: readonly number[], generated: boolean) {
+function read(
+  name: string,
+  format: string,
+  line: (i: number) => string,
+  table: readonly FormatColumn[],
+  projected: readonly number[],
+  generated: boolean,
+) {
   const pages = pagesOf(line)
   const settings = { framing: 'lines', generated, origin: { job: 'bench', vertex: name } } as const
   const decoder = createDecoder(format, table, projected, {}, settings)

@@ -31,5 +31,14 @@ export function csvOptions(options: FormatOptions): CsvOptions {
     plainDecimals: !reader.flag('write-bigdecimal-in-scientific-notation', true),
   }
   reader.end()
+  const special = [read.delimiter, read.quote, read.escape].filter(byte => byte >= 0)
+  if (new Set(special).size < special.length || special.some(byte => byte === 10 || byte === 13))
+    throw new FlinkError(
+      'INVALID_CONFIGURATION',
+      'delimiter, quote and escape character of format csv must differ from each other and from line ends',
+    )
+  // Values of dates and numbers are written without looking for these.
+  if (/[\dT.:-]/.test(String.fromCharCode(...special)))
+    throw new FlinkError('UNSUPPORTED', 'digits, T and the characters . : - are not supported as delimiter, quote or escape character of format csv')
   return read
 }

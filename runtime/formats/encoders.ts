@@ -14,12 +14,12 @@ import {
   doubleText,
   keyBytes,
   strippedDecimal,
-  timestampText,
   timeText,
   writeAscii,
   writeInteger,
   writeJsonString,
-  writeLong,
+  writePiece,
+  writeTimestamp,
 } from './write-values.ts'
 
 /** Rows into records, value by value in the forms of Flink's formats. */
@@ -46,22 +46,23 @@ function jsonEncoder(fields: readonly FormatField[], options: FormatOptions, fra
   const iso = reader.choice('timestamp-format.standard', ['SQL', 'ISO-8601'], 'SQL') === 'ISO-8601'
   const { ignoreNullFields, plainDecimals } = jsonWriterOptions(reader)
   reader.end()
-  const keys = fields.map(field => keyBytes(field.name))
+  const firstKeys = fields.map(field => keyBytes(field.name, '{'))
+  const keys = fields.map(field => keyBytes(field.name, ','))
   return {
     encode(frame, from, to, writer) {
+      const words = wordsOf(frame)
       for (let row = from; row < to; row++) {
-        writer.u8(OPEN_BRACE)
         let first = true
         for (let i = 0; i < fields.length; i++) {
           const column = frame.columns[i]!
           const valid = isValid(column, row)
           if (!valid && ignoreNullFields) continue
-          if (!first) writer.u8(COMMA)
+          writePiece(writer, first ? firstKeys[i]! : keys[i]!)
           first = false
-          writer.raw(keys[i]!)
-          if (valid) writeJsonValue(writer, fields[i]!, column, row, iso, plainDecimals)
+          if (valid) writeJsonValue(writer, fields[i]!, column, words[i]!, row, iso, plainDecimals)
           else writeAscii(writer, 'null')
         }
+        if (first) writer.u8(OPEN_BRACE)
         writer.u8(CLOSE_BRACE)
         if (framing === 'lines') writer.u8(LF)
       }
@@ -69,7 +70,7 @@ function jsonEncoder(fields: readonly FormatField[], options: FormatOptions, fra
   }
 }
 
-function writeJsonValue(writer: ByteWriter, field: FormatField, column: Column, row: number, iso: boolean, plain: boolean): void {
+function writeJsonValue(writer: ByteWriter, field: FormatField, column: Column, words: Int32Array, row: number, iso: boolean, plain: boolean): void {
   switch (field.root) {
     case 'STRING': {
       if (column.kind !== 'bytes') throw wrongColumn(field, column)
@@ -77,13 +78,18 @@ function writeJsonValue(writer: ByteWriter, field: FormatField, column: Column, 
       writeJsonString(writer, column.data, start, start + column.lengths[row]!)
       return
     }
+    case 'TIMESTAMP':
+    case 'TIMESTAMP_LTZ':
+      if (column.kind !== 'f64') throw wrongColumn(field, column)
+      writer.u8(QUOTE)
+      writeTimestamp(writer, column.values[row]!, iso ? CAPITAL_T : BLANK, field.root === 'TIMESTAMP_LTZ')
+      writer.u8(QUOTE)
+      return
     case 'BYTES':
     case 'DATE':
     case 'TIME':
-    case 'TIMESTAMP':
-    case 'TIMESTAMP_LTZ':
       writer.u8(QUOTE)
-      writeAscii(writer, plainText(field, column, row, iso ? 'T' : ' '))
+      writeAscii(writer, plainText(field, column, row))
       writer.u8(QUOTE)
       return
     case 'FLOAT':
@@ -95,12 +101,12 @@ function writeJsonValue(writer: ByteWriter, field: FormatField, column: Column, 
       return
     }
     default:
-      writeNumber(writer, field, column, row, plain)
+      writeNumber(writer, field, column, words, row, plain)
   }
 }
 
 /** BOOLEAN, the integers and DECIMAL: the same in all formats. */
-function writeNumber(writer: ByteWriter, field: FormatField, column: Column, row: number, plain: boolean): void {
+function writeNumber(writer: ByteWriter, field: FormatField, column: Column, words: Int32Array, row: number, plain: boolean): void {
   if (field.root === 'DECIMAL') {
     const unscaled =
       column.kind === 'i64'
@@ -110,7 +116,10 @@ function writeNumber(writer: ByteWriter, field: FormatField, column: Column, row
           : 0n
     writeAscii(writer, strippedDecimal(unscaled, field.scale, plain))
   } else if (column.kind === 'i64') {
-    writeLong(writer, column.values[row]!)
+    // Through its words: a bigint is made only where no double holds the value.
+    const high = words[row * 2 + 1]!
+    if (high >= -HIGH_MAX && high < HIGH_MAX) writeInteger(writer, high * 4_294_967_296 + (words[row * 2]! >>> 0))
+    else writeAscii(writer, column.values[row]!.toString())
   } else if (column.kind === 'i32') {
     writeInteger(writer, column.values[row]!)
   } else if (column.kind === 'bool') {
@@ -120,10 +129,9 @@ function writeNumber(writer: ByteWriter, field: FormatField, column: Column, row
   }
 }
 
-function plainText(field: FormatField, column: Column, row: number, separator: string): string {
+function plainText(field: FormatField, column: Column, row: number): string {
   if (column.kind === 'bytes') return base64Text(column.data, column.starts[row]!, column.starts[row]! + column.lengths[row]!)
   if (column.kind === 'i32') return field.root === 'DATE' ? dateText(column.values[row]!) : timeText(column.values[row]!)
-  if (column.kind === 'f64') return timestampText(column.values[row]!, separator, field.root === 'TIMESTAMP_LTZ' ? 'Z' : '')
   throw wrongColumn(field, column)
 }
 
@@ -132,13 +140,13 @@ const QUOTE_CHECK_MAX = 24
 
 function csvEncoder(fields: readonly FormatField[], options: CsvOptions, framing: Framing): RecordEncoder {
   const nullText = options.nullLiteral ?? new Uint8Array(0)
-  // Every character up to the greatest one with a meaning makes quotes.
+  // Every character up to the greatest one with a meaning makes quotes: the blank of a timestamp always does.
   const safeMin = Math.max(options.delimiter, options.quote, CR, options.escape) + 1
   const writeText = (writer: ByteWriter, data: Uint8Array, from: number, to: number) => {
     if (options.quote >= 0 && needsQuotes(data, from, to, safeMin)) writeQuoted(writer, data, from, to, options)
     else copyBytes(writer, data, from, to)
   }
-  const writeValue = (writer: ByteWriter, field: FormatField, column: Column, row: number) => {
+  const writeValue = (writer: ByteWriter, field: FormatField, column: Column, words: Int32Array, row: number) => {
     switch (field.root) {
       case 'STRING': {
         if (column.kind !== 'bytes') throw wrongColumn(field, column)
@@ -146,12 +154,17 @@ function csvEncoder(fields: readonly FormatField[], options: CsvOptions, framing
         writeText(writer, column.data, start, start + column.lengths[row]!)
         return
       }
+      case 'TIMESTAMP':
+      case 'TIMESTAMP_LTZ':
+        if (column.kind !== 'f64') throw wrongColumn(field, column)
+        if (options.quote >= 0) writer.u8(options.quote)
+        writeTimestamp(writer, column.values[row]!, BLANK, field.root === 'TIMESTAMP_LTZ')
+        if (options.quote >= 0) writer.u8(options.quote)
+        return
       case 'BYTES':
       case 'DATE':
-      case 'TIME':
-      case 'TIMESTAMP':
-      case 'TIMESTAMP_LTZ': {
-        const text = utf8Encoder.encode(plainText(field, column, row, ' '))
+      case 'TIME': {
+        const text = utf8Encoder.encode(plainText(field, column, row))
         writeText(writer, text, 0, text.length)
         return
       }
@@ -161,17 +174,18 @@ function csvEncoder(fields: readonly FormatField[], options: CsvOptions, framing
         writeAscii(writer, doubleText(column.values[row]!, field.root === 'FLOAT'))
         return
       default:
-        writeNumber(writer, field, column, row, options.plainDecimals)
+        writeNumber(writer, field, column, words, row, options.plainDecimals)
     }
   }
   return {
     encode(frame, from, to, writer) {
+      const words = wordsOf(frame)
       for (let row = from; row < to; row++) {
         for (let i = 0; i < fields.length; i++) {
           if (i > 0) writer.u8(options.delimiter)
           const column = frame.columns[i]!
-          if (isValid(column, row)) writeValue(writer, fields[i]!, column, row)
-          else writer.raw(nullText)
+          if (isValid(column, row)) writeValue(writer, fields[i]!, column, words[i]!, row)
+          else writePiece(writer, nullText)
         }
         if (framing === 'lines') writer.u8(LF)
       }
@@ -223,6 +237,12 @@ function copyBytes(writer: ByteWriter, data: Uint8Array, from: number, to: numbe
   for (let i = 0; i < to - from; i++) bytes[start + i] = data[from + i]!
 }
 
+function wordsOf(frame: ColumnarFrame): Int32Array[] {
+  return frame.columns.map(column =>
+    column.kind === 'i64' ? new Int32Array(column.values.buffer, column.values.byteOffset, column.values.length * 2) : noWords,
+  )
+}
+
 function isValid(column: Column, row: number): boolean {
   const { validity } = column
   return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0
@@ -232,10 +252,14 @@ function wrongColumn(field: FormatField, column: Column): FlinkError {
   return new FlinkError('UNSUPPORTED_VALUE', `column ${field.name} of type ${field.typeText} came as a column of kind ${column.kind}`)
 }
 
+/** 2^53 is this many times 2^32. */
+const HIGH_MAX = 2_097_152
+const noWords = new Int32Array(0)
 const LF = 10
 const CR = 13
 const QUOTE = 34
-const COMMA = 44
+const BLANK = 32
+const CAPITAL_T = 84
 const BACKSLASH = 92
 const OPEN_BRACE = 123
 const CLOSE_BRACE = 125

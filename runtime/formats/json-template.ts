@@ -37,7 +37,9 @@ export function learnTemplate(data: Uint8Array, from: number, to: number, tree: 
   if (!learner.object(start, from, tree, 1) || learner.parts.length > PARTS_MAX) return undefined
   const seen = new Set(learner.parts.map(part => part.column).concat(learner.nulls))
   const missing = Array.from({ length: columnCount }, (_, i) => i).filter(i => !seen.has(i) || learner.nulls.includes(i))
-  const signature = learner.parts.map(part => `${textOf(part.literal, 0, part.literal.length)}\u0000${part.column}\u0000${part.column === SKIPPED ? part.kind : 0}`).join('\u0000')
+  const signature = learner.parts
+    .map(part => `${textOf(part.literal, 0, part.literal.length)}\u0000${part.column}\u0000${part.column === SKIPPED ? part.kind : 0}`)
+    .join('\u0000')
   return { parts: learner.parts, missing, signature }
 }
 

@@ -23,11 +23,6 @@ export function writeInteger(writer: ByteWriter, value: number): void {
   writer.length = end
 }
 
-export function writeLong(writer: ByteWriter, value: bigint): void {
-  if (value >= -9007199254740991n && value <= 9007199254740991n) writeInteger(writer, Number(value))
-  else writeAscii(writer, value.toString())
-}
-
 export function writeAscii(writer: ByteWriter, text: string): void {
   const start = writer.reserve(text.length)
   const { bytes } = writer
@@ -110,9 +105,48 @@ export function timeText(ms: number): string {
   return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`
 }
 
-export function timestampText(ms: number, separator: string, zone: string): string {
+/** `2020-02-29 10:11:12.5`, `2020-02-29T10:11:12Z`, as bytes without a string on the way. */
+export function writeTimestamp(writer: ByteWriter, ms: number, separator: number, zulu: boolean): void {
   const day = Math.floor(ms / 86_400_000)
-  return `${dateText(day)}${separator}${timeText(ms - day * 86_400_000)}${zone}`
+  writeAscii(writer, dateText(day))
+  let rest = ms - day * 86_400_000
+  const start = writer.reserve(14)
+  const { bytes } = writer
+  const fraction = rest % 1000
+  rest = (rest - fraction) / 1000
+  const second = rest % 60
+  const minute = ((rest - second) / 60) % 60
+  bytes[start] = separator
+  writeTwo(bytes, start + 1, Math.floor(rest / 3600))
+  bytes[start + 3] = 58
+  writeTwo(bytes, start + 4, minute)
+  bytes[start + 6] = 58
+  writeTwo(bytes, start + 7, second)
+  let end = start + 9
+  if (fraction > 0) {
+    const tens = Math.floor(fraction / 10)
+    bytes[end] = 46
+    writeTwo(bytes, end + 1, tens)
+    bytes[end + 3] = 48 + fraction - tens * 10
+    end += 4
+    while (bytes[end - 1] === 48) end--
+  }
+  if (zulu) bytes[end++] = 90
+  writer.length = end
+}
+
+function writeTwo(bytes: Uint8Array, at: number, value: number): void {
+  const tens = Math.floor(value / 10)
+  bytes[at] = 48 + tens
+  bytes[at + 1] = 48 + value - tens * 10
+}
+
+/** Short pieces: a loop costs less than a view to copy from. */
+export function writePiece(writer: ByteWriter, piece: Uint8Array): void {
+  const { length } = piece
+  const start = writer.reserve(length)
+  const { bytes } = writer
+  for (let i = 0; i < length; i++) bytes[start + i] = piece[i]!
 }
 
 function two(value: number): string {
@@ -184,6 +218,7 @@ function writeUnit(bytes: Uint8Array, at: number, unit: number): number {
   return at + 6
 }
 
-export function keyBytes(name: string): Uint8Array {
-  return utf8Encoder.encode(`${JSON.stringify(name)}:`)
+/** A key with what stands in front of it: the comma, or nothing. */
+export function keyBytes(name: string, before: string): Uint8Array {
+  return utf8Encoder.encode(`${before}${JSON.stringify(name)}:`)
 }
