@@ -140,9 +140,10 @@ describe('a program that fails', () => {
   })
 
   test('by looping for ever: answered after the deadline', async () => {
-    await expect(plan('export default () => { for (;;); }', {}, { timeoutMs: 400 })).rejects.toMatchObject({
+    await expect(plan('export default () => { for (;;); }', { defaultJobName: 'endless' }, { timeoutMs: 400 })).rejects.toMatchObject({
       code: 'TIMEOUT',
-      message: 'the program did not finish building its graph within 400 ms',
+      message:
+        "the program endless did not finish building its graph within 400 ms (planner.timeout): its export 'default' still runs, or waits for something that does not come",
     })
   })
 

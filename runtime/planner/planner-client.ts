@@ -105,7 +105,7 @@ export class PlannerClient implements AsyncDisposable {
         child.kill('SIGKILL')
         act()
       }
-      const deadline = this.options.clock.schedule(request.timeoutMs + GRACE_MS, () => settle(() => reject(tooSlow(request.timeoutMs))), {
+      const deadline = this.options.clock.schedule(request.timeoutMs + GRACE_MS, () => settle(() => reject(tooSlow(request))), {
         ref: true,
       })
       const onAbort = () => settle(() => reject(signal?.reason))

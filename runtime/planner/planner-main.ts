@@ -57,7 +57,7 @@ export function servePlanner(self: URL, options: { readonly clock: Clock; readon
     // Our own client wrote it: see planner-client.ts.
     const request = JSON.parse(line) as PlanRequest
     worker.postMessage(request)
-    options.clock.schedule(request.timeoutMs, () => fail(tooSlow(request.timeoutMs)), { ref: true })
+    options.clock.schedule(request.timeoutMs, () => fail(tooSlow(request)), { ref: true })
   })
   process.stdin.on('end', () => process.exit(1))
 }

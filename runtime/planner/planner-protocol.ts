@@ -1,4 +1,5 @@
 import { FlinkError, type SerializedError } from '../common/errors.ts'
+import { processOptions } from '../common/options.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 
 /**
@@ -39,8 +40,13 @@ export const OUTPUT_CHARS_MAX = 64 * 1024
 export const ANSWER_FD = 3
 
 /** Both sides answer these: the child as long as it can, the parent in its stead. */
-export function tooSlow(timeoutMs: number): FlinkError {
-  return new FlinkError('TIMEOUT', `the program did not finish building its graph within ${timeoutMs} ms`, { timeoutMs })
+export function tooSlow({ timeoutMs, entry, defaultJobName }: PlanRequest): FlinkError {
+  const program = defaultJobName === undefined ? 'the program' : `the program ${defaultJobName}`
+  return new FlinkError(
+    'TIMEOUT',
+    `${program} did not finish building its graph within ${timeoutMs} ms (${processOptions.plannerTimeout.key}): its export '${entry}' still runs, or waits for something that does not come`,
+    { timeoutMs },
+  )
 }
 
 export function outOfMemory(heapMb: number): FlinkError {

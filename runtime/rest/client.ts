@@ -154,6 +154,11 @@ async function tryOnce(options: RestClientOptions, address: string, call: Call):
     if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EHOSTUNREACH') {
       return { kind: 'unsent', error: new FlinkError('CONNECTION_REFUSED', `no JobManager answers at ${host}: ${code}`, { address }, error) }
     }
+    // Ports of other protocols (1, 22, 25, …), which fetch never asks.
+    if (code === 'bad port') {
+      const message = `no JobManager answers at ${host}: HTTP clients do not connect to this port, which belongs to another protocol`
+      return { kind: 'refused', error: new FlinkError('CONNECTION_REFUSED', message, { address }, error) }
+    }
     return {
       kind: 'unknown',
       error: new FlinkError('CONNECTION_LOST', `the connection to the JobManager at ${host} broke: ${code}`, { address }, error),

@@ -596,6 +596,13 @@ describe('client and server over a socket', () => {
     })
   })
 
+  test('a port that fetch never asks is told as one where nobody answers', async () => {
+    await expect(client('localhost:1', 3).overview()).rejects.toMatchObject({
+      code: 'CONNECTION_REFUSED',
+      message: 'no JobManager answers at localhost:1: HTTP clients do not connect to this port, which belongs to another protocol',
+    })
+  })
+
   test('503 and lost connections are tried again, a bounded number of times; a run without a job id is not repeated', async () => {
     const answers = [
       () => Promise.resolve(new Response('{"errors":["no leader"]}', { status: 503 })),
