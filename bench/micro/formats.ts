@@ -1,6 +1,6 @@
 /**
  * Reading and writing of records: `node bench/micro/formats.ts`. Nexmark-like bids as nested and flat JSON and as CSV, in pages of 64 KiB, CPU time
- * of this thread per row; frames are made and dropped. Figures: docs/decisions/0008-formats.md.
+ * of this thread per row; frames are made and dropped. Figures: docs/decisions/0009-formats.md.
  */
 import { ByteWriter } from '../../runtime/common/bytes.ts'
 import { createDecoder } from '../../runtime/formats/decoders.ts'

@@ -45,7 +45,7 @@ export class CsvDecoder implements RecordDecoder {
 
   /** Quoted values may hold line feeds, so where there are quotes the records are walked. */
   completeEnd(data: Uint8Array, from: number, to: number): number {
-    const { quote, delimiter, escape } = this.options
+    const { quote, delimiter, escaping } = this.options
     const first = quote < 0 ? -1 : data.indexOf(quote, from)
     if (first < 0 || first >= to) return lastLineEnd(data, from, to)
     let end = from
@@ -53,7 +53,7 @@ export class CsvDecoder implements RecordDecoder {
     let start = true
     for (let at = from; at < to; at++) {
       const byte = data[at]!
-      if (byte === escape) {
+      if (byte === escaping) {
         at++
         start = false
       } else if (quoted) {

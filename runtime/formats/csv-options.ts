@@ -7,7 +7,7 @@ import { utf8Encoder } from './utf8.ts'
 export interface CsvOptions {
   readonly delimiter: number
   readonly quote: number
-  readonly escape: number
+  readonly escaping: number
   readonly comments: boolean
   readonly ignoreParseErrors: boolean
   readonly nullLiteral: Uint8Array | undefined
@@ -24,14 +24,14 @@ export function csvOptions(options: FormatOptions): CsvOptions {
   const read: CsvOptions = {
     delimiter: reader.character('field-delimiter', ','),
     quote: unquoted ? -1 : reader.character('quote-character', '"'),
-    escape: reader.text('escape-character') === undefined ? -1 : reader.character('escape-character', '\\'),
+    escaping: reader.text('escape-character') === undefined ? -1 : reader.character('escape-character', '\\'),
     comments: reader.flag('allow-comments', false),
     ignoreParseErrors: reader.flag('ignore-parse-errors', false),
     nullLiteral: nullLiteral === undefined ? undefined : utf8Encoder.encode(nullLiteral),
     plainDecimals: !reader.flag('write-bigdecimal-in-scientific-notation', true),
   }
   reader.end()
-  const special = [read.delimiter, read.quote, read.escape].filter(byte => byte >= 0)
+  const special = [read.delimiter, read.quote, read.escaping].filter(byte => byte >= 0)
   if (new Set(special).size < special.length || special.some(byte => byte === 10 || byte === 13))
     throw new FlinkError(
       'INVALID_CONFIGURATION',

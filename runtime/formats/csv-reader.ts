@@ -104,7 +104,7 @@ export class CsvReader {
   }
 
   private plain(data: Uint8Array, from: number, to: number, lines: boolean): number {
-    const { delimiter, escape } = this.options
+    const { delimiter, escaping } = this.options
     let bits = 0
     let at = from
     for (; at < to; at++) {
@@ -113,7 +113,7 @@ export class CsvReader {
       if (byte === LF && lines) break
       if (byte === CR && isLineEnd(data, at, to, lines)) break
       if (byte === LF || byte === CR) return this.fail('a line end stands in a value without quotes', at)
-      if (byte === escape) {
+      if (byte === escaping) {
         this.cellEscaped = true
         at++
         if (at >= to) return this.fail('an escape ends early', at)
@@ -124,7 +124,7 @@ export class CsvReader {
   }
 
   private quoted(data: Uint8Array, from: number, to: number, lines: boolean): number {
-    const { quote, escape, delimiter } = this.options
+    const { quote, escaping, delimiter } = this.options
     let bits = 0
     let at = from
     for (; at < to; at++) {
@@ -133,7 +133,7 @@ export class CsvReader {
         if (at + 1 >= to || data[at + 1] !== quote) break
         this.cellEscaped = true
         at++
-      } else if (byte === escape) {
+      } else if (byte === escaping) {
         this.cellEscaped = true
         at++
       }
@@ -188,12 +188,12 @@ export class CsvReader {
   }
 
   private unescaped(data: Uint8Array, from: number, to: number): Uint8Array {
-    const { quote, escape } = this.options
+    const { quote, escaping } = this.options
     const bytes = new Uint8Array(to - from)
     let out = 0
     for (let at = from; at < to; at++) {
       const byte = data[at]!
-      if (byte === escape) {
+      if (byte === escaping) {
         const what = data[++at]!
         bytes[out++] = what === 48 ? 0 : what === 110 ? LF : what === 114 ? CR : what === 116 ? 9 : what
       } else {

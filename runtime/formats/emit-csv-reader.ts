@@ -95,10 +95,10 @@ class CsvReaderEmitter extends RecordReaderEmitter {
     const { e, p, c, data, to, options } = this
     const start = e.define(p)
     const bits = e.variable(code`0`)
-    this.skipPlain(options.delimiter, Math.max(0, options.escape))
+    this.skipPlain(options.delimiter, Math.max(0, options.escaping))
     // In front of a first blank a comment may stand, behind it a quote does not count.
     e.open(code`while (${p} < ${to} && (${c} = ${data}[${p}]) !== ${options.delimiter} && ${c} !== 10 && ${c} !== 13)`)
-    if (options.escape >= 0) e.line(code`if (${c} === ${options.escape}) break record`)
+    if (options.escaping >= 0) e.line(code`if (${c} === ${options.escaping}) break record`)
     e.line(code`${bits} |= ${c}`)
     e.line(code`${p}++`)
     e.close()

@@ -141,7 +141,7 @@ const QUOTE_CHECK_MAX = 24
 function csvEncoder(fields: readonly FormatField[], options: CsvOptions, framing: Framing): RecordEncoder {
   const nullText = options.nullLiteral ?? new Uint8Array(0)
   // Every character up to the greatest one with a meaning makes quotes: the blank of a timestamp always does.
-  const safeMin = Math.max(options.delimiter, options.quote, CR, options.escape) + 1
+  const safeMin = Math.max(options.delimiter, options.quote, CR, options.escaping) + 1
   const writeText = (writer: ByteWriter, data: Uint8Array, from: number, to: number) => {
     if (options.quote >= 0 && needsQuotes(data, from, to, safeMin)) writeQuoted(writer, data, from, to, options)
     else copyBytes(writer, data, from, to)
@@ -210,7 +210,7 @@ function writeQuoted(writer: ByteWriter, data: Uint8Array, from: number, to: num
   bytes[out++] = options.quote
   for (let at = from; at < to; at++) {
     const byte = data[at]!
-    if (byte === options.quote || byte === options.escape) bytes[out++] = byte
+    if (byte === options.quote || byte === options.escaping) bytes[out++] = byte
     bytes[out++] = byte
   }
   bytes[out++] = options.quote

@@ -23,7 +23,7 @@ function columnsOf(schema: string): FormatColumn[] {
   })
 }
 
-/** Where Millrace differs, and why; the key is the input. Listed in docs/decisions/0008-formats.md. */
+/** Where Millrace differs, and why; the key is the input. Listed in docs/decisions/0009-formats.md. */
 const deviations: Readonly<Record<string, string>> = {
   '{"a":"0x1p3"}': 'hexadecimal floating point is refused',
   '0x1p3': 'hexadecimal floating point is refused',

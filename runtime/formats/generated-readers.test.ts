@@ -170,7 +170,7 @@ describe('json', () => {
           const flat = order.filter(i => input.nested[i] !== true).map(member)
           const below = order.filter(i => input.nested[i] === true).map(member)
           const parent = below.length === 0 ? [] : [`"parent"${colon}${odd === 'null parent' ? 'null' : object(below)}`]
-          return object(['"other"' + colon + '"thing"', ...flat, ...parent])
+          return object([`"other"${colon}"thing"`, ...flat, ...parent])
         })
         const pages =
           input.framing === 'lines'
