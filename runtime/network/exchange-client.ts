@@ -37,6 +37,8 @@ export interface ExchangePeer {
 export class ExchangeClient {
   private readonly options: ExchangeClientOptions
   private readonly connections = new Map<string, ClientConnection>()
+  /** By attempt: connections that were lost and may yet turn out to be those of a producer that was released before us. */
+  private readonly warnings = new Map<string, Timer[]>()
 
   constructor(options: ExchangeClientOptions) {
     this.options = options
@@ -47,7 +49,10 @@ export class ExchangeClient {
     const key = `${scopeKey(scope)}/${peer.taskManagerId}/${peer.host}:${peer.dataPort}`
     let connection = this.connections.get(key)
     if (connection === undefined) {
-      connection = new ClientConnection(this.options, scope, peer, () => this.connections.delete(key))
+      connection = new ClientConnection(this.options, scope, peer, warn => {
+        this.connections.delete(key)
+        if (warn !== undefined) this.warnUnlessReleased(scope, warn)
+      })
       this.connections.set(key, connection)
     }
     connection.request(ring, consumer)
@@ -61,6 +66,8 @@ export class ExchangeClient {
   /** The attempt is over: its connections are closed without an error. */
   release(scope: ExchangeScope): void {
     for (const connection of this.connections.values()) if (connection.key === scopeKey(scope)) connection.end()
+    for (const timer of this.warnings.get(scopeKey(scope)) ?? []) timer.cancel()
+    this.warnings.delete(scopeKey(scope))
   }
 
   /** Grants the slots that came free; true when some did. */
@@ -72,8 +79,21 @@ export class ExchangeClient {
 
   close(): void {
     for (const connection of this.connections.values()) connection.end()
+    for (const timer of [...this.warnings.values()].flat()) timer.cancel()
+    this.warnings.clear()
+  }
+
+  /** When a job is cancelled or fails, one side is released first; the other's order comes a moment later. */
+  private warnUnlessReleased(scope: ExchangeScope, warn: () => void): void {
+    const timer = this.options.clock.schedule(RELEASE_GRACE_MS, warn)
+    const timers = this.warnings.get(scopeKey(scope))
+    if (timers === undefined) this.warnings.set(scopeKey(scope), [timer])
+    else timers.push(timer)
   }
 }
+
+/** How far apart the two sides of an attempt are released; a task that takes longer to be cancelled is warned of anyway. */
+const RELEASE_GRACE_MS = 10_000
 
 interface InChannel {
   readonly ring: RingDescriptor
@@ -91,7 +111,7 @@ class ClientConnection {
   private readonly options: ExchangeClientOptions
   private readonly scope: ExchangeScope
   private readonly peer: ExchangePeer
-  private readonly onEnd: () => void
+  private readonly onEnd: (warn: (() => void) | undefined) => void
   private readonly channels = new Map<number, InChannel>()
   private nextNumber = 0
   private socket: DataSocket | undefined = undefined
@@ -99,7 +119,7 @@ class ClientConnection {
   private closed = false
   private readonly timer: Timer
 
-  constructor(options: ExchangeClientOptions, scope: ExchangeScope, peer: ExchangePeer, onEnd: () => void) {
+  constructor(options: ExchangeClientOptions, scope: ExchangeScope, peer: ExchangePeer, onEnd: (warn: (() => void) | undefined) => void) {
     this.key = scopeKey(scope)
     this.options = options
     this.scope = scope
@@ -249,12 +269,15 @@ class ClientConnection {
     if (this.closed) return
     this.closed = true
     this.timer.cancel()
-    this.onEnd()
-    if (error === undefined) return
-    const { log } = this.options
+    if (error === undefined) {
+      this.onEnd(undefined)
+      return
+    }
     const code = error instanceof FlinkError ? error.code : 'CONNECTION_LOST'
     const message = error instanceof Error ? error.message : String(error)
-    if (this.channels.size > 0) log.warn('data connection failed', { peer: this.peer, code, message })
+    const { host, dataPort, taskManagerId } = this.peer
+    const warn = () => this.options.log.warn('data connection failed', { peer: `${host}:${dataPort}`, taskManagerId, code, message })
+    this.onEnd(this.channels.size > 0 ? warn : undefined)
     for (const channel of this.channels.values()) this.failChannel(channel, code, message)
     this.channels.clear()
     this.socket?.destroy()

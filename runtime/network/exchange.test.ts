@@ -1,7 +1,8 @@
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../common/clock.ts'
-import { createLogger } from '../common/log.ts'
+import { SimulatedClock } from '../../test/support/simulated-clock.ts'
+import { type Clock, systemClock } from '../common/clock.ts'
+import { createLogger, type LogEntry } from '../common/log.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { type DataNetwork, type DataSocket, tcpNetwork } from './data-socket.ts'
 import { LocalHostDoorbell } from './doorbell.ts'
@@ -54,11 +55,23 @@ function watchedNetwork() {
   return { network, sockets, sent }
 }
 
-async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {}) {
+async function setup({
+  requestTimeoutMs = 10_000,
+  clientToken = 'secret',
+  clientClock = systemClock,
+}: {
+  requestTimeoutMs?: number
+  clientToken?: string
+  clientClock?: Clock
+} = {}) {
   const watched = watchedNetwork()
   const gone: string[] = []
   const warnings: string[] = []
-  const log = createLogger(({ message }) => warnings.push(message), 'warn')
+  const warned: LogEntry[] = []
+  const log = createLogger(entry => {
+    warnings.push(entry.message)
+    warned.push(entry)
+  }, 'warn')
   const server = await startExchangeServer({
     network: watched.network,
     clock: systemClock,
@@ -71,7 +84,7 @@ async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {})
   })
   const client = new ExchangeClient({
     network: watched.network,
-    clock: systemClock,
+    clock: clientClock,
     log,
     token: clientToken,
     taskManagerId: 'tm-consumer',
@@ -89,7 +102,7 @@ async function setup({ requestTimeoutMs = 10_000, clientToken = 'secret' } = {})
         client.pump()
       }),
   }
-  return { ...watched, gone, warnings, server, client, peer, ioWorker }
+  return { ...watched, gone, warnings, warned, server, client, peer, ioWorker }
 }
 
 /** A slot that writes `elements` into its ring as fast as it takes them. */
@@ -408,6 +421,38 @@ describe('a lost connection', () => {
     expect(warnings).toEqual([])
     expect(state.error).toBeUndefined()
   })
+
+  test.each([true, false])(
+    'that the producer ended is warned of only when the attempt is not released here soon after: released %s',
+    async released => {
+      const clock = new SimulatedClock()
+      const { server, client, peer, ioWorker, warned } = await setup({ clientClock: clock })
+      produce(server, ioWorker, 'e/0/0', 2, [rows('x')])
+      const ring = createUnpooledRing(2, 0, 'e/0/0', true)
+      const reader = new RingReader(ring, { serializer: strings, doorbell: silent })
+      const host = new LocalHostDoorbell()
+      client.request(scope, peer, ring, host)
+      while (reader.queued < 1) await host.sleepUnlessRung(() => reader.queued >= 1)
+      server.release(scope)
+      expect(reader.poll()).toEqual(rows('x'))
+      // At once for the task, whatever is logged.
+      for (let failed = false; !failed; ) {
+        try {
+          reader.poll()
+          await new Promise(setImmediate)
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'CONNECTION_LOST' })
+          failed = true
+        }
+      }
+      clock.advanceBy(1_000)
+      if (released) client.release(scope)
+      clock.advanceBy(60_000)
+      const said = { level: 'warn', message: 'data connection failed', fields: { peer: `${HOST}:${peer.dataPort}`, taskManagerId: 'tm-producer' } }
+      expect(warned).toMatchObject(released ? [] : [said])
+      expect(clock.pendingCount).toBe(0)
+    },
+  )
 
   test('is no error when the attempt was released', async () => {
     const { server, client, peer, ioWorker } = await setup()
