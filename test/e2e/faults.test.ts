@@ -274,5 +274,7 @@ describe('build-2-orphans', () => {
     expect(stopped).toMatchObject({ code: 0, stderr: '' })
     expect(stopped.stdout).toMatch(/^Stopped jobmanager .*\nStopped taskmanager .*\nStopped taskmanager .*\n$/)
     expect(cluster.processes()).toEqual([])
+    // What was let go in order on one side first is no lost connection.
+    for (const id of ['taskmanager-0', 'taskmanager-1']) expect(await cluster.log(id)).not.toContain('data connection')
   })
 })
