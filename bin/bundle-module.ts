@@ -10,7 +10,10 @@ export interface NamedArtifact extends Artifact {
 /** The artefact of a module of the user's, and the name that the job gets when nobody names it. */
 export async function bundleModule(path: string, entry: string): Promise<NamedArtifact> {
   const name = basename(path, extname(path))
-  const artifact = extname(path) === '.sql' ? await bundleSql(await readScript(path), basename(path), dirname(path), entry) : await buildArtifact({ kind: 'module', path }, { entry })
+  const artifact =
+    extname(path) === '.sql'
+      ? await bundleSql(await readScript(path), basename(path), dirname(path), entry)
+      : await buildArtifact({ kind: 'module', path }, { entry })
   return { ...artifact, name }
 }
 

@@ -12,6 +12,7 @@ import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
+import { bundleSql } from './bundle-module.ts'
 import { createProcessLog, type Environment } from './environment.ts'
 import { optionTables } from './option-tables.ts'
 import { Planner } from './program-planner.ts'
@@ -80,9 +81,10 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
 }
 
 function bundleOf(spec: FlinkJobSpec, folder: string, manifestName: string, scriptLine: number | undefined): Promise<Artifact> {
-  const { script, module, entryClass: entry } = spec.job
+  const { script, module, sql, entryClass: entry } = spec.job
   if (module !== undefined) return buildArtifact({ kind: 'module', path: resolve(folder, module) }, { entry })
   // Lines of a block in the manifest keep their numbers, so that errors point into the file that the author wrote.
-  const text = `${'\n'.repeat(Math.max(0, (scriptLine ?? 1) - 1))}${script ?? ''}`
+  const text = `${'\n'.repeat(Math.max(0, (scriptLine ?? 1) - 1))}${sql ?? script ?? ''}`
+  if (sql !== undefined) return bundleSql(text, manifestName, folder, entry)
   return buildArtifact({ kind: 'script', text, name: scriptLine === undefined ? `${manifestName}.script.ts` : manifestName, folder }, { entry })
 }

@@ -43,6 +43,8 @@ const job = z.strictObject(
     script: nonEmptyText.optional(),
     /** A TypeScript or JavaScript module, relative to the manifest. */
     module: nonEmptyText.optional(),
+    /** A SQL script; all its INSERTs are one job. */
+    sql: nonEmptyText.optional(),
     /** The export that is the program. */
     entryClass: nonEmptyText.default('default'),
     args: z
@@ -53,7 +55,7 @@ const job = z.strictObject(
     state: z.enum(['running', 'suspended'], expected('running or suspended')).default('running'),
     upgradeMode: z.enum(['stateless', 'savepoint', 'last-state'], expected('stateless, savepoint or last-state')).default('stateless'),
   },
-  expected('the map "job" with a script or a module'),
+  expected('the map "job" with a script, a module or sql'),
 )
 
 const spec = z.strictObject(
@@ -90,6 +92,7 @@ export interface FlinkJobSpec {
   readonly job: {
     readonly script?: string
     readonly module?: string
+    readonly sql?: string
     readonly entryClass: string
     readonly args: readonly string[]
     readonly parallelism?: number

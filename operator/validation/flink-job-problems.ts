@@ -102,12 +102,17 @@ function programProblems(document: unknown): Problem[] {
   if (!isMap(job)) return []
   const problems: Problem[] = []
   const path = ['spec', 'job']
-  const given = ['script', 'module'].filter(name => job[name] !== undefined && job[name] !== null)
-  if (given.length === 2)
-    problems.push({ path: [...path, 'module'], message: 'stands beside spec.job.script, expected only one of the two', atKey: true })
-  if (given.length === 0) {
-    problems.push({ path, message: 'has no program, expected script (TypeScript text) or module (a file beside the manifest)', atKey: false })
+  const [first, ...others] = ['script', 'module', 'sql'].filter(name => job[name] !== undefined && job[name] !== null)
+  for (const other of others) {
+    const message = `stands beside spec.job.${first}, expected only one of the ${others.length === 1 ? 'two' : 'three'}`
+    problems.push({ path: [...path, other], message, atKey: true })
   }
+  if (first === undefined) {
+    const message = 'has no program, expected script (TypeScript text), module (a file beside the manifest) or sql (a SQL script)'
+    problems.push({ path, message, atKey: false })
+  }
+  if (job['sql'] !== undefined && job['entryClass'] !== undefined)
+    problems.push({ path: [...path, 'entryClass'], message: 'has no meaning beside spec.job.sql, which exports nothing', atKey: true })
   if (job['state'] === 'suspended') {
     problems.push({ path: [...path, 'state'], message: 'suspended is not supported yet, expected running', atKey: false })
   }
@@ -145,12 +150,13 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
 }
 
 function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
-  const { script, module, parallelism, entryClass, args } = manifest.spec.job
+  const { script, module, sql, parallelism, entryClass, args } = manifest.spec.job
   const replicas = manifest.spec.taskManager?.replicas
   return {
     job: {
       ...(script === undefined ? {} : { script }),
       ...(module === undefined ? {} : { module }),
+      ...(sql === undefined ? {} : { sql }),
       entryClass,
       args,
       ...(parallelism === undefined ? {} : { parallelism }),

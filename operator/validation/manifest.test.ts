@@ -64,6 +64,11 @@ test('inline TypeScript knows the line of the manifest on which it begins', () =
   expect(parse(minimal.replace('module: job.ts', 'script: "export default () => {}"'))).toMatchObject({ kind: 'valid', scriptLine: undefined })
 })
 
+test('a SQL script is a program, and knows the line on which it begins', () => {
+  const parsed = parse(minimal.replace('    module: job.ts\n', '    sql: |\n      SELECT 1;\n'))
+  expect(parsed).toMatchObject({ kind: 'valid', scriptLine: 8, job: { spec: { job: { sql: 'SELECT 1;\n' } } } })
+})
+
 test('what a cluster adds to an object is no problem', () => {
   const readBack = minimal.replace('  name: words\n', '  name: words\n  uid: abc\n  resourceVersion: "7"\n  generation: 2\n')
   expect(parse(`${readBack}status: { lifecycleState: STABLE }\n`).kind).toBe('valid')
@@ -78,14 +83,20 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
   [
     'an unknown field that is like no other',
     `${minimal}    xyzzy: 2\n`,
-    ['job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, entryClass, args, parallelism, state, upgradeMode'],
+    ['job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, sql, entryClass, args, parallelism, state, upgradeMode'],
+  ],
+  ['two programs', `${minimal}    sql: SELECT 1\n`, ['job.yaml:8:5: spec.job.sql: stands beside spec.job.module, expected only one of the two']],
+  [
+    'an export of a SQL script',
+    minimal.replace('module: job.ts', 'sql: SELECT 1\n    entryClass: main'),
+    ['job.yaml:8:5: spec.job.entryClass: has no meaning beside spec.job.sql, which exports nothing'],
   ],
   ['a wrong type', `${minimal}    parallelism: two\n`, ['job.yaml:8:18: spec.job.parallelism: expected a whole number from 1, got "two"']],
   ['a number that is too small', `${minimal}    parallelism: 0\n`, ['job.yaml:8:18: spec.job.parallelism: expected a whole number from 1, got 0']],
   [
     'no program',
     minimal.replace('    module: job.ts\n', '    args: []\n'),
-    ['job.yaml:7:5: spec.job: has no program, expected script (TypeScript text) or module (a file beside the manifest)'],
+    ['job.yaml:7:5: spec.job: has no program, expected script (TypeScript text), module (a file beside the manifest) or sql (a SQL script)'],
   ],
   [
     'two programs',

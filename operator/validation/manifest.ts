@@ -62,9 +62,9 @@ function startOf(node: unknown): number | undefined {
   return isNode(node) ? node.range?.[0] : undefined
 }
 
-/** The line of the manifest on which a block of inline TypeScript begins; undefined where its lines are not the manifest's. */
+/** The line of the manifest on which a block of inline TypeScript or SQL begins; undefined where its lines are not the manifest's. */
 function scriptLine(document: Document, lines: LineCounter): number | undefined {
-  const node = document.getIn(['spec', 'job', 'script'], true)
+  const node = document.getIn(['spec', 'job', 'script'], true) ?? document.getIn(['spec', 'job', 'sql'], true)
   if (!isScalar(node) || node.type !== 'BLOCK_LITERAL' || !node.range) return undefined
   return lines.linePos(node.range[0]).line + 1
 }

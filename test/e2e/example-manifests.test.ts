@@ -12,7 +12,7 @@ const manifests = readdirSync(join(root, 'examples')).filter(name => name.endsWi
 test.each(manifests)('the inline program of %s compiles under the strictest settings', name => {
   const parsed = parseManifest(readFileSync(join(root, 'examples', name), 'utf8'), name, optionTables)
   expect(parsed).toMatchObject({ kind: 'valid' })
-  if (parsed.kind !== 'valid') return
+  if (parsed.kind !== 'valid' || parsed.job.spec.job.sql !== undefined) return
   const folder = mkdtempSync(join(tmpdir(), 'millrace-types-'))
   try {
     writeFileSync(join(folder, 'job.mts'), parsed.job.spec.job.script ?? '')

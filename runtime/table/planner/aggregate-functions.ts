@@ -40,7 +40,15 @@ export const aggregateNames: readonly string[] = [
 const supported = ['COUNT', 'SUM', 'MIN', 'MAX', 'AVG']
 
 export function isAggregate(call: Call): boolean {
-  return call.over === undefined && aggregateNames.includes(call.path.map(({ text }) => text).join('.').toUpperCase())
+  return (
+    call.over === undefined &&
+    aggregateNames.includes(
+      call.path
+        .map(({ text }) => text)
+        .join('.')
+        .toUpperCase(),
+    )
+  )
 }
 
 /** Flink's result types: SUM and AVG keep the argument's type, of nothing the result is NULL except COUNT's. */

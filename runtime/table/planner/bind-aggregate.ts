@@ -5,11 +5,11 @@ import type { GroupingElement, Select } from '../sql/ast-query.ts'
 import { printExpressionText } from '../sql/print.ts'
 import { aggregateCall, isAggregate } from './aggregate-functions.ts'
 import { bindCondition, bindExpression, type ExpressionScope } from './bind-expression.ts'
-import { type ExpandedItem, isRowtime, nameOf, type Projected, project } from './projection.ts'
 import { groupWindow } from './bind-window.ts'
 import { columnReference, expressionKey } from './expressions.ts'
 import { type LogicalAggregate, type LogicalNode, schemaOf, type WindowColumn } from './logical.ts'
 import { notSupportedYet, planError } from './plan-error.ts'
+import { type ExpandedItem, isRowtime, nameOf, type Projected, project } from './projection.ts'
 import type { Relation } from './scope.ts'
 
 /**
@@ -105,7 +105,10 @@ export function bindAggregation(select: Select, items: readonly ExpandedItem[], 
       const key = keyTexts.indexOf(expressionKey(bound))
       if (key >= 0) return columnReference(key, output[key]!.type)
       if (expression.kind !== 'column') return undefined
-      throw planError(expression.pos, `column '${expression.path.map(({ text }) => text).join('.')}' is neither in GROUP BY nor in an aggregate function`)
+      throw planError(
+        expression.pos,
+        `column '${expression.path.map(({ text }) => text).join('.')}' is neither in GROUP BY nor in an aggregate function`,
+      )
     },
   })
   let result: LogicalNode = node
@@ -143,7 +146,10 @@ function isGroupWindow(expression: ast.Expression): expression is ast.Call {
 }
 
 function functionName(call: ast.Call): string {
-  return call.path.map(({ text }) => text).join('.').toUpperCase()
+  return call.path
+    .map(({ text }) => text)
+    .join('.')
+    .toUpperCase()
 }
 
 function windowFunction(call: ast.Call): WindowColumn | undefined {
@@ -199,9 +205,5 @@ function walk(value: unknown, visit: (node: Readonly<Record<string, unknown>>) =
 }
 
 function outputNames(keyCount: number, aggregateCount: number, windowNames: readonly string[]): string[] {
-  return [
-    ...Array.from({ length: keyCount }, (_, i) => `$k${i}`),
-    ...Array.from({ length: aggregateCount }, (_, i) => `$a${i}`),
-    ...windowNames,
-  ]
+  return [...Array.from({ length: keyCount }, (_, i) => `$k${i}`), ...Array.from({ length: aggregateCount }, (_, i) => `$a${i}`), ...windowNames]
 }

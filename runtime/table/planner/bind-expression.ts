@@ -137,13 +137,17 @@ export function callOf(name: string, args: readonly Expression[], pos: SqlPositi
 
 function bindColumn({ path, pos }: ast.ColumnReference, scope: ExpressionScope): Expression {
   const column = findColumn(path, scope.columns)
-  if (column.fields !== undefined) throw notSupportedYet(pos, `ROW column '${column.name}' as a whole (name one of its fields: ${column.fields.map(({ name }) => name).join(', ')})`)
+  if (column.fields !== undefined)
+    throw notSupportedYet(pos, `ROW column '${column.name}' as a whole (name one of its fields: ${column.fields.map(({ name }) => name).join(', ')})`)
   return referenceOf(column)
 }
 
 function bindCall(call: ast.Call, scope: ExpressionScope): Expression {
   const { pos, path, args } = call
-  const name = path.map(({ text }) => text).join('.').toUpperCase()
+  const name = path
+    .map(({ text }) => text)
+    .join('.')
+    .toUpperCase()
   if (call.over !== undefined) throw notSupportedYet(pos, `${name} OVER`)
   if (aggregateNames.includes(name)) throw planError(pos, `aggregate function ${name} is not allowed in ${scope.clause}`)
   if (call.withinGroup.length > 0) throw notSupportedYet(pos, 'WITHIN GROUP')

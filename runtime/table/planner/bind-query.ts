@@ -1,11 +1,11 @@
 import { unreachable } from '../../common/assert.ts'
+import { toRowForm } from '../functions/frame-values.ts'
 import { interpretExpression } from '../functions/interpret.ts'
 import { timeZone } from '../functions/time-zone.ts'
-import { toRowForm } from '../functions/frame-values.ts'
 import { parseValueType } from '../functions/value-type.ts'
 import type { Expression } from '../plan/expression.ts'
 import type { Query, Select, TableReference, Values } from '../sql/ast-query.ts'
-import { isAggregated, bindAggregation } from './bind-aggregate.ts'
+import { bindAggregation, isAggregated } from './bind-aggregate.ts'
 import { bindCondition, bindExpression, callOf } from './bind-expression.ts'
 import { bindSourceTable } from './bind-table.ts'
 import { bindWindowTable } from './bind-window.ts'
@@ -90,7 +90,10 @@ function expandStars(select: Select, columns: readonly ScopeColumn[]): ExpandedI
     if (named.length === 0) throw planError(pos, `table '${prefix.join('.')}' is not in FROM`)
     return named.map(column => {
       if (column.fields !== undefined)
-        throw notSupportedYet(pos, `ROW column '${column.name}' as a whole (name one of its fields: ${column.fields.map(({ name }) => name).join(', ')})`)
+        throw notSupportedYet(
+          pos,
+          `ROW column '${column.name}' as a whole (name one of its fields: ${column.fields.map(({ name }) => name).join(', ')})`,
+        )
       return { item, column: { expression: columnReference(column.index, column.type), rowtime: column.rowtime }, name: column.name }
     })
   })
@@ -156,9 +159,18 @@ function bindUnion(pos: SqlPosition, left: Relation, right: Relation): Relation 
   const names = left.columns.map(({ name }) => name)
   const side = (relation: Relation, schema: typeof a): LogicalNode => {
     const same = relation.columns.every((column, i) => column.index === i && column.type === types[i]) && schema.length === types.length
-    return same ? relation.node : project(relation.node, relation.columns.map((column, i) => ({ expression: castTo(columnReference(column.index, column.type), types[i]!), rowtime: false })), names).node
+    return same
+      ? relation.node
+      : project(
+          relation.node,
+          relation.columns.map((column, i) => ({ expression: castTo(columnReference(column.index, column.type), types[i]!), rowtime: false })),
+          names,
+        ).node
   }
-  const node: LogicalNode = { kind: 'union', inputs: [side(left, a), side(right, b)].flatMap(input => (input.kind === 'union' ? input.inputs : [input])) }
+  const node: LogicalNode = {
+    kind: 'union',
+    inputs: [side(left, a), side(right, b)].flatMap(input => (input.kind === 'union' ? input.inputs : [input])),
+  }
   return {
     node,
     columns: names.map((name, index) => ({ qualifier: [], name, index, type: types[index]!, rowtime: rowtimes[index]!, fields: undefined })),
@@ -184,7 +196,16 @@ export function castTo(expression: Expression, type: string): Expression {
 }
 
 function oneRow(): Relation {
-  const node: LogicalNode = { kind: 'scan', table: 'values', connector: 'values', options: {}, physical: [{ name: '$row', type: 'BOOLEAN NOT NULL' }], paths: [['$row']], projected: [0], rows: [[true]] }
+  const node: LogicalNode = {
+    kind: 'scan',
+    table: 'values',
+    connector: 'values',
+    options: {},
+    physical: [{ name: '$row', type: 'BOOLEAN NOT NULL' }],
+    paths: [['$row']],
+    projected: [0],
+    rows: [[true]],
+  }
   return { node, columns: [] }
 }
 
@@ -192,7 +213,8 @@ function oneRow(): Relation {
 function bindValues(values: Values, context: QueryContext): Relation {
   const width = values.rows[0]!.length
   const bound = values.rows.map(row => {
-    if (row.length !== width) throw planError(row[0]?.pos ?? values.pos, `a row of VALUES has ${row.length} values, expected ${width} as the first one`)
+    if (row.length !== width)
+      throw planError(row[0]?.pos ?? values.pos, `a row of VALUES has ${row.length} values, expected ${width} as the first one`)
     return row.map(item => bindExpression(item, { columns: [], clause: 'VALUES' }))
   })
   const types = bound[0]!.map((_, i) => {

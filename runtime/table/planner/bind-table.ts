@@ -8,7 +8,7 @@ import { checkOptions } from './connector-options.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode } from './logical.ts'
 import { notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
-import { referenceOf, type Relation, type ScopeColumn } from './scope.ts'
+import { type Relation, referenceOf, type ScopeColumn } from './scope.ts'
 import type { TablePath } from './table-registry.ts'
 
 /**
@@ -62,7 +62,8 @@ function withWatermark(table: CreateTable, input: LogicalNode, columns: readonly
   const names = watermark.column.map(({ text }) => text).join('.')
   const index = columns.findIndex(column => column.name === target!.text)
   const column = columns[index]
-  if (column === undefined) throw planError(watermark.pos, `watermark column '${names}' is not known; there are ${columns.map(each => each.name).join(', ')}`)
+  if (column === undefined)
+    throw planError(watermark.pos, `watermark column '${names}' is not known; there are ${columns.map(each => each.name).join(', ')}`)
   if (rest.length > 0 || column.fields !== undefined) throw notSupportedYet(watermark.pos, 'a watermark for a field of a ROW')
   if (!/^TIMESTAMP(_LTZ)?\(/.test(column.type))
     throw planError(watermark.pos, `watermark column '${names}' is of type ${column.type}, expected TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p up to 3`)

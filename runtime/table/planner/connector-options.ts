@@ -22,7 +22,14 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
   filesystem: {
     required: { path: 'string', format: 'string' },
     optional: { 'sink.parallelism': 'int' },
-    refused: ['source.monitor-interval', 'source.path.regex-pattern', 'sink.rolling-policy.file-size', 'sink.rolling-policy.rollover-interval', 'auto-compaction', 'partition.default-name'],
+    refused: [
+      'source.monitor-interval',
+      'source.path.regex-pattern',
+      'sink.rolling-policy.file-size',
+      'sink.rolling-policy.rollover-interval',
+      'auto-compaction',
+      'partition.default-name',
+    ],
     roles: ['source', 'sink'],
     formats: ['csv', 'json', 'raw'],
   },
@@ -44,7 +51,20 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
 }
 
 const known = [...Object.keys(connectors)]
-const later = ['kafka', 'upsert-kafka', 'jdbc', 'elasticsearch-7', 'hbase-2.2', 'hive', 'kinesis', 'mongodb', 'redis', 'mysql-cdc', 'paimon', 'iceberg']
+const later = [
+  'kafka',
+  'upsert-kafka',
+  'jdbc',
+  'elasticsearch-7',
+  'hbase-2.2',
+  'hive',
+  'kinesis',
+  'mongodb',
+  'redis',
+  'mysql-cdc',
+  'paimon',
+  'iceberg',
+]
 
 const formatOptions: Readonly<Record<string, Readonly<Record<string, ValueKind>>>> = {
   csv: {
@@ -77,14 +97,21 @@ export interface CheckedOptions {
 }
 
 /** `fieldNames` are the table's, for options that name one (`fields.id.kind`). */
-export function checkOptions(table: string, properties: readonly Property[], place: SqlPosition, role: TableRole, fieldNames: readonly string[]): CheckedOptions {
+export function checkOptions(
+  table: string,
+  properties: readonly Property[],
+  place: SqlPosition,
+  role: TableRole,
+  fieldNames: readonly string[],
+): CheckedOptions {
   const options = new Map<string, Property>()
   for (const property of properties) {
     if (options.has(property.key)) throw planError(property.pos, `option '${property.key}' of table '${table}' is given twice`)
     options.set(property.key, property)
   }
   const connectorOption = options.get('connector')
-  if (connectorOption === undefined) throw planError(place, `table '${table}' has no option 'connector': tables without a connector are not supported yet`)
+  if (connectorOption === undefined)
+    throw planError(place, `table '${table}' has no option 'connector': tables without a connector are not supported yet`)
   const connector = connectorOption.value
   const spec = Object.hasOwn(connectors, connector) ? connectors[connector] : undefined
   if (spec === undefined) {
@@ -99,7 +126,8 @@ export function checkOptions(table: string, properties: readonly Property[], pla
     throw planError(format.pos, `format '${format.value}' is not known for connector '${connector}'${candidatesText(format.value, spec.formats)}`)
   const formatKinds = Object.entries(formatOptions[format?.value ?? ''] ?? {}).map(([key, kind]) => [`${format?.value}.${key}`, kind] as const)
   const kinds = new Map<string, ValueKind>([['connector', 'string'], ...Object.entries({ ...spec.required, ...spec.optional }), ...formatKinds])
-  if (connector === 'datagen') for (const name of fieldNames) for (const [key, kind] of Object.entries(datagenField)) kinds.set(`fields.${name}.${key}`, kind)
+  if (connector === 'datagen')
+    for (const name of fieldNames) for (const [key, kind] of Object.entries(datagenField)) kinds.set(`fields.${name}.${key}`, kind)
   for (const { key, value, pos } of options.values()) {
     if (spec.refused.includes(key)) throw notSupportedYet(pos, `option '${key}' of connector '${connector}'`)
     const kind = kinds.get(key)

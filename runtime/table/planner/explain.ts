@@ -6,5 +6,7 @@ import { logicalPlanText, physicalPlanText } from './plan-text.ts'
 export function explainText(plans: readonly { readonly logical: LogicalSink; readonly physical: SinkNode }[]): string {
   const logical = plans.map(plan => logicalPlanText(plan.logical)).join('\n\n')
   const physical = plans.map(plan => physicalPlanText(plan.physical)).join('\n\n')
-  return ['== Abstract Syntax Tree ==', logical, '', '== Optimized Physical Plan ==', physical, '', '== Optimized Execution Plan ==', physical].join('\n')
+  return ['== Abstract Syntax Tree ==', logical, '', '== Optimized Physical Plan ==', physical, '', '== Optimized Execution Plan ==', physical].join(
+    '\n',
+  )
 }

@@ -6,7 +6,15 @@ import type { SqlPosition } from './plan-error.ts'
  * The logical plan: what the binder makes of a query and the rules rewrite. Columns are flat: a ROW of a table is its leaves, named by their
  * paths; who reads a field of it reads a leaf.
  */
-export type LogicalNode = LogicalScan | LogicalFilter | LogicalProject | LogicalWatermark | LogicalWindowTable | LogicalAggregate | LogicalUnion | LogicalSink
+export type LogicalNode =
+  | LogicalScan
+  | LogicalFilter
+  | LogicalProject
+  | LogicalWatermark
+  | LogicalWindowTable
+  | LogicalAggregate
+  | LogicalUnion
+  | LogicalSink
 
 export interface LogicalScan {
   readonly kind: 'scan'

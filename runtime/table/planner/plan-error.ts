@@ -35,6 +35,11 @@ export function at<T>(position: SqlPosition, run: () => T): T {
     return run()
   } catch (error) {
     if (!(error instanceof FlinkError) || error.detail['line'] !== undefined || error.code === 'INTERNAL') throw error
-    throw new FlinkError(error.code, `${error.message}, at ${positionText(position)}`, { ...error.detail, line: position.line, column: position.column }, error)
+    throw new FlinkError(
+      error.code,
+      `${error.message}, at ${positionText(position)}`,
+      { ...error.detail, line: position.line, column: position.column },
+      error,
+    )
   }
 }

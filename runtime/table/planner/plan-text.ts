@@ -64,7 +64,9 @@ function physicalLine(node: PhysicalNode): string {
     case 'local-window-aggregate':
       return `LocalWindowAggregate(${aggregationText(node, node.input.schema, node.rowtime)})`
     case 'window-aggregate':
-      return node.merges ? `GlobalWindowAggregate(${select})` : `WindowAggregate(${aggregationText(node, node.input.schema, node.rowtime)}, ${select})`
+      return node.merges
+        ? `GlobalWindowAggregate(${select})`
+        : `WindowAggregate(${aggregationText(node, node.input.schema, node.rowtime)}, ${select})`
     case 'union':
       return `Union(all=[true], ${select})`
     case 'sink':

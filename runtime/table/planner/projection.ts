@@ -47,4 +47,3 @@ export function nameOf(item: SelectItem, index: number): string {
 export function isRowtime(expression: AstExpression, columns: readonly ScopeColumn[]): boolean {
   return expression.kind === 'column' && findColumn(expression.path, columns).rowtime
 }
-

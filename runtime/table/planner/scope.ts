@@ -1,8 +1,8 @@
+import type { Expression } from '../plan/expression.ts'
 import type { Path } from '../sql/ast-expression.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode } from './logical.ts'
 import { candidatesText, planError } from './plan-error.ts'
-import type { Expression } from '../plan/expression.ts'
 
 /** A column as a query sees it: one of a plan node, or a ROW made of several of them. */
 export interface ScopeColumn {
@@ -67,7 +67,10 @@ function endsWith(qualifier: readonly string[], suffix: readonly string[]): bool
 }
 
 /** The same columns under an alias, renamed where it lists names. */
-export function aliased(columns: readonly ScopeColumn[], alias: { readonly name: { readonly text: string }; readonly columns: Path } | undefined): readonly ScopeColumn[] {
+export function aliased(
+  columns: readonly ScopeColumn[],
+  alias: { readonly name: { readonly text: string }; readonly columns: Path } | undefined,
+): readonly ScopeColumn[] {
   if (alias === undefined) return columns
   if (alias.columns.length > 0 && alias.columns.length !== columns.length)
     throw planError(alias.columns[0]!.pos, `alias '${alias.name.text}' names ${alias.columns.length} columns, expected ${columns.length}`)

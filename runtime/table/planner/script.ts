@@ -1,7 +1,7 @@
+import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { unreachable } from '../../common/assert.ts'
 import { Configuration } from '../../common/config.ts'
 import { FlinkError } from '../../common/errors.ts'
-import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
 import { tableOptions } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
@@ -38,7 +38,8 @@ export class SqlScript {
   run(text: string): void {
     const statements = parseScript(text)
     for (const { statement } of statements) this.execute(statement)
-    if (this.sinks.length === 0) throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
+    if (this.sinks.length === 0)
+      throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
     const settings = this.settings()
     const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen })
     for (const { physical } of this.sinks) translation.addSink(physical)
@@ -53,8 +54,16 @@ export class SqlScript {
         const relation = this.bind(statement.query)
         const { columns } = statement
         if (columns.length > 0 && columns.length !== relation.columns.length)
-          throw planError(columns[0]!.pos, `view '${statement.path.at(-1)!.text}' names ${columns.length} columns, its query has ${relation.columns.length}`)
-        this.tables.create(statement.path, { kind: 'view', definition: statement, query: statement.query }, statement.temporary, statement.ifNotExists)
+          throw planError(
+            columns[0]!.pos,
+            `view '${statement.path.at(-1)!.text}' names ${columns.length} columns, its query has ${relation.columns.length}`,
+          )
+        this.tables.create(
+          statement.path,
+          { kind: 'view', definition: statement, query: statement.query },
+          statement.temporary,
+          statement.ifNotExists,
+        )
         return
       }
       case 'drop':
@@ -84,7 +93,10 @@ export class SqlScript {
       case 'use':
         if (statement.object === 'DATABASE' && statement.path.map(({ text }) => text).join('.') === 'default_database') return
         if (statement.object === 'CATALOG' && statement.path[0]!.text === 'default_catalog') return
-        throw planError(statement.pos, `${statement.object.toLowerCase()} '${statement.path.map(({ text }) => text).join('.')}' is not known; there is default_catalog.default_database`)
+        throw planError(
+          statement.pos,
+          `${statement.object.toLowerCase()} '${statement.path.map(({ text }) => text).join('.')}' is not known; there is default_catalog.default_database`,
+        )
       case 'reset':
         throw notSupportedYet(statement.pos, 'RESET')
       case 'describe':
@@ -107,7 +119,8 @@ export class SqlScript {
       if (names.has(column.name.text)) throw planError(column.name.pos, `column '${column.name.text}' is declared twice`)
       names.add(column.name.text)
     }
-    if (table.primaryKey?.enforced === true) throw planError(table.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
+    if (table.primaryKey?.enforced === true)
+      throw planError(table.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
     for (const column of table.primaryKey?.columns ?? [])
       if (!names.has(column.text)) throw planError(column.pos, `column '${column.text}' is not known${candidatesText(column.text, [...names])}`)
     const connector = table.options.find(({ key }) => key === 'connector')?.value
@@ -206,13 +219,23 @@ function matched(insert: Insert, relation: Relation, schema: Schema, table: stri
   const targets = insert.columns.map(path => {
     const name = path.map(({ text }) => text).join('.')
     const target = schema.findIndex(column => column.name === name)
-    if (target < 0) throw planError(path[0]!.pos, `column '${name}' of table '${table}' is not known${candidatesText(name, schema.map(column => column.name))}`)
+    if (target < 0)
+      throw planError(
+        path[0]!.pos,
+        `column '${name}' of table '${table}' is not known${candidatesText(
+          name,
+          schema.map(column => column.name),
+        )}`,
+      )
     return target
   })
   const width = targets.length > 0 ? targets.length : schema.length
   const shown = (fields: Schema) => `[${fields.map(({ name, type }) => `${name}: ${type}`).join(', ')}]`
   const mismatch = (cause: string) =>
-    planError(insert.path[0]!.pos, `columns of the query and of table '${table}' do not match: ${cause}; query ${shown(relation.columns.map(({ name, type }) => ({ name, type })))}, table ${shown(schema)}`)
+    planError(
+      insert.path[0]!.pos,
+      `columns of the query and of table '${table}' do not match: ${cause}; query ${shown(relation.columns.map(({ name, type }) => ({ name, type })))}, table ${shown(schema)}`,
+    )
   if (relation.columns.length !== width) throw mismatch(`${relation.columns.length} columns, expected ${width}`)
   const projections = schema.map(({ name, type }, i) => {
     const source = targets.length > 0 ? targets.indexOf(i) : i

@@ -4,7 +4,9 @@ import type { CreateTable, CreateView } from '../sql/ast-statement.ts'
 import { candidatesText, planError, type SqlPosition } from './plan-error.ts'
 
 /** Tables and views of a script, by three-part names; a temporary one hides a permanent one of the same path. */
-export type CatalogObject = { readonly kind: 'table'; readonly definition: CreateTable } | { readonly kind: 'view'; readonly definition: CreateView; readonly query: Query }
+export type CatalogObject =
+  | { readonly kind: 'table'; readonly definition: CreateTable }
+  | { readonly kind: 'view'; readonly definition: CreateView; readonly query: Query }
 
 export type TablePath = readonly [catalog: string, database: string, name: string]
 

@@ -63,14 +63,19 @@ function windowAggregate(node: LogicalAggregate, schema: Schema, settings: Physi
   if (input.schema[window.rowtime]!.type.startsWith('TIMESTAMP_LTZ') && settings.timeZone !== 'UTC')
     throw notSupportedYet(node.position, `a window over TIMESTAMP_LTZ in the time zone ${settings.timeZone} (table.local-time-zone)`)
   const common = { window: { ...window.spec }, keys, aggregates }
-  if (!settings.twoPhase) return { kind: 'window-aggregate', input, ...common, rowtime: window.rowtime, merges: false, windowColumns: window.columns, schema }
+  if (!settings.twoPhase)
+    return { kind: 'window-aggregate', input, ...common, rowtime: window.rowtime, merges: false, windowColumns: window.columns, schema }
   const accumulators = aggregates.flatMap((call, i) => accumulatorTypes(call).map((type, k) => ({ name: `$acc${i}_${k}`, type })))
   const local: PhysicalNode = {
     kind: 'local-window-aggregate',
     input,
     ...common,
     rowtime: window.rowtime,
-    schema: [...keys.map((key, i) => ({ name: schema[i]!.name, type: input.schema[key]!.type })), ...accumulators, { name: '$slice_end', type: 'TIMESTAMP(3) NOT NULL' }],
+    schema: [
+      ...keys.map((key, i) => ({ name: schema[i]!.name, type: input.schema[key]!.type })),
+      ...accumulators,
+      { name: '$slice_end', type: 'TIMESTAMP(3) NOT NULL' },
+    ],
   }
   return {
     kind: 'window-aggregate',

@@ -1,13 +1,13 @@
-import { unreachable } from '../../common/assert.ts'
-import type { JsonObject } from '../../common/json.ts'
 import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { forward, type NewNode, type Upstream } from '../../api/graph-builder.ts'
+import { unreachable } from '../../common/assert.ts'
+import type { JsonObject } from '../../common/json.ts'
 import type { OperatorDefinition, PartitionerSpec, StreamNode } from '../../graph/stream-graph.ts'
 import { Types } from '../../serde/types.ts'
 import type { StreamOperator } from '../../stream/operator.ts'
-import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
 import type { Schema } from '../plan/expression.ts'
-import { type CalcSettings, CalcOperator, TableWatermarkOperator } from '../runtime/calc-operator.ts'
+import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
+import { CalcOperator, type CalcSettings, TableWatermarkOperator } from '../runtime/calc-operator.ts'
 import { LocalWindowAggregateOperator } from '../runtime/local-window-aggregate-operator.ts'
 import { scanDefinition } from '../runtime/scan-definition.ts'
 import { sinkDefinition } from '../runtime/sink-definition.ts'
@@ -69,7 +69,11 @@ export class Translation {
         return this.add({
           name: `Calc[${++this.count}]`,
           kind: 'operator',
-          definition: definition('table:calc', options, given => new CalcOperator(given.inputTypes, given.condition, given.projections, given.settings)),
+          definition: definition(
+            'table:calc',
+            options,
+            given => new CalcOperator(given.inputTypes, given.condition, given.projections, given.settings),
+          ),
           outputType,
           inputs: [inputs],
         })

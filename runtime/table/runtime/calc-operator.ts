@@ -1,7 +1,7 @@
 import { FlinkError } from '../../common/errors.ts'
 import type { ColumnarFrame, Float64Column } from '../../network/columns.ts'
-import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
+import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import { type Calc, compileCalc, interpretCalc } from '../functions/compile-calc.ts'
 import type { Expression } from '../plan/expression.ts'
 import { SqlWatermarkOperator } from './watermark-operator.ts'

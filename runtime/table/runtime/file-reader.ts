@@ -35,7 +35,11 @@ export class FileTableReader implements SourceReader {
   private records = 0
   private finishing = false
 
-  constructor(node: ScanNode, settings: { readonly job: string; readonly vertex: string; readonly generated: boolean }, context: SourceReaderContext) {
+  constructor(
+    node: ScanNode,
+    settings: { readonly job: string; readonly vertex: string; readonly generated: boolean },
+    context: SourceReaderContext,
+  ) {
     this.node = node
     this.port = context.io.openSource('file', {})
     const { physical, paths, projected, options } = node
@@ -178,8 +182,15 @@ export class FileTableReader implements SourceReader {
     this.records += decoder.recordsRead
     const split = this.splits[0]?.split
     const place =
-      split !== undefined && split.start === 0 && split.position <= 0 ? `line ${this.records}` : `the line at byte ${this.pageOffset + decoder.recordStart}`
-    return new FlinkError('MALFORMED_RECORD', `table ${this.node.table}, file ${split?.path ?? ''}, ${place}: ${error.message}`, { ...error.detail, path: split?.path }, error)
+      split !== undefined && split.start === 0 && split.position <= 0
+        ? `line ${this.records}`
+        : `the line at byte ${this.pageOffset + decoder.recordStart}`
+    return new FlinkError(
+      'MALFORMED_RECORD',
+      `table ${this.node.table}, file ${split?.path ?? ''}, ${place}: ${error.message}`,
+      { ...error.detail, path: split?.path },
+      error,
+    )
   }
 }
 

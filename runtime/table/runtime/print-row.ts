@@ -1,7 +1,7 @@
 import type { ColumnarFrame } from '../../network/columns.ts'
 import { valueAt } from '../../network/columns-rows.ts'
 import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
-import { dateText, timeText, timestampText } from '../functions/civil.ts'
+import { dateText, timestampText, timeText } from '../functions/civil.ts'
 import { doubleText, floatText } from '../functions/number-text.ts'
 
 /** A row as Flink's print connector writes it: `+I[sensor_1, 35.8, 2019-01-17T09:43:19]`. */
@@ -33,6 +33,8 @@ function textOf(type: string): (value: never) => string {
       return (value: number) => floatText(value)
     case 'DOUBLE':
       return (value: number) => doubleText(value)
+    case 'DECIMAL':
+      return bigDecimalText
     case 'DATE':
       return (value: number) => dateText(value)
     case 'TIME':
@@ -48,6 +50,17 @@ function textOf(type: string): (value: never) => string {
     default:
       return (value: unknown) => String(value)
   }
+}
+
+/** BigDecimal.toString: scientific where the first digit stands more than six places behind the point (`0E-14`). */
+function bigDecimalText(plain: string): string {
+  const scale = plain.length - 1 - plain.indexOf('.')
+  if (!plain.includes('.') || scale <= 6) return plain
+  const sign = plain.startsWith('-') ? '-' : ''
+  const digits = plain.replace(/[-.]/g, '').replace(/^0+(?=\d)/, '')
+  const exponent = digits.length - 1 - scale
+  if (exponent >= -6) return plain
+  return `${sign}${digits[0]}${digits.length > 1 ? `.${digits.slice(1)}` : ''}E${exponent}`
 }
 
 /** LocalDateTime.toString: seconds only where there are some, a fraction of three digits. */

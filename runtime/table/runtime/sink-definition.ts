@@ -42,7 +42,9 @@ function operatorOf(node: Pick<SinkNode, 'connector' | 'table' | 'schema' | 'opt
     }
     case 'text': {
       const print = rowPrinter(schema.map(({ type }) => type))
-      return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) => writeLine(print(frame, row).slice('+I['.length, -1), writer))
+      return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) =>
+        writeLine(print(frame, row).slice('+I['.length, -1), writer),
+      )
     }
     case 'filesystem':
       return new PartFileSinkOperator(node)

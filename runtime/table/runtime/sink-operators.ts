@@ -64,7 +64,8 @@ function nullChecker({ table, schema }: Pick<SinkNode, 'table' | 'schema'>): (fr
       const validity = frame.columns[column]?.validity
       if (validity === undefined) continue
       for (let row = 0; row < frame.length; row++)
-        if (!isValid(validity, row)) throw new FlinkError('SQL_RUNTIME', `column '${name}' of table '${table}' is NOT NULL, but a row holds NULL in it`, { table, column: name })
+        if (!isValid(validity, row))
+          throw new FlinkError('SQL_RUNTIME', `column '${name}' of table '${table}' is NOT NULL, but a row holds NULL in it`, { table, column: name })
     }
   }
 }

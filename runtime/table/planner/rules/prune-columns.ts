@@ -4,7 +4,10 @@ import { type LogicalNode, schemaOf } from '../logical.ts'
 
 /** Columns that nobody reads are neither computed nor, at a scan, decoded. */
 export function pruneColumns(root: LogicalNode): LogicalNode {
-  return prune(root, schemaOf(root).map((_, i) => i)).node
+  return prune(
+    root,
+    schemaOf(root).map((_, i) => i),
+  ).node
 }
 
 /** A node with at least the columns `wanted` of the old one, and where each of them is now. */
@@ -32,7 +35,10 @@ function prune(node: LogicalNode, wanted: readonly number[]): Pruned {
       addColumns(node.expression, used)
       const input = prune(node.input, [...used])
       const place = placeIn(input)
-      return { node: { ...node, input: input.node, rowtime: place(node.rowtime), expression: moveColumns(node.expression, place) }, places: input.places }
+      return {
+        node: { ...node, input: input.node, rowtime: place(node.rowtime), expression: moveColumns(node.expression, place) },
+        places: input.places,
+      }
     }
     case 'project': {
       const kept = [...new Set(wanted)].sort((a, b) => a - b)

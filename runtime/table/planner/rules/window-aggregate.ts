@@ -19,7 +19,8 @@ export function recogniseWindowAggregates(root: LogicalNode): LogicalNode {
 
 function withWindow(node: LogicalAggregate): LogicalNode {
   const pulled = pull(node.input)
-  if (pulled === undefined) throw notSupportedYet(node.position, node.keys.length === 0 ? 'aggregation without a window' : 'GROUP BY without a window')
+  if (pulled === undefined)
+    throw notSupportedYet(node.position, node.keys.length === 0 ? 'aggregation without a window' : 'GROUP BY without a window')
   const { windows } = pulled
   const isWindowKey = (key: number) => key >= 0 && windows.includes(key)
   const [start, end] = windows
@@ -42,7 +43,9 @@ function withWindow(node: LogicalAggregate): LogicalNode {
   // The columns in their old order: keys with the window's among them, then the aggregates.
   const schema = schemaOf(aggregate)
   const order = [
-    ...node.keys.map(key => (isWindowKey(key) ? keys.length + node.aggregates.length + columns.indexOf(windowColumns[windows.indexOf(key)]!) : keys.indexOf(key))),
+    ...node.keys.map(key =>
+      isWindowKey(key) ? keys.length + node.aggregates.length + columns.indexOf(windowColumns[windows.indexOf(key)]!) : keys.indexOf(key),
+    ),
     ...node.aggregates.map((_, i) => keys.length + i),
   ]
   return { kind: 'project', input: aggregate, projections: order.map(index => columnReference(index, schema[index]!.type)), names: node.names }

@@ -1,0 +1,1 @@
+SELECT 1 = 1, 2 > 1, (1 = 2) IS FALSE, NOT TRUE, POWER(2, 10), 'a' || 'b', UPPER('abc'), CHAR_LENGTH('sensor_1'), DATE '2019-01-17', TIMESTAMP '2019-01-17 09:43:19';

@@ -1,0 +1,8 @@
+CREATE TABLE sensor (
+  id STRING,
+  ts BIGINT,
+  temperature DOUBLE,
+  rt AS TO_TIMESTAMP(FROM_UNIXTIME(ts)),
+  WATERMARK FOR rt AS rt - INTERVAL '1' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '${data}/sensor.csv', 'format' = 'csv');
+SELECT window_start, window_end, window_time, id, COUNT(*) AS n, AVG(temperature) AS a, MIN(temperature), MAX(temperature), SUM(ts) FROM TABLE(TUMBLE(TABLE sensor, DESCRIPTOR(rt), INTERVAL '10' SECOND)) GROUP BY window_start, window_end, window_time, id;
