@@ -11,6 +11,7 @@ import type { RowSink } from './row-sink.ts'
  *    `completeEnd` (and at the end of the input the rest, whatever it is), with `message` one record a call.
  * 3. `decode` answers how far it came: at `to`, or earlier because the sink is full. Then the caller takes the frame (`sink.finish()`) and calls
  *    again from there. The position answered is always a border of records.
+ *    With `message` the sink must not be full when a message is handed in: an empty one could not be told from one not read.
  * 4. A page belongs to the frames made of it: see row-sink.ts.
  * 5. A record that does not parse throws MALFORMED_RECORD with `detail.offset` (in the page) and `detail.column`; `recordStart` and `recordsRead`
  *    say where it stands, and the rows before it are in the sink. The caller adds the file and line or topic, partition and offset. With
