@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { addUpCommand } from '../operator/cli/up-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
@@ -61,6 +62,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE' && !interruption.signal.aborted) stderr(`stdout cannot be written: ${error.message}`)
   interruption.abort(error)
 })
+// What worker threads still print is let go: one that waits for it to be written would keep the job from ending.
+process.stdout.on('unpipe', (source: Readable) => source.resume())
 process.stderr.on('error', () => {})
 
 function rest(address: string, configuration: Configuration) {

@@ -53,7 +53,13 @@ describe('name of the job', () => {
   test('a second execute is refused: a program is one job', async () => {
     const env = StreamExecutionEnvironment.createForProgram({})
     await env.execute()
-    await expect(env.execute()).rejects.toThrow('a program is one job')
+    expect(() => void env.execute()).toThrow('a program is one job')
+  })
+
+  test('a name that is no text is refused', () => {
+    const env = StreamExecutionEnvironment.createForProgram({})
+    // What a program without types may pass.
+    expect(() => void env.execute({} as string)).toThrow('env.execute takes the name of the job, a text')
   })
 
   test('getExecutionEnvironment answers the environment of the program', () => {

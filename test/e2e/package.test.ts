@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startCluster, TestFolder } from '../support/cluster.ts'
@@ -43,6 +43,17 @@ test('processes run on the Node 24 of the package, whatever the PATH says', asyn
     env: { ...process.env, PATH: `${folder.path}:${process.env['PATH'] ?? ''}` },
   })
   expect(out).toMatch(/v24\./)
+})
+
+test('run -t local into a pipe that its reader leaves ends in order: no stack, no folder left behind', async () => {
+  await using folder = await TestFolder.create()
+  const job = await folder.write('job.ts', 'export default env => { env.fromSequence(1, 1e12).print() }\n')
+  await mkdir(join(folder.path, 'tmp'))
+  const script = `"${join(root, 'bin/millrace')}" run -t local "${job}" 2>"${folder.path}/stderr" | head -n 2; echo "\${PIPESTATUS[0]}"`
+  const out = execFileSync('bash', ['-c', script], { encoding: 'utf8', env: { ...process.env, TMPDIR: join(folder.path, 'tmp') } })
+  expect(out.trimEnd().split('\n').at(-1)).toBe('130')
+  expect(await readFile(join(folder.path, 'stderr'), 'utf8')).toBe('')
+  expect(await readdir(join(folder.path, 'tmp'))).toEqual([])
 })
 
 test('a file that the program registers travels from the client to every worker, and its digest is checked', async () => {

@@ -208,7 +208,7 @@ describe('life of a function', () => {
     const count = new ValueStateDescriptor('count', Types.INT)
     const fn = { count, map: (value: unknown) => value, open: (context: RuntimeContext) => void context.getState(count) }
     expect((await failure(() => opened(new MapOperator(fn)))).message).toContain(
-      "Keyed state can only be used on a 'keyed stream', i.e., after a 'keyBy()' operation.",
+      "Keyed state can only be used on a 'keyed stream', i.e., after a 'keyBy()' operation. There, make its descriptor a field of the function object.",
     )
   })
 

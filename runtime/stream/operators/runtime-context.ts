@@ -89,7 +89,7 @@ export class OperatorRuntimeContext implements RuntimeContext {
     if (this.backend === undefined)
       throw new FlinkError(
         'INVALID_PROGRAM',
-        `operator ${this.context.operatorName}: Keyed state can only be used on a 'keyed stream', i.e., after a 'keyBy()' operation.`,
+        `operator ${this.context.operatorName}: Keyed state can only be used on a 'keyed stream', i.e., after a 'keyBy()' operation. There, make its descriptor a field of the function object.`,
       )
     return this.backend
   }
