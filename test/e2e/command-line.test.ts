@@ -29,19 +29,6 @@ const exceptionHeader = `
 
 `
 
-test('printToErr writes to the stderr of -t local and to the .err file of a TaskManager, print to the other one', async () => {
-  const path = await cluster.folder.write(
-    'both.js',
-    "export default env => { const rows = env.fromElements('x', 'y'); rows.print('out'); rows.printToErr('err') }\n",
-  )
-  const local = await runMillrace(['run', '-t', 'local', '-p', '1', path], { MILLRACE_DIR: join(cluster.folder.path, 'local') })
-  expect(local).toMatchObject({ code: 0, stderr: 'err> x\nerr> y\n' })
-  expect(local.stdout).toContain('out> x\nout> y\n')
-  expect(local.stdout).not.toContain('err>')
-  expect((await cluster.run(['run', path])).code).toBe(0)
-  expect(await readFile(join(cluster.folder.path, 'cluster', 'log', 'taskmanager-0.err'), 'utf8')).toBe('err> x\nerr> y\n')
-})
-
 describe('jobs of a session', () => {
   const started = String.raw`\d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d`
 
@@ -253,4 +240,17 @@ test('a second start-cluster beside a running one is refused, and the first one 
     /a cluster of .* is running already: jobmanager-0 \(pid \d+\), taskmanager-0 \(pid \d+\); end it with millrace stop-cluster, or set MILLRACE_DIR for another one/,
   )
   expect((await cluster.get<OverviewJson>('/overview')).taskmanagers).toBe(1)
+})
+
+test('printToErr writes to the stderr of -t local and to the .err file of a TaskManager, print to the other one', async () => {
+  const path = await cluster.folder.write(
+    'both.js',
+    "export default env => { const rows = env.fromElements('x', 'y'); rows.print('out'); rows.printToErr('err') }\n",
+  )
+  const local = await runMillrace(['run', '-t', 'local', '-p', '1', path], { MILLRACE_DIR: join(cluster.folder.path, 'local') })
+  expect(local).toMatchObject({ code: 0, stderr: 'err> x\nerr> y\n' })
+  expect(local.stdout).toContain('out> x\nout> y\n')
+  expect(local.stdout).not.toContain('err>')
+  expect((await cluster.run(['run', path])).code).toBe(0)
+  expect(await readFile(join(cluster.folder.path, 'cluster', 'log', 'taskmanager-0.err'), 'utf8')).toBe('err> x\nerr> y\n')
 })
