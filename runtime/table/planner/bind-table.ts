@@ -1,4 +1,5 @@
 import type { Expression, Field } from '../plan/expression.ts'
+import { kafkaTableSource } from '../runtime/kafka-table-reader.ts'
 import type { Hint, Property } from '../sql/ast-query.ts'
 import type { CreateTable } from '../sql/ast-statement.ts'
 import type { LogicalType } from '../types/logical-type.ts'
@@ -7,7 +8,7 @@ import { bindExpression } from './bind-expression.ts'
 import { checkOptions } from './connector-options.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode } from './logical.ts'
-import { notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
+import { at, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 import { type Relation, referenceOf, type ScopeColumn } from './scope.ts'
 import type { TablePath } from './table-registry.ts'
 
@@ -27,6 +28,7 @@ export function bindSourceTable(table: CreateTable, path: TablePath, hints: read
     'source',
     physical.map(column => column.name.text),
   )
+  if (connector === 'kafka') at(table.pos, () => kafkaTableSource(options))
   let node: LogicalNode = {
     kind: 'scan',
     table: name,

@@ -21,7 +21,8 @@ export function positionText({ line, column }: SqlPosition): string {
 
 /** `; did you mean x?`, or the candidates when none is near and they are few, else nothing. */
 export function candidatesText(name: string, candidates: readonly string[]): string {
-  const near = nearestName(name, candidates)
+  // To a name of one or two letters any other is near.
+  const near = name.length > 2 ? nearestName(name, candidates) : undefined
   if (near !== undefined) return `; did you mean ${near}?`
   if (candidates.length === 0) return ''
   return candidates.length <= LISTED_MAX ? `; there are ${candidates.join(', ')}` : ''

@@ -148,9 +148,9 @@ export class SqlScript {
     if (found.object.kind === 'view') throw planError(insert.path[0]!.pos, `'${name}' is a view, which takes no rows`)
     const table = found.object.definition
     const physical = table.columns.filter(column => column.kind === 'physical')
-    for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
     const schema = physical.map(column => ({ name: column.name.text, type: printType(column.type) }))
     const { connector, options } = checkOptions(name, table.options, table.pos, 'sink', [])
+    for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
     const relation = this.bind(insert.query)
     return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
   }

@@ -8,6 +8,7 @@ import type { ScanNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
 import { DatagenReader, datagenCount } from './datagen-reader.ts'
 import { FileTableReader } from './file-reader.ts'
+import { KafkaTableReader, kafkaTableSource } from './kafka-table-reader.ts'
 import { ValuesReader } from './values-reader.ts'
 
 /** A scan as a source: enumerators and fetchers are those of the DataStream connectors, readers make columns. */
@@ -37,6 +38,8 @@ function readerOf(node: ScanNode, settings: CalcSettings, context: SourceReaderC
       return new ValuesReader(node)
     case 'filesystem':
       return new FileTableReader(node, { ...names, generated: settings.codegen }, context)
+    case 'kafka':
+      return new KafkaTableReader(node, { ...names, generated: settings.codegen }, context)
     case 'datagen':
       return new DatagenReader(node, context)
     default:
@@ -50,6 +53,8 @@ function descriptionOf(node: ScanNode): SourceDescription {
       return { enumerator: 'static', options: { splits: [{ splitId: 'values', next: 0 }] }, bounded: true }
     case 'filesystem':
       return { enumerator: 'file', options: { path: node.options['path'] ?? '' }, bounded: true }
+    case 'kafka':
+      return kafkaTableSource(node.options).source
     case 'datagen': {
       const count = datagenCount(node)
       return { enumerator: 'strided', options: count === undefined ? {} : { count }, bounded: count !== undefined }

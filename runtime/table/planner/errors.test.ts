@@ -1,0 +1,130 @@
+import { expect, test } from 'vitest'
+import { StreamExecutionEnvironment } from '../../api/environment.ts'
+import { sqlProgram } from '../index.ts'
+
+/** What the planner says of statements that parse and cannot be: one error each, with its place. */
+const tables = `CREATE TABLE t (id STRING, n INT, d DOUBLE, r ROW<x INT>, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'datagen');
+CREATE TABLE out1 (id STRING, n INT) WITH ('connector' = 'print');
+`
+
+function problem(sql: string): string {
+  try {
+    sqlProgram(tables + sql, 'test.sql')(StreamExecutionEnvironment.createForProgram({}), [])
+  } catch (error) {
+    return (error as Error).message
+  }
+  return 'accepted'
+}
+
+const cases: readonly (readonly [sql: string, message: string])[] = [
+  ['SELECT idd FROM t', "invalid SQL at 3:8: column 'idd' is not known; did you mean id?"],
+  ['SELECT x.id FROM t', "invalid SQL at 3:8: table 'x' is not in FROM; there are t, r"],
+  ['SELECT t.idd FROM t', "invalid SQL at 3:10: column 'idd' is not known; did you mean id?"],
+  ['SELECT r.y FROM t', "invalid SQL at 3:10: field 'y' of column 'r' is not known; there are x"],
+  ['SELECT r FROM t', "ROW column 'r' as a whole (name one of its fields: x) is not supported yet, at 3:8"],
+  ['SELECT id FROM tt', "invalid SQL at 3:16: table 'tt' is not known; there are t, out1"],
+  ['SELECT UPER(id) FROM t', 'invalid SQL at 3:8: function UPER is not known; did you mean UPPER?'],
+  ['SELECT MD5(id) FROM t', 'function MD5 is not supported yet, at 3:8'],
+  ['SELECT UPPER(n) FROM t', 'invalid SQL at 3:8: function UPPER does not take (INT), expected UPPER(s)'],
+  ['SELECT n + id FROM t', 'invalid SQL at 3:10: function + does not take (INT, STRING), expected a + b'],
+  ['SELECT CAST(d AS DATE) FROM t', 'invalid SQL at 3:8: a value of type DOUBLE cannot be cast to DATE'],
+  ['SELECT id FROM t WHERE n', 'invalid SQL at 3:24: WHERE takes a BOOLEAN, got INT'],
+  ['SELECT id FROM t WHERE COUNT(*) > 1', 'invalid SQL at 3:24: aggregate function COUNT is not allowed in WHERE'],
+  ['SELECT id, COUNT(*) FROM t GROUP BY id', 'GROUP BY without a window is not supported yet, at 3:1'],
+  ['SELECT COUNT(*) FROM t', 'aggregation without a window is not supported yet, at 3:1'],
+  ['SELECT n, COUNT(*) FROM t GROUP BY id', "invalid SQL at 3:8: column 'n' is neither in GROUP BY nor in an aggregate function"],
+  ['SELECT DISTINCT id FROM t', 'SELECT DISTINCT is not supported yet, at 3:1'],
+  ['SELECT id FROM t ORDER BY id', 'ORDER BY is not supported yet, at 3:27'],
+  ['SELECT id FROM t LIMIT 3', 'LIMIT is not supported yet, at 3:24'],
+  ['SELECT a.id FROM t AS a JOIN t AS b ON a.id = b.id', 'INNER JOIN is not supported yet, at 3:25'],
+  ['SELECT id FROM t UNION SELECT id FROM t', 'UNION is not supported yet, at 3:18'],
+  ['SELECT id FROM t UNION ALL SELECT n FROM t', "invalid SQL at 3:18: column 'id' of UNION ALL is of type STRING on one side and INT on the other"],
+  ['SELECT id, n FROM t UNION ALL SELECT id FROM t', 'invalid SQL at 3:21: UNION ALL of 2 and 1 columns, expected as many on both sides'],
+  ['SELECT SUM(n) OVER (PARTITION BY id ORDER BY ts) FROM t', 'SUM OVER is not supported yet, at 3:8'],
+  ['SELECT id FROM t WHERE n IN (SELECT n FROM t)', 'IN with a query is not supported yet, at 3:26'],
+  [
+    "SELECT * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(n), INTERVAL '1' SECOND))",
+    "invalid SQL at 3:48: TUMBLE takes a time attribute, but column 'n' is a plain INT; declare WATERMARK FOR it where its table is created",
+  ],
+  ["SELECT * FROM TABLE(SESSION(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND))", 'window function SESSION is not supported yet, at 3:21'],
+  [
+    "SELECT id, ts FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND))",
+    'TUMBLE without GROUP BY window_start, window_end is not supported yet, at 3:26',
+  ],
+  [
+    "SELECT id, COUNT(*) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY id",
+    'GROUP BY over a window table function without window_start and window_end is not supported yet, at 3:1',
+  ],
+  [
+    "SELECT COUNT(*) FROM TABLE(HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '3' SECOND, INTERVAL '10' SECOND)) GROUP BY window_start, window_end",
+    'invalid SQL at 3:28: HOP: the size of a window (10000 ms) is a multiple of its slide (3000 ms)',
+  ],
+  [
+    "SELECT COUNT(DISTINCT n) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",
+    'COUNT(DISTINCT …) is not supported yet, at 3:8',
+  ],
+  [
+    "SELECT SUM(id) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",
+    'invalid SQL at 3:8: function SUM does not take (STRING), expected SUM(number)',
+  ],
+  [
+    "SELECT TUMBLE_START(ts, INTERVAL '2' SECOND), COUNT(*) FROM t GROUP BY TUMBLE(ts, INTERVAL '1' SECOND)",
+    'invalid SQL at 3:8: TUMBLE_START has other arguments than the window in GROUP BY',
+  ],
+  [
+    'INSERT INTO out1 SELECT id FROM t',
+    "invalid SQL at 3:13: columns of the query and of table 'out1' do not match: 1 columns, expected 2; query [id: STRING], table [id: STRING, n: INT]",
+  ],
+  [
+    'INSERT INTO out1 SELECT id, d FROM t',
+    "invalid SQL at 3:13: columns of the query and of table 'out1' do not match: column 'd' is a DOUBLE, expected INT for 'n'; query [id: STRING, d: DOUBLE], table [id: STRING, n: INT]",
+  ],
+  ['INSERT INTO out1 (nn) SELECT n FROM t', "invalid SQL at 3:19: column 'nn' of table 'out1' is not known; there are id, n"],
+  ['INSERT INTO t SELECT * FROM out1', "invalid SQL at 1:106: connector 'datagen' of table 't' is no sink"],
+  ["CREATE TABLE x (a INT) WITH ('connector' = 'filesytem')", "invalid SQL at 3:30: connector 'filesytem' is not known; did you mean filesystem?"],
+  ["CREATE TABLE x (a INT) WITH ('connector' = 'jdbc')", "connector 'jdbc' is not supported yet, at 3:30"],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json')",
+    "invalid SQL at 3:1: table 'x': connector 'kafka' requires the option 'scan.startup.mode'",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'group-offsets')",
+    "invalid SQL at 3:127: option 'scan.startup.mode' is 'group-offsets', expected earliest-offset or latest-offset",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset', 'properties.fetch.min.byte' = '1')",
+    'kafka property fetch.min.byte is not known; did you mean fetch.min.bytes?, at 3:1',
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x')",
+    "invalid SQL at 3:1: table 'x': connector 'filesystem' requires the option 'format'",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x', 'format' = 'csv', 'csv.ignore-parse-error' = 'true')",
+    "invalid SQL at 3:91: option 'csv.ignore-parse-error' of connector 'filesystem' is not known; did you mean csv.ignore-parse-errors?",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'datagen', 'rows-per-second' = 'many')",
+    "invalid SQL at 3:55: option 'rows-per-second' is 'many', expected a whole number",
+  ],
+  ["CREATE TABLE x (a ARRAY<INT>) WITH ('connector' = 'datagen')", "column 'a' of type ARRAY<INT> is not supported yet, at 3:17"],
+  [
+    "CREATE TABLE x (a TIMESTAMP) WITH ('connector' = 'datagen')",
+    "column 'a' of type TIMESTAMP(6) (times have up to 3 fractional digits) is not supported yet, at 3:17",
+  ],
+  ["CREATE TABLE x (a INT, a INT) WITH ('connector' = 'datagen')", "invalid SQL at 3:24: column 'a' is declared twice"],
+  [
+    "CREATE TABLE x (a INT, WATERMARK FOR a AS a) WITH ('connector' = 'datagen')",
+    "invalid SQL at 3:24: watermark column 'a' is of type INT, expected TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p up to 3",
+  ],
+  ["CREATE TABLE t (a INT) WITH ('connector' = 'datagen')", "invalid SQL at 3:14: table 'default_catalog.default_database.t' exists already"],
+  ["CREATE FUNCTION f AS 'm#f'", 'CREATE FUNCTION is not supported yet, at 3:1'],
+  ['SHOW TABLES', 'SHOW TABLES is not supported yet, at 3:1'],
+  ['EXPLAIN CHANGELOG_MODE SELECT id FROM t', 'EXPLAIN CHANGELOG_MODE is not supported yet, at 3:1'],
+  ['DROP TABLE nope', "invalid SQL at 3:12: table 'default_catalog.default_database.nope' does not exist"],
+  ['', 'script test.sql has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run'],
+]
+
+test.each(cases)('%s', (sql, message) => {
+  expect(problem(sql)).toBe(message)
+})

@@ -1,0 +1,116 @@
+import { FlinkError } from '../../common/errors.ts'
+import type { JsonObject } from '../../common/json.ts'
+import { KafkaReader, type KafkaReaderOptions } from '../../connectors/kafka/kafka-reader.ts'
+import { KafkaSource } from '../../connectors/kafka/kafka-source.ts'
+import { OffsetsInitializer } from '../../connectors/kafka/offsets-initializer.ts'
+import { createDecoder } from '../../formats/decoders.ts'
+import type { RecordDecoder } from '../../formats/format.ts'
+import { RowSink } from '../../formats/row-sink.ts'
+import type { SourceDescription, SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../../stream/spi/source.ts'
+import type { ScanNode } from '../plan/physical.ts'
+import { textOptions } from './file-reader.ts'
+
+/** What a table's options say of the kafka source: its description for the JobManager and the options of its readers. */
+export function kafkaTableSource(options: JsonObject): { readonly source: SourceDescription; readonly reader: KafkaReaderOptions } {
+  const builder = KafkaSource.builder()
+    .setTopics(
+      ...String(options['topic'])
+        .split(';')
+        .map(topic => topic.trim()),
+    )
+    .setStartingOffsets(options['scan.startup.mode'] === 'latest-offset' ? OffsetsInitializer.latest() : OffsetsInitializer.earliest())
+  if (options['scan.bounded.mode'] === 'latest-offset') builder.setBounded(OffsetsInitializer.latest())
+  for (const [key, value] of Object.entries(options))
+    if (key.startsWith('properties.')) builder.setProperty(key.slice('properties.'.length), String(value))
+  const definition = builder
+    .setValueOnlyDeserializer({ deserialize: () => undefined })
+    .build()
+    .define(undefined)
+  // Both were made by KafkaSource just now.
+  return { source: definition.source as SourceDescription, reader: definition.options as KafkaReaderOptions }
+}
+
+/**
+ * Kafka's reader with the format's decoder in the place of a deserializer: a record's value goes into the columns of a frame, which leaves at the
+ * end of the poll or when it is full. So positions of a snapshot are behind what was emitted.
+ */
+export class KafkaTableReader implements SourceReader {
+  private readonly table: string
+  private readonly reader: KafkaReader
+  private readonly decoder: RecordDecoder
+  private readonly sink: RowSink
+  private readonly gathered: SourceOutput
+  private output: SourceOutput | undefined
+  private problem: FlinkError | undefined
+
+  constructor(
+    node: ScanNode,
+    settings: { readonly job: string; readonly vertex: string; readonly generated: boolean },
+    context: SourceReaderContext,
+  ) {
+    const { physical, paths, projected, options } = node
+    this.table = node.table
+    this.decoder = createDecoder(
+      String(options['format']),
+      physical.map(({ name, type }, i) => ({ name, type, path: paths[i]! })),
+      projected,
+      textOptions(options),
+      { framing: 'message', origin: { job: settings.job, vertex: settings.vertex }, generated: settings.generated },
+    )
+    this.sink = new RowSink(this.decoder.kinds)
+    this.reader = new KafkaReader(kafkaTableSource(options).reader, { deserialize: value => this.decode(value) }, context)
+    this.gathered = {
+      collect: () => this.recordTaken(),
+      collectFrame: frame => this.output?.collectFrame(frame),
+      emitWatermark: timestamp => this.output?.emitWatermark(timestamp),
+      emitStatus: idle => this.output?.emitStatus(idle),
+      shouldYield: () => this.sink.isFull || this.output?.shouldYield() === true,
+    }
+  }
+
+  addSplits(splits: readonly SourceSplit[]): void {
+    this.reader.addSplits(splits)
+  }
+
+  noMoreSplits(): void {
+    this.reader.noMoreSplits()
+  }
+
+  poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
+    this.output = output
+    const answer = this.reader.poll(this.gathered)
+    if (this.sink.count > 0) {
+      const { length, columns } = this.sink.finish()
+      output.collectFrame({ kind: 'columnar', length, columns, timestamps: undefined, rowKinds: undefined })
+    }
+    return answer
+  }
+
+  snapshotSplits(): readonly SourceSplit[] {
+    return this.reader.snapshotSplits()
+  }
+
+  describePosition(): string {
+    return this.reader.describePosition()
+  }
+
+  close(): void {
+    this.reader.close()
+  }
+
+  /** Called by the reader with a copy of the value. A problem waits for `recordTaken`, where the place is known and nothing calls it a user's function. */
+  private decode(value: Uint8Array): undefined {
+    try {
+      this.decoder.decode(value, 0, value.length, this.sink)
+    } catch (error) {
+      if (!(error instanceof FlinkError)) throw error
+      this.problem = error
+    }
+  }
+
+  private recordTaken(): void {
+    const { problem } = this
+    if (problem !== undefined)
+      throw new FlinkError(problem.code, `table ${this.table}, ${this.describePosition()}: ${problem.message}`, problem.detail, problem)
+  }
+}
