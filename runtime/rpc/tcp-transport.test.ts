@@ -200,10 +200,11 @@ test('a peer that is connected but says nothing is noticed by pings', async () =
 })
 
 test('pings keep an idle connection alive', async () => {
-  const { server, accepted } = await serve({ pingIntervalMs: 5, pingTimeoutMs: 60 })
-  const client = await dial(server.port, { pingIntervalMs: 5, pingTimeoutMs: 60 })
+  const { server, accepted } = await serve({ pingIntervalMs: 5, pingTimeoutMs: 1_500 })
+  const client = await dial(server.port, { pingIntervalMs: 5, pingTimeoutMs: 1_500 })
   ;(await accepted).onRequest(() => 'alive')
-  await new Promise<void>(resolve => systemClock.schedule(200, resolve, { ref: true }))
+  // Longer than the timeout, which is itself longer than a loaded machine holds up an event loop.
+  await new Promise<void>(resolve => systemClock.schedule(2_000, resolve, { ref: true }))
   expect(await client.call('x', {})).toBe('alive')
 })
 
