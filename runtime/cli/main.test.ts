@@ -373,7 +373,7 @@ describe('info, cluster and the rest', () => {
     expect(unknown.out.slice(0, 4)).toEqual([
       '"lisst" is not a valid action.',
       '',
-      'Valid actions are "run", "list", "info", "savepoint", "stop", or "cancel".',
+      'Valid actions are "run", "info", "list", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".',
       'Did you mean "list"?',
     ])
   })

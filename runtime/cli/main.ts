@@ -17,7 +17,7 @@ import { addRunCommand } from './run-command.ts'
 export type CliExtension = (program: Command, context: CliContext, exit: (code: number) => void) => void
 
 const HELP_HINT = 'Use the help option (-h or --help) to get help on the command.'
-const VALID_ACTIONS = 'Valid actions are "run", "list", "info", "savepoint", "stop", or "cancel".'
+const VALID_ACTIONS = 'Valid actions are "run", "info", "list", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
 
 export async function runCli(argv: readonly string[], context: CliContext, extensions: readonly CliExtension[] = []): Promise<number> {
   let exitCode = 0

@@ -133,3 +133,15 @@ test('in batch mode only the last row of each key leaves, when the input has end
     ['s2', 5, 1],
   ])
 })
+
+test('a field that is not there is refused with the first row of a key, before any result', () => {
+  for (const [kind, value, what] of [
+    ['sum', ['a', 1], 'field 2'],
+    ['max', ['a', 1], 'field 2'],
+  ] as const) {
+    const { checkFirst } = aggregationFunction(kind, 2, Types.GENERIC)
+    expect(() => checkFirst?.(value)).toThrow(what)
+  }
+  expect(() => aggregationFunction('sum', 0, Types.GENERIC).checkFirst?.(['a', 1])).toThrow()
+  expect(() => aggregationFunction('sum', 1, Types.GENERIC).checkFirst?.(['a', 1])).not.toThrow()
+})

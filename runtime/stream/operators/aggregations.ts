@@ -10,8 +10,26 @@ export type AggregationKind = 'sum' | 'min' | 'max' | 'minBy' | 'maxBy'
  * undefined when the value itself is aggregated. What can be known of the field is checked here, while the graph is built; fields
  * of GENERIC values are checked when they come.
  */
-export function aggregationFunction(kind: AggregationKind, field: string | number | undefined, type: TypeInformation): ReduceFunction<unknown> {
+export function aggregationFunction(kind: AggregationKind, field: string | number | undefined, type: TypeInformation): AggregationFunction {
   const fieldType = typeOfField(kind, field, type)
+  const reduceFunction = reducer(kind, field, type, fieldType)
+  if (fieldType.kind !== 'GENERIC') return reduceFunction
+  // A key of one row never comes to `reduce`: a field that is not there would pass unseen.
+  return {
+    ...reduceFunction,
+    checkFirst: value => {
+      const first = fieldOf(value, field, kind)
+      if (kind === 'sum') adder(fieldType)?.(first, first)
+    },
+  }
+}
+
+export interface AggregationFunction extends ReduceFunction<unknown> {
+  /** Throws when the first row of a key has no such field, or none that can be summed. */
+  readonly checkFirst?: (value: unknown) => void
+}
+
+function reducer(kind: AggregationKind, field: string | number | undefined, type: TypeInformation, fieldType: TypeJson): ReduceFunction<unknown> {
   if (kind === 'sum') {
     const add = adder(fieldType)
     if (add === undefined) throw new FlinkError('INVALID_PROGRAM', `sum of ${describe(field, type)}: ${fieldType.kind} is not a numeric type`)

@@ -4,6 +4,7 @@ import type { HeapState } from '../../state/heap-state.ts'
 import type { KeyEntry } from '../../state/key-entry.ts'
 import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
 import type { KeySpec, ReduceFunction } from '../functions.ts'
+import type { AggregationFunction } from './aggregations.ts'
 import { FunctionOperator } from './function-operator.ts'
 
 export interface ReduceOptions {
@@ -17,6 +18,7 @@ export class ReduceOperator extends FunctionOperator {
   private readonly descriptor: ValueStateDescriptor<unknown>
   private readonly finalOnly: boolean
   // Set by `registerStates`, which `setup` calls.
+  private readonly checkFirst: ((value: unknown) => void) | undefined
   private reduced!: HeapState
   private flushing: IterableIterator<KeyEntry> | undefined = undefined
 
@@ -25,13 +27,16 @@ export class ReduceOperator extends FunctionOperator {
     this.fn = fn
     this.descriptor = new ValueStateDescriptor('_reduce', valueType)
     this.finalOnly = options.finalOnly
+    this.checkFirst = (fn as AggregationFunction).checkFirst
   }
 
   processElement(value: unknown, timestamp: number): void {
     this.setKeyOf(value, 0)
     const before = this.reduced.read()
     let after = value
-    if (before !== undefined) {
+    if (before === undefined) {
+      if (this.checkFirst !== undefined) this.checkRow(value)
+    } else {
       try {
         after = this.fn.reduce(before, value)
       } catch (error) {
@@ -41,6 +46,14 @@ export class ReduceOperator extends FunctionOperator {
     }
     this.reduced.write(after)
     if (!this.finalOnly) this.output.collect(after, timestamp)
+  }
+
+  private checkRow(value: unknown): void {
+    try {
+      this.checkFirst?.(value)
+    } catch (error) {
+      throw this.userError(error)
+    }
   }
 
   override endInput(_input: number): boolean {
