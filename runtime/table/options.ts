@@ -20,6 +20,12 @@ export const tableOptions = {
     defaultValue: true as boolean,
     doc: 'generate loops for SQL expressions; false interprets them, for comparison and tests',
   },
+  explainGeneratedSource: {
+    key: 'table.explain.generated-source',
+    type: 'boolean',
+    defaultValue: false as boolean,
+    doc: 'EXPLAIN shows the generated loops of every calc as a section of its own',
+  },
 } as const satisfies Record<string, ConfigOption<unknown>>
 
 export const tableOptionTable: readonly ConfigOption<unknown>[] = Object.values(tableOptions)

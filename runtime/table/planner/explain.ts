@@ -1,12 +1,40 @@
-import type { SinkNode } from '../plan/physical.ts'
+import { systemClock } from '../../common/clock.ts'
+import { compileCalc } from '../functions/compile-calc.ts'
+import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
 import type { LogicalSink } from './logical.ts'
 import { logicalPlanText, physicalPlanText } from './plan-text.ts'
 
 /** EXPLAIN in Flink's three sections. Physical and execution plan are one here: every physical node runs as it stands. */
-export function explainText(plans: readonly { readonly logical: LogicalSink; readonly physical: SinkNode }[]): string {
+export function explainText(
+  plans: readonly { readonly logical: LogicalSink; readonly physical: SinkNode }[],
+  settings: { readonly timeZone: string; readonly generatedSource: boolean },
+): string {
   const logical = plans.map(plan => logicalPlanText(plan.logical)).join('\n\n')
   const physical = plans.map(plan => physicalPlanText(plan.physical)).join('\n\n')
-  return ['== Abstract Syntax Tree ==', logical, '', '== Optimized Physical Plan ==', physical, '', '== Optimized Execution Plan ==', physical].join(
-    '\n',
-  )
+  const sections = [
+    '== Abstract Syntax Tree ==',
+    logical,
+    '',
+    '== Optimized Physical Plan ==',
+    physical,
+    '',
+    '== Optimized Execution Plan ==',
+    physical,
+  ]
+  if (settings.generatedSource) sections.push('', '== Generated Source ==', ...plans.flatMap(plan => sourcesOf(plan.physical, settings.timeZone)))
+  return sections.join('\n')
+}
+
+/** Of the calcs, from the sinks down. Windows and watermarks run loops that are written by hand. */
+function sourcesOf(node: PhysicalNode, timeZone: string): string[] {
+  const own = node.kind === 'calc' ? [calcSource(node, timeZone)] : []
+  const inputs = node.kind === 'scan' ? [] : node.kind === 'union' ? node.inputs : [node.input]
+  return [...own, ...inputs.flatMap(input => sourcesOf(input, timeZone))]
+}
+
+function calcSource(node: Extract<PhysicalNode, { kind: 'calc' }>, timeZone: string): string {
+  const types = node.input.schema.map(({ type }) => type)
+  const options = { origin: { job: 'explain', vertex: 'Calc' }, timeZone, clock: systemClock }
+  // Without the running number of the function: every worker plans the script again, and must get the same text.
+  return compileCalc(types, node.condition, node.projections, options).source.replaceAll(/^(\/\/# sourceURL=.*)\/\d+$/gm, '$1')
 }

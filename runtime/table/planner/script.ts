@@ -170,7 +170,11 @@ export class SqlScript {
         : statement.kind === 'insert'
           ? [this.sinkOf(statement)]
           : statement.statements.map(each => this.sinkOf(each))
-    const lines = explainText(logical.map(each => ({ logical: each, physical: this.plan(each) }))).split('\n')
+    const { timeZone, generatedSource } = this.settings()
+    const lines = explainText(
+      logical.map(each => ({ logical: each, physical: this.plan(each) })),
+      { timeZone, generatedSource },
+    ).split('\n')
     const physical = [{ name: 'plan', type: 'STRING NOT NULL' }]
     const rows = lines.map(line => [line])
     const node: LogicalNode = { kind: 'scan', table: 'explain', connector: 'values', options: {}, physical, paths: [['plan']], projected: [0], rows }
@@ -190,12 +194,13 @@ export class SqlScript {
     return bindQuery(query, { tables: this.tables, timeZone: this.settings().timeZone, common: new Map(), views: [] })
   }
 
-  private settings(): { readonly timeZone: string; readonly twoPhase: boolean; readonly codegen: boolean } {
+  private settings(): { readonly timeZone: string; readonly twoPhase: boolean; readonly codegen: boolean; readonly generatedSource: boolean } {
     const configuration = Configuration.fromObject(this.env.getConfiguration())
     return {
       timeZone: configuration.get(tableOptions.localTimeZone),
       twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
       codegen: configuration.get(tableOptions.codegen),
+      generatedSource: configuration.get(tableOptions.explainGeneratedSource),
     }
   }
 }

@@ -1,0 +1,97 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { sqlProgram } from '../runtime/table/index.ts'
+import { finishInProcess } from './support/in-process-job.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-sql-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function run(script: string, parallelism = 1): Promise<string[]> {
+  const { stdout } = await finishInProcess(env => sqlProgram(script, 'test.sql')(env, []), { batch: false, parallelism })
+  return stdout.trimEnd().split('\n')
+}
+
+const sequence = (rows: number) =>
+  `CREATE TABLE g (n INT, s STRING) WITH ('connector' = 'datagen', 'rows-per-second' = '1000000', 'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '${rows}', 'fields.s.length' = '3');`
+
+test('datagen deals a sequence out to the subtasks, each number once', async () => {
+  const rows = await run(`${sequence(5_000)} SELECT n, CHAR_LENGTH(s) FROM g`, 2)
+  expect(rows.map(row => Number(/\d+/.exec(row)?.[0])).sort((a, b) => a - b)).toEqual(Array.from({ length: 5_000 }, (_, i) => i + 1))
+  expect(rows.every(row => row.endsWith(', 3]'))).toBe(true)
+})
+
+test('number-of-rows bounds random columns, which keep to min and max', async () => {
+  const rows = await run(
+    "CREATE TABLE g (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '500', 'fields.n.min' = '-3', 'fields.n.max' = '3'); SELECT n FROM g",
+  )
+  expect(rows.length).toBe(500)
+  expect([...new Set(rows)].sort()).toEqual(['+I[-1]', '+I[-2]', '+I[-3]', '+I[0]', '+I[1]', '+I[2]', '+I[3]'])
+})
+
+test.each(['json', 'csv'])('a %s table is written as a folder of part files, one a subtask, and reads back as it was', async format => {
+  const path = join(folder, format)
+  const table = `CREATE TABLE o (n INT, s STRING) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = '${format}');`
+  await run(`${table} ${sequence(100)} INSERT INTO o SELECT n, 'a "b", c' FROM g`, 2)
+  expect(readdirSync(path).every(name => /^part-[0-9a-f]{32}-\d-0$/.test(name))).toBe(true)
+  const rows = await run(`${table} SELECT n, s FROM o`, 2)
+  expect(readdirSync(path).length).toBe(2)
+  expect(rows.length).toBe(100)
+  expect(rows).toContain('+I[7, a "b", c]')
+})
+
+test('several INSERTs are one job; print has its identifier, blackhole nothing', async () => {
+  const rows = await run(`CREATE TABLE p (n INT) WITH ('connector' = 'print', 'print-identifier' = 'out');
+CREATE TABLE b (n INT) WITH ('connector' = 'blackhole');
+INSERT INTO p VALUES 1; INSERT INTO b VALUES 2; INSERT INTO p VALUES 3;`)
+  expect(rows.sort()).toEqual(['out> +I[1]', 'out> +I[3]'])
+})
+
+test('a line that does not parse fails the job and names table, file and line, unless it is to be left out', async () => {
+  const path = join(folder, 'broken.json')
+  writeFileSync(path, '{"n":1}\n{"n":2}\n{"n":\n{"n":4}\n')
+  const table = (option: string) => `CREATE TABLE t (n INT) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'json'${option});`
+  await expect(run(`${table('')} SELECT n FROM t`)).rejects.toThrow(`table t, file ${path}, line 3: `)
+  expect(await run(`${table(", 'json.ignore-parse-errors' = 'true'")} SELECT n FROM t`)).toEqual(['+I[1]', '+I[2]', '+I[4]'])
+})
+
+test('a division by zero names the expression and its place', async () => {
+  await expect(run('SELECT a / (a - a) FROM (VALUES (1), (2)) AS t(a)')).rejects.toThrow(/division by zero in .* at 1:1\d, row 0/)
+})
+
+test('a NULL does not get into a column that is NOT NULL', async () => {
+  const script =
+    "CREATE TABLE b (n INT NOT NULL) WITH ('connector' = 'blackhole'); INSERT INTO b SELECT a FROM (VALUES (1), (CAST(NULL AS INT))) AS t(a)"
+  await expect(run(script)).rejects.toThrow("column 'n' of table 'b' is NOT NULL, but a row holds NULL in it")
+})
+
+test('names of columns may be hostile', async () => {
+  const path = join(folder, 'hostile.json')
+  writeFileSync(path, '{"__proto__":1,"a\'b\\"c*/${x}":2}\n')
+  const table = `CREATE TABLE t (\`__proto__\` INT, \`a'b"c*/\${x}\` INT) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'json');`
+  expect(await run(`${table} SELECT * FROM t WHERE \`__proto__\` = 1`)).toEqual(['+I[1, 2]'])
+})
+
+test('EXPLAIN prints three sections, and the generated source on request', async () => {
+  const rows = await run(`SET 'table.explain.generated-source' = 'true'; ${sequence(3)} EXPLAIN SELECT n + 1 FROM g WHERE n > 1`, 2)
+  expect(rows.filter(row => row.startsWith('=='))).toEqual([
+    '== Abstract Syntax Tree ==',
+    '== Optimized Physical Plan ==',
+    '== Optimized Execution Plan ==',
+    '== Generated Source ==',
+  ])
+  expect(rows.some(row => row.startsWith('//# sourceURL=millrace/explain/Calc'))).toBe(true)
+})
+
+test('a table of 2,000 columns is read, computed on and written', async () => {
+  const path = join(folder, 'wide.csv')
+  writeFileSync(path, `${Array.from({ length: 2_000 }, (_, i) => i).join(',')}\n`)
+  const columns = Array.from({ length: 2_000 }, (_, i) => `c${i} INT`).join(', ')
+  const sums = Array.from({ length: 2_000 }, (_, i) => `c${i} + 1`).join(', ')
+  const [row] = await run(
+    `CREATE TABLE t (${columns}) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'csv'); SELECT ${sums} FROM t`,
+  )
+  expect(row).toBe(`+I[${Array.from({ length: 2_000 }, (_, i) => i + 1).join(', ')}]`)
+  expect(readFileSync(path, 'utf8').length).toBeGreaterThan(0)
+})
