@@ -56,6 +56,13 @@ test('a line that does not parse fails the job and names table, file and line, u
   expect(await run(`${table(", 'json.ignore-parse-errors' = 'true'")} SELECT n FROM t`)).toEqual(['+I[1]', '+I[2]', '+I[4]'])
 })
 
+test('a table declared with options of Flink before 1.11 is read', async () => {
+  const path = join(folder, 'legacy.csv')
+  writeFileSync(path, 'sensor_1,35.8\n')
+  const table = `CREATE TABLE t (id STRING, temperature DOUBLE) WITH ('connector.type' = 'filesystem', 'connector.path' = '${path}', 'format.type' = 'csv');`
+  expect(await run(`${table} SELECT id, temperature FROM t`)).toEqual(['+I[sensor_1, 35.8]'])
+})
+
 test('a division by zero names the expression and its place', async () => {
   await expect(run('SELECT a / (a - a) FROM (VALUES (1), (2)) AS t(a)')).rejects.toThrow(/division by zero in .* at 1:1\d, row 0/)
 })

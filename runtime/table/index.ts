@@ -16,5 +16,3 @@ export function sqlProgram(script: string, name: string): (env: StreamExecutionE
     sql.run(script)
   }
 }
-
-export { tableOptionTable } from './options.ts'

@@ -112,7 +112,7 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
     "CREATE TABLE x (a TIMESTAMP) WITH ('connector' = 'datagen')",
     "column 'a' of type TIMESTAMP(6) (times have up to 3 fractional digits) is not supported yet, at 3:17",
   ],
-  ["CREATE TABLE x (a INT, a INT) WITH ('connector' = 'datagen')", "invalid SQL at 3:24: column 'a' is declared twice"],
+  ["CREATE TABLE x (a INT, a INT) WITH ('connector' = 'datagen')", 'at 3:24: the column a stands twice in the table'],
   [
     "CREATE TABLE x (a INT, WATERMARK FOR a AS a) WITH ('connector' = 'datagen')",
     "invalid SQL at 3:24: watermark column 'a' is of type INT, expected TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p up to 3",

@@ -2,6 +2,7 @@ import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { unreachable } from '../../common/assert.ts'
 import { Configuration } from '../../common/config.ts'
 import { FlinkError } from '../../common/errors.ts'
+import { tableOf } from '../catalog/catalog-objects.ts'
 import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
 import { tableOptions } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
@@ -112,17 +113,11 @@ export class SqlScript {
     }
   }
 
-  private createTable(table: CreateTable): void {
+  private createTable(written: CreateTable): void {
+    const table = currentTable(written)
     if (table.partitionedBy[0] !== undefined) throw notSupportedYet(table.partitionedBy[0].pos, 'PARTITIONED BY')
-    const names = new Set<string>()
-    for (const column of table.columns) {
-      if (names.has(column.name.text)) throw planError(column.name.pos, `column '${column.name.text}' is declared twice`)
-      names.add(column.name.text)
-    }
     if (table.primaryKey?.enforced === true)
       throw planError(table.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
-    for (const column of table.primaryKey?.columns ?? [])
-      if (!names.has(column.text)) throw planError(column.pos, `column '${column.text}' is not known${candidatesText(column.text, [...names])}`)
     const connector = table.options.find(({ key }) => key === 'connector')?.value
     const isSink = connector === 'print' || connector === 'blackhole'
     // A table is checked where it is made, not where it is used.
@@ -203,6 +198,16 @@ export class SqlScript {
       generatedSource: configuration.get(tableOptions.explainGeneratedSource),
     }
   }
+}
+
+/** Options of Flink before 1.11 by today's names, at the table's place; columns of the PRIMARY KEY are NOT NULL. */
+function currentTable(written: CreateTable): CreateTable {
+  const { table } = tableOf({ ...written, primaryKey: written.primaryKey?.enforced === true ? undefined : written.primaryKey })
+  if (!table.legacy) return { ...written, columns: table.columns }
+  const options = Object.entries(table.options).map(
+    ([key, value]) => written.options.find(option => option.key === key) ?? { key, value, pos: written.pos },
+  )
+  return { ...written, columns: table.columns, options }
 }
 
 /** The columns of a relation and no others, in its order. */
