@@ -42,7 +42,7 @@ Examples:
 
 export function addProgramOptions(command: Command): Command {
   return command
-    .argument('[job-file]', 'the job module (.ts, .mts, .js, .mjs)')
+    .argument('[job-file]', 'the job module (.ts, .mts, .js, .mjs) or a SQL script (.sql)')
     .argument('[arguments...]', "the program's own arguments; everything after the file is theirs")
     .passThroughOptions()
     .option('-c, --class <export>', 'the export that is the program', 'default')
