@@ -21,7 +21,11 @@ export const errorCodes = {
   GRAPH_MISMATCH: { fault: 'user', retry: 'never', doc: 'the job module built another graph on a worker than in the planner' },
   UNSUPPORTED: { fault: 'user', retry: 'never', doc: 'a feature that Millrace does not have, or does not have yet' },
   USER_FUNCTION: { fault: 'user', retry: 'backoff', doc: "a user's function threw" },
-  SQL_RUNTIME: { fault: 'user', retry: 'backoff', doc: 'a SQL expression has no value for a row: division by zero, overflow, a text that does not cast' },
+  SQL_RUNTIME: {
+    fault: 'user',
+    retry: 'backoff',
+    doc: 'a SQL expression has no value for a row: division by zero, overflow, a text that does not cast',
+  },
   UNSUPPORTED_VALUE: { fault: 'user', retry: 'never', doc: 'a value cannot be encoded with its declared type or with the generic codec' },
   MALFORMED_RECORD: { fault: 'external', retry: 'backoff', doc: 'an input record does not parse' },
   RECORD_TOO_LARGE: { fault: 'user', retry: 'never', doc: 'an encoded record exceeds the largest record size' },

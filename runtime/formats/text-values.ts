@@ -50,13 +50,6 @@ function roundedHalfUp(value: bigint, divisor: bigint): bigint {
   return (value - quotient * divisor) * 2n >= divisor ? quotient + 1n : quotient
 }
 
-/** `1250n`, 2 -> `12.50`. */
-export function decimalText(unscaled: bigint, scale: number): string {
-  if (scale === 0) return unscaled.toString()
-  const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0')
-  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
-}
-
 const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 export function base64Of(text: string): Uint8Array | undefined {

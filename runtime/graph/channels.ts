@@ -1,6 +1,4 @@
 import { unreachable } from '../common/assert.ts'
-import { vertexById } from './execution-graph.ts'
-import type { JobEdge, JobGraph } from './job-graph.ts'
 import type { PartitionerKind } from './stream-graph.ts'
 
 /** Which subtasks an edge connects. POINTWISE edges keep to neighbours; ALL_TO_ALL connects each producer with each consumer. */
@@ -45,13 +43,6 @@ export function producersOf(partitioner: PartitionerKind, consumer: number, prod
 /** Unique within a job attempt. */
 export function channelId(edgeId: number, producer: number, consumer: number): string {
   return `${edgeId}/${producer}/${consumer}`
-}
-
-/** All channels of an edge: what a TaskManager's page pool must be large enough for. */
-export function channelCount(jobGraph: JobGraph, edge: JobEdge): number {
-  const producers = vertexById(jobGraph, edge.source.vertexId).parallelism
-  const consumers = vertexById(jobGraph, edge.target.vertexId).parallelism
-  return distributionPattern(edge.partitioner) === 'ALL_TO_ALL' ? producers * consumers : Math.max(producers, consumers)
 }
 
 function range(from: number, to: number): number[] {

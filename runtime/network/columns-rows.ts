@@ -6,7 +6,7 @@ import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import { type ColumnLayout, columnLayout, heldValue, rowValue } from '../serde/columns-type.ts'
 import type { TypeJson } from '../serde/type-information.ts'
-import type { Column, ColumnarFrame, ColumnKind } from './columns.ts'
+import type { Column, ColumnarFrame } from './columns.ts'
 import {
   BoolColumnBuilder,
   BytesColumnBuilder,
@@ -146,9 +146,4 @@ type ColumnKindType = 'boolean' | 'number' | 'bigint' | 'string'
 
 function wrongValue(declared: string, value: unknown): FlinkError {
   return new FlinkError('UNSUPPORTED_VALUE', `value of a ${declared} column is a ${typeof value}`)
-}
-
-/** Whether a frame has columns of these kinds: asked where a frame enters an edge of a declared type. */
-export function hasKinds(frame: ColumnarFrame, kinds: readonly ColumnKind[]): boolean {
-  return frame.columns.length === kinds.length && frame.columns.every((column, i) => column.kind === kinds[i])
 }

@@ -1,7 +1,7 @@
 import { FlinkError, nearestName } from '../../common/errors.ts'
 import type { Name } from '../sql/ast-expression.ts'
 import type { Query } from '../sql/ast-query.ts'
-import type { Column, CreateFunction, CreateTable, CreateView, PrimaryKey, Watermark } from '../sql/ast-statement.ts'
+import type { Column, CreateTable, CreateView, PrimaryKey, Watermark } from '../sql/ast-statement.ts'
 import { type LogicalType, notNull } from '../types/logical-type.ts'
 import { currentOptions } from './legacy-options.ts'
 
@@ -64,14 +64,6 @@ export function tableOf(statement: CreateTable): { readonly table: CatalogTable;
 
 export function viewOf(statement: CreateView): CatalogView {
   return { kind: 'view', columns: statement.columns.map(({ text }) => text), comment: statement.comment, query: statement.query }
-}
-
-export function functionOf(statement: CreateFunction): CatalogFunction {
-  if (statement.language !== undefined && !['JAVASCRIPT', 'TYPESCRIPT'].includes(statement.language))
-    throw new FlinkError('UNSUPPORTED', `functions in ${statement.language} are not supported; a function is a TypeScript module, 'module#export'`)
-  if (statement.using.length > 0)
-    throw new FlinkError('UNSUPPORTED', "USING of a function is not supported; its identifier names the module, 'module#export'")
-  return { kind: 'function', identifier: statement.identifier, language: statement.language }
 }
 
 function primaryKeyOf(key: PrimaryKey | undefined, find: (name: Name, what: string) => Column): readonly string[] {

@@ -47,7 +47,7 @@ export const intType = valueType('INT')
 export const bigintType = valueType('BIGINT')
 export const doubleType = valueType('DOUBLE')
 export const stringType = valueType('VARCHAR', true, LENGTH_MAX)
-export const bytesType = valueType('VARBINARY', true, LENGTH_MAX)
+
 export const dateType = valueType('DATE')
 export const timestampType = valueType('TIMESTAMP', true, 3)
 export const timestampLtzType = valueType('TIMESTAMP_LTZ', true, 3)

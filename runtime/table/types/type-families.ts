@@ -7,12 +7,12 @@ export type IntegerKind = (typeof integerKinds)[number]
 const member = (kinds: readonly TypeKind[]) => (type: LogicalType) => kinds.includes(type.kind)
 
 export const isInteger = member(integerKinds)
-export const isExactNumeric = member([...integerKinds, 'DECIMAL'])
+
 export const isApproximateNumeric = member(['FLOAT', 'DOUBLE'])
 export const isNumeric = member([...integerKinds, 'DECIMAL', 'FLOAT', 'DOUBLE'])
 export const isCharacter = member(['CHAR', 'VARCHAR'])
 export const isBinary = member(['BINARY', 'VARBINARY'])
-export const isTimestamp = member(['TIMESTAMP', 'TIMESTAMP_LTZ'])
+
 export const isDatetime = member(['DATE', 'TIME', 'TIMESTAMP', 'TIMESTAMP_LTZ'])
 export const isInterval = member(['INTERVAL_YEAR_MONTH', 'INTERVAL_DAY_TIME'])
 
