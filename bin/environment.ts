@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
@@ -49,14 +49,17 @@ function tokenPath(environment: Environment): string {
   return join(environment.directory, 'cluster-token')
 }
 
+/** Appears whole or not at all: processes of a cluster start at the same time, and none may read a file that is still empty. */
 function createToken(path: string): void {
   mkdirSync(dirname(path), { recursive: true })
+  const partial = `${path}.${process.pid}`
+  writeFileSync(partial, hex(systemRandom.bytes(32)), { mode: 0o600 })
   try {
-    const file = openSync(path, 'wx', 0o600)
-    writeSync(file, hex(systemRandom.bytes(32)))
-    closeSync(file)
+    linkSync(partial, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(partial, { force: true })
   }
 }
 
