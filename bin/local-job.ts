@@ -12,7 +12,6 @@ import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleModule } from './bundle-module.ts'
-import { jobEntries } from './configuration.ts'
 import { startJobManager } from './jobmanager.ts'
 import { Planner } from './program-planner.ts'
 import { startTaskManager, type TaskManagerProcess } from './taskmanager.ts'
@@ -34,15 +33,7 @@ export async function runLocal(
     const bundle = await bundleModule(request.modulePath, request.entry)
     const planner = new Planner(configuration, directory, false, log)
     closers.push(() => planner.close())
-    const { plan, artifact } = await planner.planWithText({
-      artifact: bundle,
-      entry: request.entry,
-      args: request.args,
-      parallelism: request.parallelism,
-      configuration: jobEntries(request.clientEntries),
-      fallbackJobName: bundle.name,
-      defaultParallelism: request.defaultParallelism,
-    })
+    const { plan, artifact } = await planner.planRequest(request, bundle)
     if (plan.output !== '') process.stdout.write(plan.output)
     events.signal.throwIfAborted()
 

@@ -19,7 +19,7 @@ import type { PlanResult } from '../runtime/planner/planner-client.ts'
 import { createRestClient } from '../runtime/rest/client.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { bundleModule, mayRegisterFiles, type NamedArtifact } from './bundle-module.ts'
-import { jobEntries, loadConfiguration } from './configuration.ts'
+import { loadConfiguration } from './configuration.ts'
 import { createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
 import { commit, version } from './version.ts'
 
@@ -92,15 +92,7 @@ async function planHere(request: ProgramRequest, bundle: NamedArtifact): Promise
   const directory = createOwnedFolder(tmpdir(), 'millrace-')
   const planner = new Planner(request.configuration, directory, false, noLog)
   try {
-    return await planner.planWithText({
-      artifact: bundle,
-      entry: request.entry,
-      args: request.args,
-      parallelism: request.parallelism,
-      configuration: jobEntries(request.clientEntries),
-      fallbackJobName: bundle.name,
-      defaultParallelism: request.defaultParallelism,
-    })
+    return await planner.planRequest(request, bundle)
   } finally {
     await planner.close()
     await rm(directory, { recursive: true, force: true })

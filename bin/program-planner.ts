@@ -1,5 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ProgramRequest } from '../runtime/cli/context.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import { Configuration, requireNoProblems } from '../runtime/common/config.ts'
 import { newId } from '../runtime/common/ids.ts'
@@ -10,6 +11,7 @@ import { systemRandom } from '../runtime/common/random.ts'
 import { type Artifact, withFiles } from '../runtime/planner/artifact.ts'
 import { PlannerClient, type PlanResult } from '../runtime/planner/planner-client.ts'
 import type { PlannedProgram, ProgramPlanner, ProgramPlanRequest } from '../runtime/rest/program-planner.ts'
+import type { NamedArtifact } from './bundle-module.ts'
 import { jobEntries } from './configuration.ts'
 import { entryUrl } from './entries.ts'
 import { optionTables } from './option-tables.ts'
@@ -45,6 +47,19 @@ export class Planner implements ProgramPlanner {
     if (plan.output !== '') this.log.info('the program printed while it built its graph', { job: plan.jobGraph.jobName, output: plan.output })
     // A JobGraph is JSON by its contract; its interface has no index signature.
     return { jobGraph: plan.jobGraph as unknown as JsonObject, jobName: plan.jobGraph.jobName, artifact }
+  }
+
+  /** For a command line's request, whose program is bundled already. */
+  planRequest(request: ProgramRequest, bundle: NamedArtifact): Promise<{ readonly plan: PlanResult; readonly artifact: Artifact }> {
+    return this.planWithText({
+      artifact: bundle,
+      entry: request.entry,
+      args: request.args,
+      parallelism: request.parallelism,
+      configuration: jobEntries(request.clientEntries),
+      fallbackJobName: bundle.name,
+      defaultParallelism: request.defaultParallelism,
+    })
   }
 
   async planWithText(request: PlanningRequest): Promise<{ readonly plan: PlanResult; readonly artifact: Artifact }> {

@@ -22,6 +22,7 @@ import { normaliseSink } from '../stream/functions.ts'
 import type { WatermarkStrategy } from '../time/watermark-strategy.ts'
 import type { TumblingWindowAssigner } from '../time/windows.ts'
 import { builtInConnectors } from './built-in-connectors.ts'
+import { DataStreamSink } from './data-stream-sink.ts'
 import type { Field, FieldOf, FieldValue, NumericFieldOf } from './fields.ts'
 import type { StreamGraphBuilder, Upstream } from './graph-builder.ts'
 import { forward } from './graph-builder.ts'
@@ -289,44 +290,6 @@ export class SingleOutputStreamOperator<T> extends DataStream<T> {
 }
 
 export class DataStreamSource<T> extends SingleOutputStreamOperator<T> {}
-
-export class DataStreamSink<_T> {
-  private readonly node: StreamNode
-
-  constructor(node: StreamNode) {
-    this.node = node
-  }
-
-  name(name: string): this {
-    setNodeName(this.node, name)
-    return this
-  }
-
-  uid(uid: string): this {
-    setNodeUid(this.node, uid)
-    return this
-  }
-
-  setParallelism(parallelism: number): this {
-    setNodeParallelism(this.node, parallelism)
-    return this
-  }
-
-  setMaxParallelism(maxParallelism: number): this {
-    setNodeMaxParallelism(this.node, maxParallelism)
-    return this
-  }
-
-  slotSharingGroup(group: string): this {
-    setNodeSlotSharingGroup(this.node, group)
-    return this
-  }
-
-  disableChaining(): this {
-    this.node.chaining = 'never'
-    return this
-  }
-}
 
 export class KeyedStream<T, K> extends DataStream<T> {
   private readonly key: ResolvedKey

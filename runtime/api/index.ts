@@ -77,13 +77,13 @@ export {
 export {
   ConnectedStreams,
   DataStream,
-  DataStreamSink,
   DataStreamSource,
   KeyedStream,
   SingleOutputStreamOperator,
   SplitStream,
   WindowedStream,
 } from './data-stream.ts'
+export { DataStreamSink } from './data-stream-sink.ts'
 export type { EnvironmentSettings, RuntimeExecutionMode } from './environment.ts'
 export { ExecutionConfig, StreamExecutionEnvironment } from './environment.ts'
 export { apiOptions } from './options.ts'

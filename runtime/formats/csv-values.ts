@@ -1,8 +1,9 @@
+import { DAY_MS, daysOf } from '../common/civil.ts'
 import type { FormatField } from './column-type.ts'
 import { putDecimal } from './json-values.ts'
 import type { SinkColumn } from './row-sink.ts'
 import { base64Of, doubleOf, integerOf, trimmed } from './text-values.ts'
-import { DAY_MS, daysOf, timeOf, timestampOf } from './time-text.ts'
+import { timeOf, timestampOf } from './time-text.ts'
 import { textOf, utf8Encoder } from './utf8.ts'
 
 /** Texts of a CSV record into columns, as Flink's CSV format converts them. The value is `data[from..to)`; `aside` says that this is no part of the page. */

@@ -1,9 +1,10 @@
+import { DAY_MS } from '../common/civil.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { FormatField } from './column-type.ts'
 import { ARRAY, FALSE, FRACTION, OBJECT, STRING, TRUE, unescaped } from './json-scan.ts'
 import type { SinkColumn } from './row-sink.ts'
 import { base64Of, decimalOf, doubleOf, integerOf, trimmed } from './text-values.ts'
-import { DAY_MS, dateOf, timeOf, timestampOf } from './time-text.ts'
+import { dateOf, timeOf, timestampOf } from './time-text.ts'
 import { textOf, utf8Encoder } from './utf8.ts'
 
 /**

@@ -1,10 +1,11 @@
+import { DAY_MS, daysInMonth, daysOf } from '../common/civil.ts'
+
 /**
  * Dates and times as they stand in records, from bytes to numbers and back, by Flink's formats. NaN = not of the format.
  *
  * Java resolves the day of SQL and ISO times leniently ("smart"): 30 February is the month's last day, and 24:00:00 is the next day's
  * midnight; a plain DATE must exist.
  */
-export const DAY_MS = 86_400_000
 
 /** A day by its ten bytes is asked for again and again: the last one is remembered. */
 let cachedHigh = 0
@@ -90,19 +91,6 @@ function two(data: Uint8Array, at: number): number {
   const tens = data[at]! - ZERO
   const ones = data[at + 1]! - ZERO
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -1
-}
-
-export function daysOf(year: number, month: number, day: number): number {
-  const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const yearOfEra = y - era * 400
-  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468
-}
-
-function daysInMonth(year: number, month: number): number {
-  if (month !== 2) return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
-  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
 }
 
 export const ZERO = 48

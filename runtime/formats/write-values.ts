@@ -1,4 +1,5 @@
 import type { ByteWriter } from '../common/bytes.ts'
+import { civilOf } from '../common/civil.ts'
 import { utf8Encoder } from './utf8.ts'
 
 /** Values as the texts that Flink's formats write, appended as bytes. */
@@ -82,18 +83,11 @@ let writtenDate = ''
 
 export function dateText(day: number): string {
   if (day === writtenDay) return writtenDate
-  const shifted = day + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = shifted - era * 146_097
-  const yearOfEra = Math.floor((dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365)
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const m = Math.floor((5 * dayOfYear + 2) / 153)
-  const month = m < 10 ? m + 3 : m - 9
-  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+  const { year, month, day: dayOfMonth } = civilOf(day)
   // Java's year of the era has four digits, more get a sign.
   const yearText = `${year < 0 ? '-' : year > 9999 ? '+' : ''}${String(Math.abs(year)).padStart(4, '0')}`
   writtenDay = day
-  writtenDate = `${yearText}-${two(month)}-${two(dayOfYear - Math.floor((153 * m + 2) / 5) + 1)}`
+  writtenDate = `${yearText}-${two(month)}-${two(dayOfMonth)}`
   return writtenDate
 }
 

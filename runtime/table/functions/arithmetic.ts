@@ -1,5 +1,5 @@
 import { type Code, code, type FunctionEmitter } from '../../codegen/emit.ts'
-import { addMonths, DAY_MS, dayOfMs, timeOfMs } from './civil.ts'
+import { addMonths, DAY_MS, dayOfMs, timeOfMs } from '../../common/civil.ts'
 import { decimalToDouble, divideHalfUp, fitsPrecision, powerOfTen, rescale } from './decimal.ts'
 import { type Argument, type BoundCall, type Environment, noValue, type Resolution, type ScalarFunction } from './function.ts'
 import { toInstant, toLocal } from './time-zone.ts'

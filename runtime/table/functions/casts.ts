@@ -1,6 +1,6 @@
+import { DAY_MS, dateText, dayOfMs, parseDate, parseTime, parseTimestamp, timeOfMs, timestampText, timeText } from '../../common/civil.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { wrapInt } from './arithmetic.ts'
-import { DAY_MS, dateText, dayOfMs, parseDate, parseTime, parseTimestamp, timeOfMs, timestampText, timeText } from './civil.ts'
 import { decimalOfDouble, decimalText, decimalToDouble, fitsPrecision, parseDecimal, rescale } from './decimal.ts'
 import { type BoundCall, type Environment, noValue, type ScalarFunction } from './function.ts'
 import { doubleText, floatText } from './number-text.ts'

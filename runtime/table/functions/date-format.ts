@@ -1,5 +1,5 @@
+import { civilOf, DAY_MS, dayOfMs, dayOfWeek, dayOfYear, daysInMonth, daysOf, isoDayOfWeek, timeOfMs } from '../../common/civil.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { civilOf, DAY_MS, dayOfMs, dayOfWeek, dayOfYear, daysInMonth, daysOf, isoDayOfWeek, timeOfMs } from './civil.ts'
 
 /** Java's date patterns as far as they are used: y u M d D E a H h K k m s S Q, quoted text and punctuation. Other letters are refused by name. */
 type Piece = { readonly letter: string; readonly count: number } | { readonly text: string }

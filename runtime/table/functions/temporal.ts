@@ -1,4 +1,3 @@
-import { addInterval, toDouble } from './arithmetic.ts'
 import {
   addMonths,
   civilOf,
@@ -14,7 +13,8 @@ import {
   parseTimestamp,
   timeOfMs,
   timestampText,
-} from './civil.ts'
+} from '../../common/civil.ts'
+import { addInterval, toDouble } from './arithmetic.ts'
 import { datePattern } from './date-format.ts'
 import type { Argument, Environment, Resolution, ScalarFunction } from './function.ts'
 import { bindRounding, resolveRounding } from './math.ts'

@@ -1,5 +1,5 @@
+import { DAY_MS, daysOf } from '../../common/civil.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { DAY_MS, daysOf } from './civil.ts'
 
 /**
  * Offsets of a time zone (`America/New_York`, `UTC`, `+02:00`), from the runtime's own time zone data. Offsets are kept per quarter of an hour,

@@ -1,4 +1,4 @@
-import { DAY_MS, parseDate, parseTime, parseTimestamp } from '../functions/civil.ts'
+import { DAY_MS, parseDate, parseTime, parseTimestamp } from '../../common/civil.ts'
 import type { Literal } from '../plan/expression.ts'
 import type { IntervalLiteral, IntervalUnit, NumberLiteral, TemporalLiteral } from '../sql/ast-expression.ts'
 import { notSupportedYet, planError } from './plan-error.ts'

@@ -1,7 +1,7 @@
+import { dateText, timestampText, timeText } from '../../common/civil.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
 import { valueAt } from '../../network/columns-rows.ts'
 import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
-import { dateText, timestampText, timeText } from '../functions/civil.ts'
 import { doubleText, floatText } from '../functions/number-text.ts'
 
 /** A row as Flink's print connector writes it: `+I[sensor_1, 35.8, 2019-01-17T09:43:19]`. */

@@ -1,4 +1,4 @@
-import { parseDate, parseTimestamp } from '../../../runtime/table/functions/civil.ts'
+import { parseDate, parseTimestamp } from '../../../runtime/common/civil.ts'
 import { resolveCall, resolveCast } from '../../../runtime/table/functions/resolve-call.ts'
 import type { Expression } from '../../../runtime/table/plan/expression.ts'
 
