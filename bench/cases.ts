@@ -32,11 +32,12 @@ export interface ProgramCase extends Common {
 /** The same script; results compared through a filesystem sink, then measured into a blackhole. */
 export interface SqlCase extends Common {
   readonly kind: 'sql'
-  readonly requires: 'sql'
   /** bench/sql/<script>.sql; `${name}` are replaced. */
   readonly script: string
   readonly records: (scale: number) => number
   readonly variables: (records: number) => Readonly<Record<string, string>>
+  /** As of a program. */
+  readonly hotOperators: Readonly<Record<string, Path>>
   readonly target: Target
 }
 
@@ -79,7 +80,7 @@ const fromJson = (events: number) => ({ input: nexmark(events), events: String(e
 const generated = (events: number) => ({ last: String(events - 1), events: String(events) })
 
 function sql(name: string, summary: string, variables: SqlCase['variables'], target: Target): SqlCase {
-  return { kind: 'sql', requires: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, target }
+  return { kind: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, hotOperators: {}, target }
 }
 
 const stateless: Target = { ratio: 5, aim: 12 }

@@ -109,7 +109,7 @@ export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOp
       if (contender.cluster.name === 'millrace') paths = await pathsOf(contender.cluster, job.info)
     }
     const problem = contenders.some(({ cluster }) => cluster.name === 'millrace')
-      ? pathProblem(paths, bench.kind === 'program' ? bench.hotOperators : {})
+      ? pathProblem(paths, bench.hotOperators)
       : undefined
     if (problem !== undefined) problems.push(problem)
     return {
@@ -156,10 +156,10 @@ function* starters(
   bench: ProgramCase | SqlCase,
   options: RunOptions,
 ): Generator<(stack: AsyncDisposableStack) => Promise<Pick<Contender, 'cluster' | 'jarId' | 'entry'>>> {
-  if (options.engines.includes('millrace') && bench.kind === 'program') {
+  if (options.engines.includes('millrace')) {
     yield async stack => {
       const cluster = stack.use(await startMillrace({ taskManagers: 1, slots: options.parallelism }, join(options.folder, 'millrace')))
-      return { cluster, jarId: await uploadJob(cluster, bench.job), entry: 'default' }
+      return { cluster, jarId: await uploadJob(cluster, bench.kind === 'program' ? bench.job : 'sql-script'), entry: 'default' }
     }
   }
   for (const setting of [defaultSetting, tunedSetting]) {
