@@ -108,9 +108,7 @@ export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOp
       options.say(`${contender.cluster.name} ${number + 1}/${options.runs}: ${job.cpuSeconds.toFixed(2)} CPU-s, ${job.wallSeconds.toFixed(2)} s`)
       if (contender.cluster.name === 'millrace') paths = await pathsOf(contender.cluster, job.info)
     }
-    const problem = contenders.some(({ cluster }) => cluster.name === 'millrace')
-      ? pathProblem(paths, bench.hotOperators)
-      : undefined
+    const problem = contenders.some(({ cluster }) => cluster.name === 'millrace') ? pathProblem(paths, bench.hotOperators) : undefined
     if (problem !== undefined) problems.push(problem)
     return {
       records,
