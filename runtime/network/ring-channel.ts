@@ -14,6 +14,7 @@ import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { ColumnarFrame } from './columns.ts'
+import { wireFrame } from './columns-text.ts'
 import {
   type ChannelElement,
   type ChannelReader,
@@ -84,9 +85,10 @@ export class RingWriter implements ChannelWriter {
     }
     if (element.kind === 'object' || element.kind === 'columnar') {
       if ((element.kind === 'object' ? element.rows.length : element.length) === 0) return true
-      this.frame = element
+      // Strings become bytes once, however many frames they are sent in.
+      this.frame = element.kind === 'columnar' ? wireFrame(element) : element
       this.nextRow = 0
-      this.encodeRows(element)
+      this.encodeRows(this.frame)
     } else {
       this.out.reset()
       if (element.kind === 'raw') encodeRawFrame(this.out, element, this.channel, this.sequence, this.recordSizeMax)
