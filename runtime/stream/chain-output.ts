@@ -52,7 +52,7 @@ export class ChainOutput implements OperatorOutput {
     for (const { tag, output } of own.networkOutputs) targets(tag).network.push(output)
     this.main = targets(undefined)
     for (const [tag, target] of byTag) if (tag !== undefined) this.side.set(tag, target)
-    this.takesFrames = wantsFrames(links, this.index)
+    this.takesFrames = wantsFrames(links, this.index, this.chain.generated)
   }
 
   private runnerFor(links: readonly ChainLink[], index: number, layout: RowLayout | undefined): FrameRunner | undefined {

@@ -37,7 +37,7 @@ export function segmentAt(
     links: path,
     input: links[index]?.inputLayouts?.[0],
     output: isSink ? undefined : outputOf(at),
-    outputLayout: !isSink && wantsFrames(links, at) ? last.link.outputLayout : undefined,
+    outputLayout: !isSink && wantsFrames(links, at, true) ? last.link.outputLayout : undefined,
   })
 }
 
@@ -50,7 +50,7 @@ function onlyReader(links: readonly ChainLink[], index: number): number | undefi
 }
 
 /** Whether everybody who reads the main output of a link works columns. */
-export function wantsFrames(links: readonly ChainLink[], index: number): boolean {
+export function wantsFrames(links: readonly ChainLink[], index: number, generated: boolean): boolean {
   const link = links[index]
   if (link?.outputLayout === undefined) return false
   const network = link.networkOutputs.filter(({ tag }) => tag === undefined)
@@ -58,6 +58,6 @@ export function wantsFrames(links: readonly ChainLink[], index: number): boolean
   if (network.length + chained.length === 0) return false
   return (
     network.every(output => output.wantsFrames === true) &&
-    chained.every(({ operator }) => operator.processFrame !== undefined || operator.generatedStep?.() !== undefined)
+    chained.every(({ operator }) => operator.processFrame !== undefined || (generated && operator.generatedStep?.() !== undefined))
   )
 }
