@@ -6,7 +6,6 @@ import type { BytesColumn, ColumnarFrame, LocalFrame, TextColumn, Validity } fro
 import type { ColumnBuilder } from './columns-builder.ts'
 import { ValidityBuilder } from './columns-validity.ts'
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 /** V8 makes a view of the whole text of strings from here on, which would keep that text alive; shorter ones are copies. */
 const SLICE_LENGTH_MIN = 13
@@ -53,56 +52,118 @@ export function ownText(text: string): string {
   return text.length < SLICE_LENGTH_MIN ? text : ` ${text}`.slice(1)
 }
 
-/** As UTF-8; a lone surrogate becomes U+FFFD. */
-export function textBytes(column: TextColumn, length: number): BytesColumn {
-  const { values, validity } = column
-  const starts = new Int32Array(length)
-  const lengths = new Int32Array(length)
-  const all = validity === undefined && values.length === length ? values.join('') : joined(values, validity, length)
-  const encoded = encoder.encode(all)
+/** Arrays of a column of bytes that are used again for the next frame, once its owner has sent the last one. */
+export class TextScratch {
+  private data: Buffer = Buffer.allocUnsafeSlow(0)
+  private ints = new Int32Array(0)
+
+  dataOf(size: number): Buffer {
+    if (size > this.data.length) this.data = Buffer.allocUnsafeSlow(size + (size >> 2))
+    // One huge frame does not stay.
+    else if (this.data.length > SCRATCH_KEEP_MAX && size < this.data.length >> 2) this.data = Buffer.allocUnsafeSlow(size)
+    return this.data
+  }
+
+  /** Two arrays of a length. */
+  intsOf(length: number): [Int32Array, Int32Array] {
+    if (2 * length > this.ints.length) this.ints = new Int32Array(2 * length)
+    return [this.ints.subarray(0, length), this.ints.subarray(length, 2 * length)]
+  }
+}
+
+const SCRATCH_KEEP_MAX = 1024 * 1024
+
+/** As UTF-8; a lone surrogate becomes U+FFFD. The column stands in `scratch`. */
+export function textBytes({ values, validity }: TextColumn, length: number, scratch = new TextScratch()): BytesColumn {
+  const [starts, lengths] = scratch.intsOf(length)
+  let units = 0
+  for (let row = 0; row < length; row++) {
+    starts[row] = units
+    const size = isNull(validity, row) ? 0 : values[row]!.length
+    lengths[row] = size
+    units += size
+  }
+  const data = scratch.dataOf(units)
+  if (validity === undefined && writeAscii(data, values, length))
+    return { kind: 'bytes', data: data.subarray(0, units), starts, lengths, ids: undefined, validity }
+  return encodeEach(values, validity, starts, lengths, scratch.dataOf(3 * units))
+}
+
+/** Sixteen strings at a time. False when one is not ASCII: then a string has other bytes than units. */
+function writeAscii(data: Buffer, v: readonly string[], length: number): boolean {
   let at = 0
-  if (encoded.length === all.length) {
-    for (let row = 0; row < length; row++) {
-      starts[row] = at
-      const size = isNull(validity, row) ? 0 : values[row]!.length
-      lengths[row] = size
-      at += size
-    }
-    return { kind: 'bytes', data: encoded, starts, lengths, ids: undefined, validity }
+  let row = 0
+  for (; row + 16 <= length; row += 16) {
+    const text =
+      v[row]! +
+      v[row + 1]! +
+      v[row + 2]! +
+      v[row + 3]! +
+      v[row + 4]! +
+      v[row + 5]! +
+      v[row + 6]! +
+      v[row + 7]! +
+      v[row + 8]! +
+      v[row + 9]! +
+      v[row + 10]! +
+      v[row + 11]! +
+      v[row + 12]! +
+      v[row + 13]! +
+      v[row + 14]! +
+      v[row + 15]!
+    if (!isWritten(data, text, at)) return false
+    at += text.length
   }
-  // Not all ASCII. One by one also because halves of a surrogate pair in two rows must not meet.
-  const parts = Array.from({ length }, (_, row) => (isNull(validity, row) ? none : encoder.encode(values[row])))
-  const data = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  for (const [row, part] of parts.entries()) {
-    data.set(part, at)
+  for (; row < length; row++) {
+    const text = v[row]!
+    if (!isWritten(data, text, at)) return false
+    at += text.length
+  }
+  return true
+}
+
+/** False for what is not ASCII. Near the end a text that is not could be cut to as many bytes as it has units: there it is looked at first. */
+function isWritten(data: Buffer, text: string, at: number): boolean {
+  if (at + 3 * text.length > data.length && Buffer.byteLength(text) !== text.length) return false
+  return data.write(text, at, 'utf8') === text.length
+}
+
+/** One by one, also because halves of a surrogate pair in two rows must not meet. */
+function encodeEach(values: readonly string[], validity: Validity, starts: Int32Array, lengths: Int32Array, data: Buffer): BytesColumn {
+  let at = 0
+  for (let row = 0; row < lengths.length; row++) {
     starts[row] = at
-    lengths[row] = part.length
-    at += part.length
+    const size = isNull(validity, row) ? 0 : data.write(values[row]!, at, 'utf8')
+    lengths[row] = size
+    at += size
   }
-  return { kind: 'bytes', data, starts, lengths, ids: undefined, validity }
+  return { kind: 'bytes', data: data.subarray(0, at), starts, lengths, ids: undefined, validity }
 }
 
-function joined(values: readonly string[], validity: Validity, length: number): string {
-  let all = ''
-  for (let row = 0; row < length; row++) if (!isNull(validity, row)) all += values[row]!
-  return all
-}
+/** What leaves the slot: strings become bytes. What it answers is good until the next call. */
+export class FrameTexts {
+  private readonly scratches: TextScratch[] = []
 
-/** What leaves the slot: strings become bytes. */
-export function wireFrame(frame: LocalFrame): ColumnarFrame {
-  for (const { kind } of frame.columns) {
-    if (kind === 'text')
-      return { ...frame, columns: frame.columns.map(column => (column.kind === 'text' ? textBytes(column, frame.length) : column)) }
+  wireFrame(frame: LocalFrame): ColumnarFrame {
+    for (const { kind } of frame.columns) if (kind === 'text') return this.encoded(frame)
+    // None of its columns is one of strings.
+    return frame as ColumnarFrame
   }
-  // None of its columns is one of strings.
-  return frame as ColumnarFrame
+
+  private encoded(frame: LocalFrame): ColumnarFrame {
+    const columns = frame.columns.map((column, i) => {
+      if (column.kind !== 'text') return column
+      const scratch = this.scratches[i] ?? new TextScratch()
+      this.scratches[i] = scratch
+      return textBytes(column, frame.length, scratch)
+    })
+    return { ...frame, columns }
+  }
 }
 
 function isNull(validity: Validity, row: number): boolean {
   return validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0
 }
-
-const none = new Uint8Array(0)
 
 export class TextColumnBuilder implements ColumnBuilder<TextColumn> {
   count = 0

@@ -14,7 +14,7 @@ import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { ColumnarFrame } from './columns.ts'
-import { wireFrame } from './columns-text.ts'
+import { FrameTexts } from './columns-text.ts'
 import {
   type ChannelElement,
   type ChannelReader,
@@ -66,6 +66,7 @@ export class RingWriter implements ChannelWriter {
   /** Next byte of `out` to be written; equal to its length when all of it is in the ring. */
   private position = 0
   private sequence = 0
+  private readonly texts = new FrameTexts()
   private frame: ObjectFrame | ColumnarFrame | undefined = undefined
   private nextRow = 0
 
@@ -86,7 +87,7 @@ export class RingWriter implements ChannelWriter {
     if (element.kind === 'object' || element.kind === 'columnar') {
       if ((element.kind === 'object' ? element.rows.length : element.length) === 0) return true
       // Strings become bytes once, however many frames they are sent in.
-      this.frame = element.kind === 'columnar' ? wireFrame(element) : element
+      this.frame = element.kind === 'columnar' ? this.texts.wireFrame(element) : element
       this.nextRow = 0
       this.encodeRows(this.frame)
     } else {
