@@ -1,6 +1,6 @@
 import { FlinkError } from '../../common/errors.ts'
 
-/** Primitives of Kafka's wire protocol (big-endian), in the flexible versions' compact forms. */
+/** Primitives of Kafka's wire protocol (big-endian), in the flexible versions' compact forms; `fixed…` are those of the older versions. */
 export class ProtocolWriter {
   private bytes = Buffer.alloc(256)
   private length = 0
@@ -36,9 +36,27 @@ export class ProtocolWriter {
 
   string(value: string): this {
     const encoded = Buffer.from(value, 'utf8')
-    this.unsignedVarint(encoded.length + 1)
-    const at = this.reserve(encoded.length)
-    this.length = at + encoded.copy(this.bytes, at)
+    return this.unsignedVarint(encoded.length + 1).raw(encoded)
+  }
+
+  fixedString(value: string): this {
+    const encoded = Buffer.from(value, 'utf8')
+    return this.int16(encoded.length).raw(encoded)
+  }
+
+  fixedArray<T>(items: readonly T[], write: (item: T) => void): this {
+    this.int32(items.length)
+    for (const item of items) write(item)
+    return this
+  }
+
+  fixedBytes(bytes: Buffer): this {
+    return this.int32(bytes.length).raw(bytes)
+  }
+
+  private raw(bytes: Buffer): this {
+    const at = this.reserve(bytes.length)
+    this.length = at + bytes.copy(this.bytes, at)
     return this
   }
 
@@ -129,6 +147,21 @@ export class ProtocolReader {
     if (length > this.bytes.length) throw broken(`an array of ${length - 1} elements`)
     const items: T[] = []
     for (let i = 1; i < length; i++) items.push(read())
+    return items
+  }
+
+  fixedString(): string | undefined {
+    const length = this.int16()
+    if (length < 0) return undefined
+    const at = this.take(length)
+    return this.bytes.toString('utf8', at, at + length)
+  }
+
+  fixedArray<T>(read: () => T): T[] {
+    const length = this.int32()
+    if (length > this.bytes.length) throw broken(`an array of ${length} elements`)
+    const items: T[] = []
+    for (let i = 0; i < length; i++) items.push(read())
     return items
   }
 
