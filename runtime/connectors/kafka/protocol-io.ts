@@ -6,22 +6,26 @@ export class ProtocolWriter {
   private length = 0
 
   int8(value: number): this {
-    this.length = this.bytes.writeInt8(value, this.reserve(1))
+    const at = this.reserve(1)
+    this.length = this.bytes.writeInt8(value, at)
     return this
   }
 
   int16(value: number): this {
-    this.length = this.bytes.writeInt16BE(value, this.reserve(2))
+    const at = this.reserve(2)
+    this.length = this.bytes.writeInt16BE(value, at)
     return this
   }
 
   int32(value: number): this {
-    this.length = this.bytes.writeInt32BE(value, this.reserve(4))
+    const at = this.reserve(4)
+    this.length = this.bytes.writeInt32BE(value, at)
     return this
   }
 
   int64(value: bigint): this {
-    this.length = this.bytes.writeBigInt64BE(value, this.reserve(8))
+    const at = this.reserve(8)
+    this.length = this.bytes.writeBigInt64BE(value, at)
     return this
   }
 
@@ -75,6 +79,7 @@ export class ProtocolWriter {
     return this.bytes.subarray(0, this.length)
   }
 
+  /** Before `bytes` is read, which it may replace. */
   private reserve(count: number): number {
     if (this.length + count > this.bytes.length) {
       const larger = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + count))

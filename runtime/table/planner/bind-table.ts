@@ -16,7 +16,7 @@ import type { TablePath } from './table-registry.ts'
  * A table as a source: a scan of its physical columns' leaves, a projection that adds the computed columns where they are declared, and the
  * watermark. The rules drop what nobody reads.
  */
-export function bindSourceTable(table: CreateTable, path: TablePath, hints: readonly Hint[]): Relation {
+export function bindSourceTable(table: CreateTable, path: TablePath, hints: readonly Hint[], use: 'source' | 'declared' = 'source'): Relation {
   const name = path[2]
   const leaves: { readonly field: Field; readonly path: readonly string[] }[] = []
   const physical = table.columns.filter(column => column.kind === 'physical')
@@ -25,7 +25,7 @@ export function bindSourceTable(table: CreateTable, path: TablePath, hints: read
     name,
     withHints(table.options, hints),
     table.pos,
-    'source',
+    use,
     physical.map(column => column.name.text),
   )
   if (connector === 'kafka') at(table.pos, () => kafkaTableSource(options))

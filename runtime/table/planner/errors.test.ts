@@ -84,7 +84,7 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   ["CREATE TABLE x (a INT) WITH ('connector' = 'filesytem')", "invalid SQL at 3:30: connector 'filesytem' is not known; did you mean filesystem?"],
   ["CREATE TABLE x (a INT) WITH ('connector' = 'jdbc')", "connector 'jdbc' is not supported yet, at 3:30"],
   [
-    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json')",
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json'); SELECT a FROM x",
     "invalid SQL at 3:1: table 'x': connector 'kafka' requires the option 'scan.startup.mode'",
   ],
   [
@@ -94,6 +94,34 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   [
     "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset', 'properties.fetch.min.byte' = '1')",
     'kafka property fetch.min.byte is not known; did you mean fetch.min.bytes?, at 3:1',
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'sink.delivery-guarantee' = 'exactly-once')",
+    "'sink.delivery-guarantee' = 'exactly-once' is not supported yet, at 3:127",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'value.format' = 'json', 'value.json.encode.ignore-null-field' = 'true')",
+    "invalid SQL at 3:133: option 'value.json.encode.ignore-null-field' of connector 'kafka' is not known; did you mean value.json.encode.ignore-null-fields?",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'sink.partitionr' = 'fixed')",
+    "invalid SQL at 3:127: option 'sink.partitionr' of connector 'kafka' is not known; did you mean sink.partitioner?",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1'); SELECT a FROM x",
+    "invalid SQL at 3:1: table 'x': connector 'kafka' requires the option 'format'",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'value.format' = 'csv')",
+    "invalid SQL at 3:127: options 'format' and 'value.format' of table 'x' are the same option: give one",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset', 'key.format' = 'raw', 'key.fields' = 'a'); SELECT a FROM x",
+    "option 'key.format' of connector 'kafka' where the table is a source is not supported yet, at 3:168",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'key.format' = 'json'); INSERT INTO x SELECT n FROM t",
+    "option 'key.format' needs 'key.fields', at 3:1",
   ],
   [
     "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x')",

@@ -7,6 +7,7 @@ import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
 import { tableOptions } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
 import type { SinkNode } from '../plan/physical.ts'
+import { kafkaTableSink } from '../runtime/kafka-table-sink.ts'
 import type { Query } from '../sql/ast-query.ts'
 import type { CreateTable, Explain, Insert, Statement } from '../sql/ast-statement.ts'
 import { parseScript } from '../sql/parse.ts'
@@ -18,7 +19,7 @@ import { explainText } from './explain.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode, LogicalSink } from './logical.ts'
 import { optimise } from './optimise.ts'
-import { candidatesText, notSupportedYet, planError } from './plan-error.ts'
+import { at, candidatesText, notSupportedYet, planError } from './plan-error.ts'
 import type { Relation } from './scope.ts'
 import { TableRegistry } from './table-registry.ts'
 import { toPhysical } from './to-physical.ts'
@@ -122,7 +123,7 @@ export class SqlScript {
     const isSink = connector === 'print' || connector === 'blackhole'
     // A table is checked where it is made, not where it is used.
     if (isSink) this.checkSink(table)
-    else bindSourceTable(table, this.tables.fullPath(table.path), [])
+    else bindSourceTable(table, this.tables.fullPath(table.path), [], 'declared')
     this.tables.create(table.path, { kind: 'table', definition: table }, table.temporary, table.ifNotExists)
   }
 
@@ -146,6 +147,7 @@ export class SqlScript {
     const schema = physical.map(column => ({ name: column.name.text, type: printType(column.type) }))
     const { connector, options } = checkOptions(name, table.options, table.pos, 'sink', [])
     for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
+    if (connector === 'kafka') at(table.pos, () => kafkaTableSink(options, schema))
     const relation = this.bind(insert.query)
     return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
   }

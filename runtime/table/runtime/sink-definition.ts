@@ -9,6 +9,7 @@ import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stre
 import type { SinkNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
 import { textOptions } from './file-reader.ts'
+import { KafkaTableSinkOperator } from './kafka-table-sink.ts'
 import { rowPrinter } from './print-row.ts'
 import { BlackholeOperator, TableSinkOperator } from './sink-operators.ts'
 
@@ -48,6 +49,8 @@ function operatorOf(node: SinkOptions): StreamOperator {
     }
     case 'filesystem':
       return new PartFileSinkOperator(node, settings)
+    case 'kafka':
+      return new KafkaTableSinkOperator(node, settings)
     default:
       throw new FlinkError('INTERNAL', `table connector ${node.connector} has no sink`)
   }
