@@ -2,6 +2,7 @@ import { unreachable } from '../../common/assert.ts'
 import type { Expression, Schema } from '../plan/expression.ts'
 import type { AggregateCall, PhysicalNode, WindowSpec } from '../plan/physical.ts'
 import { inputsOf, type LogicalNode, schemaOf } from './logical.ts'
+import { physicalInputs } from './share-subplans.ts'
 
 /** Plans as text, for EXPLAIN and for tests of the rules: a node a line, inputs below and indented. */
 export function logicalPlanText(node: LogicalNode, depth = 0): string {
@@ -33,17 +34,49 @@ function logicalLine(node: LogicalNode, input: Schema): string {
   }
 }
 
-export function physicalPlanText(node: PhysicalNode, depth = 0): string {
-  const inputs = node.kind === 'scan' ? [] : node.kind === 'union' ? node.inputs : [node.input]
+export function physicalPlanText(node: PhysicalNode): string {
+  return treeText(node, 0, unmarked)
+}
+
+/** What runs once for several readers is written out where it is read first, and named there: `(reuse_id=[1])`, then `Reused(reference_id=[1])`. */
+export function executionPlanText(sinks: readonly PhysicalNode[]): string {
+  const readers = new Map<PhysicalNode, number>()
+  const count = (node: PhysicalNode): void => {
+    readers.set(node, (readers.get(node) ?? 0) + 1)
+    if (readers.get(node) === 1) for (const input of physicalInputs(node)) count(input)
+  }
+  for (const sink of sinks) count(sink)
+  const ids = new Map<PhysicalNode, number>()
+  const marks = (node: PhysicalNode): Mark => {
+    if ((readers.get(node) ?? 0) < 2) return unmarked(node)
+    const id = ids.get(node)
+    if (id !== undefined) return { reused: id, defined: undefined }
+    ids.set(node, ids.size + 1)
+    return { reused: undefined, defined: ids.size }
+  }
+  return sinks.map(sink => treeText(sink, 0, marks)).join('\n\n')
+}
+
+interface Mark {
+  /** The node stands elsewhere under this number. */
+  readonly reused: number | undefined
+  readonly defined: number | undefined
+}
+
+const unmarked = (_node: PhysicalNode): Mark => ({ reused: undefined, defined: undefined })
+
+function treeText(node: PhysicalNode, depth: number, markOf: (node: PhysicalNode) => Mark): string {
   const indent = (n: number) => `${'   '.repeat(Math.max(0, n - 1))}${n === 0 ? '' : '+- '}`
-  const lines = [`${indent(depth)}${physicalLine(node)}`]
+  const { reused, defined } = markOf(node)
+  if (reused !== undefined) return `${indent(depth)}Reused(reference_id=[${reused}])`
+  const lines = [`${indent(depth)}${physicalLine(node)}${defined === undefined ? '' : `(reuse_id=[${defined}])`}`]
   let below = depth + 1
   if (node.kind === 'window-aggregate') {
     const keys = node.keys.map(key => node.input.schema[key]!.name).join(', ')
     lines.push(`${indent(below)}Exchange(distribution=[${keys === '' ? 'single' : `hash[${keys}]`}])`)
     below++
   }
-  return [...lines, ...inputs.map(input => physicalPlanText(input, below))].join('\n')
+  return [...lines, ...physicalInputs(node).map(input => treeText(input, below, markOf))].join('\n')
 }
 
 function physicalLine(node: PhysicalNode): string {

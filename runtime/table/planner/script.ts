@@ -21,6 +21,7 @@ import type { LogicalNode, LogicalSink } from './logical.ts'
 import { optimise } from './optimise.ts'
 import { at, candidatesText, notSupportedYet, planError } from './plan-error.ts'
 import type { Relation } from './scope.ts'
+import { type SharingSettings, shareSubplans } from './share-subplans.ts'
 import { TableRegistry } from './table-registry.ts'
 import { toPhysical } from './to-physical.ts'
 import { Translation } from './translate.ts'
@@ -44,7 +45,11 @@ export class SqlScript {
       throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
     const settings = this.settings()
     const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen })
-    for (const { physical } of this.sinks) translation.addSink(physical)
+    for (const sink of shareSubplans(
+      this.sinks.map(({ physical }) => physical),
+      settings.sharing,
+    ))
+      translation.addSink(sink)
   }
 
   private execute(statement: Statement): void {
@@ -167,10 +172,10 @@ export class SqlScript {
         : statement.kind === 'insert'
           ? [this.sinkOf(statement)]
           : statement.statements.map(each => this.sinkOf(each))
-    const { timeZone, generatedSource } = this.settings()
+    const { timeZone, generatedSource, sharing } = this.settings()
     const lines = explainText(
       logical.map(each => ({ logical: each, physical: this.plan(each) })),
-      { timeZone, generatedSource },
+      { timeZone, generatedSource, sharing },
     ).split('\n')
     const physical = [{ name: 'plan', type: 'STRING NOT NULL' }]
     const rows = lines.map(line => [line])
@@ -191,15 +196,24 @@ export class SqlScript {
     return bindQuery(query, { tables: this.tables, timeZone: this.settings().timeZone, common: new Map(), views: [] })
   }
 
-  private settings(): { readonly timeZone: string; readonly twoPhase: boolean; readonly codegen: boolean; readonly generatedSource: boolean } {
+  private settings(): ScriptSettings {
     const configuration = Configuration.fromObject(this.env.getConfiguration())
     return {
       timeZone: configuration.get(tableOptions.localTimeZone),
       twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
       codegen: configuration.get(tableOptions.codegen),
       generatedSource: configuration.get(tableOptions.explainGeneratedSource),
+      sharing: { subplans: configuration.get(tableOptions.reuseSubplans), sources: configuration.get(tableOptions.reuseSources) },
     }
   }
+}
+
+interface ScriptSettings {
+  readonly timeZone: string
+  readonly twoPhase: boolean
+  readonly codegen: boolean
+  readonly generatedSource: boolean
+  readonly sharing: SharingSettings
 }
 
 /** Options of Flink before 1.11 by today's names, at the table's place; columns of the PRIMARY KEY are NOT NULL. */
