@@ -5,12 +5,12 @@ import type { CreateTable } from '../sql/ast-statement.ts'
 import type { LogicalType } from '../types/logical-type.ts'
 import { printType } from '../types/type-text.ts'
 import { bindExpression } from './bind-expression.ts'
+import type { TablePath } from './catalog-names.ts'
 import { checkOptions } from './connector-options.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode } from './logical.ts'
 import { at, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 import { type Relation, referenceOf, type ScopeColumn } from './scope.ts'
-import type { TablePath } from './table-registry.ts'
 
 /**
  * A table as a source: a scan of its physical columns' leaves, a projection that adds the computed columns where they are declared, and the

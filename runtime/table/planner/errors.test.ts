@@ -147,7 +147,7 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   ],
   ["CREATE TABLE t (a INT) WITH ('connector' = 'datagen')", "invalid SQL at 3:14: table 'default_catalog.default_database.t' exists already"],
   ["CREATE FUNCTION f AS 'm#f'", 'CREATE FUNCTION is not supported yet, at 3:1'],
-  ['SHOW TABLES', 'SHOW TABLES is not supported yet, at 3:1'],
+  ['SHOW FUNCTIONS', 'SHOW FUNCTIONS is not supported yet, at 3:1'],
   ['EXPLAIN CHANGELOG_MODE SELECT id FROM t', 'EXPLAIN CHANGELOG_MODE is not supported yet, at 3:1'],
   ['DROP TABLE nope', "invalid SQL at 3:12: table 'default_catalog.default_database.nope' does not exist"],
   ['', 'script test.sql has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run'],
