@@ -25,14 +25,15 @@ import { utf8Encoder } from './utf8.ts'
 import { base64Text, keyBytes, strippedDecimalOfText, writeEscaped } from './write-values.ts'
 
 /**
- * Writers of JSON and CSV records made for one schema: `function (columns, from, to, writer)` with the columns' arrays in locals.
+ * Writers of JSON and CSV records made for one schema: `function (columns, words, from, to, writer)` with the columns' arrays in
+ * locals; `words` are columns of longs as pairs of ints, since a view costs more than a short record.
  *
  * - Bytes that are known when the function is made (keys, separators, quotes) are gathered over the borders of columns and stored four at a time.
  * - Room is asked for once a row, for everything but texts, and again with each text: nothing that is put looks at the end of the buffer.
  *
  * Invariant: what it writes, the interpreted writer (encoders.ts) writes.
  */
-export type RecordWriter = (columns: readonly Column[], from: number, to: number, writer: ByteWriter) => void
+export type RecordWriter = (columns: readonly Column[], words: readonly Int32Array[], from: number, to: number, writer: ByteWriter) => void
 
 export interface JsonWriterOptions {
   readonly iso: boolean
@@ -55,6 +56,7 @@ abstract class RecordWriterEmitter {
   protected readonly framing: Framing
   protected readonly writer = this.e.fresh()
   protected readonly columns = this.e.fresh()
+  protected readonly words = this.e.fresh()
   protected readonly from = this.e.fresh()
   protected readonly to = this.e.fresh()
   protected row: Code = code``
@@ -89,7 +91,7 @@ abstract class RecordWriterEmitter {
     e.close()
     e.line(code`${this.writer}.length = ${this.out}`)
     if (e.size > SOURCE_SIZE_MAX) return undefined
-    return e.build<RecordWriter>(origin, [this.columns, this.from, this.to, this.writer]).run
+    return e.build<RecordWriter>(origin, [this.columns, this.words, this.from, this.to, this.writer]).run
   }
 
   private get room(): number {
@@ -108,10 +110,8 @@ abstract class RecordWriterEmitter {
         starts: e.define(code`${column}.starts`),
         lengths: e.define(code`${column}.lengths`),
       }
-    const values = e.define(code`${column}.values`)
-    const none = { starts: values, lengths: values }
-    if (field.kind !== 'i64') return { validity, values, ...none }
-    return { validity, values: e.define(code`new Int32Array(${values}.buffer, ${values}.byteOffset, ${values}.length * 2)`), ...none }
+    const values = e.define(field.kind === 'i64' ? code`${this.words}[${index}]` : code`${column}.values`)
+    return { validity, values, starts: values, lengths: values }
   }
 
   protected put(...bytes: readonly number[]): void {

@@ -51,11 +51,18 @@ export function createEncoder(format: string, columns: readonly FormatColumn[], 
 }
 
 function generatedEncoder(fields: readonly FormatField[], write: RecordWriter): RecordEncoder {
+  // A sink of messages asks for the rows of a frame one by one.
+  let current: ColumnarFrame | undefined
+  let words: readonly Int32Array[] = []
   return {
     encode(frame, from, to, writer) {
       const { columns } = frame
-      for (let i = 0; i < fields.length; i++) if (columns[i]!.kind !== fields[i]!.kind) throw wrongColumn(fields[i]!, columns[i]!)
-      write(columns, from, to, writer)
+      if (frame !== current) {
+        for (let i = 0; i < fields.length; i++) if (columns[i]!.kind !== fields[i]!.kind) throw wrongColumn(fields[i]!, columns[i]!)
+        words = wordsOf(frame)
+        current = frame
+      }
+      write(columns, words, from, to, writer)
     },
   }
 }
