@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Partitioners } from 'kafkajs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sqlProgram } from '../../../runtime/table/index.ts'
+import { startCluster } from '../../support/cluster.ts'
 import { finishInProcess } from '../../support/in-process-job.ts'
 import { KafkaBroker } from '../../support/kafka-broker.ts'
 
@@ -155,4 +156,36 @@ test('rows from datagen pass through kafka and filesystem, csv and json, to prin
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+})
+
+test('a script runs on a cluster of two TaskManagers, and a job that writes without end is cancelled in order', { timeout: 120_000 }, async () => {
+  await broker.createTopic('cluster', 3)
+  await broker.createTopic('endless', 2)
+  await using cluster = await startCluster({ taskManagers: 2, slots: 1 })
+  const columns = 'n INT, s STRING'
+  const script = await cluster.folder.write(
+    'write.sql',
+    `${sink('cluster', columns, "'format' = 'json', 'key.format' = 'raw', 'key.fields' = 's'")}${rows(5_000)}INSERT INTO sink SELECT n, CAST(MOD(n, 100) AS STRING) FROM g`,
+  )
+  const result = await cluster.run(['run', '-p', '2', script])
+  expect(result.code, result.stderr).toBe(0)
+  const written = await broker.records('cluster')
+  expect(written.map(({ value }) => (JSON.parse(value ?? '') as { n: number }).n).sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 5_000 }, (_, i) => i + 1),
+  )
+  const partitionOf = new Map<string | null, number>()
+  for (const { key, partition } of written) {
+    expect(partitionOf.get(key) ?? partition).toBe(partition)
+    partitionOf.set(key, partition)
+  }
+  expect(new Set(partitionOf.values()).size).toBe(3)
+  const endless = await cluster.folder.write(
+    'endless.sql',
+    `${sink('endless', 'n INT', "'format' = 'csv'")}CREATE TABLE g (n INT) WITH ('connector' = 'datagen', 'rows-per-second' = '1000'); INSERT INTO sink SELECT n FROM g`,
+  )
+  const started = await cluster.run(['run', '-d', '-p', '2', endless])
+  const id = /JobID ([0-9a-f]{32})/.exec(started.stdout)?.[1] ?? started.stderr
+  await expect.poll(async () => (await broker.endOffsets('endless')).reduce((sum, end) => sum + end, 0), { timeout: 30_000 }).toBeGreaterThan(100)
+  expect((await cluster.run(['cancel', id])).code).toBe(0)
+  expect(await cluster.until<string>(`/jobs/${id}`, ({ state }: { state: string }) => (state === 'CANCELED' ? state : undefined))).toBe('CANCELED')
 })
