@@ -38,7 +38,7 @@ export function physicalPlanText(node: PhysicalNode): string {
   return treeText(node, 0, unmarked)
 }
 
-/** What runs once for several readers is written out where it is read first, and named there: `(reuse_id=[1])`, then `Reused(reference_id=[1])`. */
+/** As Flink: what runs once for several readers comes first, `…(reuse_id=[1])`, and is `Reused(reference_id=[1])` where it is read. */
 export function executionPlanText(sinks: readonly PhysicalNode[]): string {
   const readers = new Map<PhysicalNode, number>()
   const count = (node: PhysicalNode): void => {
@@ -46,37 +46,28 @@ export function executionPlanText(sinks: readonly PhysicalNode[]): string {
     if (readers.get(node) === 1) for (const input of physicalInputs(node)) count(input)
   }
   for (const sink of sinks) count(sink)
-  const ids = new Map<PhysicalNode, number>()
-  const marks = (node: PhysicalNode): Mark => {
-    if ((readers.get(node) ?? 0) < 2) return unmarked(node)
-    const id = ids.get(node)
-    if (id !== undefined) return { reused: id, defined: undefined }
-    ids.set(node, ids.size + 1)
-    return { reused: undefined, defined: ids.size }
+  const shared = [...readers].filter(([, times]) => times > 1).map(([node]) => node)
+  const reused = (node: PhysicalNode) => {
+    const id = shared.indexOf(node) + 1
+    return id === 0 ? undefined : id
   }
-  return sinks.map(sink => treeText(sink, 0, marks)).join('\n\n')
+  return [...shared, ...sinks].map(node => treeText(node, 0, reused)).join('\n\n')
 }
 
-interface Mark {
-  /** The node stands elsewhere under this number. */
-  readonly reused: number | undefined
-  readonly defined: number | undefined
-}
+const unmarked = (_node: PhysicalNode): undefined => undefined
 
-const unmarked = (_node: PhysicalNode): Mark => ({ reused: undefined, defined: undefined })
-
-function treeText(node: PhysicalNode, depth: number, markOf: (node: PhysicalNode) => Mark): string {
+function treeText(node: PhysicalNode, depth: number, idOf: (node: PhysicalNode) => number | undefined): string {
   const indent = (n: number) => `${'   '.repeat(Math.max(0, n - 1))}${n === 0 ? '' : '+- '}`
-  const { reused, defined } = markOf(node)
-  if (reused !== undefined) return `${indent(depth)}Reused(reference_id=[${reused}])`
-  const lines = [`${indent(depth)}${physicalLine(node)}${defined === undefined ? '' : `(reuse_id=[${defined}])`}`]
+  const id = idOf(node)
+  if (id !== undefined && depth > 0) return `${indent(depth)}Reused(reference_id=[${id}])`
+  const lines = [`${indent(depth)}${physicalLine(node)}${id === undefined ? '' : `(reuse_id=[${id}])`}`]
   let below = depth + 1
   if (node.kind === 'window-aggregate') {
     const keys = node.keys.map(key => node.input.schema[key]!.name).join(', ')
     lines.push(`${indent(below)}Exchange(distribution=[${keys === '' ? 'single' : `hash[${keys}]`}])`)
     below++
   }
-  return [...lines, ...physicalInputs(node).map(input => treeText(input, below, markOf))].join('\n')
+  return [...lines, ...physicalInputs(node).map(input => treeText(input, below, idOf))].join('\n')
 }
 
 function physicalLine(node: PhysicalNode): string {

@@ -5,7 +5,8 @@ import { columnReference, moveColumns } from './expressions.ts'
 
 /**
  * What several statements of a job, or several branches of one, read alike is read once, as Flink does in a statement set: equal sub-plans become one
- * node with several readers. Scans of one table that differ in their columns become one of all the columns, under projections.
+ * node with several readers. Scans of one table that differ in their columns become one of all the columns, under projections. Functions of the moment
+ * are shared, as by Flink; RAND and UUID, which Flink keeps apart, are not there yet.
  */
 export interface SharingSettings {
   readonly subplans: boolean
@@ -26,7 +27,7 @@ export function shareSubplans(sinks: readonly SinkNode[], settings: SharingSetti
   const share = (node: PhysicalNode): PhysicalNode => {
     const inputs = physicalInputs(node).map(share)
     const rebuilt = withPhysicalInputs(node, inputs)
-    if (!isRepeatable(rebuilt, settings)) return rebuilt
+    if (rebuilt.kind === 'scan' && !settings.sources) return rebuilt
     // By the inputs' identities: what stands above a node that runs twice runs twice.
     // Where an expression stands in the script does not matter.
     const key = JSON.stringify({ ...rebuilt, input: null, inputs: inputs.map(idOf) }, (name, value: unknown) =>
@@ -46,28 +47,6 @@ export function physicalInputs(node: PhysicalNode): readonly PhysicalNode[] {
 function withPhysicalInputs(node: PhysicalNode, inputs: readonly PhysicalNode[]): PhysicalNode {
   if (physicalInputs(node).every((input, i) => input === inputs[i])) return node
   return node.kind === 'union' ? { ...node, inputs } : { ...node, input: inputs[0]! }
-}
-
-/** Two calcs with a function of the moment may answer different rows. */
-function isRepeatable(node: PhysicalNode, { sources }: SharingSettings): boolean {
-  if (node.kind === 'scan') return sources
-  if (node.kind !== 'calc') return true
-  return ![node.condition, ...node.projections].some(expression => expression !== null && dependsOnTheMoment(expression))
-}
-
-const momentary = new Set([
-  'CURRENT_TIMESTAMP',
-  'NOW',
-  'CURRENT_ROW_TIMESTAMP',
-  'LOCALTIMESTAMP',
-  'LOCALTIME',
-  'CURRENT_TIME',
-  'CURRENT_DATE',
-  'UNIX_TIMESTAMP',
-])
-
-function dependsOnTheMoment(expression: Expression): boolean {
-  return expression.kind === 'call' && (momentary.has(expression.name) || expression.arguments.some(dependsOnTheMoment))
 }
 
 function mergeScans(sinks: readonly SinkNode[]): readonly SinkNode[] {
