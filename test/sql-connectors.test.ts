@@ -41,6 +41,19 @@ test.each(['json', 'csv'])('a %s table is written as a folder of part files, one
   expect(rows).toContain('+I[7, a "b", c]')
 })
 
+test('rows of very different sizes are written in their order', async () => {
+  const path = join(folder, 'sizes')
+  await run(
+    `CREATE TABLE o (n INT, s STRING) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'csv'); ${sequence(2_000)}
+INSERT INTO o SELECT n, REPEAT('x', CASE WHEN MOD(n, 500) < 3 THEN 400000 * MOD(n, 500) ELSE 1 END) FROM g`,
+  )
+  const lines = readFileSync(join(path, readdirSync(path)[0] ?? ''), 'utf8').split('\n')
+  expect(lines.pop()).toBe('')
+  expect(lines.map(line => [Number(line.split(',')[0]), line.split(',')[1]?.replaceAll('"', '').length])).toEqual(
+    Array.from({ length: 2_000 }, (_, i) => [i + 1, (i + 1) % 500 < 3 ? 400_000 * ((i + 1) % 500) : 1]),
+  )
+})
+
 test('several INSERTs are one job; print has its identifier, blackhole nothing', async () => {
   const rows = await run(`CREATE TABLE p (n INT) WITH ('connector' = 'print', 'print-identifier' = 'out');
 CREATE TABLE b (n INT) WITH ('connector' = 'blackhole');

@@ -212,6 +212,7 @@ function checkValue(key: string, value: string, kind: ValueKind, pos: SqlPositio
     if (!kind.includes(value)) throw wrong(kind.join(' or '))
   } else if (kind === 'int') {
     if (!/^\d+$/.test(value)) throw wrong('a whole number')
+    if (key.endsWith('.parallelism') && Number(value) < 1) throw wrong('a whole number from 1 on')
   } else if (kind === 'boolean') {
     if (value !== 'true' && value !== 'false') throw wrong('true or false')
   } else if (kind === 'duration') {

@@ -124,6 +124,10 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
     "option 'key.format' needs 'key.fields', at 3:1",
   ],
   [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'print', 'sink.parallelism' = '0')",
+    "invalid SQL at 3:53: option 'sink.parallelism' is '0', expected a whole number from 1 on",
+  ],
+  [
     "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x')",
     "invalid SQL at 3:1: table 'x': connector 'filesystem' requires the option 'format'",
   ],

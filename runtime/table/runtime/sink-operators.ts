@@ -10,16 +10,16 @@ import type { SinkNode } from '../plan/physical.ts'
 export type EncodeRows = (frame: ColumnarFrame, from: number, to: number, writer: ByteWriter, context: OperatorContext) => void
 
 interface Rows {
-  frame: ColumnarFrame
-  from: number
-  to: number
+  readonly frame: ColumnarFrame
+  readonly from: number
+  readonly to: number
 }
 
 /** Rows are encoded some at a time, so that an encoder looks its columns up once for all of them, and the pieces stay about this large. */
 const PIECE_SIZE_BYTES = 16 * 1024
 const PIECE_ROWS_MAX = 256
-/** Rows that came out far larger than those before are taken one by one: a record that is too large must be alone to be called that. */
-const PIECE_SIZE_MAX = 1024 * 1024
+/** Texts of one piece, as they are in the frame: a record that is too large must be alone to be called that. */
+const PIECE_TEXT_MAX = 1024 * 1024
 
 /** A sink of a table: rows of frames to an async half; columns declared NOT NULL are looked at. */
 export class TableSinkOperator extends TransportSinkOperator {
@@ -32,15 +32,10 @@ export class TableSinkOperator extends TransportSinkOperator {
       ...spec,
       encode: (value, context, writer) => {
         // `processFrame` is the only caller.
-        const rows = value as Rows
+        const { frame, from, to } = value as Rows
         const start = writer.length
-        encodeRows(rows.frame, rows.from, rows.to, writer, context)
-        if (writer.length - start > PIECE_SIZE_MAX && rows.to - rows.from > 1) {
-          writer.length = start
-          rows.to = rows.from + 1
-          encodeRows(rows.frame, rows.from, rows.to, writer, context)
-        }
-        const rowSize = (writer.length - start) / (rows.to - rows.from)
+        encodeRows(frame, from, to, writer, context)
+        const rowSize = (writer.length - start) / (to - from)
         pieces.rows = Math.max(1, Math.min(PIECE_ROWS_MAX, Math.floor(PIECE_SIZE_BYTES / rowSize)))
       },
     })
@@ -51,11 +46,22 @@ export class TableSinkOperator extends TransportSinkOperator {
   processFrame(frame: ColumnarFrame): void {
     this.checkNulls(frame)
     for (let from = 0; from < frame.length; ) {
-      const rows: Rows = { frame, from, to: Math.min(frame.length, from + this.pieces.rows) }
+      const to = pieceEnd(frame, from, Math.min(frame.length, from + this.pieces.rows))
+      const rows: Rows = { frame, from, to }
       this.processElement(rows, Number.NaN)
-      from = rows.to
+      from = to
     }
   }
+}
+
+/** At most `to`, and one row at least. */
+function pieceEnd({ columns }: ColumnarFrame, from: number, to: number): number {
+  let bytes = 0
+  for (let row = from; row < to; row++) {
+    for (const column of columns) if (column.kind === 'bytes') bytes += column.lengths[row]!
+    if (bytes > PIECE_TEXT_MAX) return Math.max(row, from + 1)
+  }
+  return to
 }
 
 /** Takes everything and keeps nothing. */
