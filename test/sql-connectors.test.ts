@@ -61,6 +61,36 @@ INSERT INTO p VALUES 1; INSERT INTO b VALUES 2; INSERT INTO p VALUES 3;`)
   expect(rows.sort()).toEqual(['out> +I[1]', 'out> +I[3]'])
 })
 
+test('INSERT INTO takes the rows of a UNION ALL by position or by names, and EXPLAIN shows what runs for it', async () => {
+  const tables = `CREATE TABLE p (n BIGINT, s STRING, d DOUBLE) WITH ('connector' = 'print');
+CREATE VIEW v AS SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, s);
+`
+  const union = 'SELECT n, s, CAST(n AS DOUBLE) FROM v UNION ALL SELECT n * 10, UPPER(s), 0.5E0 FROM v WHERE n > 1'
+  const rows = ['+I[1, a, 1.0]', '+I[2, b, 2.0]', '+I[20, B, 0.5]']
+  for (const parallelism of [1, 2]) {
+    const printed = await run(`${tables}INSERT INTO p ${union}`, parallelism)
+    expect(printed.map(row => row.replace(/^\d> /, '')).sort()).toEqual(rows)
+  }
+  // By names: the order is the statement's, the column that is not named is NULL, and an INT becomes a BIGINT.
+  expect((await run(`${tables}INSERT INTO p (d, n) SELECT 1.5E0, n FROM v UNION ALL VALUES (2.5E0, 7)`)).sort()).toEqual([
+    '+I[1, null, 1.5]',
+    '+I[2, null, 1.5]',
+    '+I[7, null, 2.5]',
+  ])
+  const plan = (await run(`${tables}EXPLAIN INSERT INTO p ${union}`)).join('\n')
+  expect(
+    plan.split('== Optimized Execution Plan ==\n')[1],
+  ).toBe(`TableSourceScan(table=[[values]], connector=[values], fields=[EXPR$0, EXPR$1])(reuse_id=[1])
+
+Sink(table=[p], fields=[n, s, d])
++- Calc(select=[CAST(n AS BIGINT) AS n, CAST(s AS STRING) AS s, EXPR$2 AS d])
+   +- Union(all=[true], select=[n, s, EXPR$2])
+      +- Calc(select=[EXPR$0 AS n, EXPR$1 AS s, CAST(EXPR$0 AS DOUBLE) AS EXPR$2])
+         +- Reused(reference_id=[1])
+      +- Calc(select=[(EXPR$0 * 10) AS EXPR$0, UPPER(EXPR$1) AS EXPR$1, 0.5 AS EXPR$2], where=[(EXPR$0 > 1)])
+         +- Reused(reference_id=[1])`)
+})
+
 test('a line that does not parse fails the job and names table, file and line, unless it is to be left out', async () => {
   const path = join(folder, 'broken.json')
   writeFileSync(path, '{"n":1}\n{"n":2}\n{"n":\n{"n":4}\n')
