@@ -51,7 +51,7 @@ export function createEncoder(format: string, columns: readonly FormatColumn[], 
 }
 
 function generatedEncoder(fields: readonly FormatField[], write: RecordWriter): RecordEncoder {
-  // A sink of messages asks for the rows of a frame one by one.
+  // A sink of messages asks for the rows of a frame one by one. A frame keeps its arrays for as long as it is itself.
   let current: ColumnarFrame | undefined
   let words: readonly Int32Array[] = []
   return {
