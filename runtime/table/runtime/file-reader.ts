@@ -41,7 +41,7 @@ export class FileTableReader implements SourceReader {
     context: SourceReaderContext,
   ) {
     this.node = node
-    this.port = context.io.openSource('file', {})
+    this.port = context.io.openSource('file', {}, 'blocks')
     const { physical, paths, projected, options } = node
     const columns = physical.map(({ name, type }, i) => ({ name, type, path: paths[i]! }))
     this.decoder = createDecoder(String(options['format']), columns, projected, textOptions(options), {
@@ -148,10 +148,11 @@ export class FileTableReader implements SourceReader {
     this.records = 0
   }
 
-  /** Frames keep pointing into the page, so it is a copy of its own. */
+  /** Frames keep pointing into the page, and the bytes go back to the fetcher at the next poll: it is a copy. */
   private feed(bytes: Uint8Array): void {
     const { rest } = this
-    const page = new Uint8Array(rest.length + bytes.length)
+    // Not zeroed first: all of it is written. A plain Uint8Array, so that decoders see one shape.
+    const page = new Uint8Array(Buffer.allocUnsafeSlow(rest.length + bytes.length).buffer)
     page.set(rest)
     page.set(bytes, rest.length)
     this.pageOffset += this.end

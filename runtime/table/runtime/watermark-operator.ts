@@ -37,25 +37,37 @@ export class SqlWatermarkOperator extends BaseOperator {
 
   processFrame(frame: ColumnarFrame): void {
     const times = frame.columns[this.rowtime] as Float64Column
-    for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
+    if (times.validity !== undefined) for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
     if (this.context.batch) {
       this.output.collectFrame(withTimes(frame, times))
       return
     }
     const watermarks = this.evaluate(frame)
+    const greatest = greatestOf(watermarks, frame.length, this.current)
+    if (greatest < leastOf(times.values, frame.length)) {
+      this.current = greatest
+      this.output.collectFrame(withTimes(frame, times))
+    } else {
+      this.cut(frame, times, watermarks)
+    }
+    if (this.current - this.last > this.context.options.autoWatermarkIntervalMs) this.emit()
+  }
+
+  /** A row of the frame may be late for a watermark of the same frame: row by row. */
+  private cut(frame: ColumnarFrame, times: Float64Column, watermarks: Float64Column): void {
+    const least = leastBehind(times.values, frame.length)
     let from = 0
     let row = 0
     while (row < frame.length) {
       const due = this.advance(watermarks, row)
       row++
       if (due === undefined) continue
-      if (row < frame.length && !hasLateRow(times, due, row, frame.length)) continue
+      if (row < frame.length && least[row]! > due) continue
       this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
       this.emit()
       from = row
     }
     if (from < frame.length) this.output.collectFrame(withTimes(sliceFrame(frame, from, frame.length), sliceColumn(times, from, frame.length)))
-    if (this.current - this.last > this.context.options.autoWatermarkIntervalMs) this.emit()
   }
 
   /** Only the end of the input passes: watermarks are made here. */
@@ -86,9 +98,32 @@ export class SqlWatermarkOperator extends BaseOperator {
   }
 }
 
-function hasLateRow(times: Float64Column, watermark: number, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) if (times.values[row]! <= watermark) return true
-  return false
+function greatestOf(watermarks: Float64Column, length: number, atLeast: number): number {
+  const { values, validity } = watermarks
+  let greatest = atLeast
+  if (validity === undefined) {
+    for (let row = 0; row < length; row++) if (values[row]! > greatest) greatest = values[row]!
+  } else {
+    for (let row = 0; row < length; row++) if (isValid(validity, row) && values[row]! > greatest) greatest = values[row]!
+  }
+  return greatest
+}
+
+function leastOf(times: Float64Array, length: number): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let row = 0; row < length; row++) if (times[row]! < least) least = times[row]!
+  return least
+}
+
+/** Of each row, the least time of it and the rows behind it. */
+function leastBehind(times: Float64Array, length: number): Float64Array {
+  const least = new Float64Array(length)
+  let soFar = Number.POSITIVE_INFINITY
+  for (let row = length - 1; row >= 0; row--) {
+    if (times[row]! < soFar) soFar = times[row]!
+    least[row] = soFar
+  }
+  return least
 }
 
 function withTimes(frame: ColumnarFrame, times: Float64Column): ColumnarFrame {
