@@ -7,8 +7,8 @@ import { reportError } from './port-events.ts'
 
 /**
  * Async half of the text file source. Reads the ranges it is told (`split` {tag, path, start, end, position}) one after the other and
- * hands on whole lines' bytes only: what begins before a range is skipped, and the range goes on to the end of its last line. Then
- * `finished` {tag}. It is never further ahead than one block beyond the port's credit.
+ * hands on whole lines' bytes only: what begins before a range is skipped, and the range goes on to the end of its last line. Blocks end
+ * where lines do, so that a reader need not put lines together, unless a line is longer than a block. Then `finished` {tag}. It is never further ahead than one block beyond the port's credit.
  */
 export interface FileRange {
   readonly path: string
@@ -58,16 +58,20 @@ export async function readRange(
     // From the byte before the range: when that is a line feed, the line that begins at `start` is ours.
     let skipping = position < 0 && start > 0
     let offset = position >= 0 ? position : Math.max(0, start - 1)
+    // The beginning of the line that the last block cut. It stays readable in that block until the next one is asked for.
+    let carried: Uint8Array = noBytes
     while (!signal.aborted) {
       const block = await sink.block()
-      const length = await readInto(block, handle, path, offset)
+      block.set(carried)
+      const length = await readInto(block, carried.length, handle, path, offset)
+      const bytes = block.subarray(0, carried.length + length)
+      const blockOffset = offset - carried.length
+      offset += length
       if (length === 0) {
         if (offset < end) throw new FlinkError('EXTERNAL_SYSTEM', `file ${path} became shorter while it was read`, { path, offset, expected: end })
+        if (bytes.length > 0) await sink.writeBlock(tag, blockOffset, 0, bytes.length)
         return
       }
-      const bytes = block.subarray(0, length)
-      const blockOffset = offset
-      offset += length
       let from = 0
       if (skipping) {
         const lineFeed = bytes.indexOf(LF)
@@ -78,7 +82,9 @@ export async function readRange(
       }
       // The line that holds the range's last byte is the last one.
       const last = offset < end ? -1 : bytes.indexOf(LF, Math.max(from, end - 1 - blockOffset))
-      const to = last >= 0 ? last + 1 : length
+      const lineEnd = last >= 0 ? last + 1 : bytes.lastIndexOf(LF) + 1
+      const to = lineEnd > from ? lineEnd : bytes.length
+      carried = bytes.subarray(to)
       if (to > from) await sink.writeBlock(tag, blockOffset + from, from, to)
       if (last >= 0) return
     }
@@ -87,13 +93,14 @@ export async function readRange(
   }
 }
 
-async function readInto(block: Uint8Array, handle: FileHandle, path: string, offset: number): Promise<number> {
+async function readInto(block: Uint8Array, at: number, handle: FileHandle, path: string, offset: number): Promise<number> {
   try {
-    const { bytesRead } = await handle.read(block, 0, block.length, offset)
+    const { bytesRead } = await handle.read(block, at, block.length - at, offset)
     return bytesRead
   } catch (error) {
     throw fileError(path, error)
   }
 }
 
+const noBytes = new Uint8Array(0)
 const LF = 10

@@ -35,6 +35,8 @@ export interface SourceOutput {
   collect(value: unknown, timestamp: number): void
   /** Sources of tables: watermarks of such rows are the business of an operator behind. */
   collectFrame(frame: ColumnarFrame): void
+  /** As of an operator's output. */
+  framesAreDone?(): boolean
   emitWatermark(timestamp: number): void
   emitStatus(idle: boolean): void
   /** Asked before every row. */

@@ -14,6 +14,7 @@ export interface CalcSettings {
 
 /** Filter and projection, a frame at a time; counts which path its rows took. */
 export class CalcOperator extends BaseOperator {
+  readonly frameUse = 'passed'
   private readonly inputTypes: readonly string[]
   private readonly condition: Expression | null
   private readonly projections: readonly Expression[]

@@ -12,6 +12,8 @@ export type EncodeRow = (frame: ColumnarFrame, row: number, writer: ByteWriter, 
 
 /** A sink of a table: rows of frames to an async half; columns declared NOT NULL are looked at. */
 export class TableSinkOperator extends TransportSinkOperator {
+  /** Rows are encoded at once. */
+  readonly frameUse = 'done'
   private readonly current: { frame: ColumnarFrame | undefined }
   private readonly checkNulls: (frame: ColumnarFrame) => void
 
@@ -39,6 +41,7 @@ export class TableSinkOperator extends TransportSinkOperator {
 
 /** Takes everything and keeps nothing. */
 export class BlackholeOperator extends BaseOperator {
+  readonly frameUse = 'done'
   private readonly checkNulls: (frame: ColumnarFrame) => void
 
   constructor(node: Pick<SinkNode, 'table' | 'schema'>) {

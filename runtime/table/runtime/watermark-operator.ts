@@ -14,6 +14,7 @@ import { nullRowtime } from './window-aggregate-operator.ts'
  * behind the frame says the same, because no window that it closes gets another row.
  */
 export class SqlWatermarkOperator extends BaseOperator {
+  readonly frameUse = 'passed'
   private readonly rowtime: number
   private readonly evaluate: (frame: ColumnarFrame) => Float64Column
   private current = 0
