@@ -14,7 +14,7 @@ export interface BlocksDescriptor {
   readonly buffer: SharedArrayBuffer
 }
 
-export const BLOCK_SIZE = 512 * 1024
+export const BLOCK_SIZE = 1024 * 1024
 /** One is read by the slot, one is ready, one is being filled. */
 export const BLOCK_COUNT = 3
 
