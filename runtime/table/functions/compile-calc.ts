@@ -6,7 +6,7 @@ import { type ColumnLocals, defineColumnLocals, ExpressionEmitter, type Register
 import { allValid, BytesSink, buildColumn, bytesColumn, readValue, valuesColumn } from './frame-values.ts'
 import { type Environment, rowError } from './function.ts'
 import { interpretExpression } from './interpret.ts'
-import { OutputArrays } from './output-arrays.ts'
+import { type OutputArray, OutputArrays } from './output-arrays.ts'
 import { timeZone } from './time-zone.ts'
 import { columnKindOfValue, isBinary, isDecimal, parseValueType, type Value, type ValueType } from './value-type.ts'
 
@@ -237,7 +237,7 @@ function emitCalc(
   emitter.open(code`try`)
   emitter.open(code`for (let i = 0; i < ${rowCount}; i++)`)
   emitter.line(gathers ? code`${row} = i` : code`${row} = ${rows} === undefined ? i : ${rows}[i]`)
-  const expressions = new ExpressionEmitter(emitter, locals, row, environment)
+  const expressions = new ExpressionEmitter(emitter, locals, frame, row, environment)
   if (condition !== null) {
     for (const index of early) expressions.load(index)
     const test = expressions.emit(condition)
@@ -275,7 +275,7 @@ function addColumns(expression: Expression, into: Set<number>): void {
 
 const arrays = { bool: Uint8Array, i32: Int32Array, f64: Float64Array, i64: BigInt64Array } as const
 
-type NewArray = (make: new (rows: number) => Uint8Array | Int32Array | Float64Array | BigInt64Array) => Code
+type NewArray = (make: new (rows: number) => OutputArray) => Code
 
 function defineOutput(emitter: FunctionEmitter, newArray: NewArray, type: ValueType): Output {
   const kind = columnKindOfValue(type)
@@ -317,11 +317,11 @@ function writeOutput(emitter: FunctionEmitter, output: Output, value: Register, 
     emitter.line(code`${output.starts}[${out}] = ${value.slice.start}`)
     emitter.line(code`${output.lengths}[${out}] = ${value.slice.length}`)
   } else {
-    emitter.line(code`if (${output.values} === undefined) ${output.values} = new ${emitter.constant(BytesSink)}(${rowCount})`)
+    emitter.line(code`if (${output.values} === undefined) ${output.values} = ${newArray(BytesSink)}`)
     if (isBinary(output.type)) emitter.line(code`${output.values}.bytes(${out}, ${value.code})`)
     else
       emitter.line(
-        isDecimal(output.type) ? code`${output.values}.text(${out}, ${value.code}.toString())` : code`${output.values}.text(${out}, ${value.code})`,
+        isDecimal(output.type) ? code`${output.values}.decimal(${out}, ${value.code})` : code`${output.values}.text(${out}, ${value.code})`,
       )
   }
   if (isNull !== undefined) emitter.close()

@@ -1,3 +1,5 @@
+import { BytesSink } from './frame-values.ts'
+
 /**
  * Where generated loops get the arrays of their output columns. Where a frame is done with before the next one is made, each place of a loop gets
  * the array that it had before, with what it held: a loop writes every row that it counts.
@@ -20,11 +22,14 @@ export class OutputArrays {
     if (!this.reuse) return new make(rows)
     const kept = this.kept[place]
     // A place is asked for one kind of array only.
-    if (kept !== undefined && kept.length >= rows) return kept as A
+    if (kept !== undefined && kept.length >= rows) {
+      if (kept instanceof BytesSink) kept.reset()
+      return kept as A
+    }
     const made = new make(rows)
     this.kept[place] = made
     return made
   }
 }
 
-type OutputArray = Uint8Array | Int32Array | Float64Array | BigInt64Array
+export type OutputArray = BytesSink | Uint8Array | Int32Array | Float64Array | BigInt64Array
