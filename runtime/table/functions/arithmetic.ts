@@ -69,6 +69,13 @@ function bindInteger(operator: Operator, { type, args }: BoundCall, call: BoundC
 
 function emitInteger(operator: Operator, call: BoundCall, a: Code, b: Code, emitter: FunctionEmitter): Code | undefined {
   const site = () => emitter.constant(call)
+  const long = call.type.root === 'BIGINT' || call.args[0]?.type.root === 'BIGINT'
+  const divisor = call.args[1]?.literal
+  // By a constant: no zero to look for, and V8 keeps what `asIntN` cuts in a register.
+  if (long && (operator === '/' || operator === '%') && typeof divisor === 'bigint' && divisor !== 0n) {
+    const result = operator === '/' ? code`BigInt.asIntN(64, ${a} / ${divisor})` : code`BigInt.asIntN(64, ${a} % ${divisor})`
+    return call.type.root === 'BIGINT' ? result : code`Number(${result})`
+  }
   if (call.type.root === 'BIGINT')
     switch (operator) {
       case '+':
