@@ -9,6 +9,7 @@ export interface KeyStore {
   equals(index: number, column: Column, row: number): boolean
   append(column: Column, row: number): void
   column(from: number, to: number): Column
+  copy(): KeyStore
   clear(): void
 }
 
@@ -71,6 +72,10 @@ class NullFlags {
     return bits
   }
 
+  copyFrom(other: NullFlags): void {
+    this.flags = other.flags?.slice()
+  }
+
   clear(): void {
     this.flags = undefined
   }
@@ -124,6 +129,14 @@ class FixedKeyStore implements KeyStore {
     return { kind: this.kind, values, validity: this.nulls.validity(from, to) } as Column
   }
 
+  copy(): KeyStore {
+    const copy = new FixedKeyStore(this.kind, this.allocate, this.hashOf)
+    copy.count = this.count
+    copy.values = this.values.slice()
+    copy.nulls.copyFrom(this.nulls)
+    return copy
+  }
+
   clear(): void {
     this.count = 0
     this.nulls.clear()
@@ -165,6 +178,14 @@ class LongKeyStore implements KeyStore {
 
   column(from: number, to: number): Column {
     return { kind: 'i64', values: this.values.slice(from, to), validity: this.nulls.validity(from, to) }
+  }
+
+  copy(): KeyStore {
+    const copy = new LongKeyStore()
+    copy.count = this.count
+    copy.values = this.values.slice()
+    copy.nulls.copyFrom(this.nulls)
+    return copy
   }
 
   clear(): void {
@@ -216,6 +237,14 @@ class DoubleKeyStore implements KeyStore {
 
   column(from: number, to: number): Column {
     return { kind: 'f64', values: this.values.slice(from, to), validity: this.nulls.validity(from, to) }
+  }
+
+  copy(): KeyStore {
+    const copy = new DoubleKeyStore()
+    copy.count = this.count
+    copy.values = this.values.slice()
+    copy.nulls.copyFrom(this.nulls)
+    return copy
   }
 
   clear(): void {
@@ -294,6 +323,17 @@ class BytesKeyStore implements KeyStore {
       ids: undefined,
       validity: this.nulls.validity(from, to),
     }
+  }
+
+  copy(): KeyStore {
+    const copy = new BytesKeyStore()
+    copy.count = this.count
+    copy.data = this.data.slice()
+    copy.dataLength = this.dataLength
+    copy.starts = this.starts.slice()
+    copy.lengths = this.lengths.slice()
+    copy.nulls.copyFrom(this.nulls)
+    return copy
   }
 
   clear(): void {

@@ -21,8 +21,8 @@ export class KeyTable {
   private hashes = new Int32Array(INITIAL_SLOTS / 2)
   private rowHashes = new Int32Array(0)
 
-  constructor(kinds: readonly ColumnKind[], seed: number) {
-    this.stores = kinds.map(keyStore)
+  constructor(kinds: readonly ColumnKind[], seed: number, stores: readonly KeyStore[] = kinds.map(keyStore)) {
+    this.stores = stores
     this.seed = seed | 0
   }
 
@@ -34,8 +34,32 @@ export class KeyTable {
     const { rowHashes, seed } = this
     for (let i = from; i < to; i++) rowHashes[i] = seed
     for (let c = 0; c < stores.length; c++) stores[c]!.hash(columns[c]!, rows, from, to, rowHashes)
-    if (stores.length === 1) this.probeOne(stores[0]!, columns[0]!, rows, from, to, out)
-    else this.probeSeveral(columns, rows, from, to, out)
+    for (let i = from; i < to; i++) rowHashes[i] = mix(rowHashes[i]!)
+    if (stores.length === 1) this.probeOne(stores[0]!, columns[0]!, rows, from, to, rowHashes, out)
+    else this.probeSeveral(columns, rows, from, to, rowHashes, out)
+  }
+
+  /** The same for all entries of a table of the same columns and seed: their hashes are known. */
+  lookupEntries(other: KeyTable, out: Int32Array): void {
+    assert(other.seed === this.seed && other.stores.length === this.stores.length, 'tables that share keys have one seed and the same columns')
+    const { count } = other
+    if (entries.length < count) entries = Int32Array.from({ length: count * 2 }, (_, i) => i)
+    const columns = other.keys(0, count)
+    if (columns.length === 1) this.probeOne(this.stores[0]!, columns[0]!, entries, 0, count, other.hashes, out)
+    else this.probeSeveral(columns, entries, 0, count, other.hashes, out)
+  }
+
+  copy(): KeyTable {
+    const copy = new KeyTable(
+      [],
+      this.seed,
+      this.stores.map(store => store.copy()),
+    )
+    copy.count = this.count
+    copy.slots = this.slots.slice()
+    copy.mask = this.mask
+    copy.hashes = this.hashes.slice()
+    return copy
   }
 
   /** The keys of entries `from..to)`, one column each, in the order of the table's columns. */
@@ -49,9 +73,9 @@ export class KeyTable {
     for (const store of this.stores) store.clear()
   }
 
-  private probeOne(store: KeyStore, column: Column, rows: Int32Array, from: number, to: number, out: Int32Array): void {
+  private probeOne(store: KeyStore, column: Column, rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
     for (let i = from; i < to; i++) {
-      const hash = mix(this.rowHashes[i]!)
+      const hash = hashes[i]!
       const row = rows[i]!
       let at = hash & this.mask
       let entry = this.slots[at]!
@@ -67,10 +91,10 @@ export class KeyTable {
     }
   }
 
-  private probeSeveral(columns: readonly Column[], rows: Int32Array, from: number, to: number, out: Int32Array): void {
+  private probeSeveral(columns: readonly Column[], rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
     const { stores } = this
     for (let i = from; i < to; i++) {
-      const hash = mix(this.rowHashes[i]!)
+      const hash = hashes[i]!
       const row = rows[i]!
       let at = hash & this.mask
       let entry = this.slots[at]!
@@ -122,6 +146,8 @@ export class KeyTable {
 }
 
 const INITIAL_SLOTS = 64
+/** 0, 1, 2, …: the entries of another table as rows. */
+let entries = new Int32Array(0)
 
 /** murmur3's finaliser: every bit of the columns' hashes reaches the low bits that choose the slot. */
 function mix(hash: number): number {

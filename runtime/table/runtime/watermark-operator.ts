@@ -3,7 +3,7 @@ import type { ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { isValid } from '../../network/columns.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import { MAX_WATERMARK } from '../../time/watermark.ts'
-import { nullRowtime } from './window-aggregate-operator.ts'
+import { nullRowtime } from './slice-tables.ts'
 
 /**
  * WATERMARK FOR of a table, as Flink's SQL emits it: the expression is evaluated for every row, its greatest value is the watermark, and it
@@ -19,6 +19,7 @@ export class SqlWatermarkOperator extends BaseOperator {
   private current = 0
   private last = 0
   private nextTickMs = Number.POSITIVE_INFINITY
+  private earliestFrom = new Float64Array(0)
 
   constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
     super()
@@ -37,25 +38,30 @@ export class SqlWatermarkOperator extends BaseOperator {
 
   processFrame(frame: ColumnarFrame): void {
     const times = frame.columns[this.rowtime] as Float64Column
-    for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
+    if (times.validity !== undefined) for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
     if (this.context.batch) {
-      this.output.collectFrame(withTimes(frame, times))
+      this.output.collectFrame(withTimes(frame, times.values))
       return
     }
-    const watermarks = this.evaluate(frame)
+    const { values, validity } = this.evaluate(frame)
+    const { length } = frame
+    const interval = this.context.options.autoWatermarkIntervalMs
+    let earliestFrom: Float64Array | undefined
+    let { current } = this
     let from = 0
-    let row = 0
-    while (row < frame.length) {
-      const due = this.advance(watermarks, row)
-      row++
-      if (due === undefined) continue
-      if (row < frame.length && !hasLateRow(times, due, row, frame.length)) continue
-      this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
+    for (let row = 0; row < length; row++) {
+      if (isValid(validity, row) && values[row]! > current) current = values[row]!
+      if (current - this.last <= interval) continue
+      earliestFrom ??= this.earliestOf(times.values, row + 1, length)
+      if (row + 1 < length && earliestFrom[row + 1]! > current) continue
+      this.current = current
+      this.output.collectFrame(withTimes(sliceFrame(frame, from, row + 1), times.values.subarray(from, row + 1)))
       this.emit()
-      from = row
+      from = row + 1
     }
-    if (from < frame.length) this.output.collectFrame(withTimes(sliceFrame(frame, from, frame.length), sliceColumn(times, from, frame.length)))
-    if (this.current - this.last > this.context.options.autoWatermarkIntervalMs) this.emit()
+    this.current = current
+    if (from < length) this.output.collectFrame(withTimes(sliceFrame(frame, from, length), times.values.subarray(from, length)))
+    if (current - this.last > interval) this.emit()
   }
 
   /** Only the end of the input passes: watermarks are made here. */
@@ -74,10 +80,16 @@ export class SqlWatermarkOperator extends BaseOperator {
     return true
   }
 
-  /** The watermark that is due behind `row`, undefined when none is. */
-  private advance(watermarks: Float64Column, row: number): number | undefined {
-    if (isValid(watermarks.validity, row)) this.current = Math.max(this.current, watermarks.values[row]!)
-    return this.current - this.last > this.context.options.autoWatermarkIntervalMs ? this.current : undefined
+  /** At `row`: the earliest time of the rows from there on, so that one look says whether a watermark would make one of them late. */
+  private earliestOf(times: Float64Array, from: number, length: number): Float64Array {
+    if (this.earliestFrom.length < length) this.earliestFrom = new Float64Array(length)
+    const { earliestFrom } = this
+    let earliest = Number.POSITIVE_INFINITY
+    for (let row = length - 1; row >= from; row--) {
+      if (times[row]! < earliest) earliest = times[row]!
+      earliestFrom[row] = earliest
+    }
+    return earliestFrom
   }
 
   private emit(): void {
@@ -86,17 +98,8 @@ export class SqlWatermarkOperator extends BaseOperator {
   }
 }
 
-function hasLateRow(times: Float64Column, watermark: number, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) if (times.values[row]! <= watermark) return true
-  return false
-}
-
-function withTimes(frame: ColumnarFrame, times: Float64Column): ColumnarFrame {
-  return { ...frame, timestamps: times.values }
-}
-
-function sliceColumn(column: Float64Column, from: number, to: number): Float64Column {
-  return { kind: 'f64', values: column.values.subarray(from, to), validity: sliceBits(column.validity, from, to) }
+function withTimes(frame: ColumnarFrame, timestamps: Float64Array): ColumnarFrame {
+  return { ...frame, timestamps }
 }
 
 function sliceBits(validity: Uint8Array | undefined, from: number, to: number): Uint8Array | undefined {

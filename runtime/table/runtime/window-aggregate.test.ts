@@ -85,9 +85,16 @@ class Collector implements OperatorOutput {
 function set(operator: StreamOperator, output: OperatorOutput, yields: () => boolean = () => false): { late: number } {
   const counter = { value: 0, inc: (count = 1) => void (counter.value += count) }
   const context: Partial<OperatorContext> = {
+    jobName: 'job',
+    operatorName: 'window',
     maxParallelism: 128,
     log: createLogger(() => {}),
-    metrics: { recordsIn: () => {}, recordsOut: () => {}, counter: () => counter, gauge: () => {} },
+    metrics: {
+      recordsIn: () => {},
+      recordsOut: () => {},
+      counter: name => (name === 'numLateRecordsDropped' ? counter : { inc: () => {} }),
+      gauge: () => {},
+    },
     shouldYield: yields,
   }
   operator.setup(context as OperatorContext, output)
@@ -102,11 +109,12 @@ function set(operator: StreamOperator, output: OperatorOutput, yields: () => boo
 const resultLayouts = ['STRING', 'BIGINT', 'INT', 'INT', 'INT', 'INT', 'TIMESTAMP(3)', 'TIMESTAMP(3)'].map(columnLayout)
 const results = (output: Collector) => output.frames.flatMap(frame => rowsOf(frame, resultLayouts)).map(show)
 
-function globalNode(window: WindowSpec, merges: boolean) {
+function globalNode(window: WindowSpec, merges: boolean, codegen = true) {
   const types = merges ? ['STRING', ...aggregates.flatMap(accumulatorTypes), 'TIMESTAMP(3)'] : inputTypes
   return new WindowAggregateOperator(
     { keys: [0], aggregates, rowtime: merges ? types.length - 1 : 2, merges, windowColumns: ['window_start', 'window_end'], window },
     types,
+    codegen,
   )
 }
 
@@ -135,7 +143,7 @@ test('slices give what every window of every row gives, for any window, frames a
       const operator = globalNode(window, local)
       let call = 0
       set(operator, output, () => call++ % 2 === 0)
-      const feed = local ? new LocalWindowAggregateOperator({ keys: [0], aggregates, rowtime: 2, window }, inputTypes) : undefined
+      const feed = local ? new LocalWindowAggregateOperator({ keys: [0], aggregates, rowtime: 2, window }, inputTypes, true) : undefined
       const between = new Collector()
       if (feed !== undefined) set(feed, between)
       for (let from = 0; from < input.length; from += frameSize) {
