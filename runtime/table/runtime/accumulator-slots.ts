@@ -17,7 +17,10 @@ export interface SlotColumn {
   put(group: number, value: Value): void
   /** Groups `from..to`. */
   column(from: number, to: number): Column
-  copy(): SlotColumn
+  /** All groups are fresh again; the room stays. */
+  clear(): void
+  /** Takes over the first `count` groups of a column of the same slot; what was here is gone. */
+  copyFrom(other: SlotColumn, count: number): void
 }
 
 type TypedValues = Float64Array | Int32Array | BigInt64Array | Uint8Array
@@ -32,11 +35,9 @@ const arrays = { count: Float64Array, bool: Uint8Array, i32: Int32Array, i64: Bi
 class TypedSlot implements SlotColumn {
   values: TypedValues
   valid: Uint8Array | undefined
-  private readonly slot: Slot
   private readonly kind: Exclude<SlotKind, 'decimal' | 'text'>
 
   constructor(slot: Slot) {
-    this.slot = slot
     // The other kinds have a class of their own.
     this.kind = slot.kind as Exclude<SlotKind, 'decimal' | 'text'>
     this.values = new arrays[this.kind](0)
@@ -47,8 +48,7 @@ class TypedSlot implements SlotColumn {
     if (count <= this.values.length) return
     const length = Math.max(count, this.values.length * 2, GROUPS_MIN)
     const values = new arrays[this.kind](length)
-    // A sum begins at what leaves every first value as it is, -0 too.
-    if (this.valid !== undefined && this.kind === 'f64') values.fill(-0 as never)
+    if (this.kind !== 'i64' && Object.is(this.zero(), -0)) values.fill(-0 as never)
     values.set(this.values as never) // of the same kind
     this.values = values
     if (this.valid === undefined) return
@@ -76,11 +76,22 @@ class TypedSlot implements SlotColumn {
     return { kind: this.kind, values: this.values.slice(from, to), validity } as Column
   }
 
-  copy(): SlotColumn {
-    const copy = new TypedSlot(this.slot)
-    copy.values = this.values.slice()
-    copy.valid = this.valid?.slice()
-    return copy
+  clear(): void {
+    this.valid?.fill(0)
+    this.values.fill((this.kind === 'i64' ? 0n : this.zero()) as never)
+  }
+
+  copyFrom(other: SlotColumn, count: number): void {
+    this.clear()
+    this.grow(count)
+    // Columns of one slot have one kind of array.
+    this.values.set((other.values as TypedValues).subarray(0, count) as never)
+    if (this.valid !== undefined && other.valid !== undefined) this.valid.set(other.valid.subarray(0, count))
+  }
+
+  /** A sum begins at what leaves every first value as it is, -0 too. */
+  private zero(): number {
+    return this.kind === 'f64' && this.valid !== undefined ? -0 : 0
   }
 }
 
@@ -119,10 +130,12 @@ class ObjectSlot implements SlotColumn {
     return bytesOf(part as readonly (Uint8Array | undefined)[])
   }
 
-  copy(): SlotColumn {
-    const copy = new ObjectSlot(this.slot)
-    copy.values = this.values.slice()
-    return copy
+  clear(): void {
+    this.values = []
+  }
+
+  copyFrom(other: SlotColumn, count: number): void {
+    this.values = (other.values as ObjectSlot['values']).slice(0, count) // of the same slot
   }
 }
 
@@ -136,7 +149,7 @@ function longsOf(counts: Float64Array, from: number, to: number): BigInt64Array 
   for (let i = from, at = 0; i < to; i++, at += 2) {
     const value = counts[i]!
     words[at] = value
-    words[at + 1] = Math.floor(value / 2 ** 32)
+    if (value >= 2 ** 32) words[at + 1] = Math.floor(value / 2 ** 32)
   }
   return longs
 }

@@ -60,10 +60,10 @@ export class Accumulators {
   private readonly slots: readonly SlotColumn[]
   private readonly distinct: readonly DistinctAccumulator[]
 
-  constructor(program: AccumulatorProgram, seed: number, copied?: Accumulators) {
+  constructor(program: AccumulatorProgram, seed: number) {
     this.program = program
-    this.slots = copied?.slots.map(slot => slot.copy()) ?? program.plain.slots.map(slotColumn)
-    this.distinct = copied?.distinct.map(one => one.copy()) ?? program.distinct.map(one => new DistinctAccumulator(one, seed))
+    this.slots = program.plain.slots.map(slotColumn)
+    this.distinct = program.distinct.map(one => new DistinctAccumulator(one, seed))
   }
 
   /** Makes room for keys up to `count`; new ones are fresh. */
@@ -89,15 +89,9 @@ export class Accumulators {
     this.program.plain.merge(plain, this.slots, rows, keys, count)
   }
 
-  /** Keys 0..count of `other` go to `keys[0..count)`; `rows` is 0, 1, 2, …. */
-  mergeFrom(other: Accumulators, rows: Int32Array, keys: Int32Array, count: number): void {
-    this.program.plain.merge(
-      other.slots.map(slot => slot.column(0, count)),
-      this.slots,
-      rows,
-      keys,
-      count,
-    )
+  /** Keys 0..count of `other` go to `keys[0..count)`. */
+  mergeFrom(other: Accumulators, keys: Int32Array, count: number): void {
+    this.program.plain.mergeSlots(other.slots, this.slots, keys, count)
     for (const [i, one] of this.distinct.entries()) one.mergeFrom(other.distinct[i]!, keys)
   }
 
@@ -115,7 +109,14 @@ export class Accumulators {
     )
   }
 
-  copy(): Accumulators {
-    return new Accumulators(this.program, 0, this)
+  clear(): void {
+    for (const slot of this.slots) slot.clear()
+    for (const one of this.distinct) one.clear()
+  }
+
+  /** Takes over the first `count` keys of accumulators of the same program; what was here is gone. */
+  copyFrom(other: Accumulators, count: number): void {
+    for (const [i, slot] of this.slots.entries()) slot.copyFrom(other.slots[i]!, count)
+    for (const [i, one] of this.distinct.entries()) one.copyFrom(other.distinct[i]!, count)
   }
 }

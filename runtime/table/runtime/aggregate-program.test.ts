@@ -115,9 +115,11 @@ test('generated loops leave the accumulators and results that the interpreter le
       })
       const [first, second, third] = tables as [Accumulators, Accumulators, Accumulators]
       const before = first.columns(0, groupCount)
-      const merged = first.copy()
+      const merged = new Accumulators(program, 1)
+      merged.grow(1)
+      merged.copyFrom(first, groupCount)
       merged.merge(second.columns(0, groupCount), all(groupCount), moved, groupCount)
-      merged.mergeFrom(third, all(groupCount), moved, groupCount)
+      merged.mergeFrom(third, moved, groupCount)
       // What was copied from stays as it was.
       expect(show(first.columns(0, groupCount), accumulatorLayouts)).toEqual(show(before, accumulatorLayouts))
       return {

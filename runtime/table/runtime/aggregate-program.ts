@@ -17,6 +17,8 @@ export interface AggregateProgram {
   add(frame: ColumnarFrame, slots: readonly SlotColumn[], rows: Int32Array, groups: Int32Array, count: number): void
   /** The same with rows of other accumulators: one column a slot. */
   merge(columns: readonly Column[], slots: readonly SlotColumn[], rows: Int32Array, groups: Int32Array, count: number): void
+  /** The same with groups 0..count of the slots of another table. */
+  mergeSlots(others: readonly SlotColumn[], slots: readonly SlotColumn[], groups: Int32Array, count: number): void
   /** One column a call: of groups `from..to`. */
   results(slots: readonly SlotColumn[], from: number, to: number): Column[]
   /** The generated functions one after the other; empty when interpreted. */
@@ -82,6 +84,15 @@ export function interpretAggregates(calls: readonly AggregateCall[]): AggregateP
         }
       }
     },
+    mergeSlots: (others, all, groups, count) => {
+      for (const one of bound) {
+        const slots = slotsOf(one, all)
+        for (let i = 0; i < count; i++) {
+          const other = slotsOf(one, others).map(slot => slot.get(i))
+          update(slots, groups[i]!, values => one.function.merge(values, other))
+        }
+      }
+    },
     results: (all, from, to) =>
       bound.map(one => {
         const slots = slotsOf(one, all)
@@ -96,6 +107,7 @@ const booleanType = parseValueType('BOOLEAN')
 
 type AddLoop = AggregateProgram['add']
 type MergeLoop = AggregateProgram['merge']
+type MergeSlotsLoop = AggregateProgram['mergeSlots']
 type ResultLoop = (slots: readonly SlotColumn[], from: number, to: number) => Column
 
 export function compileAggregates(calls: readonly AggregateCall[], origin: FunctionOrigin): AggregateProgram {
@@ -103,6 +115,7 @@ export function compileAggregates(calls: readonly AggregateCall[], origin: Funct
   const sources: string[] = []
   const adds = split(bound, some => emitAdd(some, origin, sources))
   const merges = split(bound, some => emitMerge(some, origin, sources))
+  const slotMerges = split(bound, some => emitMergeSlots(some, origin, sources))
   const results = bound.map((one): ResultLoop => emitResult(one, origin, sources) ?? ((slots, from, to) => slots[one.firstSlot]!.column(from, to)))
   return {
     slots: bound.flatMap(one => one.function.slots),
@@ -111,6 +124,9 @@ export function compileAggregates(calls: readonly AggregateCall[], origin: Funct
     },
     merge: (columns, slots, rows, groups, count) => {
       for (const loop of merges) loop(columns, slots, rows, groups, count)
+    },
+    mergeSlots: (others, slots, groups, count) => {
+      for (const loop of slotMerges) loop(others, slots, groups, count)
     },
     results: (slots, from, to) => results.map(result => result(slots, from, to)),
     source: sources.join('\n'),
@@ -144,18 +160,12 @@ class LoopEmitter {
     this.columns = new Map(
       [...columns].map(([index, type]) => [index, columnLocals(emitter, code`${columnsOf(input)}[${index}]`, type, counts.has(index))]),
     )
-    const arrays = calls.flatMap(one =>
-      one.function.slots.map((slot, i) => {
-        const column = emitter.define(code`${slots}[${one.firstSlot + i}]`)
-        const values = emitter.define(code`${column}.values`)
-        return { index: one.firstSlot + i, values, valid: slot.initial === null ? emitter.define(code`${column}.valid`) : values }
-      }),
-    )
+    const arrays = slotArrays(emitter, slots, calls)
     const i = emitter.fresh()
     emitter.open(code`for (let ${i} = 0; ${i} < ${count}; ${i}++)`)
     this.row = emitter.define(code`${rows}[${i}]`)
     const group = emitter.define(code`${groups}[${i}]`)
-    for (const { index, values, valid } of arrays) this.places.set(index, { value: code`${values}[${group}]`, valid: code`${valid}[${group}]` })
+    for (const [index, array] of arrays) this.places.set(index, placeAt(array, group))
   }
 
   placesOf(one: BoundCall): Place[] {
@@ -193,6 +203,27 @@ class LoopEmitter {
     sources.push(built.source)
     return built.run
   }
+}
+
+interface SlotArrays {
+  readonly values: Code
+  readonly valid: Code
+}
+
+/** The arrays of the calls' slots as locals, by the slots' indices. */
+function slotArrays(emitter: FunctionEmitter, slots: Code, calls: readonly BoundCall[]): Map<number, SlotArrays> {
+  const arrays = new Map<number, SlotArrays>()
+  for (const one of calls)
+    for (const [i, slot] of one.function.slots.entries()) {
+      const column = emitter.define(code`${slots}[${one.firstSlot + i}]`)
+      const values = emitter.define(code`${column}.values`)
+      arrays.set(one.firstSlot + i, { values, valid: slot.initial === null ? emitter.define(code`${column}.valid`) : values })
+    }
+  return arrays
+}
+
+function placeAt({ values, valid }: SlotArrays, group: Code): Place {
+  return { value: code`${values}[${group}]`, valid: code`${valid}[${group}]` }
 }
 
 interface ColumnLocals {
@@ -259,6 +290,42 @@ function emitMerge(calls: readonly BoundCall[], origin: FunctionOrigin, sources:
     }
   }
   return loop.finish<MergeLoop>(origin, sources, calls.length > 1)
+}
+
+function emitMergeSlots(calls: readonly BoundCall[], origin: FunctionOrigin, sources: string[]): MergeSlotsLoop | undefined {
+  const emitter = new FunctionEmitter()
+  const [others, slots, groups, count] = Array.from({ length: 4 }, () => emitter.fresh()) as [Code, Code, Code, Code]
+  const given = slotArrays(emitter, others, calls)
+  const own = slotArrays(emitter, slots, calls)
+  const i = emitter.fresh()
+  emitter.open(code`for (let ${i} = 0; ${i} < ${count}; ${i}++)`)
+  const group = emitter.define(code`${groups}[${i}]`)
+  for (const one of calls)
+    for (const [k, slot] of one.function.slots.entries()) {
+      const index = one.firstSlot + k
+      // Both maps have the slots of all calls.
+      const other = placeAt(given.get(index) as SlotArrays, i)
+      const place = placeAt(own.get(index) as SlotArrays, group)
+      const isObject = slot.kind === 'decimal' || slot.kind === 'text'
+      const checks = isObject || slot.initial === null
+      if (checks) emitter.open(isObject ? code`if (${other.value} !== undefined)` : code`if (${other.valid} === 1)`)
+      const value: Given =
+        slot.kind === 'text'
+          ? { kind: 'bytes', data: other.value, start: code`0`, length: code`${other.value}.length` }
+          : { kind: 'value', value: other.value }
+      one.function.emit.merge(emitter, place, value, k)
+      if (!checks) continue
+      if (one.function.emit.nullStays) {
+        emitter.otherwise()
+        emitter.line(code`${place.value} = undefined`)
+      }
+      emitter.close()
+    }
+  emitter.close()
+  if (calls.length > 1 && emitter.size > SOURCE_SIZE_MAX) return undefined
+  const built = emitter.build<MergeSlotsLoop>(origin, [others, slots, groups, count])
+  sources.push(built.source)
+  return built.run
 }
 
 const typedArrays = { bool: Uint8Array, i32: Int32Array, f64: Float64Array, i64: BigInt64Array } as const

@@ -33,9 +33,8 @@ export function distinctProgram(call: AggregateCall, origin: FunctionOrigin | un
  */
 export class DistinctAccumulator {
   private readonly program: DistinctProgram
-  private readonly seed: number
-  private table: KeyTable
-  private slots: readonly SlotColumn[]
+  private readonly table: KeyTable
+  private readonly slots: readonly SlotColumn[]
   private indices = noRows
   private rows = noRows
   private groups = noRows
@@ -43,7 +42,6 @@ export class DistinctAccumulator {
 
   constructor(program: DistinctProgram, seed: number) {
     this.program = program
-    this.seed = seed
     this.table = new KeyTable(['i32', program.layout.kind], seed)
     this.slots = program.inner.slots.map(slotColumn)
   }
@@ -109,11 +107,14 @@ export class DistinctAccumulator {
     return builder.finish()
   }
 
-  copy(): DistinctAccumulator {
-    const copy = new DistinctAccumulator(this.program, this.seed)
-    copy.table = this.table.copy()
-    copy.slots = this.slots.map(slot => slot.copy())
-    return copy
+  clear(): void {
+    this.table.clear()
+    for (const slot of this.slots) slot.clear()
+  }
+
+  copyFrom(other: DistinctAccumulator, count: number): void {
+    this.table.copyFrom(other.table)
+    for (const [i, slot] of this.slots.entries()) slot.copyFrom(other.slots[i]!, count)
   }
 
   /** None of the values is null. */

@@ -9,7 +9,8 @@ export interface KeyStore {
   equals(index: number, column: Column, row: number): boolean
   append(column: Column, row: number): void
   column(from: number, to: number): Column
-  copy(): KeyStore
+  /** Takes over the entries of a store of the same kind; what was here is gone. */
+  copyFrom(other: KeyStore): void
   clear(): void
 }
 
@@ -72,6 +73,10 @@ class NullFlags {
     return bits
   }
 
+  get any(): boolean {
+    return this.flags !== undefined
+  }
+
   copyFrom(other: NullFlags): void {
     this.flags = other.flags?.slice()
   }
@@ -129,12 +134,13 @@ class FixedKeyStore implements KeyStore {
     return { kind: this.kind, values, validity: this.nulls.validity(from, to) } as Column
   }
 
-  copy(): KeyStore {
-    const copy = new FixedKeyStore(this.kind, this.allocate, this.hashOf)
-    copy.count = this.count
-    copy.values = this.values.slice()
-    copy.nulls.copyFrom(this.nulls)
-    return copy
+  copyFrom(other: KeyStore): void {
+    // Stores of one column have one class.
+    const { count, values, nulls } = other as FixedKeyStore
+    if (this.values.length < count) this.values = this.allocate(values.length)
+    this.values.set(values.subarray(0, count))
+    this.count = count
+    this.nulls.copyFrom(nulls)
   }
 
   clear(): void {
@@ -143,15 +149,20 @@ class FixedKeyStore implements KeyStore {
   }
 }
 
-class LongKeyStore implements KeyStore {
+export class LongKeyStore implements KeyStore {
   private count = 0
   private values = new BigInt64Array(INITIAL)
   private readonly nulls = new NullFlags()
 
+  /** The values as pairs of words, while no entry is null; as long as nothing is appended. */
+  words(): Int32Array | undefined {
+    return this.nulls.any ? undefined : longWords(this.values)
+  }
+
   hash(column: Column, rows: Int32Array, from: number, to: number, hashes: Int32Array): void {
     const { values, validity } = column as { values: BigInt64Array; validity: Uint8Array | undefined }
     // As pairs of 32 bits: no bigint is made for a hash.
-    const words = new Int32Array(values.buffer, values.byteOffset, values.length * 2)
+    const words = longWords(values)
     for (let i = from; i < to; i++) {
       const row = rows[i]!
       hashes[i] = isValid(validity, row) ? combine(combine(hashes[i]!, words[2 * row]!), words[2 * row + 1]!) : combine(hashes[i]!, NULL_HASH)
@@ -180,12 +191,13 @@ class LongKeyStore implements KeyStore {
     return { kind: 'i64', values: this.values.slice(from, to), validity: this.nulls.validity(from, to) }
   }
 
-  copy(): KeyStore {
-    const copy = new LongKeyStore()
-    copy.count = this.count
-    copy.values = this.values.slice()
-    copy.nulls.copyFrom(this.nulls)
-    return copy
+  copyFrom(other: KeyStore): void {
+    // Stores of one column have one class.
+    const { count, values, nulls } = other as LongKeyStore
+    if (this.values.length < count) this.values = new BigInt64Array(values.length)
+    this.values.set(values.subarray(0, count))
+    this.count = count
+    this.nulls.copyFrom(nulls)
   }
 
   clear(): void {
@@ -239,12 +251,13 @@ class DoubleKeyStore implements KeyStore {
     return { kind: 'f64', values: this.values.slice(from, to), validity: this.nulls.validity(from, to) }
   }
 
-  copy(): KeyStore {
-    const copy = new DoubleKeyStore()
-    copy.count = this.count
-    copy.values = this.values.slice()
-    copy.nulls.copyFrom(this.nulls)
-    return copy
+  copyFrom(other: KeyStore): void {
+    // Stores of one column have one class.
+    const { count, values, nulls } = other as DoubleKeyStore
+    if (this.values.length < count) this.values = new Float64Array(values.length)
+    this.values.set(values.subarray(0, count))
+    this.count = count
+    this.nulls.copyFrom(nulls)
   }
 
   clear(): void {
@@ -325,24 +338,29 @@ class BytesKeyStore implements KeyStore {
     }
   }
 
-  copy(): KeyStore {
-    const copy = new BytesKeyStore()
-    copy.count = this.count
-    copy.data = this.data.slice()
-    copy.dataLength = this.dataLength
-    copy.starts = this.starts.slice()
-    copy.lengths = this.lengths.slice()
-    copy.nulls.copyFrom(this.nulls)
-    return copy
+  copyFrom(other: KeyStore): void {
+    // Stores of one column have one class.
+    const store = other as BytesKeyStore
+    this.count = store.count
+    this.data = store.data.slice()
+    this.dataLength = store.dataLength
+    this.starts = store.starts.slice()
+    this.lengths = store.lengths.slice()
+    this.nulls.copyFrom(store.nulls)
   }
 
   clear(): void {
     this.count = 0
-    this.dataLength = 0
     // Frames that were handed out still point into the old array.
-    this.data = new Uint8Array(INITIAL * 16)
+    this.data = new Uint8Array(Math.max(INITIAL * 16, this.dataLength))
+    this.dataLength = 0
     this.nulls.clear()
   }
+}
+
+/** Two words a value: no bigint is made to hash or to compare one. */
+export function longWords(values: BigInt64Array): Int32Array {
+  return new Int32Array(values.buffer, values.byteOffset, values.length * 2)
 }
 
 function doubled(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 import { assert } from '../../common/assert.ts'
-import type { Column, ColumnKind } from '../../network/columns.ts'
-import { type KeyStore, keyStore } from './key-store.ts'
+import type { Column, ColumnKind, Int64Column } from '../../network/columns.ts'
+import { type KeyStore, keyStore, LongKeyStore, longWords } from './key-store.ts'
 
 /**
  * An open-addressing table from keys (one or several columns) to dense indices 0, 1, 2, … in order of first sight. Aggregates keep their
@@ -21,8 +21,8 @@ export class KeyTable {
   private hashes = new Int32Array(INITIAL_SLOTS / 2)
   private rowHashes = new Int32Array(0)
 
-  constructor(kinds: readonly ColumnKind[], seed: number, stores: readonly KeyStore[] = kinds.map(keyStore)) {
-    this.stores = stores
+  constructor(kinds: readonly ColumnKind[], seed: number) {
+    this.stores = kinds.map(keyStore)
     this.seed = seed | 0
   }
 
@@ -49,17 +49,14 @@ export class KeyTable {
     else this.probeSeveral(columns, entries, 0, count, other.hashes, out)
   }
 
-  copy(): KeyTable {
-    const copy = new KeyTable(
-      [],
-      this.seed,
-      this.stores.map(store => store.copy()),
-    )
-    copy.count = this.count
-    copy.slots = this.slots.slice()
-    copy.mask = this.mask
-    copy.hashes = this.hashes.slice()
-    return copy
+  /** Takes over the entries of a table of the same columns and seed; what was here is gone. */
+  copyFrom(other: KeyTable): void {
+    assert(other.seed === this.seed && other.stores.length === this.stores.length, 'tables that share keys have one seed and the same columns')
+    this.slots = reused(this.slots, other.slots)
+    this.mask = other.mask
+    this.hashes = reused(this.hashes, other.hashes)
+    this.count = other.count
+    for (const [i, store] of this.stores.entries()) store.copyFrom(other.stores[i]!)
   }
 
   /** The keys of entries `from..to)`, one column each, in the order of the table's columns. */
@@ -74,7 +71,10 @@ export class KeyTable {
   }
 
   private probeOne(store: KeyStore, column: Column, rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
-    for (let i = from; i < to; i++) {
+    let start = from
+    if (store instanceof LongKeyStore && column.kind === 'i64' && column.validity === undefined)
+      start = this.probeLongs(store, column, rows, from, to, hashes, out)
+    for (let i = start; i < to; i++) {
       const hash = hashes[i]!
       const row = rows[i]!
       let at = hash & this.mask
@@ -89,6 +89,49 @@ export class KeyTable {
       }
       out[i] = entry - 1
     }
+  }
+
+  /**
+   * The loop of the commonest key, one BIGINT: compared as words, the arrays as locals until one of them grows. Answers where it stopped: the
+   * end, or the first row when an entry is null.
+   */
+  private probeLongs(
+    store: LongKeyStore,
+    column: Int64Column,
+    rows: Int32Array,
+    from: number,
+    to: number,
+    rowHashes: Int32Array,
+    out: Int32Array,
+  ): number {
+    const given = longWords(column.values)
+    let own = store.words()
+    if (own === undefined) return from
+    let { slots, hashes, mask } = this
+    for (let i = from; i < to; i++) {
+      const hash = rowHashes[i]!
+      const word = rows[i]! << 1
+      const low = given[word]!
+      const high = given[word + 1]!
+      let at = hash & mask
+      let entry = slots[at]!
+      while (entry !== 0) {
+        const index = entry - 1
+        if (hashes[index] === hash && own[index << 1] === low && own[(index << 1) + 1] === high) break
+        at = (at + 1) & mask
+        entry = slots[at]!
+      }
+      if (entry === 0) {
+        store.append(column, rows[i]!)
+        entry = this.insert(at, hash)
+        if (own.length < entry << 1) own = store.words()!
+        slots = this.slots
+        hashes = this.hashes
+        mask = this.mask
+      }
+      out[i] = entry - 1
+    }
+    return to
   }
 
   private probeSeveral(columns: readonly Column[], rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
@@ -148,6 +191,12 @@ export class KeyTable {
 const INITIAL_SLOTS = 64
 /** 0, 1, 2, …: the entries of another table as rows. */
 let entries = new Int32Array(0)
+
+function reused(array: Int32Array<ArrayBuffer>, from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  if (array.length !== from.length) return from.slice()
+  array.set(from)
+  return array
+}
 
 /** murmur3's finaliser: every bit of the columns' hashes reaches the low bits that choose the slot. */
 function mix(hash: number): number {

@@ -1,3 +1,4 @@
+import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { Column, ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
@@ -84,9 +85,10 @@ export class LocalWindowAggregateOperator extends BaseOperator {
       if (this.flushing === undefined) {
         const sliceEnd = this.state.ends().find(end => end - 1 <= watermark)
         if (sliceEnd === undefined) return true
-        this.flushing = { sliceEnd, table: this.state.table(sliceEnd), next: 0 }
-        // Rows that come while this cursor is suspended start a new table.
-        this.state.drop(sliceEnd)
+        // Taken: rows that come while this cursor is suspended start a new table.
+        const table = this.state.take(sliceEnd)
+        assert(table !== undefined, 'a slice that has an end has a table')
+        this.flushing = { sliceEnd, table, next: 0 }
       }
       const { flushing } = this
       while (flushing.next < flushing.table.count) {
@@ -96,6 +98,7 @@ export class LocalWindowAggregateOperator extends BaseOperator {
         flushing.next = to
       }
       this.flushing = undefined
+      this.state.recycle(flushing.table)
     }
   }
 }

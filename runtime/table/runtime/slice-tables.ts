@@ -20,7 +20,7 @@ export function nullRowtime(): FlinkError {
 
 /** Accumulators of one slice (or of one window being fired) by key. */
 export class SliceTable {
-  readonly table: KeyTable
+  private readonly table: KeyTable
   private readonly accumulators: Accumulators
   private indices = noRows
 
@@ -51,11 +51,18 @@ export class SliceTable {
     this.room(count)
     this.table.lookupEntries(other.table, this.indices)
     this.accumulators.grow(this.table.count)
-    this.accumulators.mergeFrom(other.accumulators, identity(count), this.indices, count)
+    this.accumulators.mergeFrom(other.accumulators, this.indices, count)
   }
 
-  copy(): SliceTable {
-    return new SliceTable(this.table.copy(), this.accumulators.copy())
+  clear(): void {
+    this.table.clear()
+    this.accumulators.clear()
+  }
+
+  /** Takes over what a table of the same operator holds; what was here is gone. */
+  copyFrom(other: SliceTable): void {
+    this.table.copyFrom(other.table)
+    this.accumulators.copyFrom(other.accumulators, other.count)
   }
 
   keys(from: number, to: number): Column[] {
@@ -100,6 +107,8 @@ function identity(count: number): Int32Array {
 /** The slices of an aggregation by their ends, and their snapshot. */
 export class SliceTables {
   private readonly tables = new Map<number, SliceTable>()
+  /** Empty tables that keep their room: slices come and go, and arrays made anew for each keep the collector busy. */
+  private readonly free: SliceTable[] = []
   private readonly keyLayouts: readonly ColumnLayout[]
   private readonly aggregates: readonly AggregateCall[]
   private readonly program: AccumulatorProgram
@@ -167,7 +176,9 @@ export class SliceTables {
     return this.tables.get(sliceEnd)
   }
 
-  newTable(): SliceTable {
+  private newTable(): SliceTable {
+    const free = this.free.pop()
+    if (free !== undefined) return free
     const table = new KeyTable(
       this.keyLayouts.map(layout => layout.kind),
       KEY_SEED,
@@ -180,7 +191,27 @@ export class SliceTables {
   }
 
   drop(sliceEnd: number): void {
+    const table = this.take(sliceEnd)
+    if (table !== undefined) this.recycle(table)
+  }
+
+  /** The slice's table, which is the caller's from now on. */
+  take(sliceEnd: number): SliceTable | undefined {
+    const table = this.tables.get(sliceEnd)
     this.tables.delete(sliceEnd)
+    return table
+  }
+
+  /** Nobody reads the table any more. One that is a slice of this operator stays one. */
+  recycle(table: SliceTable): void {
+    if (this.free.length === FREE_MAX || this.isSlice(table)) return
+    table.clear()
+    this.free.push(table)
+  }
+
+  private isSlice(table: SliceTable): boolean {
+    for (const slice of this.tables.values()) if (slice === table) return true
+    return false
   }
 
   get rowCount(): number {
@@ -214,7 +245,7 @@ export class SliceTables {
     return { keyed: { keyType: this.keyType(), schemas: [schema], keyGroups }, lists: [] }
   }
 
-  /** The slices `first`, `first + step`, … `last` as one table; the slice itself when there is one only. */
+  /** The slices `first`, `first + step`, … `last` as one table, to be recycled; the slice itself when there is one only. */
   merged(first: number, last: number, step: number): SliceTable {
     const slices: SliceTable[] = []
     for (let sliceEnd = first; sliceEnd <= last; sliceEnd += step) {
@@ -224,7 +255,8 @@ export class SliceTables {
     const largest = slices.reduce<SliceTable | undefined>((a, b) => (a === undefined || b.count > a.count ? b : a), undefined)
     if (largest === undefined) return this.newTable()
     if (slices.length === 1) return largest
-    const merged = largest.copy()
+    const merged = this.newTable()
+    merged.copyFrom(largest)
     for (const slice of slices) if (slice !== largest) merged.mergeTable(slice)
     return merged
   }
@@ -267,6 +299,7 @@ export class SliceTables {
 
 /** One for all tables: the hashes of one are those of the others. */
 const KEY_SEED = 1
+const FREE_MAX = 4
 
 function sliceEndsOf(slicing: Slicing, times: Float64Array, length: number, ends: Float64Array): void {
   for (let row = 0; row < length; row++) ends[row] = sliceEndOf(slicing, times[row]!)

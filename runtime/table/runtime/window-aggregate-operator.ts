@@ -111,6 +111,7 @@ export class WindowAggregateOperator extends BaseOperator {
       }
       this.pending.delete(firing.end)
       this.firing = undefined
+      this.state.recycle(firing.tables)
       this.dropSlices(firing.end)
     }
   }

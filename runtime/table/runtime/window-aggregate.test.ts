@@ -92,7 +92,7 @@ function set(operator: StreamOperator, output: OperatorOutput, yields: () => boo
     metrics: {
       recordsIn: () => {},
       recordsOut: () => {},
-      counter: name => (name === 'numLateRecordsDropped' ? counter : { inc: () => {} }),
+      counter: name => (name === 'numLateRecordsDropped' ? counter : { value: 0, inc: () => {} }),
       gauge: () => {},
     },
     shouldYield: yields,
