@@ -20,6 +20,8 @@ import { originOf } from './window-aggregate-operator.ts'
  * Output: keys, the accumulators' columns, the slice's end.
  */
 export class LocalWindowAggregateOperator extends BaseOperator {
+  /** Keys and values are copied into the tables. */
+  readonly frameUse = 'done'
   private readonly node: Pick<LocalWindowAggregateNode, 'keys' | 'aggregates' | 'rowtime'>
   private readonly slicing: Slicing
   private readonly keyLayouts: readonly ColumnLayout[]

@@ -245,19 +245,18 @@ export class SliceTables {
     return { keyed: { keyType: this.keyType(), schemas: [schema], keyGroups }, lists: [] }
   }
 
-  /** The slices `first`, `first + step`, … `last` as one table, to be recycled; the slice itself when there is one only. */
+  /** The slices `first`, `first + step`, … `last` as one table, to be recycled, added up in this order; the slice itself when there is one only. */
   merged(first: number, last: number, step: number): SliceTable {
     const slices: SliceTable[] = []
-    for (let sliceEnd = first; sliceEnd <= last; sliceEnd += step) {
-      const slice = this.find(sliceEnd)
+    for (let i = 0, count = (last - first) / step; i <= count; i++) {
+      const slice = this.find(first + i * step)
       if (slice !== undefined) slices.push(slice)
     }
-    const largest = slices.reduce<SliceTable | undefined>((a, b) => (a === undefined || b.count > a.count ? b : a), undefined)
-    if (largest === undefined) return this.newTable()
-    if (slices.length === 1) return largest
+    const [one, ...others] = slices
+    if (one === undefined || others.length === 0) return one ?? this.newTable()
     const merged = this.newTable()
-    merged.copyFrom(largest)
-    for (const slice of slices) if (slice !== largest) merged.mergeTable(slice)
+    merged.copyFrom(one)
+    for (const slice of others) merged.mergeTable(slice)
     return merged
   }
 

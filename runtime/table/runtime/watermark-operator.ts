@@ -19,7 +19,6 @@ export class SqlWatermarkOperator extends BaseOperator {
   private current = 0
   private last = 0
   private nextTickMs = Number.POSITIVE_INFINITY
-  private earliestFrom = new Float64Array(0)
 
   constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
     super()
@@ -40,28 +39,35 @@ export class SqlWatermarkOperator extends BaseOperator {
     const times = frame.columns[this.rowtime] as Float64Column
     if (times.validity !== undefined) for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
     if (this.context.batch) {
-      this.output.collectFrame(withTimes(frame, times.values))
+      this.output.collectFrame(withTimes(frame, times))
       return
     }
-    const { values, validity } = this.evaluate(frame)
-    const { length } = frame
-    const interval = this.context.options.autoWatermarkIntervalMs
-    let earliestFrom: Float64Array | undefined
-    let { current } = this
-    let from = 0
-    for (let row = 0; row < length; row++) {
-      if (isValid(validity, row) && values[row]! > current) current = values[row]!
-      if (current - this.last <= interval) continue
-      earliestFrom ??= this.earliestOf(times.values, row + 1, length)
-      if (row + 1 < length && earliestFrom[row + 1]! > current) continue
-      this.current = current
-      this.output.collectFrame(withTimes(sliceFrame(frame, from, row + 1), times.values.subarray(from, row + 1)))
-      this.emit()
-      from = row + 1
+    const watermarks = this.evaluate(frame)
+    const greatest = greatestOf(watermarks, frame.length, this.current)
+    if (greatest < leastOf(times.values, frame.length)) {
+      this.current = greatest
+      this.output.collectFrame(withTimes(frame, times))
+    } else {
+      this.cut(frame, times, watermarks)
     }
-    this.current = current
-    if (from < length) this.output.collectFrame(withTimes(sliceFrame(frame, from, length), times.values.subarray(from, length)))
-    if (current - this.last > interval) this.emit()
+    if (this.current - this.last > this.context.options.autoWatermarkIntervalMs) this.emit()
+  }
+
+  /** A row of the frame may be late for a watermark of the same frame: row by row. */
+  private cut(frame: ColumnarFrame, times: Float64Column, watermarks: Float64Column): void {
+    const least = leastBehind(times.values, frame.length)
+    let from = 0
+    let row = 0
+    while (row < frame.length) {
+      const due = this.advance(watermarks, row)
+      row++
+      if (due === undefined) continue
+      if (row < frame.length && least[row]! > due) continue
+      this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
+      this.emit()
+      from = row
+    }
+    if (from < frame.length) this.output.collectFrame(withTimes(sliceFrame(frame, from, frame.length), sliceColumn(times, from, frame.length)))
   }
 
   /** Only the end of the input passes: watermarks are made here. */
@@ -80,16 +86,10 @@ export class SqlWatermarkOperator extends BaseOperator {
     return true
   }
 
-  /** At `row`: the earliest time of the rows from there on, so that one look says whether a watermark would make one of them late. */
-  private earliestOf(times: Float64Array, from: number, length: number): Float64Array {
-    if (this.earliestFrom.length < length) this.earliestFrom = new Float64Array(length)
-    const { earliestFrom } = this
-    let earliest = Number.POSITIVE_INFINITY
-    for (let row = length - 1; row >= from; row--) {
-      if (times[row]! < earliest) earliest = times[row]!
-      earliestFrom[row] = earliest
-    }
-    return earliestFrom
+  /** The watermark that is due behind `row`, undefined when none is. */
+  private advance(watermarks: Float64Column, row: number): number | undefined {
+    if (isValid(watermarks.validity, row)) this.current = Math.max(this.current, watermarks.values[row]!)
+    return this.current - this.last > this.context.options.autoWatermarkIntervalMs ? this.current : undefined
   }
 
   private emit(): void {
@@ -98,8 +98,40 @@ export class SqlWatermarkOperator extends BaseOperator {
   }
 }
 
-function withTimes(frame: ColumnarFrame, timestamps: Float64Array): ColumnarFrame {
-  return { ...frame, timestamps }
+function greatestOf(watermarks: Float64Column, length: number, atLeast: number): number {
+  const { values, validity } = watermarks
+  let greatest = atLeast
+  if (validity === undefined) {
+    for (let row = 0; row < length; row++) if (values[row]! > greatest) greatest = values[row]!
+  } else {
+    for (let row = 0; row < length; row++) if (isValid(validity, row) && values[row]! > greatest) greatest = values[row]!
+  }
+  return greatest
+}
+
+function leastOf(times: Float64Array, length: number): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let row = 0; row < length; row++) if (times[row]! < least) least = times[row]!
+  return least
+}
+
+/** Of each row, the least time of it and the rows behind it. */
+function leastBehind(times: Float64Array, length: number): Float64Array {
+  const least = new Float64Array(length)
+  let soFar = Number.POSITIVE_INFINITY
+  for (let row = length - 1; row >= 0; row--) {
+    if (times[row]! < soFar) soFar = times[row]!
+    least[row] = soFar
+  }
+  return least
+}
+
+function withTimes(frame: ColumnarFrame, times: Float64Column): ColumnarFrame {
+  return { ...frame, timestamps: times.values }
+}
+
+function sliceColumn(column: Float64Column, from: number, to: number): Float64Column {
+  return { kind: 'f64', values: column.values.subarray(from, to), validity: sliceBits(column.validity, from, to) }
 }
 
 function sliceBits(validity: Uint8Array | undefined, from: number, to: number): Uint8Array | undefined {

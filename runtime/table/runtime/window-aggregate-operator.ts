@@ -21,7 +21,9 @@ import { type Slicing, slicingOf } from './slices.ts'
  * With `merges` the rows are partial accumulators of a local aggregation: keys, accumulators' columns, slice end.
  */
 export class WindowAggregateOperator extends BaseOperator {
-  private readonly node: Pick<WindowAggregateNode, 'keys' | 'aggregates' | 'rowtime' | 'merges' | 'windowColumns'>
+  /** Keys and values are copied into the tables. */
+  readonly frameUse = 'done'
+  private readonly node: Pick<WindowAggregateNode, 'keys' | 'aggregates' | 'rowtime' | 'merges' | 'windowColumns'> & { window: WindowSpec }
   private readonly slicing: Slicing
   private readonly keyLayouts: readonly ColumnLayout[]
   private readonly codegen: boolean
@@ -99,8 +101,7 @@ export class WindowAggregateOperator extends BaseOperator {
       if (this.firing === undefined) {
         const end = this.nextDue(watermark)
         if (end === undefined) return true
-        const { first, last } = this.slicing.slicesOf(end)
-        this.firing = { end, tables: this.state.merged(first, last, this.slicing.sliceSize), next: 0 }
+        this.firing = { end, tables: this.windowTable(end), next: 0 }
       }
       const { firing } = this
       while (firing.next < firing.tables.count) {
@@ -120,6 +121,15 @@ export class WindowAggregateOperator extends BaseOperator {
     let next: number | undefined
     for (const end of this.pending) if (end - 1 <= watermark && (next === undefined || end < next)) next = end
     return next
+  }
+
+  /** Slices in Flink's order, which sums of doubles show: of a hopping window from the last to the first, of a cumulating one the other way. */
+  private windowTable(end: number): SliceTable {
+    const { slicing } = this
+    const { first, last } = slicing.slicesOf(end)
+    return this.node.window.kind === 'CUMULATE'
+      ? this.state.merged(first, last, slicing.sliceSize)
+      : this.state.merged(last, first, -slicing.sliceSize)
   }
 
   private results(table: SliceTable, windowEnd: number, from: number, to: number): ColumnarFrame {

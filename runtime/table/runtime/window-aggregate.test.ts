@@ -1,10 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { redistribute } from '../../checkpoint/redistribute.ts'
 import { createLogger } from '../../common/log.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
+import { ColumnsKeyHasher } from '../../network/columns-hash.ts'
 import { frameOf, rowsOf } from '../../network/columns-rows.ts'
 import { columnLayout } from '../../serde/columns-type.ts'
+import { subtaskOfKeyGroup } from '../../serde/key-groups.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
+import { aggregateFunction } from '../functions/aggregates.ts'
+import { parseValueType, typeText, withNullable } from '../functions/value-type.ts'
 import type { AggregateCall, WindowSpec } from '../plan/physical.ts'
 import { accumulatorTypes } from './accumulators.ts'
 import { LocalWindowAggregateOperator } from './local-window-aggregate-operator.ts'
@@ -198,4 +203,88 @@ test('restored from a snapshot it fires what it would have fired', () => {
       expect(results(output).sort()).toEqual(model(window, input))
     }),
   )
+})
+
+/** Calls of every kind of accumulator: numbers, texts, decimals of both widths, sets of values. */
+const richTypes = ['STRING', 'INT', 'DECIMAL(38, 2)', 'STRING', 'DECIMAL(9, 1)', 'TIMESTAMP(3)']
+const richCall = (name: string, argument: number, distinct = false): AggregateCall => ({
+  name,
+  argument,
+  distinct,
+  filter: -1,
+  inputType: richTypes[argument]!,
+  type: '',
+})
+const plainCalls = [richCall('AVG', 1), richCall('SUM', 2), richCall('AVG', 2), richCall('MIN', 3), richCall('MAX', 4), richCall('COUNT', 3)]
+const distinctCalls = [richCall('COUNT', 3, true), richCall('SUM', 4, true), richCall('MAX', 2)]
+const richLayouts = richTypes.map(columnLayout)
+
+const richRows = fc.array(
+  fc.tuple(
+    fc.constantFrom('a', 'b', 'c', 'd', '', null),
+    fc.option(fc.integer({ min: -5, max: 5 })),
+    fc.option(fc.constantFrom('900000000000000000000000000000000000.00', '0.05', '-1.25')),
+    fc.option(fc.constantFrom('', 'x', 'xy', '\uffff', '😀')),
+    fc.option(fc.constantFrom('1.5', '-2.5', '0.0')),
+    fc.integer({ min: -30, max: 60 }),
+  ),
+  { maxLength: 14 },
+)
+
+test('snapshotted behind every row and restored at another parallelism it fires what it would have fired, interpreted and generated', () => {
+  const property = fc.property(
+    windows,
+    richRows,
+    fc.boolean(),
+    fc.boolean(),
+    fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 15, maxLength: 15 }),
+    (window, input, codegen, withSets, parallelisms) => {
+      const calls = withSets ? distinctCalls : plainCalls
+      const windowColumns = ['window_start', 'window_end'] as const
+      const make = (output: Collector) => {
+        const operator = new WindowAggregateOperator(
+          { keys: [0], aggregates: calls, rowtime: 5, merges: false, windowColumns, window },
+          richTypes,
+          codegen,
+        )
+        set(operator, output)
+        return operator
+      }
+      const outputLayouts = [
+        'STRING',
+        ...calls.map(one => typeText(withNullable(aggregateFunction(one.name, parseValueType(one.inputType)).type, true))),
+        'TIMESTAMP(3)',
+        'TIMESTAMP(3)',
+      ].map(columnLayout)
+      const rowsIn = (output: Collector) => output.frames.flatMap(frame => rowsOf(frame, outputLayouts)).map(show)
+
+      const undisturbed = new Collector()
+      const whole = make(undisturbed)
+      for (const row of input) whole.processFrame(frameOf([row], richLayouts))
+      whole.processWatermark(Number.POSITIVE_INFINITY, 0)
+
+      const output = new Collector()
+      const hasher = new ColumnsKeyHasher(richLayouts, [0])
+      let subtasks = [make(output)]
+      for (const [i, row] of input.entries()) {
+        const parallelism = parallelisms[i]!
+        const snapshots = redistribute(
+          subtasks.map(subtask => subtask.snapshot()),
+          parallelism,
+          128,
+        )
+        subtasks = snapshots.map(snapshot => {
+          const subtask = make(output)
+          subtask.restore(snapshot)
+          return subtask
+        })
+        const target = subtaskOfKeyGroup(hasher.keyGroupOfRow(row, 128), 128, parallelism)
+        subtasks[target]!.processFrame(frameOf([row], richLayouts))
+      }
+      for (const subtask of subtasks) subtask.processWatermark(Number.POSITIVE_INFINITY, 0)
+      expect(rowsIn(output).sort()).toEqual(rowsIn(undisturbed).sort())
+      expect(rowsIn(undisturbed).length > 0 || input.length === 0 || window.kind === 'HOP').toBe(true)
+    },
+  )
+  fc.assert(property, { numRuns: 150 })
 })
