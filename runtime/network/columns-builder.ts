@@ -6,6 +6,7 @@
  */
 import { assert } from '../common/assert.ts'
 import type { BoolColumn, BytesColumn, Column, ColumnKind, Float64Column, Int32Column, Int64Column, Validity } from './columns.ts'
+import { DictionaryRows } from './columns-dictionary.ts'
 import { gatherBytes, gatherFloat64, gatherInt32, gatherInt64, gatherText, LOOP_COPY_MAX } from './columns-gather.ts'
 
 const CAPACITY_MIN = 16
@@ -292,7 +293,10 @@ export class Int64ColumnBuilder extends FixedColumnBuilder<BigInt64Array<ArrayBu
   }
 }
 
-/** Copies the bytes of its rows together; ids of a dictionary are not kept (frames of several dictionaries meet here). */
+/**
+ * Copies the bytes of its rows together. Of columns with ids each value is copied once, and the ids are kept (`DictionaryRows`) until a column
+ * without ids joins.
+ */
 export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
   count = 0
   byteCount = 0
@@ -301,6 +305,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
   private starts: Int32Array<ArrayBuffer> = noInts
   private lengths: Int32Array<ArrayBuffer> = noInts
   private readonly validity = new ValidityBuilder()
+  private readonly dictionary = new DictionaryRows()
   private sizeHint = CAPACITY_MIN
   private byteSizeHint = BYTES_CAPACITY_MIN
 
@@ -354,6 +359,11 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
 
   gather(column: BytesColumn, order: Int32Array, from: number, to: number): void {
     const { validity, lengths } = column
+    if (column.ids !== undefined && this.dictionary.begin(this.count)) {
+      this.gatherDictionary(column, order, from, to)
+      return
+    }
+    this.dictionary.end()
     let total = 0
     for (let i = from; i < to; i++) total += lengthAt(lengths, validity, order[i]!)
     this.room(to - from, total)
@@ -371,7 +381,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     let end = first
     let row = from
     // Rows that lie one behind the other are copied in one piece.
-    if (validity === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
+    if (validity === undefined && column.ids === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
     if (row < to) {
       for (let next = from; next < to; next += identity.length) {
         const size = Math.min(identity.length, to - next)
@@ -380,6 +390,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
       }
       return
     }
+    this.dictionary.end()
     this.room(to - from, end - first)
     this.validity.appendRange(this.count, undefined, from, to)
     this.data.set(column.data.subarray(first, end), this.byteCount)
@@ -399,7 +410,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
       data: data.subarray(0, byteCount),
       starts: this.starts.subarray(0, count),
       lengths: this.lengths.subarray(0, count),
-      ids: undefined,
+      ids: this.dictionary.finish(count),
       validity: this.validity.finish(count),
     }
     this.sizeHint = Math.max(CAPACITY_MIN, count)
@@ -420,9 +431,24 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     this.starts = new Int32Array(column.starts.buffer as ArrayBuffer)
     this.lengths = new Int32Array(column.lengths.buffer as ArrayBuffer)
     this.view = undefined
+    this.dictionary.recycle(column.ids)
+  }
+
+  private gatherDictionary(column: BytesColumn, order: Int32Array, from: number, to: number): void {
+    const { dictionary, count } = this
+    this.validity.gather(count, column.validity, order, from, to)
+    this.room(to - from, dictionary.collect(column, order, from, to, count, this.byteCount))
+    dictionary.fill(this.starts, this.lengths, to - from, count)
+    for (const row of dictionary.newRows()) {
+      const start = column.starts[row]!
+      this.data.set(column.data.subarray(start, start + column.lengths[row]!), this.byteCount)
+      this.byteCount += column.lengths[row]!
+    }
+    this.count += to - from
   }
 
   private put(start: number, length: number): void {
+    this.dictionary.end()
     this.starts[this.count] = start
     this.lengths[this.count] = length
     this.count++

@@ -1,6 +1,7 @@
-import { assert } from '../../common/assert.ts'
+import { assert, unreachable } from '../../common/assert.ts'
 import type { Column, ColumnKind, Int64Column } from '../../network/columns.ts'
-import { type KeyStore, keyStore, LongKeyStore, longWords } from './key-store.ts'
+import { DoubleKeyStore, FixedKeyStore, hashInt, type KeyStore, LongKeyStore, longWords } from './key-store.ts'
+import { TextKeyStore } from './key-text-store.ts'
 
 /**
  * An open-addressing table from keys (one or several columns) to dense indices 0, 1, 2, … in order of first sight. Aggregates keep their
@@ -30,8 +31,8 @@ export class KeyTable {
   lookup(columns: readonly Column[], rows: Int32Array, from: number, to: number, out: Int32Array): void {
     const { stores } = this
     assert(columns.length === stores.length, 'a key has as many columns as its table')
-    if (this.rowHashes.length < to) this.rowHashes = new Int32Array(to)
-    const { rowHashes, seed } = this
+    const rowHashes = this.room(to)
+    const { seed } = this
     for (let i = from; i < to; i++) rowHashes[i] = seed
     for (let c = 0; c < stores.length; c++) stores[c]!.hash(columns[c]!, rows, from, to, rowHashes)
     for (let i = from; i < to; i++) rowHashes[i] = mix(rowHashes[i]!)
@@ -45,6 +46,11 @@ export class KeyTable {
     const { count } = other
     if (entries.length < count) entries = Int32Array.from({ length: count * 2 }, (_, i) => i)
     const columns = other.keys(0, count)
+    // Texts are known to a store by the frame they came in.
+    for (let c = 0; c < columns.length; c++) {
+      const store = this.stores[c]!
+      if (store instanceof TextKeyStore) store.hash(columns[c]!, entries, 0, count, this.room(count))
+    }
     if (columns.length === 1) this.probeOne(this.stores[0]!, columns[0]!, entries, 0, count, other.hashes, out)
     else this.probeSeveral(columns, entries, 0, count, other.hashes, out)
   }
@@ -70,7 +76,16 @@ export class KeyTable {
     for (const store of this.stores) store.clear()
   }
 
+  private room(count: number): Int32Array {
+    if (this.rowHashes.length < count) this.rowHashes = new Int32Array(count)
+    return this.rowHashes
+  }
+
   private probeOne(store: KeyStore, column: Column, rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
+    if (store instanceof TextKeyStore) {
+      this.probeTexts(store, column, rows, from, to, hashes, out)
+      return
+    }
     let start = from
     if (store instanceof LongKeyStore && column.kind === 'i64' && column.validity === undefined)
       start = this.probeLongs(store, column, rows, from, to, hashes, out)
@@ -134,6 +149,29 @@ export class KeyTable {
     return to
   }
 
+  /** A text that is the whole key: its value has a number already, and a value has one entry. */
+  private probeTexts(store: TextKeyStore, column: Column, rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
+    const { rowValues, entryOfValue } = store
+    for (let i = from; i < to; i++) {
+      const row = rows[i]!
+      const value = rowValues[row]!
+      let index = value < 0 ? store.entryOfNull : entryOfValue[value]!
+      if (index < 0) {
+        store.append(column, row)
+        index = this.insert(this.emptySlot(hashes[i]!), hashes[i]!) - 1
+        if (value < 0) store.entryOfNull = index
+        else entryOfValue[value] = index
+      }
+      out[i] = index
+    }
+  }
+
+  private emptySlot(hash: number): number {
+    let at = hash & this.mask
+    while (this.slots[at] !== 0) at = (at + 1) & this.mask
+    return at
+  }
+
   private probeSeveral(columns: readonly Column[], rows: Int32Array, from: number, to: number, hashes: Int32Array, out: Int32Array): void {
     const { stores } = this
     for (let i = from; i < to; i++) {
@@ -185,6 +223,23 @@ export class KeyTable {
     }
     this.slots = slots
     this.mask = mask
+  }
+}
+
+function keyStore(kind: ColumnKind): KeyStore {
+  switch (kind) {
+    case 'bool':
+      return new FixedKeyStore('bool', length => new Uint8Array(length), hashInt)
+    case 'i32':
+      return new FixedKeyStore('i32', length => new Int32Array(length), hashInt)
+    case 'f64':
+      return new DoubleKeyStore()
+    case 'i64':
+      return new LongKeyStore()
+    case 'bytes':
+      return new TextKeyStore()
+    default:
+      return unreachable(kind)
   }
 }
 
