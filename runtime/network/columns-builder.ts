@@ -359,10 +359,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
 
   gather(column: BytesColumn, order: Int32Array, from: number, to: number): void {
     const { validity, lengths } = column
-    if (column.ids !== undefined && this.dictionary.begin(this.count)) {
-      this.gatherDictionary(column, order, from, to)
-      return
-    }
+    if (column.ids !== undefined && this.dictionary.begin(this.count) && this.gatherDictionary(column, order, from, to)) return
     this.dictionary.end()
     let total = 0
     for (let i = from; i < to; i++) total += lengthAt(lengths, validity, order[i]!)
@@ -434,10 +431,13 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     this.dictionary.recycle(column.ids)
   }
 
-  private gatherDictionary(column: BytesColumn, order: Int32Array, from: number, to: number): void {
+  /** False where values repeat too little: nothing was gathered. */
+  private gatherDictionary(column: BytesColumn, order: Int32Array, from: number, to: number): boolean {
     const { dictionary, count } = this
+    const newBytes = dictionary.collect(column, order, from, to, count, this.byteCount)
+    if (newBytes < 0) return false
     this.validity.gather(count, column.validity, order, from, to)
-    this.room(to - from, dictionary.collect(column, order, from, to, count, this.byteCount))
+    this.room(to - from, newBytes)
     dictionary.fill(this.starts, this.lengths, to - from, count)
     for (const row of dictionary.newRows()) {
       const start = column.starts[row]!
@@ -445,6 +445,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
       this.byteCount += column.lengths[row]!
     }
     this.count += to - from
+    return true
   }
 
   private put(start: number, length: number): void {
