@@ -187,6 +187,41 @@ test('windows fire when the watermark passes their end, in order; a row counts f
   expect(ends()).toEqual([])
 })
 
+test('partial accumulators wait for the watermark that passes their slice, not for each; a barrier and the end of the input send them all', () => {
+  const output = new Collector()
+  const operator = new LocalWindowAggregateOperator(
+    { keys: [0], aggregates, rowtime: 2, window: { kind: 'HOP', size: 10, slide: 5, offset: 0 } },
+    inputTypes,
+    true,
+  )
+  set(operator, output)
+  const types = ['STRING', ...aggregates.flatMap(accumulatorTypes), 'TIMESTAMP(3)']
+  const sent = () => output.frames.splice(0).flatMap(frame => rowsOf(frame, types.map(columnLayout)).map(row => [row[0], row[1], row.at(-1)]))
+  const feed = (...rows: Row[]) => operator.processFrame(frameOf(rows, layouts))
+  feed(['a', 1, 1], ['a', 2, 7], ['b', 3, 2])
+  operator.processWatermark(3, 0)
+  expect(sent()).toEqual([])
+  feed(['a', 4, 3])
+  operator.processWatermark(4, 0)
+  expect(sent()).toEqual([
+    ['a', 2n, 5],
+    ['b', 1n, 5],
+  ])
+  // Behind the watermark: the global aggregate decides whether it is late, before the next watermark.
+  feed(['a', 5, 4])
+  operator.processWatermark(5, 0)
+  expect(sent()).toEqual([['a', 1n, 5]])
+  expect(operator.prepareSnapshotPreBarrier()).toBe(true)
+  expect(sent()).toEqual([['a', 1n, 10]])
+  feed(['c', 1, 8], ['c', null, 100])
+  expect(operator.endInput()).toBe(true)
+  expect(sent()).toEqual([
+    ['c', 1n, 10],
+    ['c', 1n, 105],
+  ])
+  expect(output.watermarks).toEqual([3, 4, 5])
+})
+
 test('restored from a snapshot it fires what it would have fired', () => {
   fc.assert(
     fc.property(windows, rows, (window, input) => {
