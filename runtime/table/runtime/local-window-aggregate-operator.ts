@@ -61,8 +61,12 @@ export class LocalWindowAggregateOperator extends BaseOperator {
     this.state.forEachSlice(frame, frame.columns[this.node.rowtime] as Float64Column, this.slicing, (sliceEnd, rows, count) =>
       this.state.table(sliceEnd).add(frame, this.node.keys, rows, count),
     )
-    // Bounded memory without waiting for a watermark. Not a cursor: what one frame can add is bounded, and the output's spill takes it.
-    if (this.state.rowCount > ROWS_MAX) while (!this.flush(Number.POSITIVE_INFINITY, () => false));
+    // Bounded memory without waiting for a watermark. No cursor suspends a frame, so a little leaves with each: more than it can have added, and
+    // little enough for the output's spill.
+    if (this.flushing !== undefined || this.state.rowCount > ROWS_MAX) {
+      let frames = 0
+      this.flush(Number.POSITIVE_INFINITY, () => frames++ === FRAMES_PER_OVERFLOW)
+    }
   }
 
   prepareSnapshotPreBarrier(): boolean {
@@ -106,6 +110,7 @@ export class LocalWindowAggregateOperator extends BaseOperator {
 }
 
 const ROWS_PER_FRAME = 2048
+const FRAMES_PER_OVERFLOW = 2
 /** Entries over all slices; beyond, the table outgrows the caches and stops paying. */
 const ROWS_MAX = 131_072
 

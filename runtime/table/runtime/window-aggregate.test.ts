@@ -222,6 +222,33 @@ test('partial accumulators wait for the watermark that passes their slice, not f
   expect(output.watermarks).toEqual([3, 4, 5])
 })
 
+test('a local aggregation that holds too many keys sends some with each frame, and loses none', () => {
+  const output = new Collector()
+  const operator = new LocalWindowAggregateOperator(
+    { keys: [0], aggregates: aggregates.slice(0, 1), rowtime: 2, window: { kind: 'TUMBLE', size: 10, offset: 0 } },
+    inputTypes,
+    true,
+  )
+  set(operator, output)
+  const frameCount = 80
+  for (let i = 0; i < frameCount; i++) {
+    const before = output.frames.length
+    operator.processFrame(
+      frameOf(
+        Array.from({ length: 2048 }, (_, row) => [`key ${i * 2048 + row}`, 1, row % 20]),
+        layouts,
+      ),
+    )
+    expect(output.frames.length - before).toBeLessThanOrEqual(2)
+  }
+  const held = frameCount * 2048 - output.frames.reduce((sum, frame) => sum + frame.length, 0)
+  expect(held).toBeLessThan(140_000)
+  expect(operator.endInput()).toBe(true)
+  const keys = output.frames.flatMap(frame => rowsOf(frame, ['STRING', 'BIGINT', 'TIMESTAMP(3)'].map(columnLayout)).map(row => row[0]))
+  expect(new Set(keys).size).toBe(frameCount * 2048)
+  expect(keys.length).toBe(frameCount * 2048)
+})
+
 test('restored from a snapshot it fires what it would have fired', () => {
   fc.assert(
     fc.property(windows, rows, (window, input) => {
