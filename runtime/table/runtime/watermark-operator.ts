@@ -3,7 +3,7 @@ import type { ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { isValid } from '../../network/columns.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import { MAX_WATERMARK } from '../../time/watermark.ts'
-import { nullRowtime } from './window-aggregate-operator.ts'
+import { nullRowtime } from './slice-tables.ts'
 
 /**
  * WATERMARK FOR of a table, as Flink's SQL emits it: the expression is evaluated for every row, its greatest value is the watermark, and it
