@@ -7,6 +7,7 @@ import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
 import { tableOptions } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
 import type { SinkNode } from '../plan/physical.ts'
+import type { CalcSettings } from '../runtime/calc-operator.ts'
 import type { Query } from '../sql/ast-query.ts'
 import type { CreateTable, Explain, Insert, Statement } from '../sql/ast-statement.ts'
 import { parseScript } from '../sql/parse.ts'
@@ -42,7 +43,7 @@ export class SqlScript {
     if (this.sinks.length === 0)
       throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
     const settings = this.settings()
-    const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen })
+    const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen, columnar: settings.columnar })
     for (const { physical } of this.sinks) translation.addSink(physical)
   }
 
@@ -189,12 +190,13 @@ export class SqlScript {
     return bindQuery(query, { tables: this.tables, timeZone: this.settings().timeZone, common: new Map(), views: [] })
   }
 
-  private settings(): { readonly timeZone: string; readonly twoPhase: boolean; readonly codegen: boolean; readonly generatedSource: boolean } {
+  private settings(): CalcSettings & { readonly twoPhase: boolean; readonly generatedSource: boolean } {
     const configuration = Configuration.fromObject(this.env.getConfiguration())
     return {
       timeZone: configuration.get(tableOptions.localTimeZone),
       twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
       codegen: configuration.get(tableOptions.codegen),
+      columnar: configuration.get(tableOptions.columnar),
       generatedSource: configuration.get(tableOptions.explainGeneratedSource),
     }
   }

@@ -10,52 +10,16 @@ import { nullRowtime } from './window-aggregate-operator.ts'
  * leaves right behind a row when it has advanced by more than `pipeline.auto-watermark-interval` of event time, besides the timer. The first
  * value counts from 0. Upstream watermarks end here, but for the last. In batch mode only the last one leaves.
  *
- * A frame is cut only where it matters: where a later row of it would be late for a watermark that leaves inside it. Otherwise one watermark
- * behind the frame says the same, because no window that it closes gets another row.
+ * What the columnar form (below) and the row form (rows/row-watermark-operator.ts) share.
  */
-export class SqlWatermarkOperator extends BaseOperator {
-  private readonly rowtime: number
-  private readonly evaluate: (frame: ColumnarFrame) => Float64Column
-  private current = 0
+export abstract class TableWatermarkBase extends BaseOperator {
+  protected current = 0
   private last = 0
   private nextTickMs = Number.POSITIVE_INFINITY
-
-  constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
-    super()
-    this.rowtime = rowtime
-    this.evaluate = evaluate
-  }
 
   override open(): void {
     const intervalMs = this.context.options.autoWatermarkIntervalMs
     if (intervalMs > 0 && !this.context.batch) this.nextTickMs = this.context.clock.nowMs() + intervalMs
-  }
-
-  processElement(): void {
-    throw new FlinkError('INTERNAL', 'the watermark of a table takes columnar frames only')
-  }
-
-  processFrame(frame: ColumnarFrame): void {
-    const times = frame.columns[this.rowtime] as Float64Column
-    for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
-    if (this.context.batch) {
-      this.output.collectFrame(withTimes(frame, times))
-      return
-    }
-    const watermarks = this.evaluate(frame)
-    let from = 0
-    let row = 0
-    while (row < frame.length) {
-      const due = this.advance(watermarks, row)
-      row++
-      if (due === undefined) continue
-      if (row < frame.length && !hasLateRow(times, due, row, frame.length)) continue
-      this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
-      this.emit()
-      from = row
-    }
-    if (from < frame.length) this.output.collectFrame(withTimes(sliceFrame(frame, from, frame.length), sliceColumn(times, from, frame.length)))
-    if (this.current - this.last > this.context.options.autoWatermarkIntervalMs) this.emit()
   }
 
   /** Only the end of the input passes: watermarks are made here. */
@@ -74,15 +38,56 @@ export class SqlWatermarkOperator extends BaseOperator {
     return true
   }
 
-  /** The watermark that is due behind `row`, undefined when none is. */
-  private advance(watermarks: Float64Column, row: number): number | undefined {
-    if (isValid(watermarks.validity, row)) this.current = Math.max(this.current, watermarks.values[row]!)
-    return this.current - this.last > this.context.options.autoWatermarkIntervalMs ? this.current : undefined
+  /** The watermark is due behind the present row. */
+  protected get isDue(): boolean {
+    return this.current - this.last > this.context.options.autoWatermarkIntervalMs
   }
 
-  private emit(): void {
+  protected emit(): void {
     this.last = this.current
     this.output.emitWatermark(this.current)
+  }
+}
+
+/**
+ * The columnar form. A frame is cut only where it matters: where a later row of it would be late for a watermark that leaves inside it.
+ * Otherwise one watermark behind the frame says the same, because no window that it closes gets another row.
+ */
+export class SqlWatermarkOperator extends TableWatermarkBase {
+  private readonly rowtime: number
+  private readonly evaluate: (frame: ColumnarFrame) => Float64Column
+
+  constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
+    super()
+    this.rowtime = rowtime
+    this.evaluate = evaluate
+  }
+
+  processElement(): void {
+    throw new FlinkError('INTERNAL', 'the watermark of a table takes columnar frames only')
+  }
+
+  processFrame(frame: ColumnarFrame): void {
+    const times = frame.columns[this.rowtime] as Float64Column
+    for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
+    if (this.context.batch) {
+      this.output.collectFrame(withTimes(frame, times))
+      return
+    }
+    const watermarks = this.evaluate(frame)
+    let from = 0
+    let row = 0
+    while (row < frame.length) {
+      if (isValid(watermarks.validity, row)) this.current = Math.max(this.current, watermarks.values[row]!)
+      row++
+      if (!this.isDue) continue
+      if (row < frame.length && !hasLateRow(times, this.current, row, frame.length)) continue
+      this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
+      this.emit()
+      from = row
+    }
+    if (from < frame.length) this.output.collectFrame(withTimes(sliceFrame(frame, from, frame.length), sliceColumn(times, from, frame.length)))
+    if (this.isDue) this.emit()
   }
 }
 
