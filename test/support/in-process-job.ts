@@ -33,6 +33,8 @@ export interface InProcessJobOptions {
   readonly seed?: number
   /** Network pages of the (one) TaskManager. */
   readonly pages?: number
+  /** The program is run once for all: cheaper, where nothing that it makes is kept between rows. */
+  readonly runProgramOnce?: boolean
   /** What the job takes for the time; the deadline is the system's. */
   readonly clock?: Clock
   /** Fails the run when the program has not ended after so many idle turns of the event loop: a deadlock. */
@@ -65,7 +67,8 @@ export async function runInProcess(
     program(env)
     return env.getStreamGraph()
   }
-  const jobGraph = buildJobGraph(build(), { client })
+  const planned = build()
+  const jobGraph = buildJobGraph(planned, { client })
   const jobId = newId(random)
   const executionGraph = createExecutionGraph(jobId, jobGraph, { attempt: 0, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
   const slots = planSlots(jobGraph).map((planned, i) => ({
@@ -93,7 +96,7 @@ export async function runInProcess(
     random,
     network: new InProcessNetwork(options.channelCapacity),
     post: callback => void setImmediate(callback),
-    loadProgram: () => Promise.resolve(build()),
+    loadProgram: () => Promise.resolve(options.runProgramOnce === true ? planned : build()),
     createIoHost: wake => new LocalIoHost(io, wake),
     ...(options.pages === undefined ? {} : { pages: options.pages }),
     ...(options.channelCapacity === undefined ? {} : { channelCapacity: options.channelCapacity }),

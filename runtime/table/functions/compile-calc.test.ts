@@ -301,6 +301,15 @@ test('a division by zero names the expression, its position and the row, and onl
   }
 })
 
+test('a pattern that does not parse is refused by name when its calc is made, whichever way', () => {
+  const text = (value: string): Expression => ({ kind: 'literal', value, type: 'STRING NOT NULL' })
+  const like = resolveCall('LIKE', [column(0, 'STRING'), text('a%'), text('ab')], '2:7') as Expression
+  for (const make of [compileCalc, interpretCalc])
+    expect(() => make(['STRING'], null, [like], options)).toThrow(
+      expect.objectContaining({ code: 'INVALID_SQL', message: "invalid escape character 'ab' in LIKE($0, 'a%', 'ab') at 2:7" }),
+    )
+})
+
 test('two thousand columns with hostile texts are split into functions and give the same rows', () => {
   const schema = Array.from({ length: 2000 }, (_, i) => (i % 3 === 0 ? 'INT' : i % 3 === 1 ? 'STRING' : 'BIGINT NOT NULL'))
   const random = seededRandom(7)

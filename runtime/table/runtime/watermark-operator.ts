@@ -14,7 +14,7 @@ import { nullRowtime } from './window-aggregate-operator.ts'
  */
 export abstract class TableWatermarkBase extends BaseOperator {
   protected current = 0
-  private last = 0
+  protected last = 0
   private nextTickMs = Number.POSITIVE_INFINITY
 
   override open(): void {
@@ -49,13 +49,27 @@ export abstract class TableWatermarkBase extends BaseOperator {
   }
 }
 
+/** A frame, or what is left of it from row `from` on. */
+interface Part {
+  readonly frame: ColumnarFrame
+  readonly times: Float64Column
+  readonly watermarks: Float64Column
+  /** Of each row: the earliest time of the rows from it on. */
+  readonly earliest: Float64Array
+  from: number
+}
+
 /**
  * The columnar form. A frame is cut only where it matters: where a later row of it would be late for a watermark that leaves inside it.
  * Otherwise one watermark behind the frame says the same, because no window that it closes gets another row.
+ *
+ * Behind a cut the rest of the frame waits: a watermark reaches chained operators as a visit, between frames, so rows that went on at once
+ * would overtake it and not be late. The task visits, then asks for timers, then reads: the rest goes on where timers fire.
  */
 export class SqlWatermarkOperator extends TableWatermarkBase {
   private readonly rowtime: number
   private readonly evaluate: (frame: ColumnarFrame) => Float64Column
+  private readonly waiting: Part[] = []
 
   constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
     super()
@@ -74,26 +88,54 @@ export class SqlWatermarkOperator extends TableWatermarkBase {
       this.output.collectFrame(withTimes(frame, times))
       return
     }
-    const watermarks = this.evaluate(frame)
-    let from = 0
-    let row = 0
+    this.waiting.push({ frame, times, watermarks: this.evaluate(frame), earliest: earliestFrom(times.values, frame.length), from: 0 })
+    if (this.waiting.length === 1) this.pass()
+  }
+
+  /** The last watermark comes behind all rows. What it finds waiting it cannot wait for: only the cut of a last frame is lost. */
+  override processWatermark(timestamp: number, input: number): boolean {
+    if (timestamp === MAX_WATERMARK) while (this.waiting.length > 0) this.pass()
+    return super.processWatermark(timestamp, input)
+  }
+
+  protected override advanceProcessingTime(nowMs: number): boolean {
+    while (this.waiting.length > 0) {
+      if (this.context.shouldYield()) return false
+      this.pass()
+    }
+    return super.advanceProcessingTime(nowMs)
+  }
+
+  /** Rows of the first part that waits, up to the next cut or its end. */
+  private pass(): void {
+    const part = this.waiting[0]!
+    const { frame, times, watermarks, earliest, from } = part
+    let due: number | undefined
+    let row = from
     while (row < frame.length) {
       if (isValid(watermarks.validity, row)) this.current = Math.max(this.current, watermarks.values[row]!)
       row++
-      if (!this.isDue) continue
-      if (row < frame.length && !hasLateRow(times, this.current, row, frame.length)) continue
-      this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
-      this.emit()
-      from = row
+      if (this.isDue) {
+        due = this.current
+        this.last = due
+      }
+      if (due !== undefined && row < frame.length && earliest[row]! <= due) break
     }
-    if (from < frame.length) this.output.collectFrame(withTimes(sliceFrame(frame, from, frame.length), sliceColumn(times, from, frame.length)))
-    if (this.isDue) this.emit()
+    part.from = row
+    if (row === frame.length) this.waiting.shift()
+    this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
+    if (due !== undefined) this.output.emitWatermark(due)
   }
 }
 
-function hasLateRow(times: Float64Column, watermark: number, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) if (times.values[row]! <= watermark) return true
-  return false
+function earliestFrom(times: Float64Array, length: number): Float64Array {
+  const earliest = new Float64Array(length)
+  let least = Number.POSITIVE_INFINITY
+  for (let row = length - 1; row >= 0; row--) {
+    least = Math.min(least, times[row]!)
+    earliest[row] = least
+  }
+  return earliest
 }
 
 function withTimes(frame: ColumnarFrame, times: Float64Column): ColumnarFrame {

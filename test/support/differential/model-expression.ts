@@ -59,6 +59,7 @@ function logic(decisive: boolean, args: readonly Expression[], row: readonly Val
 }
 
 function strict(call: Call, values: readonly Value[]): Value {
+  if (!modelledFunctions.has(call.name)) return unmodelled()
   const [a, b] = [values[0] ?? null, values[1] ?? null]
   const type = parseValueType(call.type)
   const types = call.arguments.map(arg => parseValueType(arg.type))
