@@ -301,6 +301,36 @@ test('a division by zero names the expression, its position and the row, and onl
   }
 })
 
+test('a NULL in a column that is declared NOT NULL is NULL to the loops too', () => {
+  const type = 'DECIMAL(4, 0) NOT NULL'
+  const cast = resolveCast(column(0, 'DOUBLE NOT NULL'), 'DECIMAL(4, 0)', '1:1') as Expression
+  const sum = resolveCall('+', [column(0, type), column(0, type)], '1:1') as Expression
+  const frame: ColumnarFrame = {
+    kind: 'columnar',
+    length: 2,
+    columns: [buildColumn(parseValueType('DOUBLE'), [1e300, 7])],
+    timestamps: undefined,
+    rowKinds: undefined,
+  }
+  expect(cast.type).toBe(type)
+  const between = compileCalc(['DOUBLE NOT NULL'], null, [cast], options).run(frame) as ColumnarFrame
+  const present = resolveCall('IS NOT NULL', [column(0, type)], '1:1') as Expression
+  for (const make of [compileCalc, interpretCalc])
+    expect(
+      outcome(
+        make([type], null, [sum, present], options),
+        between,
+        [sum, present].map(({ type: text }) => parseValueType(text)),
+      ),
+    ).toEqual({
+      rows: [
+        [null, false],
+        [14n, true],
+      ],
+      times: [],
+    })
+})
+
 test('a pattern that does not parse is refused by name when its calc is made, whichever way', () => {
   const text = (value: string): Expression => ({ kind: 'literal', value, type: 'STRING NOT NULL' })
   const like = resolveCall('LIKE', [column(0, 'STRING'), text('a%'), text('ab')], '2:7') as Expression

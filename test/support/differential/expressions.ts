@@ -55,6 +55,7 @@ function productions(): typeof byResult {
     for (const a of roots) {
       consider(name, [a])
       for (const b of roots) consider(name, [a, b])
+      for (const b of ['VARCHAR', 'INT'] as const) consider(name, ['VARCHAR', b, a])
       for (const unit of units) consider(name, [{ literal: unit }, a])
       for (const unit of units) consider(name, [a, { literal: unit }])
     }
@@ -110,6 +111,9 @@ function call(random: Random, root: TypeRoot, depth: number, options: Expression
     if (typeof arg !== 'string') return { kind: 'literal', value: arg.literal, type: 'STRING NOT NULL' }
     // A length of two thousand million characters is a test of the memory.
     if (i === 1 && ['REPEAT', 'LPAD', 'RPAD'].includes(name)) return { kind: 'literal', value: random.nextInt(9), type: 'INT NOT NULL' }
+    // Bytes are searched for a literal of one byte.
+    if (i === 1 && name === 'SPLIT_INDEX' && oneIn(random, 2))
+      return { kind: 'literal', value: pick(random, ['/', 'a', 'é']), type: 'CHAR(1) NOT NULL' }
     if (i > 0 && name === 'CONVERT_TZ') return { kind: 'literal', value: pick(random, zones), type: 'STRING NOT NULL' }
     return randomExpression(random, arg, depth - 1, options)
   })
