@@ -1,6 +1,5 @@
-import type { Expression } from '../../../runtime/table/plan/expression.ts'
 import { inputsOf, type LogicalNode } from '../../../runtime/table/planner/logical.ts'
-import { functionNames } from './expressions.ts'
+import { functionsOf } from './model.ts'
 import type { SqlCase } from './sql-case.ts'
 
 /** What stands in the plans and tables of some cases: a generator that leaves something out tests nothing there, and nobody sees it. */
@@ -16,8 +15,6 @@ export function coverageOf(cases: Iterable<SqlCase>): Coverage {
   const coverage: Coverage = { functions: new Set(), columnTypes: new Set(), aggregates: new Set(), windows: new Set(), nodes: new Set() }
   const visit = (node: LogicalNode): void => {
     coverage.nodes.add(node.kind)
-    const expressions: readonly Expression[] = node.kind === 'filter' ? [node.condition] : node.kind === 'project' ? node.projections : []
-    for (const expression of expressions) functionNames(expression, coverage.functions)
     if (node.kind === 'aggregate') {
       for (const { name, inputType } of node.aggregates) coverage.aggregates.add(`${name} ${inputType.split(/[ (]/)[0]}`)
       coverage.windows.add(node.window!.spec.kind)
@@ -26,6 +23,7 @@ export function coverageOf(cases: Iterable<SqlCase>): Coverage {
   }
   for (const { plan } of cases) {
     visit(plan.sink)
+    functionsOf(plan.sink, coverage.functions)
     for (const { schema } of plan.tables) for (const { type } of schema) coverage.columnTypes.add(type)
   }
   return coverage

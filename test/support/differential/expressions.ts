@@ -72,6 +72,13 @@ function productions(): typeof byResult {
   return byResult
 }
 
+/** Over columns of the schema, if one is found soon. */
+export function randomColumnExpression(random: Random, root: TypeRoot, depth: number, options: ExpressionOptions): Expression {
+  let expression = randomExpression(random, root, depth, options)
+  for (let i = 0; i < 5 && !readsColumn(expression); i++) expression = randomExpression(random, root, depth, options)
+  return expression
+}
+
 /** Of a type with this root. */
 export function randomExpression(random: Random, root: TypeRoot, depth: number, options: ExpressionOptions): Expression {
   if (depth === 0 || oneIn(random, 6)) return leaf(random, root, options)
@@ -84,7 +91,7 @@ export function randomExpression(random: Random, root: TypeRoot, depth: number, 
 
 function leaf(random: Random, root: TypeRoot, { schema }: ExpressionOptions): Expression {
   const columns = schema.flatMap(({ type }, index) => (parseValueType(type).root === root ? [{ index, type }] : []))
-  if (columns.length > 0 && !oneIn(random, 4)) return { kind: 'column', ...pick(random, columns) }
+  if (columns.length > 0 && !oneIn(random, 6)) return { kind: 'column', ...pick(random, columns) }
   return randomLiteral(random, root)
 }
 
@@ -106,7 +113,16 @@ function call(random: Random, root: TypeRoot, depth: number, options: Expression
   const { names } = options
   const candidates = names === undefined ? [...ofRoot.keys()] : [...ofRoot.keys()].filter(name => names.has(name))
   if (candidates.length === 0) return undefined
-  const { name, args } = pick(random, ofRoot.get(pick(random, candidates))!)
+  const present = new Set(options.schema.map(({ type }) => parseValueType(type).root))
+  // Of a few the one whose arguments may be columns: over literals alone every row says the same.
+  let best: Production | undefined
+  let bestScore = -1
+  for (let i = 0; i < 3; i++) {
+    const production = pick(random, ofRoot.get(pick(random, candidates))!)
+    const score = production.args.filter(arg => typeof arg === 'string' && present.has(arg)).length
+    if (score > bestScore) [best, bestScore] = [production, score]
+  }
+  const { name, args } = best!
   const made = args.map((arg, i): Expression => {
     if (typeof arg !== 'string') return { kind: 'literal', value: arg.literal, type: 'STRING NOT NULL' }
     // A length of two thousand million characters is a test of the memory.
@@ -145,6 +161,10 @@ export function mayThrow(expression: Expression): boolean {
 function isNonZero(expression: Expression | undefined): boolean {
   if (expression?.kind === 'call' && expression.name === 'CAST') return isNonZero(expression.arguments[0])
   return expression?.kind === 'literal' && Number(expression.value) !== 0 && expression.value !== null
+}
+
+export function readsColumn(expression: Expression): boolean {
+  return expression.kind === 'column' || (expression.kind === 'call' && expression.arguments.some(readsColumn))
 }
 
 /** Functions that stand in the expression. */

@@ -1,5 +1,5 @@
 import { literalValue } from '../../../runtime/table/functions/bind-call.ts'
-import { isDecimal, isInteger, isText, parseValueType, type Value, type ValueType } from '../../../runtime/table/functions/value-type.ts'
+import { isDecimal, isInteger, isText, LENGTH_MAX, parseValueType, type Value, type ValueType } from '../../../runtime/table/functions/value-type.ts'
 import type { Call, Expression } from '../../../runtime/table/plan/expression.ts'
 
 /**
@@ -112,6 +112,7 @@ function strict(call: Call, values: readonly Value[]): Value {
     case 'ABS':
       return isInteger(type) ? wrapped(type, big(a) < 0n ? -big(a) : big(a)) : unmodelled()
     case 'SIGN':
+      if (type.root === 'DOUBLE') return (a as number) > 0 ? 1 : (a as number) < 0 ? -1 : a
       return isInteger(type) ? wrapped(type, big(a) > 0n ? 1n : big(a) < 0n ? -1n : 0n) : unmodelled()
     case '-':
       if (values.length === 1) return isInteger(type) ? wrapped(type, -big(a)) : type.root === 'DOUBLE' ? -(a as number) : unmodelled()
@@ -155,10 +156,22 @@ function arithmetic(name: string, a: Value, b: Value, types: readonly ValueType[
 function cast(value: Value, from: ValueType, to: ValueType): Value {
   if (isInteger(from) && isInteger(to)) return wrapped(to, big(value))
   if (isInteger(from) && to.root === 'DOUBLE') return Number(value)
+  if (isInteger(from) && to.root === 'BOOLEAN') return big(value) !== 0n
+  if (from.root === 'BOOLEAN' && isInteger(to)) return wrapped(to, value === true ? 1n : 0n)
+  if (isInteger(from) && to.root === 'VARCHAR' && to.precision === LENGTH_MAX) return String(value)
+  if ((from.root === 'DOUBLE' || from.root === 'FLOAT') && isInteger(to)) return truncated(value as number, to)
   if ((isInteger(from) || isDecimal(from)) && isDecimal(to)) return fitted(to, big(value), isDecimal(from) ? from.scale : 0)
   if (from.root === 'FLOAT' && to.root === 'DOUBLE') return value
   if (isText(from) && to.root === 'VARCHAR' && to.precision >= from.precision) return value
   return from.root === to.root && from.precision === to.precision && from.scale === to.scale ? value : unmodelled()
+}
+
+/** As Java does it: towards zero, held at the ends of the type (of INT for the smaller ones, which then wrap), NaN is 0. */
+function truncated(value: number, to: ValueType): Value {
+  if (Number.isNaN(value)) return wrapped(to, 0n)
+  const end = to.root === 'BIGINT' ? 2n ** 63n : 2n ** 31n
+  if (value >= Number(end)) return wrapped(to, end - 1n)
+  return wrapped(to, value <= -Number(end) ? -end : BigInt(Math.trunc(value)))
 }
 
 /** A number of `scale` digits behind the point as a DECIMAL: rounded half away from zero, NULL without room. */

@@ -8,7 +8,7 @@ import { columnReference, isNotNull, nullable } from '../../../runtime/table/pla
 import { type LogicalNode, type LogicalSink, schemaOf, windowColumns } from '../../../runtime/table/planner/logical.ts'
 import { createAccumulator } from '../../../runtime/table/runtime/accumulators.ts'
 import { rowAggregate } from '../../../runtime/table/runtime/rows/row-aggregates.ts'
-import { type ExpressionOptions, randomExpression } from './expressions.ts'
+import { type ExpressionOptions, randomColumnExpression } from './expressions.ts'
 import { modelledFunctions } from './model-expression.ts'
 import { columnRoots, oneIn, pick, randomType, randomValue, tameValue } from './values.ts'
 
@@ -68,7 +68,7 @@ export function randomPlan(random: Random, rowsMax: number): RandomPlan {
     hostile: oneIn(random, 2),
     late: aggregates && oneIn(random, 4),
     throwing: oneIn(random, 5),
-    modelled: oneIn(random, 2),
+    modelled: !oneIn(random, 3),
   }
   const branchCount = wishes.late || !oneIn(random, 3) ? 1 : 2
   const rowtimeType = oneIn(random, 4) ? 'TIMESTAMP_LTZ(3)' : 'TIMESTAMP(3)'
@@ -85,7 +85,7 @@ export function randomPlan(random: Random, rowsMax: number): RandomPlan {
 }
 
 function randomTable(random: Random, name: string, rowsMax: number, rowtimeType: string, wishes: Wishes): TestTable {
-  const width = 1 + random.nextInt(6)
+  const width = 1 + random.nextInt(8)
   const schema = Array.from({ length: width }, (_, i) => ({
     name: wishes.hostile && oneIn(random, 2) ? `${pick(random, hostileNames)}${i}` : `c${i}`,
     type: randomType(random, pick(random, columnRoots)),
@@ -96,7 +96,7 @@ function randomTable(random: Random, name: string, rowsMax: number, rowtimeType:
       { name: 'tame', type: pick(random, ['DOUBLE', 'FLOAT']) },
     )
   if (wishes.kinds) schema.push({ name: KIND, type: 'INT NOT NULL' })
-  const count = random.nextInt(rowsMax + 1)
+  const count = oneIn(random, 15) ? 0 : 1 + random.nextInt(rowsMax)
   const nullTime = oneIn(random, 20) ? random.nextInt(rowsMax) : -1
   const kinds = wishes.kinds && !oneIn(random, 4) ? Array.from({ length: count }, () => random.nextInt(4)) : undefined
   const rows = Array.from({ length: count }, (_, row) =>
@@ -139,7 +139,7 @@ function scanOf(random: Random, table: TestTable, wishes: Wishes): Built {
 /** Up to three filters and projections. */
 function calcs(random: Random, from: Built, wishes: Wishes): Built {
   let built = from
-  for (let i = random.nextInt(4); i > 0; i--) built = oneIn(random, 2) ? filter(random, built, wishes) : project(random, built, wishes)
+  for (let i = random.nextInt(4); i > 0; i--) built = oneIn(random, 3) ? filter(random, built, wishes) : project(random, built, wishes)
   return built
 }
 
@@ -152,7 +152,10 @@ function optionsOf({ columns }: Built, wishes: Wishes): ExpressionOptions {
 }
 
 function filter(random: Random, built: Built, wishes: Wishes): Built {
-  const condition = randomExpression(random, 'BOOLEAN', 1 + random.nextInt(3), optionsOf(built, wishes))
+  const test = randomColumnExpression(random, 'BOOLEAN', 1 + random.nextInt(3), optionsOf(built, wishes))
+  // Most conditions are NULL or FALSE for most rows, and what is gone tests nothing behind.
+  const name = pick(random, ['IS TRUE', 'IS NOT TRUE', 'IS NOT FALSE', 'NOT', undefined])
+  const condition = name === undefined ? test : resolveCall(name, [test], '1:1')!
   return { node: { kind: 'filter', input: built.node, condition }, columns: built.columns }
 }
 
@@ -161,7 +164,7 @@ function project(random: Random, built: Built, wishes: Wishes): Built {
   const options = optionsOf(built, wishes)
   const roots = wishes.modelled ? modelledRoots : columnRoots
   for (let i = 1 + random.nextInt(4); i > 0; i--) {
-    const expression = randomExpression(random, pick(random, roots), random.nextInt(4), options)
+    const expression = randomColumnExpression(random, pick(random, roots), random.nextInt(4), options)
     const name = wishes.hostile && oneIn(random, 2) ? `${pick(random, hostileNames)}p${i}` : `p${i}`
     outputs.push({ column: { name, type: expression.type, tame: false }, expression })
   }
@@ -189,7 +192,7 @@ function union(random: Random, branches: readonly Built[], wishes: Wishes): Buil
   const extra = branches[0]!.columns.filter(({ name }) => [ROWTIME, KIND, 'tame'].includes(name))
   const inputs = branches.map((branch): LogicalNode => {
     const options = optionsOf(branch, wishes)
-    const made = roots.map((root, i) => retyped(randomExpression(random, root, random.nextInt(3), options), types[i]!))
+    const made = roots.map((root, i) => retyped(randomColumnExpression(random, root, random.nextInt(3), options), types[i]!))
     const passed = extra.map(({ name, type }) => {
       const index = branch.columns.findIndex(column => column.name === name)
       return index < 0

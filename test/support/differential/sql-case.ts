@@ -60,7 +60,7 @@ export function sqlCase(seed: number): SqlCase {
 
 function randomSettings(random: Random): Settings & { readonly rowsMax: number } {
   return {
-    rowsMax: pick(random, [1, 4, 12, 30]),
+    rowsMax: pick(random, [2, 8, 20, 40]),
     parallelism: 1 + random.nextInt(3),
     channelCapacity: 1 + random.nextInt(3),
     rowsPerFrame: pick(random, [1, 2, 3, 5, 9, 40]),
