@@ -331,6 +331,25 @@ test('a NULL in a column that is declared NOT NULL is NULL to the loops too', ()
     })
 })
 
+test('a date that leaves the range of its days wraps inside an expression as it does in a column', () => {
+  const interval: Expression = { kind: 'literal', value: 90_061_001, type: 'INTERVAL DAY TO SECOND(3) NOT NULL' }
+  const times = resolveCall('*', [column(0, 'INT'), interval], '1:1') as Expression
+  const day = resolveCall('+', [column(1, 'DATE'), times], '1:2') as Expression
+  const isEarly = resolveCall('<', [day, column(1, 'DATE')], '1:3') as Expression
+  const frame: ColumnarFrame = {
+    kind: 'columnar',
+    length: 1,
+    columns: [buildColumn(parseValueType('INT'), [-2_147_483_648]), buildColumn(parseValueType('DATE'), [-700_000])],
+    timestamps: undefined,
+    rowKinds: undefined,
+  }
+  for (const make of [compileCalc, interpretCalc])
+    expect(outcome(make(['INT', 'DATE'], null, [day, isEarly], options), frame, ['DATE', 'BOOLEAN'].map(parseValueType))).toEqual({
+      rows: [[2_055_788_975, false]],
+      times: [],
+    })
+})
+
 test('a pattern that does not parse is refused by name when its calc is made, whichever way', () => {
   const text = (value: string): Expression => ({ kind: 'literal', value, type: 'STRING NOT NULL' })
   const like = resolveCall('LIKE', [column(0, 'STRING'), text('a%'), text('ab')], '2:7') as Expression

@@ -10,28 +10,47 @@ import { nullRowtime } from './window-aggregate-operator.ts'
  * leaves right behind a row when it has advanced by more than `pipeline.auto-watermark-interval` of event time, besides the timer. The first
  * value counts from 0. Upstream watermarks end here, but for the last. In batch mode only the last one leaves.
  *
- * What the columnar form (below) and the row form (rows/row-watermark-operator.ts) share.
+ * What the columnar form (below) and the row form (rows/row-watermark-operator.ts) share. A watermark reaches chained operators as a visit,
+ * between frames: rows that went on at once would overtake it, and not be late. So what comes behind a watermark waits. The task works off
+ * visits, then asks for timers, then reads: what waits goes on where timers fire.
  */
-export abstract class TableWatermarkBase extends BaseOperator {
+export abstract class TableWatermarkBase<P> extends BaseOperator {
   protected current = 0
   protected last = 0
   private nextTickMs = Number.POSITIVE_INFINITY
+  private readonly waiting: P[] = []
 
   override open(): void {
     const intervalMs = this.context.options.autoWatermarkIntervalMs
     if (intervalMs > 0 && !this.context.batch) this.nextTickMs = this.context.clock.nowMs() + intervalMs
   }
 
-  /** Only the end of the input passes: watermarks are made here. */
+  /** Only the end of the input passes, behind all rows. It cannot wait for visits: the cuts of what it finds waiting are lost. */
   override processWatermark(timestamp: number, input: number): boolean {
-    return timestamp === MAX_WATERMARK ? super.processWatermark(timestamp, input) : true
+    if (timestamp !== MAX_WATERMARK) return true
+    while (this.waiting.length > 0) this.passFirst()
+    return super.processWatermark(timestamp, input)
   }
+
+  /** Passes `part` on as far as the first watermark that must come between, if nothing waits before it. */
+  protected take(part: P): void {
+    this.waiting.push(part)
+    if (this.waiting.length === 1 && !this.context.shouldYield()) this.passFirst()
+    if (this.waiting.length > 0) this.context.wake()
+  }
+
+  /** Emits rows, then the watermark that is due; true when all rows of the part are out. */
+  protected abstract pass(part: P): boolean
 
   protected override nextProcessingTimeMs(): number {
     return this.nextTickMs
   }
 
   protected override advanceProcessingTime(nowMs: number): boolean {
+    while (this.waiting.length > 0) {
+      if (this.context.shouldYield()) return false
+      this.passFirst()
+    }
     if (nowMs < this.nextTickMs) return true
     this.nextTickMs = nowMs + this.context.options.autoWatermarkIntervalMs
     if (this.current > this.last) this.emit()
@@ -46,6 +65,10 @@ export abstract class TableWatermarkBase extends BaseOperator {
   protected emit(): void {
     this.last = this.current
     this.output.emitWatermark(this.current)
+  }
+
+  private passFirst(): void {
+    if (this.pass(this.waiting[0]!)) this.waiting.shift()
   }
 }
 
@@ -62,14 +85,10 @@ interface Part {
 /**
  * The columnar form. A frame is cut only where it matters: where a later row of it would be late for a watermark that leaves inside it.
  * Otherwise one watermark behind the frame says the same, because no window that it closes gets another row.
- *
- * Behind a cut the rest of the frame waits: a watermark reaches chained operators as a visit, between frames, so rows that went on at once
- * would overtake it and not be late. The task visits, then asks for timers, then reads: the rest goes on where timers fire.
  */
-export class SqlWatermarkOperator extends TableWatermarkBase {
+export class SqlWatermarkOperator extends TableWatermarkBase<Part> {
   private readonly rowtime: number
   private readonly evaluate: (frame: ColumnarFrame) => Float64Column
-  private readonly waiting: Part[] = []
 
   constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
     super()
@@ -88,27 +107,11 @@ export class SqlWatermarkOperator extends TableWatermarkBase {
       this.output.collectFrame(withTimes(frame, times))
       return
     }
-    this.waiting.push({ frame, times, watermarks: this.evaluate(frame), earliest: earliestFrom(times.values, frame.length), from: 0 })
-    if (this.waiting.length === 1) this.pass()
+    this.take({ frame, times, watermarks: this.evaluate(frame), earliest: earliestFrom(times.values, frame.length), from: 0 })
   }
 
-  /** The last watermark comes behind all rows. What it finds waiting it cannot wait for: only the cut of a last frame is lost. */
-  override processWatermark(timestamp: number, input: number): boolean {
-    if (timestamp === MAX_WATERMARK) while (this.waiting.length > 0) this.pass()
-    return super.processWatermark(timestamp, input)
-  }
-
-  protected override advanceProcessingTime(nowMs: number): boolean {
-    while (this.waiting.length > 0) {
-      if (this.context.shouldYield()) return false
-      this.pass()
-    }
-    return super.advanceProcessingTime(nowMs)
-  }
-
-  /** Rows of the first part that waits, up to the next cut or its end. */
-  private pass(): void {
-    const part = this.waiting[0]!
+  /** Up to the next cut. */
+  protected pass(part: Part): boolean {
     const { frame, times, watermarks, earliest, from } = part
     let due: number | undefined
     let row = from
@@ -122,9 +125,9 @@ export class SqlWatermarkOperator extends TableWatermarkBase {
       if (due !== undefined && row < frame.length && earliest[row]! <= due) break
     }
     part.from = row
-    if (row === frame.length) this.waiting.shift()
     this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
     if (due !== undefined) this.output.emitWatermark(due)
+    return row === frame.length
   }
 }
 

@@ -4,7 +4,7 @@ import { nullRowtime } from '../window-aggregate-operator.ts'
 import { RowExpressions } from './row-calc-operator.ts'
 
 /** WATERMARK FOR of a table, a row at a time: the row, then the watermark when it is due. */
-export class RowWatermarkOperator extends TableWatermarkBase {
+export class RowWatermarkOperator extends TableWatermarkBase<readonly unknown[]> {
   private readonly rowtime: number
   private readonly expressions: () => RowExpressions
   private compiled: RowExpressions | undefined
@@ -22,15 +22,17 @@ export class RowWatermarkOperator extends TableWatermarkBase {
 
   processElement(value: unknown): void {
     const row = value as readonly unknown[]
-    const time = row[this.rowtime]
-    if (typeof time !== 'number') throw nullRowtime()
-    if (this.context.batch) {
-      this.output.collect(row, time)
-      return
-    }
+    if (typeof row[this.rowtime] !== 'number') throw nullRowtime()
+    if (this.context.batch) this.output.collect(row, row[this.rowtime] as number)
+    else this.take(row)
+  }
+
+  protected pass(row: readonly unknown[]): boolean {
     const watermark = this.compiled?.evaluate(row, this.context.clock.nowMs(), 0)?.[0]
     if (typeof watermark === 'number') this.current = Math.max(this.current, watermark)
-    this.output.collect(row, time)
+    // Looked at when the row came.
+    this.output.collect(row, row[this.rowtime] as number)
     if (this.isDue) this.emit()
+    return true
   }
 }
