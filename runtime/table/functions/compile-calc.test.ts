@@ -350,6 +350,32 @@ test('a date that leaves the range of its days wraps inside an expression as it 
     })
 })
 
+test('functions that cut or pad by UTF-16 units leave no half of a pair to the function around them', () => {
+  const text = (value: string): Expression => ({ kind: 'literal', value, type: 'STRING NOT NULL' })
+  const three: Expression = { kind: 'literal', value: 3, type: 'INT NOT NULL' }
+  const made = [
+    resolveCall('LPAD', [column(0, 'STRING'), three, text('😀')], '1:1'),
+    resolveCall('RPAD', [column(0, 'STRING'), three, text('😀')], '1:1'),
+    resolveCall('REPLACE', [column(0, 'STRING'), text(''), text('-')], '1:1'),
+  ].map(call => resolveCall('||', [call as Expression, text('|')], '1:1') as Expression)
+  const frame: ColumnarFrame = {
+    kind: 'columnar',
+    length: 1,
+    columns: [buildColumn(parseValueType('STRING'), ['😀'])],
+    timestamps: undefined,
+    rowKinds: undefined,
+  }
+  const isWell = made.map(
+    expression => resolveCall('=', [resolveCall('REVERSE', [expression], '1:1') as Expression, text('|😀\ufffd')], '1:1') as Expression,
+  )
+  const types = [...made, ...isWell].map(({ type }) => parseValueType(type))
+  for (const make of [compileCalc, interpretCalc])
+    expect(outcome(make(['STRING'], null, [...made, ...isWell], options), frame, types)).toEqual({
+      rows: [['\ufffd😀|', '😀\ufffd|', '-\ufffd-\ufffd-|', true, false, false]],
+      times: [],
+    })
+})
+
 test('a pattern that does not parse is refused by name when its calc is made, whichever way', () => {
   const text = (value: string): Expression => ({ kind: 'literal', value, type: 'STRING NOT NULL' })
   const like = resolveCall('LIKE', [column(0, 'STRING'), text('a%'), text('ab')], '2:7') as Expression

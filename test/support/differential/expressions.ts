@@ -2,7 +2,7 @@ import { FlinkError } from '../../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../../runtime/common/random.ts'
 import { scalarFunction, scalarFunctionNames } from '../../../runtime/table/functions/function-table.ts'
 import { resolveCall, resolveCast } from '../../../runtime/table/functions/resolve-call.ts'
-import { isApproximate, isText, parseValueType, type TypeRoot } from '../../../runtime/table/functions/value-type.ts'
+import { isApproximate, isInteger, isText, parseValueType, type TypeRoot } from '../../../runtime/table/functions/value-type.ts'
 import type { Expression, Schema } from '../../../runtime/table/plan/expression.ts'
 import { columnRoots, oneIn, pick, randomLiteral, randomType } from './values.ts'
 
@@ -117,8 +117,10 @@ function call(random: Random, root: TypeRoot, depth: number, options: Expression
   // Of a few the one whose arguments may be columns: over literals alone every row says the same.
   let best: Production | undefined
   let bestScore = -1
+  const common = candidates.filter(name => commonNames.has(name))
+  const from = common.length > 0 && oneIn(random, 3) ? common : candidates
   for (let i = 0; i < 3; i++) {
-    const production = pick(random, ofRoot.get(pick(random, candidates))!)
+    const production = pick(random, ofRoot.get(pick(random, from))!)
     const score = production.args.filter(arg => typeof arg === 'string' && present.has(arg)).length
     if (score > bestScore) [best, bestScore] = [production, score]
   }
@@ -133,7 +135,10 @@ function call(random: Random, root: TypeRoot, depth: number, options: Expression
     if (i > 0 && name === 'CONVERT_TZ') return { kind: 'literal', value: pick(random, zones), type: 'STRING NOT NULL' }
     return randomExpression(random, arg, depth - 1, options)
   })
-  if (!options.throwing && ['/', '%', 'MOD'].includes(name) && made.length === 2) made[1] = { kind: 'literal', value: 3, type: 'INT NOT NULL' }
+  if (!options.throwing && ['/', '%', 'MOD'].includes(name) && made.length === 2) {
+    const first = parseValueType(made[0]!.type)
+    made[1] = { kind: 'literal', value: 3, type: `${isInteger(first) ? first.root : 'INT'} NOT NULL` }
+  }
   try {
     const resolved = resolveCall(name, made, position(random))
     return resolved !== undefined && parseValueType(resolved.type).root === root ? resolved : undefined
@@ -142,6 +147,9 @@ function call(random: Random, root: TypeRoot, depth: number, options: Expression
     throw error
   }
 }
+
+/** What most queries are made of, and what loops hold inline. */
+const commonNames: ReadonlySet<string> = new Set(['+', '-', '*', '/', '%', '=', '<>', '<', '<=', '>', '>=', 'AND', 'OR', 'NOT'])
 
 const position = (random: Random): string => `${1 + random.nextInt(9)}:${1 + random.nextInt(80)}`
 

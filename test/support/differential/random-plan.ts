@@ -32,7 +32,7 @@ export interface RandomPlan {
 
 /** Column of the row kind in cases that have one; every projection passes it on. */
 export const KIND = '$kind'
-const ROWTIME = 'rt'
+export const ROWTIME = 'rt'
 
 const hostileNames = ['a b', '"', "'", '`', '*/', '${x}', '__proto__', 'constructor', '\u2028', 'new\nline', '\\', 'k0', 'v1', '//', 'é😀', '']
 
