@@ -1,7 +1,7 @@
 import type { Random } from '../../../runtime/common/random.ts'
 import { powerOfTen } from '../../../runtime/table/functions/decimal.ts'
 import { toRowForm } from '../../../runtime/table/functions/frame-values.ts'
-import { isDecimal, LENGTH_MAX, parseValueType, type TypeRoot, type Value } from '../../../runtime/table/functions/value-type.ts'
+import { LENGTH_MAX, parseValueType, type TypeRoot, type Value } from '../../../runtime/table/functions/value-type.ts'
 import type { Literal } from '../../../runtime/table/plan/expression.ts'
 
 /** Random types and values of SQL, edges first: what goes wrong does so at the ends of a range, at NaN, at -0 and outside of ASCII. */
@@ -153,5 +153,3 @@ export function shownValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   return Object.is(value, -0) ? '-0' : String(value)
 }
-
-export const isDecimalType = (type: string): boolean => isDecimal(parseValueType(type))
