@@ -31,7 +31,7 @@ test.each(kinds)('interpreter = generated = object path on random schemas, data 
   expect(failed).toBeGreaterThan(0)
 })
 
-test('random plans hold every function, kind of column, aggregate and window', () => {
+test('random plans hold every function, kind of column, aggregate and window', { timeout: 120_000 }, () => {
   const coverage = coverageOf(Array.from({ length: 2_000 }, (_, seed) => sqlCase(seed)))
   expect(scalarFunctions.map(({ name }) => name).filter(name => !coverage.functions.has(name))).toEqual([])
   const random = seededRandom(1)
@@ -80,38 +80,42 @@ describe('tables with hostile names', () => {
     { codegen: false, columnar: false },
   ]
 
-  test.each(ways)('are read, filtered, computed on and grouped, codegen $codegen, columnar $columnar', async ({ codegen, columnar }) => {
-    const rows = Array.from({ length: 40 }, (_, i) => ({ time: i * 100, values: names.map((_, k) => (i * 7 + k) % 5) }))
-    const path = join(folder, 'rows.json')
-    // Not by an object literal: `__proto__` would set the prototype.
-    const line = ({ time, values }: (typeof rows)[number]) =>
-      `{${names.map((name, k) => `${JSON.stringify(name)}:${values[k]}`).join()},"ts":"1970-01-01 00:00:0${(time / 1000).toFixed(3)}"}`
-    writeFileSync(path, `${rows.map(line).join('\n')}\n`)
-    const table = `CREATE TABLE t (${names.map(name => `${quoted(name)} INT`).join()}, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'json');`
-    const run = async (query: string) => {
-      const { stdout } = await finishInProcess(
-        env => {
-          env.configure({ 'table.exec.codegen': codegen, 'table.exec.columnar': columnar })
-          sqlProgram(`${table} ${query}`, 'hostile.sql')(env, [])
-        },
-        { batch: false, parallelism: 2 },
-      )
-      return stdout.trimEnd().split('\n').sort()
-    }
-    for (const [k, name] of names.entries()) {
-      const other = names[(k + 1) % names.length]!
-      const kept = rows.filter(({ values }) => values[k]! > 2)
-      expect(await run(`SELECT ${quoted(name)} + 1 AS ${quoted(other)}, ${quoted(other)} FROM t WHERE ${quoted(name)} > 2`), name).toEqual(
-        kept.map(({ values }) => `+I[${values[k]! + 1}, ${values[(k + 1) % names.length]}]`).sort(),
-      )
-    }
-    const [key, value] = [quoted('__proto__'), quoted('*/')]
-    const sums = new Map<number, number>()
-    for (const { values } of rows) {
-      const group = values[names.indexOf('__proto__')]!
-      sums.set(group, (sums.get(group) ?? 0) + values[names.indexOf('*/')]!)
-    }
-    const query = `SELECT ${key}, SUM(${value}) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY ${key}, window_start, window_end`
-    expect(await run(query)).toEqual([...sums].map(([group, sum]) => `+I[${group}, ${sum}]`).sort())
-  })
+  test.each(ways)(
+    'are read, filtered, computed on and grouped, codegen $codegen, columnar $columnar',
+    { timeout: 120_000 },
+    async ({ codegen, columnar }) => {
+      const rows = Array.from({ length: 40 }, (_, i) => ({ time: i * 100, values: names.map((_, k) => (i * 7 + k) % 5) }))
+      const path = join(folder, 'rows.json')
+      // Not by an object literal: `__proto__` would set the prototype.
+      const line = ({ time, values }: (typeof rows)[number]) =>
+        `{${names.map((name, k) => `${JSON.stringify(name)}:${values[k]}`).join()},"ts":"1970-01-01 00:00:0${(time / 1000).toFixed(3)}"}`
+      writeFileSync(path, `${rows.map(line).join('\n')}\n`)
+      const table = `CREATE TABLE t (${names.map(name => `${quoted(name)} INT`).join()}, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'json');`
+      const run = async (query: string) => {
+        const { stdout } = await finishInProcess(
+          env => {
+            env.configure({ 'table.exec.codegen': codegen, 'table.exec.columnar': columnar })
+            sqlProgram(`${table} ${query}`, 'hostile.sql')(env, [])
+          },
+          { batch: false, parallelism: 2 },
+        )
+        return stdout.trimEnd().split('\n').sort()
+      }
+      for (const [k, name] of names.entries()) {
+        const other = names[(k + 1) % names.length]!
+        const kept = rows.filter(({ values }) => values[k]! > 2)
+        expect(await run(`SELECT ${quoted(name)} + 1 AS ${quoted(other)}, ${quoted(other)} FROM t WHERE ${quoted(name)} > 2`), name).toEqual(
+          kept.map(({ values }) => `+I[${values[k]! + 1}, ${values[(k + 1) % names.length]}]`).sort(),
+        )
+      }
+      const [key, value] = [quoted('__proto__'), quoted('*/')]
+      const sums = new Map<number, number>()
+      for (const { values } of rows) {
+        const group = values[names.indexOf('__proto__')]!
+        sums.set(group, (sums.get(group) ?? 0) + values[names.indexOf('*/')]!)
+      }
+      const query = `SELECT ${key}, SUM(${value}) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY ${key}, window_start, window_end`
+      expect(await run(query)).toEqual([...sums].map(([group, sum]) => `+I[${group}, ${sum}]`).sort())
+    },
+  )
 })

@@ -42,6 +42,16 @@ test('a row that is late for a watermark inside its frame comes after it: rows b
   expect(harness.watermarks).toEqual([30, 40, 50])
 })
 
+test('what waits is not changed when the arrays of its frame are written again', async () => {
+  const harness = await operator(0)
+  const given = frame(10, 30, 20, 31)
+  harness.operator.processFrame!(given)
+  ;(given.columns[0] as { values: Float64Array }).values.fill(0)
+  harness.fireTimers()
+  expect(timesOf(harness.frames.slice(1))).toEqual([[20, 31]])
+  expect(harness.watermarks).toEqual([30, 31])
+})
+
 test('the end of the input leaves nothing waiting', async () => {
   const harness = await operator(0)
   harness.operator.processFrame!(frame(30, 20, 40, 25))

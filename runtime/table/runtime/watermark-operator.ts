@@ -1,5 +1,5 @@
 import { FlinkError } from '../../common/errors.ts'
-import type { ColumnarFrame, Float64Column } from '../../network/columns.ts'
+import type { Column, ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { isValid } from '../../network/columns.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import { MAX_WATERMARK } from '../../time/watermark.ts'
@@ -36,8 +36,13 @@ export abstract class TableWatermarkBase<P> extends BaseOperator {
   protected take(part: P): void {
     this.waiting.push(part)
     if (this.waiting.length === 1 && !this.context.shouldYield()) this.passFirst()
-    if (this.waiting.length > 0) this.context.wake()
+    if (this.waiting.length === 0) return
+    this.waiting[this.waiting.length - 1] = this.kept(part)
+    this.context.wake()
   }
+
+  /** The part, as it may be held when the call that brought it has returned. */
+  protected abstract kept(part: P): P
 
   /** Emits rows, then the watermark that is due; true when all rows of the part are out. */
   protected abstract pass(part: P): boolean
@@ -77,8 +82,6 @@ interface Part {
   readonly frame: ColumnarFrame
   readonly times: Float64Column
   readonly watermarks: Float64Column
-  /** Of each row: the earliest time of the rows from it on. */
-  readonly earliest: Float64Array
   from: number
 }
 
@@ -102,17 +105,26 @@ export class SqlWatermarkOperator extends TableWatermarkBase<Part> {
 
   processFrame(frame: ColumnarFrame): void {
     const times = frame.columns[this.rowtime] as Float64Column
-    for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
-    if (this.context.batch) {
-      this.output.collectFrame(withTimes(frame, times))
-      return
+    if (times.validity !== undefined) for (let row = 0; row < frame.length; row++) if (!isValid(times.validity, row)) throw nullRowtime()
+    if (this.context.batch) this.output.collectFrame(withTimes(frame, times))
+    else this.take({ frame, times, watermarks: this.evaluate(frame), from: 0 })
+  }
+
+  /** A copy of what is left: whoever made the frame may write into its arrays again. */
+  protected kept({ frame, times, watermarks, from }: Part): Part {
+    const rest = copyOf(sliceFrame(frame, from, frame.length))
+    return {
+      frame: rest,
+      times: { ...times, values: times.values.slice(from, frame.length), validity: undefined },
+      watermarks: copyOfColumn(sliceColumn(watermarks, from, frame.length)) as Float64Column,
+      from: 0,
     }
-    this.take({ frame, times, watermarks: this.evaluate(frame), earliest: earliestFrom(times.values, frame.length), from: 0 })
   }
 
   /** Up to the next cut. */
   protected pass(part: Part): boolean {
-    const { frame, times, watermarks, earliest, from } = part
+    const { frame, times, watermarks, from } = part
+    let earliest: Float64Array | undefined
     let due: number | undefined
     let row = from
     while (row < frame.length) {
@@ -122,7 +134,9 @@ export class SqlWatermarkOperator extends TableWatermarkBase<Part> {
         due = this.current
         this.last = due
       }
-      if (due !== undefined && row < frame.length && earliest[row]! <= due) break
+      if (due === undefined || row === frame.length) continue
+      earliest ??= earliestFrom(times.values, from, frame.length)
+      if (earliest[row - from]! <= due) break
     }
     part.from = row
     this.output.collectFrame(withTimes(sliceFrame(frame, from, row), sliceColumn(times, from, row)))
@@ -131,14 +145,42 @@ export class SqlWatermarkOperator extends TableWatermarkBase<Part> {
   }
 }
 
-function earliestFrom(times: Float64Array, length: number): Float64Array {
-  const earliest = new Float64Array(length)
+/** Of each row from `from` on: the earliest time of it and the rows behind it. */
+function earliestFrom(times: Float64Array, from: number, to: number): Float64Array {
+  const earliest = new Float64Array(to - from)
   let least = Number.POSITIVE_INFINITY
-  for (let row = length - 1; row >= 0; row--) {
-    least = Math.min(least, times[row]!)
-    earliest[row] = least
+  for (let row = to - 1; row >= from; row--) {
+    if (times[row]! < least) least = times[row]!
+    earliest[row - from] = least
   }
   return earliest
+}
+
+function copyOf(frame: ColumnarFrame): ColumnarFrame {
+  return { ...frame, columns: frame.columns.map(copyOfColumn), timestamps: frame.timestamps?.slice(), rowKinds: frame.rowKinds?.slice() }
+}
+
+function copyOfColumn(column: Column): Column {
+  const validity = column.validity?.slice()
+  switch (column.kind) {
+    case 'bytes':
+      return {
+        ...column,
+        data: column.data.slice(),
+        starts: column.starts.slice(),
+        lengths: column.lengths.slice(),
+        ids: column.ids?.slice(),
+        validity,
+      }
+    case 'bool':
+      return { ...column, values: column.values.slice(), validity }
+    case 'i32':
+      return { ...column, values: column.values.slice(), validity }
+    case 'i64':
+      return { ...column, values: column.values.slice(), validity }
+    case 'f64':
+      return { ...column, values: column.values.slice(), validity }
+  }
 }
 
 function withTimes(frame: ColumnarFrame, times: Float64Column): ColumnarFrame {

@@ -27,6 +27,10 @@ export class RowWatermarkOperator extends TableWatermarkBase<readonly unknown[]>
     else this.take(row)
   }
 
+  protected kept(row: readonly unknown[]): readonly unknown[] {
+    return row
+  }
+
   protected pass(row: readonly unknown[]): boolean {
     const watermark = this.compiled?.evaluate(row, this.context.clock.nowMs(), 0)?.[0]
     if (typeof watermark === 'number') this.current = Math.max(this.current, watermark)
