@@ -134,6 +134,18 @@ test('EXPLAIN prints three sections, and the generated source on request', async
   expect(rows.some(row => row.startsWith('//# sourceURL=millrace/explain/Calc'))).toBe(true)
 })
 
+test('a row that is late behind a watermark of its own frame is dropped, aggregated in one phase or in two', async () => {
+  const path = join(folder, 'late.csv')
+  writeFileSync(path, ['00:00:01,1', '00:00:15,1', '00:00:02,100', '00:00:16,1'].map(line => `2020-01-01 ${line}\n`).join(''))
+  const table = `CREATE TABLE t (ts TIMESTAMP(3), n INT, WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'csv');`
+  const query = "SELECT SUM(n) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end"
+  for (const phases of ['ONE_PHASE', 'TWO_PHASE'])
+    for (const columnar of [true, false]) {
+      const settings = `SET 'table.optimizer.agg-phase-strategy' = '${phases}'; SET 'table.exec.columnar' = '${columnar}'; SET 'pipeline.auto-watermark-interval' = '0 ms';`
+      expect((await run(`${settings} ${table} ${query}`)).sort(), `${phases} ${columnar}`).toEqual(['+I[1]', '+I[2]'])
+    }
+})
+
 test('a table of 2,000 columns is read, computed on and written', async () => {
   const path = join(folder, 'wide.csv')
   writeFileSync(path, `${Array.from({ length: 2_000 }, (_, i) => i).join(',')}\n`)

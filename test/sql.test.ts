@@ -6,7 +6,8 @@ import { finishInProcess } from './support/in-process-job.ts'
 
 /**
  * Every script of test/sql/cases gives the rows that Apache Flink 2.3.0 gave (test/oracle/sql/run.sh), in any order: at parallelism 1 and 2,
- * aggregated in one phase and in two, with generated code and interpreted.
+ * aggregated in one phase and in two, with generated code, interpreted,
+ * and over rows as objects.
  */
 const folder = join(import.meta.dirname, 'sql/cases')
 const names = readdirSync(folder)
@@ -14,10 +15,12 @@ const names = readdirSync(folder)
   .map(name => name.slice(0, -'.sql'.length))
 
 const ways = [
-  { parallelism: 1, codegen: true, phases: 'AUTO' },
-  { parallelism: 2, codegen: true, phases: 'AUTO' },
-  { parallelism: 2, codegen: false, phases: 'ONE_PHASE' },
-  { parallelism: 1, codegen: false, phases: 'AUTO' },
+  { parallelism: 1, codegen: true, columnar: true, phases: 'AUTO' },
+  { parallelism: 2, codegen: true, columnar: true, phases: 'AUTO' },
+  { parallelism: 2, codegen: false, columnar: true, phases: 'ONE_PHASE' },
+  { parallelism: 1, codegen: false, columnar: true, phases: 'AUTO' },
+  { parallelism: 2, codegen: true, columnar: false, phases: 'AUTO' },
+  { parallelism: 1, codegen: true, columnar: false, phases: 'ONE_PHASE' },
 ]
 
 describe.each(names)('%s', name => {
@@ -27,10 +30,11 @@ describe.each(names)('%s', name => {
     .split('\n')
     .sort()
 
-  test.each(ways)("gives Flink's rows at parallelism $parallelism, codegen $codegen, phases $phases", async ({ parallelism, codegen, phases }) => {
+  const title = "gives Flink's rows at parallelism $parallelism, codegen $codegen, columnar $columnar, phases $phases"
+  test.each(ways)(title, async ({ parallelism, codegen, columnar, phases }) => {
     const { stdout } = await finishInProcess(
       env => {
-        env.configure({ 'table.exec.codegen': codegen, 'table.optimizer.agg-phase-strategy': phases })
+        env.configure({ 'table.exec.codegen': codegen, 'table.exec.columnar': columnar, 'table.optimizer.agg-phase-strategy': phases })
         sqlProgram(script, `${name}.sql`)(env, [])
       },
       { batch: false, parallelism },

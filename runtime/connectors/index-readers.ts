@@ -31,6 +31,8 @@ export class IndexReader implements SourceReader {
   private readonly limiter: RateLimiter | undefined
   private readonly cursors: IndexCursor[] = []
   private allAssigned = false
+  /** Of the row emitted last: it may be described when its split has ended. */
+  private last: IndexCursor | undefined
 
   constructor(spec: IndexReaderSpec, context: SourceReaderContext) {
     this.spec = spec
@@ -63,6 +65,7 @@ export class IndexReader implements SourceReader {
 
   /** False when it was asked to stop. */
   private emit(cursor: IndexCursor, output: SourceOutput, allowed: number): boolean {
+    this.last = cursor
     const framed = cursor.nextFrame !== undefined && output.takesFrames === true
     let emitted = 0
     while (emitted < allowed && cursor.hasNext() && !output.shouldYield()) {
@@ -84,7 +87,7 @@ export class IndexReader implements SourceReader {
   }
 
   describePosition(behind = 0): string {
-    return this.cursors[0]?.describe(behind) ?? ''
+    return this.last?.describe(behind) ?? ''
   }
 
   close(): void {

@@ -23,7 +23,21 @@ export interface GraphDifference {
 
 export function operatorHash(node: StreamNode, nodes: ReadonlyMap<number, StreamNode>): string {
   const values = aspectValues(node, nodes)
-  return aspects.map(aspect => murmur3Hex(canonicalJson(values[aspect])).slice(0, 16)).join('.')
+  return aspects.map(aspect => shortHash(canonicalJson(values[aspect]))).join('.')
+}
+
+/** Most aspects of most operators are one of few texts (no uid, no states, one type of edge). */
+const shortHashes = new Map<string, string>()
+const SHORT_HASHES_MAX = 1_000
+
+function shortHash(text: string): string {
+  let hash = shortHashes.get(text)
+  if (hash === undefined) {
+    hash = murmur3Hex(text).slice(0, 16)
+    if (shortHashes.size >= SHORT_HASHES_MAX) shortHashes.clear()
+    shortHashes.set(text, hash)
+  }
+  return hash
 }
 
 /** The first operator, by node id, that `own` builds differently from `expected` or not at all, or has too many; undefined = same graph. */

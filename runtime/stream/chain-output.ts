@@ -70,7 +70,14 @@ export class ChainOutput implements OperatorOutput {
     if (frame.length === 0) return
     this.counters.recordsOut += frame.length
     this.counters.rowsOutColumnar += frame.length
-    const { operatorCounters, frames, network } = this.main
+    const { frames, network } = this.main
+    if (frames.length > 0 && !this.chain.deferFrame(this.index, frame)) this.deliverFrame(frame)
+    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
+  }
+
+  /** To the chained operators. */
+  deliverFrame(frame: LocalFrame): void {
+    const { operatorCounters, frames } = this.main
     for (let i = 0; i < frames.length; i++) {
       const target = frames[i]
       assert(target !== undefined, 'columnar frames come from operators whose output type has a columnar form')
@@ -83,7 +90,6 @@ export class ChainOutput implements OperatorOutput {
         this.chain.offer(target as FrameRunner, frame)
       }
     }
-    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
   }
 
   framesAreDone(): boolean {

@@ -17,8 +17,8 @@ import type { SourceHeadOperator } from './operators/source-operator.ts'
  * A chain: the operators of one task as a tree in pre-order, run a frame at a time by the interpreter.
  *
  * Rows go depth first by direct calls. Watermarks, stream status and end of input go as *visits*: `emitWatermark` of operator k puts one
- * visit per chained child into a queue, and the queue is worked off between rows (`advance`). A visit is a cursor: an operator that has
- * more timers to fire than fit the output answers false and is visited again. So
+ * visit per chained child into a queue, and the queue is worked off between rows (`advance`), what a visit causes before the next one. A visit
+ * is a cursor: an operator that has more timers to fire than fit the output answers false and is visited again. So
  * - a watermark is delayed behind rows the same call still emits, never ahead of them;
  * - no row enters the chain while a visit is unfinished, and timers fire before later rows;
  * - at every row border the chain can stop (output full, budget spent, control) and go on at exactly that row.
@@ -27,6 +27,7 @@ import type { SourceHeadOperator } from './operators/source-operator.ts'
  * - `processFrame`: as a whole. Nothing stops inside it, so the outputs' capacity is looked at before it;
  * - a `FrameRunner`: users' functions in a generated loop (generated/segment.ts), or the interpreter of an operator that only knows rows. It may
  *   stop at any row; what is left of the frame becomes the next visit, in front of what came behind the frame, so nothing overtakes its rows.
+ * A frame that an operator emits behind a watermark of the same call waits as a visit too: its rows may be late for that watermark.
  * Rows that are made of a frame, or put into one, are counted (`rowsConverted`).
  *
  * The chain knows nothing of scheduling; `limits` says when to stop, the task decides what happens then.
@@ -37,6 +38,8 @@ type Visit =
   | { readonly kind: 'watermark'; readonly link: number; readonly input: number; readonly timestamp: number }
   | { readonly kind: 'status'; readonly link: number; readonly input: number; readonly idle: boolean }
   | { readonly kind: 'end'; readonly link: number; readonly input: number }
+  /** For the children of `link`. */
+  | { readonly kind: 'frame'; readonly link: number; readonly frame: LocalFrame }
   /** What a runner has left of a frame. */
   | { readonly kind: 'rest'; readonly runner: FrameRunner; readonly frame: ObjectFrame | LocalFrame; readonly from: number }
 
@@ -58,8 +61,8 @@ export class OperatorChain implements RunnerHost {
   private readonly inputCount: number
   /** Of the head's first input. */
   private readonly headRunner: FrameRunner | undefined
-  /** Where visits of the rest at work go: behind it nothing may get ahead of what its rows caused. -1 = at the end. */
-  private insertAt = -1
+  /** Visits that the one at work has caused: they stand right behind it, in front of what came after it. */
+  private caused = 0
   /** Rows of the columnar frame that the head is in the middle of. */
   private converted: { readonly frame: LocalFrame; readonly rows: ObjectFrame } | undefined = undefined
   private readonly visits: Visit[] = []
@@ -122,9 +125,9 @@ export class OperatorChain implements RunnerHost {
     return this.isFull() || this.visits.length > 0 || this.isSliceOver()
   }
 
-  /** A cursor in a visit must not stop for the visits behind it, only for capacity and time. */
+  /** A cursor in a visit must not stop for the visits behind it, only for those that it causes, for capacity and time. */
   private readonly cursorShouldYield = (): boolean => {
-    return this.isFull() || this.isSliceOver()
+    return this.isFull() || this.caused > 0 || this.isSliceOver()
   }
 
   /** Never at the first call of a run, so that each run does at least one unit of work. */
@@ -164,11 +167,10 @@ export class OperatorChain implements RunnerHost {
   }
 
   private runHead(runner: FrameRunner, frame: ObjectFrame | LocalFrame, from: number): StopReason {
-    const length = frame.kind === 'object' ? frame.rows.length : frame.length
     this.currentRow = from
     if (this.isFull()) return 'outputFull'
     this.currentRow = runner.run(frame, from)
-    if (this.currentRow === length) return 'done'
+    if (this.currentRow === lengthOf(frame)) return 'done'
     return this.visits.length > 0 ? 'control' : this.isFull() ? 'outputFull' : 'budget'
   }
 
@@ -242,39 +244,34 @@ export class OperatorChain implements RunnerHost {
     else assert(false, `the chain does not take ${control.kind}`)
   }
 
-  /** Works off visits. True when none is left. */
+  /** Works off visits. True when none is left; false when capacity or time is out. */
   advance(): boolean {
     while (this.visits.length > 0) {
       if (this.isFull()) return false
-      const visit = this.visits[0]!
-      if (visit.kind === 'rest') {
-        if (!this.advanceRest(visit)) return false
-        continue
-      }
       this.inVisit = true
+      this.caused = 0
       this.yieldCalls = 0
-      const done = this.visit(visit)
+      const left = this.work(this.visits[0]!)
       this.inVisit = false
-      if (!done) return false
       this.visits.shift()
+      if (left === undefined) continue
+      this.visits.splice(this.caused, 0, left)
+      if (this.caused === 0) return false
     }
     return true
   }
 
-  /** False when capacity or time is out. */
-  private advanceRest({ runner, frame, from }: Extract<Visit, { kind: 'rest' }>): boolean {
-    this.insertAt = 1
-    const next = runner.run(frame, from)
-    const caused = this.insertAt - 1
-    this.insertAt = -1
-    const length = frame.kind === 'object' ? frame.rows.length : frame.length
-    if (next === length) {
-      this.visits.shift()
-      return true
+  /** What is left of the visit; undefined = nothing. */
+  private work(visit: Visit): Visit | undefined {
+    if (visit.kind === 'frame') {
+      this.outputs[visit.link]!.deliverFrame(visit.frame)
+      return undefined
     }
-    this.visits.shift()
-    this.visits.splice(caused, 0, { kind: 'rest', runner, frame, from: next })
-    return caused > 0
+    if (visit.kind === 'rest') {
+      const next = visit.runner.run(visit.frame, visit.from)
+      return next === lengthOf(visit.frame) ? undefined : { ...visit, from: next }
+    }
+    return this.visit(visit) ? undefined : visit
   }
 
   /** True when every operator has ended and the network outputs got their `end`. */
@@ -351,12 +348,19 @@ export class OperatorChain implements RunnerHost {
     this.enqueue({ kind: 'status', link, input: 0, idle })
   }
 
-  private enqueue(visit: Visit): void {
-    if (this.insertAt < 0) this.visits.push(visit)
-    else this.visits.splice(this.insertAt++, 0, visit)
+  /** True when `frame` waits for the children of `link`, behind visits that the same call has caused; false = it goes to them now. */
+  deferFrame(link: number, frame: LocalFrame): boolean {
+    if ((this.inVisit ? this.caused : this.visits.length) === 0) return false
+    this.enqueue({ kind: 'frame', link, frame })
+    return true
   }
 
-  private visit(visit: Exclude<Visit, { kind: 'rest' }>): boolean {
+  private enqueue(visit: Visit): void {
+    if (this.inVisit) this.visits.splice(1 + this.caused++, 0, visit)
+    else this.visits.push(visit)
+  }
+
+  private visit(visit: Exclude<Visit, { kind: 'rest' | 'frame' }>): boolean {
     const { operator } = this.links[visit.link]!
     if (visit.kind === 'watermark') return operator.processWatermark(visit.timestamp, visit.input)
     if (visit.kind === 'status') {
@@ -366,7 +370,7 @@ export class OperatorChain implements RunnerHost {
     if (!operator.endInput(visit.input)) return false
     const ended = ++this.endedInputs[visit.link]!
     if (ended === this.inputsOf(visit.link)) {
-      for (const child of this.outputs[visit.link]!.children) this.visits.push({ kind: 'end', link: child, input: 0 })
+      for (const child of this.outputs[visit.link]!.children) this.enqueue({ kind: 'end', link: child, input: 0 })
       for (const { output } of this.links[visit.link]!.networkOutputs) output.emit({ kind: 'end' })
     }
     return true
@@ -375,4 +379,8 @@ export class OperatorChain implements RunnerHost {
   private inputsOf(link: number): number {
     return link === 0 ? Math.max(1, this.inputCount) : 1
   }
+}
+
+function lengthOf(frame: ObjectFrame | LocalFrame): number {
+  return frame.kind === 'object' ? frame.rows.length : frame.length
 }

@@ -32,6 +32,12 @@ export const tableOptions = {
     defaultValue: true as boolean,
     doc: 'generate loops for SQL expressions; false interprets them, for comparison and tests',
   },
+  columnar: {
+    key: 'table.exec.columnar',
+    type: 'boolean',
+    defaultValue: true as boolean,
+    doc: 'SQL operators work frames of columns; false: rows as objects through an interpreter of each operator, for comparison and tests',
+  },
   explainGeneratedSource: {
     key: 'table.explain.generated-source',
     type: 'boolean',

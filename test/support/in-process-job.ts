@@ -1,6 +1,6 @@
 import { StreamExecutionEnvironment } from '../../runtime/api/index.ts'
 import { assert } from '../../runtime/common/assert.ts'
-import { systemClock } from '../../runtime/common/clock.ts'
+import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { deserializeError, type SerializedError } from '../../runtime/common/errors.ts'
 import { newId } from '../../runtime/common/ids.ts'
 import type { JsonObject } from '../../runtime/common/json.ts'
@@ -34,6 +34,10 @@ export interface InProcessJobOptions {
   readonly seed?: number
   /** Network pages of the (one) TaskManager. */
   readonly pages?: number
+  /** The program is run once for all: cheaper, where nothing that it makes is kept between rows. */
+  readonly runProgramOnce?: boolean
+  /** What the job takes for the time; the deadline is the system's. */
+  readonly clock?: Clock
   /** Fails the run when the program has not ended after so many idle turns of the event loop: a deadlock. */
   readonly deadlineMs?: number
 }
@@ -54,6 +58,7 @@ export async function runInProcess(
   options: InProcessJobOptions = {},
 ): Promise<InProcessResult> {
   const random = seededRandom(options.seed ?? 1)
+  const clock = options.clock ?? systemClock
   const client: Record<string, string> = { ...options.configuration }
   if (options.parallelism !== undefined) client['parallelism.default'] = String(options.parallelism)
   if (options.batch === true) client['execution.runtime-mode'] = 'BATCH'
@@ -63,9 +68,10 @@ export async function runInProcess(
     program(env)
     return env.getStreamGraph()
   }
-  const jobGraph = buildJobGraph(build(), { client })
+  const planned = build()
+  const jobGraph = buildJobGraph(planned, { client })
   const jobId = newId(random)
-  const executionGraph = createExecutionGraph(jobId, jobGraph, { attempt: 0, nowMs: systemClock.nowMs(), newExecutionId: () => newId(random) })
+  const executionGraph = createExecutionGraph(jobId, jobGraph, { attempt: 0, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
   const slots = planSlots(jobGraph).map((planned, i) => ({
     planned,
     location: { allocationId: `a${i}`, taskManagerId: 'tm', host: 'localhost', dataPort: 0 },
@@ -76,7 +82,7 @@ export async function runInProcess(
   const decoder = new TextDecoder()
   const io = new IoRuntime({
     registry: connectorRegistry,
-    clock: systemClock,
+    clock,
     log: noLog,
     taskManager: {
       id: 'tm',
@@ -87,11 +93,11 @@ export async function runInProcess(
     },
   })
   const factory = new InProcessSlotHosts({
-    clock: systemClock,
+    clock,
     random,
     network: new InProcessNetwork(options.channelCapacity),
     post: callback => void setImmediate(callback),
-    loadProgram: () => Promise.resolve(build()),
+    loadProgram: () => Promise.resolve(options.runProgramOnce === true ? planned : build()),
     createIoHost: wake => new LocalIoHost(io, wake),
     ...(options.pages === undefined ? {} : { pages: options.pages }),
     ...(options.channelCapacity === undefined ? {} : { channelCapacity: options.channelCapacity }),
@@ -163,7 +169,7 @@ export async function runInProcess(
         source.options as JsonObject,
         {
           parallelism: vertex.parallelism,
-          clock: systemClock,
+          clock,
           log: noLog,
           signal: new AbortController().signal,
           assignSplits: (subtaskIndex, splits) => {

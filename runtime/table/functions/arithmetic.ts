@@ -215,12 +215,13 @@ function resolveTimes(operator: Operator, args: readonly Argument[]): Resolution
 /** `time` plus months or milliseconds, by its type. LTZ counts months on local clocks. */
 export function addInterval(type: ValueType, interval: TypeRoot, time: number, amount: number, environment: Environment): number {
   if (interval === 'INTERVAL_MONTHS') {
-    if (type.root === 'DATE') return addMonths(time, amount)
+    if (type.root === 'DATE') return addMonths(time, amount) | 0
     const local = type.root === 'TIMESTAMP_LTZ' ? toLocal(environment.timeZone, time) : time
     const moved = addMonths(dayOfMs(local), amount) * DAY_MS + timeOfMs(local)
     return type.root === 'TIMESTAMP_LTZ' ? toInstant(environment.timeZone, moved) : moved
   }
-  if (type.root === 'DATE') return time + Math.trunc(amount / DAY_MS)
+  // Days are an INT, and wrap as one.
+  if (type.root === 'DATE') return (time + Math.trunc(amount / DAY_MS)) | 0
   return type.root === 'TIME' ? timeOfMs(time + amount) : time + amount
 }
 
@@ -228,6 +229,7 @@ function bindTimes(operator: Operator, { type, args }: BoundCall, environment: E
   const [a, b] = args.map(arg => arg.type)
   if (operator === '*') return type.root === 'INTERVAL_MONTHS' ? (x, y) => Math.imul(x, Number(y)) : (x, y) => Number(x) * Number(y)
   const sign = operator === '-' ? -1 : 1
+  if (type.root === 'INTERVAL_MONTHS') return (x, y) => (x + sign * y) | 0
   if (isInterval(type)) return (x, y) => x + sign * y
   const interval = a !== undefined && isInterval(a) ? a : b
   const root = interval?.root ?? 'INTERVAL_MS'

@@ -1,7 +1,7 @@
 import { FlinkError, nearestName } from '../../common/errors.ts'
 import type { Call, Expression, Literal } from '../plan/expression.ts'
 import { parseDecimal } from './decimal.ts'
-import type { BoundCall, ScalarFunction } from './function.ts'
+import { type BoundCall, type Environment, NoValue, type ScalarFunction } from './function.ts'
 import { scalarFunction, scalarFunctionNames } from './function-table.ts'
 import { isBinary, isDecimal, parseValueType, type Value } from './value-type.ts'
 
@@ -32,6 +32,17 @@ export function bindCall(call: Call): BoundCall {
       type: parseValueType(argument.type),
       literal: argument.kind === 'literal' ? literalValue(argument) : undefined,
     })),
+  }
+}
+
+/** The function of a call site. One that cannot be made of its literals (a pattern that does not parse) is the user's error, not a row's. */
+export function bindFunction(definition: ScalarFunction, call: BoundCall, environment: Environment): (...values: never[]) => Value {
+  try {
+    return definition.bind(call, environment)
+  } catch (error) {
+    if (!(error instanceof NoValue)) throw error
+    const { text, position } = call
+    throw new FlinkError('INVALID_SQL', `${error.message} in ${text} at ${position}`, { expression: text, position })
   }
 }
 

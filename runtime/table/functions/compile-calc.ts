@@ -1,6 +1,6 @@
 import { type Code, code, FunctionEmitter, type FunctionOrigin, SOURCE_SIZE_MAX } from '../../codegen/emit.ts'
 import type { Clock } from '../../common/clock.ts'
-import type { BytesColumn, Column, ColumnarFrame, ColumnKind, Validity } from '../../network/columns.ts'
+import { type BytesColumn, type Column, type ColumnarFrame, type ColumnKind, isValid, type Validity } from '../../network/columns.ts'
 import type { Expression } from '../plan/expression.ts'
 import { type ColumnLocals, defineColumnLocals, ExpressionEmitter, type Register } from './emit-expression.ts'
 import { allValid, BytesSink, buildColumn, bytesColumn, readValue, valuesColumn } from './frame-values.ts'
@@ -88,7 +88,34 @@ export function compileCalc(
     }
     parts = computed.length === 0 ? [] : split(computed)
   }
-  return { run: runner(select, parts, passed, environment, options.clock, outputArrays), source: sources.join('\n'), interpretedCount }
+  const run = runner(select, parts, passed, environment, options.clock, outputArrays)
+  const notNull = notNullColumns(types, condition === null ? computed : [condition, ...projections])
+  let fallback: Calc | undefined
+  return {
+    run: frame => {
+      if (!notNull.some(index => hasNull(frame.columns[index], frame.length))) return run(frame)
+      fallback ??= interpretCalc(inputTypes, condition, projections, options)
+      return fallback.run(frame)
+    },
+    source: sources.join('\n'),
+    interpretedCount,
+  }
+}
+
+/**
+ * Columns of which loops do not look at the nulls. Some expressions answer NULL though Flink types them NOT NULL (a decimal without room, LPAD to a
+ * negative length): a frame that holds one is interpreted, rather than read 0 where there is nothing.
+ */
+function notNullColumns(types: readonly ValueType[], expressions: readonly Expression[]): number[] {
+  const used = new Set<number>()
+  for (const expression of expressions) addColumns(expression, used)
+  return [...used].filter(index => types[index]?.nullable === false)
+}
+
+function hasNull(column: Column | undefined, length: number): boolean {
+  if (column?.validity === undefined) return false
+  for (let row = 0; row < length; row++) if (!isValid(column.validity, row)) return true
+  return false
 }
 
 export function interpretCalc(

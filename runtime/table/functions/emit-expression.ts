@@ -1,7 +1,7 @@
 import { type Code, code, type FunctionEmitter, join } from '../../codegen/emit.ts'
 import { assert } from '../../common/assert.ts'
 import type { Call, Expression } from '../plan/expression.ts'
-import { bindCall, definitionOf, literalValue } from './bind-call.ts'
+import { bindCall, bindFunction, definitionOf, literalValue } from './bind-call.ts'
 import { isSameRepresentation } from './casts.ts'
 import { decodeBytes, decodeDecimal, decodeText, SplitResult, sliceCodePoints, sliceEquals, splitSlice } from './frame-values.ts'
 import type { BoundCall, Environment, ScalarFunction } from './function.ts'
@@ -229,7 +229,7 @@ export class ExpressionEmitter {
 
   private call(definition: ScalarFunction, call: BoundCall, args: readonly Register[]): Register {
     const { emitter } = this
-    const run = () => emitter.constant(definition.bind(call, this.environment))
+    const run = () => emitter.constant(bindFunction(definition, call, this.environment))
     if (definition.nulls === 'own') {
       const passed = args.map(arg => (arg.isNull === undefined ? arg.code : code`(${arg.isNull} ? null : ${arg.code})`))
       const result = emitter.define(code`${run()}(${join(passed, ', ')})`)

@@ -1,6 +1,6 @@
 import { assert } from '../../common/assert.ts'
 import type { Expression } from '../plan/expression.ts'
-import { bindCall, definitionOf, literalValue } from './bind-call.ts'
+import { bindCall, bindFunction, definitionOf, literalValue } from './bind-call.ts'
 import type { Environment } from './function.ts'
 import type { Value } from './value-type.ts'
 
@@ -20,7 +20,7 @@ export function interpretExpression(expression: Expression, environment: Environ
   const args = expression.arguments.map(argument => interpretExpression(argument, environment))
   if (definition.nulls === 'lazy') return interpretLazy(definition.name, args)
   // The function's arguments follow the call's types; its signature cannot say so.
-  const run = definition.bind(bindCall(expression), environment) as (...values: Value[]) => Value
+  const run = bindFunction(definition, bindCall(expression), environment) as (...values: Value[]) => Value
   if (definition.nulls === 'own') return row => run(...args.map(argument => argument(row)))
   return row => {
     const values: Value[] = []

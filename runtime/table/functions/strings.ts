@@ -62,6 +62,11 @@ function locate(part: string, text: string, from = 1): number {
   return at < 0 ? 0 : codePointCount(text.slice(0, at)) + 1
 }
 
+/** Functions that count UTF-16 units, as Java's do, may cut a pair in two: half of one is U+FFFD at once, as it would be in a column. */
+function wellFormed<T extends string | null>(text: T): T {
+  return (text === null ? null : text.toWellFormed()) as T
+}
+
 function pad(text: string, length: number, padding: string, left: boolean): string | null {
   if (length < 0 || (padding === '' && length > 0)) return padding === '' && length >= 0 && text.length >= length ? text.slice(0, length) : null
   if (text.length >= length) return text.slice(0, length)
@@ -245,7 +250,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple('LOCATE', 'LOCATE(part, s[, from])', 'from 1; 0 when absent', intType, [text, text, small], locate, { optional: 1 }),
   simple('INSTR', 'INSTR(s, part)', 'from 1; 0 when absent', intType, [text, text], (s: string, part: string) => locate(part, s)),
   simple('REPLACE', 'REPLACE(s, old, new)', 'every occurrence', stringType, [text, text, text], (s: string, old: string, by: string) =>
-    s.replaceAll(old, () => by),
+    wellFormed(s.replaceAll(old, () => by)),
   ),
   simple(
     'LPAD',
@@ -253,7 +258,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
     'cuts what is longer; NULL for a negative length',
     stringType,
     [text, small, text],
-    (s: string, n: number, p: string) => pad(s, n, p, true),
+    (s: string, n: number, p: string) => wellFormed(pad(s, n, p, true)),
     { answersNull: true },
   ),
   simple(
@@ -262,7 +267,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
     'cuts what is longer; NULL for a negative length',
     stringType,
     [text, small, text],
-    (s: string, n: number, p: string) => pad(s, n, p, false),
+    (s: string, n: number, p: string) => wellFormed(pad(s, n, p, false)),
     { answersNull: true },
   ),
   simple('REPEAT', 'REPEAT(s, n)', 'empty when n is not positive', stringType, [text, small], (s: string, n: number) => (n <= 0 ? '' : s.repeat(n))),

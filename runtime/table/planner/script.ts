@@ -8,6 +8,7 @@ import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
 import { tableOptions } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
 import type { SinkNode } from '../plan/physical.ts'
+import type { CalcSettings } from '../runtime/calc-operator.ts'
 import { kafkaTableSink } from '../runtime/kafka-table-sink.ts'
 import type { Query } from '../sql/ast-query.ts'
 import type { CreateDatabase, CreateTable, Drop, Explain, Insert, Statement, Use } from '../sql/ast-statement.ts'
@@ -46,7 +47,7 @@ export class SqlScript {
     if (this.sinks.length === 0)
       throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
     const settings = this.settings()
-    const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen })
+    const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen, columnar: settings.columnar })
     for (const sink of shareSubplans(
       this.sinks.map(({ physical }) => physical),
       settings.sharing,
@@ -229,16 +230,15 @@ export class SqlScript {
       timeZone: configuration.get(tableOptions.localTimeZone),
       twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
       codegen: configuration.get(tableOptions.codegen),
+      columnar: configuration.get(tableOptions.columnar),
       generatedSource: configuration.get(tableOptions.explainGeneratedSource),
       sharing: { subplans: configuration.get(tableOptions.reuseSubplans), sources: configuration.get(tableOptions.reuseSources) },
     }
   }
 }
 
-interface ScriptSettings {
-  readonly timeZone: string
+interface ScriptSettings extends CalcSettings {
   readonly twoPhase: boolean
-  readonly codegen: boolean
   readonly generatedSource: boolean
   readonly sharing: SharingSettings
 }

@@ -6,12 +6,23 @@ import type { OperatorDefinition, PartitionerSpec, StreamNode } from '../../grap
 import { Types } from '../../serde/types.ts'
 import type { StreamOperator } from '../../stream/operator.ts'
 import type { Schema } from '../plan/expression.ts'
-import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
+import type { PhysicalNode, ScanNode, SinkNode } from '../plan/physical.ts'
 import { CalcOperator, type CalcSettings, TableWatermarkOperator } from '../runtime/calc-operator.ts'
 import { LocalWindowAggregateOperator } from '../runtime/local-window-aggregate-operator.ts'
+import { RowCalcOperator } from '../runtime/rows/row-calc-operator.ts'
+import { RowWatermarkOperator } from '../runtime/rows/row-watermark-operator.ts'
+import { RowLocalWindowAggregateOperator, RowWindowAggregateOperator } from '../runtime/rows/row-window-aggregate-operator.ts'
 import { scanDefinition } from '../runtime/scan-definition.ts'
 import { sinkDefinition } from '../runtime/sink-definition.ts'
 import { WindowAggregateOperator } from '../runtime/window-aggregate-operator.ts'
+
+/** What tables are read and written with. */
+export interface TableConnectors {
+  scan(node: ScanNode, settings: CalcSettings): OperatorDefinition
+  sink(node: SinkNode, settings: CalcSettings): OperatorDefinition
+}
+
+const builtInConnectors: TableConnectors = { scan: scanDefinition, sink: sinkDefinition }
 
 /**
  * Physical nodes to nodes of the StreamGraph, edges of type COLUMNS. What an operator is made of travels as its options; a union is no operator
@@ -21,11 +32,13 @@ export class Translation {
   private readonly env: StreamExecutionEnvironment
   private readonly settings: CalcSettings
   private readonly added = new Map<PhysicalNode, StreamNode>()
+  private readonly connectors: TableConnectors
   private count = 0
 
-  constructor(env: StreamExecutionEnvironment, settings: CalcSettings) {
+  constructor(env: StreamExecutionEnvironment, settings: CalcSettings, connectors: TableConnectors = builtInConnectors) {
     this.env = env
     this.settings = settings
+    this.connectors = connectors
   }
 
   addSink(sink: SinkNode): void {
@@ -34,7 +47,7 @@ export class Translation {
     const node = this.add({
       name: `Sink: ${sink.table}[${++this.count}]`,
       kind: 'sink',
-      definition: sinkDefinition(sink, this.settings),
+      definition: this.connectors.sink(sink, this.settings),
       outputType: columnsType(sink.schema),
       inputs: [inputs],
       // Rows that are printed for somebody who looks at them come in one stream, as they do when Flink collects them.
@@ -59,7 +72,7 @@ export class Translation {
         const added = this.add({
           name: `Source: ${node.table}[${++this.count}]`,
           kind: 'source',
-          definition: scanDefinition(node, settings),
+          definition: this.connectors.scan(node, settings),
           outputType,
           nonParallel: node.connector === 'values',
         })
@@ -75,7 +88,8 @@ export class Translation {
           definition: definition(
             'table:calc',
             options,
-            given => new CalcOperator(given.inputTypes, given.condition, given.projections, given.settings),
+            ({ inputTypes: types, condition, projections, settings: given }) =>
+              new (given.columnar ? CalcOperator : RowCalcOperator)(types, condition, projections, given),
           ),
           outputType,
           inputs: [inputs],
@@ -90,7 +104,8 @@ export class Translation {
           definition: definition(
             'table:watermark',
             options,
-            given => new TableWatermarkOperator(given.rowtime, given.inputTypes, given.expression, given.settings),
+            ({ rowtime, inputTypes: types, expression, settings: given }) =>
+              new (given.columnar ? TableWatermarkOperator : RowWatermarkOperator)(rowtime, types, expression, given),
           ),
           outputType,
           inputs: [inputs],
@@ -104,8 +119,11 @@ export class Translation {
           kind: 'operator',
           definition: definition(
             'table:local-window-aggregate',
-            { node: { window, keys, aggregates, rowtime }, inputTypes: typesOf(node.input), codegen: settings.codegen },
-            given => new LocalWindowAggregateOperator(given.node, given.inputTypes, given.codegen),
+            { node: { window, keys, aggregates, rowtime }, inputTypes: typesOf(node.input), codegen: settings.codegen, columnar: settings.columnar },
+            given =>
+              given.columnar
+                ? new LocalWindowAggregateOperator(given.node, given.inputTypes, given.codegen)
+                : new RowLocalWindowAggregateOperator(given.node),
           ),
           outputType,
           inputs: [inputs],
@@ -120,8 +138,16 @@ export class Translation {
           definition: {
             ...definition(
               'table:window-aggregate',
-              { node: { window, keys, aggregates, rowtime, merges, windowColumns }, inputTypes: typesOf(node.input), codegen: settings.codegen },
-              given => new WindowAggregateOperator(given.node, given.inputTypes, given.codegen),
+              {
+                node: { window, keys, aggregates, rowtime, merges, windowColumns },
+                inputTypes: typesOf(node.input),
+                codegen: settings.codegen,
+                columnar: settings.columnar,
+              },
+              given =>
+                given.columnar
+                  ? new WindowAggregateOperator(given.node, given.inputTypes, given.codegen)
+                  : new RowWindowAggregateOperator(given.node, given.inputTypes),
             ),
             states: [{ name: 'window-aggs', kind: 'aggregating', type: keys.map(key => node.input.schema[key]!.type).join(', ') }],
           },

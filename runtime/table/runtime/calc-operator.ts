@@ -10,6 +10,8 @@ export interface CalcSettings {
   readonly timeZone: string
   /** `table.exec.codegen`. */
   readonly codegen: boolean
+  /** `table.exec.columnar`: the operators of rows/ otherwise. */
+  readonly columnar: boolean
 }
 
 /** Filter and projection, a frame at a time; counts which path its rows took. */

@@ -26,7 +26,7 @@ function frame(numbers: readonly number[]): ColumnarFrame {
 function harness(kafka: FakeKafka, options: Record<string, string>) {
   const clock = new SimulatedClock()
   const node = { table: 't', schema: schema.slice(0, 1), options: { ...base, ...options } }
-  const operator = new KafkaTableSinkOperator(node, { timeZone: 'UTC', codegen: true })
+  const operator = new KafkaTableSinkOperator(node, { timeZone: 'UTC', codegen: true, columnar: true })
   const sink = new ConnectorHarness(operator, {
     clock,
     registry: {

@@ -10,26 +10,59 @@ import { nullRowtime } from './slice-tables.ts'
  * leaves right behind a row when it has advanced by more than `pipeline.auto-watermark-interval` of event time, besides the timer. The first
  * value counts from 0. Upstream watermarks end here, but for the last. In batch mode only the last one leaves.
  *
+ * This is what the columnar form (below) and the row form (rows/row-watermark-operator.ts) share. Rows behind a watermark do not overtake it: the
+ * chain makes frames and rows that follow it wait until it has been passed on (stream/chain.ts).
+ */
+export abstract class TableWatermarkBase extends BaseOperator {
+  protected current = 0
+  protected last = 0
+  private nextTickMs = Number.POSITIVE_INFINITY
+
+  override open(): void {
+    const intervalMs = this.context.options.autoWatermarkIntervalMs
+    if (intervalMs > 0 && !this.context.batch) this.nextTickMs = this.context.clock.nowMs() + intervalMs
+  }
+
+  /** Only the end of the input passes: watermarks are made here. */
+  override processWatermark(timestamp: number, input: number): boolean {
+    return timestamp === MAX_WATERMARK ? super.processWatermark(timestamp, input) : true
+  }
+
+  protected override nextProcessingTimeMs(): number {
+    return this.nextTickMs
+  }
+
+  protected override advanceProcessingTime(nowMs: number): boolean {
+    if (nowMs < this.nextTickMs) return true
+    this.nextTickMs = nowMs + this.context.options.autoWatermarkIntervalMs
+    if (this.current > this.last) {
+      this.last = this.current
+      this.output.emitWatermark(this.last)
+    }
+    return true
+  }
+
+  /** The watermark is due behind the present row. */
+  protected get isDue(): boolean {
+    return this.current - this.last > this.context.options.autoWatermarkIntervalMs
+  }
+}
+
+/**
+ * The columnar form.
+ *
  * A frame is cut only where it matters: where a later row of it would be late for a watermark that leaves inside it. Otherwise the last of them
  * behind the frame says the same, because no window that it closes gets another row.
  */
-export class SqlWatermarkOperator extends BaseOperator {
+export class SqlWatermarkOperator extends TableWatermarkBase {
   readonly frameUse = 'passed'
   private readonly rowtime: number
   private readonly evaluate: (frame: ColumnarFrame) => Float64Column
-  private current = 0
-  private last = 0
-  private nextTickMs = Number.POSITIVE_INFINITY
 
   constructor(rowtime: number, evaluate: (frame: ColumnarFrame) => Float64Column) {
     super()
     this.rowtime = rowtime
     this.evaluate = evaluate
-  }
-
-  override open(): void {
-    const intervalMs = this.context.options.autoWatermarkIntervalMs
-    if (intervalMs > 0 && !this.context.batch) this.nextTickMs = this.context.clock.nowMs() + intervalMs
   }
 
   processElement(): void {
@@ -79,29 +112,10 @@ export class SqlWatermarkOperator extends BaseOperator {
     if (due) this.output.emitWatermark(this.last)
   }
 
-  /** Only the end of the input passes: watermarks are made here. */
-  override processWatermark(timestamp: number, input: number): boolean {
-    return timestamp === MAX_WATERMARK ? super.processWatermark(timestamp, input) : true
-  }
-
-  protected override nextProcessingTimeMs(): number {
-    return this.nextTickMs
-  }
-
-  protected override advanceProcessingTime(nowMs: number): boolean {
-    if (nowMs < this.nextTickMs) return true
-    this.nextTickMs = nowMs + this.context.options.autoWatermarkIntervalMs
-    if (this.current > this.last) {
-      this.last = this.current
-      this.output.emitWatermark(this.last)
-    }
-    return true
-  }
-
   /** True when a watermark is due behind `row`: `last`, from now on. */
   private advance(watermarks: Float64Column, row: number): boolean {
     if (isValid(watermarks.validity, row)) this.current = Math.max(this.current, watermarks.values[row]!)
-    if (this.current - this.last <= this.context.options.autoWatermarkIntervalMs) return false
+    if (!this.isDue) return false
     this.last = this.current
     return true
   }

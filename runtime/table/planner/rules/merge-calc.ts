@@ -1,6 +1,6 @@
 import { scalarFunction } from '../../functions/function-table.ts'
 import type { Expression } from '../../plan/expression.ts'
-import { addColumns, expressionSize, mapColumns } from '../expressions.ts'
+import { addColumns, expressionSize, isNotNull, mapColumns } from '../expressions.ts'
 import { type LogicalNode, type LogicalProject, rewrite } from '../logical.ts'
 
 /**
@@ -55,8 +55,15 @@ function isDynamic(expression: Expression): boolean {
   return expression.kind === 'call' && (scalarFunction(expression.name)?.dynamic === true || expression.arguments.some(isDynamic))
 }
 
-function and(a: Expression, b: Expression): Expression {
+/** The second condition sees no row that the first keeps from it: AND goes on after NULL, a filter does not. */
+function and(first: Expression, b: Expression): Expression {
+  const a: Expression =
+    isNotNull(first.type) || !mayThrow(b) ? first : { kind: 'call', name: 'IS TRUE', arguments: [first], type: 'BOOLEAN NOT NULL', position: '' }
   const parts = [a, b].flatMap(part => (part.kind === 'call' && part.name === 'AND' ? part.arguments : [part]))
-  const nullable = parts.some(({ type }) => !type.endsWith('NOT NULL'))
+  const nullable = !parts.every(({ type }) => isNotNull(type))
   return { kind: 'call', name: 'AND', arguments: parts, type: nullable ? 'BOOLEAN' : 'BOOLEAN NOT NULL', position: '' }
+}
+
+function mayThrow(expression: Expression): boolean {
+  return expression.kind === 'call' && (scalarFunction(expression.name)?.throws === true || expression.arguments.some(mayThrow))
 }

@@ -42,6 +42,13 @@ test('filters and projections become one calc, filters below', () => {
   expect(lines(merged).slice(0, 2)).toEqual(['LogicalProject(y=[((a * 2) + 1)])', 'LogicalFilter(condition=[((a > 1) AND ((a * 2) < 10))])'])
 })
 
+test('a condition that may fail sees no row that a filter below keeps from it, also when that one answers NULL', () => {
+  const guarded = mergeCalcs(bound('SELECT b FROM (SELECT a, b FROM t WHERE a > 1) WHERE 8 / a > 2'))
+  expect(lines(guarded)[1]).toBe('LogicalFilter(condition=[((a > 1) IS TRUE AND ((8 / a) > 2))])')
+  const harmless = mergeCalcs(bound('SELECT b FROM (SELECT a, b FROM t WHERE a > 1) WHERE 8 + a > 2'))
+  expect(lines(harmless)[1]).toBe('LogicalFilter(condition=[((a > 1) AND ((8 + a) > 2))])')
+})
+
 test('what is dear and used twice, or depends on the time, is worked out once', () => {
   const dear = mergeCalcs(bound("SELECT x, x || x FROM (SELECT UPPER(b || LOWER(b || 'abc' || b || UPPER(b || b))) AS x FROM t)"))
   expect(lines(dear).filter(line => line.startsWith('LogicalProject')).length).toBe(3)
