@@ -13,14 +13,14 @@ import type { SourceHeadOperator } from './operators/source-operator.ts'
  * A chain: the operators of one task as a tree in pre-order, run a frame at a time by the interpreter.
  *
  * Rows go depth first by direct calls. Watermarks, stream status and end of input go as *visits*: `emitWatermark` of operator k puts one
- * visit per chained child into a queue, and the queue is worked off between rows (`advance`). A visit is a cursor: an operator that has
- * more timers to fire than fit the output answers false and is visited again. So
+ * visit per chained child into a queue, and the queue is worked off between rows (`advance`), what a visit causes before the next one. A visit
+ * is a cursor: an operator that has more timers to fire than fit the output answers false and is visited again. So
  * - a watermark is delayed behind rows the same call still emits, never ahead of them;
  * - no row enters the chain while a visit is unfinished, and timers fire before later rows;
  * - at every row border the chain can stop (output full, budget spent, control) and go on at exactly that row.
  *
  * A columnar frame goes as a whole from operator to operator (`processFrame`): nothing stops inside it, so the outputs' capacity is looked at
- * before it. Between operators of which one works rows, rows and frames are made of one another and counted (`rowsConverted`).
+ * before it. A frame that follows a watermark of the same call waits behind it as a visit: the rows in it may be late for that watermark. Between operators of which one works rows, rows and frames are made of one another and counted (`rowsConverted`).
  *
  * The chain knows nothing of scheduling; `limits` says when to stop, the task decides what happens then.
  */
@@ -65,6 +65,8 @@ type Visit =
   | { readonly kind: 'watermark'; readonly link: number; readonly input: number; readonly timestamp: number }
   | { readonly kind: 'status'; readonly link: number; readonly input: number; readonly idle: boolean }
   | { readonly kind: 'end'; readonly link: number; readonly input: number }
+  /** For the children of `link`. */
+  | { readonly kind: 'frame'; readonly link: number; readonly frame: ColumnarFrame }
 
 export class OperatorChain {
   readonly links: readonly ChainLink[]
@@ -83,6 +85,8 @@ export class OperatorChain {
   /** Rows of the columnar frame that the head is in the middle of. */
   private converted: { readonly frame: ColumnarFrame; readonly rows: ObjectFrame } | undefined = undefined
   private readonly visits: Visit[] = []
+  /** Where the next visit goes that the first one causes. */
+  private causedAt = 1
   private readonly endedInputs: number[]
   private yieldCalls = 0
 
@@ -239,6 +243,7 @@ export class OperatorChain {
       this.inVisit = false
       if (!done) return false
       this.visits.shift()
+      this.causedAt = 1
     }
     return true
   }
@@ -310,14 +315,30 @@ export class OperatorChain {
   }
 
   enqueueWatermark(link: number, timestamp: number): void {
-    this.visits.push({ kind: 'watermark', link, input: 0, timestamp })
+    this.enqueue({ kind: 'watermark', link, input: 0, timestamp })
   }
 
   enqueueStatus(link: number, idle: boolean): void {
-    this.visits.push({ kind: 'status', link, input: 0, idle })
+    this.enqueue({ kind: 'status', link, input: 0, idle })
+  }
+
+  /** True when `frame` waits for the children of `link`, behind visits of the call that emits it; false = it goes to them now. */
+  deferFrame(link: number, frame: ColumnarFrame): boolean {
+    if (this.inVisit || this.visits.length === 0) return false
+    this.enqueue({ kind: 'frame', link, frame })
+    return true
+  }
+
+  private enqueue(visit: Visit): void {
+    if (this.inVisit) this.visits.splice(this.causedAt++, 0, visit)
+    else this.visits.push(visit)
   }
 
   private visit(visit: Visit): boolean {
+    if (visit.kind === 'frame') {
+      this.outputs[visit.link]!.deliverFrame(visit.frame)
+      return true
+    }
     const { operator } = this.links[visit.link]!
     if (visit.kind === 'watermark') return operator.processWatermark(visit.timestamp, visit.input)
     if (visit.kind === 'status') {
@@ -327,7 +348,7 @@ export class OperatorChain {
     if (!operator.endInput(visit.input)) return false
     const ended = ++this.endedInputs[visit.link]!
     if (ended === this.inputsOf(visit.link)) {
-      for (const child of this.outputs[visit.link]!.children) this.visits.push({ kind: 'end', link: child, input: 0 })
+      for (const child of this.outputs[visit.link]!.children) this.enqueue({ kind: 'end', link: child, input: 0 })
       for (const { output } of this.links[visit.link]!.networkOutputs) output.emit({ kind: 'end' })
     }
     return true
@@ -390,7 +411,13 @@ class ChainOutput implements OperatorOutput {
     if (frame.length === 0) return
     this.counters.recordsOut += frame.length
     this.counters.rowsOutColumnar += frame.length
-    const { operators, operatorCounters, operatorColumns, network } = this.main
+    const { operators, network } = this.main
+    if (operators.length > 0 && !this.chain.deferFrame(this.index, frame)) this.deliverFrame(frame)
+    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
+  }
+
+  deliverFrame(frame: ColumnarFrame): void {
+    const { operators, operatorCounters, operatorColumns } = this.main
     for (let i = 0; i < operators.length; i++) {
       const operator = operators[i]!
       const counters = operatorCounters[i]!
@@ -403,7 +430,6 @@ class ChainOutput implements OperatorOutput {
         operator.processFrame(frame)
       }
     }
-    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
   }
 
   sideOutput(tagId: string, value: unknown, timestamp: number): void {

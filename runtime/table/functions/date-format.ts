@@ -11,6 +11,8 @@ export interface DatePattern {
   format(localMs: number): string
   /** undefined when the text does not follow the pattern. */
   parse(text: string): number | undefined
+  /** The same of a text that may go on behind what the pattern takes, as Java's SimpleDateFormat reads. */
+  parseStart(text: string): number | undefined
 }
 
 const cache = new Map<string, DatePattern>()
@@ -20,7 +22,11 @@ export function datePattern(pattern: string): DatePattern {
   const known = cache.get(pattern)
   if (known !== undefined) return known
   const pieces = split(pattern)
-  const compiled = { format: (ms: number) => pieces.map(piece => formatPiece(piece, ms)).join(''), parse: (text: string) => parseText(pieces, text) }
+  const compiled = {
+    format: (ms: number) => pieces.map(piece => formatPiece(piece, ms)).join(''),
+    parse: (text: string) => parseText(pieces, text, true),
+    parseStart: (text: string) => parseText(pieces, text, false),
+  }
   if (cache.size >= CACHE_MAX) cache.clear()
   cache.set(pattern, compiled)
   return compiled
@@ -109,7 +115,7 @@ function usWeek(days: number): number {
   return days >= start(year + 1) ? 1 : Math.floor((days - start(year)) / 7) + 1
 }
 
-function parseText(pieces: readonly Piece[], text: string): number | undefined {
+function parseText(pieces: readonly Piece[], text: string, whole: boolean): number | undefined {
   const fields: Record<string, number> = {}
   let at = 0
   for (const [i, piece] of pieces.entries()) {
@@ -143,7 +149,7 @@ function parseText(pieces: readonly Piece[], text: string): number | undefined {
         letter === 'S' ? Number(match[0].padEnd(3, '0').slice(0, 3)) : letter === 'y' && count === 2 ? 2000 + Number(match[0]) : Number(match[0])
     }
   }
-  return at === text.length ? instantOf(fields) : undefined
+  return at === text.length || !whole ? instantOf(fields) : undefined
 }
 
 function instantOf(fields: Record<string, number>): number | undefined {

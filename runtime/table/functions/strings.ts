@@ -93,13 +93,7 @@ function trimEnds(text: string, characters: string, where: 'BOTH' | 'LEADING' | 
 }
 
 function initcap(text: string): string {
-  let out = ''
-  let inWord = false
-  for (const point of text) {
-    out += inWord ? point.toLowerCase() : point.toUpperCase()
-    inWord = /[\p{L}\p{N}]/u.test(point)
-  }
-  return out
+  return text.replace(/[A-Za-z0-9]+/g, word => word[0]!.toUpperCase() + word.slice(1).toLowerCase())
 }
 
 const text = isText
@@ -211,7 +205,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   length('CHARACTER_LENGTH'),
   simple('UPPER', 'UPPER(s)', 'by the root locale', sameKind, [text], (s: string) => s.toUpperCase()),
   simple('LOWER', 'LOWER(s)', 'by the root locale', sameKind, [text], (s: string) => s.toLowerCase()),
-  simple('INITCAP', 'INITCAP(s)', 'words are runs of letters and digits', sameKind, [text], initcap),
+  simple('INITCAP', 'INITCAP(s)', 'words are runs of ASCII letters and digits', sameKind, [text], initcap),
   { ...trims('BTRIM', 'BOTH'), resolve: accept(stringType, [text, text], 1) },
   trims('LTRIM', 'LEADING'),
   trims('RTRIM', 'TRAILING'),
