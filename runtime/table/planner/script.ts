@@ -1,12 +1,13 @@
 import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { unreachable } from '../../common/assert.ts'
-import { Configuration } from '../../common/config.ts'
-import { FlinkError } from '../../common/errors.ts'
+import { Configuration, parseOptionValue } from '../../common/config.ts'
+import { FlinkError, nearestName } from '../../common/errors.ts'
 import { tableOf } from '../catalog/catalog-objects.ts'
+import { timeZone } from '../functions/time-zone.ts'
 import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
-import { tableOptions } from '../options.ts'
+import { tableOptions, tableOptionTable } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
-import type { SinkNode } from '../plan/physical.ts'
+import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
 import type { Query } from '../sql/ast-query.ts'
 import type { CreateTable, Explain, Insert, Statement } from '../sql/ast-statement.ts'
 import { parseScript } from '../sql/parse.ts'
@@ -18,8 +19,8 @@ import { explainText } from './explain.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode, LogicalSink } from './logical.ts'
 import { optimise } from './optimise.ts'
-import { candidatesText, notSupportedYet, planError } from './plan-error.ts'
-import type { Relation } from './scope.ts'
+import { at, candidatesText, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
+import { type Relation, requireNoRows } from './scope.ts'
 import { TableRegistry } from './table-registry.ts'
 import { toPhysical } from './to-physical.ts'
 import { Translation } from './translate.ts'
@@ -73,13 +74,14 @@ export class SqlScript {
         return
       case 'set':
         if (statement.key === undefined || statement.value === undefined) throw notSupportedYet(statement.pos, 'SET without a key')
+        checkTableOption(statement.key, statement.value, statement.pos)
         this.env.configure(statement.key, statement.value)
         return
       case 'insert':
         this.insert(statement)
         return
       case 'query':
-        this.add(this.collect(this.bind(statement.query)))
+        this.add(this.collect(statement.query), statement.query.pos)
         return
       case 'statementSet':
         for (const insert of statement.statements) this.insert(insert)
@@ -132,7 +134,7 @@ export class SqlScript {
   }
 
   private insert(insert: Insert): void {
-    this.add(this.sinkOf(insert))
+    this.add(this.sinkOf(insert), insert.query.pos)
   }
 
   private sinkOf(insert: Insert): LogicalSink {
@@ -150,8 +152,8 @@ export class SqlScript {
     return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
   }
 
-  private collect(relation: Relation): LogicalSink {
-    const { node, schema } = flat(relation)
+  private collect(query: Query): LogicalSink {
+    const { node, schema } = flat(this.bind(query), query.pos)
     return { kind: 'sink', input: node, table: 'collect', connector: 'collect', options: {}, schema }
   }
 
@@ -161,7 +163,7 @@ export class SqlScript {
     const { statement } = explain
     const logical =
       statement.kind === 'query'
-        ? [this.collect(this.bind(statement.query))]
+        ? [this.collect(statement.query)]
         : statement.kind === 'insert'
           ? [this.sinkOf(statement)]
           : statement.statements.map(each => this.sinkOf(each))
@@ -173,11 +175,13 @@ export class SqlScript {
     const physical = [{ name: 'plan', type: 'STRING NOT NULL' }]
     const rows = lines.map(line => [line])
     const node: LogicalNode = { kind: 'scan', table: 'explain', connector: 'values', options: {}, physical, paths: [['plan']], projected: [0], rows }
-    this.add({ kind: 'sink', input: node, table: 'explain', connector: 'text', options: {}, schema: physical })
+    this.add({ kind: 'sink', input: node, table: 'explain', connector: 'text', options: {}, schema: physical }, explain.pos)
   }
 
-  private add(logical: LogicalSink): void {
-    this.sinks.push({ logical, physical: this.plan(logical) })
+  private add(logical: LogicalSink, pos: SqlPosition): void {
+    const physical = this.plan(logical)
+    requireColumns(physical, pos)
+    this.sinks.push({ logical, physical })
   }
 
   private plan(logical: LogicalSink): SinkNode {
@@ -200,9 +204,36 @@ export class SqlScript {
   }
 }
 
+/** Options of the planner are checked where they are set; the rest with the job's. */
+function checkTableOption(key: string, value: string, pos: SqlPosition): void {
+  if (!key.startsWith('table.')) return
+  const option = tableOptionTable.find(each => each.key === key)
+  if (option === undefined) {
+    const keys = tableOptionTable.map(each => each.key)
+    if (nearestName(key, keys) === undefined) throw notSupportedYet(pos, `option '${key}'`)
+    throw planError(pos, `option '${key}' is not known${candidatesText(key, keys)}`)
+  }
+  try {
+    parseOptionValue(option, value)
+    if (key === tableOptions.localTimeZone.key) timeZone(value)
+  } catch (error) {
+    throw planError(pos, (error as Error).message)
+  }
+}
+
+/** A NULL that nothing gives a type has no columns to be in. */
+function requireColumns(sink: SinkNode, pos: SqlPosition): void {
+  const check = (node: PhysicalNode): void => {
+    for (const { name, type } of node.schema)
+      if (type === 'NULL') throw planError(pos, `column '${name}' is a NULL without a type, expected CAST(NULL AS type)`)
+    for (const input of node.kind === 'union' ? node.inputs : node.kind === 'scan' ? [] : [node.input]) check(input)
+  }
+  check(sink.input)
+}
+
 /** Options of Flink before 1.11 by today's names, at the table's place; columns of the PRIMARY KEY are NOT NULL. */
 function currentTable(written: CreateTable): CreateTable {
-  const { table } = tableOf({ ...written, primaryKey: written.primaryKey?.enforced === true ? undefined : written.primaryKey })
+  const { table } = at(written.pos, () => tableOf({ ...written, primaryKey: written.primaryKey?.enforced === true ? undefined : written.primaryKey }))
   if (!table.legacy) return { ...written, columns: table.columns }
   const options = Object.entries(table.options).map(
     ([key, value]) => written.options.find(option => option.key === key) ?? { key, value, pos: written.pos },
@@ -211,7 +242,8 @@ function currentTable(written: CreateTable): CreateTable {
 }
 
 /** The columns of a relation and no others, in its order. */
-function flat(relation: Relation): { readonly node: LogicalNode; readonly schema: Schema } {
+function flat(relation: Relation, pos: SqlPosition): { readonly node: LogicalNode; readonly schema: Schema } {
+  requireNoRows(relation, pos)
   const schema = relation.columns.map(({ name, type }) => ({ name, type }))
   const node: LogicalNode = {
     kind: 'project',
@@ -224,8 +256,7 @@ function flat(relation: Relation): { readonly node: LogicalNode; readonly schema
 
 /** The query's columns as the table's: by position, or by INSERT's list; what Flink casts by itself is cast. */
 function matched(insert: Insert, relation: Relation, schema: Schema, table: string): LogicalNode {
-  const whole = relation.columns.find(({ fields }) => fields !== undefined)
-  if (whole !== undefined) throw notSupportedYet(insert.query.pos, `ROW column '${whole.name}' as a whole`)
+  requireNoRows(relation, insert.query.pos)
   const targets = insert.columns.map(path => {
     const name = path.map(({ text }) => text).join('.')
     const target = schema.findIndex(column => column.name === name)
