@@ -63,7 +63,7 @@ function locate(part: string, text: string, from = 1): number {
 }
 
 function pad(text: string, length: number, padding: string, left: boolean): string | null {
-  if (length < 0 || (padding === '' && length > 0)) return padding === '' && length >= 0 && text.length >= length ? text.slice(0, length) : null
+  if (length < 0 || padding === '') return null
   if (text.length >= length) return text.slice(0, length)
   return left ? text.padStart(length, padding) : text.padEnd(length, padding)
 }
@@ -244,7 +244,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple(
     'LPAD',
     'LPAD(s, length, padding)',
-    'cuts what is longer; NULL for a negative length',
+    'cuts what is longer; NULL for a negative length and for no padding',
     stringType,
     [text, small, text],
     (s: string, n: number, p: string) => pad(s, n, p, true),
@@ -253,7 +253,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple(
     'RPAD',
     'RPAD(s, length, padding)',
-    'cuts what is longer; NULL for a negative length',
+    'cuts what is longer; NULL for a negative length and for no padding',
     stringType,
     [text, small, text],
     (s: string, n: number, p: string) => pad(s, n, p, false),

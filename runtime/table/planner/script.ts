@@ -4,13 +4,14 @@ import { Configuration, parseOptionValue } from '../../common/config.ts'
 import { FlinkError, nearestName } from '../../common/errors.ts'
 import { tableOf } from '../catalog/catalog-objects.ts'
 import { timeZone } from '../functions/time-zone.ts'
-import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
 import { tableOptions, tableOptionTable } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
 import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
 import type { Query } from '../sql/ast-query.ts'
 import type { CreateTable, Explain, Insert, Statement } from '../sql/ast-statement.ts'
-import { parseScript } from '../sql/parse.ts'
+import { parseScript, parseTypeText } from '../sql/parse.ts'
+import { withNullability } from '../types/logical-type.ts'
+import { castOf } from '../types/type-casts.ts'
 import { printType } from '../types/type-text.ts'
 import { bindQuery, castTo } from './bind-query.ts'
 import { bindSourceTable, requireColumnType } from './bind-table.ts'
@@ -288,15 +289,9 @@ function matched(insert: Insert, relation: Relation, schema: Schema, table: stri
   return { kind: 'project', input: relation.node, projections, names: schema.map(({ name }) => name) }
 }
 
-const widening = ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'DECIMAL', 'FLOAT', 'DOUBLE']
-
-/** What Flink casts without being asked: to a wider number, between texts, between times of one kind. */
-function isImplicit(fromText: string, toText: string): boolean {
-  const [from, to] = [parseValueType(fromText), parseValueType(toText)]
-  if (from.root === to.root || from.root === 'NULL') return true
-  if (isText(from) && isText(to)) return true
-  if (isNumeric(from) && isNumeric(to)) return widening.indexOf(from.root) < widening.indexOf(to.root)
-  if (from.root === 'BINARY' || from.root === 'VARBINARY') return to.root === 'BINARY' || to.root === 'VARBINARY'
-  const times = ['DATE', 'TIMESTAMP', 'TIMESTAMP_LTZ']
-  return times.includes(from.root) && times.includes(to.root) && to.root !== 'DATE'
+/** What Flink casts without being asked. NULLs are looked for when rows are written. */
+function isImplicit(from: string, to: string): boolean {
+  if (from === 'NULL') return true
+  const [source, target] = [parseTypeText(from), parseTypeText(to)].map(type => withNullability(type, true))
+  return castOf(source!, target!) === 'implicit'
 }
