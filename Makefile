@@ -3,7 +3,7 @@ NODE := node_modules/node/bin/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
-JOB ?= examples/word-count.yaml
+JOB ?= examples/word-count-sql.yaml
 SEED ?=
 SEEDS ?= 300
 
@@ -27,7 +27,7 @@ dist/.built: node_modules/.installed $(shell find bin runtime operator -name '*.
 
 build: dist/.built ## dist/: what people run
 
-run: dist/.built ## the main job on an embedded local cluster (JOB=file.yaml for another); Ctrl-C ends it
+run: dist/.built ## a word count in SQL on an embedded local cluster (JOB=file.yaml for another); Ctrl-C ends it
 	@bin/millrace up $(JOB) $(if $(CI),--once,)
 
 check: node_modules/.installed ## format, types, tidy, unit and property tests, some hundred simulated seeds

@@ -24,7 +24,7 @@ export interface ProgramCase extends Common {
   readonly program: string
   readonly records: (scale: number) => number
   readonly args: (records: number) => readonly string[]
-  /** Hot operators of ours, by metric scope, and the path their rows must take. */
+  /** Hot operators of ours, by metric scope (SQL: without the number in brackets, meaning all of that name), and the path their rows must take. */
   readonly hotOperators: Readonly<Record<string, Path>>
   readonly target: Target
 }
@@ -70,7 +70,7 @@ function keyedSum(name: string, keys: number, extra: readonly string[], target: 
     program: 'KeyedSum',
     records: scaled(50_000_000),
     args: records => ['--rows', String(records), '--keys', String(keys), ...extra],
-    hotOperators: { pairs: 'interpreted', sums: 'interpreted' },
+    hotOperators: { Source__numbers: 'columnar', pairs: 'generated', sums: 'columnar', Sink__sink: 'generated' },
     target,
   }
 }
@@ -79,8 +79,10 @@ const NEXMARK_EVENTS = 5_000_000
 const fromJson = (events: number) => ({ input: nexmark(events), events: String(events) })
 const generated = (events: number) => ({ last: String(events - 1), events: String(events) })
 
-function sql(name: string, summary: string, variables: SqlCase['variables'], target: Target): SqlCase {
-  return { kind: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, hotOperators: {}, target }
+function sql(name: string, summary: string, variables: SqlCase['variables'], target: Target, windows = false): SqlCase {
+  const columns: Record<string, Path> = { Calc: 'generated', Sink__results: 'columnar' }
+  const hotOperators = windows ? { ...columns, LocalWindowAggregate: 'columnar' as const, GlobalWindowAggregate: 'columnar' as const } : columns
+  return { kind: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, hotOperators, target }
 }
 
 const stateless: Target = { ratio: 5, aim: 12 }
@@ -96,7 +98,7 @@ export const cases: readonly Case[] = [
     program: 'WordCount',
     records: scaled(2_000_000),
     args: lines => ['--input', words(lines)],
-    hotOperators: { words: 'interpreted', counts: 'interpreted' },
+    hotOperators: { Source__lines: 'columnar', words: 'generated', counts: 'columnar', Sink__sink: 'generated' },
     target: { ratio: 2, aim: 5 },
   },
   keyedSum('keyed-sum-1k', 1_000, [], { ratio: 1.5, aim: 4 }),
@@ -106,11 +108,11 @@ export const cases: readonly Case[] = [
   sql('nexmark-q1', 'Nexmark q1 (currency conversion) from JSON lines', fromJson, stateless),
   sql('nexmark-q2', 'Nexmark q2 (selection) from JSON lines', fromJson, stateless),
   sql('nexmark-q22', 'Nexmark q22 (parts of a URL) from JSON lines', fromJson, stateless),
-  sql('tumble', 'bids per auction in TUMBLE 10 s from JSON lines', fromJson, windowed),
-  sql('hop', 'bids per auction in HOP 10 s / 2 s from JSON lines', fromJson, windowed),
+  sql('tumble', 'bids per auction in TUMBLE 10 s from JSON lines', fromJson, windowed, true),
+  sql('hop', 'bids per auction in HOP 10 s / 2 s from JSON lines', fromJson, windowed, true),
   sql('datagen-q1', 'q1 over generated bids', generated, fromGenerator),
-  sql('datagen-tumble', 'bids per auction in TUMBLE 10 s over generated bids', generated, fromGenerator),
-  sql('datagen-hop', 'bids per auction in HOP 10 s / 2 s over generated bids', generated, fromGenerator),
+  sql('datagen-tumble', 'bids per auction in TUMBLE 10 s over generated bids', generated, fromGenerator, true),
+  sql('datagen-hop', 'bids per auction in HOP 10 s / 2 s over generated bids', generated, fromGenerator, true),
   {
     kind: 'exchange',
     name: 'exchange-slots',

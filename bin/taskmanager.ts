@@ -14,6 +14,7 @@ import type { ArtifactRef } from '../runtime/graph/deployment.ts'
 import {
   buffersPerChannel,
   exchangeRequestTimeout,
+  floatingBuffers,
   networkMemoryFraction,
   networkMemoryMax,
   networkMemoryMin,
@@ -78,6 +79,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
         configuration.get(networkMemoryMax),
       ),
       pagesPerChannel: configuration.get(buffersPerChannel),
+      floatingPages: configuration.get(floatingBuffers),
       recordSizeMax: configuration.get(recordSizeMax),
       requestTimeoutMs: configuration.get(exchangeRequestTimeout),
       slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),

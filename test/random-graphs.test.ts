@@ -10,13 +10,17 @@ const single = process.env['SEED']
 const count = process.env['SOAK'] !== undefined ? 10_000 : Number(process.env['GRAPHS'] ?? (process.env['CI'] !== undefined ? 500 : 100))
 const seeds = single !== undefined && single !== '' ? [Number(single)] : Array.from({ length: count }, (_, i) => i + 1)
 
-test("random graphs give the model's rows with rings of one frame, suspended at every row", { timeout: 3_600_000 }, async () => {
+test.each([
+  { title: "random graphs give the model's rows with rings of one frame, suspended at every row", generated: true },
+  { title: 'the same where the interpreter takes all rows', generated: false },
+])('$title', { timeout: 3_600_000 }, async ({ generated }) => {
   for (const seed of seeds) {
     const program = randomProgram(seed, { rowsMax: 40, fanOutMax: seed % 20 === 0 ? 5000 : 50 })
     const result = await runInProcess(env => program.build(env), {
       parallelism: program.parallelism,
       channelCapacity: 1,
       suspendEverywhere: true,
+      generated,
       seed,
     })
     if (program.throws !== undefined) {

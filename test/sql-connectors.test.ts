@@ -41,11 +41,54 @@ test.each(['json', 'csv'])('a %s table is written as a folder of part files, one
   expect(rows).toContain('+I[7, a "b", c]')
 })
 
+test('rows of very different sizes are written in their order', async () => {
+  const path = join(folder, 'sizes')
+  await run(
+    `CREATE TABLE o (n INT, s STRING) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'csv'); ${sequence(2_000)}
+INSERT INTO o SELECT n, REPEAT('x', CASE WHEN MOD(n, 500) < 3 THEN 400000 * MOD(n, 500) ELSE 1 END) FROM g`,
+  )
+  const lines = readFileSync(join(path, readdirSync(path)[0] ?? ''), 'utf8').split('\n')
+  expect(lines.pop()).toBe('')
+  expect(lines.map(line => [Number(line.split(',')[0]), line.split(',')[1]?.replaceAll('"', '').length])).toEqual(
+    Array.from({ length: 2_000 }, (_, i) => [i + 1, (i + 1) % 500 < 3 ? 400_000 * ((i + 1) % 500) : 1]),
+  )
+})
+
 test('several INSERTs are one job; print has its identifier, blackhole nothing', async () => {
   const rows = await run(`CREATE TABLE p (n INT) WITH ('connector' = 'print', 'print-identifier' = 'out');
 CREATE TABLE b (n INT) WITH ('connector' = 'blackhole');
 INSERT INTO p VALUES 1; INSERT INTO b VALUES 2; INSERT INTO p VALUES 3;`)
   expect(rows.sort()).toEqual(['out> +I[1]', 'out> +I[3]'])
+})
+
+test('INSERT INTO takes the rows of a UNION ALL by position or by names, and EXPLAIN shows what runs for it', async () => {
+  const tables = `CREATE TABLE p (n BIGINT, s STRING, d DOUBLE) WITH ('connector' = 'print');
+CREATE VIEW v AS SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, s);
+`
+  const union = 'SELECT n, s, CAST(n AS DOUBLE) FROM v UNION ALL SELECT n * 10, UPPER(s), 0.5E0 FROM v WHERE n > 1'
+  const rows = ['+I[1, a, 1.0]', '+I[2, b, 2.0]', '+I[20, B, 0.5]']
+  for (const parallelism of [1, 2]) {
+    const printed = await run(`${tables}INSERT INTO p ${union}`, parallelism)
+    expect(printed.map(row => row.replace(/^\d> /, '')).sort()).toEqual(rows)
+  }
+  // By names: the order is the statement's, the column that is not named is NULL, and an INT becomes a BIGINT.
+  expect((await run(`${tables}INSERT INTO p (d, n) SELECT 1.5E0, n FROM v UNION ALL VALUES (2.5E0, 7)`)).sort()).toEqual([
+    '+I[1, null, 1.5]',
+    '+I[2, null, 1.5]',
+    '+I[7, null, 2.5]',
+  ])
+  const plan = (await run(`${tables}EXPLAIN INSERT INTO p ${union}`)).join('\n')
+  expect(
+    plan.split('== Optimized Execution Plan ==\n')[1],
+  ).toBe(`TableSourceScan(table=[[values]], connector=[values], fields=[EXPR$0, EXPR$1])(reuse_id=[1])
+
+Sink(table=[p], fields=[n, s, d])
++- Calc(select=[CAST(n AS BIGINT) AS n, CAST(s AS STRING) AS s, EXPR$2 AS d])
+   +- Union(all=[true], select=[n, s, EXPR$2])
+      +- Calc(select=[EXPR$0 AS n, EXPR$1 AS s, CAST(EXPR$0 AS DOUBLE) AS EXPR$2])
+         +- Reused(reference_id=[1])
+      +- Calc(select=[(EXPR$0 * 10) AS EXPR$0, UPPER(EXPR$1) AS EXPR$1, 0.5 AS EXPR$2], where=[(EXPR$0 > 1)])
+         +- Reused(reference_id=[1])`)
 })
 
 test('a line that does not parse fails the job and names table, file and line, unless it is to be left out', async () => {

@@ -25,12 +25,15 @@ export async function readPaths(address: string, job: JobInfo): Promise<Map<stri
 
 /** Why the hot operators did not run as the case says they do; undefined = they did, with all but one row of a hundred. */
 export function pathProblem(counts: ReadonlyMap<string, PathCounts>, expected: Readonly<Record<string, Path>>): string | undefined {
-  for (const [operator, path] of Object.entries(expected)) {
-    const found = counts.get(operator)
-    if (found === undefined) return `operator ${operator} has no path counters; counted are: ${[...counts.keys()].join(', ') || 'none'}`
-    const total = found.interpreted + found.generated + found.columnar
-    if (total === 0) return `operator ${operator} counted no row`
-    if (found[path] < total * 0.99) return `operator ${operator} ran ${describePath(found)}, not ${path}`
+  for (const [name, path] of Object.entries(expected)) {
+    const operators = [...counts].filter(([operator]) => operator === name || operator.startsWith(`${name}[`))
+    if (operators.length === 0) return `operator ${name} has no path counters; counted are: ${[...counts.keys()].join(', ') || 'none'}`
+    for (const [operator, found] of operators) {
+      // Rows of a generated loop may come in columns too.
+      const total = found.interpreted + Math.max(found.generated, found.columnar)
+      if (total === 0) return `operator ${operator} counted no row`
+      if (found[path] < total * 0.99) return `operator ${operator} ran ${describePath(found)}, not ${path}`
+    }
   }
   return undefined
 }

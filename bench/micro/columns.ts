@@ -79,7 +79,8 @@ function exchange(
       channelCount: channels,
       random,
       maxParallelism: 128,
-      layouts,
+      layout: { columns: layouts, shape: { kind: 'array' } },
+      isSql: true,
       key: { type: Types.STRING, select: row => (row as unknown[])[2], columns: [2] },
     }),
   })

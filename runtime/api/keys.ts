@@ -1,5 +1,6 @@
 import { FlinkError } from '../common/errors.ts'
 import type { KeySelectorSpec } from '../graph/stream-graph.ts'
+import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
 import { Types, typeFromJson } from '../serde/types.ts'
 import type { KeySpec } from '../stream/functions.ts'
@@ -30,14 +31,24 @@ export function resolveKey(type: TypeInformation, args: readonly unknown[]): Res
     return { field, json: typeOfField(type, field, 'keyBy') }
   })
   const [only] = fields
-  if (fields.length === 1 && only !== undefined) return keyByField(only.field, toType(only.json))
+  const columns = columnsOf(
+    type,
+    fields.map(({ field }) => field),
+  )
+  if (fields.length === 1 && only !== undefined) return keyByField(only.field, toType(only.json), columns)
   const keyType = Types.tuple(...fields.map(each => toType(each.json))) as TypeInformation
   const names = fields.map(each => each.field)
-  return resolved(compositeSelector(names), keyType, names.map(describeField).join(', '), undefined)
+  return resolved(compositeSelector(names), keyType, names.map(describeField).join(', '), undefined, columns)
 }
 
-function keyByField(field: Field, keyType: TypeInformation): ResolvedKey {
-  return resolved(fieldSelector(field), keyType, describeField(field), undefined)
+function keyByField(field: Field, keyType: TypeInformation, columns: readonly number[] | undefined): ResolvedKey {
+  return resolved(fieldSelector(field), keyType, describeField(field), undefined, columns)
+}
+
+/** Indices of fields in a type that has a columnar form. */
+function columnsOf({ json }: TypeInformation, fields: readonly Field[]): readonly number[] | undefined {
+  if (rowLayout(json) === undefined) return undefined
+  return fields.map(field => (json.kind === 'ROW' ? json.fields.findIndex(({ name }) => name === field) : (field as number)))
 }
 
 function keyByFunction(
@@ -47,18 +58,24 @@ function keyByFunction(
   keyType: TypeInformation | undefined,
 ): ResolvedKey {
   refuseAsync('keyBy', select)
-  return resolved(select, keyType ?? accessedType(type, select) ?? Types.GENERIC, source, source)
+  const field = keyType === undefined ? accessedField(type, select) : undefined
+  if (field === undefined) return resolved(select, keyType ?? Types.GENERIC, source, source, undefined)
+  return resolved(select, toType(typeOfField(type, field, 'keyBy')), source, source, columnsOf(type, [field]))
 }
 
-function accessedType(type: TypeInformation, select: (value: never) => unknown): TypeInformation | undefined {
-  if (type.json.kind !== 'ROW' && type.json.kind !== 'TUPLE') return undefined
-  const field = fieldReadBy(select)
-  if (field === undefined) return undefined
-  return toType(typeOfField(type, field, 'keyBy'))
+function accessedField(type: TypeInformation, select: (value: never) => unknown): Field | undefined {
+  return type.json.kind === 'ROW' || type.json.kind === 'TUPLE' ? fieldReadBy(select) : undefined
 }
 
-function resolved(select: (value: unknown) => unknown, type: TypeInformation, description: string, source: string | undefined): ResolvedKey {
-  return { spec: { select, type }, selector: { select: select as (value: never) => unknown, type, description }, source }
+function resolved(
+  select: (value: unknown) => unknown,
+  type: TypeInformation,
+  description: string,
+  source: string | undefined,
+  columns: readonly number[] | undefined,
+): ResolvedKey {
+  const selector = { select: select as (value: never) => unknown, type, description, ...(columns === undefined ? {} : { columns }) }
+  return { spec: { select, type }, selector, source }
 }
 
 // A row without the field would give the key `undefined`, and all such rows would silently share one group.

@@ -1,5 +1,6 @@
 import { FlinkError } from '../common/errors.ts'
 import type { OperatorDefinition } from '../graph/stream-graph.ts'
+import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types, typesEqual } from '../serde/types.ts'
 import { declaredStates } from '../state/descriptors.ts'
@@ -38,6 +39,7 @@ import { CoMapOperator } from '../stream/operators/co-map-operator.ts'
 import { CoProcessOperator } from '../stream/operators/co-process-operator.ts'
 import { FilterOperator } from '../stream/operators/filter-operator.ts'
 import { FlatMapOperator } from '../stream/operators/flat-map-operator.ts'
+import { isTypedKey, KeyedAggregateOperator, type KeyedAggregateSpec } from '../stream/operators/keyed-aggregate-operator.ts'
 import { KeyedProcessOperator } from '../stream/operators/keyed-process-operator.ts'
 import { MapOperator } from '../stream/operators/map-operator.ts'
 import { ProcessOperator } from '../stream/operators/process-operator.ts'
@@ -71,20 +73,20 @@ export function map(fn: MapLike<never, unknown>, key?: ResolvedKey): OperatorDef
   refuseAsync('map', fn)
   const normal = normaliseMap(fn)
   const stateKey = keyOfStates(fn, key)
-  return defineOperator('map', { map: fn }, () => new MapOperator(normal, stateKey))
+  return defineOperator('map', { map: fn }, () => new MapOperator(normal, stateKey), {}, stateKey === undefined)
 }
 
 export function filter(fn: FilterLike<never>, key?: ResolvedKey): OperatorDefinition {
   refuseAsync('filter', fn)
   const normal = normaliseFilter(fn)
   const stateKey = keyOfStates(fn, key)
-  return defineOperator('filter', { filter: fn }, () => new FilterOperator(normal, stateKey))
+  return defineOperator('filter', { filter: fn }, () => new FilterOperator(normal, stateKey), {}, stateKey === undefined)
 }
 
 export function flatMap(fn: unknown, key?: ResolvedKey): OperatorDefinition {
   const normal = anyFlatMap(fn)
   const stateKey = keyOfStates(fn, key)
-  return defineOperator('flatMap', { flatMap: fn }, () => new FlatMapOperator(normal, stateKey))
+  return defineOperator('flatMap', { flatMap: fn }, () => new FlatMapOperator(normal, stateKey), {}, stateKey === undefined)
 }
 
 export function process(fn: ProcessLike<never, unknown>): OperatorDefinition {
@@ -117,8 +119,11 @@ export function aggregation(
   type: TypeInformation,
 ): OperatorDefinition {
   const resolved = resolveAggregation(kind, field, type)
-  const factory = () => new ReduceOperator(key.spec, resolved.fn as never, type, { finalOnly: graph.runtimeMode === 'BATCH' })
-  return defineOperator(kind, { ...resolved.functions, ...keySource(key) }, factory, resolved.options)
+  const functions = { ...resolved.functions, ...keySource(key) }
+  const options = () => ({ finalOnly: graph.runtimeMode === 'BATCH' })
+  const typed = resolved.field === undefined ? undefined : typedAggregate(kind, resolved.field, key, type)
+  if (typed !== undefined) return defineOperator(kind, functions, () => new KeyedAggregateOperator(typed, options()), resolved.options, true)
+  return defineOperator(kind, functions, () => new ReduceOperator(key.spec, resolved.fn as never, type, options()), resolved.options)
 }
 
 export function split(names: SplitNames): OperatorDefinition {
@@ -229,6 +234,18 @@ function window(
   return defineOperator('window', { ...functions, processWindow, ...keySource(key) }, factory, { ...options, window: described })
 }
 
+/** Where row and key have a columnar form, values are kept in typed tables. */
+function typedAggregate(kind: Aggregation, field: Field, key: ResolvedKey, type: TypeInformation): KeyedAggregateSpec | undefined {
+  const layout = rowLayout(type.json)
+  const { columns } = key.selector
+  if (layout === undefined || columns === undefined) return undefined
+  const aggregated = layout.shape.kind === 'object' ? layout.shape.names.indexOf(String(field)) : (field as number)
+  // A key that is changed by the aggregation would have to move.
+  return columns.includes(aggregated) || !isTypedKey(layout, columns)
+    ? undefined
+    : { kind, field: aggregated, key: key.spec, keyColumns: columns, type, layout }
+}
+
 /** A function that only reads a field stands for that field; minBy and maxBy take any function. */
 function resolveAggregation(kind: Aggregation, argument: unknown, type: TypeInformation) {
   let field: Field | undefined
@@ -241,14 +258,14 @@ function resolveAggregation(kind: Aggregation, argument: unknown, type: TypeInfo
           `${kind} takes a function that only reads one field, such as row => row.amount: its result is written back to that field; use reduce for anything else`,
         )
       refuseAsync(kind, argument)
-      return { fn: extremeBy(kind, argument as (value: unknown) => unknown), functions: { [kind]: argument }, options: {} }
+      return { fn: extremeBy(kind, argument as (value: unknown) => unknown), functions: { [kind]: argument }, options: {}, field: undefined }
     }
   } else if (argument !== undefined) {
     checkFieldSyntax(argument, kind)
     field = argument
   }
   if (field !== undefined) typeOfField(type, field, kind)
-  return { fn: aggregationFunction(kind, field, type), functions: {}, options: { aggregation: kind, field: field ?? null } }
+  return { fn: aggregationFunction(kind, field, type), functions: {}, options: { aggregation: kind, field: field ?? null }, field }
 }
 
 function extremeBy(kind: 'minBy' | 'maxBy', select: (value: unknown) => unknown): ReduceFunction<unknown> {

@@ -14,8 +14,9 @@ export function defineOperator(
   functions: FunctionRoles,
   factory: () => unknown,
   options: OperatorDefinition['options'] = {},
+  columnar = false,
 ): OperatorDefinition {
-  return { type, options, functions: sourcesOf(functions), states: statesOf(functions), factory }
+  return { type, options, functions: sourcesOf(functions), states: statesOf(functions), factory, ...(columnar ? { columnar } : {}) }
 }
 
 export function sourcesOf(functions: FunctionRoles): OperatorDefinition['functions'] {

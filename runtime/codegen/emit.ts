@@ -4,6 +4,7 @@ import { assert } from '../common/assert.ts'
  * The only maker of functions at run time. Source is put together from `Code` pieces and from nothing else:
  *
  * 1. a piece comes from the tag `code` (its text stands in our sources), from numbers, or from the emitter (identifiers, constants);
+ *    and from `property`: a name that is nothing but letters, digits, `_` and `$`;
  * 2. every other value (a literal of the user's query, a column's name, a helper function) is a constant: it goes into an array that the
  *    function's factory receives, and the source holds its index only. So no name, quote, newline, `*` + `/` or `${}` of a user can reach source text;
  * 3. every function gets its own `//# sourceURL`: V8 shares feedback among functions of identical text, which ran 3x slower
@@ -66,6 +67,8 @@ export interface FunctionOrigin {
 
 export interface EmittedFunction<F> {
   readonly run: F
+  /** Those that `build` was asked for beside `run`, in that order. */
+  readonly others: readonly unknown[]
   /** As V8 sees it, for EXPLAIN and debugging; constants show as `k[n]`. */
   readonly source: string
 }
@@ -74,7 +77,8 @@ let functionCount = 0
 
 /** Builds one function. Lines go to the current place; `open`/`close` nest. */
 export class FunctionEmitter {
-  private readonly lines: string[] = []
+  private lines: string[] = []
+  private readonly outerLines: string[] = []
   private readonly constants: unknown[] = []
   private readonly constantCodes = new Map<unknown, Code>()
   private identifierCount = 0
@@ -140,16 +144,63 @@ export class FunctionEmitter {
     return name
   }
 
-  build<F>(origin: FunctionOrigin, parameters: readonly Code[]): EmittedFunction<F> {
+  /** As `variable`, but of the factory: it lives from call to call, and functions of `defineFunction` see it. */
+  outerVariable(value: Code): Code {
+    const name = this.fresh()
+    this.pushOuter([`let ${name.text} = ${value.text}`])
+    return name
+  }
+
+  /** As `define`, of the factory. */
+  outerDefine(value: Code): Code {
+    const name = this.fresh()
+    this.pushOuter([`const ${name.text} = ${value.text}`])
+    return name
+  }
+
+  /** A function of the factory, beside the one that is built; answers its name. */
+  defineFunction(parameters: readonly Code[], body: () => void): Code {
+    const name = this.fresh()
+    const { lines, depth } = this
+    this.lines = []
+    this.depth = 1
+    body()
+    assert(this.depth === 1, 'every block of a function is closed')
+    this.pushOuter([`function ${name.text}(${parameters.map(({ text }) => text).join(', ')}) {`, ...this.lines, '}'])
+    this.lines = lines
+    this.depth = depth
+    return name
+  }
+
+  /** `.shop`; a name that is no plain identifier is a constant: `[k3]`. */
+  property(name: string): Code {
+    return isPlainName(name) ? make(`.${name}`) : make(`[${this.constant(name).text}]`)
+  }
+
+  /** `{ shop: v1, [k3]: v2 }`. */
+  objectLiteral(names: readonly string[], values: readonly Code[]): Code {
+    const parts = names.map((name, i) => `${isPlainName(name) ? name : `[${this.constant(name).text}]`}: ${values[i]?.text}`)
+    return make(`{ ${parts.join(', ')} }`)
+  }
+
+  build<F>(origin: FunctionOrigin, parameters: readonly Code[], others: readonly Code[] = []): EmittedFunction<F> {
     assert(this.depth === 1, 'every block of an emitted function is closed')
     const head = this.constants.map((_, i) => `const k${i} = k[${i}]`).join('\n')
     const url = `millrace/${shown(origin.job)}/${shown(origin.vertex)}/${functionCount++}`
+    const outer = this.outerLines.join('\n')
     const body = this.lines.join('\n')
-    const source = `'use strict'\n${head}\nreturn function (${parameters.map(({ text }) => text).join(', ')}) {\n${body}\n}\n//# sourceURL=${url}\n`
+    const main = `function (${parameters.map(({ text }) => text).join(', ')}) {\n${body}\n}`
+    const all = [main, ...others.map(({ text }) => text)].join(', ')
+    const source = `'use strict'\n${head}\n${outer}\nreturn [${all}]\n//# sourceURL=${url}\n`
     assert(source.length <= SOURCE_SIZE_MAX * 2, `emitted function ${url} has ${source.length} characters; its emitter must split it`)
     // The one place where text becomes code; see the invariants above for why that is safe.
-    const factory = new Function('k', source) as (constants: readonly unknown[]) => F
-    return { run: factory(this.constants), source }
+    const factory = new Function('k', source) as (constants: readonly unknown[]) => [F, ...unknown[]]
+    const [run, ...functions] = factory(this.constants)
+    return { run, others: functions, source }
+  }
+
+  private pushOuter(lines: readonly string[]): void {
+    for (const line of lines) this.outerLines.push(line)
   }
 
   private push(text: string): void {
@@ -157,6 +208,11 @@ export class FunctionEmitter {
     this.characters += line.length + 1
     this.lines.push(line)
   }
+}
+
+/** Nothing but an identifier, and short; `__proto__` in a literal is no property. */
+function isPlainName(name: string): boolean {
+  return /^[A-Za-z_$][A-Za-z0-9_$]{0,63}$/.test(name) && name !== '__proto__'
 }
 
 function shown(name: string): string {

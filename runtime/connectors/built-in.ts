@@ -152,6 +152,7 @@ export const builtInConnectorsOfEngine: BuiltInConnectors = {
       functions: methodsOf(fn, ['open', 'invoke', 'close']),
       states: [],
       factory: (options: JsonObject): StreamOperator => new SinkFunctionOperator(fn, { inFlightMax: Number(options['inFlightMax']) }),
+      columnar: true,
     }
   },
 }

@@ -1,6 +1,10 @@
+import type { LocalColumn, LocalFrame } from '../network/columns.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../stream/spi/source.ts'
 import type { SequenceSplit, StridedSplit } from './enumerators.ts'
 import { RateLimiter } from './rate-limiter.ts'
+
+/** Rows of a frame: enough that what a frame costs is little for a row, few enough that they stay in the cache. */
+const FRAME_ROWS = 1024
 
 /**
  * Readers whose rows are a function of an index: collections, sequences, generated data. What differs is a cursor: how a split becomes
@@ -11,7 +15,10 @@ export interface IndexCursor {
   hasNext(): boolean
   next(): unknown
   split(): SourceSplit
-  describe(): string
+  /** The row `behind` rows before the last one. */
+  describe(behind: number): string
+  /** The next rows, at most `max`, as a frame; absent where rows have no columnar form. Only called when there is one. */
+  nextFrame?(max: number): LocalFrame
 }
 
 export interface IndexReaderSpec {
@@ -50,25 +57,34 @@ export class IndexReader implements SourceReader {
       }
       const allowed = this.limiter === undefined ? Number.POSITIVE_INFINITY : this.limiter.available()
       if (allowed === 0) return 'nothing'
-      let emitted = 0
-      while (emitted < allowed && cursor.hasNext()) {
-        if (output.shouldYield()) {
-          this.limiter?.take(emitted)
-          return 'more'
-        }
+      if (!this.emit(cursor, output, allowed)) return 'more'
+    }
+  }
+
+  /** False when it was asked to stop. */
+  private emit(cursor: IndexCursor, output: SourceOutput, allowed: number): boolean {
+    const framed = cursor.nextFrame !== undefined && output.takesFrames === true
+    let emitted = 0
+    while (emitted < allowed && cursor.hasNext() && !output.shouldYield()) {
+      if (framed && cursor.nextFrame !== undefined) {
+        const frame = cursor.nextFrame(Math.min(FRAME_ROWS, allowed - emitted))
+        emitted += frame.length
+        output.collectFrame(frame)
+      } else {
         emitted++
         output.collect(cursor.next(), Number.NaN)
       }
-      this.limiter?.take(emitted)
     }
+    this.limiter?.take(emitted)
+    return emitted >= allowed || !cursor.hasNext()
   }
 
   snapshotSplits(): readonly SourceSplit[] {
     return this.cursors.filter(cursor => cursor.hasNext()).map(cursor => cursor.split())
   }
 
-  describePosition(): string {
-    return this.cursors[0]?.describe() ?? ''
+  describePosition(behind = 0): string {
+    return this.cursors[0]?.describe(behind) ?? ''
   }
 
   close(): void {
@@ -82,7 +98,7 @@ export function collectionCursor(values: readonly unknown[], split: SourceSplit)
     hasNext: () => next < values.length,
     next: () => values[next++],
     split: () => ({ ...split, next }),
-    describe: () => `element ${next} of the collection`,
+    describe: behind => `element ${next - behind} of the collection`,
   }
 }
 
@@ -98,8 +114,17 @@ function numberCursor(split: SequenceSplit): IndexCursor {
     hasNext: () => next <= to,
     next: () => next++,
     split: () => ({ ...split, next: String(next) }),
-    describe: () => `number ${next - 1} of the sequence`,
+    describe: behind => `number ${next - 1 - behind} of the sequence`,
+    nextFrame: max => {
+      const values = new Float64Array(Math.min(max, to - next + 1))
+      for (let i = 0; i < values.length; i++) values[i] = next++
+      return frameOfOne({ kind: 'f64', values, validity: undefined })
+    },
   }
+}
+
+function frameOfOne(column: LocalColumn & { readonly values: { readonly length: number } }): LocalFrame {
+  return { kind: 'columnar', length: column.values.length, columns: [column], timestamps: undefined, rowKinds: undefined }
 }
 
 function bigintCursor(split: SequenceSplit): IndexCursor {
@@ -109,7 +134,7 @@ function bigintCursor(split: SequenceSplit): IndexCursor {
     hasNext: () => next <= to,
     next: () => next++,
     split: () => ({ ...split, next: String(next) }),
-    describe: () => `number ${next - 1n} of the sequence`,
+    describe: behind => `number ${next - 1n - BigInt(behind)} of the sequence`,
   }
 }
 
@@ -125,6 +150,6 @@ export function generatorCursor(generate: (index: number) => unknown, split: Sou
       return row
     },
     split: () => ({ ...split, next }),
-    describe: () => `index ${next - step} of the generator`,
+    describe: behind => `index ${next - step * (1 + behind)} of the generator`,
   }
 }

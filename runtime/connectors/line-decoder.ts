@@ -78,6 +78,14 @@ export class LineDecoder {
     return this.text.slice(from, end)
   }
 
+  /** Up to `max` lines; undefined when there is none. They are of one block, so that `offsetBefore` can find each. */
+  nextLines(max: number): string[] | undefined {
+    if (this.textPosition >= this.text.length) return undefined
+    const lines: string[] = []
+    for (let line = this.next(); line !== undefined; line = lines.length < max ? this.next() : undefined) lines.push(line)
+    return lines.length === 0 ? undefined : lines
+  }
+
   /** The stream has ended: the rest without a delimiter is the last line. */
   finish(): string | undefined {
     this.blockOffset += this.block.length + this.carrySize
@@ -94,8 +102,13 @@ export class LineDecoder {
   /** Counted only when asked (a snapshot, an error): per line it would cost more than the line. */
   get offset(): number {
     if (this.textPosition >= this.text.length) return this.blockOffset + this.block.length
+    return this.offsetBefore(0)
+  }
+
+  /** Behind the line that was answered `behind` lines before the last one, of the same block. */
+  offsetBefore(behind: number): number {
     let at = 0
-    for (let i = 0; i < this.linesOfBlock; i++) at = indexOfBytes(this.block, this.delimiterBytes, at) + this.delimiterBytes.length
+    for (let i = 0; i < this.linesOfBlock - behind; i++) at = indexOfBytes(this.block, this.delimiterBytes, at) + this.delimiterBytes.length
     return this.blockOffset + at
   }
 

@@ -25,6 +25,9 @@ export interface LineSourceKind<S extends SourceSplit> {
   describe(split: S, line: number, offset: number): string
 }
 
+/** Lines of a frame. */
+const FRAME_ROWS = 256
+
 export class LineReader<S extends SourceSplit> implements SourceReader {
   private readonly kind: LineSourceKind<S>
   private readonly port: SourcePort
@@ -68,8 +71,10 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
     return this.splits.map(({ tag, split }) => (tag === this.currentTag ? this.kind.at(split, this.offset()) : split))
   }
 
-  describePosition(): string {
-    return this.current === undefined ? '' : this.kind.describe(this.current, this.decoder.lineCount, this.offset())
+  describePosition(behind = 0): string {
+    return this.current === undefined
+      ? ''
+      : this.kind.describe(this.current, this.decoder.lineCount - behind, behind === 0 ? this.offset() : this.decoder.offsetBefore(behind))
   }
 
   close(): void {
@@ -81,6 +86,13 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
     let emitted = 0
     let why: 'more' | 'nothing' | 'end' = 'more'
     while (emitted < allowed && !output.shouldYield()) {
+      const lines = output.takesFrames === true ? this.decoder.nextLines(Math.min(FRAME_ROWS, allowed - emitted)) : undefined
+      if (lines !== undefined) {
+        emitted += lines.length
+        const column = { kind: 'text', values: lines, validity: undefined } as const
+        output.collectFrame({ kind: 'columnar', length: lines.length, columns: [column], timestamps: undefined, rowKinds: undefined })
+        continue
+      }
       const line = this.decoder.next() ?? this.takeLastLine()
       if (line !== undefined) {
         emitted++

@@ -6,6 +6,7 @@ import { fileFetcher } from './file-fetcher.ts'
 import { fileTransport } from './file-transport.ts'
 import { kafkaEnumerator } from './kafka/kafka-enumerator.ts'
 import { kafkaFetcher } from './kafka/kafka-fetcher.ts'
+import { kafkaTransport } from './kafka/kafka-sink.ts'
 import { partFileTransport } from './part-file-transport.ts'
 import { printTransport } from './print-transport.ts'
 import { socketFetcher } from './socket-fetcher.ts'
@@ -13,7 +14,7 @@ import { socketFetcher } from './socket-fetcher.ts'
 /** Async halves by the names that sync halves open them with; the I/O worker hosts them. */
 export const connectorRegistry: ConnectorRegistry = {
   fetchers: { file: fileFetcher, kafka: kafkaFetcher, socket: socketFetcher },
-  sinks: { print: printTransport, file: fileTransport, 'part-file': partFileTransport },
+  sinks: { print: printTransport, file: fileTransport, kafka: kafkaTransport, 'part-file': partFileTransport },
 }
 
 /** Split enumerators by the name in `SourceDescription.enumerator`; the JobManager runs them. */

@@ -167,7 +167,7 @@ test.each(['json', 'csv'])('%s reads what it has written', format => {
   decoder.decode(page, 0, page.length, sink)
   const frame = { kind: 'columnar', timestamps: undefined, rowKinds: undefined, ...sink.finish() } as const
   const writer = new ByteWriter(0)
-  createEncoder(format, columns, {}, 'lines').encode(frame, 0, frame.length, writer)
+  createEncoder(format, columns, {}, settings).encode(frame, 0, frame.length, writer)
   const expected = readAll([page], { format: 'json', columns })
   expect(expected.rows).toHaveLength(3)
   expect(readAll([writer.copy()], { format, columns }).rows).toEqual(expected.rows)

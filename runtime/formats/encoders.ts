@@ -4,7 +4,8 @@ import type { Column, ColumnarFrame } from '../network/columns.ts'
 import { type FormatField, formatField } from './column-type.ts'
 import { type CsvOptions, csvOptions } from './csv-options.ts'
 import { jsonWriterOptions } from './decoders.ts'
-import type { FormatColumn, FormatOptions, Framing, RecordEncoder } from './format.ts'
+import { emitCsvWriter, emitJsonWriter, type JsonWriterOptions, type RecordWriter } from './emit-record-writer.ts'
+import type { EncoderSettings, FormatColumn, FormatOptions, Framing, RecordEncoder } from './format.ts'
 import { FormatOptionReader } from './options.ts'
 import { checkRawFields, checkRawOptions } from './raw-decoder.ts'
 import { textOf, utf8Encoder } from './utf8.ts'
@@ -22,14 +23,24 @@ import {
   writeTimestamp,
 } from './write-values.ts'
 
-/** Rows into records, value by value in the forms of Flink's formats. */
-export function createEncoder(format: string, columns: readonly FormatColumn[], options: FormatOptions, framing: Framing): RecordEncoder {
+/**
+ * Rows into records, value by value in the forms of Flink's formats. JSON and CSV are written by a function made for the schema
+ * (emit-record-writer.ts); the interpreter here writes the same, for comparison and for tables too wide for one function.
+ */
+export function createEncoder(format: string, columns: readonly FormatColumn[], options: FormatOptions, settings: EncoderSettings): RecordEncoder {
   const fields = columns.map(column => formatField(format, column))
+  const { framing, origin, generated = true } = settings
   switch (format) {
-    case 'json':
-      return jsonEncoder(fields, options, framing)
-    case 'csv':
-      return csvEncoder(fields, csvOptions(options), framing)
+    case 'json': {
+      const read = jsonOptions(options)
+      const write = generated ? emitJsonWriter(fields, read, framing, origin) : undefined
+      return write === undefined ? jsonEncoder(fields, read, framing) : generatedEncoder(fields, write)
+    }
+    case 'csv': {
+      const read = csvOptions(options)
+      const write = generated ? emitCsvWriter(fields, read, framing, origin) : undefined
+      return write === undefined ? csvEncoder(fields, read, framing) : generatedEncoder(fields, write)
+    }
     case 'raw':
       checkRawOptions(options)
       checkRawFields(fields)
@@ -39,13 +50,34 @@ export function createEncoder(format: string, columns: readonly FormatColumn[], 
   }
 }
 
-function jsonEncoder(fields: readonly FormatField[], options: FormatOptions, framing: Framing): RecordEncoder {
+function generatedEncoder(fields: readonly FormatField[], write: RecordWriter): RecordEncoder {
+  // A sink of messages asks for the rows of a frame one by one. A frame keeps its arrays for as long as it is itself.
+  let current: ColumnarFrame | undefined
+  let words: readonly Int32Array[] = []
+  return {
+    encode(frame, from, to, writer) {
+      const { columns } = frame
+      if (frame !== current) {
+        for (let i = 0; i < fields.length; i++) if (columns[i]!.kind !== fields[i]!.kind) throw wrongColumn(fields[i]!, columns[i]!)
+        words = wordsOf(frame)
+        current = frame
+      }
+      write(columns, words, from, to, writer)
+    },
+  }
+}
+
+function jsonOptions(options: FormatOptions): JsonWriterOptions {
   const reader = new FormatOptionReader('json', options)
   reader.flag('fail-on-missing-field', false)
   reader.flag('ignore-parse-errors', false)
   const iso = reader.choice('timestamp-format.standard', ['SQL', 'ISO-8601'], 'SQL') === 'ISO-8601'
-  const { ignoreNullFields, plainDecimals } = jsonWriterOptions(reader)
+  const writerOptions = jsonWriterOptions(reader)
   reader.end()
+  return { iso, ...writerOptions }
+}
+
+function jsonEncoder(fields: readonly FormatField[], { iso, ignoreNullFields, plainDecimals }: JsonWriterOptions, framing: Framing): RecordEncoder {
   const firstKeys = fields.map(field => keyBytes(field.name, '{'))
   const keys = fields.map(field => keyBytes(field.name, ','))
   return {

@@ -88,7 +88,12 @@ test.each(['json', 'csv', 'raw'])('reads %s as Flink does', format => {
   expect(Object.keys(deviations).filter(input => used.includes(input) && !met.has(input))).toEqual([])
 })
 
-test.each(['json', 'csv'])('writes %s as Flink does', format => {
+test.each([
+  ['json', 'generated', true],
+  ['csv', 'generated', true],
+  ['json', 'interpreted', false],
+  ['csv', 'interpreted', false],
+] as const)('writes %s as Flink does, %s', (format, _, generated) => {
   const differing: string[] = []
   let compared = 0
   for (const one of expected.write.filter(candidate => candidate.format === format)) {
@@ -110,7 +115,7 @@ test.each(['json', 'csv'])('writes %s as Flink does', format => {
     const { length, columns: made } = sink.finish()
     const writer = new ByteWriter(0)
     const frame = { kind: 'columnar', length, columns: made, timestamps: undefined, rowKinds: undefined } as const
-    createEncoder(format, columns, one.options, 'lines').encode(frame, 0, length, writer)
+    createEncoder(format, columns, one.options, { framing: 'lines', generated, origin: { job: '', vertex: '' } }).encode(frame, 0, length, writer)
     const ours = new TextDecoder().decode(writer.copy())
     compared++
     if (ours !== one.text)

@@ -50,6 +50,13 @@ export interface RecordEncoder {
   encode(frame: ColumnarFrame, from: number, to: number, writer: ByteWriter): void
 }
 
+export interface EncoderSettings {
+  readonly framing: Framing
+  readonly origin: FormatOrigin
+  /** Off for tests and comparison: every value by the interpreter. */
+  readonly generated?: boolean
+}
+
 /** Options of a table as written: keys with the format's prefix (`json.ignore-parse-errors`). */
 export type FormatOptions = Readonly<Record<string, string>>
 

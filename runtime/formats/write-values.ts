@@ -1,6 +1,6 @@
 import type { ByteWriter } from '../common/bytes.ts'
 import { civilOf } from '../common/civil.ts'
-import { utf8Encoder } from './utf8.ts'
+import { textOf, utf8Encoder } from './utf8.ts'
 
 /** Values as the texts that Flink's formats write, appended as bytes. */
 const DIGITS_MAX = 20
@@ -18,7 +18,8 @@ export function writeInteger(writer: ByteWriter, value: number): void {
   for (let bound = 10; rest >= bound; bound *= 10) end++
   for (let i = end - 1; i >= at; i--) {
     const next = Math.floor(rest / 10)
-    bytes[i] = 48 + rest - next * 10
+    // In this order: 48 more than the largest safe integer is no exact double.
+    bytes[i] = rest - next * 10 + 48
     rest = next
   }
   writer.length = end
@@ -75,6 +76,11 @@ export function strippedDecimal(unscaled: bigint, scale: number, plain: boolean)
   if (places <= 0) return sign + digits + '0'.repeat(-places)
   const padded = digits.padStart(places + 1, '0')
   return `${sign}${padded.slice(0, -places)}.${padded.slice(-places)}`
+}
+
+/** A decimal of more digits than a long has: its unscaled value is a text in the column. */
+export function strippedDecimalOfText(writer: ByteWriter, data: Uint8Array, from: number, to: number, scale: number, plain: boolean): void {
+  writeAscii(writer, strippedDecimal(BigInt(textOf(data, from, to)), scale, plain))
 }
 
 /** The last day's text is used again and again. */
@@ -173,8 +179,8 @@ export function writeJsonString(writer: ByteWriter, data: Uint8Array, from: numb
 
 const HEX = '0123456789ABCDEF'
 
-/** The rest of a string from its first character that needs an escape. */
-function writeEscaped(writer: ByteWriter, data: Uint8Array, from: number, to: number): void {
+/** The rest of a string from its first character that needs an escape, and the closing quote. */
+export function writeEscaped(writer: ByteWriter, data: Uint8Array, from: number, to: number): void {
   // A byte becomes six at most, four bytes of one character twelve.
   let out = writer.reserve((to - from) * 6 + 1)
   const { bytes } = writer

@@ -60,7 +60,7 @@ export interface PartitionerSpec {
 export interface KeySelectorSpec {
   readonly type: TypeInformation
   readonly select: (value: never) => unknown
-  /** On an edge of type COLUMNS: indices of the key's columns, by which frames and rows alike are partitioned; `select` is not asked then. */
+  /** Indices of the key's fields, where the key is made of fields: columnar frames are partitioned by these. On an edge of type COLUMNS rows are too. */
   readonly columns?: readonly number[]
   /** For hash and plan: `field word`, `position 0`, or the function's source. */
   readonly description: string
@@ -80,6 +80,8 @@ export interface OperatorDefinition {
    * Opaque here because this room must not know operators; `runtime/stream/factory.ts` is the one place that casts.
    */
   readonly factory: unknown
+  /** It works columns where its input's type has them: producers of such rows put them into frames. */
+  readonly columnar?: boolean
   /** Sources only: goes to the JobManager's enumerator. */
   readonly source?: JsonObject
 }

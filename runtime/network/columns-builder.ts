@@ -4,14 +4,15 @@
  *
  * Builders grow by doubling and begin at the size of what they made last. Their owner bounds them: it asks `count` (and `byteCount`) and finishes.
  */
-import { assert } from '../common/assert.ts'
-import type { BoolColumn, BytesColumn, Column, ColumnKind, Float64Column, Int32Column, Int64Column, Validity } from './columns.ts'
+import type { BoolColumn, BytesColumn, Column, Float64Column, Int32Column, Int64Column, LocalColumn, LocalColumnKind, Validity } from './columns.ts'
 import { gatherBytes, gatherFloat64, gatherInt32, gatherInt64, gatherText, LOOP_COPY_MAX } from './columns-gather.ts'
+import { TextColumnBuilder } from './columns-text.ts'
+import { ValidityBuilder } from './columns-validity.ts'
 
 const CAPACITY_MIN = 16
 const BYTES_CAPACITY_MIN = 256
 
-export interface ColumnBuilder<C extends Column = Column> {
+export interface ColumnBuilder<C extends LocalColumn = LocalColumn> {
   count: number
   appendNull(): void
   /** One row of a column of the same kind. */
@@ -23,58 +24,6 @@ export interface ColumnBuilder<C extends Column = Column> {
   finish(): C
   /** A finished column that nobody reads any more. */
   recycle(column: C): void
-}
-
-/** The bits of rows that are not null; no array while none is. */
-class ValidityBuilder {
-  private bits: Uint8Array<ArrayBuffer> | undefined = undefined
-
-  /** Called before `count` moves. Only needed for nulls, and for rows behind the first null. */
-  append(count: number, valid: boolean): void {
-    let { bits } = this
-    if (bits === undefined) {
-      if (valid) return
-      bits = this.start(count)
-    }
-    if (count >> 3 >= bits.length) bits = this.grow(count + 1)
-    if (valid) bits[count >> 3]! |= 1 << (count & 7)
-    else bits[count >> 3]! &= ~(1 << (count & 7))
-  }
-
-  gather(count: number, validity: Validity, order: Int32Array, from: number, to: number): void {
-    if (validity === undefined && this.bits === undefined) return
-    for (let i = from; i < to; i++) {
-      const row = order[i]!
-      this.append(count + i - from, validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0)
-    }
-  }
-
-  appendRange(count: number, validity: Validity, from: number, to: number): void {
-    if (validity === undefined && this.bits === undefined) return
-    for (let row = from; row < to; row++) this.append(count + row - from, validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0)
-  }
-
-  finish(count: number): Validity {
-    const bits = this.bits?.subarray(0, (count + 7) >> 3)
-    this.bits = undefined
-    return bits
-  }
-
-  private start(count: number): Uint8Array<ArrayBuffer> {
-    const bits = new Uint8Array(Math.max(32, (count >> 3) + 1))
-    bits.fill(0xff, 0, (count + 7) >> 3)
-    this.bits = bits
-    return bits
-  }
-
-  private grow(needed: number): Uint8Array<ArrayBuffer> {
-    const old = this.bits
-    assert(old !== undefined, 'only present bits grow')
-    const bits = new Uint8Array(Math.max((needed + 7) >> 3, old.length * 2))
-    bits.set(old)
-    this.bits = bits
-    return bits
-  }
 }
 
 type FixedArray = Uint8Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>
@@ -459,8 +408,10 @@ const noInts = new Int32Array(0)
 const encoder = new TextEncoder()
 const identity = new Int32Array(256)
 
-export function columnBuilder(kind: ColumnKind): ColumnBuilder {
+export function columnBuilder(kind: LocalColumnKind): ColumnBuilder {
   switch (kind) {
+    case 'text':
+      return new TextColumnBuilder()
     case 'bool':
       return new BoolColumnBuilder()
     case 'i32':

@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.ts'
-import type { ColumnarFrame, ColumnKind } from './columns.ts'
+import type { LocalColumnKind, LocalFrame } from './columns.ts'
 import { type ColumnBuilder, columnBuilder } from './columns-builder.ts'
 import { gatherBytes, gatherFloat64 } from './columns-gather.ts'
 
@@ -15,11 +15,11 @@ export class ColumnarFrameBuilder {
   private rowKinds: Uint8Array<ArrayBuffer> | undefined = undefined
   private sizeHint = CAPACITY_MIN
 
-  constructor(kinds: readonly ColumnKind[]) {
+  constructor(kinds: readonly LocalColumnKind[]) {
     this.columns = kinds.map(columnBuilder)
   }
 
-  gather(frame: ColumnarFrame, order: Int32Array, from: number, to: number): void {
+  gather(frame: LocalFrame, order: Int32Array, from: number, to: number): void {
     const { columns } = this
     assert(columns.length === frame.columns.length, 'frames of one output have the same columns')
     for (let i = 0; i < columns.length; i++) columns[i]!.gather(frame.columns[i]!, order, from, to)
@@ -28,7 +28,7 @@ export class ColumnarFrameBuilder {
     this.count += to - from
   }
 
-  appendRange(frame: ColumnarFrame, from: number, to: number): void {
+  appendRange(frame: LocalFrame, from: number, to: number): void {
     const { columns, count } = this
     assert(columns.length === frame.columns.length, 'frames of one output have the same columns')
     for (let i = 0; i < columns.length; i++) columns[i]!.appendRange(frame.columns[i]!, from, to)
@@ -41,9 +41,9 @@ export class ColumnarFrameBuilder {
     this.count += size
   }
 
-  finish(): ColumnarFrame {
+  finish(): LocalFrame {
     const { count } = this
-    const frame: ColumnarFrame = {
+    const frame: LocalFrame = {
       kind: 'columnar',
       length: count,
       columns: this.columns.map(column => column.finish()),
@@ -59,7 +59,7 @@ export class ColumnarFrameBuilder {
   }
 
   /** A frame that this builder made and nobody reads any more. */
-  recycle(frame: ColumnarFrame): void {
+  recycle(frame: LocalFrame): void {
     for (let i = 0; i < this.columns.length; i++) this.columns[i]!.recycle(frame.columns[i]!)
   }
 

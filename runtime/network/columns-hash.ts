@@ -5,21 +5,22 @@
  * Hashes are computed a column at a time over a whole frame: nothing is allocated, no string is made of ASCII or well-formed UTF-8.
  */
 import { assert } from '../common/assert.ts'
-import { type ColumnLayout, heldValue } from '../serde/columns-type.ts'
+import { heldValue } from '../serde/columns-type.ts'
 import { javaHash } from '../serde/key.ts'
 import { murmurHash } from '../serde/key-groups.ts'
+import type { FieldLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
-import type { BoolColumn, BytesColumn, Column, ColumnarFrame, Float64Column, Int32Column, Int64Column } from './columns.ts'
+import type { BoolColumn, BytesColumn, Float64Column, Int32Column, Int64Column, LocalColumn, LocalFrame, TextColumn } from './columns.ts'
 import { textOf } from './columns-rows.ts'
 
 export class ColumnsKeyHasher {
-  private readonly layouts: readonly ColumnLayout[]
+  private readonly layouts: readonly FieldLayout[]
   private readonly types: readonly TypeInformation[]
   private readonly keys: readonly number[]
 
   /** `layouts` of all columns; `keys` are indices into them. */
-  constructor(layouts: readonly ColumnLayout[], keys: readonly number[]) {
+  constructor(layouts: readonly FieldLayout[], keys: readonly number[]) {
     this.keys = keys
     this.layouts = keys.map(key => {
       const layout = layouts[key]
@@ -30,13 +31,13 @@ export class ColumnsKeyHasher {
   }
 
   /** Java's hash of each row's key into `out[0..length)`. */
-  hashes(frame: ColumnarFrame, out: Int32Array): void {
+  hashes(frame: LocalFrame, out: Int32Array): void {
     const { keys, layouts } = this
     out.fill(0, 0, frame.length)
-    for (let i = 0; i < keys.length; i++) hashColumn(frame.columns[keys[i]!]!, layouts[i]!.held === 'BYTES', frame.length, out)
+    for (let i = 0; i < keys.length; i++) hashColumn(frame.columns[keys[i]!]!, layouts[i]!.held, frame.length, out)
   }
 
-  keyGroups(frame: ColumnarFrame, maxParallelism: number, out: Int32Array): void {
+  keyGroups(frame: LocalFrame, maxParallelism: number, out: Int32Array): void {
     this.hashes(frame, out)
     toKeyGroups(out, frame.length, maxParallelism)
   }
@@ -58,16 +59,19 @@ export class ColumnsKeyHasher {
   }
 }
 
-function hashColumn(column: Column, binary: boolean, length: number, out: Int32Array): void {
+function hashColumn(column: LocalColumn, held: FieldLayout['held'], length: number, out: Int32Array): void {
+  const binary = held === 'BYTES'
   switch (column.kind) {
     case 'bool':
       return hashBools(column, length, out)
     case 'i32':
       return hashInts(column, length, out)
     case 'f64':
-      return hashDoubles(column, length, out)
+      return held === 'DOUBLE' ? hashDoubles(column, length, out) : hashNumbers(column, held, length, out)
     case 'i64':
       return hashLongs(column, length, out)
+    case 'text':
+      return hashStrings(column, length, out)
     case 'bytes':
       return column.ids === undefined ? hashTexts(column, binary, length, out) : hashDictionary(column, column.ids, binary, length, out)
   }
@@ -96,6 +100,26 @@ function hashDoubles({ values, validity }: Float64Column, length: number, out: I
       const value = values[i]!
       // biome-ignore lint/suspicious/noSelfCompare: the cheapest test for NaN, of which there is one to a hash
       hash = value === value ? words[2 * i]! ^ words[2 * i + 1]! : 0x7ff80000
+    }
+    out[i] = Math.imul(out[i]!, 31) + hash
+  }
+}
+
+/** FLOAT and SAFE_LONG are held as doubles and hash as what they are. */
+function hashNumbers({ values, validity }: Float64Column, held: FieldLayout['held'], length: number, out: Int32Array): void {
+  const type = held === 'FLOAT' ? Types.FLOAT : Types.SAFE_LONG
+  for (let i = 0; i < length; i++) {
+    const hash = validity !== undefined && (validity[i >> 3]! & (1 << (i & 7))) === 0 ? 0 : javaHash(type, values[i])
+    out[i] = Math.imul(out[i]!, 31) + hash
+  }
+}
+
+function hashStrings({ values, validity }: TextColumn, length: number, out: Int32Array): void {
+  for (let i = 0; i < length; i++) {
+    let hash = 0
+    if (validity === undefined || (validity[i >> 3]! & (1 << (i & 7))) !== 0) {
+      const text = values[i]!
+      for (let k = 0; k < text.length; k++) hash = (Math.imul(hash, 31) + text.charCodeAt(k)) | 0
     }
     out[i] = Math.imul(out[i]!, 31) + hash
   }

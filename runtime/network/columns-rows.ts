@@ -4,9 +4,11 @@
  */
 import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
-import { type ColumnLayout, columnLayout, heldValue, rowValue } from '../serde/columns-type.ts'
+import { type ColumnLayout, heldValue, rowValue } from '../serde/columns-type.ts'
+import { toInt, toSafeLong } from '../serde/primitives.ts'
+import { type FieldLayout, type RowLayout, rowLayout } from '../serde/row-layout.ts'
 import type { TypeJson } from '../serde/type-information.ts'
-import type { Column, ColumnarFrame } from './columns.ts'
+import type { Column, ColumnarFrame, LocalColumn, LocalFrame } from './columns.ts'
 import {
   BoolColumnBuilder,
   BytesColumnBuilder,
@@ -15,35 +17,57 @@ import {
   Int32ColumnBuilder,
   Int64ColumnBuilder,
 } from './columns-builder.ts'
+import { texts } from './columns-text.ts'
 import type { ObjectFrame } from './frame.ts'
 
-/** Undefined when the type has no columnar form. */
+/** Of rows of SQL; undefined for other types. */
 export function columnLayouts(type: TypeJson): readonly ColumnLayout[] | undefined {
-  return type.kind === 'COLUMNS' ? type.fields.map(field => columnLayout(field.type)) : undefined
+  // A type of COLUMNS has the layouts of columns-type.ts.
+  return type.kind === 'COLUMNS' ? (rowLayout(type)?.columns as readonly ColumnLayout[]) : undefined
 }
 
-export function rowsOf(frame: ColumnarFrame, layouts: readonly ColumnLayout[]): unknown[][] {
+export function rowsOf(frame: LocalFrame, layouts: readonly FieldLayout[]): unknown[][] {
   assert(frame.columns.length === layouts.length, 'a frame has the columns of its type')
   const rows: unknown[][] = Array.from({ length: frame.length }, () => [])
   for (const [i, column] of frame.columns.entries()) {
     const layout = layouts[i]!
-    for (let row = 0; row < frame.length; row++) rows[row]!.push(valueAt(column, row, layout))
+    const read = column.kind === 'bytes' && layout.held === 'STRING' && layout.scale < 0 ? texts(column, frame.length) : column
+    for (let row = 0; row < frame.length; row++) rows[row]!.push(valueAt(read, row, layout))
   }
   return rows
 }
 
-/** Event times and row kinds are taken over. */
-export function objectFrameOf(frame: ColumnarFrame, layouts: readonly ColumnLayout[]): ObjectFrame {
-  return { kind: 'object', rows: rowsOf(frame, layouts), timestamps: frame.timestamps, rowKinds: frame.rowKinds }
+/** Rows as users know them: arrays, objects or values. */
+export function objectRowsOf(frame: LocalFrame, { columns, shape }: RowLayout): unknown[] {
+  const rows = rowsOf(frame, columns)
+  if (shape.kind === 'array') return rows
+  if (shape.kind === 'value') return rows.map(row => row[0])
+  return rows.map(row => Object.fromEntries(shape.names.map((name, i) => [name, row[i]])))
 }
 
-export function columnarFrameOf(frame: ObjectFrame, layouts: readonly ColumnLayout[]): ColumnarFrame {
-  return frameOf(frame.rows, layouts, frame.timestamps, frame.rowKinds)
+/** Event times and row kinds are taken over. */
+export function objectFrameOf(frame: LocalFrame, layout: RowLayout): ObjectFrame {
+  return { kind: 'object', rows: objectRowsOf(frame, layout), timestamps: frame.timestamps, rowKinds: frame.rowKinds }
+}
+
+export function columnarFrameOf(frame: ObjectFrame, layout: RowLayout): ColumnarFrame {
+  const rows =
+    layout.shape.kind === 'array'
+      ? frame.rows
+      : layout.shape.kind === 'value'
+        ? frame.rows.map(value => [value])
+        : frame.rows.map(row => fieldsOf(row, layout.shape.kind === 'object' ? layout.shape.names : []))
+  return frameOf(rows, layout.columns, frame.timestamps, frame.rowKinds)
+}
+
+function fieldsOf(row: unknown, names: readonly string[]): unknown[] {
+  if (typeof row !== 'object' || row === null || Array.isArray(row)) throw wrongValue('ROW', row)
+  return names.map(name => (row as Record<string, unknown>)[name])
 }
 
 export function frameOf(
   rows: readonly unknown[],
-  layouts: readonly ColumnLayout[],
+  layouts: readonly FieldLayout[],
   timestamps: Float64Array | undefined = undefined,
   rowKinds: Uint8Array | undefined = undefined,
 ): ColumnarFrame {
@@ -57,7 +81,7 @@ export function frameOf(
 }
 
 /** A value in row form; null where the row is null. */
-export function valueAt(column: Column, row: number, layout: ColumnLayout): unknown {
+export function valueAt(column: LocalColumn, row: number, layout: FieldLayout): unknown {
   const { validity } = column
   if (validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0) return null
   switch (column.kind) {
@@ -65,6 +89,8 @@ export function valueAt(column: Column, row: number, layout: ColumnLayout): unkn
       return column.values[row] === 1
     case 'i32':
     case 'f64':
+      return column.values[row]
+    case 'text':
       return column.values[row]
     case 'i64':
       return rowValue(layout, column.values[row])
@@ -101,12 +127,23 @@ function copyOf(data: Uint8Array, start: number, end: number): Uint8Array {
   return copy
 }
 
-function columnOf(rows: readonly (readonly unknown[])[], index: number, layout: ColumnLayout): Column {
-  switch (layout.held) {
+function columnOf(rows: readonly (readonly unknown[])[], index: number, layout: FieldLayout): Column {
+  const { held } = layout
+  switch (held) {
     case 'BOOLEAN':
       return fill(new BoolColumnBuilder(), rows, index, layout, (builder, value) => builder.append(as<boolean>(value, 'boolean', 'BOOLEAN')))
+    case 'BYTE':
+      return fill(new Int32ColumnBuilder(), rows, index, layout, (builder, value) => builder.append((toInt(held, value) << 24) >> 24))
+    case 'SHORT':
+      return fill(new Int32ColumnBuilder(), rows, index, layout, (builder, value) => builder.append((toInt(held, value) << 16) >> 16))
     case 'INT':
-      return fill(new Int32ColumnBuilder(), rows, index, layout, (builder, value) => builder.append(as<number>(value, 'number', 'INT')))
+      return fill(new Int32ColumnBuilder(), rows, index, layout, (builder, value) => builder.append(toInt(held, value)))
+    case 'SAFE_LONG':
+      return fill(new Float64ColumnBuilder(), rows, index, layout, (builder, value) => builder.append(toSafeLong(value)))
+    case 'FLOAT':
+      return fill(new Float64ColumnBuilder(), rows, index, layout, (builder, value) =>
+        builder.append(Math.fround(as<number>(value, 'number', 'FLOAT'))),
+      )
     case 'DOUBLE':
       return fill(new Float64ColumnBuilder(), rows, index, layout, (builder, value) => builder.append(as<number>(value, 'number', 'DOUBLE')))
     case 'LONG':
@@ -125,7 +162,7 @@ function fill<C extends Column, B extends ColumnBuilder<C>>(
   builder: B,
   rows: readonly (readonly unknown[])[],
   index: number,
-  layout: ColumnLayout,
+  layout: FieldLayout,
   append: (builder: B, value: unknown) => void,
 ): C {
   for (const row of rows) {

@@ -2,7 +2,7 @@
  * Rows of a frame by channel: a counting sort of row indices (stable, so rows of a channel stay in order), after which each column is gathered
  * channel by channel in a loop of its own.
  */
-import type { ColumnarFrame } from './columns.ts'
+import type { LocalFrame } from './columns.ts'
 import { ColumnarFrameBuilder } from './columns-frame-builder.ts'
 
 export class RowsByTarget {
@@ -47,7 +47,7 @@ function sortRows(targets: Int32Array, length: number, targetCount: number, orde
 }
 
 /** One new frame per target that gets rows. The record writer instead collects them in builders of its own. */
-export function scatterFrame(frame: ColumnarFrame, targets: Int32Array, targetCount: number): (ColumnarFrame | undefined)[] {
+export function scatterFrame(frame: LocalFrame, targets: Int32Array, targetCount: number): (LocalFrame | undefined)[] {
   const rows = new RowsByTarget(targetCount, frame.length)
   rows.sort(targets, frame.length)
   const kinds = frame.columns.map(column => column.kind)

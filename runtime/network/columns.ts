@@ -9,17 +9,22 @@
  *   same arrays (columns that a projection passes on, a page of input, a dictionary);
  * - row kinds only on changelog edges (undefined = all +I); event times only where a watermark is declared.
  */
-export interface ColumnarFrame {
+export interface ColumnarFrame<C extends LocalColumn = Column> {
   readonly kind: 'columnar'
   readonly length: number
-  readonly columns: readonly Column[]
+  readonly columns: readonly C[]
   /** Event time in ms per row. */
   readonly timestamps: Float64Array | undefined
   /** 0 +I, 1 -U, 2 +U, 3 -D. */
   readonly rowKinds: Uint8Array | undefined
 }
 
+/** Inside a slot: a ring makes a `ColumnarFrame` of it. */
+export type LocalFrame = ColumnarFrame<LocalColumn>
+
 export type Column = BoolColumn | Int32Column | Float64Column | Int64Column | BytesColumn
+/** What a column may be inside a slot, on edges of the DataStream API. */
+export type LocalColumn = Column | TextColumn
 
 /** BOOLEAN: 0 or 1 a row. */
 export interface BoolColumn {
@@ -62,10 +67,21 @@ export interface BytesColumn {
   readonly validity: Validity
 }
 
+/**
+ * STRING on edges of the DataStream API inside a slot, where users' functions make and take strings: encoding them to decode them again would cost
+ * more than everything else. A ring turns them into bytes. Never on an edge of COLUMNS: SQL's operators work bytes.
+ */
+export interface TextColumn {
+  readonly kind: 'text'
+  readonly values: readonly string[]
+  readonly validity: Validity
+}
+
 /** One bit a row, LSB first, 1 = not null; undefined = no row is null. */
 export type Validity = Uint8Array | undefined
 
 export type ColumnKind = Column['kind']
+export type LocalColumnKind = LocalColumn['kind']
 
 export function isValid(validity: Validity, row: number): boolean {
   return validity === undefined || (validity[row >> 3]! & (1 << (row & 7))) !== 0

@@ -1,4 +1,4 @@
-import type { ColumnarFrame } from './columns.ts'
+import type { LocalFrame } from './columns.ts'
 
 /**
  * The unit of work and of exchange. Header, kinds and flags are final (docs/decisions/0001-frame-header.md); this file is the
@@ -42,7 +42,7 @@ export type ControlElement =
   /** Out of band text between a connector's two halves: `what` is the connector's word, `data` its JSON. */
   | { readonly kind: 'event'; readonly what: string; readonly data: string }
 
-export type ChannelElement = ObjectFrame | ColumnarFrame | RawFrame | ControlElement
+export type ChannelElement = ObjectFrame | LocalFrame | RawFrame | ControlElement
 
 export const ROWS_PER_FRAME_MAX = 2048
 export const PAGE_SIZE = 32 * 1024

@@ -8,7 +8,7 @@
  */
 import { assert } from '../common/assert.ts'
 import { BarrierAligner } from './barrier-aligner.ts'
-import type { ColumnarFrame } from './columns.ts'
+import type { LocalFrame } from './columns.ts'
 import type { ChannelReader, CheckpointBarrier, ControlElement, ObjectFrame } from './frame.ts'
 import type { GateElement, InputGate } from './io.ts'
 import { WatermarkValve } from './watermark-valve.ts'
@@ -112,7 +112,7 @@ export class ChannelInputGate implements InputGate {
     this.ready.length = 0
   }
 
-  private frame(channel: GateChannel, frame: ObjectFrame | ColumnarFrame): GateElement {
+  private frame(channel: GateChannel, frame: ObjectFrame | LocalFrame): GateElement {
     this.numBuffersIn++
     this.numRecordsIn += frame.kind === 'object' ? frame.rows.length : frame.length
     return { kind: 'frame', input: channel.input, channel: channel.index, sequence: channel.sequence++, frame }

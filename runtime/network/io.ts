@@ -1,4 +1,4 @@
-import type { ColumnarFrame } from './columns.ts'
+import type { LocalFrame } from './columns.ts'
 import type { ControlElement, ObjectFrame } from './frame.ts'
 
 /**
@@ -9,7 +9,7 @@ export interface NetworkOutput {
   /** Writes one row. Never blocks: beyond capacity it goes to the bounded spill and `isFull` turns true. */
   collect(value: unknown, timestamp: number): void
   /** Writes the rows of a frame, in order with those of `collect`. The frame is not changed, and may be passed on as it is. */
-  collectFrame(frame: ColumnarFrame): void
+  collectFrame(frame: LocalFrame): void
   /** Watermark, status, barrier or end to every channel, behind all rows collected so far. */
   emit(control: ControlElement): void
   /** True while anything waits in the spill of any channel. A field read: it is asked before every row. */
@@ -28,7 +28,7 @@ export type GateElement =
       readonly input: number
       readonly channel: number
       readonly sequence: number
-      readonly frame: ObjectFrame | ColumnarFrame
+      readonly frame: ObjectFrame | LocalFrame
     }
   | { readonly kind: 'control'; readonly input: number; readonly control: ControlElement }
 

@@ -31,6 +31,13 @@ export const buffersPerChannel: ConfigOption<number> = {
   doc: 'pages of 32 KiB that belong to each channel between threads or TaskManagers; at least 1',
 }
 
+export const floatingBuffers: ConfigOption<number> = {
+  key: 'taskmanager.network.memory.floating-buffers-per-gate',
+  type: 'int',
+  defaultValue: 8,
+  doc: 'further pages of a channel, given when it is made as long as half of the pages are free: with more of them two threads wake one another less often',
+}
+
 export const recordSizeMax: ConfigOption<number> = {
   key: 'taskmanager.network.record-size-max',
   type: 'memory',
@@ -50,6 +57,7 @@ export const networkOptions: readonly ConfigOption<unknown>[] = [
   networkMemoryMin,
   networkMemoryMax,
   buffersPerChannel,
+  floatingBuffers,
   recordSizeMax,
   exchangeRequestTimeout,
 ]

@@ -5,12 +5,12 @@
 import { assert, unreachable } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { Random } from '../common/random.ts'
-import type { ColumnLayout } from '../serde/columns-type.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../serde/key-groups.ts'
+import type { RowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
-import type { ColumnarFrame } from './columns.ts'
+import type { LocalFrame } from './columns.ts'
 import { ColumnsKeyHasher } from './columns-hash.ts'
-import { rowsOf } from './columns-rows.ts'
+import { objectRowsOf } from './columns-rows.ts'
 
 /** Equal to the graph's kinds, which this room may not import. */
 export type PartitionerKind = 'FORWARD' | 'HASH' | 'REBALANCE' | 'RESCALE' | 'SHUFFLE' | 'BROADCAST' | 'GLOBAL' | 'CUSTOM'
@@ -22,7 +22,7 @@ export interface ChannelSelector {
   /**
    * The channel that all rows of the frame take; or -1, and `targets` has the channel of each row. The two rows of an update stay together.
    */
-  selectFrame(frame: ColumnarFrame, targets: Int32Array): number
+  selectFrame(frame: LocalFrame, targets: Int32Array): number
 }
 
 export interface SelectorOptions {
@@ -34,11 +34,13 @@ export interface SelectorOptions {
   readonly key?: {
     readonly type: TypeInformation
     readonly select: (value: unknown) => unknown
-    /** HASH of a columnar edge: the key's columns, hashed by columns-hash.ts whatever form a row has. */
+    /** HASH: the key's columns, where it is made of columns; then frames are hashed by columns-hash.ts, which gives what `select` gives. */
     readonly columns?: readonly number[]
   }
-  /** Of a columnar edge. */
-  readonly layouts?: readonly ColumnLayout[]
+  /** Of an edge whose type has a columnar form. */
+  readonly layout?: RowLayout
+  /** Rows of SQL: their null keys are a group of its own, and `select` is not asked. */
+  readonly isSql?: boolean
   /** HASH: of the consumer. */
   readonly maxParallelism?: number
   /** CUSTOM. */
@@ -65,15 +67,18 @@ export function createSelector(options: SelectorOptions): ChannelSelector {
     case 'HASH': {
       const { key, maxParallelism } = options
       assert(key !== undefined && maxParallelism !== undefined, 'a HASH edge has a key and a max parallelism')
-      if (key.columns !== undefined && options.layouts !== undefined) {
-        return new ColumnsHashSelector(new ColumnsKeyHasher(options.layouts, key.columns), maxParallelism, channelCount)
-      }
-      return hashSelector(key.type, key.select, maxParallelism, channelCount, options.layouts)
+      const { layout } = options
+      const byRow = hashSelector(key.type, key.select, maxParallelism, channelCount, layout)
+      if (key.columns === undefined || layout === undefined) return byRow
+      const hasher = new ColumnsKeyHasher(layout.columns, key.columns)
+      return options.isSql === true
+        ? new ColumnsHashSelector(hasher, maxParallelism, channelCount)
+        : new KeyColumnsSelector(hasher, key.columns, maxParallelism, channelCount, byRow)
     }
     case 'CUSTOM': {
       const { key, partition } = options
       assert(key !== undefined && partition !== undefined, 'a CUSTOM edge has a key and a partition function')
-      return customSelector(key.select, partition, channelCount, options.layouts)
+      return customSelector(key.select, partition, channelCount, options.layout)
     }
     default:
       return unreachable(kind)
@@ -99,7 +104,7 @@ class RoundRobinSelector implements ChannelSelector {
   }
 
   /** A run of rows to each channel, as many as row by row, so that they can be copied in one piece. */
-  selectFrame(frame: ColumnarFrame, targets: Int32Array): number {
+  selectFrame(frame: LocalFrame, targets: Int32Array): number {
     const { channelCount } = this
     const { length, rowKinds } = frame
     if (channelCount === 1) return 0
@@ -133,7 +138,7 @@ class ShuffleSelector implements ChannelSelector {
     return this.random.nextInt(this.channelCount)
   }
 
-  selectFrame({ length, rowKinds }: ColumnarFrame, targets: Int32Array): number {
+  selectFrame({ length, rowKinds }: LocalFrame, targets: Int32Array): number {
     for (let row = 0; row < length; row++) {
       const second = rowKinds !== undefined && row > 0 && rowKinds[row] === UPDATE_AFTER && rowKinds[row - 1] === UPDATE_BEFORE
       targets[row] = second ? targets[row - 1]! : this.random.nextInt(this.channelCount)
@@ -164,11 +169,34 @@ class ColumnsHashSelector implements ChannelSelector {
     return this.channelOfGroup[this.hasher.keyGroupOfRow(value as readonly unknown[], this.maxParallelism)]!
   }
 
-  selectFrame(frame: ColumnarFrame, targets: Int32Array): number {
+  selectFrame(frame: LocalFrame, targets: Int32Array): number {
     if (this.channelCount === 1) return 0
     this.hasher.keyGroups(frame, this.maxParallelism, targets)
     lookUp(targets, frame.length, this.channelOfGroup)
     return -1
+  }
+}
+
+/** Tuples and rows keyed by fields: rows by the key, frames by the key's columns; a null key is refused by `byRow`. */
+class KeyColumnsSelector implements ChannelSelector {
+  readonly broadcast = false
+  private readonly byColumns: ColumnsHashSelector
+  private readonly byRow: ChannelSelector
+  private readonly columns: readonly number[]
+
+  constructor(hasher: ColumnsKeyHasher, columns: readonly number[], maxParallelism: number, channelCount: number, byRow: ChannelSelector) {
+    this.byColumns = new ColumnsHashSelector(hasher, maxParallelism, channelCount)
+    this.byRow = byRow
+    this.columns = columns
+  }
+
+  select(value: unknown): number {
+    return this.byRow.select(value)
+  }
+
+  selectFrame(frame: LocalFrame, targets: Int32Array): number {
+    for (const column of this.columns) if (frame.columns[column]!.validity !== undefined) return this.byRow.selectFrame(frame, targets)
+    return this.byColumns.selectFrame(frame, targets)
   }
 }
 
@@ -187,20 +215,20 @@ function hashSelector(
   select: (value: unknown) => unknown,
   maxParallelism: number,
   channelCount: number,
-  layouts: readonly ColumnLayout[] | undefined,
+  layout: RowLayout | undefined,
 ): ChannelSelector {
   const channelOfGroup = channelsOfGroups(maxParallelism, channelCount)
-  return rowSelector(value => channelOfGroup[keyGroupOf(type, select(value), maxParallelism)]!, layouts)
+  return rowSelector(value => channelOfGroup[keyGroupOf(type, select(value), maxParallelism)]!, layout)
 }
 
 /** A function of the row decides: rows are made of a frame to ask it. */
-function rowSelector(select: (value: unknown) => number, layouts: readonly ColumnLayout[] | undefined): ChannelSelector {
+function rowSelector(select: (value: unknown) => number, layout: RowLayout | undefined): ChannelSelector {
   return {
     broadcast: false,
     select,
     selectFrame: (frame, targets) => {
-      assert(layouts !== undefined, 'frames come on edges of columns only')
-      for (const [i, row] of rowsOf(frame, layouts).entries()) targets[i] = select(row)
+      assert(layout !== undefined, 'frames come on edges whose type has a columnar form')
+      for (const [i, row] of objectRowsOf(frame, layout).entries()) targets[i] = select(row)
       return -1
     },
   }
@@ -210,7 +238,7 @@ function customSelector(
   select: (value: unknown) => unknown,
   partition: (key: unknown, channelCount: number) => number,
   channelCount: number,
-  layouts: readonly ColumnLayout[] | undefined,
+  layout: RowLayout | undefined,
 ): ChannelSelector {
   return rowSelector(value => {
     const channel = partition(select(value), channelCount)
@@ -222,5 +250,5 @@ function customSelector(
       )
     }
     return channel
-  }, layouts)
+  }, layout)
 }

@@ -43,7 +43,8 @@ function setup({ kind, channels, layouts, keys = [0], ringsOf, rowsPerFrameMax =
     channelCount: channels,
     random: seededRandom(3),
     maxParallelism: MAX_PARALLELISM,
-    layouts,
+    layout: { columns: layouts, shape: { kind: 'array' } },
+    isSql: true,
     key: { type: Types.VOID, select: () => null, columns: keys },
   })
   const budget = PageBudget.create(pages)

@@ -17,7 +17,7 @@
  */
 import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { ColumnarFrame } from './columns.ts'
+import type { LocalFrame } from './columns.ts'
 import { ColumnarFrameBuilder } from './columns-frame-builder.ts'
 import { RowsByTarget } from './columns-scatter.ts'
 import { type ChannelElement, type ChannelWriter, type ControlElement, type ObjectFrame, ROWS_PER_FRAME_MAX } from './frame.ts'
@@ -98,7 +98,7 @@ export class RecordWriter implements NetworkOutput {
     if (builder.count >= builder.limit) this.seal(index, builder)
   }
 
-  collectFrame(frame: ColumnarFrame): void {
+  collectFrame(frame: LocalFrame): void {
     const { length } = frame
     if (length === 0) return
     this.numRecordsOut += length
@@ -170,7 +170,7 @@ export class RecordWriter implements NetworkOutput {
   }
 
   /** True when nothing refers to the frame any more: its one channel has encoded all of it. */
-  private sendFrame(index: number, frame: ObjectFrame | ColumnarFrame): boolean {
+  private sendFrame(index: number, frame: ObjectFrame | LocalFrame): boolean {
     const builder = this.builders[index]!
     if (!this.broadcast) {
       const output = this.outputs[index]!
@@ -193,7 +193,7 @@ export class RecordWriter implements NetworkOutput {
     return false
   }
 
-  private checkKinds(frame: ColumnarFrame): void {
+  private checkKinds(frame: LocalFrame): void {
     const { columns } = frame
     if (this.columnBuilders.length === 0) {
       const kinds = columns.map(column => column.kind)
@@ -206,7 +206,7 @@ export class RecordWriter implements NetworkOutput {
     assert(equal, 'frames of one output have the same columns')
   }
 
-  private collectWhole(index: number, frame: ColumnarFrame): void {
+  private collectWhole(index: number, frame: LocalFrame): void {
     const builder = this.builders[index]!
     if (builder.count > 0) this.seal(index, builder)
     if (frame.length < this.goal(index) * SMALL_FRAME) {
@@ -217,7 +217,7 @@ export class RecordWriter implements NetworkOutput {
     this.sendFrame(index, frame)
   }
 
-  private scatter(frame: ColumnarFrame): void {
+  private scatter(frame: LocalFrame): void {
     const { byTarget, builders } = this
     byTarget.sort(this.targets, frame.length)
     const { order, ends } = byTarget
@@ -236,7 +236,7 @@ export class RecordWriter implements NetworkOutput {
   }
 
   /** Rows from..to, or `order[from..to)`, in pieces that end where a frame is full. */
-  private append(index: number, frame: ColumnarFrame, order: Int32Array | undefined, from: number, to: number): void {
+  private append(index: number, frame: LocalFrame, order: Int32Array | undefined, from: number, to: number): void {
     const columns = this.columnBuilders[index]!
     const { rowKinds } = frame
     for (let at = from; at < to; ) {

@@ -14,6 +14,7 @@ import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { ColumnarFrame } from './columns.ts'
+import { FrameTexts } from './columns-text.ts'
 import {
   type ChannelElement,
   type ChannelReader,
@@ -65,6 +66,7 @@ export class RingWriter implements ChannelWriter {
   /** Next byte of `out` to be written; equal to its length when all of it is in the ring. */
   private position = 0
   private sequence = 0
+  private readonly texts = new FrameTexts()
   private frame: ObjectFrame | ColumnarFrame | undefined = undefined
   private nextRow = 0
 
@@ -84,9 +86,10 @@ export class RingWriter implements ChannelWriter {
     }
     if (element.kind === 'object' || element.kind === 'columnar') {
       if ((element.kind === 'object' ? element.rows.length : element.length) === 0) return true
-      this.frame = element
+      // Strings become bytes once, however many frames they are sent in.
+      this.frame = element.kind === 'columnar' ? this.texts.wireFrame(element) : element
       this.nextRow = 0
-      this.encodeRows(element)
+      this.encodeRows(this.frame)
     } else {
       this.out.reset()
       if (element.kind === 'raw') encodeRawFrame(this.out, element, this.channel, this.sequence, this.recordSizeMax)

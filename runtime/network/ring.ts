@@ -8,8 +8,9 @@
  * one reader in the life of a ring.
  * 1. The writer copies a segment into its next slot, stores its length, advances `head`, rings the consumer.
  * 2. The reader takes segments in order and releases them in order; a release advances `tail`.
- * 3. A writer that finds the ring full sets `producerWaiting` and looks once more; a reader looks at it after each release and rings
- *    the producer. Whichever comes second sees the other.
+ * 3. A writer that finds the ring full sets `producerWaiting` and looks once more; a reader looks at it after each release and, once half of
+ *    the slots are free, rings the producer. Whichever comes second sees the other. Half, because waking a thread costs more than filling a
+ *    slot; until then the reader has segments to read, so nobody waits for nothing.
  * 4. `failRing`, from a thread that is neither, leaves an error that the writer meets when the ring is full, the reader when it is empty.
  *
  * Beside the slots lies the control lane: one entry, written when empty, that may overtake all segments.
@@ -96,7 +97,7 @@ export class SegmentWriter {
     return this.head
   }
 
-  /** Free slots now. When none is, the consumer will ring the producer at its next release. */
+  /** Free slots now. When none is, the consumer will ring the producer when half of them are. */
   free(): number {
     let used = (this.head - this.tail) | 0
     if (used < this.slots) return this.slots - used
@@ -106,7 +107,7 @@ export class SegmentWriter {
     return this.slots - this.usedWaiting()
   }
 
-  /** Segments released by the consumer, wrapping; from now on the next release rings the producer. For granting credits. */
+  /** Segments released by the consumer, wrapping; from now on the release that leaves half of the slots free rings the producer. For granting credits. */
   releasedWatched(): number {
     this.usedWaiting()
     return this.tail
@@ -200,7 +201,8 @@ export class SegmentReader {
     assert(this.tail !== this.position, 'only a taken segment is released')
     this.tail = (this.tail + 1) | 0
     Atomics.store(this.words, TAIL, this.tail)
-    if (Atomics.load(this.words, PRODUCER_WAITING) === 1 && Atomics.exchange(this.words, PRODUCER_WAITING, 0) === 1) this.producer.ring()
+    if (Atomics.load(this.words, PRODUCER_WAITING) === 0 || ((Atomics.load(this.words, HEAD) - this.tail) | 0) > this.slots >> 1) return
+    if (Atomics.exchange(this.words, PRODUCER_WAITING, 0) === 1) this.producer.ring()
   }
 
   /** A copy of the lane's entry, which is thereby empty again. */

@@ -74,7 +74,7 @@ export function columnLayout(type: string): ColumnLayout {
 }
 
 /** What a column holds of a value of the row form that is not null. */
-export function heldValue(layout: ColumnLayout, value: unknown): unknown {
+export function heldValue(layout: Pick<ColumnLayout, 'kind' | 'scale'>, value: unknown): unknown {
   if (layout.scale < 0) return value
   if (typeof value !== 'string') throw mismatch('DECIMAL', value)
   const unscaled = unscaledOf(value, layout.scale)
@@ -82,7 +82,7 @@ export function heldValue(layout: ColumnLayout, value: unknown): unknown {
 }
 
 /** The row form of what a column holds. */
-export function rowValue(layout: ColumnLayout, held: unknown): unknown {
+export function rowValue(layout: Pick<ColumnLayout, 'kind' | 'scale'>, held: unknown): unknown {
   // A DECIMAL is held as a bigint or as the text of one.
   return layout.scale < 0 ? held : decimalText(held as bigint | string, layout.scale)
 }

@@ -10,18 +10,21 @@ import { mismatch, propertyStep, within } from './unsupported-value.ts'
  */
 type Field = TypeSerializer<unknown>
 
-export function tupleSerializer(fields: readonly Field[]): TypeSerializer<readonly unknown[]> {
+/** `columnKinds` where all fields have a columnar form. */
+export function tupleSerializer(fields: readonly Field[], columnKinds?: readonly string[]): TypeSerializer<readonly unknown[]> {
   const [first, second, third] = fields
-  if (fields.length === 2) return new Tuple2Serializer(first!, second!) // the length was just looked at
-  if (fields.length === 3) return new Tuple3Serializer(first!, second!, third!) // the length was just looked at
-  return new TupleSerializer(fields)
+  if (fields.length === 2) return new Tuple2Serializer(first!, second!, columnKinds) // the length was just looked at
+  if (fields.length === 3) return new Tuple3Serializer(first!, second!, third!, columnKinds) // the length was just looked at
+  return new TupleSerializer(fields, columnKinds)
 }
 
 class Tuple2Serializer implements TypeSerializer<readonly unknown[]> {
+  readonly columnKinds: readonly string[] | undefined
   private readonly field0: Field
   private readonly field1: Field
 
-  constructor(field0: Field, field1: Field) {
+  constructor(field0: Field, field1: Field, columnKinds: readonly string[] | undefined) {
+    this.columnKinds = columnKinds
     this.field0 = field0
     this.field1 = field1
   }
@@ -55,11 +58,13 @@ class Tuple2Serializer implements TypeSerializer<readonly unknown[]> {
 }
 
 class Tuple3Serializer implements TypeSerializer<readonly unknown[]> {
+  readonly columnKinds: readonly string[] | undefined
   private readonly field0: Field
   private readonly field1: Field
   private readonly field2: Field
 
-  constructor(field0: Field, field1: Field, field2: Field) {
+  constructor(field0: Field, field1: Field, field2: Field, columnKinds: readonly string[] | undefined) {
+    this.columnKinds = columnKinds
     this.field0 = field0
     this.field1 = field1
     this.field2 = field2
@@ -99,10 +104,12 @@ class Tuple3Serializer implements TypeSerializer<readonly unknown[]> {
 }
 
 class TupleSerializer implements TypeSerializer<readonly unknown[]> {
+  readonly columnKinds: readonly string[] | undefined
   private readonly fields: readonly Field[]
   private readonly bitmapBytes: number
 
-  constructor(fields: readonly Field[]) {
+  constructor(fields: readonly Field[], columnKinds: readonly string[] | undefined) {
+    this.columnKinds = columnKinds
     this.fields = fields
     this.bitmapBytes = bitmapBytes(fields.length)
   }
@@ -136,13 +143,15 @@ export type RowFields = readonly { readonly name: string; readonly serializer: T
 
 /** Reads declared fields only, of plain objects and class instances alike; what comes out is a plain object with all declared fields, in order. */
 export class RowSerializer implements TypeSerializer<Readonly<Record<string, unknown>>> {
+  readonly columnKinds: readonly string[] | undefined
   private readonly names: readonly string[]
   private readonly fields: readonly Field[]
   private readonly bitmapBytes: number
   /** Copied for each row read: all rows of a type get one hidden class at once instead of growing field by field. */
   private readonly template: Readonly<Record<string, unknown>>
 
-  constructor(fields: RowFields) {
+  constructor(fields: RowFields, columnKinds?: readonly string[]) {
+    this.columnKinds = columnKinds
     this.names = fields.map(field => field.name)
     this.fields = fields.map(field => field.serializer)
     this.bitmapBytes = bitmapBytes(fields.length)

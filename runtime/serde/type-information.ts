@@ -19,7 +19,7 @@ export interface TypeSerializer<T> {
   write(value: T, out: ByteWriter): void
   read(input: ByteReader): T
   /** Kinds of the columns that a columnar frame of this type has; absent = the type has no columnar form. */
-  readonly columnKinds?: readonly string[]
+  readonly columnKinds?: readonly string[] | undefined
 }
 
 export type PrimitiveKind = 'STRING' | 'BOOLEAN' | 'BYTE' | 'SHORT' | 'INT' | 'LONG' | 'SAFE_LONG' | 'FLOAT' | 'DOUBLE' | 'DATE' | 'BYTES' | 'VOID'

@@ -4,6 +4,7 @@ import { ColumnsSerializer } from './columns-type.ts'
 import { ListSerializer, MapSerializer, RowSerializer, tupleSerializer } from './composites.ts'
 import { genericSerializer } from './generic-codec.ts'
 import { primitiveSerializers } from './primitives.ts'
+import { rowLayout } from './row-layout.ts'
 import type { ColumnField, PrimitiveKind, TypeInformation, TypeJson, TypeSerializer } from './type-information.ts'
 
 /**
@@ -78,13 +79,13 @@ function tupleType<const T extends readonly TypeInformation[]>(...fields: T): Ty
   fields.forEach((field, i) => {
     checkType(field, `field ${i} of a tuple`)
   })
-  const serializer: TypeSerializer<unknown> = tupleSerializer(fields.map(field => field.serializer))
-  // The fields' serializers give the values that TupleValues says.
-  return new Type(
-    { kind: 'TUPLE', fields: fields.map(field => field.json) },
-    serializer as TypeSerializer<TupleValues<T>>,
-    `TUPLE<${fields.join(', ')}>`,
+  const json: TypeJson = { kind: 'TUPLE', fields: fields.map(field => field.json) }
+  const serializer: TypeSerializer<unknown> = tupleSerializer(
+    fields.map(field => field.serializer),
+    columnKinds(json),
   )
+  // The fields' serializers give the values that TupleValues says.
+  return new Type(json, serializer as TypeSerializer<TupleValues<T>>, `TUPLE<${fields.join(', ')}>`)
 }
 
 function rowType<const F extends RowFieldTypes>(fields: F): TypeInformation<RowValues<F>> {
@@ -96,12 +97,20 @@ function rowType<const F extends RowFieldTypes>(fields: F): TypeInformation<RowV
       throw new FlinkError('INVALID_PROGRAM', `a row cannot have the number ${name} as a field's name; a tuple has positions`)
     checkType(type, `field ${name} of a row`)
   }
-  const serializer: TypeSerializer<unknown> = new RowSerializer(entries.map(([name, type]) => ({ name, serializer: type.serializer })))
+  const json: TypeJson = { kind: 'ROW', fields: entries.map(([name, type]) => ({ name, type: type.json })) }
+  const serializer: TypeSerializer<unknown> = new RowSerializer(
+    entries.map(([name, type]) => ({ name, serializer: type.serializer })),
+    columnKinds(json),
+  )
   return new Type(
-    { kind: 'ROW', fields: entries.map(([name, type]) => ({ name, type: type.json })) },
+    json,
     serializer as TypeSerializer<RowValues<F>>, // the fields' serializers give the values that RowValues says
     `ROW<${entries.map(([name, type]) => `${name} ${type}`).join(', ')}>`,
   )
+}
+
+function columnKinds(type: TypeJson): readonly string[] | undefined {
+  return rowLayout(type)?.columns.map(({ kind }) => kind)
 }
 
 function columnsType(fields: readonly ColumnField[]): TypeInformation<readonly unknown[]> {

@@ -2,11 +2,14 @@ import { expect, test } from 'vitest'
 import type { ColumnarFrame, Float64Column } from '../network/columns.ts'
 import { frameOf } from '../network/columns-rows.ts'
 import { columnLayout } from '../serde/columns-type.ts'
-import { type ChainLink, newLinkCounters, OperatorChain } from './chain.ts'
+import { rowLayout } from '../serde/row-layout.ts'
+import { OperatorChain } from './chain.ts'
+import { type ChainLink, newLinkCounters } from './chain-link.ts'
 import type { OperatorContext, StreamOperator } from './operator.ts'
 import { BaseOperator } from './operators/base-operator.ts'
 
 const layouts = [columnLayout('DOUBLE')]
+const layout = rowLayout({ kind: 'COLUMNS', fields: [{ name: 'n', type: 'DOUBLE' }] })
 const numbers = (...values: readonly number[]) =>
   frameOf(
     values.map(value => [value]),
@@ -46,7 +49,8 @@ function chainOf(operators: readonly StreamOperator[]): OperatorChain {
       parentTag: undefined,
       networkOutputs: [],
       counters: newLinkCounters(),
-      inputColumns: [layouts],
+      inputLayouts: [layout],
+      outputLayout: layout,
     }),
   )
   const chain = new OperatorChain(links, 1, { budgetSpent: () => false, rowsPerClockRead: 64 })

@@ -1,11 +1,15 @@
 import { assert } from '../common/assert.ts'
-import type { ColumnarFrame } from '../network/columns.ts'
-import { columnarFrameOf, frameOf, objectFrameOf } from '../network/columns-rows.ts'
+import type { LocalFrame } from '../network/columns.ts'
+import { columnarFrameOf, objectFrameOf } from '../network/columns-rows.ts'
 import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/frame.ts'
-import { MAX_WATERMARK, MIN_WATERMARK } from '../network/frame.ts'
+import { MAX_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
-import type { ColumnLayout } from '../serde/columns-type.ts'
+import type { RowLayout } from '../serde/row-layout.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { ChainLimits, ChainLink, LinkCounters } from './chain-link.ts'
+import { ChainOutput } from './chain-output.ts'
+import type { FrameRunner, RunnerHost } from './frame-runner.ts'
+import { segmentAt } from './generated/find-segment.ts'
 import type { OperatorOutput, StreamOperator } from './operator.ts'
 import type { SourceHeadOperator } from './operators/source-operator.ts'
 
@@ -13,82 +17,63 @@ import type { SourceHeadOperator } from './operators/source-operator.ts'
  * A chain: the operators of one task as a tree in pre-order, run a frame at a time by the interpreter.
  *
  * Rows go depth first by direct calls. Watermarks, stream status and end of input go as *visits*: `emitWatermark` of operator k puts one
- * visit per chained child into a queue, and the queue is worked off between rows (`advance`), what a visit causes before the next one. A visit
- * is a cursor: an operator that has more timers to fire than fit the output answers false and is visited again. So
+ * visit per chained child into a queue, and the queue is worked off between rows (`advance`). A visit is a cursor: an operator that has
+ * more timers to fire than fit the output answers false and is visited again. So
  * - a watermark is delayed behind rows the same call still emits, never ahead of them;
  * - no row enters the chain while a visit is unfinished, and timers fire before later rows;
  * - at every row border the chain can stop (output full, budget spent, control) and go on at exactly that row.
  *
- * A columnar frame goes as a whole from operator to operator (`processFrame`): nothing stops inside it, so the outputs' capacity is looked at
- * before it. A frame that follows a watermark of the same call waits behind it as a visit: the rows in it may be late for that watermark. Between operators of which one works rows, rows and frames are made of one another and counted (`rowsConverted`).
+ * A frame goes to an operator in one of two ways:
+ * - `processFrame`: as a whole. Nothing stops inside it, so the outputs' capacity is looked at before it;
+ * - a `FrameRunner`: users' functions in a generated loop (generated/segment.ts), or the interpreter of an operator that only knows rows. It may
+ *   stop at any row; what is left of the frame becomes the next visit, in front of what came behind the frame, so nothing overtakes its rows.
+ * A frame that follows a watermark of the same call waits behind it as a visit: its rows may be late for that watermark. What a visit causes
+ * comes before the visit behind it.
+ * Rows that are made of a frame, or put into one, are counted (`rowsConverted`).
  *
  * The chain knows nothing of scheduling; `limits` says when to stop, the task decides what happens then.
  */
-export interface ChainLimits {
-  /** The time slice is over. Reads a clock: asked every `rowsPerClockRead` rows. */
-  budgetSpent(): boolean
-  /** A power of two; 64 in production, 1 in tests that suspend at every row. */
-  readonly rowsPerClockRead: number
-}
-
-export interface ChainLink {
-  readonly operator: StreamOperator
-  /** Index of the operator that feeds this one; -1 for the head. */
-  readonly parent: number
-  /** Which output of the parent; undefined = main. */
-  readonly parentTag: string | undefined
-  readonly networkOutputs: readonly { readonly tag: string | undefined; readonly output: NetworkOutput }[]
-  readonly counters: LinkCounters
-  /** Columns of each input of the operator (the head may have two); undefined where an input is not of type COLUMNS. */
-  readonly inputColumns?: readonly (readonly ColumnLayout[] | undefined)[]
-}
-
-/** Written by the chain, read by whoever reports metrics. */
-export interface LinkCounters {
-  recordsIn: number
-  recordsOut: number
-  /** Of the rows in, those that came in columnar frames and were worked as such. */
-  rowsColumnar: number
-  /** Of the rows in, those that were made from a frame's, or put into one, for this operator. */
-  rowsConverted: number
-  /** Of the rows out, those in columnar frames. */
-  rowsOutColumnar: number
-}
-
-export function newLinkCounters(): LinkCounters {
-  return { recordsIn: 0, recordsOut: 0, rowsColumnar: 0, rowsConverted: 0, rowsOutColumnar: 0 }
-}
-
 export type StopReason = 'done' | 'outputFull' | 'control' | 'budget'
 
 type Visit =
   | { readonly kind: 'watermark'; readonly link: number; readonly input: number; readonly timestamp: number }
   | { readonly kind: 'status'; readonly link: number; readonly input: number; readonly idle: boolean }
   | { readonly kind: 'end'; readonly link: number; readonly input: number }
-  /** For the children of `link`. */
-  | { readonly kind: 'frame'; readonly link: number; readonly frame: ColumnarFrame }
+  /** For the children of `link`: a frame that followed a watermark of the same call. */
+  | { readonly kind: 'frame'; readonly link: number; readonly frame: LocalFrame }
+  /** What a runner has left of a frame. */
+  | { readonly kind: 'rest'; readonly runner: FrameRunner; readonly frame: ObjectFrame | LocalFrame; readonly from: number }
 
-export class OperatorChain {
+export class OperatorChain implements RunnerHost {
   readonly links: readonly ChainLink[]
   /** Set by `OperatorContext.block`: async sinks at their bound. Counts as a full output. */
   blockers = 0
   /** Row that was being processed when something threw. */
   currentRow = 0
+  /** Rows of a source's last frame that were being processed when something threw, counted from its end; undefined = the row emitted last. */
+  failedRows: { readonly first: number; readonly last: number } | undefined = undefined
+  readonly clockMask: number
   private readonly outputs: readonly ChainOutput[]
   private readonly networkOutputs: readonly NetworkOutput[]
   private readonly asyncHalves: readonly StreamOperator[]
   private readonly head: StreamOperator
   private readonly headCounters: LinkCounters
   private readonly limits: ChainLimits
-  private readonly clockMask: number
   private readonly inputCount: number
+  /** Of the head's first input. */
+  private readonly headRunner: FrameRunner | undefined
+  /** Where visits go that the visit at work causes: nothing behind it may get ahead of them. -1 = at the end. */
+  private insertAt = -1
+  /** The same while the first visit, a cursor, waits to go on. */
+  private causedTo = 1
   /** Rows of the columnar frame that the head is in the middle of. */
-  private converted: { readonly frame: ColumnarFrame; readonly rows: ObjectFrame } | undefined = undefined
+  private converted: { readonly frame: LocalFrame; readonly rows: ObjectFrame } | undefined = undefined
   private readonly visits: Visit[] = []
-  /** Where the next visit goes that the first one causes. */
-  private causedAt = 1
   private readonly endedInputs: number[]
   private yieldCalls = 0
+
+  readonly generated: boolean
+  readonly jobName: string
 
   constructor(links: readonly ChainLink[], inputCount: number, limits: ChainLimits) {
     const first = links[0]
@@ -96,6 +81,8 @@ export class OperatorChain {
     this.links = links
     this.inputCount = inputCount
     this.limits = limits
+    this.generated = limits.generated !== false
+    this.jobName = limits.jobName ?? ''
     this.clockMask = limits.rowsPerClockRead - 1
     assert((limits.rowsPerClockRead & this.clockMask) === 0, 'rowsPerClockRead is a power of two')
     this.head = first.operator
@@ -104,6 +91,7 @@ export class OperatorChain {
     this.asyncHalves = links.map(link => link.operator).filter(operator => operator.pollAsyncHalf !== undefined)
     this.outputs = links.map((_, index) => new ChainOutput(this, index))
     for (const output of this.outputs) output.connect(links)
+    this.headRunner = inputCount === 1 ? segmentAt(this, links, 0, index => this.outputOf(index)) : undefined
     this.endedInputs = links.map(() => 0)
   }
 
@@ -158,20 +146,20 @@ export class OperatorChain {
   }
 
   /** Runs rows `from`.. of `frame`; the caller keeps `currentRow`, where it goes on. A frame worked as a whole is done at once or not begun. */
-  run(frame: ObjectFrame | ColumnarFrame, input: number, from: number): StopReason {
+  run(frame: ObjectFrame | LocalFrame, input: number, from: number): StopReason {
+    if (this.headRunner !== undefined) return this.runHead(this.headRunner, frame, from)
     const { head } = this
-    const layouts = this.links[0]!.inputColumns?.[input]
+    const layout = this.links[0]!.inputLayouts?.[input]
     const process = input === 1 ? head.processFrame2 : head.processFrame
-    if (process === undefined || layouts === undefined)
-      return this.runRows(frame.kind === 'object' ? frame : this.rowsOf(frame, layouts), input, from)
+    if (process === undefined || layout === undefined) return this.runRows(frame.kind === 'object' ? frame : this.rowsOf(frame, layout), input, from)
     this.currentRow = 0
     if (this.isFull()) return 'outputFull'
     const counters = this.headCounters
-    let columns: ColumnarFrame
+    let columns: LocalFrame
     if (frame.kind === 'columnar') {
       columns = frame
     } else {
-      columns = columnarFrameOf(frame, layouts)
+      columns = columnarFrameOf(frame, layout)
       counters.rowsConverted += columns.length
     }
     counters.recordsIn += columns.length
@@ -181,11 +169,20 @@ export class OperatorChain {
     return 'done'
   }
 
+  private runHead(runner: FrameRunner, frame: ObjectFrame | LocalFrame, from: number): StopReason {
+    const length = frame.kind === 'object' ? frame.rows.length : frame.length
+    this.currentRow = from
+    if (this.isFull()) return 'outputFull'
+    this.currentRow = runner.run(frame, from)
+    if (this.currentRow === length) return 'done'
+    return this.visits.length > 0 ? 'control' : this.isFull() ? 'outputFull' : 'budget'
+  }
+
   /** Made once per frame: the head may stop at any of its rows. */
-  private rowsOf(frame: ColumnarFrame, layouts: readonly ColumnLayout[] | undefined): ObjectFrame {
+  private rowsOf(frame: LocalFrame, layout: RowLayout | undefined): ObjectFrame {
     if (this.converted?.frame === frame) return this.converted.rows
-    assert(layouts !== undefined, 'columnar frames come on edges of columns')
-    const rows = objectFrameOf(frame, layouts)
+    assert(layout !== undefined, 'columnar frames come on edges whose type has a columnar form')
+    const rows = objectFrameOf(frame, layout)
     this.headCounters.rowsConverted += frame.length
     this.converted = { frame, rows }
     return rows
@@ -213,6 +210,25 @@ export class OperatorChain {
     return 'done'
   }
 
+  /** Gives a frame to a chained operator; what its runner leaves is the next visit. */
+  offer(runner: FrameRunner, frame: LocalFrame): void {
+    const from = runner.run(frame, 0)
+    if (from < frame.length) this.enqueue({ kind: 'rest', runner, frame, from })
+  }
+
+  visitCount(): number {
+    return this.visits.length
+  }
+
+  budgetSpent(): boolean {
+    return this.limits.budgetSpent()
+  }
+
+  failedAt(first: number, last: number, length: number): void {
+    this.currentRow = first
+    this.failedRows = { first: length - 1 - first, last: length - 1 - last }
+  }
+
   runSource(): 'more' | 'nothing' | 'end' {
     this.yieldCalls = 0
     return (this.head as SourceHeadOperator).pollSource(this.shouldYield)
@@ -237,15 +253,38 @@ export class OperatorChain {
     while (this.visits.length > 0) {
       if (this.isFull()) return false
       const visit = this.visits[0]!
+      if (visit.kind === 'rest') {
+        if (!this.advanceRest(visit)) return false
+        continue
+      }
       this.inVisit = true
       this.yieldCalls = 0
+      this.insertAt = this.causedTo
       const done = this.visit(visit)
+      this.causedTo = this.insertAt
+      this.insertAt = -1
       this.inVisit = false
       if (!done) return false
       this.visits.shift()
-      this.causedAt = 1
+      this.causedTo = 1
     }
     return true
+  }
+
+  /** False when capacity or time is out. */
+  private advanceRest({ runner, frame, from }: Extract<Visit, { kind: 'rest' }>): boolean {
+    this.insertAt = 1
+    const next = runner.run(frame, from)
+    const caused = this.insertAt - 1
+    this.insertAt = -1
+    const length = frame.kind === 'object' ? frame.rows.length : frame.length
+    if (next === length) {
+      this.visits.shift()
+      return true
+    }
+    this.visits.shift()
+    this.visits.splice(caused, 0, { kind: 'rest', runner, frame, from: next })
+    return caused > 0
   }
 
   /** True when every operator has ended and the network outputs got their `end`. */
@@ -322,19 +361,19 @@ export class OperatorChain {
     this.enqueue({ kind: 'status', link, input: 0, idle })
   }
 
-  /** True when `frame` waits for the children of `link`, behind visits of the call that emits it; false = it goes to them now. */
-  deferFrame(link: number, frame: ColumnarFrame): boolean {
-    if (this.inVisit || this.visits.length === 0) return false
-    this.enqueue({ kind: 'frame', link, frame })
-    return true
+  /** True when `frame` waits for the children of `link`, behind what the same call caused before it; false = it goes to them now. */
+  deferFrame(link: number, frame: LocalFrame): boolean {
+    const behind = this.insertAt < 0 ? this.visits.length > 0 : this.insertAt > 1
+    if (behind) this.enqueue({ kind: 'frame', link, frame })
+    return behind
   }
 
   private enqueue(visit: Visit): void {
-    if (this.inVisit) this.visits.splice(this.causedAt++, 0, visit)
-    else this.visits.push(visit)
+    if (this.insertAt < 0) this.visits.push(visit)
+    else this.visits.splice(this.insertAt++, 0, visit)
   }
 
-  private visit(visit: Visit): boolean {
+  private visit(visit: Exclude<Visit, { kind: 'rest' }>): boolean {
     if (visit.kind === 'frame') {
       this.outputs[visit.link]!.deliverFrame(visit.frame)
       return true
@@ -357,151 +396,4 @@ export class OperatorChain {
   private inputsOf(link: number): number {
     return link === 0 ? Math.max(1, this.inputCount) : 1
   }
-}
-
-/** One operator's output: chained children by direct call, network outputs by frame. */
-class ChainOutput implements OperatorOutput {
-  readonly children: number[] = []
-  private readonly chain: OperatorChain
-  private readonly index: number
-  private counters: LinkCounters = newLinkCounters()
-  private main: Targets = noTargets
-  private readonly side = new Map<string, Targets>()
-  private network: readonly NetworkOutput[] = []
-  private lastWatermark = MIN_WATERMARK
-
-  constructor(chain: OperatorChain, index: number) {
-    this.chain = chain
-    this.index = index
-  }
-
-  connect(links: readonly ChainLink[]): void {
-    const own = links[this.index]!
-    this.counters = own.counters
-    this.network = own.networkOutputs.map(({ output }) => output)
-    const byTag = new Map<string | undefined, Targets>()
-    const targets = (tag: string | undefined): Targets => {
-      const present = byTag.get(tag)
-      if (present !== undefined) return present
-      const fresh: Targets = { operators: [], operatorCounters: [], operatorColumns: [], network: [] }
-      byTag.set(tag, fresh)
-      return fresh
-    }
-    for (const [i, link] of links.entries()) {
-      if (link.parent !== this.index) continue
-      this.children.push(i)
-      const target = targets(link.parentTag)
-      const columns = link.inputColumns?.[0]
-      const takesFrames = columns !== undefined && link.operator.processFrame !== undefined
-      target.operators.push(takesFrames ? new RowsIntoFrames(link.operator, link.counters, columns) : link.operator)
-      target.operatorCounters.push(link.counters)
-      target.operatorColumns.push(columns)
-    }
-    for (const { tag, output } of own.networkOutputs) targets(tag).network.push(output)
-    this.main = targets(undefined)
-    for (const [tag, target] of byTag) if (tag !== undefined) this.side.set(tag, target)
-  }
-
-  collect(value: unknown, timestamp: number): void {
-    this.counters.recordsOut++
-    send(this.main, value, timestamp)
-  }
-
-  collectFrame(frame: ColumnarFrame): void {
-    if (frame.length === 0) return
-    this.counters.recordsOut += frame.length
-    this.counters.rowsOutColumnar += frame.length
-    const { operators, network } = this.main
-    if (operators.length > 0 && !this.chain.deferFrame(this.index, frame)) this.deliverFrame(frame)
-    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
-  }
-
-  deliverFrame(frame: ColumnarFrame): void {
-    const { operators, operatorCounters, operatorColumns } = this.main
-    for (let i = 0; i < operators.length; i++) {
-      const operator = operators[i]!
-      const counters = operatorCounters[i]!
-      counters.recordsIn += frame.length
-      if (operator.processFrame === undefined) {
-        counters.rowsConverted += frame.length
-        processRows(operator, frame, operatorColumns[i])
-      } else {
-        counters.rowsColumnar += frame.length
-        operator.processFrame(frame)
-      }
-    }
-  }
-
-  sideOutput(tagId: string, value: unknown, timestamp: number): void {
-    // An unread tag costs one failed look-up and nothing else.
-    const targets = this.side.get(tagId)
-    if (targets === undefined) return
-    this.counters.recordsOut++
-    send(targets, value, timestamp)
-  }
-
-  emitWatermark(timestamp: number): void {
-    if (timestamp <= this.lastWatermark) return
-    this.lastWatermark = timestamp
-    for (const output of this.network) output.emit({ kind: 'watermark', timestamp })
-    for (const child of this.children) this.chain.enqueueWatermark(child, timestamp)
-  }
-
-  emitStatus(idle: boolean): void {
-    for (const output of this.network) output.emit({ kind: 'status', idle })
-    for (const child of this.children) this.chain.enqueueStatus(child, idle)
-  }
-}
-
-type ChainedOperator = Pick<StreamOperator, 'processElement' | 'processFrame'>
-
-interface Targets {
-  readonly operators: ChainedOperator[]
-  readonly operatorCounters: LinkCounters[]
-  readonly operatorColumns: (readonly ColumnLayout[] | undefined)[]
-  readonly network: NetworkOutput[]
-}
-
-const noTargets: Targets = { operators: [], operatorCounters: [], operatorColumns: [], network: [] }
-
-function send(targets: Targets, value: unknown, timestamp: number): void {
-  const { operators, operatorCounters, network } = targets
-  for (let i = 0; i < operators.length; i++) {
-    operatorCounters[i]!.recordsIn++
-    operators[i]!.processElement(value, timestamp)
-  }
-  for (let i = 0; i < network.length; i++) network[i]!.collect(value, timestamp)
-}
-
-/**
- * Before an operator that works frames: a row becomes a frame of one. Slow, right, and counted; operators that feed columnar ones in their chain
- * emit frames.
- */
-class RowsIntoFrames implements ChainedOperator {
-  private readonly operator: StreamOperator
-  private readonly counters: LinkCounters
-  private readonly columns: readonly ColumnLayout[]
-
-  constructor(operator: StreamOperator, counters: LinkCounters, columns: readonly ColumnLayout[]) {
-    this.operator = operator
-    this.counters = counters
-    this.columns = columns
-  }
-
-  processElement(value: unknown, timestamp: number): void {
-    this.counters.rowsColumnar++
-    this.counters.rowsConverted++
-    this.processFrame(frameOf([value], this.columns, Number.isNaN(timestamp) ? undefined : Float64Array.of(timestamp)))
-  }
-
-  processFrame(frame: ColumnarFrame): void {
-    assert(this.operator.processFrame !== undefined, 'made for operators that take frames')
-    this.operator.processFrame(frame)
-  }
-}
-
-function processRows(operator: ChainedOperator, frame: ColumnarFrame, columns: readonly ColumnLayout[] | undefined): void {
-  assert(columns !== undefined, 'columnar frames come from operators whose output type is COLUMNS')
-  const { rows, timestamps } = objectFrameOf(frame, columns)
-  for (let i = 0; i < rows.length; i++) operator.processElement(rows[i], timestamps === undefined ? Number.NaN : timestamps[i]!)
 }

@@ -1,9 +1,10 @@
 import type { Clock } from '../common/clock.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
-import type { ColumnarFrame } from '../network/columns.ts'
+import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { GeneratedStep } from './generated/step.ts'
 import type { IoHost } from './spi/io-host.ts'
 
 /**
@@ -13,7 +14,7 @@ import type { IoHost } from './spi/io-host.ts'
  * Protocol, all calls from the slot's one thread:
  * 1. `setup` (fields, output, states), `restore` (once, only when there is a snapshot), `open` (users' functions; may be async).
  * 2. `processElement` / `processElement2` for rows. Results go to `output`. A throw fails the task.
- *    Where the input's type is COLUMNS, an operator with `processFrame` gets whole frames, and rows that come are made frames for it; one without
+ *    Where the input's type has a columnar form, an operator with `processFrame` gets whole frames, and rows that come are made frames for it; one without
  *    gets rows made of frames. What one frame emits is bounded, about one frame per output: it is taken as a whole, capacity is looked at before.
  *    Nobody writes to a frame: others may read it too.
  * 3. `processWatermark`, `processTimers`, `endInput` are cursors: they do work until it is done (true) or `context.shouldYield()` says
@@ -27,8 +28,10 @@ export interface StreamOperator {
   open(): void | Promise<void>
   processElement(value: unknown, timestamp: number): void
   processElement2?(value: unknown, timestamp: number): void
-  processFrame?(frame: ColumnarFrame): void
-  processFrame2?(frame: ColumnarFrame): void
+  processFrame?(frame: LocalFrame): void
+  processFrame2?(frame: LocalFrame): void
+  /** What it is to generated code; undefined or absent = it has to be called row by row. */
+  generatedStep?(): GeneratedStep | undefined
   /**
    * `input` is 0 or 1; `timestamp` is greater than the input's last. An operator passes a watermark on by `output.emitWatermark` when its
    * cursor is done; `BaseOperator` does it with the minimum over inputs.
@@ -56,8 +59,10 @@ export interface StreamOperator {
 export interface OperatorOutput {
   /** NaN timestamp = none. */
   collect(value: unknown, timestamp: number): void
-  /** Only where the operator's output type is COLUMNS. The frame is not written to afterwards. */
-  collectFrame(frame: ColumnarFrame): void
+  /** Everybody who reads the main output works columns: it is worth making frames for it. */
+  readonly takesFrames?: boolean
+  /** Only where the operator's output type has a columnar form. The frame is not written to afterwards. */
+  collectFrame(frame: LocalFrame): void
   sideOutput(tagId: string, value: unknown, timestamp: number): void
   /** For operators that make watermarks (assigners, sources): leaves before the next row. Lower than the last one = ignored. */
   emitWatermark(timestamp: number): void

@@ -14,6 +14,18 @@ export const tableOptions = {
     defaultValue: 'AUTO' as string,
     doc: 'whether SQL aggregates before the exchange: AUTO and TWO_PHASE do where the aggregates can be merged',
   },
+  reuseSubplans: {
+    key: 'table.optimizer.reuse-sub-plan-enabled',
+    type: 'boolean',
+    defaultValue: true as boolean,
+    doc: 'what statements of one job, or branches of one, compute alike is computed once',
+  },
+  reuseSources: {
+    key: 'table.optimizer.reuse-source-enabled',
+    type: 'boolean',
+    defaultValue: true as boolean,
+    doc: 'a table that is read several times in one job is read once, where sub-plans are shared',
+  },
   codegen: {
     key: 'table.exec.codegen',
     type: 'boolean',

@@ -33,12 +33,14 @@ export class DataPlane {
   private readonly pool: PagePool
   private readonly exchange: ExchangePort
   private readonly pagesPerChannel: number
+  private readonly floatingPages: number
   private readonly attempts = new Map<string, Attempt>()
 
-  constructor(pool: PagePool, exchange: ExchangePort, pagesPerChannel: number) {
+  constructor(pool: PagePool, exchange: ExchangePort, pagesPerChannel: number, floatingPages: number) {
     this.pool = pool
     this.exchange = exchange
     this.pagesPerChannel = pagesPerChannel
+    this.floatingPages = floatingPages
   }
 
   /** Out of pages: INSUFFICIENT_NETWORK_BUFFERS; the slot counts as not wired. */
@@ -99,7 +101,10 @@ export class DataPlane {
   private medium(owner: Attempt, channelId: string, remote: boolean): ChannelMedium {
     const present = owner.media.get(channelId)
     if (present !== undefined) return present
-    const pages = this.pool.acquire(this.pagesPerChannel, `channel ${channelId}`)
+    const { used, total } = this.pool.budget
+    // What a channel needs it gets or fails; more it gets while there is plenty, so that channels made later still get what they need.
+    const isPlenty = 2 * (used + this.pagesPerChannel + this.floatingPages) <= total
+    const pages = this.pool.acquire(this.pagesPerChannel + (isPlenty ? this.floatingPages : 0), `channel ${channelId}`)
     owner.pages.push(...pages)
     // Bytes that cross a socket carry a checksum.
     const medium = createMedium(createRing(pages, channelNumber(channelId), channelId, remote))

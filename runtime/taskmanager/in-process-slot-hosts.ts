@@ -32,6 +32,8 @@ export interface InProcessOptions {
   readonly readStdout?: () => string
   /** Tests of resumption: every row and every unit of a cursor may be the last of its slice. */
   readonly suspendEverywhere?: boolean
+  /** False = the interpreter takes all rows of users' functions. */
+  readonly generated?: boolean
 }
 
 interface Edge {
@@ -148,6 +150,7 @@ class InProcessSlotHost implements SlotHost {
         ...(options.channelCapacity === undefined ? {} : { localCapacity: options.channelCapacity }),
       }),
       suspendEverywhere: options.suspendEverywhere ?? false,
+      generated: options.generated ?? true,
       post: callback =>
         options.post(() => {
           if (!this.dead) callback()

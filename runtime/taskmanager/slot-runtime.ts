@@ -29,6 +29,7 @@ export interface SlotRuntimeEnvironment extends SlotEnvironment {
   readonly pages: PageReserver
   /** Tests of resumption only. */
   readonly suspendEverywhere?: boolean
+  readonly generated?: boolean
   /** `wake` is called when a port of that task has something or has credit again. */
   ioHost(wake: () => void): IoHost
   loadProgram(deployment: SlotDeployment): Promise<StreamGraph>
@@ -69,6 +70,7 @@ export class SlotRuntime {
         ioHost: this.environment.ioHost.bind(this.environment),
         scheduler: this.scheduler,
         suspendEverywhere: this.environment.suspendEverywhere ?? false,
+        generated: this.environment.generated ?? true,
         splitRequest: (executionId, operatorId) => this.environment.emit({ kind: 'split-request', executionId, operatorId }),
         hooks: {
           state: (task, state, error) => {

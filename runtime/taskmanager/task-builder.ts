@@ -10,15 +10,16 @@ import { compareOperators } from '../graph/graph-hash.ts'
 import type { OperatorSpec } from '../graph/job-graph.ts'
 import type { StreamGraph, StreamNode } from '../graph/stream-graph.ts'
 import { OperatorMetricGroup } from '../metrics/operator-metric-group.ts'
-import { columnLayouts } from '../network/columns-rows.ts'
 import type { ChannelReader } from '../network/frame.ts'
 import { ChannelInputGate } from '../network/input-gate.ts'
 import type { PageReserver } from '../network/page-pool.ts'
 import { createSelector, type SelectorOptions } from '../network/partitioner.ts'
 import { RecordWriter } from '../network/record-writer.ts'
 import { RingReader } from '../network/ring-channel.ts'
+import { rowLayout } from '../serde/row-layout.ts'
 import { typeFromJson } from '../serde/types.ts'
-import { type ChainLink, newLinkCounters, OperatorChain } from '../stream/chain.ts'
+import { OperatorChain } from '../stream/chain.ts'
+import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
 import { createOperator } from '../stream/factory.ts'
 import type { OperatorContext, StreamOperator } from '../stream/operator.ts'
 import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
@@ -40,6 +41,8 @@ export interface BuildParts {
   ioHost(wake: () => void): IoHost
   readonly scheduler: SlotScheduler
   readonly suspendEverywhere: boolean
+  /** False = users' functions are interpreted; default true. */
+  readonly generated?: boolean
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -91,19 +94,23 @@ function buildTask(
       parent: operatorSpec.parent,
       parentTag: operatorSpec.parentTag,
       counters: newLinkCounters(),
-      inputColumns: inputColumns(spec, index),
+      name: operatorSpec.name,
+      inputLayouts: inputLayouts(spec, index),
+      outputLayout: rowLayout(operatorSpec.outputType),
       networkOutputs: spec.outputs
         .filter(({ edge }) => edge.source.operatorIndex === index)
         .map(output => {
           const writer = buildWriter(output, operatorSpec, nodes, parts, wake)
           writers.push(writer)
-          return { tag: output.edge.source.tag, output: writer }
+          return { tag: output.edge.source.tag, output: writer, wantsFrames: wantsFrames(output, nodes) }
         }),
     }
   })
   const chain = new OperatorChain(links, vertex.inputCount, {
     budgetSpent: () => task?.budgetSpent() ?? false,
     rowsPerClockRead: parts.suspendEverywhere ? 1 : 64,
+    generated: parts.generated ?? true,
+    jobName: deployment.jobName,
   })
   const head = links[0]
   assert(head !== undefined, 'a vertex has operators')
@@ -141,15 +148,23 @@ function buildTask(
 }
 
 /** Of the head by its edges, of the others by what their parent emits. Side outputs have no columnar form. */
-function inputColumns(spec: TaskDeployment, index: number): NonNullable<ChainLink['inputColumns']> {
+function inputLayouts(spec: TaskDeployment, index: number): NonNullable<ChainLink['inputLayouts']> {
   const { operators, inputCount } = spec.vertex
   const operator = operators[index]
   const parent = operators[operator?.parent ?? -1]
-  if (parent !== undefined) return [operator?.parentTag === undefined ? columnLayouts(parent.outputType) : undefined]
+  if (parent !== undefined) return [operator?.parentTag === undefined ? rowLayout(parent.outputType) : undefined]
   return Array.from({ length: inputCount }, (_, input) => {
     const edge = spec.inputs.find(deployed => deployed.edge.target.input === input)?.edge
-    return edge === undefined ? undefined : columnLayouts(edge.type)
+    return edge === undefined ? undefined : rowLayout(edge.type)
   })
+}
+
+/** Whether the consumer of an edge works columns, and the edge can carry and partition them. */
+function wantsFrames({ edge }: OutputDeployment, nodes: ReadonlyMap<number, StreamNode>): boolean {
+  const consumer = nodes.get(edge.nodeInput.nodeId)
+  const partitioner = consumer?.inputs[edge.nodeInput.index]?.partitioner
+  if (consumer?.definition.columnar !== true || typeFromJson(edge.type).serializer.columnKinds === undefined) return false
+  return edge.partitioner === 'HASH' ? partitioner?.key?.columns !== undefined : edge.partitioner !== 'CUSTOM'
 }
 
 function buildWriter(
@@ -160,7 +175,7 @@ function buildWriter(
   wake: () => void,
 ): RecordWriter {
   const serializer = typeFromJson(output.edge.type).serializer
-  const layouts = columnLayouts(output.edge.type)
+  const layout = rowLayout(output.edge.type)
   const { nodeId, index } = output.edge.nodeInput
   const partitioner = nodes.get(nodeId)?.inputs[index]?.partitioner
   const key = partitioner?.key
@@ -171,7 +186,7 @@ function buildWriter(
     channelCount: output.channels.length,
     random: parts.random,
     maxParallelism: output.consumerMaxParallelism,
-    ...(layouts === undefined ? {} : { layouts }),
+    ...(layout === undefined ? {} : { layout, isSql: output.edge.type.kind === 'COLUMNS' }),
     ...(key === undefined || select === undefined
       ? {}
       : {
@@ -300,12 +315,14 @@ function taskMetrics(
 ): TaskMetricsSnapshot {
   const operators: Record<string, Record<string, number>> = {}
   for (const [i, link] of links.entries()) {
-    const { recordsIn, recordsOut, rowsColumnar, rowsConverted, rowsOutColumnar } = link.counters
+    const { recordsIn, recordsOut, rowsColumnar, rowsGenerated, rowsConverted, rowsOutColumnar } = link.counters
     const values = groups[i]!.snapshot(recordsIn, recordsOut)
-    // Which path rows took: in columns, or one by one through the interpreter. A source has none coming in: what it emits counts.
+    // Which path rows took: in columns, in a generated loop (or both), or one by one through the interpreter. A source has none coming in: what
+    // it emits counts.
     const isSource = link.parent === -1 && gate === undefined
     values['rowsColumnar'] = isSource ? rowsOutColumnar : rowsColumnar
-    values['rowsInterpreted'] = isSource ? recordsOut - rowsOutColumnar : recordsIn - rowsColumnar
+    if (rowsGenerated > 0) values['rowsGenerated'] = rowsGenerated
+    values['rowsInterpreted'] = isSource ? recordsOut - rowsOutColumnar : recordsIn - Math.max(rowsColumnar, rowsGenerated)
     values['rowsConverted'] = rowsConverted
     operators[specs[i]!.operatorId] = values
   }

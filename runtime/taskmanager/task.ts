@@ -1,7 +1,7 @@
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
-import type { ColumnarFrame } from '../network/columns.ts'
+import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier, ObjectFrame } from '../network/frame.ts'
 import type { InputGate } from '../network/io.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
@@ -59,7 +59,7 @@ export class Task {
   private readonly hooks: TaskHooks
   private readonly bufferTimeoutMs: number
   private readonly suspendEverywhere: boolean
-  private frame: ObjectFrame | ColumnarFrame | undefined
+  private frame: ObjectFrame | LocalFrame | undefined
   private frameInput = 0
   private frameRow = 0
   private frameChannel = 0
@@ -292,7 +292,7 @@ export class Task {
     if (!(error instanceof FlinkError) || error.code !== 'USER_FUNCTION') return error
     const where =
       this.source !== undefined
-        ? this.source.describePosition()
+        ? describeRows(this.source, this.chain.failedRows)
         : this.frame === undefined
           ? undefined
           : `record ${this.chain.currentRow + 1} of frame ${this.frameSequence + 1} from ${this.channelNames[this.frameInput]?.[this.frameChannel]}`
@@ -313,4 +313,11 @@ export class Task {
     assert(edges[this.phase.kind].includes(to.kind), `task phase ${this.phase.kind} -> ${to.kind}`)
     this.phase = to
   }
+}
+
+/** One row of a source, or the first and last of those that an error may come from. */
+function describeRows(source: SourceHeadOperator, rows: { readonly first: number; readonly last: number } | undefined): string {
+  if (rows === undefined) return source.describePosition()
+  const last = source.describePosition(rows.last)
+  return rows.first === rows.last ? last : `${source.describePosition(rows.first)} to ${last}`
 }

@@ -31,6 +31,8 @@ export interface ThreadedSlotHostsOptions {
   readonly token: string
   readonly networkPages: number
   readonly pagesPerChannel: number
+  /** More for each while half of the pages are free. */
+  readonly floatingPages: number
   readonly recordSizeMax: number
   readonly requestTimeoutMs: number
   /** Heap limit of each slot's thread. */
@@ -119,6 +121,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
         release: (scope, orderly) => this.toIo({ kind: 'release', scope, orderly }),
       },
       options.pagesPerChannel,
+      options.floatingPages,
     )
     io.on('message', (reply: IoReply) => this.fromIo(reply))
     io.on('error', error => this.ioDied(error))

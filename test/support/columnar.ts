@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { BytesColumn, Column, ColumnarFrame } from '../../runtime/network/columns.ts'
+import type { BytesColumn, Column, ColumnarFrame, LocalFrame } from '../../runtime/network/columns.ts'
 import { frameOf, rowsOf } from '../../runtime/network/columns-rows.ts'
 import { type ColumnLayout, columnLayout } from '../../runtime/serde/columns-type.ts'
 import type { ColumnField } from '../../runtime/serde/type-information.ts'
@@ -84,7 +84,7 @@ function bytesAt(column: BytesColumn, row: number): Uint8Array {
 }
 
 /** A frame as plain values to compare: rows, times, kinds. */
-export function shown(frame: ColumnarFrame, layouts: readonly ColumnLayout[]) {
+export function shown(frame: LocalFrame, layouts: readonly ColumnLayout[]) {
   return {
     rows: rowsOf(frame, layouts),
     times: frame.timestamps === undefined ? undefined : [...frame.timestamps],
@@ -93,7 +93,7 @@ export function shown(frame: ColumnarFrame, layouts: readonly ColumnLayout[]) {
 }
 
 /** Several frames as one. */
-export function joined(frames: readonly ColumnarFrame[], layouts: readonly ColumnLayout[]) {
+export function joined(frames: readonly LocalFrame[], layouts: readonly ColumnLayout[]) {
   const parts = frames.map(frame => shown(frame, layouts))
   return {
     rows: parts.flatMap(part => part.rows),

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
-import type { ColumnarFrame } from '../../runtime/network/columns.ts'
+import type { LocalFrame } from '../../runtime/network/columns.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
 import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
@@ -26,7 +26,7 @@ export interface ConnectorHarnessOptions {
 export class ConnectorHarness {
   readonly operator: StreamOperator
   readonly rows: { readonly value: unknown; readonly timestamp: number }[] = []
-  readonly frames: ColumnarFrame[] = []
+  readonly frames: LocalFrame[] = []
   readonly watermarks: number[] = []
   readonly statuses: boolean[] = []
   readonly context: OperatorContext

@@ -7,9 +7,10 @@ import type {
   FetchResponse,
   ListedOffset,
   OffsetSpec,
+  ProducedPartition,
   TopicPartition,
 } from '../../runtime/connectors/kafka/protocol.ts'
-import { batchSize, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
+import { batchSize, RecordBatchReader, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
 import { buildBatch } from './kafka-batches.ts'
 
 /**
@@ -31,6 +32,11 @@ export class FakeKafka {
   readonly nodes: readonly BrokerNode[]
   readonly down = new Set<number>()
   fetchCount = 0
+  produceCount = 0
+  /** Error codes to answer, in order, instead of taking a batch. */
+  readonly refusals: number[] = []
+  /** Takes the batches and loses the answer, so often. */
+  lostAnswers = 0
   metadataCount = 0
   private readonly topics = new Map<string, FakePartition[]>()
   private waiters: (() => void)[] = []
@@ -106,6 +112,17 @@ export class FakeKafka {
           await new Promise<void>(resolve => this.waiters.push(resolve))
         }
       },
+      produce: async (node, request, lane) => {
+        await Promise.resolve()
+        this.produceCount++
+        reach(node)
+        const answers = request.partitions.map(each => this.take(node, each))
+        if (closedLanes.has(lane) || this.lostAnswers > 0) {
+          this.lostAnswers--
+          throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${node.host}:${node.port} was lost during Produce`)
+        }
+        return answers
+      },
       closeLane: lane => {
         closedLanes.add(lane)
         this.wakeAll()
@@ -115,6 +132,32 @@ export class FakeKafka {
         this.wakeAll()
       },
     }
+  }
+
+  /** Values of a partition in their order; null = the record has none. */
+  values(topic: string, partition: number): (string | null)[] {
+    const reader = new RecordBatchReader(true)
+    const values: (string | null)[] = []
+    for (const batch of this.partition(topic, partition).batches) {
+      reader.feed(batch)
+      while (reader.next()) values.push(reader.valueStart < 0 ? null : reader.data.toString('utf8', reader.valueStart, reader.valueEnd))
+    }
+    return values
+  }
+
+  private take(node: BrokerNode, { topic, partition, records }: TopicPartition & { readonly records: Buffer }): ProducedPartition {
+    const log = this.topics.get(topic)?.[partition]
+    const answer = (errorCode: number, baseOffset = -1): ProducedPartition => ({ topic, partition, errorCode, baseOffset, errorMessage: undefined })
+    if (log === undefined) return answer(UNKNOWN_TOPIC)
+    if (log.leader !== node.nodeId) return answer(NOT_LEADER)
+    const refusal = this.refusals.shift()
+    if (refusal !== undefined && refusal !== 0) return answer(refusal)
+    const batch = Buffer.from(records)
+    const baseOffset = log.end
+    // Outside of what the checksum covers: the broker's to give.
+    batch.writeBigInt64BE(BigInt(baseOffset), 0)
+    this.append(topic, partition, batch)
+    return answer(0, baseOffset)
   }
 
   private metadata(topics: readonly string[]): ClusterMetadata {

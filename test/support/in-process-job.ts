@@ -30,6 +30,7 @@ export interface InProcessJobOptions {
   /** Pages of each ring and frames of each edge inside a slot. */
   readonly channelCapacity?: number
   readonly suspendEverywhere?: boolean
+  readonly generated?: boolean
   readonly seed?: number
   /** Network pages of the (one) TaskManager. */
   readonly pages?: number
@@ -95,6 +96,7 @@ export async function runInProcess(
     ...(options.pages === undefined ? {} : { pages: options.pages }),
     ...(options.channelCapacity === undefined ? {} : { channelCapacity: options.channelCapacity }),
     suspendEverywhere: options.suspendEverywhere ?? false,
+    generated: options.generated ?? true,
   })
 
   const hostOf = new Map<string, SlotHost>()

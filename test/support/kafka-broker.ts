@@ -173,6 +173,45 @@ export class KafkaBroker {
     await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
   }
 
+  /** Next offsets of the partitions, in their order. */
+  async endOffsets(topic: string): Promise<number[]> {
+    const offsets = await started(this.admin).fetchTopicOffsets(topic)
+    return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
+  }
+
+  /** All records that the topic holds now, by partition and offset, read by kafkajs. */
+  async records(topic: string): Promise<WrittenRecord[]> {
+    const ends = await this.endOffsets(topic)
+    const total = ends.reduce((sum, end) => sum + end, 0)
+    if (total === 0) return []
+    const consumer = started(this.kafka).consumer({ groupId: `millrace-tests-${topic}-${total}` })
+    const records: WrittenRecord[] = []
+    try {
+      await consumer.connect()
+      await consumer.subscribe({ topic, fromBeginning: true })
+      await new Promise<void>((resolve, reject) => {
+        consumer
+          .run({
+            autoCommit: false,
+            eachMessage: async ({ partition, message: { offset, key, value, timestamp } }) => {
+              records.push({
+                partition,
+                offset: Number(offset),
+                key: key?.toString() ?? null,
+                value: value?.toString() ?? null,
+                timestamp: Number(timestamp),
+              })
+              if (records.length === total) resolve()
+            },
+          })
+          .catch(reject)
+      })
+    } finally {
+      await consumer.disconnect()
+    }
+    return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  }
+
   private properties(): string {
     return Object.entries({
       'process.roles': 'broker,controller',
@@ -197,6 +236,14 @@ export class KafkaBroker {
       .map(([key, value]) => `${key}=${value}\n`)
       .join('')
   }
+}
+
+export interface WrittenRecord {
+  readonly partition: number
+  readonly offset: number
+  readonly key: string | null
+  readonly value: string | null
+  readonly timestamp: number
 }
 
 const CLUSTER_ID = 'bWlsbHJhY2UtdGVzdHMtMA'

@@ -3,8 +3,9 @@ import { FlinkError } from '../../runtime/common/errors.ts'
 import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
 import type { BrokerNode, FetchRequest } from '../../runtime/connectors/kafka/protocol.ts'
 import { RecordBatchReader } from '../../runtime/connectors/kafka/record-batch.ts'
+import { RecordBatchBuilder } from '../../runtime/connectors/kafka/record-batch-builder.ts'
 
-/** What enumerator and fetcher rely on: held by the real client with a real broker, and by the fake that stands in for both. */
+/** What enumerator, fetcher and sink rely on: held by the real client with a real broker, and by the fake that stands in for both. */
 export interface KafkaUnderTest {
   client(): KafkaClient
   createTopic(topic: string, partitions: number): unknown
@@ -98,6 +99,26 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
     await kafka().produce(topic, 0, ['a'])
     const { partitions } = await client.fetch(leaderOf(0), request(topic, 0, 7), 1)
     expect(partitions[0]).toMatchObject({ topic, partition: 0, errorCode: 1 })
+    client.close()
+  })
+
+  test('batches that are produced are in the log, one behind the other, and a partition that is not there is answered by its code', async () => {
+    const { topic, client, leaderOf } = await setUp(2)
+    const batch = (...values: string[]) => {
+      const builder = new RecordBatchBuilder(1_000, 16)
+      for (const value of values) {
+        const bytes = new TextEncoder().encode(`key${value}`)
+        builder.append(1_005, bytes, 0, 3, 3, bytes.length)
+      }
+      return builder.build('gzip')
+    }
+    const produce = (partition: number, records: Buffer) =>
+      client.produce(leaderOf(0), { acks: -1, timeoutMs: 5_000, partitions: [{ topic, partition, records }] }, 1)
+    expect(await produce(0, batch('a', '', 'c'))).toEqual([{ topic, partition: 0, errorCode: 0, baseOffset: 0, errorMessage: undefined }])
+    expect(await produce(0, batch('d'))).toEqual([{ topic, partition: 0, errorCode: 0, baseOffset: 3, errorMessage: undefined }])
+    expect(await produce(7, batch('e'))).toMatchObject([{ topic, partition: 7, errorCode: 3 }])
+    const { partitions } = await client.fetch(leaderOf(0), request(topic, 0, 0), 2)
+    expect(valuesOf(partitions[0]?.records)).toEqual(['0 a', '1 ', '2 c', '3 d'])
     client.close()
   })
 

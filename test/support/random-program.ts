@@ -1,5 +1,6 @@
 import type { DataStream, StreamExecutionEnvironment } from '../../runtime/api/index.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
+import { Types } from '../../runtime/serde/types.ts'
 
 /**
  * A random program from one seed, and what it must output: an independent model over plain arrays. The multiset of outputs is
@@ -64,7 +65,8 @@ export function randomProgram(seed: number, sizes: { readonly rowsMax: number; r
 
 function source(rows: number): Pair {
   return {
-    stream: env => env.fromCollection(Array.from({ length: rows }, (_, i) => i)) as Stream,
+    // A sequence emits frames, a collection rows.
+    stream: env => (rows % 2 === 0 ? env.fromSequence(0, rows - 1) : (env.fromCollection(Array.from({ length: rows }, (_, i) => i)) as Stream)),
     model: () => Array.from({ length: rows }, (_, i) => i),
   }
 }
@@ -83,12 +85,16 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
     if (stream === undefined) throw new Error('a step reads an earlier one')
     return stream
   }
-  switch (random.nextInt(10)) {
+  const declared = random.nextInt(2) === 0
+  switch (random.nextInt(12)) {
     case 0:
       return {
         factor: 1,
         pair: {
-          stream: (_, built) => pick(built, at).map((value: number) => (value + add) % MOD),
+          stream: (_, built) => {
+            const mapped = pick(built, at).map((value: number) => (value + add) % MOD)
+            return declared ? mapped.returns(Types.SAFE_LONG) : mapped
+          },
           model: values => (values[at] ?? []).map(value => (value + add) % MOD),
         },
       }
@@ -166,6 +172,10 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
           },
         },
       }
+    case 10:
+      return { factor: 1, pair: typedTuples(at, pick, random.nextInt(3)) }
+    case 11:
+      return { factor: 1, pair: typedRows(at, pick, random.nextInt(2) === 0) }
     case 7:
       return {
         factor: 1,
@@ -203,5 +213,60 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
           model: values => values[at] ?? [],
         },
       }
+  }
+}
+
+type Pick = (built: Stream[], at: number) => Stream
+type Five = [string, number, bigint, boolean, number | null]
+
+/** Rolling sums of a constant, so that they do not depend on the order of rows: tuples of all kinds, keyed by a text, a number or both: typed tables, columns on rings, nulls in a field that nobody adds up. */
+function typedTuples(at: number, pick: Pick, keyed: number): Pair {
+  const type = Types.tuple(Types.STRING, Types.SAFE_LONG, Types.LONG, Types.BOOLEAN, Types.DOUBLE)
+  const make = (value: number): Five => [
+    `word ${'é'.repeat(value % 3)}${value % 5}`,
+    value % 3,
+    3n,
+    value % 2 === 0,
+    value % 4 === 0 ? null : value / 2,
+  ]
+  const keyOf = ([word, number]: Five) => (keyed === 0 ? word : keyed === 1 ? String(number) : `${word} ${number}`)
+  return {
+    stream: (_, built) => {
+      const tuples = pick(built, at)
+        .map(make)
+        .returns(type)
+        .filter(row => row[0] !== '')
+        .rebalance()
+        .map(row => row)
+        .returns(type)
+      const byKey = keyed === 0 ? tuples.keyBy(0) : keyed === 1 ? tuples.keyBy(row => row[1]) : tuples.keyBy(0, 1)
+      return byKey.sum(2).map(row => Number(row[2]) % MOD) as Stream
+    },
+    model: values => {
+      const sums = new Map<string, bigint>()
+      return (values[at] ?? []).map(value => {
+        const row = make(value)
+        const sum = (sums.get(keyOf(row)) ?? 0n) + row[2]
+        sums.set(keyOf(row), sum)
+        return Number(sum) % MOD
+      })
+    },
+  }
+}
+
+/** Running maxima of objects, one with a name that no identifier has. Of the multiset only the last value of each key is free of the order: all are that. */
+function typedRows(at: number, pick: Pick, hostile: boolean): Pair {
+  const name = hostile ? 'a "name" ${`*/`}\u2028' : 'name'
+  const type = Types.row({ [name]: Types.INT, much: Types.INT })
+  const make = (value: number) => ({ [name]: value % 4, much: 7 }) as never
+  return {
+    stream: (_, built) =>
+      pick(built, at)
+        .map(make)
+        .returns(type as never)
+        .keyBy(name as never)
+        .max('much' as never)
+        .map((row: Record<string, number>) => (row[name] ?? 0) * 10 + (row['much'] ?? 0)) as Stream,
+    model: values => (values[at] ?? []).map(value => (value % 4) * 10 + 7),
   }
 }

@@ -2,9 +2,11 @@ import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
 import { assert } from '../../runtime/common/assert.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
-import type { ColumnarFrame } from '../../runtime/network/columns.ts'
+import type { LocalFrame } from '../../runtime/network/columns.ts'
+import { objectRowsOf } from '../../runtime/network/columns-rows.ts'
 import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
+import type { RowLayout } from '../../runtime/serde/row-layout.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { KeySpec } from '../../runtime/stream/functions.ts'
 import type { OperatorContext, OperatorMetrics, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
@@ -33,6 +35,8 @@ export interface HarnessOptions {
   /** Asked before each unit of a cursor's work; default never. */
   readonly shouldYield?: () => boolean
   /** Rows and watermarks go on to this harness's first input as well. */
+  /** Frames are recorded as rows of it; default: in `frames`. */
+  readonly outputLayout?: RowLayout | undefined
   readonly next?: StreamOperatorHarness
 }
 
@@ -41,7 +45,7 @@ export class StreamOperatorHarness {
   readonly clock: Clock & { advanceTo(timeMs: number): void }
   readonly rows: RecordedRow[] = []
   /** Columnar frames as they came; they are not among `rows`. */
-  readonly frames: ColumnarFrame[] = []
+  readonly frames: LocalFrame[] = []
   readonly watermarks: number[] = []
   readonly statuses: boolean[] = []
   readonly counters = new Map<string, number>()
@@ -131,7 +135,13 @@ export class StreamOperatorHarness {
         this.rows.push({ tag: undefined, value: structuredClone(value), timestamp })
         next?.row(value, timestamp)
       },
-      collectFrame: frame => void this.frames.push(frame),
+      collectFrame: frame => {
+        const { outputLayout } = this.options
+        if (outputLayout === undefined) this.frames.push(frame)
+        else
+          for (const [i, value] of objectRowsOf(frame, outputLayout).entries())
+            this.rows.push({ tag: undefined, value, timestamp: frame.timestamps?.[i] ?? Number.NaN })
+      },
       sideOutput: (tag, value, timestamp) => void this.rows.push({ tag, value: structuredClone(value), timestamp }),
       emitWatermark: timestamp => {
         if (timestamp <= (this.watermarks.at(-1) ?? Number.NEGATIVE_INFINITY)) return
@@ -209,6 +219,8 @@ export interface OperatorCase {
   readonly script: readonly ScriptStep[]
   readonly inputCount?: 1 | 2
   readonly batch?: boolean
+  /** Of an operator that emits frames: they are recorded as rows. */
+  readonly outputLayout?: RowLayout
   /** Routes rows when there are several subtasks; none = not keyed, rows go in turn. */
   readonly keys?: readonly KeySpec[]
   /** Rows with equal answers must come in equal order in every run. Default: all rows of unkeyed operators are compared as a set. */
@@ -247,6 +259,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Ma
         parallelism,
         maxParallelism,
         batch: testCase.batch ?? false,
+        outputLayout: testCase.outputLayout,
         shouldYield: mode === 'output full every other call' ? () => asked++ % 2 === 0 : () => false,
       })
       subtasks.push(await harness.open(parts?.[subtaskIndex]))

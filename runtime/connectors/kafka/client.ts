@@ -13,16 +13,21 @@ import {
   metadataApi,
   metadataRequest,
   type OffsetSpec,
+  type ProducedPartition,
+  type ProduceRequest,
   parseFetch,
   parseListOffsets,
   parseMetadata,
+  parseProduce,
+  produceApi,
+  produceRequest,
   type TopicPartition,
 } from './protocol.ts'
 import { addressText, type BrokerAddress, type KafkaSettings, parseAddress } from './settings.ts'
 import { type Connect, connectToBroker, type KafkaConnection } from './wire.ts'
 
 /**
- * What enumerator and fetcher ask of a cluster. Every call is one attempt with the time limits of the settings; whoever calls repeats it.
+ * What enumerator, fetcher and sink ask of a cluster. Every call is one attempt with the time limits of the settings; whoever calls repeats it.
  * A rejection names the broker: CONNECTION_REFUSED, CONNECTION_LOST, TIMEOUT (another attempt can help), UNSUPPORTED (it cannot).
  * Codes inside answers are the caller's to read. `test/support/fake-kafka.ts` obeys the same contract.
  */
@@ -33,6 +38,8 @@ export interface KafkaClient {
   listOffsets(node: BrokerNode, partitions: readonly TopicPartition[], spec: OffsetSpec, isolation: IsolationLevel): Promise<readonly ListedOffset[]>
   /** `lane` keeps long polls apart: requests of one connection are answered one after the other. */
   fetch(node: BrokerNode, request: FetchRequest, lane: number): Promise<FetchResponse>
+  /** All partitions must have `node` as their leader. Rejected = it is not known whether the records are in the log. */
+  produce(node: BrokerNode, request: ProduceRequest, lane: number): Promise<readonly ProducedPartition[]>
   /** Ends the connections of a lane that is not used any more. */
   closeLane(lane: number): void
   close(): void
@@ -100,6 +107,11 @@ class WireClient implements KafkaClient {
   async fetch(node: BrokerNode, request: FetchRequest, lane: number): Promise<FetchResponse> {
     const connection = await this.connection(lane, node)
     return parseFetch(await connection.request(fetchApi, fetchRequest(request)))
+  }
+
+  async produce(node: BrokerNode, request: ProduceRequest, lane: number): Promise<readonly ProducedPartition[]> {
+    const connection = await this.connection(lane, node)
+    return parseProduce(await connection.request(produceApi, produceRequest(request)))
   }
 
   closeLane(lane: number): void {

@@ -1,13 +1,14 @@
 import { FlinkError } from '../../common/errors.ts'
-import { canonicalJson, type JsonObject } from '../../common/json.ts'
+import type { JsonObject } from '../../common/json.ts'
 import type { FetcherSink, IoContext, SourceFetcher } from '../../stream/spi/io-host.ts'
 import { reportError } from '../port-events.ts'
 import { BatchCutter, type Piece } from './batch-cutter.ts'
-import { createKafkaClient, type KafkaClient, messageOf } from './client.ts'
+import { type KafkaClient, messageOf } from './client.ts'
 import { isRetriable, kafkaErrorName, OFFSET_OUT_OF_RANGE } from './error-codes.ts'
 import type { BrokerNode, FetchedPartition, FetchResponse } from './protocol.ts'
 import { Backoff } from './retry.ts'
 import { type KafkaSettings, settingsFromJson } from './settings.ts'
+import { acquireClient, isPermanent, newLane } from './shared-client.ts'
 
 /**
  * Async half of the Kafka source: the partitions of one subtask, read from their leaders without any consumer group.
@@ -58,7 +59,7 @@ export class KafkaFetcher implements SourceFetcher {
   private readonly sink: FetcherSink
   private readonly context: IoContext
   private readonly client: KafkaClient
-  private readonly lane = nextLane++
+  private readonly lane = newLane()
   private readonly backoff: Backoff
   private readonly partitions: PartitionState[] = []
   /** By node id. */
@@ -304,39 +305,10 @@ interface OwnedPiece {
   readonly piece: Piece
 }
 
-/** 0 is the client's own. */
-let nextLane = 1
-
 function isDone(state: PartitionState): boolean {
   return state.nextOffset >= state.stoppingOffset
 }
 
 function needsLeader(state: PartitionState): boolean {
   return state.leader === undefined && !isDone(state)
-}
-
-function isPermanent(error: unknown): boolean {
-  return !(error instanceof FlinkError) || !(error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT')
-}
-
-const shared = new Map<string, { readonly client: KafkaClient; users: number }>()
-
-function acquireClient(settings: KafkaSettings): { client: KafkaClient; release(): void } {
-  const key = canonicalJson({ ...settings, groupId: settings.groupId ?? null, offsetReset: settings.offsetReset ?? null })
-  let entry = shared.get(key)
-  if (entry === undefined) {
-    entry = { client: createKafkaClient(settings), users: 0 }
-    shared.set(key, entry)
-  }
-  const used = entry
-  used.users++
-  return {
-    client: used.client,
-    release() {
-      used.users--
-      if (used.users > 0) return
-      shared.delete(key)
-      used.client.close()
-    },
-  }
 }

@@ -4,6 +4,7 @@ import { KafkaSource, OffsetsInitializer, SimpleStringSchema, StreamExecutionEnv
 import type { JsonObject } from '../../common/json.ts'
 import { missingPackage } from './kafka-package.ts'
 import type { KafkaSourceBuilder } from './kafka-source.ts'
+import { parseProducerProperties, producerProperties } from './producer-settings.ts'
 import { kafkaProperties, parseAddress, parseProperties } from './settings.ts'
 
 const builder = () =>
@@ -204,7 +205,7 @@ describe('KafkaSource.builder', () => {
       treatment,
       note,
     ])
-    const expected = Object.entries(kafkaProperties).map(([key, { treatment, note, accepted }]) => [
+    const expected = [...Object.entries(kafkaProperties), ...Object.entries(producerProperties)].map(([key, { treatment, note, accepted }]) => [
       key,
       treatment,
       accepted === undefined || accepted.length === 0 ? note : `${note}; ${accepted.map(value => `\`${value}\``).join(' and ')} is taken`,
@@ -231,6 +232,25 @@ describe('KafkaSource.builder', () => {
       if (treatment === 'refused') expect(() => parseProperties(properties)).toThrow(`kafka property ${key}=77 is not supported`)
       else expect(parseProperties(properties).ignored).toEqual(treatment === 'no effect' ? [key] : [])
     }
+    const given: Readonly<Record<string, string>> = { acks: '1', 'compression.type': 'zstd' }
+    for (const [key, { treatment }] of Object.entries(producerProperties)) {
+      const properties = new Map([
+        ['bootstrap.servers', 'a:1'],
+        [key, given[key] ?? '77'],
+      ])
+      if (treatment === 'refused') expect(() => parseProducerProperties(properties)).toThrow(`kafka property ${key}=77 is not supported`)
+      else expect(parseProducerProperties(properties).ignored).toEqual(treatment === 'no effect' ? [key] : [])
+    }
+    // A table that is read and written gives all of them to both.
+    expect(
+      parseProducerProperties(
+        new Map([
+          ['bootstrap.servers', 'a:1'],
+          ['group.id', 'g'],
+          ['fetch.min.bytes', '1'],
+        ]),
+      ).ignored,
+    ).toEqual(['group.id', 'fetch.min.bytes'])
   })
 
   test('a missing package is named with how to get it', () => {

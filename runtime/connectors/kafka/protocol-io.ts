@@ -1,27 +1,31 @@
 import { FlinkError } from '../../common/errors.ts'
 
-/** Primitives of Kafka's wire protocol (big-endian), in the flexible versions' compact forms. */
+/** Primitives of Kafka's wire protocol (big-endian), in the flexible versions' compact forms; `fixed…` are those of the older versions. */
 export class ProtocolWriter {
   private bytes = Buffer.alloc(256)
   private length = 0
 
   int8(value: number): this {
-    this.length = this.bytes.writeInt8(value, this.reserve(1))
+    const at = this.reserve(1)
+    this.length = this.bytes.writeInt8(value, at)
     return this
   }
 
   int16(value: number): this {
-    this.length = this.bytes.writeInt16BE(value, this.reserve(2))
+    const at = this.reserve(2)
+    this.length = this.bytes.writeInt16BE(value, at)
     return this
   }
 
   int32(value: number): this {
-    this.length = this.bytes.writeInt32BE(value, this.reserve(4))
+    const at = this.reserve(4)
+    this.length = this.bytes.writeInt32BE(value, at)
     return this
   }
 
   int64(value: bigint): this {
-    this.length = this.bytes.writeBigInt64BE(value, this.reserve(8))
+    const at = this.reserve(8)
+    this.length = this.bytes.writeBigInt64BE(value, at)
     return this
   }
 
@@ -36,9 +40,27 @@ export class ProtocolWriter {
 
   string(value: string): this {
     const encoded = Buffer.from(value, 'utf8')
-    this.unsignedVarint(encoded.length + 1)
-    const at = this.reserve(encoded.length)
-    this.length = at + encoded.copy(this.bytes, at)
+    return this.unsignedVarint(encoded.length + 1).raw(encoded)
+  }
+
+  fixedString(value: string): this {
+    const encoded = Buffer.from(value, 'utf8')
+    return this.int16(encoded.length).raw(encoded)
+  }
+
+  fixedArray<T>(items: readonly T[], write: (item: T) => void): this {
+    this.int32(items.length)
+    for (const item of items) write(item)
+    return this
+  }
+
+  fixedBytes(bytes: Buffer): this {
+    return this.int32(bytes.length).raw(bytes)
+  }
+
+  private raw(bytes: Buffer): this {
+    const at = this.reserve(bytes.length)
+    this.length = at + bytes.copy(this.bytes, at)
     return this
   }
 
@@ -57,6 +79,7 @@ export class ProtocolWriter {
     return this.bytes.subarray(0, this.length)
   }
 
+  /** Before `bytes` is read, which it may replace. */
   private reserve(count: number): number {
     if (this.length + count > this.bytes.length) {
       const larger = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + count))
@@ -129,6 +152,21 @@ export class ProtocolReader {
     if (length > this.bytes.length) throw broken(`an array of ${length - 1} elements`)
     const items: T[] = []
     for (let i = 1; i < length; i++) items.push(read())
+    return items
+  }
+
+  fixedString(): string | undefined {
+    const length = this.int16()
+    if (length < 0) return undefined
+    const at = this.take(length)
+    return this.bytes.toString('utf8', at, at + length)
+  }
+
+  fixedArray<T>(read: () => T): T[] {
+    const length = this.int32()
+    if (length > this.bytes.length) throw broken(`an array of ${length} elements`)
+    const items: T[] = []
+    for (let i = 0; i < length; i++) items.push(read())
     return items
   }
 

@@ -1,7 +1,7 @@
 import { ProtocolReader, ProtocolWriter } from './protocol-io.ts'
 
 /**
- * The requests that the source needs, each in one version that brokers from 2.7 to 4.x speak, so that nothing has to be negotiated;
+ * The requests that source and sink need, each in one version that brokers from 2.7 to 4.x speak, so that nothing has to be negotiated;
  * what a broker speaks is only checked, once per connection. Fetch answers its records as they are on the wire: decoding is the slot's.
  */
 export interface KafkaApi {
@@ -17,8 +17,10 @@ export const metadataApi: KafkaApi = { name: 'Metadata', key: 3, version: 9, fle
 export const listOffsetsApi: KafkaApi = { name: 'ListOffsets', key: 2, version: 6, flexible: true }
 export const fetchApi: KafkaApi = { name: 'Fetch', key: 1, version: 12, flexible: true }
 
+export const produceApi: KafkaApi = { name: 'Produce', key: 0, version: 8, flexible: false }
+
 /** Kafka 2.7 is the first with all of these versions. */
-export const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi]
+export const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi]
 
 export interface VersionRange {
   readonly key: number
@@ -208,6 +210,50 @@ export function parseFetch(bytes: Buffer): FetchResponse {
     return partitions
   })
   return { errorCode, partitions: topics.flat() }
+}
+
+export interface ProduceRequest {
+  /** 1 = the leader has it, -1 = all in-sync replicas have it. */
+  readonly acks: 1 | -1
+  readonly timeoutMs: number
+  /** One record batch each. */
+  readonly partitions: readonly (TopicPartition & { readonly records: Buffer })[]
+}
+
+export interface ProducedPartition extends TopicPartition {
+  readonly errorCode: number
+  readonly baseOffset: number
+  readonly errorMessage: string | undefined
+}
+
+export function produceRequest(request: ProduceRequest): Buffer {
+  const out = new ProtocolWriter()
+  out.int16(-1).int16(request.acks).int32(request.timeoutMs)
+  out.fixedArray(byTopic(request.partitions), ([topic, list]) => {
+    out.fixedString(topic).fixedArray(list, ({ partition, records }) => out.int32(partition).fixedBytes(records))
+  })
+  return out.take()
+}
+
+export function parseProduce(bytes: Buffer): ProducedPartition[] {
+  const input = new ProtocolReader(bytes)
+  const topics = input.fixedArray(() => {
+    const topic = input.fixedString() ?? ''
+    return input.fixedArray(() => {
+      const partition = input.int32()
+      const errorCode = input.int16()
+      const baseOffset = input.offset()
+      input.int64() // log append time
+      input.int64() // log start offset
+      const messages = input.fixedArray(() => {
+        input.int32() // index in the batch
+        return input.fixedString()
+      })
+      const errorMessage = input.fixedString() ?? messages.find(message => message !== undefined)
+      return { topic, partition, errorCode, baseOffset, errorMessage }
+    })
+  })
+  return topics.flat()
 }
 
 const noBytes = Buffer.alloc(0)

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../common/json.ts'
 import type { IsolationLevel } from './protocol.ts'
 
 /**
- * Kafka's consumer properties, as the builder's `setProperty` takes them: each is honoured, has no effect here (one warning names those),
+ * Kafka's consumer properties, as the source builder's `setProperty` takes them: each is honoured, has no effect here (one warning names those),
  * or is refused by name. docs/kafka.md holds the same table; a test keeps the two equal.
  */
 export interface KafkaSettings {
@@ -32,21 +32,21 @@ export interface BrokerAddress {
 
 export type PropertyTreatment = 'honoured' | 'no effect' | 'refused'
 
-interface Property {
+export interface KafkaProperty {
   readonly treatment: PropertyTreatment
   readonly note: string
   /** Values that are accepted although the property as such is refused: they say what is true anyway. */
   readonly accepted?: readonly string[]
 }
 
-const honoured = (note: string): Property => ({ treatment: 'honoured', note })
-const noEffect = (note: string): Property => ({ treatment: 'no effect', note })
-const refused = (note: string, accepted: readonly string[] = []): Property => ({ treatment: 'refused', note, accepted })
+const honoured = (note: string): KafkaProperty => ({ treatment: 'honoured', note })
+const noEffect = (note: string): KafkaProperty => ({ treatment: 'no effect', note })
+const refused = (note: string, accepted: readonly string[] = []): KafkaProperty => ({ treatment: 'refused', note, accepted })
 
 const noGroup = 'the source assigns partitions itself and never joins a consumer group'
 const security = 'only PLAINTEXT listeners are supported yet'
 
-export const kafkaProperties: Readonly<Record<string, Property>> = {
+export const kafkaProperties: Readonly<Record<string, KafkaProperty>> = {
   'bootstrap.servers': honoured('`host:port`, comma-separated'),
   'group.id': honoured('kept with the source; offsets are committed under it once there are checkpoints'),
   'client.id': honoured('shown in the brokers’ logs; default `millrace`'),

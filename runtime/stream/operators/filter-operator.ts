@@ -1,4 +1,5 @@
 import type { FilterFunction, KeySpec } from '../functions.ts'
+import type { GeneratedStep } from '../generated/step.ts'
 import { FunctionOperator } from './function-operator.ts'
 
 /** Passes the rows for which the function answers something true. With `key` the function may keep keyed state. */
@@ -8,6 +9,10 @@ export class FilterOperator extends FunctionOperator {
   constructor(fn: FilterFunction<unknown>, key?: KeySpec) {
     super([fn], key === undefined ? [] : [key])
     this.fn = fn
+  }
+
+  generatedStep(): GeneratedStep | undefined {
+    return this.keys.length === 0 ? { kind: 'filter', fn: this.fn } : undefined
   }
 
   processElement(value: unknown, timestamp: number): void {

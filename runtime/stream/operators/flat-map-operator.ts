@@ -1,4 +1,5 @@
 import type { FlatMapFunction, KeySpec } from '../functions.ts'
+import type { GeneratedStep } from '../generated/step.ts'
 import { FunctionOperator } from './function-operator.ts'
 
 /** One row in, any number out through the collector, with the row's timestamp. With `key` the function may keep keyed state. */
@@ -8,6 +9,10 @@ export class FlatMapOperator extends FunctionOperator {
   constructor(fn: FlatMapFunction<unknown, unknown>, key?: KeySpec) {
     super([fn], key === undefined ? [] : [key])
     this.fn = fn
+  }
+
+  generatedStep(): GeneratedStep | undefined {
+    return this.keys.length === 0 ? { kind: 'flatMap', fn: this.fn } : undefined
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -1,4 +1,5 @@
 import type { KeySpec, MapFunction } from '../functions.ts'
+import type { GeneratedStep } from '../generated/step.ts'
 import { FunctionOperator } from './function-operator.ts'
 
 /** One row in, one row out. With `key` the function may keep keyed state. */
@@ -8,6 +9,10 @@ export class MapOperator extends FunctionOperator {
   constructor(fn: MapFunction<unknown, unknown>, key?: KeySpec) {
     super([fn], key === undefined ? [] : [key])
     this.fn = fn
+  }
+
+  generatedStep(): GeneratedStep | undefined {
+    return this.keys.length === 0 ? { kind: 'map', fn: this.fn } : undefined
   }
 
   processElement(value: unknown, timestamp: number): void {

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parallelismPlans, sourceAndSinkCases } from '../../../test/support/source-and-sink-cases.ts'
-import { type OperatorCase, runCase, runModes, type ScriptStep } from '../../../test/support/stream-operator-harness.ts'
+import { type OperatorCase, runCase, runModes, type ScriptStep, StreamOperatorHarness } from '../../../test/support/stream-operator-harness.ts'
+import { assert } from '../../common/assert.ts'
+import { rowLayout } from '../../serde/row-layout.ts'
 import { Types } from '../../serde/types.ts'
 import {
   AggregatingStateDescriptor,
@@ -15,12 +17,14 @@ import { WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import { TumblingEventTimeWindows, TumblingProcessingTimeWindows } from '../../time/windows.ts'
 import type { Collector, KeyedProcessContext, KeySpec, OnTimerContext, ProcessContext, ProcessWindowContext, RuntimeContext } from '../functions.ts'
 import { OutputTag } from '../functions.ts'
+import type { StreamOperator } from '../operator.ts'
 import { aggregationFunction } from './aggregations.ts'
 import { CoFlatMapOperator } from './co-flat-map-operator.ts'
 import { CoMapOperator } from './co-map-operator.ts'
 import { CoProcessOperator } from './co-process-operator.ts'
 import { FilterOperator } from './filter-operator.ts'
 import { FlatMapOperator } from './flat-map-operator.ts'
+import { KeyedAggregateOperator, type KeyedAggregateSpec } from './keyed-aggregate-operator.ts'
 import { KeyedProcessOperator } from './keyed-process-operator.ts'
 import { MapOperator } from './map-operator.ts'
 import { ProcessOperator } from './process-operator.ts'
@@ -144,6 +148,10 @@ const windowed = (key: KeySpec, fn: ConstructorParameters<typeof WindowOperator>
     accumulatorType: Types.INT,
   })
 
+const readingLayout = rowLayout(readingType.json)
+assert(readingLayout !== undefined, 'all fields are primitive')
+const typedSum: KeyedAggregateSpec = { kind: 'sum', field: 2, key: byId, keyColumns: [0], type: readingType as never, layout: readingLayout }
+
 const cases: readonly OperatorCase[] = [
   { covers: 'MapOperator', title: 'map', create: () => new MapOperator({ map: (reading: Reading) => reading.value * 2 }), script: readings(9) },
   {
@@ -185,6 +193,33 @@ const cases: readonly OperatorCase[] = [
     title: 'final maximum of composite keys in batch mode',
     create: () => new ReduceOperator(byIdAndParity, aggregationFunction('maxBy', 'value', readingType), readingType, { finalOnly: true }),
     keys: [byIdAndParity],
+    batch: true,
+    script: readings(30),
+  },
+  {
+    covers: 'KeyedAggregateOperator',
+    title: 'rolling sum in a typed table',
+    outputLayout: readingLayout,
+    create: () => new KeyedAggregateOperator(typedSum, { finalOnly: false }),
+    keys: [byId],
+    script: readings(30),
+    orderBy: idOf,
+  },
+  {
+    covers: 'KeyedAggregateOperator',
+    title: 'rolling sum in a typed table, interpreted',
+    outputLayout: readingLayout,
+    create: () => new KeyedAggregateOperator(typedSum, { finalOnly: false, generated: false }),
+    keys: [byId],
+    script: readings(30),
+    orderBy: idOf,
+  },
+  {
+    covers: 'KeyedAggregateOperator',
+    title: 'final maximum in batch mode in a typed table',
+    outputLayout: readingLayout,
+    create: () => new KeyedAggregateOperator({ ...typedSum, kind: 'maxBy' }, { finalOnly: true }),
+    keys: [byId],
     batch: true,
     script: readings(30),
   },
@@ -338,4 +373,47 @@ test('no operator class is missing here', () => {
   )
   expect(classes.length).toBeGreaterThan(14)
   expect([...new Set([...cases, ...sourceAndSinkCases].map(({ covers }) => covers))].sort()).toEqual(classes.sort())
+})
+
+describe('typed tables', () => {
+  const reduced = (kind: KeyedAggregateSpec['kind'], finalOnly: boolean): OperatorCase => ({
+    covers: 'ReduceOperator',
+    title: kind,
+    create: () => new ReduceOperator(byId, aggregationFunction(kind, 'value', readingType), readingType, { finalOnly }),
+    keys: [byId],
+    batch: finalOnly,
+    script: readings(60),
+    orderBy: idOf,
+  })
+  const kinds = ['sum', 'min', 'max', 'minBy', 'maxBy'] as const
+  test.each(kinds.flatMap(kind => [true, false].flatMap(generated => [true, false].map(finalOnly => ({ kind, generated, finalOnly })))))(
+    '$kind gives what the reduce gives: generated $generated, batch $finalOnly',
+    async ({ kind, generated, finalOnly }) => {
+      const typed = {
+        ...reduced(kind, finalOnly),
+        create: () => new KeyedAggregateOperator({ ...typedSum, kind }, { finalOnly, generated }),
+        outputLayout: readingLayout,
+      }
+      const expected = await runCase(reduced(kind, finalOnly), 'at once')
+      expect(expected.size).toBe(5)
+      expect(await runCase(typed, 'at once')).toEqual(expected)
+    },
+  )
+
+  test.each([true, false])('snapshots of the two restore each other: typed first %s', async typedFirst => {
+    const typed = () => new KeyedAggregateOperator(typedSum, { finalOnly: false })
+    const plain = () => reduced('sum', false).create()
+    const run = async (first: () => StreamOperator, second: () => StreamOperator) => {
+      const [a, b] = [first, second].map(create => new StreamOperatorHarness(create(), { outputLayout: readingLayout }))
+      assert(a !== undefined && b !== undefined, 'two were made')
+      await a.open()
+      for (const step of readings(20)) if (step.kind === 'row') a.row(step.value, step.timestamp ?? Number.NaN)
+      await b.open(a.snapshot())
+      for (const step of readings(20)) if (step.kind === 'row') b.row(step.value, step.timestamp ?? Number.NaN)
+      return b.values()
+    }
+    const expected = await run(plain, plain)
+    expect(expected).toHaveLength(20)
+    expect(await run(typedFirst ? typed : plain, typedFirst ? plain : typed)).toEqual(expected)
+  })
 })

@@ -4,6 +4,7 @@ import { FlinkError } from '../../common/errors.ts'
 import { MIN_WATERMARK } from '../../network/frame.ts'
 import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
 import type { SinkContext, SinkFunction } from '../functions.ts'
+import type { GeneratedStep } from '../generated/step.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import { OperatorRuntimeContext } from './runtime-context.ts'
 import { userError } from './user-code.ts'
@@ -23,7 +24,8 @@ export class SinkFunctionOperator implements StreamOperator {
   private readonly inFlightMax: number
   private readonly closeTimeoutMs: number
   private context: OperatorContext | undefined
-  private sinkContext: RowContext | undefined
+  /** What `invoke` gets. Generated code sets its time and calls `invoke` itself while `accepting`. */
+  rowContext: RowContext | undefined
   private watermark = MIN_WATERMARK
   private readonly inFlight = new Set<Promise<void>>()
   private waiting: { readonly value: unknown; readonly timestamp: number }[] = []
@@ -39,7 +41,7 @@ export class SinkFunctionOperator implements StreamOperator {
 
   setup(context: OperatorContext, _output: OperatorOutput): void {
     this.context = context
-    this.sinkContext = new RowContext(context)
+    this.rowContext = new RowContext(context)
   }
 
   async open(): Promise<void> {
@@ -51,9 +53,26 @@ export class SinkFunctionOperator implements StreamOperator {
     }
   }
 
+  generatedStep(): GeneratedStep {
+    return { kind: 'sink', fn: this.fn as { invoke(value: unknown, context: unknown): unknown }, operator: this }
+  }
+
   processElement(value: unknown, timestamp: number): void {
-    if (this.inFlight.size < this.inFlightMax && this.waiting.length === 0) this.invoke(value, timestamp)
+    if (this.accepting) this.invoke(value, timestamp)
     else this.wait(value, timestamp)
+  }
+
+  /** A row may be given to the function now. */
+  get accepting(): boolean {
+    return this.inFlight.size < this.inFlightMax && this.waiting.length === 0
+  }
+
+  /** Before generated code calls the function for some rows. */
+  beginRows(): void {
+    const { rowContext } = this
+    assert(rowContext !== undefined, 'setup comes before rows')
+    rowContext.rowTimestamp = Number.NaN
+    rowContext.rowWatermark = this.watermark
   }
 
   processWatermark(timestamp: number): boolean {
@@ -88,20 +107,27 @@ export class SinkFunctionOperator implements StreamOperator {
   }
 
   private invoke(value: unknown, timestamp: number): void {
-    const sinkContext = this.sinkContext
-    assert(sinkContext !== undefined, 'setup comes before rows')
-    sinkContext.rowTimestamp = timestamp
-    sinkContext.rowWatermark = this.watermark
+    this.beginRows()
+    const { rowContext } = this
+    assert(rowContext !== undefined, 'setup comes before rows')
+    rowContext.rowTimestamp = timestamp
     let result: void | Promise<void>
     try {
-      result = this.fn.invoke(value as never, sinkContext)
+      result = this.fn.invoke(value as never, rowContext)
     } catch (error) {
       throw userError(this.ctx().operatorName, error)
     }
-    if (!(result instanceof Object && typeof result.then === 'function')) return
+    this.invoked(result)
+  }
+
+  /** Takes what `invoke` has answered. */
+  invoked(result: unknown): void {
+    if (!(result instanceof Object && 'then' in result && typeof result.then === 'function')) return
     // The call goes on with the context it was given; the next row must not change it under its feet.
-    this.sinkContext = new RowContext(this.ctx())
-    const call: Promise<void> = result.then(
+    this.rowContext = new RowContext(this.ctx())
+    this.beginRows()
+    // A thenable: what it answers is nobody's business.
+    const call: Promise<void> = (result as Promise<void>).then(
       () => this.settled(call),
       error => {
         if (!this.closed) this.ctx().fail(userError(this.ctx().operatorName, error))

@@ -1,7 +1,7 @@
 import { assert } from '../../common/assert.ts'
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
-import type { ColumnarFrame } from '../../network/columns.ts'
+import type { LocalFrame } from '../../network/columns.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../../time/watermark-strategy.ts'
@@ -18,8 +18,8 @@ export interface SourceHeadOperator extends StreamOperator {
   pollSource(shouldYield: () => boolean): 'more' | 'nothing' | 'end'
   addSplits(splits: readonly SourceSplit[]): void
   noMoreSplits(): void
-  /** Where the row emitted last came from; empty = nothing known. */
-  describePosition(): string
+  /** Where the row emitted last came from, or one of its frame `behind` rows before it; empty = nothing known. */
+  describePosition(behind?: number): string
   /** Where requests for another split go; set by the task before `open`. */
   onSplitRequest?: (() => void) | undefined
 }
@@ -101,8 +101,8 @@ export class SourceOperator implements SourceHeadOperator {
     return reader.poll(readerOutput)
   }
 
-  describePosition(): string {
-    return this.reader?.describePosition() ?? ''
+  describePosition(behind = 0): string {
+    return this.reader?.describePosition(behind) ?? ''
   }
 
   processElement(): void {
@@ -219,7 +219,11 @@ class ReaderOutput implements SourceOutput {
     timestamps.afterRow(value, assigned)
   }
 
-  collectFrame(frame: ColumnarFrame): void {
+  get takesFrames(): boolean {
+    return this.timestamps === undefined && this.output.takesFrames === true
+  }
+
+  collectFrame(frame: LocalFrame): void {
     assert(this.timestamps === undefined, 'a watermark strategy looks at rows: a source of frames has none')
     this.output.collectFrame(frame)
   }

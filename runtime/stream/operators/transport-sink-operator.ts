@@ -16,12 +16,15 @@ import type { SinkPort } from '../spi/io-host.ts'
  * - At the end of the input `end` follows the last batch, and the input counts as ended when the async half says `finished`: then the
  *   bytes are where they belong. A task that is cancelled or fails hands over the rows it had taken, but never sends `end`: they are
  *   printed, and a file sink leaves them in its .inprogress file.
+ * - An async half that works on by itself (`acknowledges`) is sent `begin` first, so that it can report a failure when nothing is offered. With
+ *   'barriers' a barrier waits until it has answered `flush` by `flushed`: what came before the barrier is then where it belongs.
  */
 export interface TransportSinkSpec {
   /** Async half in the registry: 'print', 'file'. */
   readonly type: string
   /** For the async half; subtaskIndex, parallelism and attempt are added. */
   readonly options: JsonObject
+  readonly acknowledges?: 'end' | 'barriers'
   encode(value: unknown, context: OperatorContext, writer: ByteWriter): void
 }
 
@@ -39,6 +42,7 @@ export class TransportSinkOperator implements StreamOperator {
   private lingerEndMs = Number.POSITIVE_INFINITY
   private blocked = false
   private ending: 'no' | 'sent' | 'finished' = 'no'
+  private flushing: 'no' | 'sent' | 'flushed' = 'no'
 
   constructor(spec: TransportSinkSpec) {
     this.spec = spec
@@ -52,6 +56,7 @@ export class TransportSinkOperator implements StreamOperator {
     const context = this.ctx()
     const { subtaskIndex, parallelism, attempt } = context
     this.port = context.io.openSink(this.spec.type, { ...this.spec.options, subtaskIndex, parallelism, attempt })
+    if (this.spec.acknowledges !== undefined) assert(this.port.send('begin', {}), 'a port that was just opened has credit')
   }
 
   processElement(value: unknown, _timestamp: number): void {
@@ -83,6 +88,7 @@ export class TransportSinkOperator implements StreamOperator {
       if (element.kind !== 'event') continue
       if (element.what === 'error') throw asyncHalfError(element.data)
       if (element.what === 'finished') this.ending = 'finished'
+      if (element.what === 'flushed') this.flushing = 'flushed'
     }
     if (this.blocked) this.flush()
   }
@@ -105,7 +111,13 @@ export class TransportSinkOperator implements StreamOperator {
   }
 
   prepareSnapshotPreBarrier(): boolean {
-    return this.flush()
+    if (!this.flush()) return false
+    if (this.spec.acknowledges !== 'barriers') return true
+    if (this.flushing === 'no' && this.openPort().send('flush', {})) this.flushing = 'sent'
+    this.pollAsyncHalf()
+    if ((this.flushing as string) !== 'flushed') return false
+    this.flushing = 'no'
+    return true
   }
 
   snapshot(): OperatorSnapshot {

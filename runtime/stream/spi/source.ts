@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { Logger } from '../../common/log.ts'
-import type { ColumnarFrame } from '../../network/columns.ts'
+import type { LocalFrame } from '../../network/columns.ts'
 import type { IoHost } from './io-host.ts'
 
 /**
@@ -26,15 +26,20 @@ export interface SourceReader {
   /** Splits with positions behind the last emitted row. */
   snapshotSplits(): readonly SourceSplit[]
   notifyCheckpointComplete?(checkpointId: number): void
-  /** Where the row emitted last came from, for error messages: `topic orders, partition 2, offset 41`. */
-  describePosition(): string
+  /**
+   * Where the row emitted last came from, for error messages: `topic orders, partition 2, offset 41`. A reader that emits frames is asked for
+   * a row that was `behind` rows before the last one, of the same frame.
+   */
+  describePosition(behind?: number): string
   close(): void | Promise<void>
 }
 
 export interface SourceOutput {
   collect(value: unknown, timestamp: number): void
+  /** Whether frames are of use: readers of rows with a columnar form may then emit those instead. */
+  readonly takesFrames?: boolean
   /** Sources of tables: watermarks of such rows are the business of an operator behind. */
-  collectFrame(frame: ColumnarFrame): void
+  collectFrame(frame: LocalFrame): void
   emitWatermark(timestamp: number): void
   emitStatus(idle: boolean): void
   /** Asked before every row. */

@@ -1,7 +1,15 @@
 import { FlinkError, nearestName } from '../../common/errors.ts'
 import type { CatalogFunction, CatalogObject } from './catalog-objects.ts'
 import { GenericInMemoryCatalog } from './generic-in-memory-catalog.ts'
-import { defaultCatalog, defaultDatabase, identifierKey, identifierText, type ObjectIdentifier, objectIdentifier } from './object-identifier.ts'
+import {
+  type CatalogPath,
+  defaultCatalog,
+  defaultDatabase,
+  identifierKey,
+  identifierText,
+  type ObjectIdentifier,
+  objectIdentifier,
+} from './object-identifier.ts'
 
 /**
  * All names that SQL can use: catalogs with their databases, the current two, and temporary objects, which live here for the session and hide
@@ -12,14 +20,14 @@ export class CatalogManager {
   private readonly temporaryObjects = new Map<string, { readonly identifier: ObjectIdentifier; readonly object: CatalogObject }>()
   private readonly temporaryFunctions = new Map<string, { readonly identifier: ObjectIdentifier; readonly object: CatalogFunction }>()
   private readonly systemFunctions = new Map<string, CatalogFunction>()
-  private current = { catalog: defaultCatalog, database: defaultDatabase }
+  private current: CatalogPath = { catalog: defaultCatalog, database: defaultDatabase }
 
-  get currentCatalog(): string {
-    return this.current.catalog
+  get currentPath(): CatalogPath {
+    return this.current
   }
 
-  get currentDatabase(): string {
-    return this.current.database
+  hasDatabase(catalog: string, database: string): boolean {
+    return this.catalogs.get(catalog)?.databaseNames().includes(database) === true
   }
 
   catalogNames(): readonly string[] {
@@ -88,6 +96,16 @@ export class CatalogManager {
       if (identifier.catalog === catalog && identifier.database === database && (kind === undefined || object.kind === kind))
         names.add(identifier.object)
     return [...names].sort()
+  }
+
+  /** Full paths of all tables and views. */
+  objectPaths(): readonly (readonly [catalog: string, database: string, object: string])[] {
+    const paths = [...this.temporaryObjects.values()].map(({ identifier: { catalog, database, object } }) => [catalog, database, object] as const)
+    for (const [name, catalog] of this.catalogs)
+      for (const database of catalog.databaseNames())
+        for (const object of catalog.objectNames(database))
+          if (!paths.some(path => path.join('\0') === [name, database, object].join('\0'))) paths.push([name, database, object])
+    return paths
   }
 
   dropObject(parts: readonly string[], kind: CatalogObject['kind'], how: { readonly temporary: boolean; readonly ignoreIfNotExists: boolean }): void {

@@ -4,6 +4,7 @@ import type { Query } from '../sql/ast-query.ts'
 import type { Column, CreateTable, CreateView, PrimaryKey, Watermark } from '../sql/ast-statement.ts'
 import { type LogicalType, notNull } from '../types/logical-type.ts'
 import { currentOptions } from './legacy-options.ts'
+import type { CatalogPath } from './object-identifier.ts'
 
 /** What a catalog holds, as plain data. Expressions and queries are trees: what they name is resolved where they are used. */
 export interface CatalogTable {
@@ -17,6 +18,8 @@ export interface CatalogTable {
   readonly options: Readonly<Record<string, string>>
   /** Declared with options of Flink before 1.11; a file system sink then writes one file. */
   readonly legacy: boolean
+  /** The statement with the columns and options above, and the places where they stand in the user's text. */
+  readonly declared: CreateTable
 }
 
 export interface CatalogView {
@@ -25,6 +28,8 @@ export interface CatalogView {
   readonly columns: readonly string[]
   readonly comment: string | undefined
   readonly query: Query
+  /** Where names in the query that have one part are looked up. */
+  readonly scope: CatalogPath
 }
 
 export interface CatalogFunction {
@@ -47,23 +52,30 @@ export function tableOf(statement: CreateTable): { readonly table: CatalogTable;
   const keyed = primaryKeyOf(statement.primaryKey, find)
   for (const name of statement.partitionedBy) find(name, 'PARTITIONED BY')
   const { options, legacy, warnings } = currentOptions(Object.fromEntries(statement.options.map(({ key, value }) => [key, value])))
+  const current = columns.map(column =>
+    keyed.includes(column.name.text) && column.kind === 'physical' ? { ...column, type: notNull<LogicalType>(column.type) } : column,
+  )
+  // Options by today's names stand where the table does.
+  const properties = Object.entries(options).map(
+    ([key, value]) => statement.options.find(option => option.key === key) ?? { key, value, pos: statement.pos },
+  )
   const table: CatalogTable = {
     kind: 'table',
-    columns: columns.map(column =>
-      keyed.includes(column.name.text) && column.kind === 'physical' ? { ...column, type: notNull<LogicalType>(column.type) } : column,
-    ),
+    columns: current,
     watermark,
     primaryKey: keyed,
     partitionedBy: statement.partitionedBy.map(({ text }) => text),
     comment: statement.comment,
     options,
     legacy,
+    // All as written where nothing is old: an option that is given twice is found later.
+    declared: { ...statement, columns: current, options: legacy ? properties : statement.options },
   }
   return { table, warnings }
 }
 
-export function viewOf(statement: CreateView): CatalogView {
-  return { kind: 'view', columns: statement.columns.map(({ text }) => text), comment: statement.comment, query: statement.query }
+export function viewOf(statement: CreateView, scope: CatalogPath): CatalogView {
+  return { kind: 'view', columns: statement.columns.map(({ text }) => text), comment: statement.comment, query: statement.query, scope }
 }
 
 function primaryKeyOf(key: PrimaryKey | undefined, find: (name: Name, what: string) => Column): readonly string[] {

@@ -97,7 +97,7 @@ describe('creating and dropping', () => {
   test('a view is not dropped as a table', () => {
     const manager = withTables()
     const statement = parseStatement('CREATE VIEW v (x) AS SELECT a FROM t') as CreateView // the text is one
-    manager.createObject(['v'], viewOf(statement), permanent)
+    manager.createObject(['v'], viewOf(statement, manager.currentPath), permanent)
     expect(() => manager.dropObject(['v'], 'table', { temporary: false, ignoreIfNotExists: true })).toThrow('is a view; drop it with DROP VIEW')
     expect([
       manager.objectNames('default_catalog', 'default_database', 'view'),

@@ -8,11 +8,17 @@ export interface ObjectIdentifier {
   readonly object: string
 }
 
+/** Where names of one part are looked up. */
+export interface CatalogPath {
+  readonly catalog: string
+  readonly database: string
+}
+
 export const defaultCatalog = 'default_catalog'
 export const defaultDatabase = 'default_database'
 
 /** One part is an object of the current database, two are database and object of the current catalog. */
-export function objectIdentifier(parts: readonly string[], current: { readonly catalog: string; readonly database: string }): ObjectIdentifier {
+export function objectIdentifier(parts: readonly string[], current: CatalogPath): ObjectIdentifier {
   const [object, database, catalog, ...more] = parts.toReversed()
   if (object === undefined || more.length > 0)
     throw new FlinkError('INVALID_SQL', `a name has one to three parts (catalog.database.object), not ${parts.length}: ${parts.join('.')}`)

@@ -1,4 +1,6 @@
 import { unreachable } from '../../common/assert.ts'
+import type { CatalogManager } from '../catalog/catalog-manager.ts'
+import type { CatalogPath } from '../catalog/object-identifier.ts'
 import { toRowForm } from '../functions/frame-values.ts'
 import { interpretExpression } from '../functions/interpret.ts'
 import { timeZone } from '../functions/time-zone.ts'
@@ -9,16 +11,18 @@ import { bindAggregation, isAggregated } from './bind-aggregate.ts'
 import { bindCondition, bindExpression, callOf } from './bind-expression.ts'
 import { bindSourceTable } from './bind-table.ts'
 import { bindWindowTable } from './bind-window.ts'
+import { findObject } from './catalog-names.ts'
 import { columnReference, isNotNull } from './expressions.ts'
 import { type LogicalNode, schemaOf } from './logical.ts'
 import { notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 import { type ExpandedItem, isRowtime, nameOf, project } from './projection.ts'
 import { aliased, type Relation, requireNoRows, type ScopeColumn } from './scope.ts'
-import type { TableRegistry } from './table-registry.ts'
 
 /** Queries to logical plans. What is not there yet is refused by name where it stands. */
 export interface QueryContext {
-  readonly tables: TableRegistry
+  readonly catalog: CatalogManager
+  /** Where names of one part are looked up: of a view, where it was declared. */
+  readonly scope: CatalogPath
   readonly timeZone: string
   /** WITH tables in reach. */
   readonly common: ReadonlyMap<string, Relation>
@@ -130,16 +134,16 @@ function bindNamedTable(reference: Extract<TableReference, { kind: 'table' }>, c
   if (reference.asOf !== undefined) throw notSupportedYet(reference.asOf.pos, 'FOR SYSTEM_TIME AS OF')
   const common = path.length === 1 ? context.common.get(path[0]!.text) : undefined
   if (common !== undefined) return { node: common.node, columns: aliased(common.columns, alias) }
-  const found = context.tables.find(path)
+  const found = findObject(context.catalog, path, context.scope)
   if (found.object.kind === 'table') {
-    const relation = bindSourceTable(found.object.definition, found.path, reference.hints)
+    const relation = bindSourceTable(found.object.declared, found.path, reference.hints)
     return { node: relation.node, columns: aliased(relation.columns, alias) }
   }
   const name = found.path.join('.')
   if (context.views.includes(name)) throw planError(reference.pos, `view '${name}' reads itself`)
-  const { definition, query } = found.object
-  const relation = bindQuery(query, { ...context, common: new Map(), views: [...context.views, name] })
-  const columns = relation.columns.map((column, i) => ({ ...column, qualifier: found.path, name: definition.columns[i]?.text ?? column.name }))
+  const { columns: names, query, scope } = found.object
+  const relation = bindQuery(query, { ...context, scope, common: new Map(), views: [...context.views, name] })
+  const columns = relation.columns.map((column, i) => ({ ...column, qualifier: found.path, name: names[i] ?? column.name }))
   return { node: relation.node, columns: aliased(columns, alias) }
 }
 

@@ -5,18 +5,18 @@ import type { CreateTable } from '../sql/ast-statement.ts'
 import type { LogicalType } from '../types/logical-type.ts'
 import { printType } from '../types/type-text.ts'
 import { bindExpression } from './bind-expression.ts'
+import type { TablePath } from './catalog-names.ts'
 import { checkOptions } from './connector-options.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode } from './logical.ts'
 import { at, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 import { type Relation, referenceOf, type ScopeColumn } from './scope.ts'
-import type { TablePath } from './table-registry.ts'
 
 /**
  * A table as a source: a scan of its physical columns' leaves, a projection that adds the computed columns where they are declared, and the
  * watermark. The rules drop what nobody reads.
  */
-export function bindSourceTable(table: CreateTable, path: TablePath, hints: readonly Hint[]): Relation {
+export function bindSourceTable(table: CreateTable, path: TablePath, hints: readonly Hint[], use: 'source' | 'declared' = 'source'): Relation {
   const name = path[2]
   const leaves: { readonly field: Field; readonly path: readonly string[] }[] = []
   const physical = table.columns.filter(column => column.kind === 'physical')
@@ -25,7 +25,7 @@ export function bindSourceTable(table: CreateTable, path: TablePath, hints: read
     name,
     withHints(table.options, hints),
     table.pos,
-    'source',
+    use,
     physical.map(column => column.name.text),
   )
   if (connector === 'kafka') at(table.pos, () => kafkaTableSource(options))

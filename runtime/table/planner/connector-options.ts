@@ -7,20 +7,27 @@ import { at, candidatesText, notSupportedYet, planError, type SqlPosition } from
  * one that Flink knows and Millrace does not have yet is refused by name.
  */
 export type TableRole = 'source' | 'sink'
+/** `declared`: by CREATE TABLE, when nobody knows yet what the table is for. */
+export type TableUse = TableRole | 'declared'
 type ValueKind = 'string' | 'int' | 'boolean' | 'duration' | 'memory' | readonly string[]
 
 interface ConnectorSpec {
   readonly required: Readonly<Record<string, ValueKind>>
   readonly optional: Readonly<Record<string, ValueKind>>
   readonly refused: readonly string[]
+  /** What one use asks for or does not have, when the other does. */
+  readonly requiredBy?: Partial<Readonly<Record<TableRole, readonly string[]>>>
+  readonly refusedBy?: Partial<Readonly<Record<TableRole, readonly string[]>>>
   readonly roles: readonly TableRole[]
-  /** Takes `format` and its options. */
+  /** What `format` may be. */
   readonly formats: readonly string[]
+  /** What may stand in front of `format` and its options: one of '' and `value.` is required. */
+  readonly formatKeys: readonly string[]
 }
 
 const connectors: Readonly<Record<string, ConnectorSpec>> = {
   filesystem: {
-    required: { path: 'string', format: 'string' },
+    required: { path: 'string' },
     optional: { 'sink.parallelism': 'int' },
     refused: [
       'source.monitor-interval',
@@ -32,31 +39,36 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
     ],
     roles: ['source', 'sink'],
     formats: ['csv', 'json', 'raw'],
+    formatKeys: [''],
   },
   kafka: {
-    // Flink's default for the start, committed group offsets, is not there yet: so it is asked for.
-    required: {
-      topic: 'string',
-      'properties.bootstrap.servers': 'string',
-      format: 'string',
+    required: { topic: 'string', 'properties.bootstrap.servers': 'string' },
+    optional: {
       'scan.startup.mode': ['earliest-offset', 'latest-offset'],
+      'scan.bounded.mode': ['unbounded', 'latest-offset'],
+      'scan.parallelism': 'int',
+      'key.fields': 'string',
+      'key.fields-prefix': 'string',
+      'value.fields-include': ['ALL', 'EXCEPT_KEY'],
+      'sink.partitioner': ['default', 'fixed', 'round-robin'],
+      'sink.delivery-guarantee': ['none', 'at-least-once', 'exactly-once'],
+      'sink.parallelism': 'int',
     },
-    optional: { 'scan.bounded.mode': ['unbounded', 'latest-offset'], 'scan.parallelism': 'int' },
     refused: [
       'topic-pattern',
-      'key.format',
-      'key.fields',
-      'key.fields-prefix',
-      'value.format',
-      'value.fields-include',
       'scan.startup.specific-offsets',
       'scan.startup.timestamp-millis',
       'scan.bounded.specific-offsets',
       'scan.bounded.timestamp-millis',
       'scan.topic-partition-discovery.interval',
+      'sink.transactional-id-prefix',
     ],
-    roles: ['source'],
+    // Flink's default for the start, committed group offsets, is not there yet: so it is asked for.
+    requiredBy: { source: ['scan.startup.mode'] },
+    refusedBy: { source: ['key.format', 'key.fields', 'key.fields-prefix', 'value.fields-include'] },
+    roles: ['source', 'sink'],
     formats: ['csv', 'json', 'raw'],
+    formatKeys: ['', 'value.', 'key.'],
   },
   datagen: {
     required: {},
@@ -64,6 +76,7 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
     refused: [],
     roles: ['source'],
     formats: [],
+    formatKeys: [],
   },
   print: {
     required: {},
@@ -71,25 +84,13 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
     refused: [],
     roles: ['sink'],
     formats: [],
+    formatKeys: [],
   },
-  blackhole: { required: {}, optional: {}, refused: [], roles: ['sink'], formats: [] },
+  blackhole: { required: {}, optional: {}, refused: [], roles: ['sink'], formats: [], formatKeys: [] },
 }
 
 const known = [...Object.keys(connectors)]
-const later = [
-  'kafka',
-  'upsert-kafka',
-  'jdbc',
-  'elasticsearch-7',
-  'hbase-2.2',
-  'hive',
-  'kinesis',
-  'mongodb',
-  'redis',
-  'mysql-cdc',
-  'paimon',
-  'iceberg',
-]
+const later = ['upsert-kafka', 'jdbc', 'elasticsearch-7', 'hbase-2.2', 'hive', 'kinesis', 'mongodb', 'redis', 'mysql-cdc', 'paimon', 'iceberg']
 
 const formatOptions: Readonly<Record<string, Readonly<Record<string, ValueKind>>>> = {
   csv: {
@@ -121,12 +122,12 @@ export interface CheckedOptions {
   readonly options: Readonly<Record<string, string>>
 }
 
-/** `fieldNames` are the table's, for options that name one (`fields.id.kind`). */
+/** `fieldNames` are the table's, for options that name one (`fields.id.kind`). `value.format` comes back as `format`, and its options likewise. */
 export function checkOptions(
   table: string,
   properties: readonly Property[],
   place: SqlPosition,
-  role: TableRole,
+  use: TableUse,
   fieldNames: readonly string[],
 ): CheckedOptions {
   const options = new Map<string, Property>()
@@ -134,35 +135,63 @@ export function checkOptions(
     if (options.has(property.key)) throw planError(property.pos, `option '${property.key}' of table '${table}' is given twice`)
     options.set(property.key, property)
   }
-  const connectorOption = options.get('connector')
-  if (connectorOption === undefined)
-    throw planError(place, `table '${table}' has no option 'connector': tables without a connector are not supported yet`)
-  const connector = connectorOption.value
-  const spec = Object.hasOwn(connectors, connector) ? connectors[connector] : undefined
-  if (spec === undefined) {
-    if (later.includes(connector)) throw notSupportedYet(connectorOption.pos, `connector '${connector}'`)
-    throw planError(connectorOption.pos, `connector '${connector}' is not known${candidatesText(connector, known)}`)
-  }
-  if (connector === 'kafka' && role === 'sink') throw notSupportedYet(connectorOption.pos, "INSERT INTO a table of connector 'kafka'")
-  if (!spec.roles.includes(role)) throw planError(connectorOption.pos, `connector '${connector}' of table '${table}' is no ${role}`)
-  for (const key of Object.keys(spec.required))
-    if (!options.has(key)) throw planError(place, `table '${table}': connector '${connector}' requires the option '${key}'`)
-  const format = spec.formats.length > 0 ? options.get('format') : undefined
-  if (format !== undefined && !spec.formats.includes(format.value))
-    throw planError(format.pos, `format '${format.value}' is not known for connector '${connector}'${candidatesText(format.value, spec.formats)}`)
-  const formatKinds = Object.entries(formatOptions[format?.value ?? ''] ?? {}).map(([key, kind]) => [`${format?.value}.${key}`, kind] as const)
-  const kinds = new Map<string, ValueKind>([['connector', 'string'], ...Object.entries({ ...spec.required, ...spec.optional }), ...formatKinds])
+  const { connector, spec } = connectorOf(table, options, place)
+  if (use !== 'declared' && !spec.roles.includes(use))
+    throw planError(options.get('connector')!.pos, `connector '${connector}' of table '${table}' is no ${use}`)
+  const required = [...Object.keys(spec.required), ...(use === 'declared' ? [] : (spec.requiredBy?.[use] ?? []))]
+  for (const key of required) if (!options.has(key)) throw planError(place, `table '${table}': connector '${connector}' requires the option '${key}'`)
+  const kinds = new Map<string, ValueKind>([['connector', 'string'], ...Object.entries({ ...spec.required, ...spec.optional })])
+  for (const [key, kind] of formatKinds(table, connector, spec, options, place)) kinds.set(key, kind)
   if (connector === 'datagen')
     for (const name of fieldNames) for (const [key, kind] of Object.entries(datagenField)) kinds.set(`fields.${name}.${key}`, kind)
   for (const { key, value, pos } of options.values()) {
-    // The kafka source checks them by its own table.
+    // Kafka's source and sink check them by their own tables.
     if (connector === 'kafka' && key.startsWith('properties.')) continue
     if (spec.refused.includes(key)) throw notSupportedYet(pos, `option '${key}' of connector '${connector}'`)
+    if (use !== 'declared' && spec.refusedBy?.[use]?.includes(key) === true)
+      throw notSupportedYet(pos, `option '${key}' of connector '${connector}' where the table is a ${use}`)
     const kind = kinds.get(key)
     if (kind === undefined) throw planError(pos, `option '${key}' of connector '${connector}' is not known${candidatesText(key, [...kinds.keys()])}`)
     checkValue(key, value, kind, pos)
   }
-  return { connector, options: Object.fromEntries([...options.values()].map(({ key, value }) => [key, value])) }
+  const guarantee = options.get('sink.delivery-guarantee')
+  if (guarantee?.value === 'exactly-once') throw notSupportedYet(guarantee.pos, "'sink.delivery-guarantee' = 'exactly-once'")
+  const isValueOption = (key: string) => key === 'value.format' || /^value\.(csv|json|raw)\./.test(key)
+  const plain = (key: string) => (isValueOption(key) ? key.slice('value.'.length) : key)
+  return { connector, options: Object.fromEntries([...options.values()].map(({ key, value }) => [plain(key), value])) }
+}
+
+function connectorOf(table: string, options: ReadonlyMap<string, Property>, place: SqlPosition): { connector: string; spec: ConnectorSpec } {
+  const option = options.get('connector')
+  if (option === undefined) throw planError(place, `table '${table}' has no option 'connector': tables without a connector are not supported yet`)
+  const connector = option.value
+  const spec = Object.hasOwn(connectors, connector) ? connectors[connector] : undefined
+  if (spec !== undefined) return { connector, spec }
+  if (later.includes(connector)) throw notSupportedYet(option.pos, `connector '${connector}'`)
+  throw planError(option.pos, `connector '${connector}' is not known${candidatesText(connector, known)}`)
+}
+
+/** The options of formats that the table may have, by the formats it names. */
+function formatKinds(
+  table: string,
+  connector: string,
+  spec: ConnectorSpec,
+  options: ReadonlyMap<string, Property>,
+  place: SqlPosition,
+): readonly (readonly [string, ValueKind])[] {
+  if (spec.formatKeys.length === 0) return []
+  const valueFormat = options.get('value.format')
+  if (!options.has('format') && valueFormat === undefined)
+    throw planError(place, `table '${table}': connector '${connector}' requires the option 'format'`)
+  if (options.has('format') && valueFormat !== undefined && spec.formatKeys.includes('value.'))
+    throw planError(valueFormat.pos, `options 'format' and 'value.format' of table '${table}' are the same option: give one`)
+  return spec.formatKeys.flatMap(prefix => {
+    const format = options.get(`${prefix}format`)
+    if (format !== undefined && !spec.formats.includes(format.value))
+      throw planError(format.pos, `format '${format.value}' is not known for connector '${connector}'${candidatesText(format.value, spec.formats)}`)
+    const own = Object.entries(formatOptions[format?.value ?? ''] ?? {})
+    return [[`${prefix}format`, 'string'] as const, ...own.map(([key, kind]) => [`${prefix}${format?.value}.${key}`, kind] as const)]
+  })
 }
 
 const datagenField: Readonly<Record<string, ValueKind>> = {
@@ -183,6 +212,7 @@ function checkValue(key: string, value: string, kind: ValueKind, pos: SqlPositio
     if (!kind.includes(value)) throw wrong(kind.join(' or '))
   } else if (kind === 'int') {
     if (!/^\d+$/.test(value)) throw wrong('a whole number')
+    if (key.endsWith('.parallelism') && Number(value) < 1) throw wrong('a whole number from 1 on')
   } else if (kind === 'boolean') {
     if (value !== 'true' && value !== 'false') throw wrong('true or false')
   } else if (kind === 'duration') {

@@ -84,7 +84,7 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   ["CREATE TABLE x (a INT) WITH ('connector' = 'filesytem')", "invalid SQL at 3:30: connector 'filesytem' is not known; did you mean filesystem?"],
   ["CREATE TABLE x (a INT) WITH ('connector' = 'jdbc')", "connector 'jdbc' is not supported yet, at 3:30"],
   [
-    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json')",
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json'); SELECT a FROM x",
     "invalid SQL at 3:1: table 'x': connector 'kafka' requires the option 'scan.startup.mode'",
   ],
   [
@@ -94,6 +94,38 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   [
     "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset', 'properties.fetch.min.byte' = '1')",
     'kafka property fetch.min.byte is not known; did you mean fetch.min.bytes?, at 3:1',
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'sink.delivery-guarantee' = 'exactly-once')",
+    "'sink.delivery-guarantee' = 'exactly-once' is not supported yet, at 3:127",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'value.format' = 'json', 'value.json.encode.ignore-null-field' = 'true')",
+    "invalid SQL at 3:133: option 'value.json.encode.ignore-null-field' of connector 'kafka' is not known; did you mean value.json.encode.ignore-null-fields?",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'sink.partitionr' = 'fixed')",
+    "invalid SQL at 3:127: option 'sink.partitionr' of connector 'kafka' is not known; did you mean sink.partitioner?",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1'); SELECT a FROM x",
+    "invalid SQL at 3:1: table 'x': connector 'kafka' requires the option 'format'",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'value.format' = 'csv')",
+    "invalid SQL at 3:127: options 'format' and 'value.format' of table 'x' are the same option: give one",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset', 'key.format' = 'raw', 'key.fields' = 'a'); SELECT a FROM x",
+    "option 'key.format' of connector 'kafka' where the table is a source is not supported yet, at 3:168",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'key.format' = 'json'); INSERT INTO x SELECT n FROM t",
+    "option 'key.format' needs 'key.fields', at 3:1",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'print', 'sink.parallelism' = '0')",
+    "invalid SQL at 3:53: option 'sink.parallelism' is '0', expected a whole number from 1 on",
   ],
   [
     "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x')",
@@ -119,7 +151,7 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   ],
   ["CREATE TABLE t (a INT) WITH ('connector' = 'datagen')", "invalid SQL at 3:14: table 'default_catalog.default_database.t' exists already"],
   ["CREATE FUNCTION f AS 'm#f'", 'CREATE FUNCTION is not supported yet, at 3:1'],
-  ['SHOW TABLES', 'SHOW TABLES is not supported yet, at 3:1'],
+  ['SHOW FUNCTIONS', 'SHOW FUNCTIONS is not supported yet, at 3:1'],
   ['EXPLAIN CHANGELOG_MODE SELECT id FROM t', 'EXPLAIN CHANGELOG_MODE is not supported yet, at 3:1'],
   ['DROP TABLE nope', "invalid SQL at 3:12: table 'default_catalog.default_database.nope' does not exist"],
   ['', 'script test.sql has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run'],
@@ -156,7 +188,7 @@ const unknown: readonly (readonly [sql: string, message: string])[] = [
   ],
   ["CREATE TABLE x (a INTT) WITH ('connector' = 'datagen')", '3:19: found the name INTT, expected AS or a type; did you mean INT?'],
   ["SELECT id FROM t /*+ OPTION('a' = 'b') */", 'hint OPTION is not supported yet, at 3:22'],
-  ['USE CATALOG other', "3:1: catalog 'other' is not known; there is default_catalog.default_database"],
+  ['USE CATALOG other', 'the catalog other does not exist; catalogs: default_catalog, at 3:13'],
   ['SELECT CASE WHEN n THEN 1 END FROM t', '3:8: function CASE does not take (INT, INT NOT NULL, NULL), expected CASE WHEN a THEN x … ELSE y END'],
   ['SELECT n = id FROM t WHERE NOT n', '3:28: function NOT does not take (INT), expected NOT a'],
   ['SELECT d LIKE id FROM t', '3:10: function LIKE does not take (DOUBLE, STRING), expected a LIKE pattern'],

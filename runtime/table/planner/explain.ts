@@ -2,15 +2,22 @@ import { systemClock } from '../../common/clock.ts'
 import { compileCalc } from '../functions/compile-calc.ts'
 import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
 import type { LogicalSink } from './logical.ts'
-import { logicalPlanText, physicalPlanText } from './plan-text.ts'
+import { executionPlanText, logicalPlanText, physicalPlanText } from './plan-text.ts'
+import { type SharingSettings, shareSubplans } from './share-subplans.ts'
 
-/** EXPLAIN in Flink's three sections. Physical and execution plan are one here: every physical node runs as it stands. */
+/** EXPLAIN in Flink's three sections. Every physical node runs as it stands; the execution plan shows which of them run once for several readers. */
 export function explainText(
   plans: readonly { readonly logical: LogicalSink; readonly physical: SinkNode }[],
-  settings: { readonly timeZone: string; readonly generatedSource: boolean },
+  settings: { readonly timeZone: string; readonly generatedSource: boolean; readonly sharing: SharingSettings },
 ): string {
   const logical = plans.map(plan => logicalPlanText(plan.logical)).join('\n\n')
   const physical = plans.map(plan => physicalPlanText(plan.physical)).join('\n\n')
+  const execution = executionPlanText(
+    shareSubplans(
+      plans.map(plan => plan.physical),
+      settings.sharing,
+    ),
+  )
   const sections = [
     '== Abstract Syntax Tree ==',
     logical,
@@ -19,7 +26,7 @@ export function explainText(
     physical,
     '',
     '== Optimized Execution Plan ==',
-    physical,
+    execution,
   ]
   if (settings.generatedSource) sections.push('', '== Generated Source ==', ...plans.flatMap(plan => sourcesOf(plan.physical, settings.timeZone)))
   return sections.join('\n')

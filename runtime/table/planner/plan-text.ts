@@ -2,6 +2,7 @@ import { unreachable } from '../../common/assert.ts'
 import type { Expression, Schema } from '../plan/expression.ts'
 import type { AggregateCall, PhysicalNode, WindowSpec } from '../plan/physical.ts'
 import { inputsOf, type LogicalNode, schemaOf } from './logical.ts'
+import { physicalInputs } from './share-subplans.ts'
 
 /** Plans as text, for EXPLAIN and for tests of the rules: a node a line, inputs below and indented. */
 export function logicalPlanText(node: LogicalNode, depth = 0): string {
@@ -33,17 +34,40 @@ function logicalLine(node: LogicalNode, input: Schema): string {
   }
 }
 
-export function physicalPlanText(node: PhysicalNode, depth = 0): string {
-  const inputs = node.kind === 'scan' ? [] : node.kind === 'union' ? node.inputs : [node.input]
+export function physicalPlanText(node: PhysicalNode): string {
+  return treeText(node, 0, unmarked)
+}
+
+/** As Flink: what runs once for several readers comes first, `…(reuse_id=[1])`, and is `Reused(reference_id=[1])` where it is read. */
+export function executionPlanText(sinks: readonly PhysicalNode[]): string {
+  const readers = new Map<PhysicalNode, number>()
+  const count = (node: PhysicalNode): void => {
+    readers.set(node, (readers.get(node) ?? 0) + 1)
+    if (readers.get(node) === 1) for (const input of physicalInputs(node)) count(input)
+  }
+  for (const sink of sinks) count(sink)
+  const shared = [...readers].filter(([, times]) => times > 1).map(([node]) => node)
+  const reused = (node: PhysicalNode) => {
+    const id = shared.indexOf(node) + 1
+    return id === 0 ? undefined : id
+  }
+  return [...shared, ...sinks].map(node => treeText(node, 0, reused)).join('\n\n')
+}
+
+const unmarked = (_node: PhysicalNode): undefined => undefined
+
+function treeText(node: PhysicalNode, depth: number, idOf: (node: PhysicalNode) => number | undefined): string {
   const indent = (n: number) => `${'   '.repeat(Math.max(0, n - 1))}${n === 0 ? '' : '+- '}`
-  const lines = [`${indent(depth)}${physicalLine(node)}`]
+  const id = idOf(node)
+  if (id !== undefined && depth > 0) return `${indent(depth)}Reused(reference_id=[${id}])`
+  const lines = [`${indent(depth)}${physicalLine(node)}${id === undefined ? '' : `(reuse_id=[${id}])`}`]
   let below = depth + 1
   if (node.kind === 'window-aggregate') {
     const keys = node.keys.map(key => node.input.schema[key]!.name).join(', ')
     lines.push(`${indent(below)}Exchange(distribution=[${keys === '' ? 'single' : `hash[${keys}]`}])`)
     below++
   }
-  return [...lines, ...inputs.map(input => physicalPlanText(input, below))].join('\n')
+  return [...lines, ...physicalInputs(node).map(input => treeText(input, below, idOf))].join('\n')
 }
 
 function physicalLine(node: PhysicalNode): string {

@@ -2,19 +2,22 @@ import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { unreachable } from '../../common/assert.ts'
 import { Configuration, parseOptionValue } from '../../common/config.ts'
 import { FlinkError, nearestName } from '../../common/errors.ts'
-import { tableOf } from '../catalog/catalog-objects.ts'
+import { CatalogManager } from '../catalog/catalog-manager.ts'
+import { tableOf, viewOf } from '../catalog/catalog-objects.ts'
 import { timeZone } from '../functions/time-zone.ts'
 import { tableOptions, tableOptionTable } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
 import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
+import { kafkaTableSink } from '../runtime/kafka-table-sink.ts'
 import type { Query } from '../sql/ast-query.ts'
-import type { CreateTable, Explain, Insert, Statement } from '../sql/ast-statement.ts'
+import type { CreateDatabase, CreateTable, Drop, Explain, Insert, Statement, Use } from '../sql/ast-statement.ts'
 import { parseScript, parseTypeText } from '../sql/parse.ts'
 import { withNullability } from '../types/logical-type.ts'
 import { castOf } from '../types/type-casts.ts'
 import { printType } from '../types/type-text.ts'
 import { bindQuery, castTo } from './bind-query.ts'
 import { bindSourceTable, requireColumnType } from './bind-table.ts'
+import { createObject, databaseOf, dropObject, findObject, fullPath } from './catalog-names.ts'
 import { checkOptions } from './connector-options.ts'
 import { explainText } from './explain.ts'
 import { columnReference } from './expressions.ts'
@@ -22,7 +25,8 @@ import type { LogicalNode, LogicalSink } from './logical.ts'
 import { optimise } from './optimise.ts'
 import { at, candidatesText, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 import { type Relation, requireNoRows } from './scope.ts'
-import { TableRegistry } from './table-registry.ts'
+import { type SharingSettings, shareSubplans } from './share-subplans.ts'
+import { describeTable, type ShownTable, showTable } from './show.ts'
 import { toPhysical } from './to-physical.ts'
 import { Translation } from './translate.ts'
 
@@ -30,7 +34,7 @@ import { Translation } from './translate.ts'
 export class SqlScript {
   private readonly env: StreamExecutionEnvironment
   private readonly name: string
-  private readonly tables = new TableRegistry()
+  private readonly catalog = new CatalogManager()
   private readonly sinks: { readonly logical: LogicalSink; readonly physical: SinkNode }[] = []
 
   constructor(env: StreamExecutionEnvironment, name: string) {
@@ -45,7 +49,11 @@ export class SqlScript {
       throw new FlinkError('INVALID_SQL', `script ${this.name} has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run`)
     const settings = this.settings()
     const translation = new Translation(this.env, { timeZone: settings.timeZone, codegen: settings.codegen })
-    for (const { physical } of this.sinks) translation.addSink(physical)
+    for (const sink of shareSubplans(
+      this.sinks.map(({ physical }) => physical),
+      settings.sharing,
+    ))
+      translation.addSink(sink)
   }
 
   private execute(statement: Statement): void {
@@ -61,17 +69,11 @@ export class SqlScript {
             columns[0]!.pos,
             `view '${statement.path.at(-1)!.text}' names ${columns.length} columns, its query has ${relation.columns.length}`,
           )
-        this.tables.create(
-          statement.path,
-          { kind: 'view', definition: statement, query: statement.query },
-          statement.temporary,
-          statement.ifNotExists,
-        )
+        createObject(this.catalog, statement.path, viewOf(statement, this.catalog.currentPath), statement)
         return
       }
       case 'drop':
-        if (statement.object !== 'TABLE' && statement.object !== 'VIEW') throw notSupportedYet(statement.pos, `DROP ${statement.object}`)
-        this.tables.drop(statement.path, statement.object === 'TABLE' ? 'table' : 'view', statement.temporary, statement.ifExists)
+        this.drop(statement)
         return
       case 'set':
         if (statement.key === undefined || statement.value === undefined) throw notSupportedYet(statement.pos, 'SET without a key')
@@ -95,38 +97,61 @@ export class SqlScript {
         this.explain(statement)
         return
       case 'use':
-        if (statement.object === 'DATABASE' && statement.path.map(({ text }) => text).join('.') === 'default_database') return
-        if (statement.object === 'CATALOG' && statement.path[0]!.text === 'default_catalog') return
-        throw planError(
+        this.use(statement)
+        return
+      case 'show':
+        this.addRows(showTable(statement, this.catalog), statement.pos)
+        return
+      case 'describe':
+        this.addRows(
+          describeTable(statement, this.catalog, ({ pos, path }) => this.bind({ kind: 'explicitTable', pos, path })),
           statement.pos,
-          `${statement.object.toLowerCase()} '${statement.path.map(({ text }) => text).join('.')}' is not known; there is default_catalog.default_database`,
         )
+        return
+      case 'createDatabase':
+        if (statement.options[0] !== undefined) throw notSupportedYet(statement.options[0].pos, 'an option of a database')
+        this.createDatabase(statement)
+        return
       case 'reset':
         throw notSupportedYet(statement.pos, 'RESET')
-      case 'describe':
-        throw notSupportedYet(statement.pos, 'DESCRIBE')
-      case 'show':
-        throw notSupportedYet(statement.pos, `SHOW ${statement.object}`)
       case 'createFunction':
         throw notSupportedYet(statement.pos, 'CREATE FUNCTION')
-      case 'createDatabase':
-        throw notSupportedYet(statement.pos, 'CREATE DATABASE')
       default:
         return unreachable(statement)
     }
   }
 
+  private drop(statement: Drop): void {
+    const { object, path, pos } = statement
+    if (object === 'TABLE' || object === 'VIEW') return dropObject(this.catalog, path, object === 'TABLE' ? 'table' : 'view', statement)
+    if (object !== 'DATABASE') throw notSupportedYet(pos, `DROP ${object}`)
+    const { catalog, database } = at(path[0]!.pos, () => this.catalog.databaseOf(path.map(({ text }) => text)))
+    const how = { ignoreIfNotExists: statement.ifExists, cascade: statement.cascade }
+    at(path[0]!.pos, () => this.catalog.catalog(catalog).dropDatabase(database, how))
+  }
+
+  private use({ object, path }: Use): void {
+    if (object === 'CATALOG') return at(path[0]!.pos, () => this.catalog.useCatalog(path.map(({ text }) => text).join('.')))
+    const { catalog, database } = databaseOf(this.catalog, path)
+    this.catalog.useDatabase([catalog, database])
+  }
+
+  private createDatabase({ path, comment, ifNotExists }: CreateDatabase): void {
+    const { catalog, database } = at(path[0]!.pos, () => this.catalog.databaseOf(path.map(({ text }) => text)))
+    at(path[0]!.pos, () => this.catalog.catalog(catalog).createDatabase(database, comment, ifNotExists))
+  }
+
   private createTable(written: CreateTable): void {
-    const table = currentTable(written)
-    if (table.partitionedBy[0] !== undefined) throw notSupportedYet(table.partitionedBy[0].pos, 'PARTITIONED BY')
-    if (table.primaryKey?.enforced === true)
-      throw planError(table.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
-    const connector = table.options.find(({ key }) => key === 'connector')?.value
-    const isSink = connector === 'print' || connector === 'blackhole'
+    if (written.primaryKey?.enforced === true)
+      throw planError(written.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
+    const { table } = at(written.pos, () => tableOf(written))
+    const { declared } = table
+    if (declared.partitionedBy[0] !== undefined) throw notSupportedYet(declared.partitionedBy[0].pos, 'PARTITIONED BY')
+    const isSink = table.options['connector'] === 'print' || table.options['connector'] === 'blackhole'
     // A table is checked where it is made, not where it is used.
-    if (isSink) this.checkSink(table)
-    else bindSourceTable(table, this.tables.fullPath(table.path), [])
-    this.tables.create(table.path, { kind: 'table', definition: table }, table.temporary, table.ifNotExists)
+    if (isSink) this.checkSink(declared)
+    else bindSourceTable(declared, fullPath(this.catalog, declared.path), [], 'declared')
+    createObject(this.catalog, declared.path, table, declared)
   }
 
   private checkSink(table: CreateTable): void {
@@ -141,14 +166,15 @@ export class SqlScript {
   private sinkOf(insert: Insert): LogicalSink {
     if (insert.overwrite) throw notSupportedYet(insert.pos, 'INSERT OVERWRITE')
     if (insert.partition[0] !== undefined) throw notSupportedYet(insert.partition[0].name.pos, 'PARTITION of INSERT')
-    const found = this.tables.find(insert.path)
+    const found = findObject(this.catalog, insert.path)
     const name = found.path[2]
     if (found.object.kind === 'view') throw planError(insert.path[0]!.pos, `'${name}' is a view, which takes no rows`)
-    const table = found.object.definition
+    const table = found.object.declared
     const physical = table.columns.filter(column => column.kind === 'physical')
     const schema = physical.map(column => ({ name: column.name.text, type: printType(column.type) }))
     const { connector, options } = checkOptions(name, table.options, table.pos, 'sink', [])
     for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
+    if (connector === 'kafka') at(table.pos, () => kafkaTableSink(options, schema))
     const relation = this.bind(insert.query)
     return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
   }
@@ -168,15 +194,20 @@ export class SqlScript {
         : statement.kind === 'insert'
           ? [this.sinkOf(statement)]
           : statement.statements.map(each => this.sinkOf(each))
-    const { timeZone, generatedSource } = this.settings()
+    const { timeZone, generatedSource, sharing } = this.settings()
     const lines = explainText(
       logical.map(each => ({ logical: each, physical: this.plan(each) })),
-      { timeZone, generatedSource },
+      { timeZone, generatedSource, sharing },
     ).split('\n')
-    const physical = [{ name: 'plan', type: 'STRING NOT NULL' }]
-    const rows = lines.map(line => [line])
-    const node: LogicalNode = { kind: 'scan', table: 'explain', connector: 'values', options: {}, physical, paths: [['plan']], projected: [0], rows }
-    this.add({ kind: 'sink', input: node, table: 'explain', connector: 'text', options: {}, schema: physical }, explain.pos)
+    this.addRows({ schema: [{ name: 'plan', type: 'STRING NOT NULL' }], rows: lines.map(line => [line]) }, explain.pos, 'text')
+  }
+
+  /** Rows that are known now, as a SELECT prints them (`collect`) or each as it is (`text`). */
+  private addRows({ schema, rows }: ShownTable, pos: SqlPosition, connector: 'collect' | 'text' = 'collect'): void {
+    const paths = schema.map(({ name }) => [name])
+    const projected = schema.map((_, i) => i)
+    const node: LogicalNode = { kind: 'scan', table: 'rows', connector: 'values', options: {}, physical: schema, paths, projected, rows }
+    this.add({ kind: 'sink', input: node, table: connector, connector, options: {}, schema }, pos)
   }
 
   private add(logical: LogicalSink, pos: SqlPosition): void {
@@ -191,18 +222,33 @@ export class SqlScript {
   }
 
   private bind(query: Query): Relation {
-    return bindQuery(query, { tables: this.tables, timeZone: this.settings().timeZone, common: new Map(), views: [] })
+    return bindQuery(query, {
+      catalog: this.catalog,
+      scope: this.catalog.currentPath,
+      timeZone: this.settings().timeZone,
+      common: new Map(),
+      views: [],
+    })
   }
 
-  private settings(): { readonly timeZone: string; readonly twoPhase: boolean; readonly codegen: boolean; readonly generatedSource: boolean } {
+  private settings(): ScriptSettings {
     const configuration = Configuration.fromObject(this.env.getConfiguration())
     return {
       timeZone: configuration.get(tableOptions.localTimeZone),
       twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
       codegen: configuration.get(tableOptions.codegen),
       generatedSource: configuration.get(tableOptions.explainGeneratedSource),
+      sharing: { subplans: configuration.get(tableOptions.reuseSubplans), sources: configuration.get(tableOptions.reuseSources) },
     }
   }
+}
+
+interface ScriptSettings {
+  readonly timeZone: string
+  readonly twoPhase: boolean
+  readonly codegen: boolean
+  readonly generatedSource: boolean
+  readonly sharing: SharingSettings
 }
 
 /** Options of the planner are checked where they are set; the rest with the job's. */
@@ -230,16 +276,6 @@ function requireColumns(sink: SinkNode, pos: SqlPosition): void {
     for (const input of node.kind === 'union' ? node.inputs : node.kind === 'scan' ? [] : [node.input]) check(input)
   }
   check(sink.input)
-}
-
-/** Options of Flink before 1.11 by today's names, at the table's place; columns of the PRIMARY KEY are NOT NULL. */
-function currentTable(written: CreateTable): CreateTable {
-  const { table } = at(written.pos, () => tableOf({ ...written, primaryKey: written.primaryKey?.enforced === true ? undefined : written.primaryKey }))
-  if (!table.legacy) return { ...written, columns: table.columns }
-  const options = Object.entries(table.options).map(
-    ([key, value]) => written.options.find(option => option.key === key) ?? { key, value, pos: written.pos },
-  )
-  return { ...written, columns: table.columns, options }
 }
 
 /** The columns of a relation and no others, in its order. */

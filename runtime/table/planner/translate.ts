@@ -15,11 +15,12 @@ import { WindowAggregateOperator } from '../runtime/window-aggregate-operator.ts
 
 /**
  * Physical nodes to nodes of the StreamGraph, edges of type COLUMNS. What an operator is made of travels as its options; a union is no operator
- * but several inputs. Equal scans of several sinks of one job stay apart: each statement reads its tables itself.
+ * but several inputs. A node that several read (share-subplans.ts) is one object, and becomes one operator.
  */
 export class Translation {
   private readonly env: StreamExecutionEnvironment
   private readonly settings: CalcSettings
+  private readonly added = new Map<PhysicalNode, StreamNode>()
   private count = 0
 
   constructor(env: StreamExecutionEnvironment, settings: CalcSettings) {
@@ -45,7 +46,9 @@ export class Translation {
   /** The nodes that answer `node`'s rows, to be read by `partitioner`. */
   private upstreams(node: PhysicalNode, partitioner: PartitionerSpec): readonly Upstream[] {
     if (node.kind === 'union') return node.inputs.flatMap(input => this.upstreams(input, partitioner))
-    return [{ node: this.operator(node), tag: undefined, partitioner }]
+    const operator = this.added.get(node) ?? this.operator(node)
+    this.added.set(node, operator)
+    return [{ node: operator, tag: undefined, partitioner }]
   }
 
   private operator(node: Exclude<PhysicalNode, { kind: 'union' }>): StreamNode {

@@ -3,6 +3,7 @@ import type { JsonObject } from '../../common/json.ts'
 import { KafkaReader, type KafkaReaderOptions } from '../../connectors/kafka/kafka-reader.ts'
 import { KafkaSource } from '../../connectors/kafka/kafka-source.ts'
 import { OffsetsInitializer } from '../../connectors/kafka/offsets-initializer.ts'
+import { isProducerOnly } from '../../connectors/kafka/producer-settings.ts'
 import { createDecoder } from '../../formats/decoders.ts'
 import type { RecordDecoder } from '../../formats/format.ts'
 import { RowSink } from '../../formats/row-sink.ts'
@@ -21,7 +22,8 @@ export function kafkaTableSource(options: JsonObject): { readonly source: Source
     .setStartingOffsets(options['scan.startup.mode'] === 'latest-offset' ? OffsetsInitializer.latest() : OffsetsInitializer.earliest())
   if (options['scan.bounded.mode'] === 'latest-offset') builder.setBounded(OffsetsInitializer.latest())
   for (const [key, value] of Object.entries(options))
-    if (key.startsWith('properties.')) builder.setProperty(key.slice('properties.'.length), String(value))
+    if (key.startsWith('properties.') && !isProducerOnly(key.slice('properties.'.length)))
+      builder.setProperty(key.slice('properties.'.length), String(value))
   const definition = builder
     .setValueOnlyDeserializer({ deserialize: () => undefined })
     .build()

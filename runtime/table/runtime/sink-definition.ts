@@ -2,13 +2,16 @@ import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { printPrefix, writeLine } from '../../connectors/text-lines.ts'
 import { createEncoder } from '../../formats/encoders.ts'
+import type { RecordEncoder } from '../../formats/format.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
+import type { ColumnarFrame } from '../../network/columns.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
 import type { SinkNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
 import { textOptions } from './file-reader.ts'
+import { KafkaTableSinkOperator } from './kafka-table-sink.ts'
 import { rowPrinter } from './print-row.ts'
-import { BlackholeOperator, type EncodeRow, TableSinkOperator } from './sink-operators.ts'
+import { BlackholeOperator, TableSinkOperator } from './sink-operators.ts'
 
 /** `collect` prints the rows of a bare SELECT, `text` the lines of what is one text (EXPLAIN). */
 export function sinkDefinition(sink: SinkNode, settings: CalcSettings): OperatorDefinition {
@@ -18,54 +21,67 @@ export function sinkDefinition(sink: SinkNode, settings: CalcSettings): Operator
     options: { connector, table, schema, options, settings: { ...settings } },
     functions: [],
     states: [],
-    factory: (given: JsonObject): StreamOperator => operatorOf(given as unknown as Pick<SinkNode, 'connector' | 'table' | 'schema' | 'options'>),
+    // What was put into `options` above, as it travelled.
+    factory: (given: JsonObject): StreamOperator => operatorOf(given as unknown as SinkOptions),
   }
 }
 
-function operatorOf(node: Pick<SinkNode, 'connector' | 'table' | 'schema' | 'options'>): StreamOperator {
-  const { options, schema } = node
+type SinkOptions = Pick<SinkNode, 'connector' | 'table' | 'schema' | 'options'> & { readonly settings: CalcSettings }
+
+function operatorOf(node: SinkOptions): StreamOperator {
+  const { options, schema, settings } = node
   switch (node.connector) {
     case 'blackhole':
       return new BlackholeOperator(node)
     case 'print': {
       const print = rowPrinter(schema.map(({ type }) => type))
       let prefix: string | undefined
-      const encode: EncodeRow = (frame, row, writer, context) => {
+      return printing({ toStderr: options['standard-error'] === 'true' }, node, (frame, row, context) => {
         prefix ??= printPrefix(String(options['print-identifier'] ?? ''), context.subtaskIndex, context.parallelism)
-        writeLine(prefix + print(frame, row), writer)
-      }
-      return new TableSinkOperator('print', { toStderr: options['standard-error'] === 'true' }, node, encode)
+        return prefix + print(frame, row)
+      })
     }
-    case 'collect': {
-      const print = rowPrinter(schema.map(({ type }) => type))
-      return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) => writeLine(print(frame, row), writer))
-    }
+    case 'collect':
+      return printing({ toStderr: false }, node, rowPrinter(schema.map(({ type }) => type)))
     case 'text': {
       const print = rowPrinter(schema.map(({ type }) => type))
-      return new TableSinkOperator('print', { toStderr: false }, node, (frame, row, writer) =>
-        writeLine(print(frame, row).slice('+I['.length, -1), writer),
-      )
+      return printing({ toStderr: false }, node, (frame, row) => print(frame, row).slice('+I['.length, -1))
     }
     case 'filesystem':
-      return new PartFileSinkOperator(node)
+      return new PartFileSinkOperator(node, settings)
+    case 'kafka':
+      return new KafkaTableSinkOperator(node, settings)
     default:
       throw new FlinkError('INTERNAL', `table connector ${node.connector} has no sink`)
   }
 }
 
-/** The sink's id within its job is part of the files' names. */
+function printing(
+  options: { readonly toStderr: boolean },
+  node: Pick<SinkNode, 'table' | 'schema'>,
+  lineOf: (frame: ColumnarFrame, row: number, context: OperatorContext) => string,
+): StreamOperator {
+  return new TableSinkOperator({ type: 'print', options }, node, (frame, from, to, writer, context) => {
+    for (let row = from; row < to; row++) writeLine(lineOf(frame, row, context), writer)
+  })
+}
+
+/** The sink's id within its job is part of the files' names, and the name of what writes them comes with the operator. */
 class PartFileSinkOperator extends TableSinkOperator {
   private readonly fileOptions: { path: string; jobId: string }
 
-  constructor(node: Pick<SinkNode, 'table' | 'schema' | 'options'>) {
+  constructor(node: Pick<SinkNode, 'table' | 'schema' | 'options'>, settings: CalcSettings) {
     const fileOptions = { path: String(node.options['path']), jobId: '' }
-    const encoder = createEncoder(
-      String(node.options['format']),
-      node.schema.map(({ name, type }) => ({ name, type })),
-      textOptions(node.options),
-      'lines',
-    )
-    super('part-file', fileOptions, node, (frame, row, writer) => encoder.encode(frame, row, row + 1, writer))
+    const columns = node.schema.map(({ name, type }) => ({ name, type }))
+    let encoder: RecordEncoder | undefined
+    super({ type: 'part-file', options: fileOptions }, node, (frame, from, to, writer, context) => {
+      encoder ??= createEncoder(String(node.options['format']), columns, textOptions(node.options), {
+        framing: 'lines',
+        generated: settings.codegen,
+        origin: { job: context.jobName, vertex: context.operatorName },
+      })
+      encoder.encode(frame, from, to, writer)
+    })
     this.fileOptions = fileOptions
   }
 

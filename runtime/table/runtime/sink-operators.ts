@@ -1,40 +1,67 @@
 import type { ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
-import type { JsonObject } from '../../common/json.ts'
 import { type ColumnarFrame, isValid } from '../../network/columns.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
-import { TransportSinkOperator } from '../../stream/operators/transport-sink-operator.ts'
+import { TransportSinkOperator, type TransportSinkSpec } from '../../stream/operators/transport-sink-operator.ts'
 import type { SinkNode } from '../plan/physical.ts'
 
-/** Writes one row of a frame. */
-export type EncodeRow = (frame: ColumnarFrame, row: number, writer: ByteWriter, context: OperatorContext) => void
+/** Writes rows `[from, to)` of a frame. */
+export type EncodeRows = (frame: ColumnarFrame, from: number, to: number, writer: ByteWriter, context: OperatorContext) => void
+
+interface Rows {
+  readonly frame: ColumnarFrame
+  readonly from: number
+  readonly to: number
+}
+
+/** Rows are encoded some at a time, so that an encoder looks its columns up once for all of them, and the pieces stay about this large. */
+const PIECE_SIZE_BYTES = 16 * 1024
+const PIECE_ROWS_MAX = 256
+/** Texts of one piece, as they are in the frame: a record that is too large must be alone to be called that. */
+const PIECE_TEXT_MAX = 1024 * 1024
 
 /** A sink of a table: rows of frames to an async half; columns declared NOT NULL are looked at. */
 export class TableSinkOperator extends TransportSinkOperator {
-  private readonly current: { frame: ColumnarFrame | undefined }
   private readonly checkNulls: (frame: ColumnarFrame) => void
+  private readonly pieces: { rows: number }
 
-  constructor(type: string, options: JsonObject, node: Pick<SinkNode, 'table' | 'schema'>, encodeRow: EncodeRow) {
-    const current: { frame: ColumnarFrame | undefined } = { frame: undefined }
+  constructor(spec: Omit<TransportSinkSpec, 'encode'>, node: Pick<SinkNode, 'table' | 'schema'>, encodeRows: EncodeRows) {
+    const pieces = { rows: 1 }
     super({
-      type,
-      options,
-      encode: (row, context, writer) => {
-        // `processFrame` is the only caller: rows are numbers.
-        if (current.frame !== undefined) encodeRow(current.frame, row as number, writer, context)
+      ...spec,
+      encode: (value, context, writer) => {
+        // `processFrame` is the only caller.
+        const { frame, from, to } = value as Rows
+        const start = writer.length
+        encodeRows(frame, from, to, writer, context)
+        const rowSize = (writer.length - start) / (to - from)
+        pieces.rows = Math.max(1, Math.min(PIECE_ROWS_MAX, Math.floor(PIECE_SIZE_BYTES / rowSize)))
       },
     })
-    this.current = current
     this.checkNulls = nullChecker(node)
+    this.pieces = pieces
   }
 
   processFrame(frame: ColumnarFrame): void {
     this.checkNulls(frame)
-    this.current.frame = frame
-    for (let row = 0; row < frame.length; row++) this.processElement(row, Number.NaN)
-    this.current.frame = undefined
+    for (let from = 0; from < frame.length; ) {
+      const to = pieceEnd(frame, from, Math.min(frame.length, from + this.pieces.rows))
+      const rows: Rows = { frame, from, to }
+      this.processElement(rows, Number.NaN)
+      from = to
+    }
   }
+}
+
+/** At most `to`, and one row at least. */
+function pieceEnd({ columns }: ColumnarFrame, from: number, to: number): number {
+  let bytes = 0
+  for (let row = from; row < to; row++) {
+    for (const column of columns) if (column.kind === 'bytes') bytes += column.lengths[row]!
+    if (bytes > PIECE_TEXT_MAX) return Math.max(row, from + 1)
+  }
+  return to
 }
 
 /** Takes everything and keeps nothing. */

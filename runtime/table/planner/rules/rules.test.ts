@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { CatalogManager } from '../../catalog/catalog-manager.ts'
+import { tableOf } from '../../catalog/catalog-objects.ts'
 import { parseScript } from '../../sql/parse.ts'
 import { bindQuery } from '../bind-query.ts'
 import type { LogicalNode } from '../logical.ts'
 import { optimise } from '../optimise.ts'
 import { logicalPlanText, physicalPlanText } from '../plan-text.ts'
-import { TableRegistry } from '../table-registry.ts'
 import { toPhysical } from '../to-physical.ts'
 import { foldConstants } from './fold-constants.ts'
 import { mergeCalcs } from './merge-calc.ts'
@@ -15,11 +16,11 @@ const ddl = `CREATE TABLE t (a INT, b STRING, c DOUBLE, r ROW<x INT, y INT>, ts 
 WITH ('connector' = 'datagen');`
 
 function bound(sql: string): LogicalNode {
-  const tables = new TableRegistry()
+  const catalog = new CatalogManager()
   const [table, query] = parseScript(ddl + sql).map(({ statement }) => statement)
   if (table?.kind !== 'createTable' || query?.kind !== 'query') throw new Error('a table and a query')
-  tables.create(table.path, { kind: 'table', definition: table }, false, false)
-  return bindQuery(query.query, { tables, timeZone: 'UTC', common: new Map(), views: [] }).node
+  catalog.createObject(['t'], tableOf(table).table, { temporary: false, ignoreIfExists: false })
+  return bindQuery(query.query, { catalog, scope: catalog.currentPath, timeZone: 'UTC', common: new Map(), views: [] }).node
 }
 
 const lines = (node: LogicalNode) =>

@@ -1,0 +1,191 @@
+import type { ByteReader, ByteWriter } from '../../common/bytes.ts'
+import { ownText } from '../../network/columns-text.ts'
+import type { FieldLayout, RowLayout } from '../../serde/row-layout.ts'
+import type { TypeInformation } from '../../serde/type-information.ts'
+import type { KeyedSnapshotPart } from '../../state/key-entry.ts'
+import type { StateSchema } from '../../state/snapshot.ts'
+
+/**
+ * One row per key, a typed array a field: keyed state of `sum`, `min`, `max`, `minBy`, `maxBy` (and nothing else yet). An open-addressing table
+ * of entry numbers over columns that grow by doubling; entries are never removed. A snapshot of it has the schema and the bytes of the value
+ * state of a reduce, so that either restores what the other has saved.
+ *
+ * Generated code works on the arrays directly (emit-keyed-aggregate.ts) after `reserve`; `find`, `insert` and `hash` are the same in words, for
+ * the interpreter and for restoring.
+ *
+ * Invariants: `slots[s]` is an entry's number + 1, 0 = free; at most half of the slots are taken; text in a column is a copy of its own,
+ * never a view of a page of input.
+ */
+export type TableColumn = Uint8Array | Int32Array | Float64Array | BigInt64Array | string[]
+
+const CAPACITY_MIN = 1024
+
+export class KeyedTable implements KeyedSnapshotPart {
+  readonly schema: StateSchema
+  readonly layout: RowLayout
+  readonly keyColumns: readonly number[]
+  /** Of hashes, drawn once per table: whoever chooses keys cannot choose where they collide. Odd. */
+  readonly seed: number
+  count = 0
+  slots = new Int32Array(2 * CAPACITY_MIN)
+  /** `Math.imul(hash, 0x9e3779b1) >>> shift` is a key's first slot. */
+  shift = 32 - Math.log2(2 * CAPACITY_MIN)
+  hashes = new Int32Array(CAPACITY_MIN)
+  columns: TableColumn[]
+  /** 1 where a field is null; undefined = no row of the column is. Keys never are. */
+  nulls: (Uint8Array | undefined)[]
+  private readonly type: TypeInformation
+  private readonly keyOf: (row: unknown) => unknown
+
+  constructor(name: string, type: TypeInformation, layout: RowLayout, keyColumns: readonly number[], keyOf: (row: unknown) => unknown, seed: number) {
+    this.schema = { name, kind: 'value', type: type.json, namespace: { kind: 'VOID' } }
+    this.type = type
+    this.layout = layout
+    this.keyColumns = keyColumns
+    this.keyOf = keyOf
+    this.seed = seed | 1
+    this.columns = layout.columns.map(column => newColumn(column, CAPACITY_MIN))
+    this.nulls = layout.columns.map(() => undefined)
+  }
+
+  get hasNulls(): boolean {
+    return this.nulls.some(nulls => nulls !== undefined)
+  }
+
+  /** Room for `more` new keys. */
+  reserve(more: number): void {
+    const needed = this.count + more
+    if (needed <= this.hashes.length) return
+    let capacity = this.hashes.length
+    while (capacity < needed) capacity *= 2
+    this.hashes = grown(this.hashes, capacity)
+    this.columns = this.columns.map(column => (Array.isArray(column) ? column : grown(column, capacity)))
+    this.nulls = this.nulls.map(nulls => (nulls === undefined ? undefined : grown(nulls, capacity)))
+    this.slots = new Int32Array(2 * capacity)
+    this.shift = 32 - Math.log2(2 * capacity)
+    for (let entry = 0; entry < this.count; entry++) this.slots[this.freeSlot(this.hashes[entry]!)] = entry + 1
+  }
+
+  /** Of a row's fields; null keys have none. */
+  hash(fields: readonly unknown[]): number {
+    let hash = 0
+    for (const column of this.keyColumns) hash = (Math.imul(hash, this.seed) + this.hashOf(fields[column])) | 0
+    return hash
+  }
+
+  /** -1 = the key is not there. */
+  find(fields: readonly unknown[], hash: number): number {
+    const { slots, hashes, keyColumns, columns } = this
+    const mask = slots.length - 1
+    for (let slot = Math.imul(hash, FIBONACCI) >>> this.shift; ; slot = (slot + 1) & mask) {
+      const entry = slots[slot]! - 1
+      if (entry < 0) return -1
+      if (hashes[entry] === hash && keyColumns.every(column => columns[column]![entry] === held(fields[column]))) return entry
+    }
+  }
+
+  /** A key that is not there; answers its entry. */
+  insert(fields: readonly unknown[], hash: number): number {
+    this.reserve(1)
+    const entry = this.count++
+    this.slots[this.freeSlot(hash)] = entry + 1
+    this.hashes[entry] = hash
+    for (const [column, field] of fields.entries()) this.set(entry, column, field)
+    return entry
+  }
+
+  set(entry: number, column: number, field: unknown): void {
+    const values = this.columns[column]!
+    const isNull = field === null || field === undefined
+    if (isNull) this.nulls[column] ??= new Uint8Array(this.hashes.length)
+    const nulls = this.nulls[column]
+    if (nulls !== undefined) nulls[entry] = isNull ? 1 : 0
+    if (Array.isArray(values)) values[entry] = isNull ? '' : ownText(field as string)
+    else if (!isNull) values[entry] = held(field) as never // of the column's kind: the row has come in columns
+  }
+
+  get(entry: number, column: number): unknown {
+    if (this.nulls[column]?.[entry] === 1) return null
+    const value = this.columns[column]![entry]
+    return this.layout.columns[column]!.kind === 'bool' ? value === 1 : value
+  }
+
+  /** As users know it. */
+  row(entry: number): unknown {
+    const { shape } = this.layout
+    const fields = this.columns.map((_, column) => this.get(entry, column))
+    if (shape.kind === 'object') return Object.fromEntries(shape.names.map((name, i) => [name, fields[i]]))
+    return shape.kind === 'value' ? fields[0] : fields
+  }
+
+  snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void {
+    for (let entry = 0; entry < this.count; entry++) {
+      const row = this.row(entry)
+      this.type.serializer.write(row, writerOf(this.keyOf(row), undefined))
+    }
+  }
+
+  restoreEntry(_key: unknown, input: ByteReader): void {
+    const row = this.type.serializer.read(input)
+    const { shape } = this.layout
+    const fields =
+      shape.kind === 'array'
+        ? (row as readonly unknown[])
+        : shape.kind === 'object'
+          ? shape.names.map(name => (row as Record<string, unknown>)[name])
+          : [row]
+    this.insert(fields, this.hash(fields))
+  }
+
+  private freeSlot(hash: number): number {
+    const { slots } = this
+    const mask = slots.length - 1
+    let slot = Math.imul(hash, FIBONACCI) >>> this.shift
+    while (slots[slot] !== 0) slot = (slot + 1) & mask
+    return slot
+  }
+
+  private hashOf(field: unknown): number {
+    const { seed } = this
+    if (typeof field === 'string') {
+      let hash = 0
+      for (let i = 0; i < field.length; i++) hash = (Math.imul(hash, seed) + field.charCodeAt(i)) | 0
+      return hash
+    }
+    if (typeof field === 'bigint') {
+      const high = Number(BigInt.asIntN(32, field >> 32n))
+      return Number(BigInt.asIntN(32, field)) ^ Math.imul(high, seed)
+    }
+    const number = Number(field)
+    return (number | 0) ^ Math.imul(Math.floor(number / 2 ** 32), seed)
+  }
+}
+
+/** 2^32 divided by the golden ratio: spreads neighbouring hashes over the table. */
+export const FIBONACCI = 0x9e3779b1 | 0
+
+function held(field: unknown): unknown {
+  return typeof field === 'boolean' ? Number(field) : field
+}
+
+function newColumn({ kind }: FieldLayout, capacity: number): TableColumn {
+  switch (kind) {
+    case 'bool':
+      return new Uint8Array(capacity)
+    case 'i32':
+      return new Int32Array(capacity)
+    case 'f64':
+      return new Float64Array(capacity)
+    case 'i64':
+      return new BigInt64Array(capacity)
+    case 'bytes':
+      return []
+  }
+}
+
+function grown<A extends Uint8Array | Int32Array | Float64Array | BigInt64Array>(array: A, length: number): A {
+  // The same kind of array.
+  const copy = new (array.constructor as new (length: number) => A)(length)
+  copy.set(array as never)
+  return copy
+}

@@ -1,0 +1,217 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { StreamExecutionEnvironment } from '../runtime/api/index.ts'
+import { Types } from '../runtime/serde/types.ts'
+import { runInProcess } from './support/in-process-job.ts'
+
+/** Users' functions inside generated loops (runtime/stream/generated): what users see must be what the interpreter shows. */
+const folder = mkdtempSync(join(tmpdir(), 'generated-functions-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const lines = join(folder, 'lines.txt')
+writeFileSync(lines, Array.from({ length: 1000 }, (_, i) => `line ${i + 1} é\n`).join(''))
+
+const pair = Types.tuple(Types.STRING, Types.INT)
+
+describe('what a function throws', () => {
+  test.each([true, false])('names the line of the file: generated %s', async generated => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .readTextFile(`file://${lines}`)
+        .map(line => line.trim())
+        .map(line => {
+          if (line.startsWith('line 777 ')) throw new Error('no such line')
+          return line
+        })
+        .name('second')
+        .addSink(() => {})
+    const { state, error } = await runInProcess(program, { generated, parallelism: 1 })
+    expect(state).toBe('FAILED')
+    expect(error?.message).toContain(`operator second: no such line (at file ${lines}, line 777)`)
+  })
+
+  test.each([true, false])('names the number of a sequence: generated %s', async generated => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(100, 5000)
+        .flatMap<number>((value, out) => {
+          out.collect(value)
+          if (value === 4321) throw new Error('not this one')
+        })
+        .addSink(() => {})
+    const { error } = await runInProcess(program, { generated, parallelism: 1 })
+    expect(error?.message).toContain('not this one (at number 4321 of the sequence)')
+  })
+
+  test('names the record of a frame behind an exchange', async () => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(0, 99)
+        .map<[string, number]>(value => ['one', value])
+        .returns(pair)
+        .name('pairs')
+        .keyBy(0)
+        .map(([, value]) => {
+          if (value === 41) throw new Error('41')
+          return value
+        })
+        .name('reader')
+        .addSink(() => {})
+    const { error } = await runInProcess(program, { parallelism: 1 })
+    expect(error?.message).toMatch(/operator reader: 41 \(at record 42 of frame 1 from subtask 1 of pairs\)/)
+  })
+
+  test('behind a frame that was made meanwhile, names the rows that it was made of', async () => {
+    const program = (env: StreamExecutionEnvironment) => {
+      const pairs = env
+        .fromSequence(0, 99)
+        .map<[string, number]>(value => ['one', value])
+        .returns(pair)
+      // Two readers: a loop each, fed by frames.
+      pairs.map(([, value]) => value).addSink(() => {})
+      pairs
+        .map(([, value]) => {
+          if (value === 41) throw new Error('41')
+          return value
+        })
+        .name('reader')
+        .addSink(() => {})
+    }
+    const { error } = await runInProcess(program, { parallelism: 1 })
+    expect(error?.message).toContain('operator reader: 41 (at number 0 of the sequence to number 99 of the sequence)')
+  })
+})
+
+describe('rows', () => {
+  test('are fresh: what one function does to them no other one sees', async () => {
+    const seen: unknown[] = []
+    const program = (env: StreamExecutionEnvironment) => {
+      const pairs = env
+        .fromSequence(0, 3)
+        .map<[string, number]>(value => ['row', value])
+        .returns(pair)
+      const spoil = (row: [string, number]) => {
+        row[0] = 'spoiled'
+        return row
+      }
+      pairs.map(spoil).addSink(() => {})
+      pairs.addSink(row => void seen.push(row))
+    }
+    await runInProcess(program, { parallelism: 1 })
+    expect(seen).toEqual([0, 1, 2, 3].map(value => ['row', value]))
+  })
+
+  test.each([
+    { title: 'a text for an INT', row: ['a', 'b'], message: 'output of operator liar: value[1] cannot be written as INT: it is a string' },
+    { title: 'a fraction for an INT', row: ['a', 1.5], message: 'output of operator liar: value[1] cannot be written as INT: it is the number 1.5' },
+    { title: 'a number for a STRING', row: [1, 1], message: 'output of operator liar: value[0] cannot be written as STRING' },
+    { title: 'one field too few', row: ['a'], message: 'output of operator liar: value cannot be written as TUPLE of 2' },
+    { title: 'an object for a tuple', row: { a: 1 }, message: 'output of operator liar: value cannot be written as TUPLE of 2' },
+  ])('that are not of the declared type are refused: $title', async ({ row, message }) => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(0, 3)
+        .map(() => row as never)
+        .name('liar')
+        .returns(pair)
+        .keyBy(0)
+        .sum(1)
+        .addSink(() => {})
+    const { error } = await runInProcess(program, { parallelism: 1 })
+    expect(error?.message).toContain(message)
+  })
+
+  test('a larger whole number of an INT wraps as in Java, and nulls stay null', async () => {
+    const seen: unknown[] = []
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(0, 1)
+        .map<[string, number | null]>(value => ['a', value === 0 ? 2 ** 31 : null])
+        .returns(pair as never)
+        .keyBy(0)
+        .map(row => row)
+        .addSink(row => void seen.push(row))
+    await runInProcess(program, { parallelism: 1 })
+    expect(seen).toEqual([
+      ['a', -(2 ** 31)],
+      ['a', null],
+    ])
+  })
+
+  test('a null key is refused by name', async () => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(0, 1)
+        .map<[string | null, number]>(value => [null, value])
+        .returns(pair as never)
+        .keyBy(0 as never)
+        .sum(1 as never)
+        .name('sums')
+        .addSink(() => {})
+    for (const parallelism of [1, 2]) {
+      const { error } = await runInProcess(program, { parallelism })
+      expect(error?.message).toMatch(/key/)
+      expect(error?.message).toMatch(/null/)
+    }
+  })
+})
+
+test('an asynchronous sink takes rows of frames in order, as many at once as it may', async () => {
+  const seen: number[] = []
+  let atOnce = 0
+  let most = 0
+  const program = (env: StreamExecutionEnvironment) =>
+    env
+      .fromSequence(0, 499)
+      .map(value => value)
+      .addSink(
+        async value => {
+          most = Math.max(most, ++atOnce)
+          seen.push(value)
+          await null
+          atOnce--
+        },
+        { inFlightMax: 3 },
+      )
+  const { state } = await runInProcess(program, { parallelism: 1 })
+  expect(state).toBe('FINISHED')
+  expect(seen).toEqual(Array.from({ length: 500 }, (_, i) => i))
+  expect(most).toBe(3)
+})
+
+test('the metrics say which way rows went', async () => {
+  const program = (env: StreamExecutionEnvironment) =>
+    env
+      .fromSequence(0, 99)
+      .filter(value => value % 2 === 0)
+      .map<[string, number]>(value => [`${value % 5}`, 1])
+      .returns(pair)
+      .keyBy(0)
+      .sum(1)
+      .addSink(() => {})
+  const paths = async (generated: boolean) => {
+    const { metrics } = await runInProcess(program, { parallelism: 1, generated })
+    return metrics
+      .flatMap(({ operators }) => Object.values(operators))
+      .map(({ numRecordsIn, numRecordsOut, rowsColumnar, rowsGenerated, rowsInterpreted }) => ({
+        numRecordsIn,
+        numRecordsOut,
+        rowsColumnar,
+        rowsGenerated,
+        rowsInterpreted,
+      }))
+  }
+  expect(await paths(true)).toEqual([
+    { numRecordsIn: 0, numRecordsOut: 100, rowsColumnar: 100, rowsGenerated: undefined, rowsInterpreted: 0 },
+    { numRecordsIn: 100, numRecordsOut: 50, rowsColumnar: 100, rowsGenerated: 100, rowsInterpreted: 0 },
+    { numRecordsIn: 50, numRecordsOut: 50, rowsColumnar: 0, rowsGenerated: 50, rowsInterpreted: 0 },
+    { numRecordsIn: 50, numRecordsOut: 50, rowsColumnar: 50, rowsGenerated: undefined, rowsInterpreted: 0 },
+    { numRecordsIn: 50, numRecordsOut: 0, rowsColumnar: 50, rowsGenerated: 50, rowsInterpreted: 0 },
+  ])
+  expect((await paths(false)).slice(0, 3)).toEqual([
+    { numRecordsIn: 0, numRecordsOut: 100, rowsColumnar: 0, rowsGenerated: undefined, rowsInterpreted: 100 },
+    { numRecordsIn: 100, numRecordsOut: 50, rowsColumnar: 0, rowsGenerated: undefined, rowsInterpreted: 100 },
+    { numRecordsIn: 50, numRecordsOut: 50, rowsColumnar: 0, rowsGenerated: undefined, rowsInterpreted: 50 },
+  ])
+})
