@@ -81,7 +81,7 @@ const generated = (events: number) => ({ last: String(events - 1), events: Strin
 
 function sql(name: string, summary: string, variables: SqlCase['variables'], target: Target, windows = false): SqlCase {
   const columns: Record<string, Path> = { Calc: 'generated', Sink__results: 'columnar' }
-  const hotOperators = windows ? { ...columns, LocalWindowAggregate: 'columnar' as const, GlobalWindowAggregate: 'columnar' as const } : columns
+  const hotOperators = windows ? { ...columns, LocalWindowAggregate: 'generated' as const, GlobalWindowAggregate: 'generated' as const } : columns
   return { kind: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, hotOperators, target }
 }
 

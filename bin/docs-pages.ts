@@ -60,7 +60,7 @@ export function sqlFunctionsPage(): string {
     '',
     '## Aggregates',
     '',
-    'DISTINCT is not supported yet.',
+    'Every function takes DISTINCT and FILTER (WHERE …).',
     '',
     '| function | notes | test |',
     '| --- | --- | --- |',

@@ -79,7 +79,10 @@ describe('what a function throws', () => {
         .addSink(() => {})
     }
     const { error } = await runInProcess(program, { parallelism: 1 })
-    expect(error?.message).toContain('operator reader: 41 (at number 0 of the sequence to number 99 of the sequence)')
+    // Which rows were put together depends on when the loop gave way; the one that failed is among them.
+    const range = /operator reader: 41 \(at number (\d+) of the sequence to number (\d+) of the sequence\)/.exec(error?.message ?? '')
+    expect(Number(range?.[1])).toBeLessThanOrEqual(41)
+    expect(Number(range?.[2])).toBeGreaterThanOrEqual(41)
   })
 })
 

@@ -7,11 +7,9 @@ import { reportError } from './port-events.ts'
 
 /**
  * Async half of the text file source. Reads the ranges it is told (`split` {tag, path, start, end, position}) one after the other and
- * hands on whole lines' bytes only: what begins before a range is skipped, and the range goes on to the end of its last line. Then
- * `finished` {tag}. It is never further ahead than one chunk beyond the channel's credit.
+ * hands on whole lines' bytes only: what begins before a range is skipped, and the range goes on to the end of its last line. Blocks end
+ * where lines do, so that a reader need not put lines together, unless a line is longer than a block. Then `finished` {tag}. It is never further ahead than one block beyond the port's credit.
  */
-export const FILE_CHUNK_SIZE_BYTES = 64 * 1024
-
 export interface FileRange {
   readonly path: string
   readonly start: number
@@ -31,7 +29,7 @@ export function fileFetcher(_options: JsonObject, sink: FetcherSink, { signal }:
       reading = reading.then(async () => {
         if (failed || signal.aborted) return
         try {
-          await readRange(range, (position, bytes) => sink.write(tag, position, bytes), signal)
+          await readRange(range, tag, sink, signal)
           await sink.event('finished', { tag })
         } catch (error) {
           failed = true
@@ -45,9 +43,9 @@ export function fileFetcher(_options: JsonObject, sink: FetcherSink, { signal }:
 
 export async function readRange(
   { path, start, end, position }: FileRange,
-  write: (position: number, bytes: Uint8Array) => Promise<void>,
+  tag: number,
+  sink: Pick<FetcherSink, 'block' | 'writeBlock'>,
   signal: AbortSignal,
-  chunkSizeBytes = FILE_CHUNK_SIZE_BYTES,
 ): Promise<void> {
   if (position >= end) return
   let handle: FileHandle
@@ -60,27 +58,34 @@ export async function readRange(
     // From the byte before the range: when that is a line feed, the line that begins at `start` is ours.
     let skipping = position < 0 && start > 0
     let offset = position >= 0 ? position : Math.max(0, start - 1)
+    // The beginning of the line that the last block cut. It stays readable in that block until the next one is asked for.
+    let carried: Uint8Array = noBytes
     while (!signal.aborted) {
-      const chunk = await readChunk(handle, path, offset, chunkSizeBytes)
-      if (chunk.length === 0) {
+      const block = await sink.block()
+      block.set(carried)
+      const length = await readInto(block, carried.length, handle, path, offset)
+      const bytes = block.subarray(0, carried.length + length)
+      const blockOffset = offset - carried.length
+      offset += length
+      if (length === 0) {
         if (offset < end) throw new FlinkError('EXTERNAL_SYSTEM', `file ${path} became shorter while it was read`, { path, offset, expected: end })
+        if (bytes.length > 0) await sink.writeBlock(tag, blockOffset, 0, bytes.length)
         return
       }
-      let bytes = chunk
-      let at = offset
-      offset += chunk.length
+      let from = 0
       if (skipping) {
         const lineFeed = bytes.indexOf(LF)
         if (lineFeed < 0 && offset < end) continue
-        if (lineFeed < 0 || at + lineFeed + 1 >= end) return
-        bytes = bytes.subarray(lineFeed + 1)
-        at += lineFeed + 1
+        if (lineFeed < 0 || blockOffset + lineFeed + 1 >= end) return
+        from = lineFeed + 1
         skipping = false
       }
       // The line that holds the range's last byte is the last one.
-      const last = offset < end ? -1 : bytes.indexOf(LF, Math.max(0, end - 1 - at))
-      if (last >= 0) bytes = bytes.subarray(0, last + 1)
-      if (bytes.length > 0) await write(at, bytes)
+      const last = offset < end ? -1 : bytes.indexOf(LF, Math.max(from, end - 1 - blockOffset))
+      const lineEnd = last >= 0 ? last + 1 : bytes.lastIndexOf(LF) + 1
+      const to = lineEnd > from ? lineEnd : bytes.length
+      carried = bytes.subarray(to)
+      if (to > from) await sink.writeBlock(tag, blockOffset + from, from, to)
       if (last >= 0) return
     }
   } finally {
@@ -88,13 +93,14 @@ export async function readRange(
   }
 }
 
-async function readChunk(handle: FileHandle, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
+async function readInto(block: Uint8Array, at: number, handle: FileHandle, path: string, offset: number): Promise<number> {
   try {
-    const { bytesRead, buffer } = await handle.read(new Uint8Array(sizeBytes), 0, sizeBytes, offset)
-    return buffer.subarray(0, bytesRead)
+    const { bytesRead } = await handle.read(block, at, block.length - at, offset)
+    return bytesRead
   } catch (error) {
     throw fileError(path, error)
   }
 }
 
+const noBytes = new Uint8Array(0)
 const LF = 10

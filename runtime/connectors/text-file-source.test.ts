@@ -48,13 +48,14 @@ async function readLines(range: FileSplit, chunkSizeBytes: number): Promise<stri
   const lines: string[] = []
   const decoder = new LineDecoder()
   let restarted = false
-  const write = async (position: number, bytes: Uint8Array) => {
+  const block = new Uint8Array(chunkSizeBytes)
+  const writeBlock = async (_tag: number, position: number, from: number, to: number) => {
     if (!restarted) decoder.restart(position)
     restarted = true
-    decoder.feed(bytes.slice())
+    decoder.feed(block.slice(from, to))
     for (let line = decoder.next(); line !== undefined; line = decoder.next()) lines.push(line)
   }
-  await readRange(range, write, new AbortController().signal, chunkSizeBytes)
+  await readRange(range, 0, { block: async () => block, writeBlock }, new AbortController().signal)
   const last = decoder.finish()
   return last === undefined ? lines : [...lines, last]
 }

@@ -1,11 +1,12 @@
 import { type Code, code, join, SOURCE_SIZE_MAX } from '../codegen/emit.ts'
+import type { FormatField } from './column-type.ts'
 import { type RecordReader, RecordReaderEmitter } from './emit-record-reader.ts'
 import type { FormatOrigin, Framing } from './format.ts'
 import type { JsonReader } from './json-reader.ts'
 import { BACKSLASH, INTEGER, NULL, QUOTE, STRING } from './json-scan.ts'
 import { type JsonTemplate, NO_VALUE, SKIPPED } from './json-template.ts'
 import { quotedDate, quotedTimestamp, shortIntegerEnd, textEnd } from './number-text.ts'
-import { isUtf8 } from './utf8.ts'
+import { millisecondTimestamp } from './time-text.ts'
 
 /**
  * A reader of records of one look, made of a template: keys are compared four bytes at a time, values read in place. It takes records from `from`
@@ -98,7 +99,7 @@ class JsonReaderEmitter extends RecordReaderEmitter {
       const opening = e.define(p)
       e.line(code`${p}++`)
       this.skipPlain(QUOTE, BACKSLASH)
-      const end = e.define(code`${e.constant(textEnd)}(${data}, ${p}, ${to})`)
+      const end = this.closingQuote()
       e.open(code`if (${end} >= 0)`)
       e.line(code`${p} = ${end} + 1`)
       e.otherwise()
@@ -123,6 +124,12 @@ class JsonReaderEmitter extends RecordReaderEmitter {
     }
   }
 
+  /** Of a string whose plain beginning was skipped; -1 where it goes on otherwise. Found at once in nearly all: then no other byte is looked at. */
+  private closingQuote(): Code {
+    const { e, p, data, to } = this
+    return e.define(code`${p} < ${to} && ${data}[${p}] === ${QUOTE} ? ${p} : ${e.constant(textEnd)}(${data}, ${p}, ${to})`)
+  }
+
   private scan(scanner: Code): void {
     const { e, p } = this
     const start = e.define(p)
@@ -138,7 +145,7 @@ class JsonReaderEmitter extends RecordReaderEmitter {
   }
 
   private value(column: number): void {
-    const { e, p, data, view, to } = this
+    const { e, p, view, to } = this
     const field = this.reader.fields[column]
     if (field === undefined) return
     e.open(code`if (${p} + 4 <= ${to} && ${view}.getInt32(${p}, true) === ${NULL_WORD})`)
@@ -168,22 +175,9 @@ class JsonReaderEmitter extends RecordReaderEmitter {
         break
       case 'DATE':
       case 'TIMESTAMP':
-      case 'TIMESTAMP_LTZ': {
-        e.line(code`if (${p} >= ${to} || ${data}[${p}] !== ${QUOTE}) break record`)
-        const end = e.define(code`${e.constant(textEnd)}(${data}, ${p} + 1, ${to})`)
-        e.line(code`if (${end} < 0) break record`)
-        const iso = this.reader.options.timestampStandard === 'ISO-8601'
-        const time =
-          field.root === 'DATE'
-            ? e.define(code`${e.constant(quotedDate)}(${data}, ${p} + 1, ${end})`)
-            : e.define(
-                code`${e.constant(quotedTimestamp)}(${data}, ${p} + 1, ${end}, ${e.constant(iso)}, ${e.constant(field.root === 'TIMESTAMP_LTZ')})`,
-              )
-        e.line(code`if (${time} !== ${time}) break record`)
-        e.line(code`${this.array(column)}[${this.row}] = ${time}`)
-        e.line(code`${p} = ${end} + 1`)
+      case 'TIMESTAMP_LTZ':
+        this.time(column, field)
         break
-      }
       case 'TIME':
       case 'BYTES':
         this.general(column)
@@ -214,19 +208,43 @@ class JsonReaderEmitter extends RecordReaderEmitter {
     e.close()
   }
 
+  private time(column: number, field: FormatField): void {
+    const { e, p, data, to } = this
+    const iso = this.reader.options.timestampStandard === 'ISO-8601'
+    const zulu = field.root === 'TIMESTAMP_LTZ'
+    e.line(code`if (${p} >= ${to} || ${data}[${p}] !== ${QUOTE}) break record`)
+    const time = e.variable(code`NaN`)
+    const store = code`${this.array(column)}[${this.row}] = ${time}`
+    const usual = field.root === 'TIMESTAMP' && !iso
+    if (usual) {
+      e.line(
+        code`if (${p} + 25 <= ${to} && ${data}[${p} + 24] === ${QUOTE}) ${time} = ${e.constant(millisecondTimestamp)}(${data}, ${this.view}, ${p} + 1)`,
+      )
+      e.open(code`if (${time} === ${time})`)
+      e.line(store)
+      e.line(code`${p} += 25`)
+      e.otherwise()
+    }
+    const end = e.define(code`${e.constant(textEnd)}(${data}, ${p} + 1, ${to})`)
+    e.line(code`if (${end} < 0) break record`)
+    if (field.root === 'DATE') e.line(code`${time} = ${e.constant(quotedDate)}(${data}, ${p} + 1, ${end})`)
+    else e.line(code`${time} = ${e.constant(quotedTimestamp)}(${data}, ${p} + 1, ${end}, ${e.constant(iso)}, ${e.constant(zulu)})`)
+    e.line(code`if (${time} !== ${time}) break record`)
+    e.line(store)
+    e.line(code`${p} = ${end} + 1`)
+    if (usual) e.close()
+  }
+
   private text(column: number): void {
-    const { e, p, c, data, to, row } = this
+    const { e, p, data, to, row } = this
     e.line(code`if (${p} >= ${to} || ${data}[${p}] !== ${QUOTE}) break record`)
     const start = e.define(code`++${p}`)
-    const bits = e.variable(code`0`)
-    e.line(code`${c} = 0`)
     this.skipPlain(QUOTE, BACKSLASH)
-    e.line(code`while (${p} < ${to} && (${c} = ${data}[${p}]) !== ${QUOTE} && ${c} >= 32 && ${c} !== ${BACKSLASH}) { ${bits} |= ${c}; ${p}++ }`)
-    e.open(code`if (${p} < ${to} && ${c} === ${QUOTE})`)
-    e.line(code`if (${bits} > 127 && !${e.constant(isUtf8)}(${data}, ${start}, ${p})) break record`)
+    const end = this.closingQuote()
+    e.open(code`if (${end} >= 0)`)
     e.line(code`${this.array(column)}[${row}] = ${start}`)
-    e.line(code`${this.lengthsOf(column)}[${row}] = ${p} - ${start}`)
-    e.line(code`${p}++`)
+    e.line(code`${this.lengthsOf(column)}[${row}] = ${end} - ${start}`)
+    e.line(code`${p} = ${end} + 1`)
     e.otherwise()
     e.line(code`${p} = ${start} - 1`)
     this.general(column)

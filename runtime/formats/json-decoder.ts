@@ -87,11 +87,19 @@ export class JsonDecoder implements RecordDecoder {
         this.recordsRead += rows
         // A record read half may have left nulls.
         if (!sink.isFull) sink.resetRow()
-        if (rows > 0) return next
+        if (rows > 0) {
+          // It would stop at the same record again.
+          if (next < to && !sink.isFull) this.advance()
+          return next
+        }
       }
-      this.current = this.current + 1 === looks.length ? 0 : this.current + 1
+      this.advance()
     }
     return from
+  }
+
+  private advance(): void {
+    this.current = this.current + 1 === this.looks.length ? 0 : this.current + 1
   }
 
   private readSlow(data: Uint8Array, from: number, to: number, sink: RowSink): number {

@@ -10,6 +10,8 @@ import type { BytesColumn, Column, ColumnKind, Validity } from '../network/colum
  * fresh one. Only values that do not stand in the page as they are (unescaped texts, base64) are written beside it; a column with such values is
  * gathered into bytes of its own when the frame is finished, as are rows of an earlier page when a frame goes on with another one.
  *
+ * With `reuse` the arrays are the sink's again as soon as the next row is written: for readers whose frames are done with by then.
+ *
  * A row is written at `count` and counts once `count` moves on: a row that failed half-way is undone by `resetRow`.
  */
 export class RowSink {
@@ -20,11 +22,20 @@ export class RowSink {
   readonly columns: readonly SinkColumn[]
   private page: Uint8Array = noBytes
 
+  private reuse = false
+
   constructor(kinds: readonly ColumnKind[], capacity = 2048) {
     assert(capacity > 0, 'a frame has room for a row')
     this.capacity = capacity
     this.capacityMax = capacity
     this.columns = kinds.map(kind => new SinkColumn(kind))
+  }
+
+  /** From the next frame on, whose arrays are made for as many rows as there may be. */
+  reuseArrays(): void {
+    assert(this.count === 0, 'arrays are reused from frame to frame')
+    this.reuse = true
+    this.capacity = this.capacityMax
   }
 
   get isFull(): boolean {
@@ -51,11 +62,15 @@ export class RowSink {
     const { count, page } = this
     for (const column of this.columns) column.begin(this.capacity)
     const columns = this.columns.map(column => column.finish(page, count))
-    // Arrays are zeroed when they are made: of pages that hold 300 rows not for 2,048. bench: bench/micro/formats.ts
-    const wanted = this.isFull ? count * 2 : count + (count >> 2) + 16
-    this.capacity = Math.min(this.capacityMax, wanted)
     this.count = 0
     this.page = noBytes
+    if (this.reuse) {
+      for (const column of this.columns) column.keep(count)
+      return { length: count, columns }
+    }
+    // Arrays are zeroed when they are made: of pages that hold 300 rows not for 2,048. bench: bench/micro/formats.ts
+    const wanted = count >= this.capacity ? count * 2 : count + (count >> 2) + 16
+    this.capacity = Math.min(this.capacityMax, wanted)
     return { length: count, columns }
   }
 }
@@ -74,6 +89,8 @@ export class SinkColumn {
   lengths: Int32Array<ArrayBuffer> = noInts
   validity: Uint8Array<ArrayBuffer> = noBytes
   private allocated = false
+  /** Rows of the last frame whose arrays are used again; -1 = new ones. */
+  private kept = -1
   private readonly aside = new ByteWriter(0)
 
   constructor(kind: ColumnKind) {
@@ -83,6 +100,10 @@ export class SinkColumn {
   begin(capacity: number): void {
     if (this.allocated) return
     this.allocated = true
+    if (this.kept >= 0) {
+      this.validity.fill(0xff, 0, (this.kept + 7) >> 3)
+      return
+    }
     this.validity = new Uint8Array((capacity + 7) >> 3).fill(0xff)
     switch (this.kind) {
       case 'bool':
@@ -103,6 +124,11 @@ export class SinkColumn {
         this.lengths = new Int32Array(capacity)
         break
     }
+  }
+
+  /** The arrays of the frame just finished, of `count` rows, are those of the next one. */
+  keep(count: number): void {
+    this.kept = count
   }
 
   setNull(row: number): void {

@@ -87,6 +87,35 @@ export function timestampOf(data: Uint8Array, from: number, to: number, separato
   return dayAt(data, from, true) * DAY_MS + timeOf(data, from + 11, end, brief)
 }
 
+/** A minute by its sixteen bytes, likewise. */
+const cachedMinute = new Int32Array(4)
+let cachedMinuteMs = Number.NaN
+
+/** Epoch ms of `yyyy-MM-dd HH:mm:ss.SSS` at `at`, 23 bytes that must be there; NaN also for what only `timestampOf` knows (24:00:00.000). */
+export function millisecondTimestamp(data: Uint8Array, view: DataView, at: number): number {
+  const known =
+    view.getInt32(at, true) === cachedMinute[0] &&
+    view.getInt32(at + 4, true) === cachedMinute[1] &&
+    view.getInt32(at + 8, true) === cachedMinute[2] &&
+    view.getInt32(at + 12, true) === cachedMinute[3]
+  if (!known) learnMinute(data, view, at)
+  const tens = data[at + 17]! - ZERO
+  const ones = data[at + 18]! - ZERO
+  const hundreds = data[at + 20]! - ZERO
+  const tenth = data[at + 21]! - ZERO
+  const last = data[at + 22]! - ZERO
+  if (data[at + 16] !== COLON || data[at + 19] !== POINT || tens >>> 0 > 5) return Number.NaN
+  if (ones >>> 0 > 9 || hundreds >>> 0 > 9 || tenth >>> 0 > 9 || last >>> 0 > 9) return Number.NaN
+  return cachedMinuteMs + (tens * 10_000 + ones * 1000 + hundreds * 100 + tenth * 10 + last)
+}
+
+/** Hour 24 has one moment only: it is left to those who look at the rest. */
+function learnMinute(data: Uint8Array, view: DataView, at: number): void {
+  const minute = data[at + 11] === ZERO + 2 && data[at + 12] === ZERO + 4 ? Number.NaN : timestampOf(data, at, at + 16, BLANK, true, false)
+  for (let i = 0; i < 4; i++) cachedMinute[i] = view.getInt32(at + 4 * i, true)
+  cachedMinuteMs = minute
+}
+
 function two(data: Uint8Array, at: number): number {
   const tens = data[at]! - ZERO
   const ones = data[at + 1]! - ZERO
@@ -94,6 +123,7 @@ function two(data: Uint8Array, at: number): number {
 }
 
 export const ZERO = 48
+const BLANK = 32
 const DASH = 45
 const COLON = 58
 const POINT = 46

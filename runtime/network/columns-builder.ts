@@ -5,6 +5,7 @@
  * Builders grow by doubling and begin at the size of what they made last. Their owner bounds them: it asks `count` (and `byteCount`) and finishes.
  */
 import type { BoolColumn, BytesColumn, Column, Float64Column, Int32Column, Int64Column, LocalColumn, LocalColumnKind, Validity } from './columns.ts'
+import { DictionaryRows } from './columns-dictionary.ts'
 import { gatherBytes, gatherFloat64, gatherInt32, gatherInt64, gatherText, LOOP_COPY_MAX } from './columns-gather.ts'
 import { TextColumnBuilder } from './columns-text.ts'
 import { ValidityBuilder } from './columns-validity.ts'
@@ -241,7 +242,10 @@ export class Int64ColumnBuilder extends FixedColumnBuilder<BigInt64Array<ArrayBu
   }
 }
 
-/** Copies the bytes of its rows together; ids of a dictionary are not kept (frames of several dictionaries meet here). */
+/**
+ * Copies the bytes of its rows together. Of columns with ids each value is copied once, and the ids are kept (`DictionaryRows`) until a column
+ * without ids joins.
+ */
 export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
   count = 0
   byteCount = 0
@@ -250,6 +254,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
   private starts: Int32Array<ArrayBuffer> = noInts
   private lengths: Int32Array<ArrayBuffer> = noInts
   private readonly validity = new ValidityBuilder()
+  private readonly dictionary = new DictionaryRows()
   private sizeHint = CAPACITY_MIN
   private byteSizeHint = BYTES_CAPACITY_MIN
 
@@ -303,6 +308,8 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
 
   gather(column: BytesColumn, order: Int32Array, from: number, to: number): void {
     const { validity, lengths } = column
+    if (column.ids !== undefined && this.dictionary.begin(this.count) && this.gatherDictionary(column, order, from, to)) return
+    this.dictionary.end()
     let total = 0
     for (let i = from; i < to; i++) total += lengthAt(lengths, validity, order[i]!)
     this.room(to - from, total)
@@ -320,7 +327,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     let end = first
     let row = from
     // Rows that lie one behind the other are copied in one piece.
-    if (validity === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
+    if (validity === undefined && column.ids === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
     if (row < to) {
       for (let next = from; next < to; next += identity.length) {
         const size = Math.min(identity.length, to - next)
@@ -329,6 +336,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
       }
       return
     }
+    this.dictionary.end()
     this.room(to - from, end - first)
     this.validity.appendRange(this.count, undefined, from, to)
     this.data.set(column.data.subarray(first, end), this.byteCount)
@@ -348,7 +356,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
       data: data.subarray(0, byteCount),
       starts: this.starts.subarray(0, count),
       lengths: this.lengths.subarray(0, count),
-      ids: undefined,
+      ids: this.dictionary.finish(count),
       validity: this.validity.finish(count),
     }
     this.sizeHint = Math.max(CAPACITY_MIN, count)
@@ -369,9 +377,28 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     this.starts = new Int32Array(column.starts.buffer as ArrayBuffer)
     this.lengths = new Int32Array(column.lengths.buffer as ArrayBuffer)
     this.view = undefined
+    this.dictionary.recycle(column.ids)
+  }
+
+  /** False where values repeat too little: nothing was gathered. */
+  private gatherDictionary(column: BytesColumn, order: Int32Array, from: number, to: number): boolean {
+    const { dictionary, count } = this
+    const newBytes = dictionary.collect(column, order, from, to, count, this.byteCount)
+    if (newBytes < 0) return false
+    this.validity.gather(count, column.validity, order, from, to)
+    this.room(to - from, newBytes)
+    dictionary.fill(this.starts, this.lengths, to - from, count)
+    for (const row of dictionary.newRows()) {
+      const start = column.starts[row]!
+      this.data.set(column.data.subarray(start, start + column.lengths[row]!), this.byteCount)
+      this.byteCount += column.lengths[row]!
+    }
+    this.count += to - from
+    return true
   }
 
   private put(start: number, length: number): void {
+    this.dictionary.end()
     this.starts[this.count] = start
     this.lengths[this.count] = length
     this.count++

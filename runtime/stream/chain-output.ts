@@ -91,6 +91,15 @@ export class ChainOutput implements OperatorOutput {
     }
   }
 
+  framesAreDone(): boolean {
+    if (this.main.network.length > 0) return false
+    return this.children.every(child => {
+      const { operator, inputLayouts } = this.chain.links[child]!
+      if (operator.processFrame === undefined || inputLayouts?.[0] === undefined) return false
+      return operator.frameUse === 'done' || (operator.frameUse === 'passed' && (this.chain.outputOf(child).framesAreDone?.() ?? false))
+    })
+  }
+
   sideOutput(tagId: string, value: unknown, timestamp: number): void {
     // An unread tag costs one failed look-up and nothing else.
     const targets = this.side.get(tagId)

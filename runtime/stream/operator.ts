@@ -33,6 +33,11 @@ export interface StreamOperator {
   /** What it is to generated code; undefined or absent = it has to be called row by row. */
   generatedStep?(): GeneratedStep | undefined
   /**
+   * What becomes of a frame's arrays when `processFrame` has returned: `passed` = only who got them from this operator's output may read them,
+   * `done` = nobody does. Absent = they may be kept. Whoever made them writes into them again where all of its readers are done.
+   */
+  readonly frameUse?: 'passed' | 'done'
+  /**
    * `input` is 0 or 1; `timestamp` is greater than the input's last. An operator passes a watermark on by `output.emitWatermark` when its
    * cursor is done; `BaseOperator` does it with the minimum over inputs.
    */
@@ -63,6 +68,8 @@ export interface OperatorOutput {
   readonly takesFrames?: boolean
   /** Only where the operator's output type has a columnar form. The frame is not written to afterwards. */
   collectFrame(frame: LocalFrame): void
+  /** True where nobody reads a frame's arrays any more once `collectFrame` has returned: they may be written to again. Absent = false. */
+  framesAreDone?(): boolean
   sideOutput(tagId: string, value: unknown, timestamp: number): void
   /** For operators that make watermarks (assigners, sources): leaves before the next row. Lower than the last one = ignored. */
   emitWatermark(timestamp: number): void

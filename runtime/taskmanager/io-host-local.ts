@@ -22,6 +22,7 @@ export class LocalIoHost implements IoHost {
     this.post = post
   }
 
+  /** `blocks` need no memory of their own here: what a fetcher hands over is the slot's. */
   openSource(type: string, options: JsonObject): SourcePort {
     const data = new LocalChannel(CREDITS, this.slotBell, this.ioBell)
     const commands = new LocalChannel(CREDITS, this.ioBell, this.slotBell)

@@ -1,10 +1,11 @@
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
-import type { Doorbell } from '../network/frame.ts'
+import { type Doorbell, PAGE_SIZE } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
 import { createUnpooledRing, type RingDescriptor } from '../network/ring.ts'
 import { RingReader, RingWriter } from '../network/ring-channel.ts'
-import type { IoHost, SinkPort, SourcePort } from '../stream/spi/io-host.ts'
+import type { IoHost, SinkPort, SourcePort, SourceTransfer } from '../stream/spi/io-host.ts'
+import { BLOCK_COUNT, BLOCK_SIZE, BlockReader, type BlocksDescriptor, createBlocks } from './io-blocks.ts'
 import { ChannelSinkPort, ChannelSourcePort } from './io-ports.ts'
 
 /**
@@ -21,6 +22,8 @@ export type IoPortMessage =
       readonly options: JsonObject
       readonly data: RingDescriptor
       readonly commands: RingDescriptor
+      /** The fetcher's bytes go there. */
+      readonly blocks: BlocksDescriptor | undefined
     }
   | {
       readonly kind: 'open-sink'
@@ -48,16 +51,19 @@ export class RingIoHost implements IoHost {
     this.parts = parts
   }
 
-  openSource(type: string, options: JsonObject): SourcePort {
+  openSource(type: string, options: JsonObject, transfer: SourceTransfer = 'ring'): SourcePort {
     const { ioBell } = this.parts
     const portId = this.nextPortId++
-    const [data, commands] = this.rings(type, portId, SOURCE_DATA_PAGES)
-    this.parts.post({ kind: 'open-source', portId, type, options, data, commands })
+    const inBlocks = transfer === 'blocks'
+    const [data, commands] = this.rings(type, portId, inBlocks ? REFERENCE_PAGES : SOURCE_DATA_PAGES, inBlocks ? BLOCK_PAGES : 0)
+    const blocks = inBlocks ? createBlocks() : undefined
+    this.parts.post({ kind: 'open-source', portId, type, options, data, commands, blocks })
     const close = () => this.parts.post({ kind: 'close', portId })
     return new ChannelSourcePort(
       new RingReader(data, { serializer: undefined, doorbell: ioBell }),
       new RingWriter(commands, { serializer: undefined, doorbell: ioBell }),
       close,
+      blocks === undefined ? undefined : new BlockReader(blocks, ioBell),
     )
   }
 
@@ -75,8 +81,8 @@ export class RingIoHost implements IoHost {
     )
   }
 
-  private rings(type: string, portId: number, dataPages: number): [RingDescriptor, RingDescriptor] {
-    const needed = dataPages + CONTROL_PAGES
+  private rings(type: string, portId: number, dataPages: number, others = 0): [RingDescriptor, RingDescriptor] {
+    const needed = dataPages + CONTROL_PAGES + others
     if (this.parts.pages !== undefined && !this.parts.pages.tryReserve(needed))
       throw new FlinkError(
         'INSUFFICIENT_NETWORK_BUFFERS',
@@ -91,5 +97,9 @@ export class RingIoHost implements IoHost {
 
 /** A fetcher's chunk of 64 KiB and the next one behind it. */
 const SOURCE_DATA_PAGES = 6
+/** A reference for every block, and an event behind them. */
+const REFERENCE_PAGES = BLOCK_COUNT + 1
+/** What blocks count for in the TaskManager's pages. */
+export const BLOCK_PAGES = (BLOCK_COUNT * BLOCK_SIZE) / PAGE_SIZE
 const SINK_DATA_PAGES = 4
 const CONTROL_PAGES = 1

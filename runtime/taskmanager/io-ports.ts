@@ -2,25 +2,32 @@ import { assert } from '../common/assert.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { ChannelElement, ChannelReader, ChannelWriter } from '../network/frame.ts'
 import type { SinkPort, SourcePort } from '../stream/spi/io-host.ts'
+import type { BlockReader } from './io-blocks.ts'
 
 /** A slot's ends of the channel pairs to the I/O worker, over any medium. */
 export class ChannelSourcePort implements SourcePort {
   private readonly data: ChannelReader
   private readonly commands: ChannelWriter
   private readonly onClose: () => void
+  private readonly blocks: BlockReader | undefined
   /** Commands without credit. Not bounded: there is one per split and per completed checkpoint. */
   private waiting: ChannelElement[] = []
   private closed = false
 
-  constructor(data: ChannelReader, commands: ChannelWriter, onClose: () => void) {
+  /** With `blocks`, the bytes that come are references into them. */
+  constructor(data: ChannelReader, commands: ChannelWriter, onClose: () => void, blocks?: BlockReader) {
     this.data = data
     this.commands = commands
     this.onClose = onClose
+    this.blocks = blocks
   }
 
   poll(): ChannelElement | undefined {
     this.pumpCommands()
-    return this.data.poll()
+    const { blocks } = this
+    blocks?.release()
+    const element = this.data.poll()
+    return blocks === undefined || element?.kind !== 'raw' ? element : { ...element, bytes: blocks.open(element.bytes) }
   }
 
   send(what: string, data: JsonObject): void {

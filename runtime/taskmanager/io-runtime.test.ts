@@ -46,7 +46,7 @@ function localMedium(registry: ConnectorRegistry): Medium {
 
 function ringMedium(registry: ConnectorRegistry): Medium {
   const [ioBuffer, slotBuffer] = [createDoorbellBuffer(), createDoorbellBuffer()]
-  const pages = PageBudget.create(64)
+  const pages = PageBudget.create(256)
   const { port1, port2 } = new MessageChannel()
   const worker = startIoWorker({ ...parts(registry), bell: new SharedHostDoorbell(ioBuffer), pages })
   worker.attach(port2, new SharedDoorbell(slotBuffer))
@@ -137,6 +137,55 @@ describe.each(['local', 'rings'] as const)('ports over %s', kind => {
     port.close()
     await eventually(medium, () => stopped !== undefined)
     expect(stopped).toMatchObject({ aborted: true, error: { code: 'CANCELLED' } })
+    await eventually(medium, () => medium.usedPages() === 0)
+  })
+
+  test('blocks arrive in order, read where they were filled, and hold the fetcher back while nobody reads', async () => {
+    const count = 12
+    let filled = 0
+    let stopped: unknown
+    const medium = open(kind, {
+      sinks: {},
+      fetchers: {
+        blocks: (_options, sink: FetcherSink) => ({
+          command: () => {
+            const run = async () => {
+              for (let i = 0; i < count; i++) {
+                const block = await sink.block()
+                block.fill(i, 10, 1000)
+                filled++
+                await sink.writeBlock(3, i * 990, 10, 1000)
+              }
+              await sink.event('finished', {})
+              for (;;) {
+                await sink.block()
+                await sink.writeBlock(3, 0, 0, 1)
+              }
+            }
+            run().catch(error => {
+              stopped = error
+            })
+          },
+          close: async () => {},
+        }),
+      },
+    })
+    const port = medium.io.openSource('blocks', {}, 'blocks')
+    port.send('go', {})
+    let before = -1
+    for (let same = 0; same < 20; same = filled === before ? same + 1 : 0) {
+      before = filled
+      await medium.woken()
+    }
+    expect(filled).toBeLessThan(8)
+    for (let i = 0; i < count; i++) {
+      const element = await next(port, medium)
+      expect(element).toEqual({ kind: 'raw', tag: 3, position: i * 990, bytes: new Uint8Array(990).fill(i) })
+    }
+    expect(await next(port, medium)).toMatchObject({ what: 'finished' })
+    port.close()
+    await eventually(medium, () => stopped !== undefined)
+    expect(stopped).toMatchObject({ code: 'CANCELLED' })
     await eventually(medium, () => medium.usedPages() === 0)
   })
 

@@ -5,6 +5,7 @@ import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { ChannelElement, ChannelReader, ChannelWriter } from '../network/frame.ts'
 import type { ConnectorRegistry, FetcherSink, IoContext, SinkTransport, SourceFetcher } from '../stream/spi/io-host.ts'
+import type { BlockWriter } from './io-blocks.ts'
 
 /**
  * Hosts the async halves of connectors: fetchers of sources and transports of sinks, each over a pair of channels to its slot.
@@ -34,8 +35,9 @@ export class IoRuntime {
     this.options = options
   }
 
-  openSource(type: string, options: JsonObject, out: ChannelWriter, commands: ChannelReader): IoPort {
-    const half = new SourceHalf(type, options, out, commands, this.options)
+  /** With `blocks`, bytes go there and references to them through `out`. */
+  openSource(type: string, options: JsonObject, out: ChannelWriter, commands: ChannelReader, blocks?: BlockWriter): IoPort {
+    const half = new SourceHalf(type, options, out, commands, this.options, blocks)
     return this.add(half)
   }
 
@@ -113,18 +115,94 @@ class Outbox {
   }
 }
 
+/** What a fetcher reads into where bytes are handed over as they are: memory of its own each time. */
+class FreshMemory {
+  private taken: Uint8Array = noBytes
+
+  async take(): Promise<Uint8Array> {
+    this.taken = new Uint8Array(FRESH_SIZE)
+    return this.taken
+  }
+
+  publish(from: number, to: number): Uint8Array {
+    return this.taken.subarray(from, to)
+  }
+
+  pump(): void {}
+
+  close(): void {}
+}
+
+const noBytes = new Uint8Array(0)
+/** Two pages of the ring that they go through. */
+const FRESH_SIZE = 64 * 1024
+
+/** The port's blocks: waited for until the slot has given one back. */
+class Blocks {
+  private readonly writer: BlockWriter
+  private waiting: { readonly resolve: (block: Uint8Array) => void; readonly reject: (error: unknown) => void } | undefined
+  private closed = false
+
+  constructor(writer: BlockWriter) {
+    this.writer = writer
+  }
+
+  take(): Promise<Uint8Array> {
+    if (this.closed) return Promise.reject(portClosed())
+    const block = this.writer.tryTake()
+    if (block !== undefined) return Promise.resolve(block)
+    assert(this.waiting === undefined, 'a fetcher fills one block at a time')
+    return new Promise((resolve, reject) => {
+      this.waiting = { resolve, reject }
+    })
+  }
+
+  publish(from: number, to: number): Uint8Array {
+    return this.writer.publish(from, to)
+  }
+
+  pump(): void {
+    if (this.waiting === undefined) return
+    const block = this.writer.tryTake()
+    if (block === undefined) return
+    this.waiting.resolve(block)
+    this.waiting = undefined
+  }
+
+  close(): void {
+    this.closed = true
+    this.waiting?.reject(portClosed())
+    this.waiting = undefined
+  }
+}
+
 class SourceHalf {
   closing: Promise<void> | undefined
   private readonly abort = new AbortController()
   private readonly outbox: Outbox
   private readonly commands: ChannelReader
   private readonly fetcher: SourceFetcher | undefined
+  private readonly memory: Blocks | FreshMemory
 
-  constructor(type: string, options: JsonObject, out: ChannelWriter, commands: ChannelReader, host: IoRuntimeOptions) {
+  constructor(
+    type: string,
+    options: JsonObject,
+    out: ChannelWriter,
+    commands: ChannelReader,
+    host: IoRuntimeOptions,
+    blocks: BlockWriter | undefined,
+  ) {
     this.outbox = new Outbox(out)
     this.commands = commands
+    this.memory = blocks === undefined ? new FreshMemory() : new Blocks(blocks)
+    const { outbox, memory } = this
     const sink: FetcherSink = {
-      write: (tag, position, bytes) => this.outbox.send({ kind: 'raw', tag, position, bytes: bytes.slice() }),
+      write: (tag, position, bytes) => {
+        assert(memory instanceof FreshMemory, 'a port with blocks carries blocks')
+        return outbox.send({ kind: 'raw', tag, position, bytes: bytes.slice() })
+      },
+      block: () => memory.take(),
+      writeBlock: (tag, position, from, to) => outbox.send({ kind: 'raw', tag, position, bytes: memory.publish(from, to) }),
       event: (what, data) => this.outbox.send({ kind: 'event', what, data: JSON.stringify(data) }),
     }
     const factory = host.registry.fetchers[type]
@@ -142,6 +220,7 @@ class SourceHalf {
   pump(): void {
     if (this.closing !== undefined) return
     this.outbox.pump()
+    this.memory.pump()
     for (let command = this.commands.poll(); command !== undefined; command = this.commands.poll()) {
       assert(command.kind === 'event', 'a source port takes only commands')
       try {
@@ -159,6 +238,7 @@ class SourceHalf {
   async close(): Promise<void> {
     this.abort.abort(portClosed())
     this.outbox.close()
+    this.memory.close()
     this.commands.close()
     await this.fetcher?.close()
   }

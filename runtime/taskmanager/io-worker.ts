@@ -2,7 +2,8 @@ import type { HostDoorbell } from '../network/doorbell.ts'
 import type { Doorbell } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
 import { RingReader, RingWriter } from '../network/ring-channel.ts'
-import type { IoPortMessage } from './io-host-ring.ts'
+import { BlockWriter } from './io-blocks.ts'
+import { BLOCK_PAGES, type IoPortMessage } from './io-host-ring.ts'
 import { type IoPort, IoRuntime, type IoRuntimeOptions } from './io-runtime.ts'
 
 /**
@@ -83,13 +84,16 @@ type OpenMessage = Exclude<IoPortMessage, { kind: 'close' }>
 function openPort(runtime: IoRuntime, message: OpenMessage, slotBell: Doorbell): IoPort {
   const options = { serializer: undefined, doorbell: slotBell }
   const { type } = message
-  if (message.kind === 'open-source')
-    return runtime.openSource(type, message.options, new RingWriter(message.data, options), new RingReader(message.commands, options))
+  if (message.kind === 'open-source') {
+    const blocks = message.blocks === undefined ? undefined : new BlockWriter(message.blocks)
+    return runtime.openSource(type, message.options, new RingWriter(message.data, options), new RingReader(message.commands, options), blocks)
+  }
   return runtime.openSink(type, message.options, new RingReader(message.data, options), new RingWriter(message.events, options))
 }
 
 function pageCount(message: OpenMessage): number {
-  return message.data.pages.length + (message.kind === 'open-source' ? message.commands : message.events).pages.length
+  const blocks = message.kind === 'open-source' && message.blocks !== undefined ? BLOCK_PAGES : 0
+  return message.data.pages.length + (message.kind === 'open-source' ? message.commands : message.events).pages.length + blocks
 }
 
 function withPages(port: IoPort, count: number, pages: PageReserver | undefined): IoPort {

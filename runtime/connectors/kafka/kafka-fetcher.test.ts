@@ -32,6 +32,12 @@ class Sink implements FetcherSink {
     this.changed()
   }
 
+  async block(): Promise<Uint8Array> {
+    return new Uint8Array(0)
+  }
+
+  async writeBlock(): Promise<void> {}
+
   async event(what: string, data: JsonObject): Promise<void> {
     this.events.push({ what, data })
     this.changed()

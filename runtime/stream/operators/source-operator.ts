@@ -228,6 +228,10 @@ class ReaderOutput implements SourceOutput {
     this.output.collectFrame(frame)
   }
 
+  framesAreDone(): boolean {
+    return this.output.framesAreDone?.() ?? false
+  }
+
   emitWatermark(timestamp: number): void {
     if (this.passWatermarks) this.output.emitWatermark(timestamp)
   }

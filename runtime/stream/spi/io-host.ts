@@ -7,9 +7,15 @@ import type { ChannelElement } from '../../network/frame.ts'
  * The owning task is woken when something arrives or credit comes back.
  */
 export interface IoHost {
-  openSource(type: string, options: JsonObject): SourcePort
+  openSource(type: string, options: JsonObject, transfer?: SourceTransfer): SourcePort
   openSink(type: string, options: JsonObject): SinkPort
 }
+
+/**
+ * How a fetcher's bytes reach the slot: through the ring, each element the slot's own; or as `blocks` of shared memory, for readers of bulk
+ * bytes that copy what they keep: such bytes are valid until the next `poll`.
+ */
+export type SourceTransfer = 'ring' | 'blocks'
 
 export interface SourcePort {
   /** RawFrames of splits; events of the connector: `finished` {tag}, `error` {tag, message, code}, others are the connector's own. */
@@ -38,6 +44,10 @@ export interface SourceFetcher {
 export interface FetcherSink {
   /** Resolves when the bytes were taken: at most one credit's worth is in flight, so a fetcher that awaits is bounded. Bytes are copied. Rejects after close. */
   write(tag: number, position: number, bytes: Uint8Array): Promise<void>
+  /** Memory to read into, the fetcher's until `writeBlock`. Resolves when there is some; rejects after close. */
+  block(): Promise<Uint8Array>
+  /** Hands over bytes `from..to` of the block asked for last. */
+  writeBlock(tag: number, position: number, from: number, to: number): Promise<void>
   event(what: string, data: JsonObject): Promise<void>
 }
 

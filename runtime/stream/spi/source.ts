@@ -40,6 +40,8 @@ export interface SourceOutput {
   readonly takesFrames?: boolean
   /** Sources of tables: watermarks of such rows are the business of an operator behind. */
   collectFrame(frame: LocalFrame): void
+  /** As of an operator's output. */
+  framesAreDone?(): boolean
   emitWatermark(timestamp: number): void
   emitStatus(idle: boolean): void
   /** Asked before every row. */

@@ -69,6 +69,13 @@ function bindInteger(operator: Operator, { type, args }: BoundCall, call: BoundC
 
 function emitInteger(operator: Operator, call: BoundCall, a: Code, b: Code, emitter: FunctionEmitter): Code | undefined {
   const site = () => emitter.constant(call)
+  const long = call.type.root === 'BIGINT' || call.args[0]?.type.root === 'BIGINT'
+  const divisor = call.args[1]?.literal
+  // By a constant: no zero to look for, and V8 keeps what `asIntN` cuts in a register.
+  if (long && (operator === '/' || operator === '%') && typeof divisor === 'bigint' && divisor !== 0n) {
+    const result = operator === '/' ? code`BigInt.asIntN(64, ${a} / ${divisor})` : code`BigInt.asIntN(64, ${a} % ${divisor})`
+    return call.type.root === 'BIGINT' ? result : code`Number(${result})`
+  }
   if (call.type.root === 'BIGINT')
     switch (operator) {
       case '+':
@@ -127,21 +134,38 @@ function bindDecimal(operator: Operator, call: BoundCall): (a: bigint, b: bigint
   }
 }
 
+/** Where the result's type has room for every result, so that there is nothing to look at: sums and products whose type was not capped. */
+function emitDecimal(operator: Operator, { type, args }: BoundCall, a: Code, b: Code): Code | undefined {
+  const [x, y] = args.map(arg => arg.type)
+  if (x === undefined || y === undefined) return undefined
+  const uncapped = operator === '+' || operator === '-' || operator === '*' ? decimalSize(operator, x, y) : undefined
+  if (uncapped === undefined || uncapped.precision > type.precision || uncapped.scale !== type.scale) return undefined
+  if (operator === '*') return code`(${a} * ${b})`
+  const scaled = (value: Code, from: number) => (from === type.scale ? value : code`${value} * ${powerOfTen(type.scale - from)}`)
+  return operator === '+' ? code`(${scaled(a, x.scale)} + ${scaled(b, y.scale)})` : code`(${scaled(a, x.scale)} - ${scaled(b, y.scale)})`
+}
+
 function decimalResult(operator: Operator, a: ValueType, b: ValueType): ValueType {
+  const { precision, scale } = decimalSize(operator, a, b)
+  return cappedDecimal(precision, scale)
+}
+
+/** Digits that every result fits, however many. */
+function decimalSize(operator: Operator, a: ValueType, b: ValueType): { readonly precision: number; readonly scale: number } {
   const [p1, s1, p2, s2] = [a.precision, a.scale, b.precision, b.scale]
   const scale = Math.max(s1, s2)
   switch (operator) {
     case '+':
     case '-':
-      return cappedDecimal(Math.max(p1 - s1, p2 - s2) + scale + 1, scale)
+      return { precision: Math.max(p1 - s1, p2 - s2) + scale + 1, scale }
     case '*':
-      return cappedDecimal(p1 + p2 + 1, s1 + s2)
+      return { precision: p1 + p2 + 1, scale: s1 + s2 }
     case '/': {
       const quotient = Math.max(6, s1 + p2 + 1)
-      return cappedDecimal(p1 - s1 + s2 + quotient, quotient)
+      return { precision: p1 - s1 + s2 + quotient, scale: quotient }
     }
     case '%':
-      return cappedDecimal(Math.min(p1 - s1, p2 - s2) + scale, scale)
+      return { precision: Math.min(p1 - s1, p2 - s2) + scale, scale }
   }
 }
 
@@ -236,7 +260,8 @@ function arithmetic(name: string, operator: Operator, doc: string): ScalarFuncti
       return bindInteger(operator, call, call)
     },
     emit: (call, [a, b], emitter) => {
-      if (a === undefined || b === undefined || isDecimal(call.type)) return undefined
+      if (a === undefined || b === undefined) return undefined
+      if (isDecimal(call.type)) return emitDecimal(operator, call, a, b)
       if (isTimeCall(call)) {
         // What needs no calendar: instants and intervals of milliseconds.
         const plain = call.args.every(({ type }) => isTimestamp(type) || type.root === 'INTERVAL_MS') && operator !== '*'

@@ -1,3 +1,4 @@
+import { type Code, code } from '../../codegen/emit.ts'
 import { DAY_MS, dateText, dayOfMs, parseDate, parseTime, parseTimestamp, timeOfMs, timestampText, timeText } from '../../common/civil.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { wrapInt } from './arithmetic.ts'
@@ -7,6 +8,7 @@ import { doubleText, floatText } from './number-text.ts'
 import { codePointCount } from './strings.ts'
 import { toInstant, toLocal } from './time-zone.ts'
 import {
+  asDecimal,
   isApproximate,
   isBinary,
   isDecimal,
@@ -178,6 +180,20 @@ function castBoolean(from: ValueType): CastFunction | undefined {
   return from.root === 'BIGINT' || isDecimal(from) ? (value: bigint) => value !== 0n : (value: number) => value !== 0
 }
 
+/** Between exact numbers, where every value has room or is cut by its bits: no call, and nothing to look at. */
+function emitExactCast(from: ValueType, to: ValueType, value: Code): Code | undefined {
+  const integers = isInteger(from) && isInteger(to)
+  if (integers && to.root === 'BIGINT') return from.root === 'BIGINT' ? value : code`BigInt.asIntN(64, BigInt(${value}))`
+  if (integers && to.root === 'INT') return from.root === 'BIGINT' ? code`Number(BigInt.asIntN(32, ${value}))` : value
+  if (to.root === 'DOUBLE' && isInteger(from)) return from.root === 'BIGINT' ? code`Number(${value})` : value
+  const decimal = isDecimal(to) ? asDecimal(from) : undefined
+  if (decimal === undefined || isApproximate(from)) return undefined
+  const added = to.scale - decimal.scale
+  if (added < 0 || to.precision - to.scale < decimal.precision - decimal.scale) return undefined
+  const unscaled = isDecimal(from) || from.root === 'BIGINT' ? value : code`BigInt(${value})`
+  return added === 0 ? unscaled : code`(${unscaled} * ${10n ** BigInt(added)})`
+}
+
 function castNumber(from: ValueType, to: ValueType): CastFunction | undefined {
   if (from.root === 'BOOLEAN') {
     const one = isDecimal(to) ? 10n ** BigInt(to.scale) : 1n
@@ -256,6 +272,7 @@ function cast(name: 'CAST' | 'TRY_CAST', doc: string): ScalarFunction {
     throws: name === 'CAST',
     // The type is the planner's: it stands in the SQL. See isCastable.
     resolve: () => undefined,
+    emit: ({ args, type }, [value]) => (args[0] === undefined || value === undefined ? undefined : emitExactCast(args[0].type, type, value)),
     bind: (call, environment) => {
       const from = call.args[0]?.type
       const run = from && castFunction(from, call.type, call, environment)

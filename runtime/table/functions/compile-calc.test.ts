@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
@@ -7,7 +8,7 @@ import type { Column, ColumnarFrame } from '../../network/columns.ts'
 import type { Expression } from '../plan/expression.ts'
 import { type Calc, compileCalc, interpretCalc } from './compile-calc.ts'
 import { parseDecimal } from './decimal.ts'
-import { buildColumn, readValue, toRowForm } from './frame-values.ts'
+import { BytesSink, buildColumn, decodeText, readValue, toRowForm } from './frame-values.ts'
 import { scalarFunctions } from './function-table.ts'
 import { resolveCall, resolveCast } from './resolve-call.ts'
 import { isDecimal, isText, parseValueType, type Value, type ValueType } from './value-type.ts'
@@ -188,6 +189,8 @@ function outcome(calc: Calc, frame: ColumnarFrame, types: readonly ValueType[]):
   }
 }
 
+const column = (index: number, type: string): Expression => ({ kind: 'column', index, type })
+
 test('generated calcs answer what the interpreter answers, on random schemas, data and expressions', () => {
   let failed = 0
   let evaluated = 0
@@ -241,7 +244,114 @@ test('a declared NOT NULL result is never null', () => {
   }
 })
 
-const column = (index: number, type: string): Expression => ({ kind: 'column', index, type })
+test('arrays that are used again hold nothing of the frame before', () => {
+  for (let seed = 9000; seed < 9300; seed++) {
+    const random = seededRandom(seed)
+    const schema = Array.from({ length: 4 }, () => pick(random, typePool))
+    const projections = Array.from({ length: 3 }, () => randomExpression(random, schema, 2))
+    const wish = randomExpression(random, schema, 2)
+    const condition = parseValueType(wish.type).root === 'BOOLEAN' ? wish : null
+    const types = projections.map(({ type }) => parseValueType(type))
+    let [again, fresh]: (Calc | undefined)[] = []
+    try {
+      again = compileCalc(schema, condition, projections, { ...options, reuse: true })
+      fresh = compileCalc(schema, condition, projections, options)
+    } catch (error) {
+      expect(error).toBeInstanceOf(FlinkError)
+      continue
+    }
+    for (const rows of [7, 3, 11, 11, 1]) {
+      const frame = frameOf(random, schema, rows)
+      expect(outcome(again, frame, types), `seed ${seed}`).toEqual(outcome(fresh, frame, types))
+    }
+  }
+  const input: ColumnarFrame = {
+    kind: 'columnar',
+    length: 2,
+    columns: [buildColumn(parseValueType('INT'), [1, 2])],
+    timestamps: undefined,
+    rowKinds: undefined,
+  }
+  const sum = [resolveCall('+', [column(0, 'INT'), column(0, 'INT')], '1:1') as Expression]
+  const arrayOf = (calc: Calc) => {
+    const output = calc.run(input)?.columns[0]
+    return output?.kind === 'i32' ? output.values.buffer : undefined
+  }
+  const [again, fresh] = [true, false].map(reuse => compileCalc(['INT'], null, sum, { ...options, reuse }))
+  expect(arrayOf(again!)).toBe(arrayOf(again!))
+  expect(arrayOf(fresh!)).not.toBe(arrayOf(fresh!))
+})
+
+test('parts of one text are the same in any order that they are asked for', () => {
+  const texts = ['a/b/c/d', '/', '', 'abc', '//x//', 'https://www.nexmark.com/a/bc/item.htm?query=1', null, 'a/b', 'a/b']
+  const literal = (value: string | number, type: string): Expression => ({ kind: 'literal', value, type })
+  const input: ColumnarFrame = {
+    kind: 'columnar',
+    length: texts.length,
+    columns: [buildColumn(parseValueType('STRING'), texts)],
+    timestamps: undefined,
+    rowKinds: undefined,
+  }
+  for (const order of [
+    [0, 1, 2, 3, 4],
+    [4, 3, 2, 1, 0],
+    [3, 5, 4, 4, 1],
+    [9, 0, 9, 2],
+    [-1, 1, -1, 2],
+  ]) {
+    const parts = order.map(
+      index =>
+        resolveCall('SPLIT_INDEX', [column(0, 'STRING'), literal('/', 'STRING NOT NULL'), literal(index, 'INT NOT NULL')], '1:1') as Expression,
+    )
+    const condition = resolveCall('<>', [parts[0]!, literal('a', 'STRING NOT NULL')], '1:1') as Expression
+    const types = parts.map(({ type }) => parseValueType(type))
+    for (const filter of [null, condition]) {
+      const calc = compileCalc(['STRING'], filter, parts, options)
+      const expected = outcome(interpretCalc(['STRING'], filter, parts, options), input, types)
+      expect(outcome(calc, input, types)).toEqual(expected)
+      expect(outcome(calc, { ...input }, types)).toEqual(expected)
+    }
+  }
+})
+
+test('BIGINT by a constant and exact casts answer what the interpreter answers at their ends', () => {
+  const values = [0n, 1n, -1n, 9973n, -9974n, 2n ** 31n, -(2n ** 31n) - 1n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n), null]
+  const input: ColumnarFrame = {
+    kind: 'columnar',
+    length: values.length,
+    columns: [buildColumn(parseValueType('BIGINT'), values)],
+    timestamps: undefined,
+    rowKinds: undefined,
+  }
+  const n = column(0, 'BIGINT')
+  const cast = (value: Expression, type: string): Expression => ({ kind: 'call', name: 'CAST', arguments: [value], type, position: '1:1' })
+  const by = (name: string, value: string, type: string) => resolveCall(name, [n, { kind: 'literal', value, type }], '1:1') as Expression
+  const half: Expression = { kind: 'literal', value: '0.908', type: 'DECIMAL(3, 3) NOT NULL' }
+  const projections = [
+    ...['7', '-1', '9973'].flatMap(divisor => ['/', 'MOD'].map(name => by(name, divisor, 'BIGINT NOT NULL'))),
+    by('MOD', '123', 'INT NOT NULL'),
+    ...['INT', 'DOUBLE', 'DECIMAL(19, 0)', 'DECIMAL(30, 5)', 'DECIMAL(18, 0)', 'DECIMAL(20, 5)'].map(type => cast(n, type)),
+    cast(cast(n, 'INT'), 'BIGINT'),
+    cast(cast(n, 'INT'), 'DECIMAL(12, 1)'),
+    ...['*', '+', '-'].map(name => resolveCall(name, [half, cast(n, 'DECIMAL(19, 0)')], '1:1') as Expression),
+  ]
+  const types = projections.map(({ type }) => parseValueType(type))
+  const result = outcome(interpretCalc(['BIGINT'], null, projections, options), input, types)
+  expect('rows' in result).toBe(true)
+  expect(outcome(compileCalc(['BIGINT'], null, projections, options), input, types)).toEqual(result)
+})
+
+test('decimals are written as their text', () => {
+  const ends = [0n, 9n, 10n, 99_999_999n, 100_000_000n, 100_000_001n, 2n ** 53n - 1n, 2n ** 53n, 10n ** 16n, 10n ** 37n]
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.bigInt({ min: -(2n ** 60n), max: 2n ** 60n }), fc.constantFrom(...ends, ...ends.map(end => -end)))), values => {
+      const sink = new BytesSink(values.length)
+      for (const [row, value] of values.entries()) sink.decimal(row, value)
+      const texts = values.map((_, row) => decodeText(sink.data, sink.starts[row]!, sink.lengths[row]!))
+      expect(texts).toEqual(values.map(String))
+    }),
+  )
+})
 
 test('hostile literals are constants and never source', () => {
   const hostile = ["'", '"', '`', '\n', '*/', '${process.exit(1)}', '__proto__', '\u2028\u2029', '</script>', '\\', 'k0', '//# sourceURL=x']

@@ -6,6 +6,7 @@ import { type ColumnLocals, defineColumnLocals, ExpressionEmitter, type Register
 import { allValid, BytesSink, buildColumn, bytesColumn, readValue, valuesColumn } from './frame-values.ts'
 import { type Environment, rowError } from './function.ts'
 import { interpretExpression } from './interpret.ts'
+import { type OutputArray, OutputArrays } from './output-arrays.ts'
 import { timeZone } from './time-zone.ts'
 import { columnKindOfValue, isBinary, isDecimal, parseValueType, type Value, type ValueType } from './value-type.ts'
 
@@ -31,6 +32,8 @@ export interface CalcOptions {
   /** `table.local-time-zone`. */
   readonly timeZone: string
   readonly clock: Clock
+  /** A frame is not read any more when the next one comes: its arrays are used again. */
+  readonly reuse?: boolean
 }
 
 /** What a loop leaves: `count` rows of the columns it computes. */
@@ -49,10 +52,11 @@ export function compileCalc(
 ): Calc {
   const environment = environmentOf(options)
   const types = inputTypes.map(parseValueType)
+  const outputArrays = new OutputArrays(options.reuse === true)
   const sources: string[] = []
   let interpretedCount = 0
   const emitPart = (filter: Expression | null, some: readonly Expression[], selects: boolean): PartFunction | undefined => {
-    const emitted = emitCalc(types, filter, some, selects, environment, options.origin)
+    const emitted = emitCalc(types, filter, some, selects, environment, outputArrays, options.origin)
     if (emitted !== undefined) sources.push(emitted.source)
     return emitted?.run
   }
@@ -84,7 +88,7 @@ export function compileCalc(
     }
     parts = computed.length === 0 ? [] : split(computed)
   }
-  return { run: runner(select, parts, passed, environment, options.clock), source: sources.join('\n'), interpretedCount }
+  return { run: runner(select, parts, passed, environment, options.clock, outputArrays), source: sources.join('\n'), interpretedCount }
 }
 
 export function interpretCalc(
@@ -104,6 +108,7 @@ export function interpretCalc(
       projections.map(() => -1),
       environment,
       options.clock,
+      new OutputArrays(false),
     ),
     source: '',
     interpretedCount: projections.length + (condition === null ? 0 : 1),
@@ -120,7 +125,21 @@ function runner(
   passed: readonly number[],
   environment: Environment,
   clock: Clock,
+  outputArrays: OutputArrays,
 ): Calc['run'] {
+  const places = [outputArrays.place(), outputArrays.place()] as const
+  const gather = <A extends Float64Array | Uint8Array>(
+    values: A | undefined,
+    rows: Int32Array | undefined,
+    count: number,
+    make: new (count: number) => A,
+    place: number,
+  ): A | undefined => {
+    if (values === undefined || rows === undefined) return values
+    const out = outputArrays.take(place, make, count)
+    for (let i = 0; i < count; i++) out[i] = values[rows[i]!]!
+    return out.length === count ? out : (out.subarray(0, count) as A)
+  }
   return frame => {
     environment.frameTimeMs = clock.nowMs()
     const selected = select?.(frame, undefined, frame.length)
@@ -135,17 +154,10 @@ function runner(
       kind: 'columnar',
       length: count,
       columns,
-      timestamps: gather(frame.timestamps, rows, count),
-      rowKinds: gather(frame.rowKinds, rows, count),
+      timestamps: gather(frame.timestamps, rows, count, Float64Array, places[0]),
+      rowKinds: gather(frame.rowKinds, rows, count, Uint8Array, places[1]),
     }
   }
-}
-
-function gather<T extends Float64Array | Uint8Array>(values: T | undefined, rows: Int32Array | undefined, count: number): T | undefined {
-  if (values === undefined || rows === undefined) return values
-  const out = values.slice(0, count) as T
-  for (let i = 0; i < count; i++) out[i] = values[rows[i]!]!
-  return out
 }
 
 function interpretSelection(types: readonly ValueType[], condition: Expression, environment: Environment): PartFunction {
@@ -205,6 +217,7 @@ function emitCalc(
   projections: readonly Expression[],
   selects: boolean,
   environment: Environment,
+  outputArrays: OutputArrays,
   origin: FunctionOrigin,
 ): { readonly run: PartFunction; readonly source: string } | undefined {
   const emitter = new FunctionEmitter()
@@ -216,14 +229,15 @@ function emitCalc(
   for (const projection of projections) addColumns(projection, used)
   const locals = new Map<number, ColumnLocals>()
   for (const index of used) locals.set(index, defineColumnLocals(emitter, frame, index, types[index] as ValueType))
-  const outputs = projections.map(projection => defineOutput(emitter, rowCount, parseValueType(projection.type)))
-  const selected = selects ? emitter.define(code`new Int32Array(${rowCount})`) : undefined
+  const newArray: NewArray = make => code`${emitter.constant(outputArrays)}.take(${outputArrays.place()}, ${emitter.constant(make)}, ${rowCount})`
+  const outputs = projections.map(projection => defineOutput(emitter, newArray, parseValueType(projection.type)))
+  const selected = selects ? emitter.define(newArray(Int32Array)) : undefined
   const out = emitter.variable(code`0`)
   const row = emitter.variable(code`0`)
   emitter.open(code`try`)
   emitter.open(code`for (let i = 0; i < ${rowCount}; i++)`)
   emitter.line(gathers ? code`${row} = i` : code`${row} = ${rows} === undefined ? i : ${rows}[i]`)
-  const expressions = new ExpressionEmitter(emitter, locals, row, environment)
+  const expressions = new ExpressionEmitter(emitter, locals, frame, row, environment)
   if (condition !== null) {
     for (const index of early) expressions.load(index)
     const test = expressions.emit(condition)
@@ -232,7 +246,7 @@ function emitCalc(
   if (selected !== undefined) emitter.line(code`${selected}[${out}] = ${row}`)
   for (const index of used) expressions.load(index)
   for (const [i, projection] of projections.entries()) {
-    writeOutput(emitter, outputs[i] as Output, expressions.emit(projection), out, rowCount)
+    writeOutput(emitter, outputs[i] as Output, expressions.emit(projection), out, rowCount, newArray)
     if (emitter.size > SOURCE_SIZE_MAX) return undefined
   }
   emitter.line(code`${out}++`)
@@ -261,11 +275,13 @@ function addColumns(expression: Expression, into: Set<number>): void {
 
 const arrays = { bool: Uint8Array, i32: Int32Array, f64: Float64Array, i64: BigInt64Array } as const
 
-function defineOutput(emitter: FunctionEmitter, rowCount: Code, type: ValueType): Output {
+type NewArray = (make: new (rows: number) => OutputArray) => Code
+
+function defineOutput(emitter: FunctionEmitter, newArray: NewArray, type: ValueType): Output {
   const kind = columnKindOfValue(type)
   const validity = emitter.variable(code`undefined`)
   if (kind !== 'bytes') {
-    const values = emitter.define(code`new ${emitter.constant(arrays[kind])}(${rowCount})`)
+    const values = emitter.define(newArray(arrays[kind]))
     return { kind, type, values, starts: values, lengths: values, validity, slices: false, shared: undefined }
   }
   // Whether its bytes are an input's or its own is known when its expression is emitted; empty locals cost nothing.
@@ -282,7 +298,7 @@ function defineOutput(emitter: FunctionEmitter, rowCount: Code, type: ValueType)
   }
 }
 
-function writeOutput(emitter: FunctionEmitter, output: Output, value: Register, out: Code, rowCount: Code): void {
+function writeOutput(emitter: FunctionEmitter, output: Output, value: Register, out: Code, rowCount: Code, newArray: NewArray): void {
   const { isNull } = value
   if (isNull !== undefined) {
     emitter.open(code`if (${isNull})`)
@@ -295,18 +311,17 @@ function writeOutput(emitter: FunctionEmitter, output: Output, value: Register, 
   else if (value.slice !== undefined && sameBytes(value.type, output.type)) {
     output.slices = true
     output.shared = value.slice.data
-    const make = emitter.constant(Int32Array)
     emitter.line(
-      code`if (${output.starts} === undefined) { ${output.starts} = new ${make}(${rowCount}); ${output.lengths} = new ${make}(${rowCount}) }`,
+      code`if (${output.starts} === undefined) { ${output.starts} = ${newArray(Int32Array)}; ${output.lengths} = ${newArray(Int32Array)} }`,
     )
     emitter.line(code`${output.starts}[${out}] = ${value.slice.start}`)
     emitter.line(code`${output.lengths}[${out}] = ${value.slice.length}`)
   } else {
-    emitter.line(code`if (${output.values} === undefined) ${output.values} = new ${emitter.constant(BytesSink)}(${rowCount})`)
+    emitter.line(code`if (${output.values} === undefined) ${output.values} = ${newArray(BytesSink)}`)
     if (isBinary(output.type)) emitter.line(code`${output.values}.bytes(${out}, ${value.code})`)
     else
       emitter.line(
-        isDecimal(output.type) ? code`${output.values}.text(${out}, ${value.code}.toString())` : code`${output.values}.text(${out}, ${value.code})`,
+        isDecimal(output.type) ? code`${output.values}.decimal(${out}, ${value.code})` : code`${output.values}.text(${out}, ${value.code})`,
       )
   }
   if (isNull !== undefined) emitter.close()

@@ -3,7 +3,7 @@ import { assert } from '../../common/assert.ts'
 import type { Call, Expression } from '../plan/expression.ts'
 import { bindCall, definitionOf, literalValue } from './bind-call.ts'
 import { isSameRepresentation } from './casts.ts'
-import { decodeBytes, decodeDecimal, decodeText, type SliceResult, sliceCodePoints, sliceEquals, splitSlice } from './frame-values.ts'
+import { decodeBytes, decodeDecimal, decodeText, SplitResult, sliceCodePoints, sliceEquals, splitSlice } from './frame-values.ts'
 import type { BoundCall, Environment, ScalarFunction } from './function.ts'
 import { columnKindOfValue, isBinary, isDecimal, isText, parseValueType, type Value, type ValueType } from './value-type.ts'
 
@@ -57,8 +57,11 @@ export class ExpressionEmitter {
   private readonly columns: ReadonlyMap<number, ColumnLocals>
   private readonly row: Code
   private readonly environment: Environment
+  private readonly frame: Code
+  private readonly splitResults = new Map<string, SplitResult>()
 
-  constructor(emitter: FunctionEmitter, columns: ReadonlyMap<number, ColumnLocals>, row: Code, environment: Environment) {
+  constructor(emitter: FunctionEmitter, columns: ReadonlyMap<number, ColumnLocals>, frame: Code, row: Code, environment: Environment) {
+    this.frame = frame
     this.emitter = emitter
     this.columns = columns
     this.row = row
@@ -193,19 +196,26 @@ export class ExpressionEmitter {
     if (text === undefined || index === undefined || slice === undefined || typeof by !== 'string' || by.length !== 1 || by.charCodeAt(0) > 127)
       return undefined
     const { emitter } = this
-    const result: SliceResult = { start: 0, length: 0 }
-    const found = emitter.constant(result)
+    const found = emitter.constant(this.splitResult(slice.start, by))
     const start = emitter.variable(code`0`)
     const length = emitter.variable(code`0`)
     const isNull = emitter.variable(always)
     const nullness = anyNull([text, index])
-    const test = code`${emitter.constant(splitSlice)}(${slice.data}, ${slice.start}, ${slice.length}, ${by.charCodeAt(0)}, ${index.code}, ${found})`
+    const test = code`${emitter.constant(splitSlice)}(${slice.data}, ${slice.start}, ${slice.length}, ${by.charCodeAt(0)}, ${index.code}, ${found}, ${this.frame}, ${this.row})`
     emitter.open(nullness === undefined ? code`if (${test})` : code`if (!(${nullness}) && ${test})`)
     emitter.line(code`${start} = ${found}.start`)
     emitter.line(code`${length} = ${found}.length`)
     emitter.line(code`${isNull} = false`)
     emitter.close()
     return this.sliceRegister({ column: slice.column, data: slice.data, start, length }, isNull, type)
+  }
+
+  /** Shared by the calls over one text: its start is a local of its own. */
+  private splitResult(start: Code, separator: string): SplitResult {
+    const key = `${start.text} ${separator}`
+    const result = this.splitResults.get(key) ?? new SplitResult()
+    this.splitResults.set(key, result)
+    return result
   }
 
   private sliceRegister(slice: Slice, isNull: Code | undefined, type: ValueType): Register {

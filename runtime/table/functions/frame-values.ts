@@ -1,4 +1,4 @@
-import { type BytesColumn, type Column, isValid, type Validity } from '../../network/columns.ts'
+import { type BytesColumn, type Column, type ColumnarFrame, isValid, type Validity } from '../../network/columns.ts'
 import { decimalText, parseDecimal } from './decimal.ts'
 import { columnKindOfValue, isBinary, isDecimal, type Value, type ValueType } from './value-type.ts'
 
@@ -39,18 +39,40 @@ export function sliceEquals(data: Uint8Array, start: number, length: number, oth
   return true
 }
 
-export interface SliceResult {
-  start: number
-  length: number
+/** The part found last, of which text: parts of one text are mostly asked for in their order. One for each text and separator of a loop. */
+export class SplitResult {
+  start = 0
+  length = 0
+  frame: ColumnarFrame | undefined = undefined
+  row = -1
+  index = 0
 }
 
-/** Part `index` of a slice split at the byte `separator`; false when there is none. The same as strings.ts's splitIndex for an ASCII separator. */
-export function splitSlice(data: Uint8Array, start: number, length: number, separator: number, index: number, result: SliceResult): boolean {
+/**
+ * Part `index` of a slice split at the byte `separator`; false when there is none. The same as strings.ts's splitIndex for an ASCII separator.
+ * A later part of the same text is looked for behind the last one found.
+ */
+export function splitSlice(
+  data: Uint8Array,
+  start: number,
+  length: number,
+  separator: number,
+  index: number,
+  result: SplitResult,
+  frame: ColumnarFrame,
+  row: number,
+): boolean {
   if (index < 0 || length === 0) return false
   const end = start + length
   let from = start
-  let at = start
   let left = index
+  if (result.row === row && result.frame === frame && result.index < index) {
+    from = result.start + result.length + 1
+    left = index - result.index - 1
+    // The part found last was the last one.
+    if (from > end) return false
+  }
+  let at = from
   for (; at < end; at++)
     if (data[at] === separator) {
       if (left === 0) break
@@ -60,6 +82,9 @@ export function splitSlice(data: Uint8Array, start: number, length: number, sepa
   if (left > 0) return false
   result.start = from
   result.length = at - from
+  result.frame = frame
+  result.row = row
+  result.index = index
   return true
 }
 
@@ -77,10 +102,20 @@ export class BytesSink {
   readonly lengths: Int32Array
   used: number
 
+  /** Rows there is room for. */
+  get length(): number {
+    return this.starts.length
+  }
+
   constructor(rows: number) {
     this.data = new Uint8Array(Math.max(64, rows * 16))
     this.starts = new Int32Array(rows)
     this.lengths = new Int32Array(rows)
+    this.used = 0
+  }
+
+  /** What was collected is done with. */
+  reset(): void {
     this.used = 0
   }
 
@@ -101,6 +136,40 @@ export class BytesSink {
     this.used = start + length
   }
 
+  /** The digits of a decimal's unscaled value, as `BigInt.toString` writes them. */
+  decimal(row: number, value: bigint): void {
+    const size = Number(value)
+    if (!Number.isSafeInteger(size)) {
+      this.text(row, value.toString())
+      return
+    }
+    const start = this.used
+    if (start + SAFE_DIGITS_MAX > this.data.length) this.grow(start + SAFE_DIGITS_MAX)
+    const { data } = this
+    let from = start
+    if (size < 0) data[from++] = 45
+    // Two halves of integers: divisions of doubles cost several times as much.
+    const high = Math.floor(Math.abs(size) / 1e8)
+    const low = Math.abs(size) - high * 1e8
+    const end = high === 0 ? from + digitsOf(low) : from + digitsOf(high) + 8
+    let rest = low | 0
+    let at = end - 1
+    for (const stop = high === 0 ? from : end - 8; at >= stop; at--) {
+      const tenth = (rest / 10) | 0
+      data[at] = 48 + rest - tenth * 10
+      rest = tenth
+    }
+    rest = high | 0
+    for (; at >= from; at--) {
+      const tenth = (rest / 10) | 0
+      data[at] = 48 + rest - tenth * 10
+      rest = tenth
+    }
+    this.starts[row] = start
+    this.lengths[row] = end - start
+    this.used = end
+  }
+
   bytes(row: number, bytes: Uint8Array): void {
     const start = this.used
     if (start + bytes.length > this.data.length) this.grow(start + bytes.length)
@@ -115,6 +184,16 @@ export class BytesSink {
     data.set(this.data.subarray(0, this.used))
     this.data = data
   }
+}
+
+/** A sign and sixteen digits. */
+const SAFE_DIGITS_MAX = 17
+
+/** Of an integer from 0 on that has at most nine. */
+function digitsOf(value: number): number {
+  let digits = 1
+  for (let bound = 10; value >= bound; bound *= 10) digits++
+  return digits
 }
 
 export function allValid(rows: number): Uint8Array {
@@ -182,7 +261,7 @@ export function buildColumn(type: ValueType, values: readonly Value[]): Column {
       for (let row = 0; row < count; row++) {
         const value = values[row]
         if (typeof value === 'string') sink.text(row, value)
-        else if (typeof value === 'bigint') sink.text(row, value.toString())
+        else if (typeof value === 'bigint') sink.decimal(row, value)
         else if (value instanceof Uint8Array) sink.bytes(row, value)
       }
       return bytesColumn(sink.data, sink.starts, sink.lengths, validity, count)

@@ -1,8 +1,9 @@
+import { aggregateFunction, aggregateNames as supported } from '../functions/aggregates.ts'
+import { parseValueType, typeText, withNullable } from '../functions/value-type.ts'
 import type { Expression } from '../plan/expression.ts'
 import type { AggregateCall } from '../plan/physical.ts'
-import { createAccumulator } from '../runtime/accumulators.ts'
 import type { Call } from '../sql/ast-expression.ts'
-import { isNotNull, nullable } from './expressions.ts'
+import { isNotNull } from './expressions.ts'
 import { at, notSupportedYet, planError } from './plan-error.ts'
 
 /** Aggregate functions that the parser lets through as calls; those without an accumulator are refused by name. */
@@ -37,7 +38,6 @@ export const aggregateNames: readonly string[] = [
   'GROUPING',
   'GROUPING_ID',
 ]
-const supported = ['COUNT', 'SUM', 'MIN', 'MAX', 'AVG']
 
 export function isAggregate(call: Call): boolean {
   return (
@@ -51,20 +51,24 @@ export function isAggregate(call: Call): boolean {
   )
 }
 
-/** Flink's result types: SUM and AVG keep the argument's type, of nothing the result is NULL except COUNT's. */
+/** Flink's result types; without a value the result is NULL, except COUNT's. */
 export function aggregateCall(call: Call, argument: Expression | undefined, argumentColumn: number, filterColumn: number): AggregateCall {
   const name = call.path[0]!.text.toUpperCase()
   const { pos } = call
-  if (!supported.includes(name)) throw notSupportedYet(pos, `aggregate function ${name}`)
-  if (call.quantifier === 'DISTINCT' && name !== 'MIN' && name !== 'MAX') throw notSupportedYet(pos, `${name}(DISTINCT …)`)
+  if (!(supported as readonly string[]).includes(name)) throw notSupportedYet(pos, `aggregate function ${name}`)
+  if (argument === undefined && (name !== 'COUNT' || call.quantifier === 'DISTINCT')) throw planError(pos, `function ${name} takes one argument`)
   const inputType = argument?.type ?? 'BIGINT NOT NULL'
-  if (name === 'COUNT') return { name, argument: argumentColumn, distinct: false, filter: filterColumn, inputType, type: 'BIGINT NOT NULL' }
-  if (argument === undefined) throw planError(pos, `function ${name} takes one argument`)
   const numeric = /^(TINYINT|SMALLINT|INT|BIGINT|FLOAT|DOUBLE|DECIMAL)\b/.test(inputType)
   if ((name === 'SUM' || name === 'AVG') && !numeric) throw planError(pos, `function ${name} does not take (${inputType}), expected ${name}(number)`)
+  const result = at(pos, () => aggregateFunction(name, argument === undefined ? undefined : parseValueType(inputType))).type
   // With a filter a group may be left without rows.
-  const type = isNotNull(inputType) && filterColumn < 0 ? inputType : nullable(inputType)
-  const bound: AggregateCall = { name, argument: argumentColumn, distinct: false, filter: filterColumn, inputType, type }
-  at(pos, () => createAccumulator(bound))
-  return bound
+  const nullableResult = name !== 'COUNT' && (!isNotNull(inputType) || filterColumn >= 0)
+  return {
+    name,
+    argument: argumentColumn,
+    distinct: call.quantifier === 'DISTINCT',
+    filter: filterColumn,
+    inputType,
+    type: typeText(withNullable(result, nullableResult)),
+  }
 }

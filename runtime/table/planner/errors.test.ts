@@ -60,8 +60,12 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
     'invalid SQL at 3:28: HOP: the size of a window (10000 ms) is a multiple of its slide (3000 ms)',
   ],
   [
-    "SELECT COUNT(DISTINCT n) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",
-    'COUNT(DISTINCT …) is not supported yet, at 3:8',
+    "SELECT COUNT(DISTINCT n, d) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",
+    'COUNT of several arguments is not supported yet, at 3:8',
+  ],
+  [
+    "SELECT MIN(CAST(id AS BYTES)) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",
+    'aggregate function MIN of BYTES is not supported yet, at 3:8',
   ],
   [
     "SELECT SUM(id) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",

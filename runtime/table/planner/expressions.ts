@@ -29,10 +29,6 @@ export function isNotNull(type: string): boolean {
   return type.endsWith(' NOT NULL')
 }
 
-export function nullable(type: string): string {
-  return type.replace(/ NOT NULL$/, '')
-}
-
 export function expressionKey(expression: Expression): string {
   return JSON.stringify(expression, (key, value: unknown) => (key === 'position' ? undefined : value))
 }

@@ -2,7 +2,7 @@ import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { Schema } from '../plan/expression.ts'
 import type { CalcNode, PhysicalNode, SinkNode } from '../plan/physical.ts'
-import { accumulatorTypes } from '../runtime/accumulators.ts'
+import { accumulatorTypes, isDistinct } from '../runtime/accumulators.ts'
 import { columnReference } from './expressions.ts'
 import { type LogicalAggregate, type LogicalNode, schemaOf } from './logical.ts'
 import { notSupportedYet } from './plan-error.ts'
@@ -63,7 +63,8 @@ function windowAggregate(node: LogicalAggregate, schema: Schema, settings: Physi
   if (input.schema[window.rowtime]!.type.startsWith('TIMESTAMP_LTZ') && settings.timeZone !== 'UTC')
     throw notSupportedYet(node.position, `a window over TIMESTAMP_LTZ in the time zone ${settings.timeZone} (table.local-time-zone)`)
   const common = { window: { ...window.spec }, keys, aggregates }
-  if (!settings.twoPhase)
+  // Partial sets of values would travel whole: rows of DISTINCT calls go to their groups as they are.
+  if (!settings.twoPhase || aggregates.some(isDistinct))
     return { kind: 'window-aggregate', input, ...common, rowtime: window.rowtime, merges: false, windowColumns: window.columns, schema }
   const accumulators = aggregates.flatMap((call, i) => accumulatorTypes(call).map((type, k) => ({ name: `$acc${i}_${k}`, type })))
   const local: PhysicalNode = {

@@ -104,8 +104,8 @@ export class Translation {
           kind: 'operator',
           definition: definition(
             'table:local-window-aggregate',
-            { node: { window, keys, aggregates, rowtime }, inputTypes: typesOf(node.input) },
-            given => new LocalWindowAggregateOperator(given.node, given.inputTypes),
+            { node: { window, keys, aggregates, rowtime }, inputTypes: typesOf(node.input), codegen: settings.codegen },
+            given => new LocalWindowAggregateOperator(given.node, given.inputTypes, given.codegen),
           ),
           outputType,
           inputs: [inputs],
@@ -120,8 +120,8 @@ export class Translation {
           definition: {
             ...definition(
               'table:window-aggregate',
-              { node: { window, keys, aggregates, rowtime, merges, windowColumns }, inputTypes: typesOf(node.input) },
-              given => new WindowAggregateOperator(given.node, given.inputTypes),
+              { node: { window, keys, aggregates, rowtime, merges, windowColumns }, inputTypes: typesOf(node.input), codegen: settings.codegen },
+              given => new WindowAggregateOperator(given.node, given.inputTypes, given.codegen),
             ),
             states: [{ name: 'window-aggs', kind: 'aggregating', type: keys.map(key => node.input.schema[key]!.type).join(', ') }],
           },

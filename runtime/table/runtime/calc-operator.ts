@@ -14,6 +14,7 @@ export interface CalcSettings {
 
 /** Filter and projection, a frame at a time; counts which path its rows took. */
 export class CalcOperator extends BaseOperator {
+  readonly frameUse = 'passed'
   private readonly inputTypes: readonly string[]
   private readonly condition: Expression | null
   private readonly projections: readonly Expression[]
@@ -31,7 +32,8 @@ export class CalcOperator extends BaseOperator {
   }
 
   override open(): void {
-    this.calc = makeCalc(this.inputTypes, this.condition, this.projections, this.settings, this.context)
+    const reuse = this.output.framesAreDone?.() ?? false
+    this.calc = makeCalc(this.inputTypes, this.condition, this.projections, this.settings, this.context, reuse)
     const counter = this.context.metrics.counter(this.calc.interpretedCount === 0 ? 'rowsGenerated' : 'rowsInterpreted')
     if (this.calc.interpretedCount === 0) this.generated = counter
     else this.interpreted = counter
@@ -58,7 +60,8 @@ export class TableWatermarkOperator extends SqlWatermarkOperator {
     // Without a condition every row has a value, and the expression is a timestamp.
     super(rowtime, frame => calc?.run(frame)?.columns[0] as Float64Column)
     this.compile = context => {
-      calc = makeCalc(inputTypes, null, [expression], settings, context)
+      // Its one column is read before the next frame comes.
+      calc = makeCalc(inputTypes, null, [expression], settings, context, true)
     }
   }
 
@@ -76,7 +79,8 @@ function makeCalc(
   projections: readonly Expression[],
   { timeZone, codegen }: CalcSettings,
   context: OperatorContext,
+  reuse: boolean,
 ): Calc {
-  const options = { origin: { job: context.jobName, vertex: context.operatorName }, timeZone, clock: context.clock }
+  const options = { origin: { job: context.jobName, vertex: context.operatorName }, timeZone, clock: context.clock, reuse }
   return codegen ? compileCalc(inputTypes, condition, projections, options) : interpretCalc(inputTypes, condition, projections, options)
 }

@@ -25,11 +25,13 @@ export class FileTableReader implements SourceReader {
   private currentTag = -1
   private allAssigned = false
   private firstEnded = false
-  /** What is decoded next: `page[at..end)`; then what has no end yet. */
+  /** What is decoded next: `page[at..end)`; then, up to `filled`, what has no end yet. */
   private page: Uint8Array = noBytes
   private at = 0
   private end = 0
-  private rest: Uint8Array = noBytes
+  private filled = 0
+  /** Nobody reads a frame once it was emitted: pages and arrays are used again. undefined = not asked yet. */
+  private reuse: boolean | undefined
   /** Offset in the file of `page[0]`, and records read before `page[at]` in this range. */
   private pageOffset = 0
   private records = 0
@@ -41,7 +43,7 @@ export class FileTableReader implements SourceReader {
     context: SourceReaderContext,
   ) {
     this.node = node
-    this.port = context.io.openSource('file', {})
+    this.port = context.io.openSource('file', {}, 'blocks')
     const { physical, paths, projected, options } = node
     const columns = physical.map(({ name, type }, i) => ({ name, type, path: paths[i]! }))
     this.decoder = createDecoder(String(options['format']), columns, projected, textOptions(options), {
@@ -66,6 +68,10 @@ export class FileTableReader implements SourceReader {
   }
 
   poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
+    if (this.reuse === undefined) {
+      this.reuse = output.framesAreDone?.() ?? false
+      if (this.reuse) this.sink.reuseArrays()
+    }
     while (!output.shouldYield()) {
       if (this.at < this.end) {
         this.decode(output)
@@ -140,39 +146,37 @@ export class FileTableReader implements SourceReader {
   private begin(tag: number, position: number): void {
     assert(this.splits[0]?.tag === tag, 'a fetcher reads splits in the order asked for')
     this.currentTag = tag
-    this.page = noBytes
-    this.rest = noBytes
     this.at = 0
     this.end = 0
+    this.filled = 0
     this.pageOffset = position
     this.records = 0
   }
 
-  /** Frames keep pointing into the page, so it is a copy of its own. */
+  /** The bytes go back to the fetcher at the next poll: frames that may be read longer, and lines that are not whole yet, need a copy. */
   private feed(bytes: Uint8Array): void {
-    const { rest } = this
-    const page = new Uint8Array(rest.length + bytes.length)
-    page.set(rest)
-    page.set(bytes, rest.length)
+    const { decoder } = this
+    const left = this.page.subarray(this.end, this.filled)
     this.pageOffset += this.end
-    this.page = page
     this.at = 0
-    this.end = this.decoder.completeEnd(page, 0, page.length)
-    this.rest = page.subarray(this.end)
-    if (this.rest.length > LINE_SIZE_MAX_BYTES)
+    this.filled = left.length + bytes.length
+    this.end = left.length === 0 && this.reuse === true ? decoder.completeEnd(bytes, 0, bytes.length) : 0
+    if (this.end === bytes.length) {
+      this.page = bytes
+    } else {
+      this.page = new Uint8Array(this.filled)
+      this.page.set(left)
+      this.page.set(bytes, left.length)
+      this.end = decoder.completeEnd(this.page, 0, this.filled)
+    }
+    if (this.filled - this.end > LINE_SIZE_MAX_BYTES)
       throw new FlinkError('RECORD_TOO_LARGE', `a line of more than ${LINE_SIZE_MAX_BYTES} bytes is refused (after ${this.describePosition()})`)
   }
 
   /** The range has ended: what is left without a line feed is the last record. */
   private finish(tag: number): void {
     assert(this.splits[0]?.tag === tag, 'a fetcher finishes splits in the order asked for')
-    if (this.currentTag === tag && this.rest.length > 0) {
-      this.pageOffset += this.end
-      this.page = this.rest
-      this.rest = noBytes
-      this.at = 0
-      this.end = this.page.length
-    }
+    if (this.currentTag === tag) this.end = this.filled
     this.finishing = true
   }
 

@@ -9,7 +9,8 @@ type Value = number | bigint | boolean | string | null
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-function column(kind: ColumnKind, values: readonly Value[]): Column {
+/** `withIds`: equal texts have equal ids, as behind a reader or a ring. */
+function column(kind: ColumnKind, values: readonly Value[], withIds = false): Column {
   const bits = new Uint8Array((values.length + 7) >> 3)
   for (const [i, value] of values.entries()) if (value !== null) bits[i >> 3]! |= 1 << (i & 7)
   const validity = values.includes(null) ? bits : undefined
@@ -34,7 +35,8 @@ function column(kind: ColumnKind, values: readonly Value[]): Column {
         lengths[i] = piece.length
         at += piece.length
       }
-      return { kind, data, starts, lengths, ids: undefined, validity }
+      const distinct = [...new Set(values)].reverse()
+      return { kind, data, starts, lengths, ids: withIds ? Int32Array.from(values, value => distinct.indexOf(value)) : undefined, validity }
     }
   }
 }
@@ -43,6 +45,17 @@ function valueAt(column: Column, row: number): Value {
   if (!isValid(column.validity, row)) return null
   if (column.kind === 'bytes') return decoder.decode(column.data.subarray(column.starts[row]!, column.starts[row]! + column.lengths[row]!))
   return column.kind === 'bool' ? column.values[row] === 1 : column.values[row]!
+}
+
+function sameIdSameText(column: Column, ids: Int32Array): boolean {
+  const texts = new Map<number, Value>()
+  for (const [row, id] of ids.entries()) {
+    const text = valueAt(column, row)
+    if (text === null) continue
+    if (texts.has(id) && texts.get(id) !== text) return false
+    texts.set(id, text)
+  }
+  return true
 }
 
 const values: Record<ColumnKind, fc.Arbitrary<Value>> = {
@@ -59,18 +72,24 @@ const keyText = (key: readonly Value[]) =>
 test('a key has the index of its first sight, whatever its columns, nulls and frames, and keys come back as they were', () => {
   const kinds = fc.array(fc.constantFrom<ColumnKind>('bool', 'i32', 'f64', 'i64', 'bytes'), { minLength: 1, maxLength: 3 })
   const input = kinds.chain(kinds =>
-    fc.tuple(fc.constant(kinds), fc.array(fc.array(fc.tuple(...kinds.map(kind => values[kind])), { maxLength: 60 }), { maxLength: 4 }), fc.integer()),
+    fc.tuple(
+      fc.constant(kinds),
+      fc.array(fc.array(fc.tuple(...kinds.map(kind => values[kind])), { maxLength: 60 }), { maxLength: 4 }),
+      fc.integer(),
+      fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+    ),
   )
   fc.assert(
-    fc.property(input, ([kinds, frames, seed]) => {
+    fc.property(input, ([kinds, frames, seed, withIds]) => {
       const table = new KeyTable(kinds, seed)
       const model = new Map<string, number>()
       const order: Value[][] = []
-      for (const rows of frames) {
+      for (const [f, rows] of frames.entries()) {
         const columns = kinds.map((kind, c) =>
           column(
             kind,
             rows.map(row => row[c] ?? null),
+            withIds[f],
           ),
         )
         const out = new Int32Array(rows.length)
@@ -86,6 +105,15 @@ test('a key has the index of its first sight, whatever its columns, nulls and fr
       }
       expect(table.count).toBe(model.size)
       const keys = table.keys(0, table.count)
+      for (const key of keys) if (key.kind === 'bytes' && key.ids !== undefined) expect(sameIdSameText(key, key.ids)).toBe(true)
+      // The same keys in another table, from this one's columns and hashes.
+      const other = new KeyTable(kinds, seed)
+      const out = new Int32Array(table.count)
+      other.lookupEntries(table, out)
+      expect([...out]).toEqual([...out.keys()])
+      other.copyFrom(table)
+      other.lookupEntries(table, out)
+      expect([...out]).toEqual([...out.keys()])
       for (const [index, key] of order.entries()) expect(keyText(keys.map(column => valueAt(column, index)))).toBe(keyText(key))
     }),
   )
@@ -107,4 +135,28 @@ test('100,000 keys are found again after the table has grown', () => {
   table.clear()
   table.lookup([keys], rows, 50_000, 50_010, second)
   expect(table.count).toBe(10)
+})
+
+test('each id of a frame is looked up once: a text behind a known id is not read again', () => {
+  const table = new KeyTable(['bytes'], 1)
+  const texts = column('bytes', ['a', 'b', 'a', 'a', null, 'b'], true)
+  if (texts.kind !== 'bytes') throw new Error('texts are bytes')
+  // Were they read, these rows would be other keys.
+  texts.starts[2] = texts.starts[1]!
+  texts.starts[3] = texts.starts[1]!
+  const out = new Int32Array(6)
+  table.lookup([texts], Int32Array.from([0, 1, 2, 3, 4, 5]), 0, 6, out)
+  expect([...out]).toEqual([0, 1, 0, 0, 2, 1])
+})
+
+test('texts of a key of several columns leave with ids, values that do not repeat leave without', () => {
+  const table = new KeyTable(['bytes', 'i32'], 1)
+  const texts = column('bytes', ['x', 'y', 'x', null, 'y', 'x'])
+  const numbers = column('i32', [1, 2, 3, 4, 5, 6])
+  table.lookup([texts, numbers], Int32Array.from([0, 1, 2, 3, 4, 5]), 0, 6, new Int32Array(6))
+  const [keys] = table.keys(0, 6)
+  expect(keys?.kind === 'bytes' && keys.ids && [...keys.ids]).toEqual([0, 1, 0, 0, 1, 0])
+  const alone = new KeyTable(['bytes'], 1)
+  alone.lookup([texts], Int32Array.from([0, 1, 2, 3, 4, 5]), 0, 6, new Int32Array(6))
+  expect(alone.keys(0, 3)[0]).toMatchObject({ kind: 'bytes', ids: undefined })
 })

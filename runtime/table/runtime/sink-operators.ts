@@ -23,6 +23,8 @@ const PIECE_TEXT_MAX = 1024 * 1024
 
 /** A sink of a table: rows of frames to an async half; columns declared NOT NULL are looked at. */
 export class TableSinkOperator extends TransportSinkOperator {
+  /** Rows are encoded at once. */
+  readonly frameUse = 'done'
   private readonly checkNulls: (frame: ColumnarFrame) => void
   private readonly pieces: { rows: number }
 
@@ -66,6 +68,7 @@ function pieceEnd({ columns }: ColumnarFrame, from: number, to: number): number 
 
 /** Takes everything and keeps nothing. */
 export class BlackholeOperator extends BaseOperator {
+  readonly frameUse = 'done'
   private readonly checkNulls: (frame: ColumnarFrame) => void
 
   constructor(node: Pick<SinkNode, 'table' | 'schema'>) {

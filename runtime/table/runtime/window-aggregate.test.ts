@@ -1,10 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { redistribute } from '../../checkpoint/redistribute.ts'
 import { createLogger } from '../../common/log.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
+import { ColumnsKeyHasher } from '../../network/columns-hash.ts'
 import { frameOf, rowsOf } from '../../network/columns-rows.ts'
 import { columnLayout } from '../../serde/columns-type.ts'
+import { subtaskOfKeyGroup } from '../../serde/key-groups.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
+import { aggregateFunction } from '../functions/aggregates.ts'
+import { parseValueType, typeText, withNullable } from '../functions/value-type.ts'
 import type { AggregateCall, WindowSpec } from '../plan/physical.ts'
 import { accumulatorTypes } from './accumulators.ts'
 import { LocalWindowAggregateOperator } from './local-window-aggregate-operator.ts'
@@ -85,9 +90,16 @@ class Collector implements OperatorOutput {
 function set(operator: StreamOperator, output: OperatorOutput, yields: () => boolean = () => false): { late: number } {
   const counter = { value: 0, inc: (count = 1) => void (counter.value += count) }
   const context: Partial<OperatorContext> = {
+    jobName: 'job',
+    operatorName: 'window',
     maxParallelism: 128,
     log: createLogger(() => {}),
-    metrics: { recordsIn: () => {}, recordsOut: () => {}, counter: () => counter, gauge: () => {} },
+    metrics: {
+      recordsIn: () => {},
+      recordsOut: () => {},
+      counter: name => (name === 'numLateRecordsDropped' ? counter : { value: 0, inc: () => {} }),
+      gauge: () => {},
+    },
     shouldYield: yields,
   }
   operator.setup(context as OperatorContext, output)
@@ -102,11 +114,12 @@ function set(operator: StreamOperator, output: OperatorOutput, yields: () => boo
 const resultLayouts = ['STRING', 'BIGINT', 'INT', 'INT', 'INT', 'INT', 'TIMESTAMP(3)', 'TIMESTAMP(3)'].map(columnLayout)
 const results = (output: Collector) => output.frames.flatMap(frame => rowsOf(frame, resultLayouts)).map(show)
 
-function globalNode(window: WindowSpec, merges: boolean) {
+function globalNode(window: WindowSpec, merges: boolean, codegen = true) {
   const types = merges ? ['STRING', ...aggregates.flatMap(accumulatorTypes), 'TIMESTAMP(3)'] : inputTypes
   return new WindowAggregateOperator(
     { keys: [0], aggregates, rowtime: merges ? types.length - 1 : 2, merges, windowColumns: ['window_start', 'window_end'], window },
     types,
+    codegen,
   )
 }
 
@@ -135,7 +148,7 @@ test('slices give what every window of every row gives, for any window, frames a
       const operator = globalNode(window, local)
       let call = 0
       set(operator, output, () => call++ % 2 === 0)
-      const feed = local ? new LocalWindowAggregateOperator({ keys: [0], aggregates, rowtime: 2, window }, inputTypes) : undefined
+      const feed = local ? new LocalWindowAggregateOperator({ keys: [0], aggregates, rowtime: 2, window }, inputTypes, true) : undefined
       const between = new Collector()
       if (feed !== undefined) set(feed, between)
       for (let from = 0; from < input.length; from += frameSize) {
@@ -174,6 +187,68 @@ test('windows fire when the watermark passes their end, in order; a row counts f
   expect(ends()).toEqual([])
 })
 
+test('partial accumulators wait for the watermark that passes their slice, not for each; a barrier and the end of the input send them all', () => {
+  const output = new Collector()
+  const operator = new LocalWindowAggregateOperator(
+    { keys: [0], aggregates, rowtime: 2, window: { kind: 'HOP', size: 10, slide: 5, offset: 0 } },
+    inputTypes,
+    true,
+  )
+  set(operator, output)
+  const types = ['STRING', ...aggregates.flatMap(accumulatorTypes), 'TIMESTAMP(3)']
+  const sent = () => output.frames.splice(0).flatMap(frame => rowsOf(frame, types.map(columnLayout)).map(row => [row[0], row[1], row.at(-1)]))
+  const feed = (...rows: Row[]) => operator.processFrame(frameOf(rows, layouts))
+  feed(['a', 1, 1], ['a', 2, 7], ['b', 3, 2])
+  operator.processWatermark(3, 0)
+  expect(sent()).toEqual([])
+  feed(['a', 4, 3])
+  operator.processWatermark(4, 0)
+  expect(sent()).toEqual([
+    ['a', 2n, 5],
+    ['b', 1n, 5],
+  ])
+  // Behind the watermark: the global aggregate decides whether it is late, before the next watermark.
+  feed(['a', 5, 4])
+  operator.processWatermark(5, 0)
+  expect(sent()).toEqual([['a', 1n, 5]])
+  expect(operator.prepareSnapshotPreBarrier()).toBe(true)
+  expect(sent()).toEqual([['a', 1n, 10]])
+  feed(['c', 1, 8], ['c', null, 100])
+  expect(operator.endInput()).toBe(true)
+  expect(sent()).toEqual([
+    ['c', 1n, 10],
+    ['c', 1n, 105],
+  ])
+  expect(output.watermarks).toEqual([3, 4, 5])
+})
+
+test('a local aggregation that holds too many keys sends some with each frame, and loses none', () => {
+  const output = new Collector()
+  const operator = new LocalWindowAggregateOperator(
+    { keys: [0], aggregates: aggregates.slice(0, 1), rowtime: 2, window: { kind: 'TUMBLE', size: 10, offset: 0 } },
+    inputTypes,
+    true,
+  )
+  set(operator, output)
+  const frameCount = 80
+  for (let i = 0; i < frameCount; i++) {
+    const before = output.frames.length
+    operator.processFrame(
+      frameOf(
+        Array.from({ length: 2048 }, (_, row) => [`key ${i * 2048 + row}`, 1, row % 20]),
+        layouts,
+      ),
+    )
+    expect(output.frames.length - before).toBeLessThanOrEqual(2)
+  }
+  const held = frameCount * 2048 - output.frames.reduce((sum, frame) => sum + frame.length, 0)
+  expect(held).toBeLessThan(140_000)
+  expect(operator.endInput()).toBe(true)
+  const keys = output.frames.flatMap(frame => rowsOf(frame, ['STRING', 'BIGINT', 'TIMESTAMP(3)'].map(columnLayout)).map(row => row[0]))
+  expect(new Set(keys).size).toBe(frameCount * 2048)
+  expect(keys.length).toBe(frameCount * 2048)
+})
+
 test('restored from a snapshot it fires what it would have fired', () => {
   fc.assert(
     fc.property(windows, rows, (window, input) => {
@@ -190,4 +265,88 @@ test('restored from a snapshot it fires what it would have fired', () => {
       expect(results(output).sort()).toEqual(model(window, input))
     }),
   )
+})
+
+/** Calls of every kind of accumulator: numbers, texts, decimals of both widths, sets of values. */
+const richTypes = ['STRING', 'INT', 'DECIMAL(38, 2)', 'STRING', 'DECIMAL(9, 1)', 'TIMESTAMP(3)']
+const richCall = (name: string, argument: number, distinct = false): AggregateCall => ({
+  name,
+  argument,
+  distinct,
+  filter: -1,
+  inputType: richTypes[argument]!,
+  type: '',
+})
+const plainCalls = [richCall('AVG', 1), richCall('SUM', 2), richCall('AVG', 2), richCall('MIN', 3), richCall('MAX', 4), richCall('COUNT', 3)]
+const distinctCalls = [richCall('COUNT', 3, true), richCall('SUM', 4, true), richCall('MAX', 2)]
+const richLayouts = richTypes.map(columnLayout)
+
+const richRows = fc.array(
+  fc.tuple(
+    fc.constantFrom('a', 'b', 'c', 'd', '', null),
+    fc.option(fc.integer({ min: -5, max: 5 })),
+    fc.option(fc.constantFrom('900000000000000000000000000000000000.00', '0.05', '-1.25')),
+    fc.option(fc.constantFrom('', 'x', 'xy', '\uffff', '😀')),
+    fc.option(fc.constantFrom('1.5', '-2.5', '0.0')),
+    fc.integer({ min: -30, max: 60 }),
+  ),
+  { maxLength: 14 },
+)
+
+test('snapshotted behind every row and restored at another parallelism it fires what it would have fired, interpreted and generated', () => {
+  const property = fc.property(
+    windows,
+    richRows,
+    fc.boolean(),
+    fc.boolean(),
+    fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 15, maxLength: 15 }),
+    (window, input, codegen, withSets, parallelisms) => {
+      const calls = withSets ? distinctCalls : plainCalls
+      const windowColumns = ['window_start', 'window_end'] as const
+      const make = (output: Collector) => {
+        const operator = new WindowAggregateOperator(
+          { keys: [0], aggregates: calls, rowtime: 5, merges: false, windowColumns, window },
+          richTypes,
+          codegen,
+        )
+        set(operator, output)
+        return operator
+      }
+      const outputLayouts = [
+        'STRING',
+        ...calls.map(one => typeText(withNullable(aggregateFunction(one.name, parseValueType(one.inputType)).type, true))),
+        'TIMESTAMP(3)',
+        'TIMESTAMP(3)',
+      ].map(columnLayout)
+      const rowsIn = (output: Collector) => output.frames.flatMap(frame => rowsOf(frame, outputLayouts)).map(show)
+
+      const undisturbed = new Collector()
+      const whole = make(undisturbed)
+      for (const row of input) whole.processFrame(frameOf([row], richLayouts))
+      whole.processWatermark(Number.POSITIVE_INFINITY, 0)
+
+      const output = new Collector()
+      const hasher = new ColumnsKeyHasher(richLayouts, [0])
+      let subtasks = [make(output)]
+      for (const [i, row] of input.entries()) {
+        const parallelism = parallelisms[i]!
+        const snapshots = redistribute(
+          subtasks.map(subtask => subtask.snapshot()),
+          parallelism,
+          128,
+        )
+        subtasks = snapshots.map(snapshot => {
+          const subtask = make(output)
+          subtask.restore(snapshot)
+          return subtask
+        })
+        const target = subtaskOfKeyGroup(hasher.keyGroupOfRow(row, 128), 128, parallelism)
+        subtasks[target]!.processFrame(frameOf([row], richLayouts))
+      }
+      for (const subtask of subtasks) subtask.processWatermark(Number.POSITIVE_INFINITY, 0)
+      expect(rowsIn(output).sort()).toEqual(rowsIn(undisturbed).sort())
+      expect(rowsIn(undisturbed).length > 0 || input.length === 0 || window.kind === 'HOP').toBe(true)
+    },
+  )
+  fc.assert(property, { numRuns: 150 })
 })
