@@ -10,10 +10,11 @@ const single = process.env['SEED']
 const count = process.env['SOAK'] !== undefined ? 10_000 : Number(process.env['GRAPHS'] ?? (process.env['CI'] !== undefined ? 500 : 100))
 const seeds = single !== undefined && single !== '' ? [Number(single)] : Array.from({ length: count }, (_, i) => i + 1)
 
+// By %s: vitest cuts what it puts in for a $name, and the item tables look for the whole title.
 test.each([
-  { title: "random graphs give the model's rows with rings of one frame, suspended at every row", generated: true },
-  { title: 'the same where the interpreter takes all rows', generated: false },
-])('$title', { timeout: 3_600_000 }, async ({ generated }) => {
+  ["random graphs give the model's rows with rings of one frame, suspended at every row", true],
+  ['the same where the interpreter takes all rows', false],
+] as const)('%s', { timeout: 3_600_000 }, async (_, generated) => {
   for (const seed of seeds) {
     const program = randomProgram(seed, { rowsMax: 40, fanOutMax: seed % 20 === 0 ? 5000 : 50 })
     const result = await runInProcess(env => program.build(env), {

@@ -114,12 +114,14 @@ export function parseTime(text: string): number | undefined {
   return ((hours * 60 + minutes) * 60 + seconds) * 1000 + Number((match[4] ?? '').padEnd(3, '0').slice(0, 3))
 }
 
-/** `2020-01-02 03:04:05.678`, `2020-01-02`; a time has seconds. */
+/** `2020-01-02 03:04:05.678`, `2020-01-02`; a time has seconds; `24:00:00` is the end of the day. */
 export function parseTimestamp(text: string): number | undefined {
   const at = text.includes(' ') ? text.indexOf(' ') : text.length
   const days = parseDate(text.slice(0, at))
   if (days === undefined) return undefined
   if (at === text.length) return days * DAY_MS
-  const time = /:.*:/.test(text) ? parseTime(text.slice(at + 1)) : undefined
+  const clock = text.slice(at + 1)
+  if (/^24:0{1,2}:0{1,2}(\.0*)?$/.test(clock)) return (days + 1) * DAY_MS
+  const time = /:.*:/.test(text) ? parseTime(clock) : undefined
   return time === undefined ? undefined : days * DAY_MS + time
 }

@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Admin, CompressionTypes, Kafka, logLevel, type Producer, type RecordMetadata } from 'kafkajs'
+import { expect } from 'vitest'
 
 /**
  * A real single-node Kafka (KRaft) on free loopback ports, in a folder of its own, for tests; `test/parts/install-kafka.sh` brings the
@@ -93,10 +94,15 @@ export class KafkaBroker {
 
   async createTopic(topic: string, partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-    await started(this.admin).createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
-    })
+    const admin = started(this.admin)
+    await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] })
+    // kafkajs itself waits for leaders, but gives up where a slow broker does not know the topic yet.
+    const leaders = () =>
+      admin.fetchTopicMetadata({ topics: [topic] }).then(
+        ({ topics }) => topics[0]?.partitions.filter(({ leader }) => leader >= 0).length,
+        () => 0,
+      )
+    await expect.poll(leaders, { timeout: 30_000 }).toBe(partitions)
   }
 
   /** One batch. `null` = a record without a value. */

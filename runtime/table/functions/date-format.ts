@@ -11,6 +11,11 @@ export interface DatePattern {
   format(localMs: number): string
   /** undefined when the text does not follow the pattern. */
   parse(text: string): number | undefined
+  /**
+   * As Java's SimpleDateFormat reads: the text may go on behind what the pattern takes, numbers have any count of digits, and what is too large
+   * goes over (February 30 is March 1).
+   */
+  parseLeniently(text: string): number | undefined
 }
 
 const cache = new Map<string, DatePattern>()
@@ -20,7 +25,11 @@ export function datePattern(pattern: string): DatePattern {
   const known = cache.get(pattern)
   if (known !== undefined) return known
   const pieces = split(pattern)
-  const compiled = { format: (ms: number) => pieces.map(piece => formatPiece(piece, ms)).join(''), parse: (text: string) => parseText(pieces, text) }
+  const compiled = {
+    format: (ms: number) => pieces.map(piece => formatPiece(piece, ms)).join(''),
+    parse: (text: string) => parseText(pieces, text, false),
+    parseLeniently: (text: string) => parseText(pieces, text, true),
+  }
   if (cache.size >= CACHE_MAX) cache.clear()
   cache.set(pattern, compiled)
   return compiled
@@ -109,7 +118,7 @@ function usWeek(days: number): number {
   return days >= start(year + 1) ? 1 : Math.floor((days - start(year)) / 7) + 1
 }
 
-function parseText(pieces: readonly Piece[], text: string): number | undefined {
+function parseText(pieces: readonly Piece[], text: string, lenient: boolean): number | undefined {
   const fields: Record<string, number> = {}
   let at = 0
   for (const [i, piece] of pieces.entries()) {
@@ -134,15 +143,17 @@ function parseText(pieces: readonly Piece[], text: string): number | undefined {
       const next = pieces[i + 1]
       // Digits that follow one another without a separator have the width of their letters.
       const fixed = count > 1 && (letter !== 'y' || count !== 4 || (next !== undefined && 'letter' in next))
-      const match = (
-        fixed || (next !== undefined && 'letter' in next) ? new RegExp(`^\\d{${count}}`) : count === 1 ? /^\d{1,9}/ : new RegExp(`^\\d{${count},9}`)
-      ).exec(text.slice(at))
+      const adjacent = next !== undefined && 'letter' in next
+      const digits =
+        adjacent || (fixed && !lenient) ? new RegExp(`^\\d{${count}}`) : count === 1 || lenient ? /^\d{1,9}/ : new RegExp(`^\\d{${count},9}`)
+      const match = digits.exec(text.slice(at))
       if (match === null) return undefined
       at += match[0].length
       fields[letter] =
         letter === 'S' ? Number(match[0].padEnd(3, '0').slice(0, 3)) : letter === 'y' && count === 2 ? 2000 + Number(match[0]) : Number(match[0])
     }
   }
+  if (lenient) return lenientInstantOf(fields)
   return at === text.length ? instantOf(fields) : undefined
 }
 
@@ -151,10 +162,26 @@ function instantOf(fields: Record<string, number>): number | undefined {
   const month = fields['M'] ?? 1
   const day = fields['d'] ?? 1
   if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined
+  const [hour, minute, second] = [hourOf(fields), fields['m'] ?? 0, fields['s'] ?? 0]
+  // The end of a day may be written as its hour 24.
+  const midnight = hour === 24 && minute === 0 && second === 0 && (fields['S'] ?? 0) === 0
+  if ((hour > 23 && !midnight) || minute > 59 || second > 59) return undefined
+  return fieldsMs(fields, year, month, day)
+}
+
+/** Whatever is too large goes over into what is above it. */
+function lenientInstantOf(fields: Record<string, number>): number {
+  const months = (fields['M'] ?? 1) - 1
+  const year = (fields['y'] ?? fields['u'] ?? 1970) + Math.floor(months / 12)
+  return fieldsMs(fields, year, (((months % 12) + 12) % 12) + 1, fields['d'] ?? 1)
+}
+
+function fieldsMs(fields: Record<string, number>, year: number, month: number, day: number): number {
+  const days = fields['D'] === undefined ? daysOf(year, month, 1) + day - 1 : daysOf(year, 1, 1) + fields['D'] - 1
+  return days * DAY_MS + ((hourOf(fields) * 60 + (fields['m'] ?? 0)) * 60 + (fields['s'] ?? 0)) * 1000 + (fields['S'] ?? 0)
+}
+
+function hourOf(fields: Record<string, number>): number {
   const twelve = fields['h'] === undefined ? fields['K'] : fields['h'] % 12
-  const hour = fields['H'] ?? (fields['k'] === undefined ? undefined : fields['k'] % 24) ?? (twelve === undefined ? 0 : twelve + (fields['a'] ?? 0))
-  const [minute, second] = [fields['m'] ?? 0, fields['s'] ?? 0]
-  if (hour > 23 || minute > 59 || second > 59) return undefined
-  const days = fields['D'] === undefined ? daysOf(year, month, day) : daysOf(year, 1, 1) + fields['D'] - 1
-  return days * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + (fields['S'] ?? 0)
+  return fields['H'] ?? (fields['k'] === undefined ? undefined : fields['k'] % 24) ?? (twelve === undefined ? 0 : twelve + (fields['a'] ?? 0))
 }

@@ -1,6 +1,8 @@
 /** The text of a double as Java's `Double.toString` (19 and later: shortest digits) writes it: `1.0`, `1.0E7`, `1.5E-5`, `NaN`. */
 export function doubleText(value: number): string {
-  return javaText(value, String(Math.abs(value)))
+  const size = Math.abs(value)
+  // Java writes at least two digits: the nearest two are not 5.0.
+  return javaText(value, size === Number.MIN_VALUE ? '4.9e-324' : String(size))
 }
 
 /** The same for a float, whose shortest digits are fewer. */

@@ -68,7 +68,7 @@ function wellFormed<T extends string | null>(text: T): T {
 }
 
 function pad(text: string, length: number, padding: string, left: boolean): string | null {
-  if (length < 0 || (padding === '' && length > 0)) return padding === '' && length >= 0 && text.length >= length ? text.slice(0, length) : null
+  if (length < 0 || padding === '') return null
   if (text.length >= length) return text.slice(0, length)
   return left ? text.padStart(length, padding) : text.padEnd(length, padding)
 }
@@ -98,13 +98,7 @@ function trimEnds(text: string, characters: string, where: 'BOTH' | 'LEADING' | 
 }
 
 function initcap(text: string): string {
-  let out = ''
-  let inWord = false
-  for (const point of text) {
-    out += inWord ? point.toLowerCase() : point.toUpperCase()
-    inWord = /[\p{L}\p{N}]/u.test(point)
-  }
-  return out
+  return text.replace(/[A-Za-z0-9]+/g, word => word[0]!.toUpperCase() + word.slice(1).toLowerCase())
 }
 
 const text = isText
@@ -216,7 +210,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   length('CHARACTER_LENGTH'),
   simple('UPPER', 'UPPER(s)', 'by the root locale', sameKind, [text], (s: string) => s.toUpperCase()),
   simple('LOWER', 'LOWER(s)', 'by the root locale', sameKind, [text], (s: string) => s.toLowerCase()),
-  simple('INITCAP', 'INITCAP(s)', 'words are runs of letters and digits', sameKind, [text], initcap),
+  simple('INITCAP', 'INITCAP(s)', 'words are runs of ASCII letters and digits', sameKind, [text], initcap),
   { ...trims('BTRIM', 'BOTH'), resolve: accept(stringType, [text, text], 1) },
   trims('LTRIM', 'LEADING'),
   trims('RTRIM', 'TRAILING'),
@@ -255,7 +249,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple(
     'LPAD',
     'LPAD(s, length, padding)',
-    'cuts what is longer; NULL for a negative length',
+    'cuts what is longer; NULL for a negative length and for no padding',
     stringType,
     [text, small, text],
     (s: string, n: number, p: string) => wellFormed(pad(s, n, p, true)),
@@ -264,7 +258,7 @@ export const stringFunctions: readonly ScalarFunction[] = [
   simple(
     'RPAD',
     'RPAD(s, length, padding)',
-    'cuts what is longer; NULL for a negative length',
+    'cuts what is longer; NULL for a negative length and for no padding',
     stringType,
     [text, small, text],
     (s: string, n: number, p: string) => wellFormed(pad(s, n, p, false)),

@@ -364,7 +364,7 @@ export const temporalFunctions: readonly ScalarFunction[] = [
   {
     name: 'UNIX_TIMESTAMP',
     syntax: 'UNIX_TIMESTAMP([s[, format]])',
-    doc: 'seconds of now, or of a local time as text (the smallest BIGINT when it is none)',
+    doc: 'seconds of now, or of a local time at the start of a text, what is too large goes over (the smallest BIGINT when it is none)',
     nulls: 'strict',
     dynamic: true,
     resolve: args => {
@@ -374,7 +374,7 @@ export const temporalFunctions: readonly ScalarFunction[] = [
     },
     bind: ({ args }, environment) => {
       if (args.length === 0) return () => BigInt(Math.floor(environment.frameTimeMs / 1000))
-      return (s: string, format = defaultFormat) => unixTime(datePattern(format).parse(s), environment)
+      return (s: string, format = defaultFormat) => unixTime(datePattern(format).parseLeniently(s), environment)
     },
   },
   {

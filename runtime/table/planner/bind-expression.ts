@@ -157,7 +157,7 @@ function bindCall(call: ast.Call, scope: ExpressionScope): Expression {
     throw planError(pos, `${name} has no group window: GROUP BY must hold the window itself, with the same arguments`)
   if (scalarFunction(name) === undefined) {
     if (refusedFunctions.includes(name)) throw notSupportedYet(pos, `function ${name}`)
-    throw planError(pos, `function ${name} is not known${candidatesText(name, scalarFunctionNames())}`)
+    throw planError(pos, `function ${name} is not known${candidatesText(name, [...scalarFunctionNames(), ...aggregateNames])}`)
   }
   return callOf(
     name,

@@ -16,7 +16,7 @@ import { columnReference, isNotNull } from './expressions.ts'
 import { type LogicalNode, schemaOf } from './logical.ts'
 import { notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 import { type ExpandedItem, isRowtime, nameOf, project } from './projection.ts'
-import { aliased, type Relation, type ScopeColumn } from './scope.ts'
+import { aliased, type Relation, requireNoRows, type ScopeColumn } from './scope.ts'
 
 /** Queries to logical plans. What is not there yet is refused by name where it stands. */
 export interface QueryContext {
@@ -151,6 +151,8 @@ function bindUnion(pos: SqlPosition, left: Relation, right: Relation): Relation 
   const [a, b] = [schemaOf(left.node), schemaOf(right.node)]
   if (left.columns.length !== right.columns.length)
     throw planError(pos, `UNION ALL of ${left.columns.length} and ${right.columns.length} columns, expected as many on both sides`)
+  requireNoRows(left, pos)
+  requireNoRows(right, pos)
   const types = left.columns.map((column, i) => {
     // The rule that gives a CASE its type gives a column of a union its.
     const test = { kind: 'literal', value: true, type: 'BOOLEAN NOT NULL' } as const

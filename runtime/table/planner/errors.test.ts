@@ -161,6 +161,52 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   ['', 'script test.sql has no INSERT INTO, SELECT or EXPLAIN: there is nothing to run'],
 ]
 
+/** One of each kind of name, and of each place where a type may not fit. */
+const unknown: readonly (readonly [sql: string, message: string])[] = [
+  ['SELECT tmep FROM (SELECT d AS temp FROM t)', "3:8: column 'tmep' is not known; did you mean temp?"],
+  ['SELECT id FROM default_catalog.default_database.tt1', "3:16: table 'default_catalog.default_database.tt1' is not known"],
+  ['SELECT id FROM otherr.t', "3:16: table 'otherr.t' is not known; there are default_catalog.default_database.t"],
+  ['INSERT INTO outt SELECT id, n FROM t', "3:13: table 'outt' is not known; did you mean out1?"],
+  ['SELECT CHARLENGTH(id) FROM t', '3:8: function CHARLENGTH is not known; did you mean CHAR_LENGTH?'],
+  ['SELECT default_catalog.x.f(id) FROM t', '3:8: function DEFAULT_CATALOG.X.F is not known'],
+  ['SELECT CONT(*) FROM t', '3:8: function CONT is not known; did you mean COUNT?'],
+  ["SELECT * FROM TABLE(TUMBEL(TABLE t, DESCRIPTOR(ts), INTERVAL '1' SECOND))", '3:21: table function TUMBEL is not known; did you mean TUMBLE?'],
+  [
+    "SELECT * FROM TABLE(TUMBLE(DATA => TABLE t, TIMECOLL => DESCRIPTOR(ts), SIZE => INTERVAL '1' SECOND))",
+    '3:45: TUMBLE has no argument TIMECOLL; did you mean TIMECOL?',
+  ],
+  [
+    "SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(tss), INTERVAL '1' SECOND)) GROUP BY window_start, window_end",
+    "3:55: column 'tss' is not known",
+  ],
+  ["SET 'table.local-timezone' = 'UTC'", "3:1: option 'table.local-timezone' is not known; did you mean table.local-time-zone?"],
+  ["SET 'table.local-time-zone' = 'Mars/Olympus'", "3:1: time zone 'Mars/Olympus' is unknown"],
+  ["SET 'table.exec.codegen' = 'maybe'", '3:1: option table.exec.codegen: expected true or false, got "maybe"'],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x', 'format' = 'jsn')",
+    "3:73: format 'jsn' is not known for connector 'filesystem'; did you mean json?",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'datagen', 'field.a.kind' = 'random')",
+    "3:55: option 'field.a.kind' of connector 'datagen' is not known; did you mean fields.a.kind?",
+  ],
+  ["CREATE TABLE x (a INTT) WITH ('connector' = 'datagen')", '3:19: found the name INTT, expected AS or a type; did you mean INT?'],
+  ["SELECT id FROM t /*+ OPTION('a' = 'b') */", 'hint OPTION is not supported yet, at 3:22'],
+  ['USE CATALOG other', 'the catalog other does not exist; catalogs: default_catalog, at 3:13'],
+  ['SELECT CASE WHEN n THEN 1 END FROM t', '3:8: function CASE does not take (INT, INT NOT NULL, NULL), expected CASE WHEN a THEN x … ELSE y END'],
+  ['SELECT n = id FROM t WHERE NOT n', '3:28: function NOT does not take (INT), expected NOT a'],
+  ['SELECT d LIKE id FROM t', '3:10: function LIKE does not take (DOUBLE, STRING), expected a LIKE pattern'],
+  ['SELECT ts + 1 FROM t', '3:11: function + does not take (TIMESTAMP(3), INT NOT NULL), expected a + b'],
+  ['SELECT EXTRACT(HOUR FROM id) FROM t', '3:8: function EXTRACT does not take (CHAR(4) NOT NULL, STRING), expected EXTRACT(unit FROM time)'],
+  ['SELECT NULL AS nothing FROM t', "3:1: column 'nothing' is a NULL without a type, expected CAST(NULL AS type)"],
+  ['TABLE t', "ROW column 'r' as a whole is not supported yet, at 3:1"],
+  ['SELECT id, n FROM t UNION ALL TABLE t', '3:21: UNION ALL of 2 and 5 columns, expected as many on both sides'],
+]
+
+test('unknown names of every kind and types that do not fit: each with its place, what was found, and the nearest name', () => {
+  expect(unknown.map(([sql]) => [sql, problem(sql)])).toEqual(unknown.map(([sql, message]) => [sql, expect.stringContaining(message)]))
+})
+
 test.each(cases)('%s', (sql, message) => {
   expect(problem(sql)).toBe(message)
 })

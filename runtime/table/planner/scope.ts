@@ -1,8 +1,9 @@
+import { nearestName } from '../../common/errors.ts'
 import type { Expression } from '../plan/expression.ts'
 import type { Path } from '../sql/ast-expression.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode } from './logical.ts'
-import { candidatesText, planError } from './plan-error.ts'
+import { candidatesText, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
 
 /** A column as a query sees it: one of a plan node, or a ROW made of several of them. */
 export interface ScopeColumn {
@@ -40,7 +41,30 @@ export function findColumn(path: Path, columns: readonly ScopeColumn[]): ScopeCo
     throw planError(path[0]!.pos, `table '${parts.slice(0, -1).join('.')}' is not in FROM${candidatesText(parts.at(-2)!, [...tables, ...rows])}`)
   }
   const names = [...new Set(qualified.map(({ name }) => name))]
-  throw planError(last.pos, `column '${last.text}' is not known${candidatesText(last.text, names)}`)
+  // A misspelt word of SQL reads as a column.
+  const word = parts.length === 1 && last.text.length > 3 && nearestName(last.text, names) === undefined ? nearestName(last.text, words) : undefined
+  throw planError(last.pos, `column '${last.text}' is not known${candidatesText(last.text, word === undefined ? names : [word])}`)
+}
+
+/** What stands where a column may and is none. */
+const words = [
+  'NULL',
+  'TRUE',
+  'FALSE',
+  'UNKNOWN',
+  'CURRENT_DATE',
+  'CURRENT_TIME',
+  'CURRENT_TIMESTAMP',
+  'LOCALTIME',
+  'LOCALTIMESTAMP',
+  'DESCRIPTOR',
+  'INTERVAL',
+]
+
+/** A ROW column is read field by field; where columns go on as they are (`TABLE t`, UNION ALL) it has no place of its own. */
+export function requireNoRows({ columns }: Relation, pos: SqlPosition): void {
+  const whole = columns.find(({ fields }) => fields !== undefined)
+  if (whole !== undefined) throw notSupportedYet(pos, `ROW column '${whole.name}' as a whole`)
 }
 
 export function referenceOf(column: ScopeColumn): Expression {

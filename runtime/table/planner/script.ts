@@ -1,18 +1,20 @@
 import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { unreachable } from '../../common/assert.ts'
-import { Configuration } from '../../common/config.ts'
-import { FlinkError } from '../../common/errors.ts'
+import { Configuration, parseOptionValue } from '../../common/config.ts'
+import { FlinkError, nearestName } from '../../common/errors.ts'
 import { CatalogManager } from '../catalog/catalog-manager.ts'
 import { tableOf, viewOf } from '../catalog/catalog-objects.ts'
-import { isNumeric, isText, parseValueType } from '../functions/value-type.ts'
-import { tableOptions } from '../options.ts'
+import { timeZone } from '../functions/time-zone.ts'
+import { tableOptions, tableOptionTable } from '../options.ts'
 import type { Schema } from '../plan/expression.ts'
-import type { SinkNode } from '../plan/physical.ts'
+import type { PhysicalNode, SinkNode } from '../plan/physical.ts'
 import type { CalcSettings } from '../runtime/calc-operator.ts'
 import { kafkaTableSink } from '../runtime/kafka-table-sink.ts'
 import type { Query } from '../sql/ast-query.ts'
 import type { CreateDatabase, CreateTable, Drop, Explain, Insert, Statement, Use } from '../sql/ast-statement.ts'
-import { parseScript } from '../sql/parse.ts'
+import { parseScript, parseTypeText } from '../sql/parse.ts'
+import { withNullability } from '../types/logical-type.ts'
+import { castOf } from '../types/type-casts.ts'
 import { printType } from '../types/type-text.ts'
 import { bindQuery, castTo } from './bind-query.ts'
 import { bindSourceTable, requireColumnType } from './bind-table.ts'
@@ -22,8 +24,8 @@ import { explainText } from './explain.ts'
 import { columnReference } from './expressions.ts'
 import type { LogicalNode, LogicalSink } from './logical.ts'
 import { optimise } from './optimise.ts'
-import { at, candidatesText, notSupportedYet, planError } from './plan-error.ts'
-import type { Relation } from './scope.ts'
+import { at, candidatesText, notSupportedYet, planError, type SqlPosition } from './plan-error.ts'
+import { type Relation, requireNoRows } from './scope.ts'
 import { type SharingSettings, shareSubplans } from './share-subplans.ts'
 import { describeTable, type ShownTable, showTable } from './show.ts'
 import { toPhysical } from './to-physical.ts'
@@ -76,13 +78,14 @@ export class SqlScript {
         return
       case 'set':
         if (statement.key === undefined || statement.value === undefined) throw notSupportedYet(statement.pos, 'SET without a key')
+        checkTableOption(statement.key, statement.value, statement.pos)
         this.env.configure(statement.key, statement.value)
         return
       case 'insert':
         this.insert(statement)
         return
       case 'query':
-        this.add(this.collect(this.bind(statement.query)))
+        this.add(this.collect(statement.query), statement.query.pos)
         return
       case 'statementSet':
         for (const insert of statement.statements) this.insert(insert)
@@ -98,10 +101,13 @@ export class SqlScript {
         this.use(statement)
         return
       case 'show':
-        this.addRows(showTable(statement, this.catalog))
+        this.addRows(showTable(statement, this.catalog), statement.pos)
         return
       case 'describe':
-        this.addRows(describeTable(statement, this.catalog, ({ pos, path }) => this.bind({ kind: 'explicitTable', pos, path })))
+        this.addRows(
+          describeTable(statement, this.catalog, ({ pos, path }) => this.bind({ kind: 'explicitTable', pos, path })),
+          statement.pos,
+        )
         return
       case 'createDatabase':
         if (statement.options[0] !== undefined) throw notSupportedYet(statement.options[0].pos, 'an option of a database')
@@ -139,7 +145,7 @@ export class SqlScript {
   private createTable(written: CreateTable): void {
     if (written.primaryKey?.enforced === true)
       throw planError(written.primaryKey.pos, 'PRIMARY KEY must be NOT ENFORCED: tables of connectors do not hold their rows')
-    const { table } = tableOf(written)
+    const { table } = at(written.pos, () => tableOf(written))
     const { declared } = table
     if (declared.partitionedBy[0] !== undefined) throw notSupportedYet(declared.partitionedBy[0].pos, 'PARTITIONED BY')
     const isSink = table.options['connector'] === 'print' || table.options['connector'] === 'blackhole'
@@ -155,7 +161,7 @@ export class SqlScript {
   }
 
   private insert(insert: Insert): void {
-    this.add(this.sinkOf(insert))
+    this.add(this.sinkOf(insert), insert.query.pos)
   }
 
   private sinkOf(insert: Insert): LogicalSink {
@@ -174,8 +180,8 @@ export class SqlScript {
     return { kind: 'sink', input: matched(insert, relation, schema, name), table: name, connector, options, schema }
   }
 
-  private collect(relation: Relation): LogicalSink {
-    const { node, schema } = flat(relation)
+  private collect(query: Query): LogicalSink {
+    const { node, schema } = flat(this.bind(query), query.pos)
     return { kind: 'sink', input: node, table: 'collect', connector: 'collect', options: {}, schema }
   }
 
@@ -185,7 +191,7 @@ export class SqlScript {
     const { statement } = explain
     const logical =
       statement.kind === 'query'
-        ? [this.collect(this.bind(statement.query))]
+        ? [this.collect(statement.query)]
         : statement.kind === 'insert'
           ? [this.sinkOf(statement)]
           : statement.statements.map(each => this.sinkOf(each))
@@ -194,19 +200,21 @@ export class SqlScript {
       logical.map(each => ({ logical: each, physical: this.plan(each) })),
       { timeZone, generatedSource, sharing },
     ).split('\n')
-    this.addRows({ schema: [{ name: 'plan', type: 'STRING NOT NULL' }], rows: lines.map(line => [line]) }, 'text')
+    this.addRows({ schema: [{ name: 'plan', type: 'STRING NOT NULL' }], rows: lines.map(line => [line]) }, explain.pos, 'text')
   }
 
   /** Rows that are known now, as a SELECT prints them (`collect`) or each as it is (`text`). */
-  private addRows({ schema, rows }: ShownTable, connector: 'collect' | 'text' = 'collect'): void {
+  private addRows({ schema, rows }: ShownTable, pos: SqlPosition, connector: 'collect' | 'text' = 'collect'): void {
     const paths = schema.map(({ name }) => [name])
     const projected = schema.map((_, i) => i)
     const node: LogicalNode = { kind: 'scan', table: 'rows', connector: 'values', options: {}, physical: schema, paths, projected, rows }
-    this.add({ kind: 'sink', input: node, table: connector, connector, options: {}, schema })
+    this.add({ kind: 'sink', input: node, table: connector, connector, options: {}, schema }, pos)
   }
 
-  private add(logical: LogicalSink): void {
-    this.sinks.push({ logical, physical: this.plan(logical) })
+  private add(logical: LogicalSink, pos: SqlPosition): void {
+    const physical = this.plan(logical)
+    requireColumns(physical, pos)
+    this.sinks.push({ logical, physical })
   }
 
   private plan(logical: LogicalSink): SinkNode {
@@ -243,8 +251,36 @@ interface ScriptSettings extends CalcSettings {
   readonly sharing: SharingSettings
 }
 
+/** Options of the planner are checked where they are set; the rest with the job's. */
+function checkTableOption(key: string, value: string, pos: SqlPosition): void {
+  if (!key.startsWith('table.')) return
+  const option = tableOptionTable.find(each => each.key === key)
+  if (option === undefined) {
+    const keys = tableOptionTable.map(each => each.key)
+    if (nearestName(key, keys) === undefined) throw notSupportedYet(pos, `option '${key}'`)
+    throw planError(pos, `option '${key}' is not known${candidatesText(key, keys)}`)
+  }
+  try {
+    parseOptionValue(option, value)
+    if (key === tableOptions.localTimeZone.key) timeZone(value)
+  } catch (error) {
+    throw planError(pos, (error as Error).message)
+  }
+}
+
+/** A NULL that nothing gives a type has no columns to be in. */
+function requireColumns(sink: SinkNode, pos: SqlPosition): void {
+  const check = (node: PhysicalNode): void => {
+    for (const { name, type } of node.schema)
+      if (type === 'NULL') throw planError(pos, `column '${name}' is a NULL without a type, expected CAST(NULL AS type)`)
+    for (const input of node.kind === 'union' ? node.inputs : node.kind === 'scan' ? [] : [node.input]) check(input)
+  }
+  check(sink.input)
+}
+
 /** The columns of a relation and no others, in its order. */
-function flat(relation: Relation): { readonly node: LogicalNode; readonly schema: Schema } {
+function flat(relation: Relation, pos: SqlPosition): { readonly node: LogicalNode; readonly schema: Schema } {
+  requireNoRows(relation, pos)
   const schema = relation.columns.map(({ name, type }) => ({ name, type }))
   const node: LogicalNode = {
     kind: 'project',
@@ -257,8 +293,7 @@ function flat(relation: Relation): { readonly node: LogicalNode; readonly schema
 
 /** The query's columns as the table's: by position, or by INSERT's list; what Flink casts by itself is cast. */
 function matched(insert: Insert, relation: Relation, schema: Schema, table: string): LogicalNode {
-  const whole = relation.columns.find(({ fields }) => fields !== undefined)
-  if (whole !== undefined) throw notSupportedYet(insert.query.pos, `ROW column '${whole.name}' as a whole`)
+  requireNoRows(relation, insert.query.pos)
   const targets = insert.columns.map(path => {
     const name = path.map(({ text }) => text).join('.')
     const target = schema.findIndex(column => column.name === name)
@@ -290,15 +325,9 @@ function matched(insert: Insert, relation: Relation, schema: Schema, table: stri
   return { kind: 'project', input: relation.node, projections, names: schema.map(({ name }) => name) }
 }
 
-const widening = ['TINYINT', 'SMALLINT', 'INT', 'BIGINT', 'DECIMAL', 'FLOAT', 'DOUBLE']
-
-/** What Flink casts without being asked: to a wider number, between texts, between times of one kind. */
-function isImplicit(fromText: string, toText: string): boolean {
-  const [from, to] = [parseValueType(fromText), parseValueType(toText)]
-  if (from.root === to.root || from.root === 'NULL') return true
-  if (isText(from) && isText(to)) return true
-  if (isNumeric(from) && isNumeric(to)) return widening.indexOf(from.root) < widening.indexOf(to.root)
-  if (from.root === 'BINARY' || from.root === 'VARBINARY') return to.root === 'BINARY' || to.root === 'VARBINARY'
-  const times = ['DATE', 'TIMESTAMP', 'TIMESTAMP_LTZ']
-  return times.includes(from.root) && times.includes(to.root) && to.root !== 'DATE'
+/** What Flink casts without being asked. NULLs are looked for when rows are written. */
+function isImplicit(from: string, to: string): boolean {
+  if (from === 'NULL') return true
+  const [source, target] = [parseTypeText(from), parseTypeText(to)].map(type => withNullability(type, true))
+  return castOf(source!, target!) === 'implicit'
 }

@@ -66,7 +66,7 @@ function printing(
   })
 }
 
-/** The job's id is part of the files' names, and the name of what writes them comes with the operator. */
+/** The sink's id within its job is part of the files' names, and the name of what writes them comes with the operator. */
 class PartFileSinkOperator extends TableSinkOperator {
   private readonly fileOptions: { path: string; jobId: string }
 
@@ -87,6 +87,11 @@ class PartFileSinkOperator extends TableSinkOperator {
 
   override setup(context: OperatorContext, output: OperatorOutput): void {
     super.setup(context, output)
-    this.fileOptions.jobId = context.jobId
+    this.fileOptions.jobId = sinkId(context)
   }
+}
+
+/** Several INSERTs of one job may write into one folder: the job's id alone would give them the same files. */
+function sinkId({ jobId, operatorId }: OperatorContext): string {
+  return (BigInt(`0x${jobId}`) ^ BigInt(`0x${operatorId}`)).toString(16).padStart(32, '0')
 }

@@ -46,7 +46,16 @@ test('json and csv topics are read into columns and aggregated by window', async
 })
 
 test('a record that does not parse fails the job and names topic, partition and offset', async () => {
-  await broker.createTopic('broken', 1)
-  await broker.produce('broken', 0, ['{"page":"a"}', '{"page":'])
-  await expect(run(`${table('broken', 'json')}SELECT page FROM clicks`)).rejects.toThrow(/table clicks, topic broken, partition 0, offset 1/)
+  await broker.createTopic('broken', 2)
+  await broker.produce('broken', 0, ['{"page":"a","ts":1}'])
+  await broker.produce('broken', 1, ['{"page":"a","ts":1}', '{"page":"b","ts":2}', '{"page":'])
+  await broker.createTopic('broken-csv', 1)
+  await broker.produce('broken-csv', 0, ['a,1,5', 'a,one,5'])
+  const failure = (topic: string, format: string, options = '') =>
+    run(`${table(topic, format).replace(');', `${options});`)}SELECT page, n FROM clicks`).catch(error => (error as Error).message)
+  expect(await failure('broken', 'json')).toBe('table clicks, topic broken, partition 1, offset 2: json record does not parse: the record ends early')
+  expect(await failure('broken-csv', 'csv')).toBe(
+    'table clicks, topic broken-csv, partition 0, offset 1: csv record: column n of type INT cannot be "one"',
+  )
+  expect(await failure('broken', 'json', ", 'json.ignore-parse-errors' = 'true'")).toEqual(['+I[a, null]', '+I[a, null]', '+I[b, null]'])
 })

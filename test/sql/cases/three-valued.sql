@@ -1,0 +1,13 @@
+CREATE TABLE t (
+  id INT,
+  b BOOLEAN,
+  i INT,
+  l BIGINT,
+  d DOUBLE,
+  m DECIMAL(10, 3),
+  s STRING,
+  dt DATE,
+  ts TIMESTAMP(3),
+  r ROW<x INT, y STRING>
+) WITH ('connector' = 'filesystem', 'path' = '${data}/values.json', 'format' = 'json');
+SELECT id, b = TRUE, b <> FALSE, NOT b, b IS NULL, b IS NOT NULL, b IS UNKNOWN, b IS NOT UNKNOWN, b AND CAST(NULL AS BOOLEAN), b OR UNKNOWN, i = CAST(NULL AS INT), i IS DISTINCT FROM CAST(NULL AS INT), i IS NOT DISTINCT FROM 7, i IN (7, CAST(NULL AS INT)), i NOT IN (7, CAST(NULL AS INT)), i BETWEEN CAST(NULL AS INT) AND 10, i NOT BETWEEN 0 AND 10, s LIKE CAST(NULL AS STRING), s = s FROM t WHERE b IS NOT TRUE OR i > 0;
