@@ -44,7 +44,7 @@ export class LineDecoder {
     this.lineCount = 0
   }
 
-  /** Only when `next` has answered undefined. The bytes must not change afterwards. */
+  /** Only when `next` has answered undefined. The bytes must not change until the next call, but for the end of the stream. */
   feed(bytes: Uint8Array): void {
     const consumed = this.block.length
     this.blockOffset += consumed
@@ -113,7 +113,8 @@ export class LineDecoder {
   }
 
   private keep(bytes: Uint8Array): void {
-    this.carry.push(bytes)
+    if (bytes.length === 0) return
+    this.carry.push(bytes.slice())
     this.carrySize += bytes.length
     if (this.carrySize > this.lineSizeMax)
       throw new FlinkError('RECORD_TOO_LARGE', `a line of more than ${this.lineSizeMax} bytes is refused`, {

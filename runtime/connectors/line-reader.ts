@@ -1,7 +1,7 @@
 import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
-import type { SourcePort } from '../stream/spi/io-host.ts'
+import type { SourcePort, SourceTransfer } from '../stream/spi/io-host.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../stream/spi/source.ts'
 import type { FileSplit } from './file-enumerator.ts'
 import { LineDecoder } from './line-decoder.ts'
@@ -14,6 +14,7 @@ import { RateLimiter } from './rate-limiter.ts'
  */
 export interface LineSourceKind<S extends SourceSplit> {
   readonly fetcher: string
+  readonly transfer: SourceTransfer
   readonly delimiter: string
   readonly linesPerSecond: number | undefined
   /** Read the splits again and again. */
@@ -27,6 +28,9 @@ export interface LineSourceKind<S extends SourceSplit> {
 
 /** Lines of a frame. */
 const FRAME_ROWS = 256
+/** Decoded at once. A line may be a view of the whole text, and so keep it alive: not more than this. */
+const PIECE_SIZE_BYTES = 64 * 1024
+const noBytes = new Uint8Array(0)
 
 export class LineReader<S extends SourceSplit> implements SourceReader {
   private readonly kind: LineSourceKind<S>
@@ -35,6 +39,8 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
   private readonly decoder: LineDecoder
   /** Asked of the fetcher and not finished, in its order; the first one is being read once `currentTag` says so. */
   private readonly splits: { tag: number; split: S }[] = []
+  /** What is left of the last bytes; the port's, which is not polled before they are decoded. */
+  private undecoded: Uint8Array = noBytes
   private nextTag = 0
   private currentTag = -1
   private current: S | undefined
@@ -47,7 +53,7 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
 
   constructor(kind: LineSourceKind<S>, context: SourceReaderContext) {
     this.kind = kind
-    this.port = context.io.openSource(kind.fetcher, {})
+    this.port = context.io.openSource(kind.fetcher, {}, kind.transfer)
     this.decoder = new LineDecoder(kind.delimiter)
     this.limiter =
       kind.linesPerSecond === undefined ? undefined : new RateLimiter(context.clock, kind.linesPerSecond / context.parallelism, () => context.wake())
@@ -111,12 +117,17 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
   /** Takes the next element of the fetcher; everything taken before has been emitted. */
   private read(): 'more' | 'nothing' | 'end' {
     if (this.firstEnded) this.dropFirst()
+    if (this.undecoded.length > 0) {
+      this.feed()
+      return 'more'
+    }
     if (this.splits.length === 0 && this.allAssigned) return 'end'
     const element = this.port.poll()
     if (element === undefined) return 'nothing'
     if (element.kind === 'raw') {
       if (element.tag !== this.currentTag) this.begin(element.tag, element.position)
-      this.feed(element.bytes)
+      this.undecoded = element.bytes
+      this.feed()
     } else if (element.kind === 'event') {
       if (element.what === 'error') throw errorOfEvent(element.data)
       if (element.what === 'disconnected') this.endLine()
@@ -125,7 +136,9 @@ export class LineReader<S extends SourceSplit> implements SourceReader {
     return 'more'
   }
 
-  private feed(bytes: Uint8Array): void {
+  private feed(): void {
+    const bytes = this.undecoded.subarray(0, PIECE_SIZE_BYTES)
+    this.undecoded = this.undecoded.subarray(bytes.length)
     try {
       this.decoder.feed(bytes)
     } catch (error) {
@@ -182,6 +195,7 @@ export function textFileKind(options: JsonObject): LineSourceKind<FileSplit> {
   const rate = options['linesPerSecond']
   return {
     fetcher: 'file',
+    transfer: 'blocks',
     delimiter: '\n',
     linesPerSecond: typeof rate === 'number' ? rate : undefined,
     loop: options['loop'] === true,
@@ -196,6 +210,7 @@ export function textFileKind(options: JsonObject): LineSourceKind<FileSplit> {
 export function socketKind(options: JsonObject): LineSourceKind<SourceSplit> {
   return {
     fetcher: 'socket',
+    transfer: 'ring',
     delimiter: String(options['delimiter']),
     linesPerSecond: undefined,
     loop: false,
