@@ -3,7 +3,7 @@ package millrace.bench;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
-/** The same as bench/jobs/empty.ts and first-row.ts, in Flink's embedded local cluster. */
+/** The same as bench/jobs/empty.ts, and a row where bench/jobs/first-row.sql selects one, in Flink's embedded local cluster. */
 public final class Startup {
   private Startup() {}
 

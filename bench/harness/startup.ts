@@ -42,7 +42,7 @@ interface Contender {
 
 const millraceContender: Contender = {
   name: 'millrace',
-  command: job => [...launcher, 'run', '-t', 'local', join(root, 'bench/jobs', `${job}.ts`)],
+  command: job => [...launcher, 'run', '-t', 'local', join(root, 'bench/jobs', job === 'empty' ? 'empty.ts' : 'first-row.sql')],
   startCluster: folder => startMillrace({ taskManagers: 1, slots: 2 }, folder),
 }
 
@@ -120,7 +120,7 @@ async function runCommand(name: string, command: readonly string[], folder: stri
   let firstRowSeconds: number | undefined
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
-    if (firstRowSeconds === undefined && /^(?:\d+> )?row$/m.test(stdout)) firstRowSeconds = (systemClock.monotonicMs() - startMs) / 1000
+    if (firstRowSeconds === undefined && /^(?:\d+> )?(?:row|\+I\[row\])$/m.test(stdout)) firstRowSeconds = (systemClock.monotonicMs() - startMs) / 1000
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text

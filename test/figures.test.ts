@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { cases } from '../bench/cases.ts'
+import { ratioTo, type StoredReport } from '../bench/harness/report.ts'
+
+/**
+ * The figures that M2 requires, as they stand in bench/results.json: each measured at full scale on a quiet machine, results of both engines compared
+ * before. A figure is measured by `make bench CASE=… WRITE=1`, never here: tests do not time.
+ */
+const stored = JSON.parse(readFileSync(new URL('../bench/results.json', import.meta.url), 'utf8')) as readonly StoredReport[]
+
+function reportOf(name: string, parallelism: number): StoredReport {
+  const report = stored.find(one => one.name === name && one.parallelism === parallelism)
+  if (report === undefined) throw new Error(`bench/results.json has no figures of ${name} at parallelism ${parallelism}`)
+  expect(report.scale, name).toBe(1)
+  expect(report.othersShare, name).toBeLessThan(0.05)
+  expect(report.result.problems, name).toEqual([])
+  return report
+}
+
+const reached = [
+  { figure: 'keyed sum: 1.5x', names: ['keyed-sum-1k', 'keyed-sum-100k'] },
+  { figure: 'Nexmark q0, q1, q2, q22 from JSON lines: 5x', names: ['nexmark-q0', 'nexmark-q1', 'nexmark-q2', 'nexmark-q22'] },
+  { figure: 'windowed counts from JSON lines: 4x', names: ['tumble', 'hop'] },
+  { figure: 'generated rows: 2x', names: ['datagen-q1', 'datagen-tumble', 'datagen-hop'] },
+]
+
+test.each(reached)('reached against tuned Flink at parallelism 1 and 2: $figure', ({ names }) => {
+  for (const name of names) {
+    const bench = cases.find(one => one.name === name)
+    if (bench === undefined || !('target' in bench)) throw new Error(`there is no case ${name} with a target`)
+    for (const parallelism of [1, 2]) {
+      const report = reportOf(name, parallelism)
+      if (report.kind !== 'program') throw new Error(`${name} compares two engines`)
+      expect(ratioTo(report.result, 'flink tuned'), `${name} at parallelism ${parallelism}`).toBeGreaterThanOrEqual(bench.target.ratio)
+    }
+  }
+})
+
+function startup() {
+  const report = reportOf('startup', 1)
+  if (report.kind !== 'startup') throw new Error('startup is a report of its own kind')
+  const ours = report.result.engines.find(({ name }) => name === 'millrace')
+  if (ours === undefined) throw new Error('startup has figures of ours')
+  return ours
+}
+
+test('an empty local job takes 0.7 s at most, the first row of a SELECT 1 s', () => {
+  expect(startup().emptyJob.wallSeconds.median).toBeLessThanOrEqual(0.7)
+  expect(startup().firstRowSeconds.median).toBeLessThanOrEqual(1)
+})
+
+test('an idle JobManager and TaskManager with 2 slots share less than 200 MB', () => {
+  expect(startup().idle.pssBytes).toBeLessThan(200 * 2 ** 20)
+})
