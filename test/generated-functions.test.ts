@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { StreamExecutionEnvironment } from '../runtime/api/index.ts'
+import type { DataStream, StreamExecutionEnvironment } from '../runtime/api/index.ts'
 import { Types } from '../runtime/serde/types.ts'
 import { runInProcess } from './support/in-process-job.ts'
 
@@ -60,6 +60,24 @@ describe('what a function throws', () => {
         .addSink(() => {})
     const { error } = await runInProcess(program, { parallelism: 1 })
     expect(error?.message).toMatch(/operator reader: 41 \(at record 42 of frame 1 from subtask 1 of pairs\)/)
+  })
+
+  test.each([true, false])('names the function, also behind a filter that let go of a row: generated %s', async generated => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(0, 9)
+        .flatMap<number>((value, out) => {
+          out.collect(value)
+          if (value === 5) throw new Error('five')
+        })
+        .name('first')
+        .filter(value => value % 2 === 0)
+        .name('evens')
+        .map(value => value)
+        .name('last')
+        .addSink(() => {})
+    const { error } = await runInProcess(program, { generated, parallelism: 1 })
+    expect(error?.message).toContain('operator first: five (at number 5 of the sequence)')
   })
 
   test('behind a frame that was made meanwhile, names the rows that it was made of', async () => {
@@ -217,4 +235,43 @@ test('the metrics say which way rows went', async () => {
     { numRecordsIn: 100, numRecordsOut: 50, rowsColumnar: 0, rowsGenerated: undefined, rowsInterpreted: 100 },
     { numRecordsIn: 50, numRecordsOut: 50, rowsColumnar: 0, rowsGenerated: undefined, rowsInterpreted: 50 },
   ])
+})
+
+test('rows are put into columns where everybody who reads them works columns, and go as they are where one does not', async () => {
+  const pairsInColumns = async (read: (pairs: DataStream<[string, number]>) => void) => {
+    const { metrics, error } = await runInProcess(
+      env =>
+        read(
+          env
+            .fromCollection([1, 2, 3])
+            .rebalance()
+            .map<[string, number]>(value => ['a', value])
+            .returns(pair)
+            .name('pairs'),
+        ),
+      { parallelism: 1 },
+    )
+    expect(error).toBeUndefined()
+    const operators = metrics.flatMap(task => Object.values(task.operators))
+    return {
+      columnar: operators.reduce((sum, operator) => sum + operator['rowsColumnar']!, 0),
+      converted: operators.reduce((sum, operator) => sum + operator['rowsConverted']!, 0),
+    }
+  }
+  const typed = (pairs: DataStream<[string, number]>) => void pairs.keyBy(0).sum(1).addSink(() => {})
+  const rowByRow = (pairs: DataStream<[string, number]>) =>
+    void pairs
+      .keyBy(0)
+      .process<number>((row, _context, out) => out.collect(row[1]))
+      .addSink(() => {})
+  // The sum, and the sink behind it.
+  expect(await pairsInColumns(typed)).toEqual({ columnar: 6, converted: 0 })
+  expect(await pairsInColumns(rowByRow)).toEqual({ columnar: 0, converted: 0 })
+  // Two edges: each carries what its own reader wants only when all of them want columns.
+  expect(
+    await pairsInColumns(pairs => {
+      typed(pairs)
+      rowByRow(pairs)
+    }),
+  ).toEqual({ columnar: 6, converted: 3 })
 })

@@ -40,7 +40,7 @@ export interface SegmentSpec {
   readonly position: Position
 }
 
-/** `step` is the index of the function at work; the number of steps = the output's columns are being filled; -1 = `emit` is at work. */
+/** `step` is the index of the function at work or, while a row is stored, of the last one; -1 = `emit` is at work. */
 export interface Position {
   row: number
   step: number
@@ -72,6 +72,8 @@ class SegmentEmitter {
   private readonly flush: Code
   /** Event time of the row at work. */
   private readonly time: Code
+  /** What the sink at the end says of itself. */
+  private readonly sinkState: { readonly accepting: Code; readonly context: Code }
 
   constructor(spec: SegmentSpec) {
     const { emitter } = this
@@ -79,6 +81,7 @@ class SegmentEmitter {
     this.position = emitter.constant(spec.position)
     this.time = spec.timed ? emitter.outerVariable(code`NaN`) : code`NaN`
     this.storedCount = emitter.outerVariable(code`0`)
+    this.sinkState = { accepting: emitter.outerVariable(code`true`), context: emitter.outerVariable(code`undefined`) }
     const { target } = spec
     this.store = target.kind === 'columns' ? defineStore(emitter, target.layout, ROWS_PER_FRAME_MAX) : undefined
     this.storedTimes = spec.timed && this.store !== undefined ? emitter.outerVariable(code`new Float64Array(${ROWS_PER_FRAME_MAX})`) : code`undefined`
@@ -94,7 +97,11 @@ class SegmentEmitter {
     const row = emitter.variable(from)
     for (const { step } of steps) {
       if (step.kind !== 'sink') continue
-      emitter.line(code`${emitter.constant(step.operator)}.beginRows()`)
+      const operator = emitter.constant(step.operator)
+      emitter.line(code`${operator}.beginRows()`)
+      // Nothing that happens outside this loop changes them while it runs: calls in flight settle between slices.
+      emitter.line(code`${this.sinkState.accepting} = ${operator}.accepting`)
+      emitter.line(code`${this.sinkState.context} = ${operator}.rowContext`)
     }
     if (this.store !== undefined) emitter.line(code`${position}.firstStored = ${from}`)
     emitter.open(code`while (${row} < ${to})`)
@@ -149,8 +156,8 @@ class SegmentEmitter {
         const collected = emitter.fresh()
         const collect = emitter.defineFunction([collected], () => {
           this.countInto(index + 1)
-          this.emitSteps(index + 1, collected, code`return`)
-          emitter.line(code`${position}.step = ${index}`)
+          this.emitSteps(index + 1, collected, code`{ ${position}.step = ${index}; return }`)
+          if (spec.steps[index + 1] !== undefined) emitter.line(code`${position}.step = ${index}`)
         })
         const out = emitter.outerDefine(code`{ collect: ${collect} }`)
         const result = emitter.define(code`${fn}.flatMap(${value}, ${out})`)
@@ -171,7 +178,6 @@ class SegmentEmitter {
       return
     }
     if (target.kind === 'none' || store === undefined) return
-    emitter.line(code`${this.position}.step = ${spec.steps.length}`)
     storeRow(emitter, target.layout, store, value, storedCount, spec.steps.at(-1)?.name ?? '')
     if (spec.timed) emitter.line(code`${this.storedTimes}[${storedCount}] = ${this.time}`)
     emitter.line(code`if (++${storedCount} === ${ROWS_PER_FRAME_MAX}) ${this.flush}()`)
@@ -179,13 +185,15 @@ class SegmentEmitter {
 
   private emitSink(fn: Code, operator: Code, value: Code): void {
     const { emitter, spec } = this
-    emitter.open(code`if (${operator}.accepting)`)
-    const context = emitter.define(code`${operator}.rowContext`)
+    const { accepting, context } = this.sinkState
+    emitter.open(code`if (${accepting})`)
     if (spec.timed) emitter.line(code`${context}.rowTimestamp = ${this.time}`)
     const result = emitter.define(code`${fn}.invoke(${value}, ${context})`)
     const pressure = emitter.constant(spec.pressure)
     emitter.open(code`if (${result} !== undefined)`)
     emitter.line(code`${operator}.invoked(${result})`)
+    emitter.line(code`${accepting} = ${operator}.accepting`)
+    emitter.line(code`${context} = ${operator}.rowContext`)
     emitter.line(code`${pressure}.now = true`)
     emitter.close()
     emitter.otherwise()
@@ -228,8 +236,10 @@ class SegmentEmitter {
       }
       if (spec.timed) emitter.line(code`if (!${few}) ${storedTimes} = new Float64Array(${ROWS_PER_FRAME_MAX})`)
       emitter.line(code`${storedCount} = 0`)
+      const step = emitter.define(code`${position}.step`)
       emitter.line(code`${position}.step = -1`)
       emitter.line(code`${emitter.constant(spec.emit)}(${count}, [${join(taken, ', ')}], [${join(validity, ', ')}], ${times})`)
+      emitter.line(code`${position}.step = ${step}`)
       emitter.line(code`${position}.firstStored = ${position}.row`)
     })
   }
