@@ -258,7 +258,11 @@ test('rows are put into columns where everybody who reads them works columns, an
       converted: operators.reduce((sum, operator) => sum + operator['rowsConverted']!, 0),
     }
   }
-  const typed = (pairs: DataStream<[string, number]>) => void pairs.keyBy(0).sum(1).addSink(() => {})
+  const typed = (pairs: DataStream<[string, number]>) =>
+    void pairs
+      .keyBy(0)
+      .sum(1)
+      .addSink(() => {})
   const rowByRow = (pairs: DataStream<[string, number]>) =>
     void pairs
       .keyBy(0)

@@ -120,7 +120,8 @@ async function runCommand(name: string, command: readonly string[], folder: stri
   let firstRowSeconds: number | undefined
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
-    if (firstRowSeconds === undefined && /^(?:\d+> )?(?:row|\+I\[row\])$/m.test(stdout)) firstRowSeconds = (systemClock.monotonicMs() - startMs) / 1000
+    if (firstRowSeconds === undefined && /^(?:\d+> )?(?:row|\+I\[row\])$/m.test(stdout))
+      firstRowSeconds = (systemClock.monotonicMs() - startMs) / 1000
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
