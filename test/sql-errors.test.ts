@@ -8,13 +8,16 @@ import { cutScripts, wrongScripts } from './support/sql-mutations.ts'
 /** Wrong SQL through parser and planner: one error each, that says where, or a plan. `SEEDS` (make test, make soak) gives more of it. */
 const turns = Math.ceil(Number(process.env['SEEDS'] || 300) / 300)
 
+/** NOT_FOUND: a catalog, database or object that a statement names. */
+const expected: ReadonlySet<string> = new Set(['INVALID_SQL', 'UNSUPPORTED', 'NOT_FOUND'])
+
 /** Throws whatever is no error of the user's SQL. */
 function problemOf(script: string): FlinkError | undefined {
   try {
     sqlProgram(script, 'test.sql')(StreamExecutionEnvironment.createForProgram({}), [])
     return undefined
   } catch (error) {
-    if (error instanceof FlinkError && (error.code === 'INVALID_SQL' || error.code === 'UNSUPPORTED')) return error
+    if (error instanceof FlinkError && expected.has(error.code)) return error
     throw new Error(`${String((error as Error).stack)}\n\nin\n${script}`)
   }
 }

@@ -6,7 +6,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Admin, CompressionTypes, Kafka, logLevel, type Producer, type RecordMetadata } from 'kafkajs'
-import { expect } from 'vitest'
+import { vi } from 'vitest'
 
 /**
  * A real single-node Kafka (KRaft) on free loopback ports, in a folder of its own, for tests; `test/parts/install-kafka.sh` brings the
@@ -102,7 +102,14 @@ export class KafkaBroker {
         ({ topics }) => topics[0]?.partitions.filter(({ leader }) => leader >= 0).length,
         () => 0,
       )
-    await expect.poll(leaders, { timeout: 30_000 }).toBe(partitions)
+    // Not `expect.poll`: topics are made outside of tests too.
+    await vi.waitFor(
+      async () => {
+        const found = await leaders()
+        if (found !== partitions) throw new Error(`topic ${topic} has ${found} leaders of ${partitions}`)
+      },
+      { timeout: 30_000, interval: 50 },
+    )
   }
 
   /** One batch. `null` = a record without a value. */
