@@ -137,10 +137,13 @@ export default (env: StreamExecutionEnvironment) => {
     expect((await cluster.run(['list'])).stdout).toContain(` : ${waiting} : grouped (RUNNING)\n    ${message}\n`)
     await expect.poll(() => cluster.log('jobmanager-0'), { timeout: 10_000 }).toContain(`job grouped ${message}`)
 
-    startProcess(cluster, 'taskmanager', { 'taskmanager.numberOfTaskSlots': '2' })
+    const joined = startProcess(cluster, 'taskmanager', { 'taskmanager.numberOfTaskSlots': '2' })
     await running(cluster, waiting)
     await goesOn(cluster, waiting)
     expect((await cluster.get<JobDetails>(`/jobs/${waiting}`))['millrace-message']).toBeUndefined()
+    // `stop-cluster` knows only what `start-cluster` has started: this one is the test's to end.
+    process.kill(joined.pid, 'SIGTERM')
+    await joined.exited
   })
 
   test('a container that doubles beyond the heap of its slot fails its own job with the figures; the TaskManager and its neighbour go on', async () => {
