@@ -26,6 +26,13 @@ export class ExceptionHistory {
     else if (newest.concurrent.length < concurrentMax) newest.concurrent.push(exception)
   }
 
+  /** What turned out to be behind the newest entry's root takes its place; the old root stays beside it. */
+  explain(exception: ConcurrentException): void {
+    const newest = this.entries[0]
+    if (newest === undefined) this.root(exception)
+    else this.entries[0] = { root: exception, concurrent: [newest.root, ...newest.concurrent].slice(0, concurrentMax) }
+  }
+
   view(): readonly ExceptionEntry[] {
     return this.entries.map(({ root, concurrent }) => ({ ...root, concurrentExceptions: [...concurrent] }))
   }

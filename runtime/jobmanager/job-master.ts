@@ -363,8 +363,15 @@ export class JobMaster {
       this.enter('FAILING')
       this.cancelTasks()
     } else {
-      if (!isTerminalStatus(this.status))
-        this.exceptions.concurrent(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
+      if (!isTerminalStatus(this.status)) {
+        const entry = exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution)
+        if (this.failure !== undefined && explains(error, this.failure)) {
+          this.failure = error
+          this.exceptions.explain(entry)
+        } else {
+          this.exceptions.concurrent(entry)
+        }
+      }
       this.checkEnd()
     }
   }
@@ -461,6 +468,14 @@ function requestIdOf(slot: { readonly slotSharingGroup: string; readonly index: 
 
 function locationOf({ state }: Execution): ExecutionLocation | undefined {
   return 'location' in state ? state.location : undefined
+}
+
+/**
+ * A TaskManager that dies closes all its sockets at once, and who notices first is chance: a neighbour's task, by its data connection, or the
+ * ResourceManager. The job cannot end before the latter has said so, because only then the tasks over there have an end.
+ */
+function explains(error: SerializedError, failure: SerializedError): boolean {
+  return error.code === 'TASKMANAGER_LOST' && failure.code === 'CONNECTION_LOST'
 }
 
 function isConnectionLost(error: unknown): boolean {

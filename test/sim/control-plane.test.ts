@@ -19,6 +19,29 @@ describe('control plane under faults', () => {
   }
 })
 
+test('a job that lost a TaskManager names it, also where a neighbour lost its data connection before the JobManager noticed', async () => {
+  let noticedFirst = 0
+  for (let seed = 0; seed < 20; seed++) {
+    const cluster = new SimCluster({ seed, taskManagers: 2, slots: 1, faults: { delayMaxMs: 50, dropChance: 0, duplicateChance: 0 } })
+    await cluster.start()
+    const jobId = await cluster.submit(simJobGraph('wide', [{ name: 'source', parallelism: 2, splits: 1, script: endless }]))
+    await cluster.untilRunning(jobId)
+    const [lost] = cluster.taskManagers
+    if (lost === undefined) throw new Error('a cluster has TaskManagers')
+    cluster.kill(lost)
+    breakConnections(cluster, jobId, lost)
+    await cluster.untilState(jobId, 'FAILED')
+    const message = `TaskManager with id ${lost.id} is no longer reachable`
+    expect((await cluster.jobManager.awaitJobResult(jobId))?.failureCause?.message).toContain(message)
+    const [entry] = cluster.jobManager.exceptions(jobId) ?? []
+    expect(entry).toMatchObject({ error: { code: 'TASKMANAGER_LOST' }, taskManagerId: lost.id })
+    const [symptom] = entry?.concurrentExceptions ?? []
+    if (entry !== undefined && symptom?.error.code === 'CONNECTION_LOST' && symptom.timestampMs < entry.timestampMs) noticedFirst++
+  }
+  expect(noticedFirst, 'both orders came about').toBeGreaterThan(0)
+  expect(noticedFirst, 'both orders came about').toBeLessThan(20)
+})
+
 async function simulate(seed: number): Promise<void> {
   const random = seededRandom(seed * 7 + 1)
   const faults: NetworkFaults = {
@@ -113,6 +136,12 @@ function randomVertices(random: ReturnType<typeof seededRandom>): SimVertex[] {
   }))
 }
 
+function breakConnections(cluster: SimCluster, jobId: string, taskManager: SimTaskManager): void {
+  for (const { hosts } of cluster.taskManagers.filter(other => other.alive && other !== taskManager)) {
+    if (hosts instanceof FakeSlotHostFactory) for (const host of hosts.live.values()) host.connectionLost(jobId, taskManager.id)
+  }
+}
+
 function planTrouble(
   cluster: SimCluster,
   taskManager: SimTaskManager,
@@ -130,6 +159,8 @@ function planTrouble(
         const endsItself = here.every(subtask => !(subtask.taskManagerId === taskManager.id && subtask.status === 'RUNNING'))
         if (!endsItself && here.every(subtask => subtask.status === 'RUNNING') && cluster.network.faults.delayMaxMs < 100)
           lost.push({ jobId, taskManagerId: taskManager.id })
+        // The neighbours may notice before the JobManager does.
+        if (!endsItself) breakConnections(cluster, jobId, taskManager)
       }
       cluster.kill(taskManager)
       if (random.nextInt(2) === 0) cluster.clock.schedule(random.next() * 30_000, () => cluster.startTaskManager(`${taskManager.id}-replacement`))

@@ -1,5 +1,5 @@
 import type { Clock } from '../../runtime/common/clock.ts'
-import { FlinkError, serializeError } from '../../runtime/common/errors.ts'
+import { FlinkError, type SerializedError, serializeError } from '../../runtime/common/errors.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { ArtifactRef, SlotDeployment, TaskDeployment } from '../../runtime/graph/deployment.ts'
 import type { SourceSplit } from '../../runtime/stream/spi/source.ts'
@@ -170,6 +170,13 @@ class FakeSlotHost implements SlotHost {
     this.work(task)
   }
 
+  /** A TaskManager that the tasks of this job exchange records with has closed its sockets. */
+  connectionLost(jobId: string, taskManagerId: string): void {
+    if (jobId !== this.jobId) return
+    const error = serializeError(new FlinkError('CONNECTION_LOST', `connection to TaskManager ${taskManagerId} was lost: the peer closed it`))
+    for (const task of this.tasks.values()) this.soon(50, () => this.end(task, 'FAILED', error))
+  }
+
   triggerCheckpoint(): void {
     this.ledger.violations.push('a checkpoint was triggered')
   }
@@ -198,7 +205,10 @@ class FakeSlotHost implements SlotHost {
   private startTask(task: FakeTask): void {
     this.state(task, 'RUNNING')
     const { script, deployment } = task
-    if (script.failSubtask === deployment.subtaskIndex) this.soon(0, () => this.end(task, 'FAILED'), script.failAfterMs)
+    if (script.failSubtask === deployment.subtaskIndex) {
+      const error = serializeError(new FlinkError('USER_FUNCTION', 'the script says fail'))
+      this.soon(0, () => this.end(task, 'FAILED', error), script.failAfterMs)
+    }
     if (task.sourceOperatorId !== undefined) this.soon(10, () => this.requestSplit(task))
     else if (script.finishAfterMs !== null) this.soon(0, () => this.end(task, 'FINISHED'), script.finishAfterMs)
   }
@@ -229,10 +239,9 @@ class FakeSlotHost implements SlotHost {
     if (!task.ended) this.emit({ kind: 'task-state', executionId: task.deployment.executionId, state, error: undefined })
   }
 
-  private end(task: FakeTask, state: 'FINISHED' | 'CANCELED' | 'FAILED'): void {
+  private end(task: FakeTask, state: 'FINISHED' | 'CANCELED' | 'FAILED', error?: SerializedError): void {
     if (task.ended || this.gone) return
     task.ended = true
-    const error = state === 'FAILED' ? serializeError(new FlinkError('USER_FUNCTION', 'the script says fail')) : undefined
     this.emit({ kind: 'task-state', executionId: task.deployment.executionId, state, error })
   }
 
