@@ -14,6 +14,8 @@ writeFileSync(lines, Array.from({ length: 1000 }, (_, i) => `line ${i + 1} é\n`
 
 const pair = Types.tuple(Types.STRING, Types.INT)
 
+const linesIn = (message = '') => [...message.matchAll(/lines\.txt, line (\d+)/g)].map(match => Number(match[1]))
+
 describe('what a function throws', () => {
   test.each([true, false])('names the line of the file: generated %s', async generated => {
     const program = (env: StreamExecutionEnvironment) =>
@@ -101,6 +103,68 @@ describe('what a function throws', () => {
     const range = /operator reader: 41 \(at number (\d+) of the sequence to number (\d+) of the sequence\)/.exec(error?.message ?? '')
     expect(Number(range?.[1])).toBeLessThanOrEqual(41)
     expect(Number(range?.[2])).toBeGreaterThanOrEqual(41)
+  })
+})
+
+describe('where what was made of the input has waited', () => {
+  test.each([false, true])('the place is right or left out, never wrong: a sink that blocks %s', async blocks => {
+    const program = (env: StreamExecutionEnvironment) => {
+      // Fewer rows and then more of them than the source's: a place counted in these frames is no line of the file.
+      const made = env
+        .readTextFile(`file://${lines}`)
+        .filter(line => !/^line [1-9] /.test(line))
+        .flatMap<[string, number]>((line, out) => {
+          for (let i = 0; i < 3; i++) out.collect([line, i])
+        })
+        .returns(pair)
+      made.map(([, i]) => i).addSink(() => {})
+      made
+        .map(([line]) => {
+          if (line.startsWith('line 500 ')) throw new Error('no such line')
+          return line
+        })
+        .name('reader')
+        .addSink(blocks ? () => Promise.resolve() : () => {})
+    }
+    const { error } = await runInProcess(program, { parallelism: 1 })
+    expect(error?.message).toMatch(/^operator reader: no such line( \(at |$)/)
+    const [first, last = first] = linesIn(error?.message)
+    if (first !== undefined) expect([first <= 500, Number(last) >= 500], error?.message).toEqual([true, true])
+  })
+
+  test('a key selector that throws names the rows of the frame', async () => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .readTextFile(`file://${lines}`)
+        .keyBy(line => {
+          if (line.startsWith('line 500 ')) throw new Error('no key')
+          return line.length
+        })
+        .map(line => line)
+        .addSink(() => {})
+    const { error } = await runInProcess(program, { parallelism: 1 })
+    expect(error?.message).toMatch(/no key/)
+    const [first = 0, last = first] = linesIn(error?.message)
+    expect([first <= 500, last >= 500], error?.message).toEqual([true, true])
+  })
+
+  test('a timer that throws names no record', async () => {
+    const program = (env: StreamExecutionEnvironment) =>
+      env
+        .fromSequence(0, 9)
+        .keyBy(value => value % 2)
+        .process({
+          processElement(_value, ctx) {
+            ctx.timerService().registerEventTimeTimer(1)
+          },
+          onTimer() {
+            throw new Error('too late')
+          },
+        })
+        .name('timers')
+        .addSink(() => {})
+    const { error } = await runInProcess(program, { parallelism: 1 })
+    expect(error?.message).toMatch(/^operator timers(, onTimer)?: too late$/)
   })
 })
 

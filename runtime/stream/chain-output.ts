@@ -58,7 +58,7 @@ export class ChainOutput implements OperatorOutput {
   private runnerFor(links: readonly ChainLink[], index: number, layout: RowLayout | undefined): FrameRunner | undefined {
     if (layout === undefined) return undefined
     const { operator, counters } = links[index]!
-    return segmentAt(this.chain, links, index, at => this.chain.outputOf(at)) ?? new RowsRunner(this.chain, operator, layout, counters)
+    return segmentAt(this.chain, links, index, at => this.chain.outputOf(at)) ?? new RowsRunner(this.chain, this.index, operator, layout, counters)
   }
 
   collect(value: unknown, timestamp: number): void {
@@ -71,8 +71,10 @@ export class ChainOutput implements OperatorOutput {
     this.counters.recordsOut += frame.length
     this.counters.rowsOutColumnar += frame.length
     const { frames, network } = this.main
+    this.chain.enterFrame(this.index, frame)
     if (frames.length > 0 && !this.chain.deferFrame(this.index, frame)) this.deliverFrame(frame)
     for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
+    this.chain.leaveFrame(this.index)
   }
 
   /** To the chained operators. */

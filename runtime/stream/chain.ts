@@ -43,14 +43,27 @@ type Visit =
   /** What a runner has left of a frame. */
   | { readonly kind: 'rest'; readonly runner: FrameRunner; readonly frame: ObjectFrame | LocalFrame; readonly from: number }
 
+/**
+ * For naming the record that an error comes from. `row`: the one that a source emitted last, or `currentRow` of the frame at hand. `rows`: of
+ * the frame that the source emitted last, or of the one at hand, `first` to `last`, both counted. `nowhere`: a timer, a watermark, an answer of
+ * an outside system, or a frame that was made on the way and has waited: it is not known any more what it was made of.
+ */
+export type InputPlace =
+  | { readonly kind: 'nowhere' }
+  | { readonly kind: 'row' }
+  | { readonly kind: 'rows'; readonly first: number; readonly last: number; readonly length: number }
+
+const nowhere: InputPlace = { kind: 'nowhere' }
+const atRow: InputPlace = { kind: 'row' }
+
 export class OperatorChain implements RunnerHost {
   readonly links: readonly ChainLink[]
   /** Set by `OperatorContext.block`: async sinks at their bound. Counts as a full output. */
   blockers = 0
-  /** Row that was being processed when something threw. */
+  /** Row of the frame at hand where `run` goes on. */
   currentRow = 0
-  /** Rows of a source's last frame that were being processed when something threw, counted from its end; undefined = the row emitted last. */
-  failedRows: { readonly first: number; readonly last: number } | undefined = undefined
+  /** What of its input the chain is at, or was at when something threw. */
+  inputAt: InputPlace = nowhere
   readonly clockMask: number
   private readonly outputs: readonly ChainOutput[]
   private readonly networkOutputs: readonly NetworkOutput[]
@@ -148,7 +161,12 @@ export class OperatorChain implements RunnerHost {
     const { head } = this
     const layout = this.links[0]!.inputLayouts?.[input]
     const process = input === 1 ? head.processFrame2 : head.processFrame
-    if (process === undefined || layout === undefined) return this.runRows(frame.kind === 'object' ? frame : this.rowsOf(frame, layout), input, from)
+    if (process === undefined || layout === undefined) {
+      this.inputAt = atRow
+      const why = this.runRows(frame.kind === 'object' ? frame : this.rowsOf(frame, layout), input, from)
+      this.inputAt = nowhere
+      return why
+    }
     this.currentRow = 0
     if (this.isFull()) return 'outputFull'
     const counters = this.headCounters
@@ -161,7 +179,9 @@ export class OperatorChain implements RunnerHost {
     }
     counters.recordsIn += columns.length
     counters.rowsColumnar += columns.length
+    this.inputAt = wholeOf(columns)
     process.call(head, columns)
+    this.inputAt = nowhere
     this.currentRow = columns.length
     return 'done'
   }
@@ -220,14 +240,30 @@ export class OperatorChain implements RunnerHost {
     return this.limits.budgetSpent()
   }
 
-  failedAt(first: number, last: number, length: number): void {
-    this.currentRow = first
-    this.failedRows = { first: length - 1 - first, last: length - 1 - last }
+  failedAt(parent: number, first: number, last: number, length: number): void {
+    if (this.isInput(parent)) this.inputAt = { kind: 'rows', first, last, length }
+  }
+
+  /** Whether frames that this link emits are the chain's input: -1 = a gate. Those of any other link were made on the way. */
+  private isInput(link: number): boolean {
+    return link === -1 || (link === 0 && this.inputCount === 0)
   }
 
   runSource(): 'more' | 'nothing' | 'end' {
     this.yieldCalls = 0
-    return (this.head as SourceHeadOperator).pollSource(this.shouldYield)
+    this.inputAt = atRow
+    const read = (this.head as SourceHeadOperator).pollSource(this.shouldYield)
+    this.inputAt = nowhere
+    return read
+  }
+
+  /** Called around a frame on its way to whoever reads what `link` emits. */
+  enterFrame(link: number, frame: LocalFrame): void {
+    if (this.isInput(link)) this.inputAt = wholeOf(frame)
+  }
+
+  leaveFrame(link: number): void {
+    if (this.isInput(link)) this.inputAt = atRow
   }
 
   /** The source has ended by itself: MAX watermark, then the end, as a gate would deliver them. */
@@ -264,7 +300,9 @@ export class OperatorChain implements RunnerHost {
   /** What is left of the visit; undefined = nothing. */
   private work(visit: Visit): Visit | undefined {
     if (visit.kind === 'frame') {
+      this.enterFrame(visit.link, visit.frame)
       this.outputs[visit.link]!.deliverFrame(visit.frame)
+      this.inputAt = nowhere
       return undefined
     }
     if (visit.kind === 'rest') {
@@ -379,6 +417,10 @@ export class OperatorChain implements RunnerHost {
   private inputsOf(link: number): number {
     return link === 0 ? Math.max(1, this.inputCount) : 1
   }
+}
+
+function wholeOf({ length }: LocalFrame): InputPlace {
+  return { kind: 'rows', first: 0, last: length - 1, length }
 }
 
 function lengthOf(frame: ObjectFrame | LocalFrame): number {

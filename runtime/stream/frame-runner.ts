@@ -23,21 +23,26 @@ export interface RunnerHost {
   budgetSpent(): boolean
   /** Rows between two looks at the clock, minus one. */
   readonly clockMask: number
-  /** Something threw at these rows of the frame, both counted; called from the inside out, so that the outermost frame's rows count. */
-  failedAt(first: number, last: number, length: number): void
+  /**
+   * Something threw at these rows, both counted, of a frame that link `parent` emitted (-1 = it came from the gate). Called from the inside out:
+   * only a frame of the chain's input says where its rows come from.
+   */
+  failedAt(parent: number, first: number, last: number, length: number): void
 }
 
 /** The interpreter of a chained operator without a columnar form: rows are made of the frame, and counted. */
 export class RowsRunner implements FrameRunner {
   private readonly host: RunnerHost
+  private readonly parent: number
   private readonly operator: StreamOperator
   private readonly layout: RowLayout
   private readonly counters: LinkCounters
   /** Rows of the frame that this runner is in the middle of. */
   private current: { readonly frame: LocalFrame; readonly rows: readonly unknown[] } | undefined = undefined
 
-  constructor(host: RunnerHost, operator: StreamOperator, layout: RowLayout, counters: LinkCounters) {
+  constructor(host: RunnerHost, parent: number, operator: StreamOperator, layout: RowLayout, counters: LinkCounters) {
     this.host = host
+    this.parent = parent
     this.operator = operator
     this.layout = layout
     this.counters = counters
@@ -59,7 +64,7 @@ export class RowsRunner implements FrameRunner {
         if ((row & host.clockMask) === host.clockMask && host.budgetSpent()) break
       }
     } catch (error) {
-      host.failedAt(row, row, rows.length)
+      host.failedAt(this.parent, row, row, rows.length)
       throw error
     }
     if (row === rows.length) this.current = undefined

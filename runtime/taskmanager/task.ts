@@ -5,7 +5,7 @@ import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier, ObjectFrame } from '../network/frame.ts'
 import type { InputGate } from '../network/io.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
-import type { OperatorChain } from '../stream/chain.ts'
+import type { InputPlace, OperatorChain } from '../stream/chain.ts'
 import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
 import type { TaskState } from './slot-host.ts'
 
@@ -290,12 +290,7 @@ export class Task {
   /** Adds where the record came from. The stack of the cause already names the user's file and line. */
   private locate(error: unknown): unknown {
     if (!(error instanceof FlinkError) || error.code !== 'USER_FUNCTION') return error
-    const where =
-      this.source !== undefined
-        ? describeRows(this.source, this.chain.failedRows)
-        : this.frame === undefined
-          ? undefined
-          : `record ${this.chain.currentRow + 1} of frame ${this.frameSequence + 1} from ${this.channelNames[this.frameInput]?.[this.frameChannel]}`
+    const where = this.source === undefined ? this.describeFrame() : describeEmitted(this.source, this.chain.inputAt)
     if (where === undefined || where === '') return error
     const located = new FlinkError(error.code, `${error.message} (at ${where})`, { ...error.detail, position: where }, error.cause)
     located.stack = `${located.name}: ${located.message}\n${(error.stack ?? '')
@@ -303,6 +298,14 @@ export class Task {
       .filter(line => /^\s+at /.test(line))
       .join('\n')}`
     return located
+  }
+
+  private describeFrame(): string | undefined {
+    const { inputAt, currentRow } = this.chain
+    if (inputAt.kind === 'nowhere') return undefined
+    const { first, last } = inputAt.kind === 'rows' ? inputAt : { first: currentRow, last: currentRow }
+    const records = first === last ? `record ${first + 1}` : `records ${first + 1} to ${last + 1}`
+    return `${records} of frame ${this.frameSequence + 1} from ${this.channelNames[this.frameInput]?.[this.frameChannel]}`
   }
 
   private phaseKind(): Phase['kind'] {
@@ -316,8 +319,9 @@ export class Task {
 }
 
 /** One row of a source, or the first and last of those that an error may come from. */
-function describeRows(source: SourceHeadOperator, rows: { readonly first: number; readonly last: number } | undefined): string {
-  if (rows === undefined) return source.describePosition()
-  const last = source.describePosition(rows.last)
-  return rows.first === rows.last ? last : `${source.describePosition(rows.first)} to ${last}`
+function describeEmitted(source: SourceHeadOperator, at: InputPlace): string | undefined {
+  if (at.kind === 'nowhere') return undefined
+  if (at.kind === 'row') return source.describePosition()
+  const last = source.describePosition(at.length - 1 - at.last)
+  return at.first === at.last ? last : `${source.describePosition(at.length - 1 - at.first)} to ${last}`
 }

@@ -35,6 +35,7 @@ export function segmentAt(
   return new GeneratedSegment(host, {
     jobName: host.jobName,
     links: path,
+    parent: links[index]?.parent ?? -1,
     input: links[index]?.inputLayouts?.[0],
     output: isSink ? undefined : outputOf(at),
     outputLayout: !isSink && wantsFrames(links, at, true) ? last.link.outputLayout : undefined,

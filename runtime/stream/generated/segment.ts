@@ -19,6 +19,8 @@ export interface SegmentLink {
 export interface SegmentOptions {
   readonly jobName: string
   readonly links: readonly SegmentLink[]
+  /** The link whose output the first operator reads; -1 = the gate. */
+  readonly parent: number
   /** Of rows that come in columnar frames; undefined where none can come. */
   readonly input: RowLayout | undefined
   /** The last operator's; undefined behind a sink. */
@@ -128,8 +130,7 @@ export class GeneratedSegment implements FrameRunner {
 
   private located(error: unknown, length: number): unknown {
     const { position, options, host } = this
-    if (position.step === -1) host.failedAt(position.firstStored, position.row, length)
-    else host.failedAt(position.row, position.row, length)
+    host.failedAt(options.parent, position.step === -1 ? position.firstStored : position.row, position.row, length)
     const name = options.links[position.step]?.link.name
     return name === undefined ? error : userError(name, error)
   }
