@@ -79,7 +79,7 @@ function exchange(
       channelCount: channels,
       random,
       maxParallelism: 128,
-      layout: { columns: layouts, shape: { kind: 'array' } },
+      layout: { columns: layouts, shape: { kind: 'array' }, texts: false },
       isSql: true,
       key: { type: Types.STRING, select: row => (row as unknown[])[2], columns: [2] },
     }),

@@ -8,7 +8,7 @@ import { type ColumnLayout, heldValue, rowValue } from '../serde/columns-type.ts
 import { toInt, toSafeLong } from '../serde/primitives.ts'
 import { type FieldLayout, type RowLayout, rowLayout } from '../serde/row-layout.ts'
 import type { TypeJson } from '../serde/type-information.ts'
-import type { Column, ColumnarFrame, LocalColumn, LocalFrame } from './columns.ts'
+import type { Column, ColumnarFrame, LocalColumn, LocalFrame, TextColumn } from './columns.ts'
 import {
   BoolColumnBuilder,
   BytesColumnBuilder,
@@ -17,7 +17,7 @@ import {
   Int32ColumnBuilder,
   Int64ColumnBuilder,
 } from './columns-builder.ts'
-import { texts } from './columns-text.ts'
+import { TextColumnBuilder, texts } from './columns-text.ts'
 import type { ObjectFrame } from './frame.ts'
 
 /** Of rows of SQL; undefined for other types. */
@@ -50,14 +50,16 @@ export function objectFrameOf(frame: LocalFrame, layout: RowLayout): ObjectFrame
   return { kind: 'object', rows: objectRowsOf(frame, layout), timestamps: frame.timestamps, rowKinds: frame.rowKinds }
 }
 
-export function columnarFrameOf(frame: ObjectFrame, layout: RowLayout): ColumnarFrame {
+export function columnarFrameOf(frame: ObjectFrame, layout: RowLayout): LocalFrame {
   const rows =
     layout.shape.kind === 'array'
       ? frame.rows
       : layout.shape.kind === 'value'
         ? frame.rows.map(value => [value])
         : frame.rows.map(row => fieldsOf(row, layout.shape.kind === 'object' ? layout.shape.names : []))
-  return frameOf(rows, layout.columns, frame.timestamps, frame.rowKinds)
+  const arrays = checkedRows(rows, layout.columns)
+  const columns = layout.columns.map((field, i) => (layout.texts && field.held === 'STRING' ? textsOf(arrays, i) : columnOf(arrays, i, field)))
+  return { kind: 'columnar', length: rows.length, columns, timestamps: frame.timestamps, rowKinds: frame.rowKinds }
 }
 
 function fieldsOf(row: unknown, names: readonly string[]): unknown[] {
@@ -71,13 +73,27 @@ export function frameOf(
   timestamps: Float64Array | undefined = undefined,
   rowKinds: Uint8Array | undefined = undefined,
 ): ColumnarFrame {
+  const arrays = checkedRows(rows, layouts)
+  return { kind: 'columnar', length: rows.length, columns: layouts.map((layout, i) => columnOf(arrays, i, layout)), timestamps, rowKinds }
+}
+
+function checkedRows(rows: readonly unknown[], layouts: readonly FieldLayout[]): readonly (readonly unknown[])[] {
   for (const row of rows) {
     if (!Array.isArray(row) || row.length !== layouts.length)
       throw new FlinkError('UNSUPPORTED_VALUE', `value is no row of ${layouts.length} columns: a row of a columnar edge is an array of its columns`)
   }
   // Checked in the loop above.
-  const arrays = rows as readonly (readonly unknown[])[]
-  return { kind: 'columnar', length: rows.length, columns: layouts.map((layout, i) => columnOf(arrays, i, layout)), timestamps, rowKinds }
+  return rows as readonly (readonly unknown[])[]
+}
+
+function textsOf(rows: readonly (readonly unknown[])[], index: number): TextColumn {
+  const builder = new TextColumnBuilder()
+  for (const row of rows) {
+    const value = row[index]
+    if (value === null || value === undefined) builder.appendNull()
+    else builder.append(as<string>(value, 'string', 'STRING'))
+  }
+  return builder.finish()
 }
 
 /** A value in row form; null where the row is null. */

@@ -176,6 +176,12 @@ export class TextColumnBuilder implements ColumnBuilder<TextColumn> {
     this.count++
   }
 
+  append(text: string): void {
+    this.validity.append(this.count, true)
+    this.values.push(text)
+    this.count++
+  }
+
   appendFrom(column: TextColumn, row: number): void {
     this.validity.append(this.count, !isNull(column.validity, row))
     this.values.push(column.values[row]!)

@@ -43,7 +43,7 @@ function setup({ kind, channels, layouts, keys = [0], ringsOf, rowsPerFrameMax =
     channelCount: channels,
     random: seededRandom(3),
     maxParallelism: MAX_PARALLELISM,
-    layout: { columns: layouts, shape: { kind: 'array' } },
+    layout: { columns: layouts, shape: { kind: 'array' }, texts: false },
     isSql: true,
     key: { type: Types.VOID, select: () => null, columns: keys },
   })

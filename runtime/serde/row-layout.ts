@@ -8,6 +8,8 @@ import type { PrimitiveKind, TypeJson } from './type-information.ts'
 export interface RowLayout {
   readonly columns: readonly FieldLayout[]
   readonly shape: RowShape
+  /** Columns of STRING hold JS strings inside a slot: of the DataStream API, whose functions make and take them. Those of SQL hold bytes. */
+  readonly texts: boolean
 }
 
 /** As `ColumnLayout`, for all primitive types of the DataStream API. */
@@ -39,7 +41,7 @@ const layoutOfPrimitive: Readonly<Partial<Record<PrimitiveKind, FieldLayout>>> =
 export function rowLayout(type: TypeJson): RowLayout | undefined {
   switch (type.kind) {
     case 'COLUMNS':
-      return { columns: type.fields.map(field => columnLayout(field.type)), shape: array }
+      return { columns: type.fields.map(field => columnLayout(field.type)), shape: array, texts: false }
     case 'TUPLE':
       return layoutOf(type.fields, array)
     case 'ROW':
@@ -59,5 +61,5 @@ function layoutOf(fields: readonly TypeJson[], shape: RowShape): RowLayout | und
     if (layout === undefined) return undefined
     columns.push(layout)
   }
-  return columns.length === 0 ? undefined : { columns, shape }
+  return columns.length === 0 ? undefined : { columns, shape, texts: true }
 }

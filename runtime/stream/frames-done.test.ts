@@ -32,7 +32,7 @@ function done(operators: readonly StreamOperator[], networkAt?: number): boolean
       // Nothing is sent.
       networkOutputs: i === networkAt ? [{ tag: undefined, output: {} as NetworkOutput }] : [],
       counters: newLinkCounters(),
-      inputLayouts: [{ columns: [columnLayout('INT')], shape: { kind: 'array' } }],
+      inputLayouts: [{ columns: [columnLayout('INT')], shape: { kind: 'array' }, texts: false }],
     }),
   )
   const chain = new OperatorChain(links, 0, { budgetSpent: () => false, rowsPerClockRead: 64 })

@@ -49,16 +49,20 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
     words.set(column, { of: view(input[column] as Code), stored: view(stored[column] as Code) })
   }
 
+  const recent = table.hasTextKey ? defineRecent(emitter, held) : undefined
   const row = emitter.fresh()
   emitter.open(code`for (let ${row} = 0; ${row} < ${length}; ${row}++)`)
   const values = columns.map((column, i) =>
     words.has(i) && table.keyColumns.includes(i) && column.kind === 'i64' ? code`0` : emitter.define(code`${input[i] as Code}[${row}]`),
   )
   const hash = emitter.variable(code`0`)
+  const slot = emitter.variable(code`0`)
+  const entry = emitter.variable(code`-1`)
+  const near = recent === undefined ? undefined : emitRecentLookup(emitter, recent, table, stored, values, entry)
+  if (near !== undefined) emitter.open(code`if (${entry} < 0)`)
   for (const column of table.keyColumns)
     emitHash(emitter, columns[column] as FieldLayout, table.seed, hash, values[column] as Code, words.get(column)?.of, row)
-  const slot = emitter.variable(code`Math.imul(${hash}, ${FIBONACCI}) >>> ${shift}`)
-  const entry = emitter.variable(code`0`)
+  emitter.line(code`${slot} = Math.imul(${hash}, ${FIBONACCI}) >>> ${shift}`)
   emitter.open(code`for (;; ${slot} = (${slot} + 1) & ${mask})`)
   emitter.line(code`${entry} = ${slots}[${slot}] - 1`)
   const sameKey = table.keyColumns.map(column => {
@@ -71,6 +75,10 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   const isOwnHash = table.keyColumns.length === 1 && columns[only as number]?.kind === 'i32'
   emitter.line(code`if (${entry} < 0 || (${join(isOwnHash ? sameKey : [code`${hashes}[${entry}] === ${hash}`, ...sameKey], ' && ')})) break`)
   emitter.close()
+  if (near !== undefined && recent !== undefined) {
+    emitter.line(code`${recent.entries}[${near}] = ${entry} < 0 ? ${count} : ${entry}`)
+    emitter.close()
+  }
 
   emitter.open(code`if (${entry} < 0)`)
   emitter.line(code`${entry} = ${count}++`)
@@ -102,6 +110,10 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   }
   emitter.close()
   emitter.line(code`${held}.count = ${count}`)
+  if (recent !== undefined)
+    emitter.line(
+      code`if (${recent.used} && ${length} >= ${PAUSE_ROWS_MIN} && ${recent.found} < ${length} >> 2) ${held}.recentPause = ${RECENT_PAUSE}`,
+    )
   emitter.line(
     code`return [${join(
       outputs.filter(output => output !== undefined),
@@ -110,6 +122,52 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   )
   const built = emitter.build<KeyedAggregateCode['run']>(spec.origin, [inputs, length])
   return { run: built.run, source: built.source }
+}
+
+/** Frames that go without `recent` once it found less than a quarter of a frame's keys. */
+const RECENT_PAUSE = 64
+/** Frames of fewer rows say nothing about how often keys come. */
+const PAUSE_ROWS_MIN = 64
+
+interface RecentNames {
+  readonly entries: Code
+  readonly shift: Code
+  readonly used: Code
+  readonly found: Code
+}
+
+function defineRecent(emitter: FunctionEmitter, table: Code): RecentNames {
+  const entries = emitter.define(code`${table}.recent`)
+  const shift = emitter.define(code`32 - Math.log2(${entries}.length)`)
+  const used = emitter.define(code`${table}.recentPause === 0`)
+  emitter.line(code`if (${table}.recentPause > 0) ${table}.recentPause--`)
+  return { entries, shift, used, found: emitter.variable(code`0`) }
+}
+
+/** Sets `entry` when the text is one that came a short while ago; answers where its number is to stand when it is found otherwise. */
+function emitRecentLookup(
+  emitter: FunctionEmitter,
+  { entries, shift, used, found }: RecentNames,
+  { keyColumns, seed }: KeyedTable,
+  stored: readonly Code[],
+  values: readonly Code[],
+  entry: Code,
+): Code {
+  const column = keyColumns[0] as number
+  const text = values[column] as Code
+  const near = emitter.variable(code`0`)
+  emitter.open(code`if (${used})`)
+  const length = emitter.define(code`${text}.length`)
+  // NaN of the empty text is 0 here.
+  const ends = code`Math.imul(${text}.charCodeAt(0) + (${length} << 16), ${seed}) + ${text}.charCodeAt(${length} >> 1)`
+  emitter.line(code`${near} = Math.imul(Math.imul(${ends}, ${FIBONACCI}) + ${text}.charCodeAt(${length} - 1), ${seed}) >>> ${shift}`)
+  const candidate = emitter.define(code`${entries}[${near}]`)
+  emitter.open(code`if (${stored[column] as Code}[${candidate}] === ${text})`)
+  emitter.line(code`${entry} = ${candidate}`)
+  emitter.line(code`${found}++`)
+  emitter.close()
+  emitter.close()
+  return near
 }
 
 function emitHash(emitter: FunctionEmitter, { kind }: FieldLayout, seed: number, hash: Code, value: Code, words: Code | undefined, row: Code): void {

@@ -19,6 +19,8 @@ import type { StateSchema } from '../../state/snapshot.ts'
 export type TableColumn = Uint8Array | Int32Array | Float64Array | BigInt64Array | string[]
 
 const CAPACITY_MIN = 1024
+/** Entries and what they refer to should stay in a core's second cache. */
+const RECENT_MAX = 1 << 14
 
 export class KeyedTable implements KeyedSnapshotPart {
   readonly schema: StateSchema
@@ -31,6 +33,13 @@ export class KeyedTable implements KeyedSnapshotPart {
   /** `Math.imul(hash, 0x9e3779b1) >>> shift` is a key's first slot. */
   shift = 32 - Math.log2(2 * CAPACITY_MIN)
   hashes = new Int32Array(CAPACITY_MIN)
+  /**
+   * Where the key is one text: entries that were found last, by a few units of their texts. Keys that come often are found without their hash, which
+   * costs a look at every unit. What stands here need not be right, nor be any key's: whoever reads it compares.
+   */
+  recent = new Int32Array(0)
+  /** Frames to come that are not worth a look at `recent`: keys hardly ever came twice. */
+  recentPause = 0
   columns: TableColumn[]
   /** 1 where a field is null; undefined = no row of the column is. Keys never are. */
   nulls: (Uint8Array | undefined)[]
@@ -45,7 +54,13 @@ export class KeyedTable implements KeyedSnapshotPart {
     this.keyOf = keyOf
     this.seed = seed | 1
     this.columns = layout.columns.map(column => newColumn(column, CAPACITY_MIN))
+    if (this.hasTextKey) this.recent = new Int32Array(CAPACITY_MIN)
     this.nulls = layout.columns.map(() => undefined)
+  }
+
+  get hasTextKey(): boolean {
+    const [only] = this.keyColumns
+    return this.keyColumns.length === 1 && this.layout.columns[only as number]?.kind === 'bytes'
   }
 
   get hasNulls(): boolean {
@@ -59,6 +74,7 @@ export class KeyedTable implements KeyedSnapshotPart {
     let capacity = this.hashes.length
     while (capacity < needed) capacity *= 2
     this.hashes = grown(this.hashes, capacity)
+    if (this.hasTextKey) this.recent = new Int32Array(Math.min(capacity, RECENT_MAX))
     this.columns = this.columns.map(column => (Array.isArray(column) ? column : grown(column, capacity)))
     this.nulls = this.nulls.map(nulls => (nulls === undefined ? undefined : grown(nulls, capacity)))
     this.slots = new Int32Array(2 * capacity)
