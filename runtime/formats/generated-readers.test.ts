@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { bytesOf, type ReadSettings, readAll } from './format-test-kit.ts'
 
 /** The generated readers against the general ones: same rows, same refusals, same counts, on documents that are nearly alike and partly broken. */
@@ -186,7 +187,7 @@ describe('json', () => {
         slow += done.slow
         rows += done.rows
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
     // Otherwise only the general reader was tested.
     expect(slow).toBeLessThan(rows * 0.7)
@@ -213,7 +214,7 @@ describe('json', () => {
         const read = readAll([bytesOf(line)], { format: 'json', columns: [{ name: 'b', type: 'STRING' }], framing: 'message', generated: false })
         expect(read.error === undefined).toBe(parses)
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
   }, 60_000)
 })
@@ -271,7 +272,7 @@ describe('csv', () => {
         slow += done.slow
         rows += done.rows
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
     expect(slow).toBeLessThan(rows * 0.85)
   }, 120_000)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import type { Column, ColumnarFrame } from '../network/columns.ts'
 import { columnLayout } from '../serde/columns-type.ts'
@@ -179,7 +180,7 @@ test.each(['json', 'csv'] as const)(
         expect(written(format, columns, options, framing, frame, true)).toBe(interpreted)
         bytes += interpreted.length
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
     expect(bytes).toBeGreaterThan(50_000)
   },
@@ -218,7 +219,7 @@ test.each(['json', 'csv'])(
         const expected = kept.map(([l, d, s]) => [l, d, format === 'csv' && s === 'null' ? null : Buffer.from(s).toString('latin1')])
         expect(readAll([new Uint8Array(page)], { format, columns, options }).rows).toEqual(expected)
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   },
   60_000,

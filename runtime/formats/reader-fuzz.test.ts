@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import type { FormatColumn, FormatOptions } from './format.ts'
 import { bytesOf, type ReadSettings, readAll } from './format-test-kit.ts'
 
@@ -7,7 +8,7 @@ import { bytesOf, type ReadSettings, readAll } from './format-test-kit.ts'
  * Bytes that nobody meant against both readers: whole records in front, so that the generated readers know the look, then records cut, spliced,
  * doubled and with bytes changed, and bytes by chance. What the general reader refuses the generated one must not take, and what both take must be equal.
  */
-const RUNS = process.env['SOAK'] === undefined ? 2_000 : 100_000
+const RUNS = process.env['SOAK'] === undefined ? runs(2_000) : 100_000
 
 const columns: readonly FormatColumn[] = [
   { name: 'b', type: 'BOOLEAN' },

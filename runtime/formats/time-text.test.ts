@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { millisecondTimestamp, timestampOf } from './time-text.ts'
 
 const two = (min: number, max: number) => fc.integer({ min, max }).map(value => String(value).padStart(2, '0'))
@@ -35,7 +36,7 @@ test('the usual form is read as the general one reads it, or left to it; a minut
         }
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   )
   const plain = new TextEncoder().encode('"2020-02-29 23:59:59.999"')
   expect(millisecondTimestamp(plain, new DataView(plain.buffer), 1)).toBe(Date.UTC(2020, 1, 29, 23, 59, 59, 999))

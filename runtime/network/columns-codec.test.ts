@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { columnar, joined, shown, withIds } from '../../test/support/columnar.ts'
+import { runs } from '../../test/support/runs.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { columnLayout } from '../serde/columns-type.ts'
@@ -146,7 +147,7 @@ describe('columnar frames on the wire', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 

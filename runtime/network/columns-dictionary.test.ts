@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { shown, withIds } from '../../test/support/columnar.ts'
+import { runs } from '../../test/support/runs.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import { columnLayout } from '../serde/columns-type.ts'
 import type { BytesColumn, ColumnarFrame } from './columns.ts'
@@ -56,7 +57,7 @@ test('rows of one id have one text, over frames of several dictionaries and on t
       expect(textsOf(decodeColumns(out.copy(), expected.length, ['bytes'], false, false).columns[0] as BytesColumn)).toEqual(expected)
       if (recycles) builder.recycle(gathered)
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   )
 })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { columnar } from '../../test/support/columnar.ts'
+import { runs } from '../../test/support/runs.ts'
 import { columnLayout, heldValue } from '../serde/columns-type.ts'
 import { javaHash } from '../serde/key.ts'
 import { keyGroupOf, murmurHash } from '../serde/key-groups.ts'
@@ -20,7 +21,7 @@ describe('key groups of columns', () => {
         hasher.keyGroups(sample.frame, maxParallelism, out)
         expect([...out]).toEqual(sample.rows.map(row => hasher.keyGroupOfRow(row, maxParallelism)))
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 
@@ -59,7 +60,7 @@ describe('key groups of columns', () => {
       fc.property(fc.uint8Array({ maxLength: 24 }), bytes => {
         expect(hashOf(bytes)).toBe(javaHash(Types.STRING, textOf(bytes, 0, bytes.length)))
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
     // Worked out by hand from the definition of String.hashCode.
     for (const [text, hash] of [

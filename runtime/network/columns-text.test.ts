@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { ownText, textBytes, texts } from './columns-text.ts'
 
 const encoder = new TextEncoder()
@@ -25,7 +26,7 @@ test('strings as bytes and back, nulls among them, as the runtime encodes each a
       expect(parts).toEqual(expected)
       expect(texts(column, rows.length).values.map((value, i) => (rows[i] === null ? undefined : value))).toEqual(expected)
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
 })
 

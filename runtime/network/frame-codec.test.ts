@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
@@ -139,7 +140,7 @@ describe('frame codec', () => {
           message: expect.stringContaining('3/0/1'),
         })
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 
@@ -154,7 +155,7 @@ describe('frame codec', () => {
           expect(error).toBeInstanceOf(FlinkError)
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { genericSerializer } from './generic-codec.ts'
@@ -57,7 +58,7 @@ describe('comes back equal', () => {
         // Not toStrictEqual: that looks at `constructor`, which may be a property of the value here.
         expect(isDeepStrictEqual(decode(encode(value)), value)).toBe(true)
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 
@@ -199,7 +200,7 @@ describe('broken bytes', () => {
         const bytes = encode(value)
         expect(refusal(() => decode(bytes.subarray(0, Math.floor(bytes.length * part)))).code).toBe('CORRUPT_FRAME')
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 
@@ -215,7 +216,7 @@ describe('broken bytes', () => {
         }
         expect(encode(value).length).toBeLessThanOrEqual(bytes.length + 2)
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(5000) },
     )
   })
 
@@ -231,7 +232,7 @@ describe('broken bytes', () => {
           expect(error).toMatchObject({ code: 'CORRUPT_FRAME' })
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import { javaHash, keyBytes, writeKey } from './key.ts'
 import type { TypeInformation } from './type-information.ts'
@@ -36,7 +37,7 @@ describe('keyBytes', () => {
         expect(hex(type, a) === hex(type, b)).toBe(text(a) === text(b))
         if (text(a) === text(b)) expect(javaHash(type, a)).toBe(javaHash(type, b))
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 

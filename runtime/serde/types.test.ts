@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { runs } from '../../test/support/runs.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeInformation, TypeJson } from './type-information.ts'
@@ -85,7 +86,7 @@ describe('every type', () => {
         // Not toStrictEqual: that looks at `constructor`, which may be a property of a generic value.
         expect(isDeepStrictEqual(roundTrip(type, value), value)).toBe(true)
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 
@@ -97,7 +98,7 @@ describe('every type', () => {
         expect(String(remade)).toBe(String(a))
         expect(typesEqual(a, b)).toBe(String(a) === String(b))
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 
@@ -108,7 +109,7 @@ describe('every type', () => {
         const cut = bytes.subarray(0, Math.floor(bytes.length * part))
         expect(refusal(() => type.serializer.read(new ByteReader(cut))).code).toBe('CORRUPT_FRAME')
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 
@@ -127,7 +128,7 @@ describe('every type', () => {
         }
         expect(encode(type, read).length).toBeLessThanOrEqual(bytes.length + 1)
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 })

@@ -2,6 +2,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type BatchSpec, buildBatch, controlBatch } from '../../../test/support/kafka-batches.ts'
+import { runs } from '../../../test/support/runs.ts'
 import { BatchCutter, PIECE_SIZE_BYTES } from './batch-cutter.ts'
 import { crc32c } from './crc32c.ts'
 import { RecordBatchReader } from './record-batch.ts'
@@ -134,7 +135,7 @@ describe('record batches', () => {
           expect((error as Error).message).toMatch(/kafka record batch|decompress/)
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 })

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../../test/support/runs.ts'
 import { noLog } from '../../common/log.ts'
 import type { LocalFrame } from '../../network/columns.ts'
 import { rowsOf } from '../../network/columns-rows.ts'
@@ -102,7 +103,7 @@ test('lines cut anywhere are read whole; frames may be kept unless the reader wa
       expect(atOnce).toEqual(expected)
       if (!done) expect(frames.flatMap(frame => rowsOf(frame, layouts))).toEqual(expected)
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
 })
 

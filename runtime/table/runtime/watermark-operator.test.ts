@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../../test/support/runs.ts'
 import type { ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { SqlWatermarkOperator } from './watermark-operator.ts'
@@ -74,7 +75,7 @@ test('every row is as late as when each watermark left right behind its row', ()
       }
       expect({ rows, last }).toEqual(lateness(frames))
     }),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   )
 })
 

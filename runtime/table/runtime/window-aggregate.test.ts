@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../../test/support/runs.ts'
 import { redistribute } from '../../checkpoint/redistribute.ts'
 import { createLogger } from '../../common/log.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
@@ -162,7 +163,7 @@ test('slices give what every window of every row gives, for any window, frames a
       expect(results(output).sort()).toEqual(model(window, input))
       expect(output.watermarks).toEqual([Number.POSITIVE_INFINITY])
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
 })
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { runs } from '../../../test/support/runs.ts'
 import { corpusStatements, mutations } from '../../../test/support/sql-corpus.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { reservedWords } from './keywords.ts'
@@ -158,7 +159,7 @@ describe('expressions', () => {
         const parsed = parseExpressionText(text)
         expect(shape(parseExpressionText(printExpressionText(parsed)))).toEqual(shape(parsed))
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 })
@@ -213,7 +214,7 @@ describe('hostile input', () => {
             }
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     )
   })
 
