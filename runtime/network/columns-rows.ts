@@ -80,11 +80,13 @@ export function frameOf(
   return { kind: 'columnar', length: rows.length, columns: layouts.map((layout, i) => columnOf(arrays, i, layout)), timestamps, rowKinds }
 }
 
-/** A value in row form; null where the row is null. */
+/** A value in row form; null where the row is null, undefined where nobody reads the column. */
 export function valueAt(column: LocalColumn, row: number, layout: FieldLayout): unknown {
   const { validity } = column
   if (validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0) return null
   switch (column.kind) {
+    case 'absent':
+      return undefined
     case 'bool':
       return column.values[row] === 1
     case 'i32':

@@ -302,9 +302,10 @@ class FieldUses {
 function refuseOtherWays(node: AnyNode, method: string | undefined): void {
   if (node.type === 'WithStatement') refuse()
   if (node.type === 'Identifier' && (node.name === 'arguments' || node.name === 'eval')) refuse()
-  if (node.type === 'AssignmentExpression' && node.left.type === 'MemberExpression') {
-    const { left } = node
-    if (method !== undefined && (keyOf({ computed: left.computed, key: left.property }) ?? method) === method) refuse()
+  if (node.type === 'AssignmentExpression' && node.left.type === 'MemberExpression' && method !== undefined) {
+    const { object, computed, property } = node.left
+    const name = keyOf({ computed, key: property })
+    if (name === method || (name === undefined && object.type === 'ThisExpression')) refuse()
   }
   for (const child of childrenOf(node)) refuseOtherWays(child, method)
 }
