@@ -74,7 +74,8 @@ function resolved(
   source: string | undefined,
   columns: readonly number[] | undefined,
 ): ResolvedKey {
-  const selector = { select: select as (value: never) => unknown, type, description, ...(columns === undefined ? {} : { columns }) }
+  const byFields = source === undefined
+  const selector = { select: select as (value: never) => unknown, type, description, ...(columns === undefined ? {} : { columns, byFields }) }
   return { spec: { select, type }, selector, source }
 }
 

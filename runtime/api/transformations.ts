@@ -55,7 +55,7 @@ import { checkFieldSyntax, fieldReadBy, typeOfField } from './fields.ts'
 import type { StreamGraphBuilder } from './graph-builder.ts'
 import type { ResolvedKey } from './keys.ts'
 import type { SplitNames } from './split-names.ts'
-import { defineOperator, refuseAsync } from './user-functions.ts'
+import { defineOperator, defineRowFunction, refuseAsync } from './user-functions.ts'
 
 /**
  * What each method of a stream adds to the graph: a definition whose factory makes the operator of one subtask. What is data and
@@ -73,20 +73,23 @@ export function map(fn: MapLike<never, unknown>, key?: ResolvedKey): OperatorDef
   refuseAsync('map', fn)
   const normal = normaliseMap(fn)
   const stateKey = keyOfStates(fn, key)
-  return defineOperator('map', { map: fn }, () => new MapOperator(normal, stateKey), {}, stateKey === undefined)
+  if (stateKey === undefined) return defineRowFunction('map', fn, () => new MapOperator(normal))
+  return defineOperator('map', { map: fn }, () => new MapOperator(normal, stateKey))
 }
 
 export function filter(fn: FilterLike<never>, key?: ResolvedKey): OperatorDefinition {
   refuseAsync('filter', fn)
   const normal = normaliseFilter(fn)
   const stateKey = keyOfStates(fn, key)
-  return defineOperator('filter', { filter: fn }, () => new FilterOperator(normal, stateKey), {}, stateKey === undefined)
+  if (stateKey === undefined) return defineRowFunction('filter', fn, () => new FilterOperator(normal))
+  return defineOperator('filter', { filter: fn }, () => new FilterOperator(normal, stateKey))
 }
 
 export function flatMap(fn: unknown, key?: ResolvedKey): OperatorDefinition {
   const normal = anyFlatMap(fn)
   const stateKey = keyOfStates(fn, key)
-  return defineOperator('flatMap', { flatMap: fn }, () => new FlatMapOperator(normal, stateKey), {}, stateKey === undefined)
+  if (stateKey === undefined) return defineRowFunction('flatMap', fn, () => new FlatMapOperator(normal))
+  return defineOperator('flatMap', { flatMap: fn }, () => new FlatMapOperator(normal, stateKey))
 }
 
 export function process(fn: ProcessLike<never, unknown>): OperatorDefinition {

@@ -19,6 +19,12 @@ export function defineOperator(
   return { type, options, functions: sourcesOf(functions), states: statesOf(functions), factory, ...(columnar ? { columnar } : {}) }
 }
 
+/** As `defineOperator`, of an operator that is one function called with each row: it works columns, and what it reads can be proved. */
+export function defineRowFunction(type: 'map' | 'filter' | 'flatMap', fn: unknown, factory: () => unknown): OperatorDefinition {
+  const definition = defineOperator(type, { [type]: fn }, factory, {}, true)
+  return { ...definition, rowFunction: { fn, method: type, passesRows: type === 'filter' } }
+}
+
 export function sourcesOf(functions: FunctionRoles): OperatorDefinition['functions'] {
   return Object.entries(functions)
     .filter(([, fn]) => fn !== undefined)

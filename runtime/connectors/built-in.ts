@@ -153,6 +153,7 @@ export const builtInConnectorsOfEngine: BuiltInConnectors = {
       states: [],
       factory: (options: JsonObject): StreamOperator => new SinkFunctionOperator(fn, { inFlightMax: Number(options['inFlightMax']) }),
       columnar: true,
+      rowFunction: { fn, method: 'invoke', passesRows: false },
     }
   },
 }

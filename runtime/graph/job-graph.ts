@@ -47,6 +47,8 @@ export interface OperatorSpec {
   /** Which output of the parent feeds it: undefined = main. */
   readonly parentTag: string | undefined
   readonly outputType: TypeJson
+  /** Indices of the fields that the readers of its main output read, keys of edges included; absent = all (projection.ts). */
+  readonly outputFields?: readonly number[]
   readonly parallelismOrigin: 'operator' | 'environment' | 'client' | 'configuration' | 'default' | 'non-parallel'
 }
 
@@ -58,6 +60,8 @@ export interface JobEdge {
   readonly partitioner: PartitionerKind
   /** Type of the rows on it: decides the serializer of its frames. */
   readonly type: TypeJson
+  /** Indices of the fields that its consumer reads: columns of others are not sent. Absent = all (projection.ts). */
+  readonly fields?: readonly number[]
   /** HASH: type of the key. */
   readonly keyType: TypeJson | undefined
   readonly exchange: 'pipelined_bounded' | 'blocking'

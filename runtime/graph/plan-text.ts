@@ -77,8 +77,15 @@ function edgeText(jobGraph: JobGraph, edge: JobEdge, nodes: ReadonlyMap<number, 
   const keyText = edge.keyType === undefined ? '' : ` by ${key === undefined ? '' : `${key.description}: `}${typeText(edge.keyType)}`
   return (
     `#${jobGraph.vertices.indexOf(producer) + 1} '${spec?.name}'${side}${input}: ` +
-    `${edge.partitioner}${keyText} (${distributionPattern(edge.partitioner)}, ${edge.exchange}), ${typeText(edge.type)}`
+    `${edge.partitioner}${keyText} (${distributionPattern(edge.partitioner)}, ${edge.exchange}), ${typeText(edge.type)}${fieldsText(edge)}`
   )
+}
+
+/** Said only where some fields are not sent. */
+function fieldsText({ type, fields }: JobEdge): string {
+  if (fields === undefined) return ''
+  const names = fields.map(field => (type.kind === 'ROW' ? (type.fields[field]?.name ?? '') : `f${field}`))
+  return names.length === 0 ? ', of which no field is read' : `, of which only ${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} read`
 }
 
 function chainingEnabled(jobGraph: JobGraph, streamGraph: StreamGraph): boolean {

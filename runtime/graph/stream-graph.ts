@@ -62,8 +62,19 @@ export interface KeySelectorSpec {
   readonly select: (value: never) => unknown
   /** Indices of the key's fields, where the key is made of fields: columnar frames are partitioned by these. On an edge of type COLUMNS rows are too. */
   readonly columns?: readonly number[]
+  /** `select` is the engine's and reads `columns` only. False or absent = it is the user's function. */
+  readonly byFields?: boolean
   /** For hash and plan: `field word`, `position 0`, or the function's source. */
   readonly description: string
+}
+
+/** A user's function whose first parameter is a row. */
+export interface RowFunction {
+  /** The function, or an object with the method. */
+  readonly fn: unknown
+  readonly method: string
+  /** A filter: rows go on as they are, so whoever reads the operator's output reads of them too. */
+  readonly passesRows: boolean
 }
 
 export interface OperatorDefinition {
@@ -82,6 +93,8 @@ export interface OperatorDefinition {
   readonly factory: unknown
   /** It works columns where its input's type has them: producers of such rows put them into frames. */
   readonly columnar?: boolean
+  /** Set where the operator does nothing with a row but call this function with it: what the function does not read, the operator does not. */
+  readonly rowFunction?: RowFunction
   /** Sources only: goes to the JobManager's enumerator. */
   readonly source?: JsonObject
 }

@@ -5,6 +5,7 @@
  * Builders grow by doubling and begin at the size of what they made last. Their owner bounds them: it asks `count` (and `byteCount`) and finishes.
  */
 import type { BoolColumn, BytesColumn, Column, Float64Column, Int32Column, Int64Column, LocalColumn, LocalColumnKind, Validity } from './columns.ts'
+import { AbsentColumnBuilder } from './columns-absent.ts'
 import { DictionaryRows } from './columns-dictionary.ts'
 import { gatherBytes, gatherFloat64, gatherInt32, gatherInt64, gatherText, LOOP_COPY_MAX } from './columns-gather.ts'
 import { TextColumnBuilder } from './columns-text.ts'
@@ -439,6 +440,8 @@ export function columnBuilder(kind: LocalColumnKind): ColumnBuilder {
   switch (kind) {
     case 'text':
       return new TextColumnBuilder()
+    case 'absent':
+      return new AbsentColumnBuilder()
     case 'bool':
       return new BoolColumnBuilder()
     case 'i32':

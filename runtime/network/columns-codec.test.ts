@@ -6,7 +6,7 @@ import { ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { columnLayout } from '../serde/columns-type.ts'
 import { Types } from '../serde/types.ts'
-import type { ColumnarFrame } from './columns.ts'
+import { absentColumn, type ColumnarFrame, type WireFrame } from './columns.ts'
 import { frameOf } from './columns-rows.ts'
 import { ROWS_PER_FRAME_MAX } from './frame.ts'
 import { decodeFrame, encodeColumnarFrame, FRAME_HEADER_SIZE } from './frame-codec.ts'
@@ -99,6 +99,30 @@ describe('columnar frames on the wire', () => {
     const wide = encodeAll(shops(...rows.slice(0, 100).map(([_, i]) => ['x'.repeat(1000), i])), 10_000)
     expect(wide.length).toBeGreaterThan(5)
     for (const bytes of wide) expect(bytes.length).toBeLessThan(21_000)
+  })
+
+  test('a column that the edge leaves out is its header, and comes only where it is expected', () => {
+    const frame: WireFrame = { ...shops(['a', 1], ['bc', 2]), columns: [absentColumn, shops(['a', 1], ['bc', 2]).columns[1]!] }
+    const out = new ByteWriter(16)
+    expect(encodeColumnarFrame(out, frame, 0, plain, 0, 1 << 20, 1 << 20)).toBe(2)
+    const sent = { ...shopAmount.serializer, columnKinds: ['absent', 'i32'] } as typeof shopAmount.serializer
+    expect(decodeFrame(out.copy(), sent, plain, 0)).toEqual(frame)
+    expect(() => decode(out.copy(), shopAmount)).toThrow('a column of kind absent where the edge')
+    const [whole] = encodeAll(shops(['a', 1], ['bc', 2]))
+    expect(() => decodeFrame(whole!, sent, plain, 0)).toThrow('a column of kind bytes where the edge')
+    // Behind frame header and column count, the word of the first column: it may have no nulls.
+    const damaged = out.copy()
+    damaged[FRAME_HEADER_SIZE + 9] = 1
+    expect(() => decodeFrame(damaged, sent, plain, 0)).toThrow('a reserved field of a column is set')
+  })
+
+  test('rows of which nothing is read are only counted', () => {
+    const frame: WireFrame = { ...shops(...Array.from({ length: 3000 }, (_, i) => ['a', i])), columns: [absentColumn, absentColumn] }
+    const out = new ByteWriter(16)
+    expect(encodeColumnarFrame(out, frame, 0, plain, 0, 1000, 1000)).toBe(ROWS_PER_FRAME_MAX)
+    const sent = { ...shopAmount.serializer, columnKinds: ['absent', 'absent'] } as typeof shopAmount.serializer
+    expect(decodeFrame(out.copy(), sent, plain, 0)).toEqual({ ...frame, length: ROWS_PER_FRAME_MAX })
+    expect(out.length).toBe(FRAME_HEADER_SIZE + 8 + 2 * 16)
   })
 
   test('a row above the record size is refused by name', () => {

@@ -3,14 +3,16 @@
  * receiver makes one copy of the body and reads its columns in place. Texts are compacted: only the bytes of the rows sent, each value of a
  * dictionary once.
  *
+ * A column that the edge does not carry is its header alone.
+ *
  * Decoding checks before it makes anything: the columns are those of the edge's type, every array lies inside the body, texts inside their
  * data, ids inside their dictionary. Nothing is allocated beyond twice the body.
  */
 import type { ByteWriter } from '../common/bytes.ts'
-import type { BytesColumn, Column, ColumnarFrame, ColumnKind, Validity } from './columns.ts'
+import { absentColumn, type BytesColumn, type Validity, type WireColumn, type WireFrame } from './columns.ts'
 import { LOOP_COPY_MAX } from './columns-gather.ts'
 
-const kinds = ['bool', 'i32', 'f64', 'i64', 'bytes'] as const satisfies readonly ColumnKind[]
+const kinds = ['bool', 'i32', 'f64', 'i64', 'bytes', 'absent'] as const satisfies readonly WireColumn['kind'][]
 
 const FLAG_VALIDITY = 1
 const FLAG_IDS = 2
@@ -18,12 +20,13 @@ const FRAME_PART = 8
 const COLUMN_HEADER = 16
 
 /** Bytes of one row: fixed part, and the texts of a row. */
-export function fixedRowSize(frame: ColumnarFrame): number {
+export function fixedRowSize(frame: WireFrame): number {
   let bits = 0
   if (frame.timestamps !== undefined) bits += 64
   if (frame.rowKinds !== undefined) bits += 8
   for (const column of frame.columns) {
     if (column.validity !== undefined) bits++
+    if (column.kind === 'absent') continue
     if (column.kind === 'bool') bits += 8
     else if (column.kind === 'i32') bits += 32
     else if (column.kind === 'bytes') bits += column.ids === undefined ? 32 : 64
@@ -32,7 +35,7 @@ export function fixedRowSize(frame: ColumnarFrame): number {
   return bits / 8
 }
 
-export function textSize(frame: ColumnarFrame, from: number, to: number): number {
+export function textSize(frame: WireFrame, from: number, to: number): number {
   let size = 0
   for (const column of frame.columns) if (column.kind === 'bytes') size += sumLengths(column.lengths, column.validity, from, to)
   return size
@@ -46,7 +49,7 @@ function sumLengths(lengths: Int32Array, validity: Validity, from: number, to: n
 }
 
 /** Appends rows from..to of `frame`; `out` stands at a multiple of 8. */
-export function encodeColumns(out: ByteWriter, frame: ColumnarFrame, from: number, to: number): void {
+export function encodeColumns(out: ByteWriter, frame: WireFrame, from: number, to: number): void {
   out.u32(frame.columns.length)
   out.u32(0)
   if (frame.timestamps !== undefined) putArray(out, frame.timestamps, from, to)
@@ -54,6 +57,10 @@ export function encodeColumns(out: ByteWriter, frame: ColumnarFrame, from: numbe
   for (const column of frame.columns) {
     if (column.kind === 'bytes') {
       encodeTexts(out, column, from, to)
+      continue
+    }
+    if (column.kind === 'absent') {
+      putColumnHeader(out, 'absent', 0, 0, 0)
       continue
     }
     putColumnHeader(out, column.kind, column.validity === undefined ? 0 : FLAG_VALIDITY, 0, 0)
@@ -88,7 +95,7 @@ function encodeTexts(out: ByteWriter, column: BytesColumn, from: number, to: num
   putTexts(out, column, undefined, from, to, dataLength)
 }
 
-function putColumnHeader(out: ByteWriter, kind: ColumnKind, flags: number, dictionaryCount: number, dataLength: number): void {
+function putColumnHeader(out: ByteWriter, kind: WireColumn['kind'], flags: number, dictionaryCount: number, dataLength: number): void {
   const at = out.reserve(COLUMN_HEADER)
   const { view } = out
   view.setUint32(at, kinds.indexOf(kind) + 1 + (flags << 8), true)
@@ -227,7 +234,7 @@ function dictionaryBytes({ lengths }: BytesColumn, count: number): number {
 export class MalformedColumns extends Error {}
 
 /** `body` is everything behind the header and is not kept. */
-export function decodeColumns(body: Uint8Array, length: number, expected: readonly string[], hasTimes: boolean, hasKinds: boolean): ColumnarFrame {
+export function decodeColumns(body: Uint8Array, length: number, expected: readonly string[], hasTimes: boolean, hasKinds: boolean): WireFrame {
   if (body.length % 8 !== 0) throw new MalformedColumns(`a body of ${body.length} bytes`)
   const buffer = new ArrayBuffer(body.length)
   const bytes = new Uint8Array(buffer)
@@ -240,7 +247,7 @@ export function decodeColumns(body: Uint8Array, length: number, expected: readon
   const timestamps = hasTimes ? new Float64Array(buffer, input.take(length * 8), length) : undefined
   const rowKinds = hasKinds ? new Uint8Array(buffer, input.take(length), length) : undefined
   if (rowKinds !== undefined) checkAtMost(rowKinds, 3, 'row kind')
-  const columns: Column[] = []
+  const columns: WireColumn[] = []
   for (let i = 0; i < columnCount; i++) columns.push(decodeColumn(input, buffer, length, expected[i]!))
   if (input.at !== body.length) throw new MalformedColumns(`${body.length - input.at} bytes behind the last column`)
   return { kind: 'columnar', length, columns, timestamps, rowKinds }
@@ -266,7 +273,7 @@ class BodyReader {
   }
 }
 
-function decodeColumn(input: BodyReader, buffer: ArrayBuffer, length: number, expected: string): Column {
+function decodeColumn(input: BodyReader, buffer: ArrayBuffer, length: number, expected: string): WireColumn {
   const header = input.take(COLUMN_HEADER)
   const word = input.view.getUint32(header, true)
   const kind = kinds[(word & 0xff) - 1]
@@ -275,7 +282,8 @@ function decodeColumn(input: BodyReader, buffer: ArrayBuffer, length: number, ex
   const dataLength = input.view.getUint32(header + 8, true)
   if (kind !== expected) throw new MalformedColumns(`a column of kind ${kind ?? word & 0xff} where the edge's type has ${expected}`)
   const isBytes = kind === 'bytes'
-  if ((flags & ~(isBytes ? FLAG_VALIDITY | FLAG_IDS : FLAG_VALIDITY)) !== 0 || input.view.getUint32(header + 12, true) !== 0) {
+  const known = isBytes ? FLAG_VALIDITY | FLAG_IDS : kind === 'absent' ? 0 : FLAG_VALIDITY
+  if ((flags & ~known) !== 0 || input.view.getUint32(header + 12, true) !== 0) {
     throw new MalformedColumns('a reserved field of a column is set')
   }
   if (((flags & FLAG_IDS) !== 0) !== dictionaryCount > 0 || (!isBytes && dataLength > 0)) {
@@ -283,6 +291,8 @@ function decodeColumn(input: BodyReader, buffer: ArrayBuffer, length: number, ex
   }
   const validity = (flags & FLAG_VALIDITY) === 0 ? undefined : new Uint8Array(buffer, input.take((length + 7) >> 3), (length + 7) >> 3)
   switch (kind) {
+    case 'absent':
+      return absentColumn
     case 'bool': {
       const values = new Uint8Array(buffer, input.take(length), length)
       checkAtMost(values, 1, 'boolean')

@@ -70,6 +70,8 @@ function hashColumn(column: LocalColumn, held: FieldLayout['held'], length: numb
       return held === 'DOUBLE' ? hashDoubles(column, length, out) : hashNumbers(column, held, length, out)
     case 'i64':
       return hashLongs(column, length, out)
+    case 'absent':
+      return assert(false, 'the columns of a key are there where rows are hashed')
     case 'text':
       return hashStrings(column, length, out)
     case 'bytes':

@@ -96,11 +96,13 @@ function textsOf(rows: readonly (readonly unknown[])[], index: number): TextColu
   return builder.finish()
 }
 
-/** A value in row form; null where the row is null. */
+/** A value in row form; null where the row is null, undefined where nobody reads the column. */
 export function valueAt(column: LocalColumn, row: number, layout: FieldLayout): unknown {
   const { validity } = column
   if (validity !== undefined && (validity[row >> 3]! & (1 << (row & 7))) === 0) return null
   switch (column.kind) {
+    case 'absent':
+      return undefined
     case 'bool':
       return column.values[row] === 1
     case 'i32':

@@ -2,7 +2,7 @@
  * Columns of JS strings: from and to bytes, a whole column at a time. Joined, a column is encoded or decoded by one call of the runtime; one call a
  * string costs more than the rest of an exchange (performance.md 3.2). Bench: bench/micro/columns.ts.
  */
-import type { BytesColumn, ColumnarFrame, LocalFrame, TextColumn, Validity } from './columns.ts'
+import type { BytesColumn, LocalFrame, TextColumn, Validity, WireFrame } from './columns.ts'
 import type { ColumnBuilder } from './columns-builder.ts'
 import { ValidityBuilder } from './columns-validity.ts'
 
@@ -144,13 +144,13 @@ function encodeEach(values: readonly string[], validity: Validity, starts: Int32
 export class FrameTexts {
   private readonly scratches: TextScratch[] = []
 
-  wireFrame(frame: LocalFrame): ColumnarFrame {
+  wireFrame(frame: LocalFrame): WireFrame {
     for (const { kind } of frame.columns) if (kind === 'text') return this.encoded(frame)
     // None of its columns is one of strings.
-    return frame as ColumnarFrame
+    return frame as WireFrame
   }
 
-  private encoded(frame: LocalFrame): ColumnarFrame {
+  private encoded(frame: LocalFrame): WireFrame {
     const columns = frame.columns.map((column, i) => {
       if (column.kind !== 'text') return column
       const scratch = this.scratches[i] ?? new TextScratch()

@@ -19,12 +19,16 @@ export interface ColumnarFrame<C extends LocalColumn = Column> {
   readonly rowKinds: Uint8Array | undefined
 }
 
-/** Inside a slot: a ring makes a `ColumnarFrame` of it. */
+/** What a ring carries. */
+export type WireFrame = ColumnarFrame<WireColumn>
+/** Inside a slot: a ring makes a `WireFrame` of it. */
 export type LocalFrame = ColumnarFrame<LocalColumn>
 
 export type Column = BoolColumn | Int32Column | Float64Column | Int64Column | BytesColumn
+/** What a column may be on the wire of an edge of the DataStream API. */
+export type WireColumn = Column | AbsentColumn
 /** What a column may be inside a slot, on edges of the DataStream API. */
-export type LocalColumn = Column | TextColumn
+export type LocalColumn = WireColumn | TextColumn
 
 /** BOOLEAN: 0 or 1 a row. */
 export interface BoolColumn {
@@ -76,6 +80,18 @@ export interface TextColumn {
   readonly values: readonly string[]
   readonly validity: Validity
 }
+
+/**
+ * A column that no reader of its edge reads (runtime/graph/projection.ts): its rows have no values. Never on an edge of COLUMNS, and never a key's
+ * where a channel is still to be chosen.
+ */
+export interface AbsentColumn {
+  readonly kind: 'absent'
+  readonly values: undefined
+  readonly validity: undefined
+}
+
+export const absentColumn: AbsentColumn = { kind: 'absent', values: undefined, validity: undefined }
 
 /** One bit a row, LSB first, 1 = not null; undefined = no row is null. */
 export type Validity = Uint8Array | undefined

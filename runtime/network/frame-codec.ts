@@ -12,7 +12,7 @@ import { unreachable } from '../common/assert.ts'
 import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
-import type { ColumnarFrame } from './columns.ts'
+import type { WireFrame } from './columns.ts'
 import { decodeColumns, encodeColumns, fixedRowSize, textSize } from './columns-codec.ts'
 import {
   type ChannelElement,
@@ -129,7 +129,7 @@ export function encodeObjectFrame(
  */
 export function encodeColumnarFrame(
   out: ByteWriter,
-  frame: ColumnarFrame,
+  frame: WireFrame,
   from: number,
   channel: FrameChannel,
   sequence: number,
@@ -144,7 +144,7 @@ export function encodeColumnarFrame(
   return to
 }
 
-function endOfColumnarFrame(frame: ColumnarFrame, from: number, channel: FrameChannel, targetSize: number, recordSizeMax: number): number {
+function endOfColumnarFrame(frame: WireFrame, from: number, channel: FrameChannel, targetSize: number, recordSizeMax: number): number {
   const { rowKinds } = frame
   const rowSize = fixedRowSize(frame)
   const countMax = Math.min(frame.length - from, ROWS_PER_FRAME_MAX)

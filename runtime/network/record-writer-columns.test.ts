@@ -5,6 +5,7 @@ import { seededRandom } from '../common/random.ts'
 import { type ColumnLayout, columnLayout } from '../serde/columns-type.ts'
 import { subtaskOfKeyGroup } from '../serde/key-groups.ts'
 import { Types } from '../serde/types.ts'
+import { projectedKinds } from './columns-absent.ts'
 import { ColumnsKeyHasher } from './columns-hash.ts'
 import { frameOf } from './columns-rows.ts'
 import { silentDoorbell } from './doorbell.ts'
@@ -27,15 +28,20 @@ interface SetupOptions {
   readonly ringsOf?: ReturnType<typeof Types.columns>
   readonly rowsPerFrameMax?: number
   readonly pages?: number
+  /** Columns that the consumer reads; absent = all. */
+  readonly fields?: readonly number[]
 }
 
 /** One gate per channel; capacity 1 everywhere. */
-function setup({ kind, channels, layouts, keys = [0], ringsOf, rowsPerFrameMax = 8, pages = 0 }: SetupOptions) {
+function setup({ kind, channels, layouts, keys = [0], ringsOf, rowsPerFrameMax = 8, pages = 0, fields }: SetupOptions) {
   const ends = Array.from({ length: channels }, (_, i) => {
     if (ringsOf === undefined) return new LocalChannel(1, silentDoorbell, silentDoorbell)
     const ring = createUnpooledRing(1, i, `ring ${i}`, i % 2 === 0)
+    const { serializer } = ringsOf
+    const columnKinds = fields === undefined ? serializer.columnKinds : projectedKinds(serializer.columnKinds ?? [], fields)
+    const own = { write: serializer.write.bind(serializer), read: serializer.read.bind(serializer), columnKinds }
     // The serializer of rows of columns: rings take any.
-    const options = { serializer: ringsOf.serializer as never, doorbell: silentDoorbell }
+    const options = { serializer: own as never, doorbell: silentDoorbell }
     return { writer: new RingWriter(ring, options), reader: new RingReader(ring, options) }
   })
   const selector = createSelector({
@@ -48,7 +54,14 @@ function setup({ kind, channels, layouts, keys = [0], ringsOf, rowsPerFrameMax =
     key: { type: Types.VOID, select: () => null, columns: keys },
   })
   const budget = PageBudget.create(pages)
-  const writer = new RecordWriter({ operatorName: 'calc', channels: ends.map(end => end.writer), selector, pages: budget, rowsPerFrameMax })
+  const writer = new RecordWriter({
+    operatorName: 'calc',
+    channels: ends.map(end => end.writer),
+    selector,
+    pages: budget,
+    rowsPerFrameMax,
+    ...(fields === undefined ? {} : { fields: { read: fields, count: layouts.length } }),
+  })
   const gates = ends.map(end => new ChannelInputGate({ inputs: [[end.reader]], mode: 'exactly-once' }))
   return { writer, gates, budget }
 }
@@ -94,7 +107,9 @@ function run(sample: { layouts: readonly ColumnLayout[]; rows: readonly (readonl
   const { writer, gates, budget } = setup(options)
   const received: Received[] = gates.map(() => [])
   const readOne = () => gates.some((gate, i) => take(gate, layouts, received[i]!))
-  const sent: { row?: readonly unknown[]; control?: string }[] = []
+  const sent: { row?: readonly unknown[]; arrives?: readonly unknown[]; control?: string }[] = []
+  const arriving = (row: readonly unknown[]) => row.map((value, i) => (options.fields?.includes(i) === false ? undefined : value))
+  let valuesNotSent = 0
   let watermark = 0
   for (const step of [...script, undefined]) {
     // As the chain does: nothing is begun while the output is full.
@@ -106,11 +121,12 @@ function run(sample: { layouts: readonly ColumnLayout[]; rows: readonly (readonl
       const [from, to] = [Math.min(step.from, step.to, rows.length), Math.min(Math.max(step.from, step.to), rows.length)]
       const part = rows.slice(from, to)
       writer.collectFrame(frameOf(part, layouts))
-      for (const row of part) sent.push({ row })
+      for (const row of part) sent.push({ row, arrives: arriving(row) })
+      valuesNotSent += part.length * (options.fields === undefined ? 0 : layouts.length - options.fields.length)
     } else if (step.kind === 'row') {
       const row = rows[step.row % rows.length]!
       writer.collect(row, Number.NaN)
-      sent.push({ row })
+      sent.push({ row, arrives: row })
     } else if (step.kind === 'watermark') {
       // One at a time: waiting watermarks are replaced by later ones.
       for (writer.flush(); !writer.drain(); ) readOne()
@@ -124,6 +140,7 @@ function run(sample: { layouts: readonly ColumnLayout[]; rows: readonly (readonl
   expect(budget.used).toBe(0)
   expect(gates.every(gate => gate.isFinished)).toBe(true)
   expect(writer.numRecordsOut).toBe(sent.filter(({ row }) => row !== undefined).length)
+  expect(writer.valuesNotSent).toBe(valuesNotSent)
   return { received, sent }
 }
 
@@ -131,7 +148,7 @@ describe('record writer with columnar frames', () => {
   const sample = columnar({ rowsMin: 1 })
 
   test.each(['FORWARD', 'HASH', 'BROADCAST'] as const)(
-    '%s: rows, frames and control arrive in order, over rings of one page and inside a slot',
+    '%s: rows, frames and control arrive in order, over rings of one page and inside a slot; columns that are not read stay away',
     kind => {
       fc.assert(
         fc.property(
@@ -140,7 +157,8 @@ describe('record writer with columnar frames', () => {
           fc.integer({ min: 1, max: 3 }),
           fc.boolean(),
           fc.constantFrom(1, 3, 8, 2048),
-          (data, script, wanted, rings, rowsMax) => {
+          fc.option(fc.nat(63), { nil: undefined }),
+          (data, script, wanted, rings, rowsMax, read) => {
             const channels = kind === 'FORWARD' ? 1 : wanted
             const { layouts, fields } = data
             const { received, sent } = run(data, script, {
@@ -151,6 +169,8 @@ describe('record writer with columnar frames', () => {
               // The bound of the spill is another test's business: frames of a few rows make many of one call.
               pages: 1000,
               ...(rings ? { ringsOf: Types.columns(fields) } : {}),
+              // Also without the key's column.
+              ...(read === undefined ? {} : { fields: layouts.map((_, i) => i).filter(i => (read >> i) % 2 === 1) }),
             })
             const hasher = new ColumnsKeyHasher(layouts, [0])
             for (const [channel, got] of received.entries()) {
@@ -158,7 +178,7 @@ describe('record writer with columnar frames', () => {
                 if (row === undefined || kind !== 'HASH') return true
                 return subtaskOfKeyGroup(hasher.keyGroupOfRow(row, MAX_PARALLELISM), MAX_PARALLELISM, channels) === channel
               })
-              expect(got).toEqual(wantedHere.map(({ row, control }) => row ?? control))
+              expect(got).toEqual(wantedHere.map(({ arrives, control }) => arrives ?? control))
             }
           },
         ),

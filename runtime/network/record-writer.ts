@@ -18,6 +18,7 @@
 import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { LocalFrame } from './columns.ts'
+import { ColumnProjection } from './columns-absent.ts'
 import { ColumnarFrameBuilder } from './columns-frame-builder.ts'
 import { RowsByTarget } from './columns-scatter.ts'
 import { type ChannelElement, type ChannelWriter, type ControlElement, type ObjectFrame, ROWS_PER_FRAME_MAX } from './frame.ts'
@@ -40,6 +41,8 @@ export interface RecordWriterOptions {
   readonly pages: PageReserver
   /** At most ROWS_PER_FRAME_MAX, which is also the default. */
   readonly rowsPerFrameMax?: number
+  /** Columns that the consumer reads, of so many: the others leave frames once their channels are chosen. Absent = all. */
+  readonly fields?: { readonly read: readonly number[]; readonly count: number }
 }
 
 const FREE_SPILL_FRAMES = 2
@@ -64,6 +67,7 @@ export class RecordWriter implements NetworkOutput {
   private readonly rowsMax: number
   private targets = new Int32Array(0)
   private readonly byTarget: RowsByTarget
+  private readonly projection: ColumnProjection | undefined
 
   constructor(options: RecordWriterOptions) {
     const rowsMax = Math.min(options.rowsPerFrameMax ?? ROWS_PER_FRAME_MAX, ROWS_PER_FRAME_MAX)
@@ -74,6 +78,7 @@ export class RecordWriter implements NetworkOutput {
     this.builders = Array.from({ length: builderCount }, () => new FrameBuilder(rowsMax))
     this.rowsMax = rowsMax
     this.byTarget = new RowsByTarget(builderCount, 0)
+    this.projection = options.fields === undefined ? undefined : new ColumnProjection(options.fields.read, options.fields.count)
   }
 
   get numBytesOut(): number {
@@ -89,6 +94,11 @@ export class RecordWriter implements NetworkOutput {
     return count
   }
 
+  /** Of frames: rows times columns that the consumer does not read. */
+  get valuesNotSent(): number {
+    return this.projection?.valuesDropped ?? 0
+  }
+
   collect(value: unknown, timestamp: number): void {
     const index = this.broadcast ? 0 : this.selector.select(value)
     const builder = this.builders[index]!
@@ -102,11 +112,12 @@ export class RecordWriter implements NetworkOutput {
     const { length } = frame
     if (length === 0) return
     this.numRecordsOut += length
-    this.checkKinds(frame)
     if (length > this.targets.length) this.targets = new Int32Array(Math.max(length, this.rowsMax))
     const channel = this.broadcast ? 0 : this.selector.selectFrame(frame, this.targets)
-    if (channel >= 0) this.collectWhole(channel, frame)
-    else this.scatter(frame)
+    const sent = this.projection === undefined ? frame : this.projection.project(frame)
+    this.checkKinds(sent)
+    if (channel >= 0) this.collectWhole(channel, sent)
+    else this.scatter(sent)
   }
 
   emit(control: ControlElement): void {

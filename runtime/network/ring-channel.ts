@@ -13,7 +13,7 @@ import { assert } from '../common/assert.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
-import type { ColumnarFrame } from './columns.ts'
+import type { WireFrame } from './columns.ts'
 import { FrameTexts } from './columns-text.ts'
 import {
   type ChannelElement,
@@ -67,7 +67,7 @@ export class RingWriter implements ChannelWriter {
   private position = 0
   private sequence = 0
   private readonly texts = new FrameTexts()
-  private frame: ObjectFrame | ColumnarFrame | undefined = undefined
+  private frame: ObjectFrame | WireFrame | undefined = undefined
   private nextRow = 0
 
   constructor(ring: RingDescriptor, options: RingChannelOptions) {
@@ -130,7 +130,7 @@ export class RingWriter implements ChannelWriter {
     this.frame = undefined
   }
 
-  private encodeRows(frame: ObjectFrame | ColumnarFrame): void {
+  private encodeRows(frame: ObjectFrame | WireFrame): void {
     const { serializer, channel, sequence, recordSizeMax } = this
     assert(serializer !== undefined, 'a channel that carries rows has a serializer')
     const from = this.nextRow

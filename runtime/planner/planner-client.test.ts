@@ -87,6 +87,19 @@ describe('a program', () => {
     expect(cachedFiles).toEqual({ shops: './shops.csv' })
   })
 
+  test('is proved not to read some fields: its graph and its plan say so', async () => {
+    const text = `import { Types } from 'millrace'
+      class Lengths { map({ word }: { word: string }) { return word.length } }
+      export default env => {
+        const type = Types.row({ id: Types.INT, word: Types.STRING })
+        const rows = env.fromCollection([{ id: 1, word: 'a' }], type)
+        rows.keyBy('id').map(new Lengths()).print()
+      }`
+    const { jobGraph, planText } = await plan(text)
+    expect(jobGraph.edges.map(edge => edge.fields)).toEqual([[1]])
+    expect(planText).toContain('ROW<id INT, word STRING>, of which only word is read')
+  })
+
   test('planned twice gives the same graph', async () => {
     await using planner = client({ keepSpare: true })
     const given = await request(words, { args: ['a'] })

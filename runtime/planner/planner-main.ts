@@ -5,8 +5,11 @@ import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration, type OptionTable, requireNoProblems } from '../common/config.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
+import type { JobGraph } from '../graph/job-graph.ts'
 import { buildJobGraph } from '../graph/job-graph-builder.ts'
 import { planText } from '../graph/plan-text.ts'
+import { mayProject, withProjections } from '../graph/projection.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
 import { openArtifact } from './artifact.ts'
 import {
   ANSWER_BYTES_MAX,
@@ -91,12 +94,20 @@ export async function plan(request: PlanRequest, apiUrl: string, optionTables: r
   })
   const { problems } = Configuration.parseLayers([{ origin: 'environment', name: 'env.configure', entries: streamGraph.configuration }], optionTables)
   requireNoProblems(problems)
-  const jobGraph = buildJobGraph(streamGraph, {
+  const built = buildJobGraph(streamGraph, {
     configuration: request.clusterConfiguration,
     client: request.clientConfiguration,
     ...(request.defaultParallelism === undefined ? {} : { defaultParallelism: request.defaultParallelism }),
   })
+  const jobGraph = await projected(built, streamGraph)
   return { jobGraph, planText: planText(jobGraph, streamGraph), cachedFiles }
+}
+
+async function projected(jobGraph: JobGraph, streamGraph: StreamGraph): Promise<JobGraph> {
+  if (!mayProject(jobGraph, streamGraph)) return jobGraph
+  // It brings a parser of JavaScript, which most jobs can start without.
+  const { fieldsRead } = await import('./fields-read.ts')
+  return withProjections(jobGraph, streamGraph, fieldsRead)
 }
 
 function writeAnswer(answer: PlanAnswer): void {

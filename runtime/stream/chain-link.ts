@@ -27,6 +27,8 @@ export interface ChainLink {
   readonly inputLayouts?: readonly (RowLayout | undefined)[]
   /** Of its main output. */
   readonly outputLayout?: RowLayout | undefined
+  /** Columns that the readers of its main output read; undefined = all. */
+  readonly outputFields?: readonly number[] | undefined
 }
 
 export interface LinkOutput {

@@ -7,9 +7,10 @@ import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from '../graph/deployment.ts'
 import { compareOperators } from '../graph/graph-hash.ts'
-import type { OperatorSpec } from '../graph/job-graph.ts'
+import type { JobEdge, OperatorSpec } from '../graph/job-graph.ts'
 import type { StreamGraph, StreamNode } from '../graph/stream-graph.ts'
 import { OperatorMetricGroup } from '../metrics/operator-metric-group.ts'
+import { projectedKinds } from '../network/columns-absent.ts'
 import type { ChannelReader } from '../network/frame.ts'
 import { ChannelInputGate } from '../network/input-gate.ts'
 import type { PageReserver } from '../network/page-pool.ts'
@@ -17,6 +18,7 @@ import { createSelector, type SelectorOptions } from '../network/partitioner.ts'
 import { RecordWriter } from '../network/record-writer.ts'
 import { RingReader } from '../network/ring-channel.ts'
 import { rowLayout } from '../serde/row-layout.ts'
+import type { TypeSerializer } from '../serde/type-information.ts'
 import { typeFromJson } from '../serde/types.ts'
 import { OperatorChain } from '../stream/chain.ts'
 import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
@@ -97,6 +99,7 @@ function buildTask(
       name: operatorSpec.name,
       inputLayouts: inputLayouts(spec, index),
       outputLayout: rowLayout(operatorSpec.outputType),
+      outputFields: operatorSpec.outputFields,
       networkOutputs: spec.outputs
         .filter(({ edge }) => edge.source.operatorIndex === index)
         .map(output => {
@@ -176,6 +179,7 @@ function buildWriter(
 ): RecordWriter {
   const serializer = typeFromJson(output.edge.type).serializer
   const layout = rowLayout(output.edge.type)
+  const { fields } = output.edge
   const { nodeId, index } = output.edge.nodeInput
   const partitioner = nodes.get(nodeId)?.inputs[index]?.partitioner
   const key = partitioner?.key
@@ -203,6 +207,7 @@ function buildWriter(
     channels: output.channels.map(channel => parts.channels.writer(channel, serializer, wake)),
     selector: createSelector(options),
     pages: parts.pages,
+    ...(fields === undefined || layout === undefined ? {} : { fields: { read: fields, count: layout.columns.length } }),
   })
 }
 
@@ -239,7 +244,7 @@ function buildGate(
 ): ChannelInputGate {
   const byInput: ChannelReader[][] = Array.from({ length: inputCount }, () => [])
   for (const { edge, channels } of inputs) {
-    const serializer = typeFromJson(edge.type).serializer
+    const serializer = readSerializer(edge)
     for (const channel of channels) {
       const reader = parts.channels.reader(channel, serializer, wake)
       readers.push(reader)
@@ -247,6 +252,18 @@ function buildGate(
     }
   }
   return new ChannelInputGate({ inputs: byInput, mode: 'exactly-once' })
+}
+
+/** Rows are read whole, frames without the columns that their sender leaves out. */
+function readSerializer({ type, fields }: JobEdge): TypeSerializer<unknown> {
+  const { serializer } = typeFromJson(type)
+  const { columnKinds } = serializer
+  if (fields === undefined || columnKinds === undefined) return serializer
+  return {
+    write: (value, out) => serializer.write(value, out),
+    read: input => serializer.read(input),
+    columnKinds: projectedKinds(columnKinds, fields),
+  }
 }
 
 /** `subtask 2 of words`, in the gate's order: by logical input, then by channel. */
@@ -324,6 +341,8 @@ function taskMetrics(
     if (rowsGenerated > 0) values['rowsGenerated'] = rowsGenerated
     values['rowsInterpreted'] = isSource ? recordsOut - rowsOutColumnar : recordsIn - Math.max(rowsColumnar, rowsGenerated)
     values['rowsConverted'] = rowsConverted
+    const notSent = link.networkOutputs.reduce((total, { output }) => total + (output instanceof RecordWriter ? output.valuesNotSent : 0), 0)
+    if (notSent > 0) values['valuesNotSent'] = notSent
     operators[specs[i]!.operatorId] = values
   }
   const sum = (read: (writer: RecordWriter) => number) => writers.reduce((total, writer) => total + read(writer), 0)

@@ -11,7 +11,9 @@ import '../../bin/api.ts'
 import { buildSlotDeployments } from '../../runtime/graph/deployment-builder.ts'
 import { createExecutionGraph } from '../../runtime/graph/execution-graph.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
+import { withProjections } from '../../runtime/graph/projection.ts'
 import { planSlots } from '../../runtime/graph/slot-assignment.ts'
+import { fieldsRead } from '../../runtime/planner/fields-read.ts'
 import type { SourceDescription, SplitEnumerator } from '../../runtime/stream/spi/source.ts'
 import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
@@ -31,6 +33,8 @@ export interface InProcessJobOptions {
   readonly channelCapacity?: number
   readonly suspendEverywhere?: boolean
   readonly generated?: boolean
+  /** False = all fields are sent, as if nothing could be proved of what functions read. */
+  readonly projected?: boolean
   readonly seed?: number
   /** Network pages of the (one) TaskManager. */
   readonly pages?: number
@@ -69,7 +73,8 @@ export async function runInProcess(
     return env.getStreamGraph()
   }
   const planned = build()
-  const jobGraph = buildJobGraph(planned, { client })
+  const built = buildJobGraph(planned, { client })
+  const jobGraph = options.projected === false ? built : withProjections(built, planned, fieldsRead)
   const jobId = newId(random)
   const executionGraph = createExecutionGraph(jobId, jobGraph, { attempt: 0, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
   const slots = planSlots(jobGraph).map((planned, i) => ({

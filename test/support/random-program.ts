@@ -1,5 +1,6 @@
 import type { DataStream, StreamExecutionEnvironment } from '../../runtime/api/index.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
+import type { TypeInformation } from '../../runtime/serde/type-information.ts'
 import { Types } from '../../runtime/serde/types.ts'
 
 /**
@@ -86,7 +87,7 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
     return stream
   }
   const declared = random.nextInt(2) === 0
-  switch (random.nextInt(12)) {
+  switch (random.nextInt(13)) {
     case 0:
       return {
         factor: 1,
@@ -176,6 +177,8 @@ function randomStep(random: Random, present: number, total: number, fanOutMax: n
       return { factor: 1, pair: typedTuples(at, pick, random.nextInt(3)) }
     case 11:
       return { factor: 1, pair: typedRows(at, pick, random.nextInt(2) === 0) }
+    case 12:
+      return { factor: 1, pair: partlyRead(at, pick, random.nextInt(4), random.nextInt(2) === 0) }
     case 7:
       return {
         factor: 1,
@@ -251,6 +254,27 @@ function typedTuples(at: number, pick: Pick, keyed: number): Pair {
         return Number(sum) % MOD
       })
     },
+  }
+}
+
+/** Tuples of which the functions behind exchanges read some fields: the others do not travel. */
+function partlyRead(at: number, pick: Pick, way: number, filtered: boolean): Pair {
+  const type = Types.tuple(Types.STRING, Types.SAFE_LONG, Types.LONG, Types.BOOLEAN, Types.DOUBLE)
+  const make = (value: number): Five => [`${value}`, value, BigInt(value), value % 2 === 0, value % 4 === 0 ? null : value / 2]
+  const dealt = (tuples: DataStream<Five>): DataStream<Five> =>
+    way === 0 ? tuples.keyBy(0) : way === 1 ? tuples.keyBy(3, 1) : way === 2 ? tuples.keyBy(row => row[4] ?? row[1]) : tuples.rebalance()
+  return {
+    stream: (_, built) => {
+      // The declared type knows nothing of nulls.
+      const tuples = dealt(
+        pick(built, at)
+          .map(make)
+          .returns(type as TypeInformation as TypeInformation<Five>),
+      )
+      const passed = filtered ? dealt(tuples.filter(row => row[3])) : tuples
+      return (way === 3 ? passed.map(([text]) => Number(text)) : passed.map(row => Number(row[2]))) as Stream
+    },
+    model: values => (values[at] ?? []).filter(value => !filtered || value % 2 === 0),
   }
 }
 

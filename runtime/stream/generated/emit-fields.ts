@@ -15,12 +15,17 @@ export interface ColumnNames {
   readonly validity: Code
 }
 
-/** Local names for the arrays of `columns`, a piece that is an array of columns. */
-export function defineColumns(emitter: FunctionEmitter, layout: RowLayout, columns: Code): readonly ColumnNames[] {
-  return layout.columns.map((_, i) => ({
-    values: emitter.define(code`${columns}[${i}].values`),
-    validity: emitter.define(code`${columns}[${i}].validity`),
-  }))
+/** Local names for the arrays of `columns`, a piece that is an array of columns; none for those that are absent. */
+export function defineColumns(
+  emitter: FunctionEmitter,
+  layout: RowLayout,
+  absent: readonly number[],
+  columns: Code,
+): readonly (ColumnNames | undefined)[] {
+  return layout.columns.map((_, i) => {
+    if (absent.includes(i)) return undefined
+    return { values: emitter.define(code`${columns}[${i}].values`), validity: emitter.define(code`${columns}[${i}].validity`) }
+  })
 }
 
 /** The value of a field at `row`; null where its validity says so. */
@@ -29,9 +34,12 @@ export function loadField(layout: FieldLayout, names: ColumnNames, row: Code): C
   return code`(${names.validity} !== undefined && (${names.validity}[${row} >> 3] & (1 << (${row} & 7))) === 0 ? null : ${value})`
 }
 
-/** A fresh row. */
-export function loadRow(emitter: FunctionEmitter, { columns, shape }: RowLayout, names: readonly ColumnNames[], row: Code): Code {
-  const fields = columns.map((column, i) => emitter.define(loadField(column, names[i] as ColumnNames, row)))
+/** A fresh row; undefined where a column is absent. */
+export function loadRow(emitter: FunctionEmitter, { columns, shape }: RowLayout, names: readonly (ColumnNames | undefined)[], row: Code): Code {
+  const fields = columns.map((column, i) => {
+    const arrays = names[i]
+    return arrays === undefined ? code`undefined` : emitter.define(loadField(column, arrays, row))
+  })
   return rowOf(emitter, shape, fields)
 }
 
@@ -43,15 +51,18 @@ export function rowOf(emitter: FunctionEmitter, shape: RowLayout['shape'], field
 
 /** Columns that rows are put into: variables of the factory, so that collectors see them. */
 export interface StoreNames {
-  readonly values: readonly Code[]
+  /** None where nobody reads the column. */
+  readonly values: readonly (Code | undefined)[]
   /** Bits of rows that are not null; undefined while none is. */
-  readonly validity: readonly Code[]
+  readonly validity: readonly (Code | undefined)[]
 }
 
-export function defineStore(emitter: FunctionEmitter, layout: RowLayout, capacity: number): StoreNames {
+/** For the columns of `fields`; undefined = all. */
+export function defineStore(emitter: FunctionEmitter, layout: RowLayout, fields: readonly number[] | undefined, capacity: number): StoreNames {
+  const isRead = (i: number) => fields === undefined || fields.includes(i)
   return {
-    values: layout.columns.map(column => emitter.outerVariable(newArray(column, code`${capacity}`))),
-    validity: layout.columns.map(() => emitter.outerVariable(code`undefined`)),
+    values: layout.columns.map((column, i) => (isRead(i) ? emitter.outerVariable(newArray(column, code`${capacity}`)) : undefined)),
+    validity: layout.columns.map((_, i) => (isRead(i) ? emitter.outerVariable(code`undefined`) : undefined)),
   }
 }
 
@@ -81,12 +92,14 @@ export function storeRow(emitter: FunctionEmitter, { columns, shape }: RowLayout
     emitter.line(code`if (typeof ${value} !== 'object' || ${value} === null || Array.isArray(${value})) ${bad}(${value})`)
   }
   for (const [i, column] of columns.entries()) {
+    const [values, validity] = [store.values[i], store.validity[i]]
+    if (values === undefined || validity === undefined) continue
     const step = shape.kind === 'array' ? `[${i}]` : shape.kind === 'object' ? propertyStep(shape.names[i] ?? '') : ''
     const field =
       shape.kind === 'value'
         ? value
         : emitter.define(shape.kind === 'array' ? code`${value}[${i}]` : code`${value}${emitter.property(shape.names[i] ?? '')}`)
-    storeField(emitter, column, store.values[i] as Code, store.validity[i] as Code, field, at, { owner, step })
+    storeField(emitter, column, values, validity, field, at, { owner, step })
   }
 }
 

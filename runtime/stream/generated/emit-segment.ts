@@ -13,11 +13,13 @@ import type { GeneratedStep } from './step.ts'
  * Rows given to users are array and object literals inside the loop, so that V8 can keep them in registers. What comes behind a flatMap is
  * the body of its collector. `position` is where the loop is, for whoever catches what a function throws.
  */
-export type SegmentSource = { readonly kind: 'columns'; readonly layout: RowLayout } | { readonly kind: 'rows' }
+export type SegmentSource =
+  /** Columns that are `absent` have no values: nobody reads them. */
+  { readonly kind: 'columns'; readonly layout: RowLayout; readonly absent: readonly number[] } | { readonly kind: 'rows' }
 
 export type SegmentTarget =
-  /** A frame of columns for `emit`. */
-  | { readonly kind: 'columns'; readonly layout: RowLayout }
+  /** A frame of columns for `emit`: those of `fields`, undefined = all. */
+  | { readonly kind: 'columns'; readonly layout: RowLayout; readonly fields: readonly number[] | undefined }
   /** Row by row to `collect`. */
   | { readonly kind: 'rows'; readonly collect: (value: unknown, timestamp: number) => void }
   /** The last step is a sink. */
@@ -83,7 +85,7 @@ class SegmentEmitter {
     this.storedCount = emitter.outerVariable(code`0`)
     this.sinkState = { accepting: emitter.outerVariable(code`true`), context: emitter.outerVariable(code`undefined`) }
     const { target } = spec
-    this.store = target.kind === 'columns' ? defineStore(emitter, target.layout, ROWS_PER_FRAME_MAX) : undefined
+    this.store = target.kind === 'columns' ? defineStore(emitter, target.layout, target.fields, ROWS_PER_FRAME_MAX) : undefined
     this.storedTimes = spec.timed && this.store !== undefined ? emitter.outerVariable(code`new Float64Array(${ROWS_PER_FRAME_MAX})`) : code`undefined`
     this.flush = this.emitFlush()
   }
@@ -93,7 +95,7 @@ class SegmentEmitter {
     const { steps, source } = spec
     const [input, timestamps, from, to] = [emitter.fresh(), emitter.fresh(), emitter.fresh(), emitter.fresh()]
     this.counters.push(emitter.outerVariable(code`0`))
-    const columns = source.kind === 'columns' ? defineColumns(emitter, source.layout, input) : []
+    const columns = source.kind === 'columns' ? defineColumns(emitter, source.layout, source.absent, input) : []
     const row = emitter.variable(from)
     for (const { step } of steps) {
       if (step.kind !== 'sink') continue
@@ -226,13 +228,19 @@ class SegmentEmitter {
       const few = emitter.define(code`${count} < ${ROWS_PER_FRAME_MAX / 2}`)
       const whole = emitter.define(code`${count} === ${ROWS_PER_FRAME_MAX}`)
       const part = (array: Code) => code`${few} ? ${array}.slice(0, ${count}) : ${whole} ? ${array} : ${array}.subarray(0, ${count})`
-      const taken = columns.map((column, i) => emitter.define(column.kind === 'bytes' ? (store.values[i] as Code) : part(store.values[i] as Code)))
-      const validity = store.validity.map(name => emitter.define(name))
+      const taken = columns.map((column, i) => {
+        const values = store.values[i]
+        if (values === undefined) return code`undefined`
+        return emitter.define(column.kind === 'bytes' ? values : part(values))
+      })
+      const validity = store.validity.map(name => (name === undefined ? code`undefined` : emitter.define(name)))
       const times = spec.timed ? emitter.define(part(storedTimes)) : code`undefined`
       for (const [i, column] of columns.entries()) {
-        const renew = code`${store.values[i] as Code} = ${newArray(column, code`${ROWS_PER_FRAME_MAX}`)}`
+        const [values, bits] = [store.values[i], store.validity[i]]
+        if (values === undefined || bits === undefined) continue
+        const renew = code`${values} = ${newArray(column, code`${ROWS_PER_FRAME_MAX}`)}`
         emitter.line(column.kind === 'bytes' ? renew : code`if (!${few}) ${renew}`)
-        emitter.line(code`${store.validity[i] as Code} = undefined`)
+        emitter.line(code`${bits} = undefined`)
       }
       if (spec.timed) emitter.line(code`if (!${few}) ${storedTimes} = new Float64Array(${ROWS_PER_FRAME_MAX})`)
       emitter.line(code`${storedCount} = 0`)

@@ -39,6 +39,7 @@ export function segmentAt(
     input: links[index]?.inputLayouts?.[0],
     output: isSink ? undefined : outputOf(at),
     outputLayout: !isSink && wantsFrames(links, at, true) ? last.link.outputLayout : undefined,
+    outputFields: last.link.outputFields,
   })
 }
 

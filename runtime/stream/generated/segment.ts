@@ -1,5 +1,5 @@
 import { assert } from '../../common/assert.ts'
-import type { LocalColumn, LocalFrame } from '../../network/columns.ts'
+import { absentColumn, type LocalColumn, type LocalFrame } from '../../network/columns.ts'
 import { texts } from '../../network/columns-text.ts'
 import type { ObjectFrame } from '../../network/frame.ts'
 import type { RowLayout } from '../../serde/row-layout.ts'
@@ -27,6 +27,8 @@ export interface SegmentOptions {
   readonly output: OperatorOutput | undefined
   /** Set where the last operator's output takes columns. */
   readonly outputLayout: RowLayout | undefined
+  /** Of its columns, those that anybody reads; undefined = all. */
+  readonly outputFields: readonly number[] | undefined
 }
 
 /**
@@ -56,7 +58,7 @@ export class GeneratedSegment implements FrameRunner {
     const length = columnar ? frame.length : frame.rows.length
     this.visits = host.visitCount()
     pressure.now = false
-    const code = this.codeFor(columnar, timestamps !== undefined)
+    const code = this.codeFor(columnar, timestamps !== undefined, columnar ? absentColumnsOf(frame) : '')
     let next = from
     try {
       next = code.run(columnar ? this.columnsOf(frame) : frame.rows, timestamps, from, length)
@@ -75,8 +77,8 @@ export class GeneratedSegment implements FrameRunner {
     return host.isFull() || host.visitCount() > this.visits || host.budgetSpent()
   }
 
-  private codeFor(columnar: boolean, timed: boolean): SegmentCode {
-    const key = `${columnar} ${timed}`
+  private codeFor(columnar: boolean, timed: boolean, absent: string): SegmentCode {
+    const key = `${columnar} ${timed} ${absent}`
     const known = this.compiled.get(key)
     if (known !== undefined) return known
     const { links, input, jobName } = this.options
@@ -84,7 +86,7 @@ export class GeneratedSegment implements FrameRunner {
     const steps = links.map(({ link, step }) => ({ step, name: link.name ?? '' }))
     const code = emitSegment({
       origin: { job: jobName, vertex: steps.map(({ name }) => name).join('-') },
-      source: columnar && input !== undefined ? { kind: 'columns', layout: input } : { kind: 'rows' },
+      source: columnar && input !== undefined ? { kind: 'columns', layout: input, absent: indicesOf(absent) } : { kind: 'rows' },
       steps,
       target: this.target(),
       timed,
@@ -99,9 +101,9 @@ export class GeneratedSegment implements FrameRunner {
   }
 
   private target(): SegmentTarget {
-    const { output, outputLayout } = this.options
+    const { output, outputLayout, outputFields } = this.options
     if (output === undefined) return { kind: 'none' }
-    if (outputLayout !== undefined) return { kind: 'columns', layout: outputLayout }
+    if (outputLayout !== undefined) return { kind: 'columns', layout: outputLayout, fields: outputFields }
     const { host, pressure } = this
     const collect = (value: unknown, timestamp: number) => {
       output.collect(value, timestamp)
@@ -113,9 +115,9 @@ export class GeneratedSegment implements FrameRunner {
   private readonly emit = (count: number, values: readonly unknown[], validity: readonly unknown[], timestamps: Float64Array | undefined): void => {
     const { output, outputLayout } = this.options
     assert(output !== undefined && outputLayout !== undefined, 'columns are stored for an output that takes them')
-    const columns = outputLayout.columns.map(
-      // The generated code has made each array for the column's kind.
-      ({ kind }, i) => ({ kind: kind === 'bytes' ? 'text' : kind, values: values[i], validity: validity[i] }) as LocalColumn,
+    const columns = outputLayout.columns.map(({ kind }, i) =>
+      // The generated code has made each array for the column's kind, and none where nobody reads it.
+      values[i] === undefined ? absentColumn : ({ kind: kind === 'bytes' ? 'text' : kind, values: values[i], validity: validity[i] } as LocalColumn),
     )
     output.collectFrame({ kind: 'columnar', length: count, columns, timestamps, rowKinds: undefined })
     this.pressure.now = true
@@ -148,4 +150,15 @@ export class GeneratedSegment implements FrameRunner {
       if (i < options.links.length - 1) counters.recordsOut += counts[i + 1]!
     }
   }
+}
+
+/** `1,3`: nearly always the same of all frames of an input. */
+function absentColumnsOf({ columns }: LocalFrame): string {
+  let absent = ''
+  for (let i = 0; i < columns.length; i++) if (columns[i]!.kind === 'absent') absent += absent === '' ? i : `,${i}`
+  return absent
+}
+
+function indicesOf(list: string): readonly number[] {
+  return list === '' ? [] : list.split(',').map(Number)
 }
