@@ -45,6 +45,13 @@ export const errorCodes = {
   CONFLICT: { fault: 'user', retry: 'never', doc: 'the object is in a state that does not allow the request' },
   EXTERNAL_SYSTEM: { fault: 'external', retry: 'backoff', doc: 'a file system, broker or other system outside answered with an error' },
   TIMEOUT: { fault: 'external', retry: 'backoff', doc: 'an answer did not come in time' },
+  OUTCOME_UNKNOWN: {
+    fault: 'external',
+    retry: 'stop',
+    doc: 'a write to a system outside may or may not have happened, and it could not be found out',
+  },
+  FENCED: { fault: 'internal', retry: 'stop', doc: 'another JobManager has taken over the job: this one must end and delete nothing' },
+  CORRUPT_CHECKPOINT: { fault: 'external', retry: 'never', doc: 'a checkpoint or savepoint is incomplete, damaged or of an unknown format' },
   CANCELLED: { fault: 'user', retry: 'never', doc: 'the work was cancelled' },
   INTERNAL: { fault: 'internal', retry: 'backoff', doc: 'a bug in Millrace' },
 } as const satisfies Record<string, { fault: Fault; retry: Retry; doc: string }>

@@ -1,0 +1,27 @@
+import { checkPath, type ObjectStore } from './object-store.ts'
+
+/** `execution.checkpointing.storage: jobmanager`: lost with the process, and no other process can take over from it. */
+export function createMemoryStore(uri = 'jobmanager'): ObjectStore {
+  const objects = new Map<string, Uint8Array>()
+  return {
+    uri,
+    async create(path, bytes) {
+      if (objects.has(checkPath(path))) return 'exists'
+      objects.set(path, bytes.slice())
+      return 'created'
+    },
+    async read(path) {
+      return objects.get(checkPath(path))?.slice()
+    },
+    async size(path) {
+      return objects.get(checkPath(path))?.length
+    },
+    async list(folder) {
+      const prefix = `${checkPath(folder)}/`
+      return [...objects.keys()].filter(path => path.startsWith(prefix)).sort()
+    },
+    async remove(path) {
+      objects.delete(checkPath(path))
+    },
+  }
+}

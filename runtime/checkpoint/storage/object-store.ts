@@ -1,0 +1,34 @@
+import { FlinkError } from '../../common/errors.ts'
+
+/**
+ * Where checkpoints lie: objects that are written once and never changed, below one root. Three of them are held to one contract
+ * (object-store.test.ts): memory of the JobManager, `file://`, `s3://`.
+ *
+ * What the protocol above (epoch-log.ts) relies on:
+ * - `create` is atomic and exclusive: of several callers one gets `created`, and whoever reads sees all of an object or nothing;
+ * - once `create` has answered, the object survives a crash of the machine (memory: of nothing) and every later `list` and `read` shows it;
+ * - a `create` that fails with OUTCOME_UNKNOWN may or may not have had its effect, now or later; any other error means that it had none. A `remove`
+ *   that fails is done again: names are never used twice.
+ */
+export interface ObjectStore {
+  /** For messages. */
+  readonly uri: string
+  create(path: string, bytes: Uint8Array): Promise<'created' | 'exists'>
+  /** Undefined when it is not there. */
+  read(path: string): Promise<Uint8Array | undefined>
+  /** Length in bytes; undefined when it is not there. */
+  size(path: string): Promise<number | undefined>
+  /** Paths of all objects below `folder`, sorted; none when there is no such folder. */
+  list(folder: string): Promise<readonly string[]>
+  /** One that is not there is no error. */
+  remove(path: string): Promise<void>
+}
+
+const PATH = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
+
+/** Relative, of plain names: nothing that a store could take for a way out of its root. Names that begin with a dot are the store's own. */
+export function checkPath(path: string): string {
+  if (!PATH.test(path))
+    throw new FlinkError('INVALID_ARGUMENT', `"${path}" is no path of an object: names of letters, digits, ".", "_" and "-", joined by "/"`)
+  return path
+}
