@@ -2,7 +2,6 @@
  * Columns of JS strings: from and to bytes, a whole column at a time. Joined, a column is encoded or decoded by one call of the runtime; one call a
  * string costs more than the rest of an exchange (performance.md 3.2). Bench: bench/micro/columns.ts.
  */
-
 import { writeWtf8 } from '../serde/string-codec.ts'
 import type { BytesColumn, ColumnarFrame, LocalFrame, TextColumn, Validity } from './columns.ts'
 import type { ColumnBuilder } from './columns-builder.ts'
@@ -14,7 +13,7 @@ const SLICE_LENGTH_MIN = 13
 /** A text of this many strings at once: what one string that a user keeps can hold on to is bounded by it. */
 const ROWS_PER_TEXT = 128
 
-/** The strings of a column, as `textOf` makes each. */
+/** The strings of a column, each as `textOf` makes it. */
 export function texts(column: BytesColumn, length: number): TextColumn {
   const { validity } = column
   const values: string[] = []
@@ -29,13 +28,13 @@ function decodeRows(column: BytesColumn, from: number, to: number, values: strin
   let row = from
   if (validity === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
   if (row < to) {
-    for (row = from; row < to; row++) values.push(isNull(validity, row) ? '' : textOf(data, starts[row]!, starts[row]! + lengths[row]!))
+    for (row = from; row < to; row++) values.push(isNull(validity, row) ? '' : longTextOf(data, starts[row]!, starts[row]! + lengths[row]!))
     return
   }
   const text = decode(data, first, end)
   // As many units as bytes: ASCII, where units and bytes are the same, or malformed.
   if (text.length !== end - first || text.includes(REPLACEMENT)) {
-    for (row = from; row < to; row++) values.push(textOf(data, starts[row]!, starts[row]! + lengths[row]!))
+    for (row = from; row < to; row++) values.push(longTextOf(data, starts[row]!, starts[row]! + lengths[row]!))
     return
   }
   for (row = from; row < to; row++) {
@@ -56,6 +55,10 @@ export function textOf(data: Uint8Array, start: number, end: number): string {
     }
     if (i === end) return text
   }
+  return longTextOf(data, start, end)
+}
+
+function longTextOf(data: Uint8Array, start: number, end: number): string {
   const text = decode(data, start, end)
   return text.includes(REPLACEMENT) ? withSurrogates(data, start, end) : text
 }
