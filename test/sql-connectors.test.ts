@@ -99,6 +99,18 @@ test('a line that does not parse fails the job and names table, file and line, u
   expect(await run(`${table(", 'json.ignore-parse-errors' = 'true'")} SELECT n FROM t`)).toEqual(['+I[1]', '+I[2]', '+I[4]'])
 })
 
+test('a CSV file with line feeds in its values is read by one reader, one without quotes by several', async () => {
+  const path = join(folder, 'quoted.csv')
+  const table = (option: string) =>
+    `CREATE TABLE t (n INT, s STRING) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'csv'${option});`
+  writeFileSync(path, Array.from({ length: 9 }, (_, n) => `${n},"one\n${n},two"\n`).join(''))
+  for (const parallelism of [1, 2, 3, 4])
+    expect(await run(`${table('')} SELECT n, CHAR_LENGTH(s) FROM t`, parallelism)).toEqual(Array.from({ length: 9 }, (_, n) => `+I[${n}, 9]`))
+  writeFileSync(path, Array.from({ length: 9 }, (_, n) => `${n},"\n`).join(''))
+  const rows = await run(`${table(", 'csv.disable-quote-character' = 'true'")} SELECT n, CHAR_LENGTH(s) FROM t`, 3)
+  expect(rows.sort()).toEqual(Array.from({ length: 9 }, (_, n) => `+I[${n}, 1]`))
+})
+
 test('a table declared with options of Flink before 1.11 is read', async () => {
   const path = join(folder, 'legacy.csv')
   writeFileSync(path, 'sensor_1,35.8\n')

@@ -13,7 +13,7 @@ import { SplitAssignment } from './split-assignment.ts'
  * - Symbolic links are followed: a link to a file is read like a file, under each name it has; a link to a folder is a folder
  *   (left out inside a folder). A link whose target is gone is an error that names it.
  * - Files are cut into byte ranges so that every reader gets about the same number of bytes, also when there is only one file. A range
- *   owns the lines that begin in it, whatever they end in.
+ *   owns the lines that begin in it, whatever they end in. With `wholeFiles` no file is cut: its records may hold line feeds.
  */
 export interface FileSplit extends SourceSplit {
   readonly path: string
@@ -34,7 +34,8 @@ export function fileEnumerator(options: JsonObject, context: SplitEnumeratorCont
   return {
     async start() {
       try {
-        assignment.assignAll(splitFiles(await listFiles(localPath(String(options['path']))), context.parallelism))
+        const files = await listFiles(localPath(String(options['path'])))
+        assignment.assignAll(splitFiles(files, context.parallelism, options['wholeFiles'] === true))
       } catch (error) {
         context.fail(error)
       }
@@ -70,7 +71,7 @@ export async function listFiles(path: string): Promise<ListedFile[]> {
 }
 
 /** One list per reader. Greedy in listed order: a reader takes bytes until it has its share, cutting the file at which that happens. */
-export function splitFiles(files: readonly ListedFile[], parallelism: number): FileSplit[][] {
+export function splitFiles(files: readonly ListedFile[], parallelism: number, wholeFiles = false): FileSplit[][] {
   const total = files.reduce((sum, file) => sum + file.size, 0)
   const share = Math.max(1, Math.ceil(total / parallelism))
   const readers: FileSplit[][] = Array.from({ length: parallelism }, () => [])
@@ -79,7 +80,7 @@ export function splitFiles(files: readonly ListedFile[], parallelism: number): F
   for (const { path, size } of files) {
     let start = 0
     while (start < size) {
-      const end = Math.min(size, start + share - taken)
+      const end = wholeFiles ? size : Math.min(size, start + share - taken)
       readers[reader]?.push({ splitId: `${path}:${start}-${end}`, path, start, end, position: -1 })
       taken += end - start
       start = end

@@ -105,6 +105,12 @@ describe('text file source', () => {
     for (const part of parts) expect(part.length).toBeGreaterThan(200)
   })
 
+  test('whole files go to a reader until it has its share of the bytes, then to the next', () => {
+    const files = [5, 30, 4, 4, 4, 20].map((size, i) => ({ path: `f${i}`, size }))
+    const ranges = splitFiles(files, 3, true).map(list => list.map(({ path, start, end }) => `${path} ${start}-${end}`))
+    expect(ranges).toEqual([['f0 0-5', 'f1 0-30'], ['f2 0-4', 'f3 0-4', 'f4 0-4', 'f5 0-20'], []])
+  })
+
   test('a path that vanished is an error that names it, at the listing and at the reading', async () => {
     const missing = join(folder, 'missing.txt')
     const context = await enumerate(missing, 2)

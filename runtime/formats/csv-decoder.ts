@@ -1,10 +1,11 @@
 import type { ColumnKind } from '../network/columns.ts'
 import type { FormatField } from './column-type.ts'
 import type { CsvOptions } from './csv-options.ts'
-import { CsvReader } from './csv-reader.ts'
+import { CsvReader, isComment } from './csv-reader.ts'
 import { type CsvLineReader, emitCsvReader } from './emit-csv-reader.ts'
 import type { DecoderSettings, RecordDecoder } from './format.ts'
 import { lastLineEnd } from './json-decoder.ts'
+import { markLength } from './json-reader.ts'
 import type { RowSink } from './row-sink.ts'
 
 /** CSV records into rows: plain ones by the generated reader, the first that has quotes, escapes or anything unusual by the general one. */
@@ -43,28 +44,34 @@ export class CsvDecoder implements RecordDecoder {
     return at
   }
 
-  /** Quoted values may hold line feeds, so where there are quotes the records are walked. */
+  /** Quoted and escaped values may hold line feeds, so where there are such the records are walked, as the general reader reads them. */
   completeEnd(data: Uint8Array, from: number, to: number): number {
-    const { quote, delimiter, escaping } = this.options
-    const first = quote < 0 ? -1 : data.indexOf(quote, from)
-    if (first < 0 || first >= to) return lastLineEnd(data, from, to)
+    const { quote, delimiter, escaping, comments } = this.options
+    if (!isIn(data, quote, from, to) && !isIn(data, escaping, from, to)) return lastLineEnd(data, from, to)
     let end = from
     let quoted = false
-    let start = true
+    // A quote opens a value where one begins, and right behind a closing one, with which it is one doubled quote.
+    let opensAt = from
     for (let at = from; at < to; at++) {
+      if (at === end) {
+        opensAt = at + markLength(data, at, to)
+        if (comments && isComment(data, opensAt, to)) {
+          const next = data.indexOf(LF, at) + 1
+          if (next === 0 || next > to) return end
+          end = next
+          at = next - 1
+          continue
+        }
+      }
       const byte = data[at]!
       if (byte === escaping) {
         at++
-        start = false
-      } else if (quoted) {
-        if (byte === quote) quoted = false
-      } else if (byte === quote && (start || (at > from && data[at - 1] === quote))) {
-        // A quote right behind a closing one is a doubled one: the value goes on.
-        quoted = true
-        start = false
-      } else {
-        start = byte === delimiter || byte === 10
-        if (byte === 10) end = at + 1
+      } else if (byte === quote) {
+        if (quoted) opensAt = at + 1
+        if (quoted || at === opensAt) quoted = !quoted
+      } else if (!quoted) {
+        if (byte === delimiter) opensAt = at + 1
+        else if (byte === LF) end = at + 1
       }
     }
     return end
@@ -95,3 +102,11 @@ export class CsvDecoder implements RecordDecoder {
     return this.lines ? this.reader.next : to
   }
 }
+
+/** `byte` negative: there is none. */
+function isIn(data: Uint8Array, byte: number, from: number, to: number): boolean {
+  const at = byte < 0 ? -1 : data.indexOf(byte, from)
+  return at >= 0 && at < to
+}
+
+const LF = 10

@@ -40,7 +40,7 @@ export class CsvReader {
   read(data: Uint8Array, from: number, to: number, lines: boolean, sink: RowSink): FlinkError | undefined {
     const { fieldCount, options } = this
     let at = from + markLength(data, from, to)
-    this.comment = options.comments && this.isComment(data, at, to)
+    this.comment = options.comments && isComment(data, at, to)
     if (this.comment) {
       this.next = lineEnd(data, at, to)
       return lines ? undefined : malformed('a message holds a comment only', from)
@@ -62,12 +62,6 @@ export class CsvReader {
       if (last) return this.end(data, end, to, lines, i + 1, from, sink)
       at = end + 1
     }
-  }
-
-  private isComment(data: Uint8Array, from: number, to: number): boolean {
-    let at = from
-    while (at < to && data[at] === 32) at++
-    return at < to && data[at] === 35
   }
 
   /** One empty value too many is a delimiter at the end of the line. */
@@ -207,6 +201,12 @@ export class CsvReader {
 
 function malformed(problem: string, offset: number): FlinkError {
   return new FlinkError('MALFORMED_RECORD', `csv record does not parse: ${problem}`, { offset, kind: 'syntax' })
+}
+
+export function isComment(data: Uint8Array, from: number, to: number): boolean {
+  let at = from
+  while (at < to && data[at] === 32) at++
+  return at < to && data[at] === 35
 }
 
 /** A CR that belongs to the line's end. */

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ByteWriter } from '../common/bytes.ts'
 import { createDecoder } from './decoders.ts'
@@ -121,6 +122,36 @@ describe('csv', () => {
     expect(decoder.completeEnd(page, 0, page.length)).toBe(19)
     expect(createDecoder('json', ab, [0], {}, settings).completeEnd(page, 0, page.length)).toBe(page.length)
   })
+
+  test.each([{}, { 'csv.escape-character': '\\', 'csv.allow-comments': 'true' }])(
+    'cut where records end, a page gives the rows that it gives whole (%j)',
+    options => {
+      const parts = fc.constantFrom('a', ',', '"', '\n', '\r\n', ' ', '\\', '#', '""', '"a', 'a"', '","', '\ufeff')
+      let cuts = 0
+      fc.assert(
+        fc.property(fc.array(parts, { maxLength: 12 }), fc.nat(30), (all, near) => {
+          const page = bytesOf(`${all.join('')}\nx,y\n`)
+          const columns = ['a', 'b'].map(name => ({ name, type: 'STRING' }))
+          const read = (pages: readonly Uint8Array[]) => readAll(pages, { format: 'csv', columns, options })
+          const whole = read([page])
+          if (whole.error !== undefined) return
+          const decoder = createDecoder('csv', columns, [0, 1], options, settings)
+          const to = Math.min(near, page.length)
+          const end = decoder.completeEnd(page, 0, to)
+          expect(read([page.subarray(0, end), page.subarray(end)]).rows).toEqual(whole.rows)
+          // No record that ends in front of the cut is kept waiting.
+          const sink = new RowSink(decoder.kinds, 1)
+          for (let at = 0; at < to; sink.finish()) {
+            at = decoder.decode(page, at, page.length, sink)
+            if (at <= to) expect(end).toBeGreaterThanOrEqual(at)
+          }
+          cuts++
+        }),
+        { numRuns: 5_000 },
+      )
+      expect(cuts).toBeGreaterThan(200)
+    },
+  )
 
   test('a malformed record that is ignored ends with its line', () => {
     const read = readAll([bytesOf('1,"a"x\n2,b\n3,c,d\n4,e\n')], { format: 'csv', columns: ab, options: { 'csv.ignore-parse-errors': 'true' } })

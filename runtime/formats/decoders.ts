@@ -38,6 +38,13 @@ export function createDecoder(
   throw new FlinkError('UNSUPPORTED', `format ${format} is not supported; there are json, csv and raw`, { format })
 }
 
+/** With the framing of lines: no record holds a line feed, so a file may be cut behind any. */
+export function recordsAreLines(format: string, options: FormatOptions): boolean {
+  if (format !== 'csv') return true
+  const { quote, escaping } = csvOptions(options)
+  return quote < 0 && escaping < 0
+}
+
 /** Options of writing, which a table that is read may carry. */
 export function jsonWriterOptions(reader: FormatOptionReader): { ignoreNullFields: boolean; plainDecimals: boolean } {
   reader.choice('map-null-key.mode', ['FAIL', 'DROP', 'LITERAL'], 'FAIL')

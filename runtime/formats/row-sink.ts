@@ -21,6 +21,8 @@ export class RowSink {
   private readonly capacityMax: number
   readonly columns: readonly SinkColumn[]
   private page: Uint8Array = noBytes
+  /** The first row of `page`; those in front of it stand aside. */
+  private pageRow = 0
 
   private reuse = false
 
@@ -45,8 +47,9 @@ export class RowSink {
   /** Called by decoders before they write rows that point into `page`. */
   begin(page: Uint8Array): void {
     if (page !== this.page) {
-      if (this.count > 0) for (const column of this.columns) column.leavePage(this.page, this.count)
+      if (this.count > this.pageRow) for (const column of this.columns) column.leavePage(this.page, this.pageRow, this.count)
       this.page = page
+      this.pageRow = this.count
     }
     for (const column of this.columns) column.begin(this.capacity)
   }
@@ -64,6 +67,7 @@ export class RowSink {
     const columns = this.columns.map(column => column.finish(page, count))
     this.count = 0
     this.page = noBytes
+    this.pageRow = 0
     if (this.reuse) {
       for (const column of this.columns) column.keep(count)
       return { length: count, columns }
@@ -142,10 +146,10 @@ export class SinkColumn {
     this.aside.raw(bytes)
   }
 
-  /** The page changes: what points into it is copied. */
-  leavePage(page: Uint8Array, count: number): void {
+  /** The page of rows `from..to` changes: what points into it is copied. Rows of earlier pages are not looked at again: of messages each is a page. */
+  leavePage(page: Uint8Array, from: number, to: number): void {
     if (this.kind !== 'bytes') return
-    for (let row = 0; row < count; row++) {
+    for (let row = from; row < to; row++) {
       const start = this.starts[row]!
       if (start >= 0 && this.isValid(row)) this.setAside(row, page.subarray(start, start + this.lengths[row]!))
     }

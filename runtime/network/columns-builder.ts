@@ -4,6 +4,7 @@
  *
  * Builders grow by doubling and begin at the size of what they made last. Their owner bounds them: it asks `count` (and `byteCount`) and finishes.
  */
+import { writeWtf8 } from '../serde/string-codec.ts'
 import type { BoolColumn, BytesColumn, Column, Float64Column, Int32Column, Int64Column, LocalColumn, LocalColumnKind, Validity } from './columns.ts'
 import { AbsentColumnBuilder } from './columns-absent.ts'
 import { DictionaryRows } from './columns-dictionary.ts'
@@ -269,7 +270,7 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     this.put(start, length)
   }
 
-  /** As UTF-8; a lone surrogate becomes U+FFFD. */
+  /** As UTF-8; a lone surrogate keeps its three bytes. */
   appendText(text: string): void {
     this.validity.append(this.count, true)
     const start = this.byteCount
@@ -284,6 +285,11 @@ export class BytesColumnBuilder implements ColumnBuilder<BytesColumn> {
     }
     if (i === length) {
       this.put(start, length)
+      return
+    }
+    if (!text.isWellFormed()) {
+      this.room(1, 3 * length)
+      this.put(start, writeWtf8(text, this.data, start) - start)
       return
     }
     const encoded = encoder.encode(text)

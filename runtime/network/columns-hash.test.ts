@@ -7,7 +7,8 @@ import { javaHash } from '../serde/key.ts'
 import { keyGroupOf, murmurHash } from '../serde/key-groups.ts'
 import { Types } from '../serde/types.ts'
 import { ColumnsKeyHasher, hashOfText } from './columns-hash.ts'
-import { frameOf, textOf } from './columns-rows.ts'
+import { frameOf } from './columns-rows.ts'
+import { textBytes, textOf, texts } from './columns-text.ts'
 
 const hashOf = (bytes: Uint8Array) => hashOfText(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.length)
 
@@ -71,6 +72,28 @@ describe('key groups of columns', () => {
       const bytes = new TextEncoder().encode(text)
       expect(hashOf(bytes)).toBe(hash)
     }
+  })
+
+  test('a string has one key group before an edge and behind it, also with half of a surrogate pair', () => {
+    const part = fc.constantFrom('\ud83d', '\ude00', 'é', 'a', '\ufffd', 'a long text of ASCII')
+    fc.assert(
+      fc.property(fc.array(fc.array(part, { maxLength: 4 }), { minLength: 1, maxLength: 20 }), all => {
+        const values = all.map(parts => parts.join(''))
+        const layouts = [columnLayout('STRING')]
+        const hasher = new ColumnsKeyHasher(layouts, [0])
+        const text = { kind: 'text', values, validity: undefined } as const
+        const bytes = textBytes(text, values.length)
+        const fromRows = frameOf(
+          values.map(value => [value]),
+          layouts,
+        ).columns[0]!
+        for (const column of [text, bytes, fromRows, texts(bytes, values.length)]) {
+          const out = new Int32Array(values.length)
+          hasher.hashes({ kind: 'columnar', length: values.length, columns: [column], timestamps: undefined, rowKinds: undefined }, out)
+          expect([...out]).toEqual(values.map(value => javaHash(Types.STRING, value)))
+        }
+      }),
+    )
   })
 
   test('every NaN is one key, a decimal hashes as its unscaled value', () => {

@@ -12,7 +12,7 @@ import type { FieldLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
 import type { BoolColumn, BytesColumn, Float64Column, Int32Column, Int64Column, LocalColumn, LocalFrame, TextColumn } from './columns.ts'
-import { textOf } from './columns-rows.ts'
+import { textOf } from './columns-text.ts'
 
 export class ColumnsKeyHasher {
   private readonly layouts: readonly FieldLayout[]

@@ -17,7 +17,7 @@ import {
   Int32ColumnBuilder,
   Int64ColumnBuilder,
 } from './columns-builder.ts'
-import { TextColumnBuilder, texts } from './columns-text.ts'
+import { TextColumnBuilder, textOf, texts } from './columns-text.ts'
 import type { ObjectFrame } from './frame.ts'
 
 /** Of rows of SQL; undefined for other types. */
@@ -119,25 +119,6 @@ export function valueAt(column: LocalColumn, row: number, layout: FieldLayout): 
     }
   }
 }
-
-/** UTF-8 as a string, as everywhere in the engine: malformed bytes become U+FFFD. */
-export function textOf(data: Uint8Array, start: number, end: number): string {
-  if (end - start < SHORT_TEXT) {
-    let text = ''
-    let i = start
-    for (; i < end; i++) {
-      const byte = data[i]!
-      if (byte > 127) break
-      text += String.fromCharCode(byte)
-    }
-    if (i === end) return text
-  }
-  // TextDecoder refuses views of shared memory.
-  return decoder.decode(data.buffer instanceof SharedArrayBuffer ? copyOf(data, start, end) : data.subarray(start, end))
-}
-
-const SHORT_TEXT = 24
-const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 
 function copyOf(data: Uint8Array, start: number, end: number): Uint8Array {
   const copy = new Uint8Array(end - start)

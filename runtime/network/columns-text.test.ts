@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { runs } from '../../test/support/runs.ts'
-import { ownText, textBytes, texts } from './columns-text.ts'
+import { BytesColumnBuilder } from './columns-builder.ts'
+import { ownText, textBytes, textOf, texts } from './columns-text.ts'
 
-const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true })
 // Lone halves of pairs, their neighbours, plain text: what may not meet across two rows.
 const text = fc.oneof(
   fc.string({ maxLength: 40 }),
@@ -12,19 +12,23 @@ const text = fc.oneof(
   fc.array(fc.constantFrom('\ud83d', '\ude00', 'é', 'a', '\ufeff', '\u0000'), { maxLength: 4 }).map(parts => parts.join('')),
 )
 
-test('strings as bytes and back, nulls among them, as the runtime encodes each alone', () => {
+test('strings as bytes and back, nulls and halves of pairs among them; what is whole as the runtime encodes each alone', () => {
   fc.assert(
     fc.property(fc.array(fc.option(text, { freq: 6 }), { maxLength: 300 }), fc.boolean(), (rows, plain) => {
       const values = rows.map(row => (row === null ? '' : plain ? row.replaceAll(/[^ -~]/g, 'x') : row))
       const validity = rows.includes(null) ? new Uint8Array((rows.length + 7) >> 3) : undefined
       for (const [i, row] of rows.entries()) if (validity !== undefined && row !== null) validity[i >> 3]! |= 1 << (i & 7)
       const column = textBytes({ kind: 'text', values, validity }, rows.length)
-      const expected = values.map((value, i) => (rows[i] === null ? undefined : decoder.decode(encoder.encode(value))))
-      const parts = rows.map((row, i) =>
-        row === null ? undefined : decoder.decode(column.data.subarray(column.starts[i], column.starts[i]! + column.lengths[i]!)),
-      )
-      expect(parts).toEqual(expected)
+      const expected = values.map((value, i) => (rows[i] === null ? undefined : value))
+      for (const [i, value] of expected.entries()) {
+        const bytes = column.data.subarray(column.starts[i], column.starts[i]! + column.lengths[i]!)
+        if (value?.isWellFormed() === true) expect(decoder.decode(bytes)).toBe(value)
+        if (value !== undefined) expect(textOf(bytes, 0, bytes.length)).toBe(value)
+      }
       expect(texts(column, rows.length).values.map((value, i) => (rows[i] === null ? undefined : value))).toEqual(expected)
+      const builder = new BytesColumnBuilder()
+      for (const value of expected) value === undefined ? builder.appendNull() : builder.appendText(value)
+      expect(texts(builder.finish(), rows.length).values.map((value, i) => (rows[i] === null ? undefined : value))).toEqual(expected)
     }),
     { numRuns: runs(300) },
   )

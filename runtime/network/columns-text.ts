@@ -2,6 +2,7 @@
  * Columns of JS strings: from and to bytes, a whole column at a time. Joined, a column is encoded or decoded by one call of the runtime; one call a
  * string costs more than the rest of an exchange (performance.md 3.2). Bench: bench/micro/columns.ts.
  */
+import { writeWtf8 } from '../serde/string-codec.ts'
 import type { BytesColumn, LocalFrame, TextColumn, Validity, WireFrame } from './columns.ts'
 import type { ColumnBuilder } from './columns-builder.ts'
 import { ValidityBuilder } from './columns-validity.ts'
@@ -12,7 +13,7 @@ const SLICE_LENGTH_MIN = 13
 /** A text of this many strings at once: what one string that a user keeps can hold on to is bounded by it. */
 const ROWS_PER_TEXT = 128
 
-/** The strings of a column. Malformed bytes become U+FFFD, as everywhere in the engine. */
+/** The strings of a column, each as `textOf` makes it. */
 export function texts(column: BytesColumn, length: number): TextColumn {
   const { validity } = column
   const values: string[] = []
@@ -27,19 +28,55 @@ function decodeRows(column: BytesColumn, from: number, to: number, values: strin
   let row = from
   if (validity === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
   if (row < to) {
-    for (row = from; row < to; row++) values.push(isNull(validity, row) ? '' : decode(data, starts[row]!, starts[row]! + lengths[row]!))
+    for (row = from; row < to; row++) values.push(isNull(validity, row) ? '' : longTextOf(data, starts[row]!, starts[row]! + lengths[row]!))
     return
   }
   const text = decode(data, first, end)
-  // As many units as bytes: ASCII, where units and bytes are the same.
-  if (text.length !== end - first) {
-    for (row = from; row < to; row++) values.push(decode(data, starts[row]!, starts[row]! + lengths[row]!))
+  // As many units as bytes: ASCII, where units and bytes are the same, or malformed.
+  if (text.length !== end - first || text.includes(REPLACEMENT)) {
+    for (row = from; row < to; row++) values.push(longTextOf(data, starts[row]!, starts[row]! + lengths[row]!))
     return
   }
   for (row = from; row < to; row++) {
     const start = starts[row]! - first
     values.push(text.slice(start, start + lengths[row]!))
   }
+}
+
+/** UTF-8 as a string, in which a lone surrogate has kept its three bytes, as in string-codec.ts; other malformed bytes become U+FFFD. */
+export function textOf(data: Uint8Array, start: number, end: number): string {
+  if (end - start < SHORT_TEXT) {
+    let text = ''
+    let i = start
+    for (; i < end; i++) {
+      const byte = data[i]!
+      if (byte > 127) break
+      text += String.fromCharCode(byte)
+    }
+    if (i === end) return text
+  }
+  return longTextOf(data, start, end)
+}
+
+function longTextOf(data: Uint8Array, start: number, end: number): string {
+  const text = decode(data, start, end)
+  return text.includes(REPLACEMENT) ? withSurrogates(data, start, end) : text
+}
+
+const SHORT_TEXT = 24
+const REPLACEMENT = '\ufffd'
+
+function withSurrogates(data: Uint8Array, start: number, end: number): string {
+  let text = ''
+  let from = start
+  for (let at = start; at + 2 < end; at++) {
+    // ED begins nothing else before A0..BF, and is no tail of anything.
+    if (data[at] !== 0xed || data[at + 1]! >> 5 !== 5 || data[at + 2]! >> 6 !== 2) continue
+    text += decode(data, from, at) + String.fromCharCode(0xd000 | ((data[at + 1]! & 0x3f) << 6) | (data[at + 2]! & 0x3f))
+    from = at + 3
+    at += 2
+  }
+  return text + decode(data, from, end)
 }
 
 function decode(data: Uint8Array, start: number, end: number): string {
@@ -73,7 +110,7 @@ export class TextScratch {
 
 const SCRATCH_KEEP_MAX = 1024 * 1024
 
-/** As UTF-8; a lone surrogate becomes U+FFFD. The column stands in `scratch`. */
+/** As UTF-8; a lone surrogate keeps its three bytes: a key is hashed before the edge and again behind it. The column stands in `scratch`. */
 export function textBytes({ values, validity }: TextColumn, length: number, scratch = new TextScratch()): BytesColumn {
   const [starts, lengths] = scratch.intsOf(length)
   let units = 0
@@ -133,9 +170,11 @@ function encodeEach(values: readonly string[], validity: Validity, starts: Int32
   let at = 0
   for (let row = 0; row < lengths.length; row++) {
     starts[row] = at
-    const size = isNull(validity, row) ? 0 : data.write(values[row]!, at, 'utf8')
-    lengths[row] = size
-    at += size
+    if (!isNull(validity, row)) {
+      const text = values[row]!
+      at = text.isWellFormed() ? at + data.write(text, at, 'utf8') : writeWtf8(text, data, at)
+    }
+    lengths[row] = at - starts[row]!
   }
   return { kind: 'bytes', data: data.subarray(0, at), starts, lengths, ids: undefined, validity }
 }

@@ -48,7 +48,8 @@ export function writeString(value: string, out: ByteWriter): void {
   else writeWtf8(value, out.bytes, start)
 }
 
-function writeWtf8(value: string, bytes: Uint8Array, start: number): void {
+/** Three bytes a unit are enough; answers where they end. */
+export function writeWtf8(value: string, bytes: Uint8Array, start: number): number {
   let at = start
   for (const character of value) {
     const code = character.codePointAt(0)! // iteration never yields an empty string
@@ -69,6 +70,7 @@ function writeWtf8(value: string, bytes: Uint8Array, start: number): void {
     }
     bytes[at++] = 0x80 | (code & 0x3f)
   }
+  return at
 }
 
 export function readString(input: ByteReader): string {

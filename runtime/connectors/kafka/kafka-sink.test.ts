@@ -172,6 +172,18 @@ test('what waits for acknowledgement is bounded: a write beyond it waits until b
   await close()
 })
 
+test('records written in the turn in which the last round ends do not wait for more records or a barrier', async () => {
+  const kafka = topic(1, 1)
+  const { sink, command, close } = setUp(kafka, { properties: { 'batch.size': '8388608', 'max.request.size': '8388608' } })
+  await command('begin')
+  await settle()
+  await sink.write(records(...Array.from({ length: 5 }, (_, i) => `${i} ${'x'.repeat(1_000_000)}`)))
+  await sink.write(records('last'))
+  await settle()
+  expect(kafka.values('t', 0).map(value => value?.slice(0, 4))).toEqual(['0 xx', '1 xx', '2 xx', '3 xx', '4 xx', 'last'])
+  await close()
+})
+
 test('a job that is cancelled does not wait for its brokers', async () => {
   const kafka = topic(1, 1)
   const { sink, command, close } = setUp(kafka)

@@ -236,6 +236,8 @@ export class KafkaSink implements SinkTransport {
       .catch(error => this.fail(error))
       .finally(() => {
         this.sending = undefined
+        // A writer that the last round woke may have written behind its look at what is left: nobody else would send that.
+        if (this.hasToSend()) this.startSending()
         this.wake()
       })
   }
@@ -243,7 +245,7 @@ export class KafkaSink implements SinkTransport {
   private async send(): Promise<void> {
     // Records that come in one turn leave in one round.
     await Promise.resolve()
-    while (this.unacknowledgedBytes > 0 && this.failure === undefined && !this.context.signal.aborted) {
+    while (this.hasToSend()) {
       const problem = (await this.round()) ?? undefined
       this.wake()
       if (problem === undefined) {
@@ -260,6 +262,10 @@ export class KafkaSink implements SinkTransport {
       await this.backoff.pause('kafka partitions cannot be written at the moment, trying again', problem, this.untilLateMs())
       await this.refreshLeaders()
     }
+  }
+
+  private hasToSend(): boolean {
+    return this.unacknowledgedBytes > 0 && this.failure === undefined && !this.context.signal.aborted
   }
 
   /** Sends the first batch of every partition that has one. Why some were not acknowledged, if so. */

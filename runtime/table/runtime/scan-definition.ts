@@ -1,5 +1,6 @@
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
+import { recordsAreLines } from '../../formats/decoders.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
 import { SourceOperator } from '../../stream/operators/source-operator.ts'
@@ -7,7 +8,7 @@ import type { SourceDescription, SourceReader, SourceReaderContext } from '../..
 import type { ScanNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
 import { DatagenReader, datagenCount } from './datagen-reader.ts'
-import { FileTableReader } from './file-reader.ts'
+import { FileTableReader, textOptions } from './file-reader.ts'
 import { KafkaTableReader, kafkaTableSource } from './kafka-table-reader.ts'
 import { ValuesReader } from './values-reader.ts'
 
@@ -52,7 +53,7 @@ function descriptionOf(node: ScanNode): SourceDescription {
     case 'values':
       return { enumerator: 'static', options: { splits: [{ splitId: 'values', next: 0 }] }, bounded: true }
     case 'filesystem':
-      return { enumerator: 'file', options: { path: node.options['path'] ?? '' }, bounded: true }
+      return { enumerator: 'file', options: fileOptions(node), bounded: true }
     case 'kafka':
       return kafkaTableSource(node.options).source
     case 'datagen': {
@@ -62,6 +63,11 @@ function descriptionOf(node: ScanNode): SourceDescription {
     default:
       throw new FlinkError('INTERNAL', `table connector ${node.connector} has no splits`)
   }
+}
+
+function fileOptions({ options }: ScanNode): JsonObject {
+  const wholeFiles = !recordsAreLines(String(options['format']), textOptions(options))
+  return { path: options['path'] ?? '', ...(wholeFiles ? { wholeFiles } : {}) }
 }
 
 /** Generated decoders are named after the job and the vertex, which only the operator knows. */

@@ -5,16 +5,18 @@ import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
+import { MIN_WATERMARK } from '../../time/watermark.ts'
 import type { WindowAggregateNode, WindowSpec } from '../plan/physical.ts'
 import { type SliceTable, SliceTables } from './slice-tables.ts'
 import { type Slicing, slicingOf } from './slices.ts'
+import { progressLists, restoredProgress } from './window-progress.ts'
 
 /**
  * GROUP BY keys and a window of event time, on slices: a row is added to the accumulators of its key in one slice; a window's result is the
  * merge of its slices when the watermark passes its end.
  *
  * - A row is late when the last window that holds it has fired: dropped and counted (`numLateRecordsDropped`). A row whose earlier windows
- *   have fired still counts for the later ones; no window fires twice.
+ *   have fired still counts for the later ones; no window fires twice, also behind a restore.
  * - Firing is a cursor: one frame of results per step, windows in order of their ends, and only then does the watermark go on.
  * - A slice lives until the last window that holds it has fired.
  *
@@ -31,6 +33,8 @@ export class WindowAggregateOperator extends BaseOperator {
   private state!: SliceTables
   /** Ends of windows that have rows and have not fired, unordered. */
   private readonly pending = new Set<number>()
+  /** Windows up to here have fired, maybe before a restore, when the watermark of now is behind it. */
+  private firedWatermark = MIN_WATERMARK
   private firing: { readonly end: number; readonly tables: SliceTable; next: number } | undefined
   private late: { inc(count?: number): void } = { inc: () => {} }
   private counter: { inc(count?: number): void } = { inc: () => {} }
@@ -63,6 +67,7 @@ export class WindowAggregateOperator extends BaseOperator {
 
   processFrame(frame: ColumnarFrame): void {
     const { node, slicing } = this
+    const watermark = Math.max(this.currentWatermark, this.firedWatermark)
     this.counter.inc(frame.length)
     this.state.forEachSlice(
       frame,
@@ -70,12 +75,12 @@ export class WindowAggregateOperator extends BaseOperator {
       // A partial accumulator carries the end of its slice.
       node.merges ? undefined : slicing,
       (sliceEnd, rows, count) => {
-        if (slicing.lastWindowEnd(sliceEnd) - 1 <= this.currentWatermark) {
+        if (slicing.lastWindowEnd(sliceEnd) - 1 <= watermark) {
           this.late.inc(count)
           return
         }
         for (let end = slicing.firstWindowEnd(sliceEnd); end <= slicing.lastWindowEnd(sliceEnd); end += slicing.windowStep) {
-          if (end - 1 > this.currentWatermark) this.pending.add(end)
+          if (end - 1 > watermark) this.pending.add(end)
         }
         const table = this.state.table(sliceEnd)
         if (node.merges) table.merge(frame, node.keys, rows, count)
@@ -85,14 +90,14 @@ export class WindowAggregateOperator extends BaseOperator {
   }
 
   override snapshot(): OperatorSnapshot {
-    return this.state.snapshot(this.context.maxParallelism)
+    return { ...this.state.snapshot(this.context.maxParallelism), lists: progressLists(this.firedWatermark) }
   }
 
   restore(snapshot: OperatorSnapshot): void {
+    this.firedWatermark = restoredProgress(snapshot)
     for (const sliceEnd of this.state.restore(snapshot)) {
-      // Windows that had fired before are known again with the first watermark: until then all are pending, and none fires.
       for (let end = this.slicing.firstWindowEnd(sliceEnd); end <= this.slicing.lastWindowEnd(sliceEnd); end += this.slicing.windowStep)
-        this.pending.add(end)
+        if (end - 1 > this.firedWatermark) this.pending.add(end)
     }
   }
 
@@ -100,7 +105,10 @@ export class WindowAggregateOperator extends BaseOperator {
     for (;;) {
       if (this.firing === undefined) {
         const end = this.nextDue(watermark)
-        if (end === undefined) return true
+        if (end === undefined) {
+          this.firedWatermark = Math.max(this.firedWatermark, watermark)
+          return true
+        }
         this.firing = { end, tables: this.windowTable(end), next: 0 }
       }
       const { firing } = this

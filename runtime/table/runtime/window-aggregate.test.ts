@@ -14,6 +14,7 @@ import { parseValueType, typeText, withNullable } from '../functions/value-type.
 import type { AggregateCall, WindowSpec } from '../plan/physical.ts'
 import { accumulatorTypes } from './accumulators.ts'
 import { LocalWindowAggregateOperator } from './local-window-aggregate-operator.ts'
+import { RowWindowAggregateOperator } from './rows/row-window-aggregate-operator.ts'
 import { WindowAggregateOperator } from './window-aggregate-operator.ts'
 
 /** A model over plain rows: every window of every row, no slices. */
@@ -77,7 +78,10 @@ const show = (row: readonly unknown[]) =>
 class Collector implements OperatorOutput {
   readonly frames: ColumnarFrame[] = []
   readonly watermarks: number[] = []
-  collect(): void {}
+  readonly rows: unknown[] = []
+  collect(row: unknown): void {
+    this.rows.push(row)
+  }
   sideOutput(): void {}
   collectFrame(frame: ColumnarFrame): void {
     this.frames.push(frame)
@@ -350,4 +354,62 @@ test('snapshotted behind every row and restored at another parallelism it fires 
     },
   )
   fc.assert(property, { numRuns: 150 })
+})
+
+/** A row, or as far as the watermark goes on. */
+const steps = fc.array(fc.oneof({ weight: 3, arbitrary: rows.map(([row]) => row ?? (['a', 1, 0] as Row)) }, { weight: 1, arbitrary: fc.nat(12) }), {
+  maxLength: 40,
+})
+
+test('restored between any two steps and at any parallelism, no window fires twice and what was late is late', () => {
+  fc.assert(
+    fc.property(
+      windows,
+      steps,
+      fc.boolean(),
+      fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 41, maxLength: 41 }),
+      (window, all, byRow, restarts) => {
+        const node = { keys: [0], aggregates, rowtime: 2, merges: false, windowColumns: ['window_start', 'window_end'] as const, window }
+        const run = (parallelismBefore: (step: number) => number) => {
+          const output = new Collector()
+          const make = () => {
+            const operator = byRow ? new RowWindowAggregateOperator(node, inputTypes) : new WindowAggregateOperator(node, inputTypes, true)
+            return { operator, state: set(operator, output) }
+          }
+          const hasher = new ColumnsKeyHasher(layouts, [0])
+          let subtasks = [make()]
+          let late = 0
+          let watermark = -20
+          for (const [i, step] of [...all, Number.POSITIVE_INFINITY].entries()) {
+            const parallelism = parallelismBefore(i)
+            if (parallelism > 0) {
+              late += subtasks.reduce((sum, { state }) => sum + state.late, 0)
+              const snapshots = redistribute(
+                subtasks.map(({ operator }) => operator.snapshot()),
+                parallelism,
+                128,
+              )
+              subtasks = snapshots.map(snapshot => {
+                const subtask = make()
+                subtask.operator.restore(snapshot)
+                return subtask
+              })
+            }
+            if (typeof step === 'number') {
+              watermark += step
+              for (const { operator } of subtasks) operator.processWatermark(watermark, 0)
+              continue
+            }
+            const { operator } = subtasks[subtaskOfKeyGroup(hasher.keyGroupOfRow(step, 128), 128, subtasks.length)]!
+            if (operator instanceof RowWindowAggregateOperator) operator.processElement(step)
+            else operator.processFrame(frameOf([step], layouts))
+          }
+          late += subtasks.reduce((sum, { state }) => sum + state.late, 0)
+          return { rows: [...output.rows.map(row => show(row as unknown[])), ...results(output)].sort(), late }
+        }
+        expect(run(step => restarts[step]!)).toEqual(run(() => 0))
+      },
+    ),
+    { numRuns: 200 },
+  )
 })

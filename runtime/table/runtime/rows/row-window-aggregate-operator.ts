@@ -5,10 +5,12 @@ import type { TypeJson } from '../../../serde/type-information.ts'
 import { typeFromJson } from '../../../serde/types.ts'
 import type { OperatorSnapshot } from '../../../state/snapshot.ts'
 import { BaseOperator } from '../../../stream/operators/base-operator.ts'
+import { MIN_WATERMARK } from '../../../time/watermark.ts'
 import type { AggregateCall, LocalWindowAggregateNode, WindowAggregateNode, WindowSpec } from '../../plan/physical.ts'
 import { accumulatorTypes } from '../accumulators.ts'
 import { nullRowtime } from '../slice-tables.ts'
 import { sliceEndOf, slicingOf } from '../slices.ts'
+import { progressLists, restoredProgress } from '../window-progress.ts'
 import { type Partial, type RowAggregate, rowAggregate } from './row-aggregates.ts'
 
 /** Aggregates before the exchange, a row at a time: each row is the partial result of itself. Nothing is kept. */
@@ -52,6 +54,8 @@ export class RowWindowAggregateOperator extends BaseOperator {
   private readonly aggregates: readonly RowAggregate[]
   /** By window end. */
   private readonly windows = new Map<number, Map<string, Group>>()
+  /** Windows up to here have fired, maybe before a restore, when the watermark of now is behind it. */
+  private firedWatermark = MIN_WATERMARK
   private firing: { readonly end: number; readonly groups: readonly Group[]; next: number } | undefined
   private late: { inc(count?: number): void } = { inc: () => {} }
 
@@ -75,7 +79,8 @@ export class RowWindowAggregateOperator extends BaseOperator {
     const time = row[rowtime]
     if (typeof time !== 'number') throw nullRowtime()
     const ends = windowEnds(window, merges ? time - 1 : time)
-    const open = ends.filter(end => end - 1 > this.currentWatermark)
+    const watermark = Math.max(this.currentWatermark, this.firedWatermark)
+    const open = ends.filter(end => end - 1 > watermark)
     if (open.length === 0 && ends.length > 0) this.late.inc()
     let next = keys.length
     const partials = aggregates.map((call, i) => {
@@ -107,10 +112,11 @@ export class RowWindowAggregateOperator extends BaseOperator {
       }
     const keyGroups = new Map([...writers].map(([keyGroup, writer]) => [keyGroup, writer.copy()] as const))
     const schema = { name: 'window-rows', kind: 'aggregating', type: this.groupType(), namespace: { kind: 'DOUBLE' } } as const
-    return { keyed: { keyType: columnsType(this.keyTypes()), schemas: [schema], keyGroups }, lists: [] }
+    return { keyed: { keyType: columnsType(this.keyTypes()), schemas: [schema], keyGroups }, lists: progressLists(this.firedWatermark) }
   }
 
   restore(snapshot: OperatorSnapshot): void {
+    this.firedWatermark = restoredProgress(snapshot)
     const type = typeFromJson(this.groupType())
     const keyCount = this.node.keys.length
     for (const bytes of snapshot.keyed?.keyGroups.values() ?? []) {
@@ -133,7 +139,10 @@ export class RowWindowAggregateOperator extends BaseOperator {
     for (;;) {
       if (this.firing === undefined) {
         const [end] = [...this.windows.keys()].filter(each => each - 1 <= watermark).sort((a, b) => a - b)
-        if (end === undefined) return true
+        if (end === undefined) {
+          this.firedWatermark = Math.max(this.firedWatermark, watermark)
+          return true
+        }
         this.firing = { end, groups: [...this.windows.get(end)!.values()], next: 0 }
       }
       const { end, groups } = this.firing

@@ -1,0 +1,22 @@
+import { ByteReader, ByteWriter } from '../../common/bytes.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
+import { MAX_WATERMARK, MIN_WATERMARK } from '../../time/watermark.ts'
+
+/**
+ * Up to which watermark the windows of an aggregate have fired, as operator state, as Flink's has it: sources begin their watermarks anew after a
+ * restore, and until these have caught up no window may fire twice, nor a late row begin one that has fired.
+ */
+export function progressLists(firedWatermark: number): OperatorListSnapshot[] {
+  const writer = new ByteWriter(8)
+  writer.f64(firedWatermark)
+  return [{ name: WATERMARK_STATE, mode: 'union', type: { kind: 'DOUBLE' }, items: [writer.copy()] }]
+}
+
+/** The least of all subtasks'. Behind the end of an input there is nothing that could be late for it. */
+export function restoredProgress({ lists }: OperatorSnapshot): number {
+  let least = MAX_WATERMARK
+  for (const { name, items } of lists) if (name === WATERMARK_STATE) for (const item of items) least = Math.min(least, new ByteReader(item).f64())
+  return least === MAX_WATERMARK ? MIN_WATERMARK : least
+}
+
+const WATERMARK_STATE = 'watermark'
