@@ -24,6 +24,12 @@ test('a partial run checks only items of its files', () => {
   expect(checkItems(parseItemTable('t.md', table), [], new Set(['y.test.ts']))).toEqual([])
 })
 
+test('a missed figure names a test as well; nothing but a figure can be missed', () => {
+  const missed = parseItemTable('t.md', '| figure-a | b | missed | x.test.ts | says so |')
+  expect(checkItems(missed, [], undefined)).toEqual(['t.md figure-a is missed, but x.test.ts has no test "says so"'])
+  expect(() => parseItemTable('t.md', '| build-a | b | missed | x.test.ts | says so |')).toThrow('t.md:1: only a figure can be missed')
+})
+
 test('a row of another shape is refused with its line', () => {
   expect(() => parseItemTable('t.md', '| a | b | maybe | c | d |')).toThrow('t.md:1')
 })

@@ -37,11 +37,12 @@ export function fixedRowSize(frame: WireFrame): number {
 
 export function textSize(frame: WireFrame, from: number, to: number): number {
   let size = 0
-  for (const column of frame.columns) if (column.kind === 'bytes') size += sumLengths(column.lengths, column.validity, from, to)
+  for (const column of frame.columns) if (column.kind === 'bytes') size += sumLengths(column, from, to)
   return size
 }
 
-function sumLengths(lengths: Int32Array, validity: Validity, from: number, to: number): number {
+function sumLengths({ starts, lengths, validity, packed }: BytesColumn, from: number, to: number): number {
+  if (packed === true) return from === to ? 0 : starts[to - 1]! + lengths[to - 1]! - starts[from]!
   let size = 0
   if (validity === undefined) for (let i = from; i < to; i++) size += lengths[i]!
   else for (let i = from; i < to; i++) if ((validity[i >> 3]! & (1 << (i & 7))) !== 0) size += lengths[i]!
@@ -84,7 +85,7 @@ function encodeTexts(out: ByteWriter, column: BytesColumn, from: number, to: num
       return
     }
   }
-  const dataLength = sumLengths(column.lengths, validity, from, to)
+  const dataLength = sumLengths(column, from, to)
   putColumnHeader(out, 'bytes', validity === undefined ? 0 : FLAG_VALIDITY, 0, dataLength)
   if (validity === undefined) {
     putArray(out, column.lengths, from, to)
@@ -134,6 +135,10 @@ function putValidLengths(out: ByteWriter, lengths: Int32Array, validity: Uint8Ar
 function putTexts(out: ByteWriter, column: BytesColumn, order: Int32Array | undefined, from: number, to: number, size: number): void {
   const at = reservePadded(out, size)
   const { data, starts, lengths, validity } = column
+  if (order === undefined && column.packed === true && from < to) {
+    out.bytes.set(data.subarray(starts[from], starts[from]! + size), at)
+    return
+  }
   if (order === undefined && validity === undefined && from < to) {
     let end = starts[from]!
     let row = from

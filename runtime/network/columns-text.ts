@@ -122,7 +122,7 @@ export function textBytes({ values, validity }: TextColumn, length: number, scra
   }
   const data = scratch.dataOf(units)
   if (validity === undefined && writeAscii(data, values, length))
-    return { kind: 'bytes', data: data.subarray(0, units), starts, lengths, ids: undefined, validity }
+    return { kind: 'bytes', data: data.subarray(0, units), starts, lengths, ids: undefined, validity, packed: true }
   return encodeEach(values, validity, starts, lengths, scratch.dataOf(3 * units))
 }
 
@@ -176,7 +176,7 @@ function encodeEach(values: readonly string[], validity: Validity, starts: Int32
     }
     lengths[row] = at - starts[row]!
   }
-  return { kind: 'bytes', data: data.subarray(0, at), starts, lengths, ids: undefined, validity }
+  return { kind: 'bytes', data: data.subarray(0, at), starts, lengths, ids: undefined, validity, packed: true }
 }
 
 /** What leaves the slot: strings become bytes. What it answers is good until the next call. */

@@ -69,6 +69,11 @@ export interface BytesColumn {
   readonly lengths: Int32Array
   readonly ids: Int32Array | undefined
   readonly validity: Validity
+  /**
+   * Rows lie one behind the other in `data`, nulls being empty: any range of rows is one of bytes. Absent = not known. Only of columns on their way
+   * out: whoever gives a column another validity must not keep it.
+   */
+  readonly packed?: true
 }
 
 /**
