@@ -35,6 +35,12 @@ export function fixedRowSize(frame: WireFrame): number {
   return bits / 8
 }
 
+/** Whether `textSize` is one subtraction a column. */
+export function hasRangeSizes(frame: WireFrame): boolean {
+  for (const column of frame.columns) if (column.kind === 'bytes' && column.packed !== true) return false
+  return true
+}
+
 export function textSize(frame: WireFrame, from: number, to: number): number {
   let size = 0
   for (const column of frame.columns) if (column.kind === 'bytes') size += sumLengths(column, from, to)

@@ -13,7 +13,7 @@ import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { WireFrame } from './columns.ts'
-import { decodeColumns, encodeColumns, fixedRowSize, textSize } from './columns-codec.ts'
+import { decodeColumns, encodeColumns, fixedRowSize, hasRangeSizes, textSize } from './columns-codec.ts'
 import {
   type ChannelElement,
   type CheckpointBarrier,
@@ -150,16 +150,50 @@ function endOfColumnarFrame(frame: WireFrame, from: number, channel: FrameChanne
   const countMax = Math.min(frame.length - from, ROWS_PER_FRAME_MAX)
   const texts = textSize(frame, from, from + countMax)
   let to = from + countMax
-  if (countMax * rowSize + texts > 2 * targetSize || texts + rowSize > recordSizeMax) {
-    let size = 0
-    for (to = from; to < from + countMax && (size < targetSize || (rowKinds !== undefined && isUpdatePair(rowKinds, to - 1))); to++) {
-      const record = rowSize + textSize(frame, to, to + 1)
-      if (record > recordSizeMax) throw tooLarge(channel, `${Math.ceil(record)}`, recordSizeMax, Math.ceil(record))
-      size += record
-    }
+  const mayBeTooLarge = texts + rowSize > recordSizeMax
+  if (countMax * rowSize + texts > 2 * targetSize || mayBeTooLarge) {
+    to =
+      hasRangeSizes(frame) && !mayBeTooLarge
+        ? endBySearch(frame, from, to, rowSize, targetSize)
+        : endRowByRow(frame, from, to, rowSize, channel, targetSize, recordSizeMax)
   }
   if (rowKinds !== undefined && to - from === ROWS_PER_FRAME_MAX && isUpdatePair(rowKinds, to - 1)) to--
   return to
+}
+
+/** The row behind the one with which the frame reaches its size. */
+function endRowByRow(
+  frame: WireFrame,
+  from: number,
+  end: number,
+  rowSize: number,
+  channel: FrameChannel,
+  targetSize: number,
+  recordSizeMax: number,
+): number {
+  const { rowKinds } = frame
+  let size = 0
+  let to = from
+  for (; to < end && (size < targetSize || (rowKinds !== undefined && isUpdatePair(rowKinds, to - 1))); to++) {
+    const record = rowSize + textSize(frame, to, to + 1)
+    if (record > recordSizeMax) throw tooLarge(channel, `${Math.ceil(record)}`, recordSizeMax, Math.ceil(record))
+    size += record
+  }
+  return to
+}
+
+/** The same, where the size of any range of rows is known at once and no record is too large. */
+function endBySearch(frame: WireFrame, from: number, end: number, rowSize: number, targetSize: number): number {
+  let low = from + 1
+  let high = end
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (rowSize * (middle - from) + textSize(frame, from, middle) < targetSize) low = middle + 1
+    else high = middle
+  }
+  const { rowKinds } = frame
+  while (rowKinds !== undefined && low < end && isUpdatePair(rowKinds, low - 1)) low++
+  return low
 }
 
 export function encodeRawFrame(out: ByteWriter, frame: RawFrame, channel: FrameChannel, sequence: number, recordSizeMax: number): void {
