@@ -14,6 +14,7 @@ import { createSelector } from '../../runtime/network/partitioner.ts'
 import { RecordWriter } from '../../runtime/network/record-writer.ts'
 import { createUnpooledRing } from '../../runtime/network/ring.ts'
 import { RingReader, RingWriter } from '../../runtime/network/ring-channel.ts'
+import { murmurHash } from '../../runtime/serde/key-groups.ts'
 import { Types } from '../../runtime/serde/types.ts'
 
 const MIN_MS = 500
@@ -106,13 +107,14 @@ function exchange(
 
 const targets = new Int32Array(ROWS)
 const hasher = new ColumnsKeyHasher(layouts, [2])
-hasher.keyGroups(contiguous, 8, targets)
+hasher.hashes(contiguous, targets)
+for (let row = 0; row < targets.length; row++) targets[row] = murmurHash(targets[row]!) % 8
 const byTarget = new RowsByTarget(8, ROWS)
 const parsed = inPage(contiguous)
 const moved = { bytes: ROWS * ROW_SIZE, rows: ROWS }
 
-measure('key groups of the text', () => {
-  hasher.keyGroups(parsed, 128, new Int32Array(ROWS))
+measure('hashes of the text', () => {
+  hasher.hashes(parsed, new Int32Array(ROWS))
   return moved
 })
 measure('counting sort over 8 targets', () => {

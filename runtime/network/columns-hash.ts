@@ -37,11 +37,6 @@ export class ColumnsKeyHasher {
     for (let i = 0; i < keys.length; i++) hashColumn(frame.columns[keys[i]!]!, layouts[i]!.held, frame.length, out)
   }
 
-  keyGroups(frame: LocalFrame, maxParallelism: number, out: Int32Array): void {
-    this.hashes(frame, out)
-    toKeyGroups(out, frame.length, maxParallelism)
-  }
-
   /** The row rule. */
   hashOfRow(row: readonly unknown[]): number {
     const { keys, layouts, types } = this
@@ -235,9 +230,4 @@ function hashOfUtf8(data: Uint8Array, start: number, end: number): number {
 
 function hashOfMalformed(data: Uint8Array, start: number, end: number): number {
   return javaHash(Types.STRING, textOf(data, start, end))
-}
-
-/** Hashes to key groups in place; murmur3 as `murmurHash`, without a call per row. */
-function toKeyGroups(hashes: Int32Array, length: number, maxParallelism: number): void {
-  for (let i = 0; i < length; i++) hashes[i] = murmurHash(hashes[i]!) % maxParallelism
 }

@@ -16,7 +16,8 @@ const ROWS_PER_TEXT = 128
 /** The strings of a column, each as `textOf` makes it. */
 export function texts(column: BytesColumn, length: number): TextColumn {
   const { validity } = column
-  const values: string[] = []
+  // Of its full length at once: growing costs more than all stores.
+  const values = new Array<string>(length)
   for (let from = 0; from < length; from += ROWS_PER_TEXT) decodeRows(column, from, Math.min(length, from + ROWS_PER_TEXT), values)
   return { kind: 'text', values, validity }
 }
@@ -28,18 +29,18 @@ function decodeRows(column: BytesColumn, from: number, to: number, values: strin
   let row = from
   if (validity === undefined) for (; row < to && starts[row] === end; row++) end += lengths[row]!
   if (row < to) {
-    for (row = from; row < to; row++) values.push(isNull(validity, row) ? '' : longTextOf(data, starts[row]!, starts[row]! + lengths[row]!))
+    for (row = from; row < to; row++) values[row] = isNull(validity, row) ? '' : longTextOf(data, starts[row]!, starts[row]! + lengths[row]!)
     return
   }
   const text = decode(data, first, end)
   // As many units as bytes: ASCII, where units and bytes are the same, or malformed.
   if (text.length !== end - first || text.includes(REPLACEMENT)) {
-    for (row = from; row < to; row++) values.push(longTextOf(data, starts[row]!, starts[row]! + lengths[row]!))
+    for (row = from; row < to; row++) values[row] = longTextOf(data, starts[row]!, starts[row]! + lengths[row]!)
     return
   }
   for (row = from; row < to; row++) {
     const start = starts[row]! - first
-    values.push(text.slice(start, start + lengths[row]!))
+    values[row] = text.slice(start, start + lengths[row]!)
   }
 }
 
@@ -206,49 +207,51 @@ function isNull(validity: Validity, row: number): boolean {
 
 export class TextColumnBuilder implements ColumnBuilder<TextColumn> {
   count = 0
+  /** As long as the last column was, from the beginning. */
   private values: string[] = []
   private readonly validity = new ValidityBuilder()
 
   appendNull(): void {
     this.validity.append(this.count, false)
-    this.values.push('')
-    this.count++
+    this.values[this.count++] = ''
   }
 
   append(text: string): void {
     this.validity.append(this.count, true)
-    this.values.push(text)
-    this.count++
+    this.values[this.count++] = text
   }
 
   appendFrom(column: TextColumn, row: number): void {
     this.validity.append(this.count, !isNull(column.validity, row))
-    this.values.push(column.values[row]!)
-    this.count++
+    this.values[this.count++] = column.values[row]!
   }
 
   gather(column: TextColumn, order: Int32Array, from: number, to: number): void {
     this.validity.gather(this.count, column.validity, order, from, to)
-    gatherStrings(this.values, column.values, order, from, to)
+    gatherStrings(this.values, this.count, column.values, order, from, to)
     this.count += to - from
   }
 
   appendRange(column: TextColumn, from: number, to: number): void {
     this.validity.appendRange(this.count, column.validity, from, to)
-    for (let row = from; row < to; row++) this.values.push(column.values[row]!)
+    for (let row = from, at = this.count; row < to; row++, at++) this.values[at] = column.values[row]!
     this.count += to - from
   }
 
   finish(): TextColumn {
-    const column: TextColumn = { kind: 'text', values: this.values, validity: this.validity.finish(this.count) }
-    this.values = []
+    const { values, count } = this
+    values.length = count
+    this.values = new Array<string>(count)
     this.count = 0
-    return column
+    return { kind: 'text', values, validity: this.validity.finish(count) }
   }
 
-  recycle(): void {}
+  recycle(column: TextColumn): void {
+    // Made by `finish`, and nobody reads it any more.
+    if (this.count === 0) this.values = column.values as string[]
+  }
 }
 
-function gatherStrings(target: string[], source: readonly string[], order: Int32Array, from: number, to: number): void {
-  for (let i = from; i < to; i++) target.push(source[order[i]!]!)
+function gatherStrings(target: string[], at: number, source: readonly string[], order: Int32Array, from: number, to: number): void {
+  for (let i = from, t = at; i < to; i++, t++) target[t] = source[order[i]!]!
 }

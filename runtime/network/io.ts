@@ -8,8 +8,11 @@ import type { ControlElement, ObjectFrame } from './frame.ts'
 export interface NetworkOutput {
   /** Writes one row. Never blocks: beyond capacity it goes to the bounded spill and `isFull` turns true. */
   collect(value: unknown, timestamp: number): void
-  /** Writes the rows of a frame, in order with those of `collect`. The frame is not changed, and may be passed on as it is. */
-  collectFrame(frame: LocalFrame): void
+  /**
+   * Writes the rows of a frame, in order with those of `collect`. The frame is not changed, and may be passed on as it is: false. True = its rows have
+   * been copied or encoded, and nobody reads its arrays any more.
+   */
+  collectFrame(frame: LocalFrame): boolean
   /** Watermark, status, barrier or end to every channel, behind all rows collected so far. */
   emit(control: ControlElement): void
   /** True while anything waits in the spill of any channel. A field read: it is asked before every row. */

@@ -5,7 +5,7 @@
 import { assert, unreachable } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { Random } from '../common/random.ts'
-import { keyGroupOf, subtaskOfKeyGroup } from '../serde/key-groups.ts'
+import { keyGroupOf, murmurHash, subtaskOfKeyGroup } from '../serde/key-groups.ts'
 import type { RowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import type { LocalFrame } from './columns.ts'
@@ -156,12 +156,14 @@ class ColumnsHashSelector implements ChannelSelector {
   private readonly maxParallelism: number
   private readonly channelCount: number
   private readonly channelOfGroup: Uint16Array
+  private readonly channels: RecentChannels
 
   constructor(hasher: ColumnsKeyHasher, maxParallelism: number, channelCount: number) {
     this.hasher = hasher
     this.maxParallelism = maxParallelism
     this.channelCount = channelCount
     this.channelOfGroup = channelsOfGroups(maxParallelism, channelCount)
+    this.channels = new RecentChannels(this.channelOfGroup[murmurHash(0) % maxParallelism]!)
   }
 
   select(value: unknown): number {
@@ -171,11 +173,39 @@ class ColumnsHashSelector implements ChannelSelector {
 
   selectFrame(frame: LocalFrame, targets: Int32Array): number {
     if (this.channelCount === 1) return 0
-    this.hasher.keyGroups(frame, this.maxParallelism, targets)
-    lookUp(targets, frame.length, this.channelOfGroup)
+    this.hasher.hashes(frame, targets)
+    this.channels.ofHashes(targets, frame.length, this.maxParallelism, this.channelOfGroup)
     return -1
   }
 }
+
+/** Channels of hashes that came a short while ago, by their last bits: what murmur3 and the division by the max parallelism cost, keys that come often cost once. */
+class RecentChannels {
+  private readonly hashes = new Int32Array(RECENT_HASHES)
+  private readonly channels = new Uint16Array(RECENT_HASHES)
+
+  /** `channelOfZero` is that of the hash 0, which empty places hold. */
+  constructor(channelOfZero: number) {
+    this.channels.fill(channelOfZero)
+  }
+
+  /** In place. */
+  ofHashes(hashes: Int32Array, length: number, maxParallelism: number, channelOfGroup: Uint16Array): void {
+    const { hashes: known, channels } = this
+    for (let row = 0; row < length; row++) {
+      const hash = hashes[row]!
+      const place = hash & (RECENT_HASHES - 1)
+      if (known[place] !== hash) {
+        known[place] = hash
+        channels[place] = channelOfGroup[murmurHash(hash) % maxParallelism]!
+      }
+      hashes[row] = channels[place]!
+    }
+  }
+}
+
+/** 24 KiB of a core's first cache. */
+const RECENT_HASHES = 4096
 
 /** Tuples and rows keyed by fields: rows by the key, frames by the key's columns; a null key is refused by `byRow`. */
 class KeyColumnsSelector implements ChannelSelector {
@@ -198,10 +228,6 @@ class KeyColumnsSelector implements ChannelSelector {
     for (const column of this.columns) if (frame.columns[column]!.validity !== undefined) return this.byRow.selectFrame(frame, targets)
     return this.byColumns.selectFrame(frame, targets)
   }
-}
-
-function lookUp(targets: Int32Array, length: number, channelOfGroup: Uint16Array): void {
-  for (let row = 0; row < length; row++) targets[row] = channelOfGroup[targets[row]!]!
 }
 
 function channelsOfGroups(maxParallelism: number, channelCount: number): Uint16Array {

@@ -108,16 +108,17 @@ export class RecordWriter implements NetworkOutput {
     if (builder.count >= builder.limit) this.seal(index, builder)
   }
 
-  collectFrame(frame: LocalFrame): void {
+  collectFrame(frame: LocalFrame): boolean {
     const { length } = frame
-    if (length === 0) return
+    if (length === 0) return true
     this.numRecordsOut += length
     if (length > this.targets.length) this.targets = new Int32Array(Math.max(length, this.rowsMax))
     const channel = this.broadcast ? 0 : this.selector.selectFrame(frame, this.targets)
     const sent = this.projection === undefined ? frame : this.projection.project(frame)
     this.checkKinds(sent)
-    if (channel >= 0) this.collectWhole(channel, sent)
-    else this.scatter(sent)
+    if (channel >= 0) return this.collectWhole(channel, sent)
+    this.scatter(sent)
+    return true
   }
 
   emit(control: ControlElement): void {
@@ -217,15 +218,15 @@ export class RecordWriter implements NetworkOutput {
     assert(equal, 'frames of one output have the same columns')
   }
 
-  private collectWhole(index: number, frame: LocalFrame): void {
+  private collectWhole(index: number, frame: LocalFrame): boolean {
     const builder = this.builders[index]!
     if (builder.count > 0) this.seal(index, builder)
     if (frame.length < this.goal(index) * SMALL_FRAME) {
       this.append(index, frame, undefined, 0, frame.length)
-      return
+      return true
     }
     this.sealColumns(index)
-    this.sendFrame(index, frame)
+    return this.sendFrame(index, frame)
   }
 
   private scatter(frame: LocalFrame): void {

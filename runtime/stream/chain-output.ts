@@ -66,15 +66,18 @@ export class ChainOutput implements OperatorOutput {
     send(this.main, value, timestamp)
   }
 
-  collectFrame(frame: LocalFrame): void {
-    if (frame.length === 0) return
+  collectFrame(frame: LocalFrame): boolean {
+    if (frame.length === 0) return true
     this.counters.recordsOut += frame.length
     this.counters.rowsOutColumnar += frame.length
     const { frames, network } = this.main
     this.chain.enterFrame(this.index, frame)
     if (frames.length > 0 && !this.chain.deferFrame(this.index, frame)) this.deliverFrame(frame)
-    for (let i = 0; i < network.length; i++) network[i]!.collectFrame(frame)
+    // What chained operators keep of it they do not say here: `framesAreDone` knows of those that keep nothing.
+    let done = frames.length === 0
+    for (let i = 0; i < network.length; i++) if (!network[i]!.collectFrame(frame)) done = false
     this.chain.leaveFrame(this.index)
+    return done
   }
 
   /** To the chained operators. */

@@ -66,8 +66,11 @@ export interface OperatorOutput {
   collect(value: unknown, timestamp: number): void
   /** Everybody who reads the main output works columns: it is worth making frames for it. */
   readonly takesFrames?: boolean
-  /** Only where the operator's output type has a columnar form. The frame is not written to afterwards. */
-  collectFrame(frame: LocalFrame): void
+  /**
+   * Only where the operator's output type has a columnar form. True = nobody reads the frame's arrays any more, they may be used for the next one;
+   * otherwise the frame is not written to afterwards.
+   */
+  collectFrame(frame: LocalFrame): boolean
   /** True where nobody reads a frame's arrays any more once `collectFrame` has returned: they may be written to again. Absent = false. */
   framesAreDone?(): boolean
   sideOutput(tagId: string, value: unknown, timestamp: number): void

@@ -94,7 +94,10 @@ export class ConnectorHarness {
     }
     const output: OperatorOutput = {
       collect: (value, timestamp) => void this.rows.push({ value, timestamp }),
-      collectFrame: frame => void this.frames.push(frame),
+      collectFrame: frame => {
+        this.frames.push(frame)
+        return false
+      },
       sideOutput() {},
       emitWatermark: timestamp => {
         if (timestamp > (this.watermarks.at(-1) ?? Number.NEGATIVE_INFINITY)) this.watermarks.push(timestamp)

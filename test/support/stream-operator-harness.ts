@@ -141,6 +141,7 @@ export class StreamOperatorHarness {
         else
           for (const [i, value] of objectRowsOf(frame, outputLayout).entries())
             this.rows.push({ tag: undefined, value, timestamp: frame.timestamps?.[i] ?? Number.NaN })
+        return false
       },
       sideOutput: (tag, value, timestamp) => void this.rows.push({ tag, value: structuredClone(value), timestamp }),
       emitWatermark: timestamp => {

@@ -78,7 +78,7 @@ export function newArray({ kind }: FieldLayout, capacity: Code): Code {
     case 'i64':
       return code`new BigInt64Array(${capacity})`
     case 'bytes':
-      return code`[]`
+      return code`new Array(${capacity})`
   }
 }
 
@@ -113,16 +113,10 @@ function storeField(emitter: FunctionEmitter, layout: FieldLayout, values: Code,
   const text = layout.kind === 'bytes'
   const checked = emitter.constant(slowValue(held, place))
   emitter.open(code`if (${fits(held, field)})`)
-  emitter.line(
-    text
-      ? code`${values}.push(${field})`
-      : held === 'BOOLEAN'
-        ? code`${values}[${at}] = ${field} ? 1 : 0`
-        : code`${values}[${at}] = ${stored(held, field)}`,
-  )
+  emitter.line(held === 'BOOLEAN' ? code`${values}[${at}] = ${field} ? 1 : 0` : code`${values}[${at}] = ${stored(held, field)}`)
   emitter.close()
   emitter.open(code`else if (${field} === null || ${field} === undefined)`)
-  if (text) emitter.line(code`${values}.push('')`)
+  if (text) emitter.line(code`${values}[${at}] = ''`)
   emitter.line(code`${validity} = ${emitter.constant(withNull)}(${validity}, ${at})`)
   emitter.close()
   // Values that need a look: a double for an INT wraps, anything else is refused.

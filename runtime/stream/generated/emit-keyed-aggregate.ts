@@ -104,9 +104,7 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   emitter.close()
   for (const [i, output] of outputs.entries()) {
     if (output === undefined) continue
-    emitter.line(
-      columns[i]?.kind === 'bytes' ? code`${output}.push(${stored[i] as Code}[${entry}])` : code`${output}[${row}] = ${stored[i] as Code}[${entry}]`,
-    )
+    emitter.line(code`${output}[${row}] = ${stored[i] as Code}[${entry}]`)
   }
   emitter.close()
   emitter.line(code`${held}.count = ${count}`)

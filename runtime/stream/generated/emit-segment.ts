@@ -32,8 +32,8 @@ export interface SegmentSpec {
   readonly target: SegmentTarget
   /** Whether rows have event times. */
   readonly timed: boolean
-  /** Takes what has been stored: values and validity of each column, then the times. */
-  readonly emit: (count: number, values: readonly unknown[], validity: readonly unknown[], timestamps: Float64Array | undefined) => void
+  /** Takes what has been stored: values and validity of each column, then the times. True = the arrays may be written to again. */
+  readonly emit: (count: number, values: readonly unknown[], validity: readonly unknown[], timestamps: Float64Array | undefined) => boolean
   /** Asked behind every row for which `row & mask` is `mask`. */
   readonly shouldStop: () => boolean
   readonly stopMask: number
@@ -217,7 +217,7 @@ class SegmentEmitter {
     this.emitter.line(code`${counter}++`)
   }
 
-  /** Hands the columns over; the arrays stay when few of their places were used. */
+  /** Hands the columns over; the arrays stay when few of their places were used, or nobody reads them any more. */
   private emitFlush(): Code {
     const { emitter, store, storedCount, storedTimes, spec, position } = this
     const { target } = spec
@@ -231,23 +231,23 @@ class SegmentEmitter {
       const taken = columns.map((column, i) => {
         const values = store.values[i]
         if (values === undefined) return code`undefined`
-        return emitter.define(column.kind === 'bytes' ? values : part(values))
+        return emitter.define(column.kind === 'bytes' ? code`${whole} ? ${values} : ${values}.slice(0, ${count})` : part(values))
       })
       const validity = store.validity.map(name => (name === undefined ? code`undefined` : emitter.define(name)))
       const times = spec.timed ? emitter.define(part(storedTimes)) : code`undefined`
-      for (const [i, column] of columns.entries()) {
-        const [values, bits] = [store.values[i], store.validity[i]]
-        if (values === undefined || bits === undefined) continue
-        const renew = code`${values} = ${newArray(column, code`${ROWS_PER_FRAME_MAX}`)}`
-        emitter.line(column.kind === 'bytes' ? renew : code`if (!${few}) ${renew}`)
-        emitter.line(code`${bits} = undefined`)
-      }
-      if (spec.timed) emitter.line(code`if (!${few}) ${storedTimes} = new Float64Array(${ROWS_PER_FRAME_MAX})`)
+      for (const bits of store.validity) if (bits !== undefined) emitter.line(code`${bits} = undefined`)
       emitter.line(code`${storedCount} = 0`)
       const step = emitter.define(code`${position}.step`)
       emitter.line(code`${position}.step = -1`)
-      emitter.line(code`${emitter.constant(spec.emit)}(${count}, [${join(taken, ', ')}], [${join(validity, ', ')}], ${times})`)
+      const done = emitter.define(code`${emitter.constant(spec.emit)}(${count}, [${join(taken, ', ')}], [${join(validity, ', ')}], ${times})`)
       emitter.line(code`${position}.step = ${step}`)
+      emitter.open(code`if (!${few} && !${done})`)
+      for (const [i, column] of columns.entries()) {
+        const values = store.values[i]
+        if (values !== undefined) emitter.line(code`${values} = ${newArray(column, code`${ROWS_PER_FRAME_MAX}`)}`)
+      }
+      if (spec.timed) emitter.line(code`${storedTimes} = new Float64Array(${ROWS_PER_FRAME_MAX})`)
+      emitter.close()
       emitter.line(code`${position}.firstStored = ${position}.row`)
     })
   }

@@ -112,15 +112,20 @@ export class GeneratedSegment implements FrameRunner {
     return { kind: 'rows', collect }
   }
 
-  private readonly emit = (count: number, values: readonly unknown[], validity: readonly unknown[], timestamps: Float64Array | undefined): void => {
+  private readonly emit = (
+    count: number,
+    values: readonly unknown[],
+    validity: readonly unknown[],
+    timestamps: Float64Array | undefined,
+  ): boolean => {
     const { output, outputLayout } = this.options
     assert(output !== undefined && outputLayout !== undefined, 'columns are stored for an output that takes them')
     const columns = outputLayout.columns.map(({ kind }, i) =>
       // The generated code has made each array for the column's kind, and none where nobody reads it.
       values[i] === undefined ? absentColumn : ({ kind: kind === 'bytes' ? 'text' : kind, values: values[i], validity: validity[i] } as LocalColumn),
     )
-    output.collectFrame({ kind: 'columnar', length: count, columns, timestamps, rowKinds: undefined })
     this.pressure.now = true
+    return output.collectFrame({ kind: 'columnar', length: count, columns, timestamps, rowKinds: undefined })
   }
 
   /** Strings of bytes are made once a frame, however often its rows are interrupted. */

@@ -138,7 +138,9 @@ export class TimestampedCollector implements Collector<unknown> {
   }
 }
 
-const notSetUp = () => assert(false, 'an operator emits only after setup')
+const notSetUp = (): never => {
+  throw new FlinkError('INTERNAL', 'an operator emits only after setup')
+}
 const unconnected: OperatorOutput = {
   collect: notSetUp,
   collectFrame: notSetUp,

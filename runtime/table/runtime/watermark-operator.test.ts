@@ -19,7 +19,10 @@ function run(frames: readonly (readonly [time: number, watermark: number | null]
   const emitted: Emitted[] = []
   const output: OperatorOutput = {
     collect: () => {},
-    collectFrame: frame => void emitted.push({ times: [...(frame.timestamps ?? [])] }),
+    collectFrame: frame => {
+      emitted.push({ times: [...(frame.timestamps ?? [])] })
+      return false
+    },
     sideOutput: () => {},
     emitWatermark: watermark => void emitted.push({ watermark }),
     emitStatus: () => {},

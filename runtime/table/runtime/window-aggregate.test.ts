@@ -83,8 +83,9 @@ class Collector implements OperatorOutput {
     this.rows.push(row)
   }
   sideOutput(): void {}
-  collectFrame(frame: ColumnarFrame): void {
+  collectFrame(frame: ColumnarFrame): boolean {
     this.frames.push(frame)
+    return false
   }
   emitWatermark(timestamp: number): void {
     this.watermarks.push(timestamp)
