@@ -12,7 +12,6 @@ export class ExecutionEnvironment {
   }
 }
 
-export const RestartStrategies = refusedName('RestartStrategies', 'restart strategies are not supported yet: a failed job stays failed')
 export const CheckpointingMode = refusedName('CheckpointingMode', 'checkpoints are not supported yet')
 export const TimeCharacteristic = refusedName(
   'TimeCharacteristic',

@@ -165,16 +165,54 @@ test('job parameters travel as one option', () => {
   expect(JSON.parse(configuration['pipeline.global-job-parameters'] ?? '')).toEqual({ brokers: 'host:9092', verbose: 'true' })
 })
 
+describe('restart strategies', () => {
+  const configured = (strategy: RestartStrategyConfiguration) =>
+    StreamExecutionEnvironment.createForProgram({}).setRestartStrategy(strategy).getStreamGraph().configuration
+
+  test("of Flink's names become the options of their keys", () => {
+    expect(configured(RestartStrategies.fixedDelayRestart(60, '10 s'))).toEqual({
+      'restart-strategy.type': 'fixed-delay',
+      'restart-strategy.fixed-delay.attempts': '60',
+      'restart-strategy.fixed-delay.delay': '10000 ms',
+    })
+    expect(configured(RestartStrategies.exponentialDelayRestart(500, '1 min', 2, '10 min', 0.2))).toEqual({
+      'restart-strategy.type': 'exponential-delay',
+      'restart-strategy.exponential-delay.initial-backoff': '500 ms',
+      'restart-strategy.exponential-delay.max-backoff': '60000 ms',
+      'restart-strategy.exponential-delay.backoff-multiplier': '2',
+      'restart-strategy.exponential-delay.reset-backoff-threshold': '600000 ms',
+      'restart-strategy.exponential-delay.jitter-factor': '0.2',
+    })
+    expect(configured(RestartStrategies.failureRateRestart(3, '5 min', '10 s'))).toEqual({
+      'restart-strategy.type': 'failure-rate',
+      'restart-strategy.failure-rate.max-failures-per-interval': '3',
+      'restart-strategy.failure-rate.failure-rate-interval': '300000 ms',
+      'restart-strategy.failure-rate.delay': '10000 ms',
+    })
+    expect(configured(RestartStrategies.noRestart())).toEqual({ 'restart-strategy.type': 'none' })
+    expect(configured(RestartStrategies.fallBackRestart())).toEqual({})
+  })
+
+  test.each([
+    [() => RestartStrategies.fixedDelayRestart(-1, 1), 'RestartStrategies.fixedDelayRestart: restartAttempts is a whole number from 0, got -1'],
+    [() => RestartStrategies.fixedDelayRestart(1, 'soon'), 'fixedDelayRestart: delayBetweenAttempts is milliseconds or a text such as "10 s", got "soon"'],
+    [() => RestartStrategies.failureRateRestart(0, 1, 1), 'failureRateRestart: failureRate is a whole number from 1, got 0'],
+    [() => RestartStrategies.exponentialDelayRestart(1, 1, 0.5, 1, 0), 'exponentialDelayRestart: backoffMultiplier is a number from 1, got 0.5'],
+    [() => RestartStrategies.exponentialDelayRestart(1, 1, 2, 1, 2), 'exponentialDelayRestart: jitterFactor is a number from 0 to 1, got 2'],
+    [() => StreamExecutionEnvironment.createForProgram({}).setRestartStrategy('fixed-delay' as never), 'env.setRestartStrategy takes what RestartStrategies makes'],
+  ])('what cannot be is refused with its argument: %#', (make, message) => {
+    expect(make).toThrow(message)
+  })
+})
+
 describe("names of Flink's that are not there", () => {
   test('the DataSet API points to the same program in batch mode', () => {
     expect(() => ExecutionEnvironment.getExecutionEnvironment()).toThrow(/StreamExecutionEnvironment and keyBy instead of groupBy.*BATCH/)
   })
 
-  test('checkpoints and restart strategies are refused by name', () => {
+  test('checkpoints are refused by name', () => {
     const env = StreamExecutionEnvironment.createForProgram({}) as unknown as Record<string, (argument: unknown) => unknown>
     expect(() => env['enableCheckpointing']?.(1000)).toThrow('env.enableCheckpointing: checkpoints are not supported yet')
-    expect(() => (RestartStrategies as unknown as { fixedDelayRestart(n: number): unknown }).fixedDelayRestart(3)).toThrow(
-      /RestartStrategies.fixedDelayRestart: restart strategies are not supported yet/,
-    )
   })
+
 })

@@ -14,6 +14,7 @@ import { checkParallelism } from './node-settings.ts'
 import { pipelineName, runtimeModeOption } from './options.ts'
 import { ParameterTool } from './parameter-tool.ts'
 import { refuseByName } from './refusals.ts'
+import type { RestartStrategyConfiguration } from './restart-strategies.ts'
 import type { Source } from './sources.ts'
 import { CollectionSource, NumberSequenceSource, SocketSource, splitSourceDefinition, TextFileSource } from './sources.ts'
 
@@ -103,6 +104,13 @@ export class StreamExecutionEnvironment {
       this.configured.set(key, String(each))
     }
     return this
+  }
+
+  /** Wins over the command line, the manifest and the cluster, as everything in code. */
+  setRestartStrategy(strategy: RestartStrategyConfiguration): this {
+    if (typeof strategy?.options !== 'object')
+      throw new FlinkError('INVALID_PROGRAM', 'env.setRestartStrategy takes what RestartStrategies makes, as in RestartStrategies.fixedDelayRestart(3, "10 s")')
+    return this.configure(strategy.options)
   }
 
   setRuntimeMode(mode: RuntimeExecutionMode): this {
@@ -284,7 +292,6 @@ refuseByName(StreamExecutionEnvironment.prototype, 'env', {
   enableCheckpointing: 'checkpoints are not supported yet',
   getCheckpointConfig: 'checkpoints are not supported yet',
   setStateBackend: 'state lives on the heap; other backends are not supported yet',
-  setRestartStrategy: 'restart strategies are not supported yet: a failed job stays failed',
   setStreamTimeCharacteristic: 'nothing needs it: give the stream a WatermarkStrategy for event time, and windows name the time they use',
   readFile: 'use readTextFile',
   fromData: 'use fromCollection or fromElements',

@@ -69,7 +69,6 @@ export {
   ExecutionEnvironment,
   GlobalWindows,
   ProcessingTimeSessionWindows,
-  RestartStrategies,
   SlidingEventTimeWindows,
   SlidingProcessingTimeWindows,
   TimeCharacteristic,
@@ -92,3 +91,5 @@ export type { Sink } from './sinks.ts'
 export { PrintSink, TextFileSink } from './sinks.ts'
 export type { DataGeneratorOptions, Source } from './sources.ts'
 export { CollectionSource, DataGeneratorSource, NumberSequenceSource, SocketSource, TextFileSource } from './sources.ts'
+export type { RestartStrategyConfiguration } from './restart-strategies.ts'
+export { RestartStrategies } from './restart-strategies.ts'

@@ -1,6 +1,7 @@
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
-import { FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
+import { Configuration } from '../common/config.ts'
+import { errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
@@ -25,21 +26,24 @@ import type { RpcLink } from '../rpc/link.ts'
 import { asJson, errorFromJson, type TaskManagerMethods, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { isTerminalStatus, mayEnter } from './job-status.ts'
+import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
 import { type AllocatedSlot, noResourceAvailable, SlotPool, shortageText } from './slot-pool.ts'
 import { type EnumeratorRegistry, SourceCoordinators, type SplitMessage } from './source-coordinators.ts'
 
 /**
- * One job attempt, from its slots to its end.
+ * One job, from its slots to its end, over as many attempts as its restart strategy allows.
  *
  * 1. INITIALIZING -> CREATED -> RUNNING at once; all tasks SCHEDULED; one slot is requested per shared slot of the plan.
  * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier).
  * 3. Tasks report their states; sources ask for splits, which their enumerators hand out through here.
- * 4. The first failure (of a task, a TaskManager, an enumerator, or of the slot requests) makes the job FAILING: everything is
- *    cancelled, and it is FAILED when the last task has ended. Nothing is restarted: a FINISHED job had no failure.
+ * 4. The first failure of an attempt (of a task, a TaskManager, an enumerator, or of the slot requests) is put to the restart strategy.
+ *    No restart: the job is FAILING, everything is cancelled, and it is FAILED when the last task has ended. A restart: it is RESTARTING,
+ *    everything is cancelled as well; when the last task has ended and the delay is over, the next attempt begins at step 1 with new executions
+ *    and enumerators, in the slots that are still there. Failures on the way down are the same failure.
  * 5. At the end the enumerators are closed and all slots given back at once.
  *
- * Late and doubled messages find no edge in the state tables and are dropped.
+ * Late and doubled messages find no edge in the state tables and are dropped; messages of an earlier attempt are refused.
  */
 export interface TaskManagerHandle {
   readonly id: string
@@ -77,15 +81,16 @@ const shortageLogIntervalMs = 60_000
 
 export class JobMaster {
   readonly job: JobMasterJob
-  /** 0 for the first, as in Flink. Only one is made: failed jobs are not restarted. */
-  readonly attempt = 0
+  /** 0 for the first, as in Flink; so it is also the number of restarts. */
+  attempt = 0
+  readonly restartStrategy: RestartStrategy
   readonly timestamps: Partial<Record<JobStatus, number>> = {}
   readonly exceptions: ExceptionHistory
   readonly metrics = new Map<string, TaskMetrics>()
   private readonly services: JobMasterServices
   private readonly log: Logger
   private readonly pool: SlotPool
-  private readonly sources: SourceCoordinators
+  private sources: SourceCoordinators
   private readonly planned: ReturnType<typeof planSlots>
   /** By the request id of a planned slot. */
   private readonly slots = new Map<string, AllocatedSlot>()
@@ -93,6 +98,9 @@ export class JobMaster {
   private executionGraph: ExecutionGraph
   private failure: SerializedError | undefined = undefined
   private deployed = false
+  private restarts = noRestarts
+  /** The delay of a restart is running. */
+  private restartTimer: Timer | undefined = undefined
   private shortageTimer: Timer | undefined = undefined
   private readonly done = Promise.withResolvers<CompletedJob>()
 
@@ -103,11 +111,8 @@ export class JobMaster {
     this.log = log.child({ jobId: job.jobId })
     this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
-    this.executionGraph = createExecutionGraph(job.jobId, job.jobGraph, {
-      attempt: this.attempt,
-      nowMs: clock.nowMs(),
-      newExecutionId: () => newId(random),
-    })
+    this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
+    this.executionGraph = this.newExecutionGraph()
     this.planned = planSlots(job.jobGraph)
     this.pool = new SlotPool({
       clock,
@@ -121,14 +126,7 @@ export class JobMaster {
       onAllocated: (requestId, slot) => this.onAllocated(requestId, slot),
       onTimeout: () => this.onSlotTimeout(),
     })
-    this.sources = new SourceCoordinators({
-      jobGraph: job.jobGraph,
-      enumerators: services.enumerators,
-      clock,
-      log: this.log,
-      send: (vertexId, subtaskIndex, operatorId, message) => this.sendSplits(vertexId, subtaskIndex, operatorId, message),
-      fail: error => this.failJob(serializeError(error), undefined),
-    })
+    this.sources = this.newSources()
     this.enter('CREATED')
   }
 
@@ -149,6 +147,11 @@ export class JobMaster {
   }
 
   start(): void {
+    this.begin()
+  }
+
+  /** The next attempt, or the first. */
+  private begin(): void {
     this.enter('RUNNING')
     for (const { executionId } of this.executionGraph.executions) this.move(executionId, { name: 'SCHEDULED' })
     this.sources.start()
@@ -156,8 +159,33 @@ export class JobMaster {
     this.watchShortage(1_000)
   }
 
+  private newExecutionGraph(): ExecutionGraph {
+    const { clock, random } = this.services
+    const { jobId, jobGraph } = this.job
+    return createExecutionGraph(jobId, jobGraph, { attempt: this.attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
+  }
+
+  private newSources(): SourceCoordinators {
+    const { attempt } = this
+    const ofThis = <A extends unknown[]>(act: (...args: A) => void) => {
+      // Enumerators of an earlier attempt may still be closing.
+      return (...args: A) => {
+        if (attempt === this.attempt) act(...args)
+      }
+    }
+    return new SourceCoordinators({
+      jobGraph: this.job.jobGraph,
+      enumerators: this.services.enumerators,
+      clock: this.services.clock,
+      log: this.log,
+      send: ofThis((vertexId, subtaskIndex, operatorId, message) => this.sendSplits(vertexId, subtaskIndex, operatorId, message)),
+      fail: ofThis(error => this.failJob(serializeError(error), undefined)),
+    })
+  }
+
   cancel(): void {
     if (!mayEnter(this.status, 'CANCELLING')) return
+    this.restartTimer?.cancel()
     this.enter('CANCELLING')
     this.cancelTasks()
   }
@@ -357,10 +385,13 @@ export class JobMaster {
   }
 
   private failJob(error: SerializedError, execution: Execution | undefined): void {
-    if (mayEnter(this.status, 'FAILING')) {
+    // On its way down already: what else goes wrong belongs to the failure that began it.
+    if (this.status !== 'RESTARTING' && mayEnter(this.status, 'FAILING')) {
       this.failure = error
       this.exceptions.root(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
-      this.enter('FAILING')
+      const delayMs = this.restartDelayMs(error)
+      if (delayMs === undefined) this.enter('FAILING')
+      else this.restartAfter(delayMs)
       this.cancelTasks()
     } else {
       if (!isTerminalStatus(this.status)) {
@@ -376,8 +407,41 @@ export class JobMaster {
     }
   }
 
+  /** Undefined = the failure is final. */
+  private restartDelayMs(error: SerializedError): number | undefined {
+    if (this.status !== 'RUNNING' || isFinal(error)) return undefined
+    const { clock, random } = this.services
+    const [state, delayMs] = next(this.restartStrategy, this.restarts, clock.monotonicMs(), random)
+    this.restarts = state
+    return delayMs
+  }
+
+  private restartAfter(delayMs: number): void {
+    this.enter('RESTARTING')
+    this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, { delayMs, restart: this.attempt + 1, from: 'the beginning: there is no checkpoint' })
+    this.restartTimer = this.services.clock.schedule(delayMs, () => {
+      this.restartTimer = undefined
+      this.checkEnd()
+    })
+  }
+
+  /** All tasks of the last attempt have ended, and the delay is over. */
+  private restart(): void {
+    void this.sources.close()
+    this.attempt++
+    this.failure = undefined
+    this.deployed = false
+    this.metrics.clear()
+    this.slots.clear()
+    this.executionGraph = this.newExecutionGraph()
+    this.sources = this.newSources()
+    this.pool.releaseAll()
+    this.begin()
+  }
+
   private cancelTasks(): void {
     this.pool.stopRequesting()
+    this.shortageTimer?.cancel()
     const allocations = new Map<string, ExecutionLocation>()
     for (const { executionId, state } of this.executionGraph.executions) {
       if (isTerminal(state)) continue
@@ -401,7 +465,9 @@ export class JobMaster {
 
   private checkEnd(): void {
     if (isTerminalStatus(this.status) || this.executionGraph.executions.some(({ state }) => !isTerminal(state))) return
-    if (this.status === 'FAILING') this.end('FAILED')
+    if (this.status === 'RESTARTING') {
+      if (this.restartTimer === undefined) this.restart()
+    } else if (this.status === 'FAILING') this.end('FAILED')
     else if (this.status === 'CANCELLING') this.end('CANCELED')
     else if (this.status === 'RUNNING') {
       const finished = this.executionGraph.executions.every(({ state }) => state.name === 'FINISHED')
@@ -413,6 +479,7 @@ export class JobMaster {
   private end(state: CompletedJob['state']): void {
     this.enter(state)
     this.shortageTimer?.cancel()
+    this.restartTimer?.cancel()
     this.pool.close()
     void this.sources.close()
     const { job, failure, timestamps } = this
@@ -476,6 +543,11 @@ function locationOf({ state }: Execution): ExecutionLocation | undefined {
  */
 function explains(error: SerializedError, failure: SerializedError): boolean {
   return error.code === 'TASKMANAGER_LOST' && failure.code === 'CONNECTION_LOST'
+}
+
+/** Another attempt would end the same way: the program, the graph or a value is what is wrong. */
+function isFinal(error: SerializedError): boolean {
+  return errorCodes[error.code].retry !== 'backoff'
 }
 
 function isConnectionLost(error: unknown): boolean {

@@ -1,16 +1,16 @@
 import type { JobStatus, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 
-/** Flink's edges, as far as jobs are not restarted: RESTARTING, SUSPENDED and RECONCILING are names for clients only. */
+/** Flink's edges; SUSPENDED and RECONCILING are names for clients only. */
 export const jobStatusTransitions = {
   INITIALIZING: ['CREATED', 'FAILED', 'CANCELED'],
   CREATED: ['RUNNING', 'FAILING', 'CANCELLING'],
-  RUNNING: ['FAILING', 'CANCELLING', 'FINISHED'],
+  RUNNING: ['RESTARTING', 'FAILING', 'CANCELLING', 'FINISHED'],
   FAILING: ['FAILED', 'CANCELLING'],
   CANCELLING: ['CANCELED'],
   FAILED: [],
   CANCELED: [],
   FINISHED: [],
-  RESTARTING: [],
+  RESTARTING: ['RUNNING', 'FAILING', 'CANCELLING'],
   SUSPENDED: [],
   RECONCILING: [],
 } as const satisfies Record<JobStatus, readonly JobStatus[]>

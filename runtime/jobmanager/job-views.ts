@@ -19,6 +19,7 @@ import {
 import { asJson, type TaskMetrics } from '../rpc/messages.ts'
 import type { JobMaster } from './job-master.ts'
 import { isTerminalStatus } from './job-status.ts'
+import { restartStrategyText } from './restart-strategy.ts'
 import type { ResourceManager, TaskManagerSession } from './resource-manager.ts'
 
 /** Plain data about jobs and TaskManagers, made when somebody asks. Nothing is cached: a cluster of some hundred subtasks costs microseconds. */
@@ -54,6 +55,7 @@ export function jobDetails(job: JobMaster, nowMs: number): JobDetails {
     configuration: jobGraph.configuration,
     args: job.job.args,
     attempt: job.attempt,
+    restartStrategy: restartStrategyText(job.restartStrategy),
   }
 }
 

@@ -133,7 +133,12 @@ export class SlotPool {
     return true
   }
 
-  /** Nothing is wanted any more; what is owned stays until `close`. */
+  /** The tasks of every slot have ended: all are idle, for the next attempt. */
+  releaseAll(): void {
+    for (const allocationId of [...this.owned.keys()]) this.release(allocationId)
+  }
+
+  /** Nothing is wanted for now; what is owned stays until `close`, or goes when it is idle for too long. */
   stopRequesting(): void {
     this.stopTimeout()
     for (const allocationId of this.pending.keys()) this.options.cancelRequest(allocationId)

@@ -106,9 +106,8 @@ export function jobMetrics(job: JobDetails): Values {
     createdTime: inState('CREATED'),
     uptime: job.state === 'RUNNING' ? inState('RUNNING') : job.endTimeMs > 0 ? -1 : 0,
     downtime: 0,
-    // A job that fails is not restarted: restart strategies need checkpoints to restart from.
-    numRestarts: 0,
-    fullRestarts: 0,
+    numRestarts: job.attempt,
+    fullRestarts: job.attempt,
     slotsNeeded: job.slotsNeeded,
   }
 }

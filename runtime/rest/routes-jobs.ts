@@ -28,7 +28,7 @@ export function addJobRoutes(app: FastifyInstance, options: RestServerOptions): 
       jid: details.jobId,
       name: details.name,
       'execution-config': {
-        'restart-strategy': 'Restart strategies are not supported yet: a failure fails the job.',
+        'restart-strategy': details.restartStrategy,
         'job-parallelism': details.parallelism,
         'object-reuse-mode': false,
         'user-config': {},

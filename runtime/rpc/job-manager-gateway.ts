@@ -104,6 +104,8 @@ export interface JobDetails extends JobSummary {
   readonly configuration: Readonly<Record<string, string>>
   readonly args: readonly string[]
   readonly attempt: number
+  /** In words. */
+  readonly restartStrategy: string
 }
 
 export interface VertexSummary {

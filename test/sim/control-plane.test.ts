@@ -1,14 +1,21 @@
 import { describe, expect, test } from 'vitest'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { endless, SimCluster, type SimTaskManager, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
 import { calmNetwork, type NetworkFaults } from '../support/sim-network.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
-import { FakeSlotHostFactory } from '../support/sim-slot-host.ts'
+import { attemptIdOf, FakeSlotHostFactory } from '../support/sim-slot-host.ts'
 
 /** Whole control plane under random faults: every run is made from one seed, and a failure names it. */
 const seeds = simSeeds(200)
 const chunkSize = 50
 const terminal = ['FINISHED', 'FAILED', 'CANCELED']
+const restartOptions: readonly Readonly<Record<string, string>>[] = [
+  {},
+  {},
+  { 'restart-strategy.type': 'fixed-delay', 'restart-strategy.fixed-delay.attempts': '3', 'restart-strategy.fixed-delay.delay': '2 s' },
+  { 'restart-strategy.type': 'exponential-delay', 'restart-strategy.exponential-delay.attempts-before-reset-backoff': '6' },
+]
 
 describe('control plane under faults', () => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
@@ -61,10 +68,13 @@ async function simulate(seed: number): Promise<void> {
   })
   await cluster.start()
   const jobs: string[] = []
+  const restarting = new Set<string>()
   const lostWhileDeployed: { jobId: string; taskManagerId: string }[] = []
   for (let i = 1 + random.nextInt(4); i > 0; i--) {
-    const jobId = await cluster.submit(simJobGraph(`job-${i}`, randomVertices(random)))
+    const configuration = restartOptions[random.nextInt(restartOptions.length)] ?? {}
+    const jobId = await cluster.submit({ ...simJobGraph(`job-${i}`, randomVertices(random)), configuration })
     jobs.push(jobId)
+    if (configuration['restart-strategy.type'] !== undefined) restarting.add(jobId)
     if (random.nextInt(3) === 0) cluster.clock.schedule(random.next() * 60_000, () => cluster.jobManager.cancelJob(jobId))
   }
   for (const taskManager of [...cluster.taskManagers]) planTrouble(cluster, taskManager, random, lostWhileDeployed)
@@ -79,8 +89,10 @@ async function simulate(seed: number): Promise<void> {
   const ended = await cluster.clock.runUntil(() => jobs.every(jobId => terminal.includes(cluster.job(jobId).state)), 600_000)
   expect(ended, `jobs end: ${jobs.map(jobId => cluster.job(jobId).state)}`).toBe(true)
   for (const { jobId, taskManagerId } of lostWhileDeployed) {
-    const entry = cluster.jobManager.exceptions(jobId)?.at(-1)
-    expect(cluster.job(jobId).state, 'a job that lost a TaskManager fails').toBe('FAILED')
+    const entries = cluster.jobManager.exceptions(jobId) ?? []
+    const entry = restarting.has(jobId) ? entries.find(({ error }) => error.message.includes(taskManagerId)) : entries.at(-1)
+    if (restarting.has(jobId)) expect(cluster.job(jobId).attempt, 'a job that lost a TaskManager is restarted').toBeGreaterThan(0)
+    else expect(cluster.job(jobId).state, 'a job that lost a TaskManager fails').toBe('FAILED')
     expect(entry?.error.code).toBe('TASKMANAGER_LOST')
     expect(entry?.error.message).toContain(taskManagerId)
   }
@@ -104,7 +116,12 @@ async function simulate(seed: number): Promise<void> {
 
 /** A reader never gets a split twice, and a finished job has read every one. */
 function checkSplits(cluster: SimCluster, jobId: string): void {
-  const seen = cluster.ledger.splits.get(jobId) ?? new Map<string, number>()
+  const { attempt } = cluster.job(jobId)
+  for (let earlier = 0; earlier < attempt; earlier++) {
+    for (const [splitId, count] of cluster.ledger.splits.get(attemptIdOf({ jobId, attempt: earlier })) ?? [])
+      expect(count, `${splitId} was handed out once in attempt ${earlier}`).toBe(1)
+  }
+  const seen = cluster.ledger.splits.get(attemptIdOf({ jobId, attempt })) ?? new Map<string, number>()
   for (const [splitId, count] of seen) expect(count, `${splitId} was handed out once`).toBe(1)
   const source = cluster.job(jobId).jobGraph['vertices'] as readonly { operators: readonly { source?: { options: { splits: number } } }[] }[]
   const splits = source[0]?.operators[0]?.source?.options.splits
@@ -114,7 +131,7 @@ function checkSplits(cluster: SimCluster, jobId: string): void {
 /** What finished ran in exactly the slots of its plan: per group the largest parallelism, each subtask once. */
 function checkSlots(cluster: SimCluster, jobId: string): void {
   if (cluster.job(jobId).state !== 'FINISHED') return
-  const deployments = cluster.ledger.deployments.get(jobId) ?? []
+  const deployments = cluster.ledger.deployments.get(attemptIdOf({ jobId, attempt: cluster.job(jobId).attempt })) ?? []
   expect(deployments.length, 'slots taken').toBe(cluster.job(jobId).slotsNeeded)
   const subtasks = deployments.flatMap(deployment => deployment.tasks.map(task => `${task.vertex.id}/${task.subtaskIndex}`))
   expect(subtasks.length).toBe(cluster.job(jobId).tasksTotal)
@@ -136,9 +153,11 @@ function randomVertices(random: ReturnType<typeof seededRandom>): SimVertex[] {
   }))
 }
 
+/** The tasks that exchange records with it notice that it has closed its sockets. */
 function breakConnections(cluster: SimCluster, jobId: string, taskManager: SimTaskManager): void {
+  const error = new FlinkError('CONNECTION_LOST', `connection to TaskManager ${taskManager.id} was lost: the peer closed it`)
   for (const { hosts } of cluster.taskManagers.filter(other => other.alive && other !== taskManager)) {
-    if (hosts instanceof FakeSlotHostFactory) for (const host of hosts.live.values()) host.connectionLost(jobId, taskManager.id)
+    if (hosts instanceof FakeSlotHostFactory) for (const host of hosts.live.values()) host.fail(jobId, error)
   }
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { endless, SimCluster, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
 import { calmNetwork } from '../support/sim-network.ts'
-import { FakeSlotHostFactory } from '../support/sim-slot-host.ts'
+import { attemptIdOf, FakeSlotHostFactory } from '../support/sim-slot-host.ts'
 
 /** Slot life (seed S4, worked example T2) and the repairs of A4, each on a calm network with one thing going wrong. */
 async function cluster(options: { taskManagers?: number; slots?: number; seed?: number } = {}): Promise<SimCluster> {
@@ -27,8 +27,8 @@ test('a job whose tasks all finish is FINISHED and its slots are free at once', 
   const endedMs = sim.clock.nowMs()
   expect(await sim.clock.runUntil(() => sim.freeSlots === 2, 1_000)).toBe(true)
   expect(sim.clock.nowMs() - endedMs).toBeLessThan(1_000)
-  expect(sim.ledger.splits.get(jobId)?.size).toBe(5)
-  expect(sim.ledger.deployments.get(jobId)?.map(deployment => deployment.tasks.length)).toEqual([2, 2])
+  expect(sim.ledger.splits.get(attemptIdOf({ jobId, attempt: 0 }))?.size).toBe(5)
+  expect(sim.ledger.deployments.get(attemptIdOf({ jobId, attempt: 0 }))?.map(deployment => deployment.tasks.length)).toEqual([2, 2])
   expect(await sim.jobManager.awaitJobResult(jobId)).toMatchObject({ state: 'FINISHED', failureCause: undefined })
 })
 

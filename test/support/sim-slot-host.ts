@@ -20,24 +20,29 @@ export type TaskScript = {
 /** What the fake hosts of a whole cluster saw; `violations` must stay empty. */
 export class SimLedger {
   readonly violations: string[] = []
-  /** jobId -> splitId -> how often a reader got it. */
+  /** `jobId#attempt` -> splitId -> how often a reader got it. */
   readonly splits = new Map<string, Map<string, number>>()
-  /** jobId -> slots that were deployed. */
+  /** `jobId#attempt` -> slots that were deployed. */
   readonly deployments = new Map<string, SlotDeployment[]>()
 
-  recordSplit(jobId: string, splitId: string): void {
-    const job = this.splits.get(jobId) ?? new Map<string, number>()
-    job.set(splitId, (job.get(splitId) ?? 0) + 1)
-    this.splits.set(jobId, job)
+  recordSplit(attemptId: string, splitId: string): void {
+    const attempt = this.splits.get(attemptId) ?? new Map<string, number>()
+    attempt.set(splitId, (attempt.get(splitId) ?? 0) + 1)
+    this.splits.set(attemptId, attempt)
   }
 
   recordDeployment(deployment: SlotDeployment): void {
-    this.deployments.set(deployment.jobId, [...(this.deployments.get(deployment.jobId) ?? []), deployment])
+    const attemptId = attemptIdOf(deployment)
+    this.deployments.set(attemptId, [...(this.deployments.get(attemptId) ?? []), deployment])
     const vertices = deployment.tasks.map(task => task.vertex.id)
     if (new Set(vertices).size !== vertices.length) this.violations.push(`slot ${deployment.allocationId} holds two subtasks of one vertex`)
     const groups = new Set(deployment.tasks.map(task => task.vertex.slotSharingGroup))
     if (groups.size > 1) this.violations.push(`slot ${deployment.allocationId} holds two sharing groups`)
   }
+}
+
+export function attemptIdOf({ jobId, attempt }: { readonly jobId: string; readonly attempt: number }): string {
+  return `${jobId}#${attempt}`
 }
 
 /** Makes hosts whose tasks follow a script instead of running code. */
@@ -112,6 +117,7 @@ class FakeSlotHost implements SlotHost {
   private readonly onGone: () => void
   private readonly tasks = new Map<string, FakeTask>()
   private jobId = ''
+  private attemptId = ''
   private gone = false
   private deployed = false
 
@@ -128,6 +134,7 @@ class FakeSlotHost implements SlotHost {
     this.deployed = true
     this.ledger.recordDeployment(deployment)
     this.jobId = deployment.jobId
+    this.attemptId = attemptIdOf(deployment)
     for (const task of deployment.tasks) {
       const head = task.vertex.operators[0]
       const source = task.vertex.operators.find(operator => operator.source !== undefined)
@@ -158,7 +165,7 @@ class FakeSlotHost implements SlotHost {
       this.ledger.violations.push(`splits for ${executionId}/${operatorId}, which is not in this slot`)
       return
     }
-    for (const split of splits) this.ledger.recordSplit(this.jobId, split.splitId)
+    for (const split of splits) this.ledger.recordSplit(this.attemptId, split.splitId)
     task.splits.push(...splits)
     this.work(task)
   }
@@ -170,11 +177,10 @@ class FakeSlotHost implements SlotHost {
     this.work(task)
   }
 
-  /** A TaskManager that the tasks of this job exchange records with has closed its sockets. */
-  connectionLost(jobId: string, taskManagerId: string): void {
+  /** All tasks of the job fail, within 50 ms. */
+  fail(jobId: string, error: FlinkError): void {
     if (jobId !== this.jobId) return
-    const error = serializeError(new FlinkError('CONNECTION_LOST', `connection to TaskManager ${taskManagerId} was lost: the peer closed it`))
-    for (const task of this.tasks.values()) this.soon(50, () => this.end(task, 'FAILED', error))
+    for (const task of this.tasks.values()) this.soon(50, () => this.end(task, 'FAILED', serializeError(error)))
   }
 
   triggerCheckpoint(): void {
