@@ -4,6 +4,7 @@ import {
   ExecutionEnvironment,
   ParameterTool,
   RestartStrategies,
+  type RestartStrategyConfiguration,
   StreamExecutionEnvironment,
   Types,
   WatermarkStrategy,
@@ -195,11 +196,17 @@ describe('restart strategies', () => {
 
   test.each([
     [() => RestartStrategies.fixedDelayRestart(-1, 1), 'RestartStrategies.fixedDelayRestart: restartAttempts is a whole number from 0, got -1'],
-    [() => RestartStrategies.fixedDelayRestart(1, 'soon'), 'fixedDelayRestart: delayBetweenAttempts is milliseconds or a text such as "10 s", got "soon"'],
+    [
+      () => RestartStrategies.fixedDelayRestart(1, 'soon'),
+      'fixedDelayRestart: delayBetweenAttempts is milliseconds or a text such as "10 s", got "soon"',
+    ],
     [() => RestartStrategies.failureRateRestart(0, 1, 1), 'failureRateRestart: failureRate is a whole number from 1, got 0'],
     [() => RestartStrategies.exponentialDelayRestart(1, 1, 0.5, 1, 0), 'exponentialDelayRestart: backoffMultiplier is a number from 1, got 0.5'],
     [() => RestartStrategies.exponentialDelayRestart(1, 1, 2, 1, 2), 'exponentialDelayRestart: jitterFactor is a number from 0 to 1, got 2'],
-    [() => StreamExecutionEnvironment.createForProgram({}).setRestartStrategy('fixed-delay' as never), 'env.setRestartStrategy takes what RestartStrategies makes'],
+    [
+      () => StreamExecutionEnvironment.createForProgram({}).setRestartStrategy('fixed-delay' as never),
+      'env.setRestartStrategy takes what RestartStrategies makes',
+    ],
   ])('what cannot be is refused with its argument: %#', (make, message) => {
     expect(make).toThrow(message)
   })
@@ -214,5 +221,4 @@ describe("names of Flink's that are not there", () => {
     const env = StreamExecutionEnvironment.createForProgram({}) as unknown as Record<string, (argument: unknown) => unknown>
     expect(() => env['enableCheckpointing']?.(1000)).toThrow('env.enableCheckpointing: checkpoints are not supported yet')
   })
-
 })

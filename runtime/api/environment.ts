@@ -109,7 +109,10 @@ export class StreamExecutionEnvironment {
   /** Wins over the command line, the manifest and the cluster, as everything in code. */
   setRestartStrategy(strategy: RestartStrategyConfiguration): this {
     if (typeof strategy?.options !== 'object')
-      throw new FlinkError('INVALID_PROGRAM', 'env.setRestartStrategy takes what RestartStrategies makes, as in RestartStrategies.fixedDelayRestart(3, "10 s")')
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        'env.setRestartStrategy takes what RestartStrategies makes, as in RestartStrategies.fixedDelayRestart(3, "10 s")',
+      )
     return this.configure(strategy.options)
   }
 

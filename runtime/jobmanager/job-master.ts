@@ -418,7 +418,11 @@ export class JobMaster {
 
   private restartAfter(delayMs: number): void {
     this.enter('RESTARTING')
-    this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, { delayMs, restart: this.attempt + 1, from: 'the beginning: there is no checkpoint' })
+    this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, {
+      delayMs,
+      restart: this.attempt + 1,
+      from: 'the beginning: there is no checkpoint',
+    })
     this.restartTimer = this.services.clock.schedule(delayMs, () => {
       this.restartTimer = undefined
       this.checkEnd()

@@ -19,8 +19,8 @@ import {
 import { asJson, type TaskMetrics } from '../rpc/messages.ts'
 import type { JobMaster } from './job-master.ts'
 import { isTerminalStatus } from './job-status.ts'
-import { restartStrategyText } from './restart-strategy.ts'
 import type { ResourceManager, TaskManagerSession } from './resource-manager.ts'
+import { restartStrategyText } from './restart-strategy.ts'
 
 /** Plain data about jobs and TaskManagers, made when somebody asks. Nothing is cached: a cluster of some hundred subtasks costs microseconds. */
 export function jobSummary(job: JobMaster, nowMs: number): JobSummary {

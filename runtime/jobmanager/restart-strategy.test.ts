@@ -35,7 +35,11 @@ describe('exponential-delay', () => {
   })
 
   test('the ninth failure in a row is final after eight attempts', () => {
-    expect(delays({ ...exponential, attemptsMax: 8 }, times(10)).map(delay => delay === undefined)).toEqual([...times(8).map(() => false), true, true])
+    expect(delays({ ...exponential, attemptsMax: 8 }, times(10)).map(delay => delay === undefined)).toEqual([
+      ...times(8).map(() => false),
+      true,
+      true,
+    ])
   })
 
   test('begins anew when a failure comes more than the threshold after the last restart, and not when it comes just then', () => {
@@ -95,19 +99,38 @@ describe('of a configuration', () => {
   })
 
   test('what is set, and in words', () => {
-    const fixed = of({ 'restart-strategy.type': 'fixed-delay', 'restart-strategy.fixed-delay.attempts': '60', 'restart-strategy.fixed-delay.delay': '10 s' })
+    const fixed = of({
+      'restart-strategy.type': 'fixed-delay',
+      'restart-strategy.fixed-delay.attempts': '60',
+      'restart-strategy.fixed-delay.delay': '10 s',
+    })
     expect(restartStrategyText(fixed)).toBe('Restart with fixed delay (10000 ms). #60 restart attempts.')
     const backoff = of({
       'restart-strategy.type': 'exponential-delay',
       'restart-strategy.exponential-delay.attempts-before-reset-backoff': '8',
       'restart-strategy.exponential-delay.backoff-multiplier': '2',
     })
-    expect(restartStrategyText(backoff)).toContain('from 1000 ms to 60000 ms, times 2, jitter 0.1, reset after 3600000 ms). At most 8 restarts in a row.')
+    expect(restartStrategyText(backoff)).toContain(
+      'from 1000 ms to 60000 ms, times 2, jitter 0.1, reset after 3600000 ms). At most 8 restarts in a row.',
+    )
     expect(restartStrategyText(of({}))).toBe('Restart deactivated.')
+  })
+
+  test.each([
+    ['fixed-delay', 'fixed-delay.attempts', '-1', 'a number from 0, got -1'],
+    ['failure-rate', 'failure-rate.max-failures-per-interval', '0', 'a number from 1, got 0'],
+    ['exponential-delay', 'exponential-delay.backoff-multiplier', '0.5', 'a number from 1, got 0.5'],
+    ['exponential-delay', 'exponential-delay.jitter-factor', '2', 'a number from 0 to 1, got 2'],
+    ['exponential-delay', 'exponential-delay.max-backoff', '10 ms', 'at least restart-strategy.exponential-delay.initial-backoff, got 10'],
+    ['exponential-delay', 'exponential-delay.attempts-before-reset-backoff', '0', 'a number from 1, got 0'],
+  ])('%s: a value out of its range is refused with its key: %s=%s', (type, key, value, expected) => {
+    expect(() => of({ 'restart-strategy.type': type, [`restart-strategy.${key}`]: value })).toThrow(
+      `option restart-strategy.${key}: expected ${expected}`,
+    )
   })
 
   test('a strategy that does not exist is refused with those that do', () => {
     const { problems } = Configuration.parse({ 'restart-strategy.type': 'sometimes' }, [restartStrategyOptions])
-    expect(problems.join()).toMatch(/restart-strategy\.type.*sometimes.*fixed-delay/)
+    expect(problems.join()).toMatch(/restart-strategy\.type: expected .*fixed-delay.*sometimes/)
   })
 })

@@ -1,4 +1,5 @@
-import type { Configuration, ConfigOption } from '../common/config.ts'
+import type { ConfigOption, Configuration } from '../common/config.ts'
+import { FlinkError } from '../common/errors.ts'
 import type { Random } from '../common/random.ts'
 
 /**
@@ -74,13 +75,13 @@ const minute = 60 * second
 
 const kinds = ['none', 'off', 'disable', 'fixeddelay', 'fixed-delay', 'exponentialdelay', 'exponential-delay', 'failurerate', 'failure-rate'] as const
 
-/** Undefined = not set: none, for without checkpoints a restart begins from the beginning. */
-const type: ConfigOption<(typeof kinds)[number] | undefined> = {
+const type: ConfigOption<(typeof kinds)[number]> = {
   key: 'restart-strategy.type',
   type: 'enum',
   values: kinds,
-  defaultValue: undefined,
-  doc: 'whether and when a job that has failed is started again: none, fixed-delay, exponential-delay, failure-rate; not set = none. There are no checkpoints yet: it starts from the beginning',
+  // Flink's without checkpoints, of which there are none yet.
+  defaultValue: 'none',
+  doc: 'whether and when a job that has failed is started again: none, fixed-delay, exponential-delay or failure-rate. There are no checkpoints yet: it starts from the beginning',
 }
 
 const fixedDelayAttempts: ConfigOption<number> = {
@@ -176,8 +177,25 @@ export const restartStrategyOptions: readonly ConfigOption<unknown>[] = [
   failureRateDelay,
 ]
 
-/** Of a job, or of the cluster where the job says nothing. */
+/** Of a job, or of the cluster where the job says nothing. Values that are out of their range are INVALID_CONFIGURATION. */
 export function restartStrategyOf(configuration: Configuration): RestartStrategy {
+  const strategy = strategyOf(configuration)
+  const require = (holds: boolean, option: ConfigOption<unknown>, expected: string) => {
+    if (!holds) throw new FlinkError('INVALID_CONFIGURATION', `option ${option.key}: expected ${expected}, got ${String(configuration.get(option))}`)
+  }
+  if (strategy.kind === 'fixed-delay') require(strategy.attempts >= 0, fixedDelayAttempts, 'a number from 0')
+  if (strategy.kind === 'failure-rate') require(strategy.failuresMax >= 1, failureRateMax, 'a number from 1')
+  if (strategy.kind === 'exponential-delay') {
+    require(strategy.initialBackoffMs >= 1, initialBackoff, 'at least 1 ms')
+    require(strategy.maxBackoffMs >= strategy.initialBackoffMs, maxBackoff, `at least ${initialBackoff.key}`)
+    require(strategy.backoffMultiplier >= 1, backoffMultiplier, 'a number from 1')
+    require(strategy.jitterFactor >= 0 && strategy.jitterFactor <= 1, jitterFactor, 'a number from 0 to 1')
+    require(strategy.attemptsMax >= 1, attemptsBeforeReset, 'a number from 1')
+  }
+  return strategy
+}
+
+function strategyOf(configuration: Configuration): RestartStrategy {
   switch (configuration.get(type)) {
     case 'fixeddelay':
     case 'fixed-delay':

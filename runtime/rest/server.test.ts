@@ -105,6 +105,7 @@ const job: JobDetails = {
   parallelism: 2,
   configuration: { 'pipeline.name': 'wc' },
   args: [],
+  restartStrategy: 'Restart deactivated.',
   attempt: 1,
 }
 

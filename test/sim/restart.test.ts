@@ -67,7 +67,7 @@ test('a job that fails again and again keeps its slots, and is FAILED with the l
   expect(exceptions.map(({ taskName }) => taskName)).toEqual([2, 1, 0].map(attempt => `work (1/2) - execution #${attempt}`))
   const failedMs = exceptions.map(({ timestampMs }) => timestampMs).reverse()
   for (const [i, later] of failedMs.slice(1).entries()) expect(later - (failedMs[i] ?? 0)).toBeGreaterThanOrEqual(6_000)
-  expect(allocations(sim, jobId, 0)).toHaveLength(1)
+  expect(allocations(sim, jobId, 0)).toHaveLength(2)
   expect(allocations(sim, jobId, 1)).toEqual(allocations(sim, jobId, 0))
   expect(allocations(sim, jobId, 2)).toEqual(allocations(sim, jobId, 0))
   expect((await sim.jobManager.awaitJobResult(jobId))?.failureCause?.message).toBe('the script says fail')
@@ -120,7 +120,12 @@ test('where no slot is left it waits for a TaskManager, says what it needs, and 
   await sim.untilState(jobId, 'RESTARTING')
   await sim.untilState(jobId, 'RUNNING')
   await sim.clock.run(20_000)
-  expect(sim.job(jobId)).toMatchObject({ state: 'RUNNING', attempt: 1, taskCounts: { SCHEDULED: 2 }, message: 'needs 2 slots (group default: 2), 0 free' })
+  expect(sim.job(jobId)).toMatchObject({
+    state: 'RUNNING',
+    attempt: 1,
+    taskCounts: { SCHEDULED: 2 },
+    message: 'needs 2 slots (group default: 2), 0 free',
+  })
   sim.startTaskManager('tm-next')
   await sim.untilRunning(jobId, 60_000)
   expect(sim.job(jobId).attempt).toBe(1)
