@@ -57,9 +57,15 @@ export class FramedConnection implements RpcConnection {
         this.end(error instanceof Error ? error : new FlinkError('PROTOCOL_MISMATCH', 'an rpc frame could not be read'))
       }
     })
-    socket.on('error', error => this.end(new FlinkError('CONNECTION_LOST', `connection to ${peerId} failed: ${error.message}`, {}, error)))
-    socket.on('close', () => this.end(new FlinkError('CONNECTION_LOST', `connection to ${peerId} was closed by the other side`)))
+    socket.on('error', error => this.end(this.lossOf(error)))
+    socket.on('close', () => this.end(this.lossOf(undefined)))
     this.pingTimer = this.schedulePing()
+  }
+
+  private lossOf(error: NodeJS.ErrnoException | undefined): FlinkError {
+    // EPIPE: what was written met a socket that the other side had closed, before its 'close' came.
+    const what = error === undefined || error.code === 'EPIPE' ? 'was closed by the other side' : `failed: ${error.message}`
+    return new FlinkError('CONNECTION_LOST', `connection to ${this.peerId} ${what}`, {}, error)
   }
 
   call(method: string, payload: JsonObject, timeoutMs?: number): Promise<JsonValue> {
