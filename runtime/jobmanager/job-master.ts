@@ -81,8 +81,6 @@ const shortageLogIntervalMs = 60_000
 
 export class JobMaster {
   readonly job: JobMasterJob
-  /** 0 for the first, as in Flink; so it is also the number of restarts. */
-  attempt = 0
   readonly restartStrategy: RestartStrategy
   readonly timestamps: Partial<Record<JobStatus, number>> = {}
   readonly exceptions: ExceptionHistory
@@ -112,7 +110,7 @@ export class JobMaster {
     this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
     this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
-    this.executionGraph = this.newExecutionGraph()
+    this.executionGraph = this.newExecutionGraph(0)
     this.planned = planSlots(job.jobGraph)
     this.pool = new SlotPool({
       clock,
@@ -132,6 +130,11 @@ export class JobMaster {
 
   get state(): JobStatus {
     return this.status
+  }
+
+  /** 0 for the first, as in Flink; so it is also the number of restarts. */
+  get attempt(): number {
+    return this.executionGraph.attempt
   }
 
   get graph(): ExecutionGraph {
@@ -159,10 +162,10 @@ export class JobMaster {
     this.watchShortage(1_000)
   }
 
-  private newExecutionGraph(): ExecutionGraph {
+  private newExecutionGraph(attempt: number): ExecutionGraph {
     const { clock, random } = this.services
     const { jobId, jobGraph } = this.job
-    return createExecutionGraph(jobId, jobGraph, { attempt: this.attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
+    return createExecutionGraph(jobId, jobGraph, { attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
   }
 
   private newSources(): SourceCoordinators {
@@ -432,12 +435,11 @@ export class JobMaster {
   /** All tasks of the last attempt have ended, and the delay is over. */
   private restart(): void {
     void this.sources.close()
-    this.attempt++
     this.failure = undefined
     this.deployed = false
     this.metrics.clear()
     this.slots.clear()
-    this.executionGraph = this.newExecutionGraph()
+    this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
     this.pool.releaseAll()
     this.begin()
