@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, type CommandResult, runMillrace, startCluster } from '../support/cluster.ts'
@@ -199,13 +199,20 @@ describe('a function that fails', () => {
   })
 
   test('bad-loop: while(true) in a function: cancel ends the job, frees its slots, and its neighbours go on', async () => {
-    const path = await cluster.folder.write('spin.ts', job("  env.fromSequence(1, 100).map(n => { while (n > 3) {} return n }).name('spin').print()"))
+    const spin = `  env.fromSequence(1, 100).map(n => {
+    if (n > 3) { writeFileSync(${JSON.stringify(join(cluster.folder.path, 'spinning-'))} + n, ''); for (;;) {} }
+    return n
+  }).name('spin').print()`
+    const path = await cluster.folder.write('spin.ts', job(spin, "import { writeFileSync } from 'node:fs'"))
     const taskManagers = ['taskmanager-0', 'taskmanager-1']
     const pids = taskManagers.map(id => cluster.pidOf(`run/${id}.json`))
     const neighbour = await submit(cluster, await cluster.folder.write('ticks.ts', ticksJob))
     const spinning = await submit(cluster, path, ['-p', '2'])
     await running(cluster, neighbour)
     await running(cluster, spinning)
+    // A task runs before its first row has come.
+    const spinningNow = () => readdirSync(cluster.folder.path).filter(name => name.startsWith('spinning-')).length
+    await expect.poll(spinningNow, { timeout: 20_000, interval: 20 }).toBe(2)
     const answer = await cluster.run(['cancel', spinning])
     expect(answer).toMatchObject({ code: 0, stderr: '', stdout: `Cancelling job ${spinning}.\nCancelled job ${spinning}.\n` })
     await ended(cluster, spinning, 'CANCELED')
