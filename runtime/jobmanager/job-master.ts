@@ -5,7 +5,6 @@ import { errorCodes, FlinkError, type SerializedError, serializeError, stackWith
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
-import type { SlotDeployment } from '../graph/deployment.ts'
 import { buildSlotDeployments } from '../graph/deployment-builder.ts'
 import {
   createExecutionGraph,
@@ -20,16 +19,16 @@ import {
   transitionText,
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
-import { planSlots } from '../graph/slot-assignment.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus } from '../rpc/job-manager-gateway.ts'
-import type { RpcLink } from '../rpc/link.ts'
-import { asJson, errorFromJson, type TaskManagerMethods, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
+import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
+import { JobSlots } from './job-slots.ts'
 import { isTerminalStatus, mayEnter } from './job-status.ts'
 import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
-import { type AllocatedSlot, noResourceAvailable, SlotPool, shortageText } from './slot-pool.ts'
-import { type EnumeratorRegistry, SourceCoordinators, type SplitMessage } from './source-coordinators.ts'
+import { type AllocatedSlot, noResourceAvailable } from './slot-pool.ts'
+import { type EnumeratorRegistry, SourceCoordinators } from './source-coordinators.ts'
+import { locationOf, TaskGateway, type TaskManagerHandle } from './task-gateway.ts'
 
 /**
  * One job, from its slots to its end, over as many attempts as its restart strategy allows.
@@ -45,13 +44,6 @@ import { type EnumeratorRegistry, SourceCoordinators, type SplitMessage } from '
  *
  * Late and doubled messages find no edge in the state tables and are dropped; messages of an earlier attempt are refused.
  */
-export interface TaskManagerHandle {
-  readonly id: string
-  readonly dataHost: string
-  readonly dataPort: number
-  readonly link: RpcLink<TaskManagerMethods>
-}
-
 export interface JobMasterServices {
   readonly clock: Clock
   readonly random: Random
@@ -76,9 +68,6 @@ export interface JobMasterJob {
   readonly args: readonly string[]
 }
 
-/** A shortage that lasts is told again so often. */
-const shortageLogIntervalMs = 60_000
-
 export class JobMaster {
   readonly job: JobMasterJob
   readonly restartStrategy: RestartStrategy
@@ -87,19 +76,15 @@ export class JobMaster {
   readonly metrics = new Map<string, TaskMetrics>()
   private readonly services: JobMasterServices
   private readonly log: Logger
-  private readonly pool: SlotPool
+  private readonly slots: JobSlots
+  private readonly gateway: TaskGateway
   private sources: SourceCoordinators
-  private readonly planned: ReturnType<typeof planSlots>
-  /** By the request id of a planned slot. */
-  private readonly slots = new Map<string, AllocatedSlot>()
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
   private failure: SerializedError | undefined = undefined
-  private deployed = false
   private restarts = noRestarts
   /** The delay of a restart is running. */
   private restartTimer: Timer | undefined = undefined
-  private shortageTimer: Timer | undefined = undefined
   private readonly done = Promise.withResolvers<CompletedJob>()
 
   constructor(job: JobMasterJob, services: JobMasterServices) {
@@ -111,17 +96,22 @@ export class JobMaster {
     this.timestamps.INITIALIZING = clock.nowMs()
     this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
     this.executionGraph = this.newExecutionGraph(0)
-    this.planned = planSlots(job.jobGraph)
-    this.pool = new SlotPool({
+    this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
+    this.slots = new JobSlots({
       clock,
       random,
       log: this.log,
+      jobId: job.jobId,
+      jobGraph: job.jobGraph,
       slotRequestTimeoutMs: services.slotRequestTimeoutMs,
       slotIdleTimeoutMs: services.slotIdleTimeoutMs,
-      requestSlot: allocationId => services.requestSlot({ allocationId, jobId: job.jobId, attempt: this.attempt }),
-      cancelRequest: allocationId => services.cancelSlotRequest(allocationId),
-      freeSlot: slot => this.freeSlot(slot),
-      onAllocated: (requestId, slot) => this.onAllocated(requestId, slot),
+      attempt: () => this.attempt,
+      requestSlot: request => services.requestSlot(request),
+      cancelSlotRequest: allocationId => services.cancelSlotRequest(allocationId),
+      freeSlot: slot => this.gateway.freeSlot(slot),
+      slotCounts: () => services.slotCounts(),
+      taskManager: id => services.taskManager(id),
+      onComplete: () => this.deploy(),
       onTimeout: () => this.onSlotTimeout(),
     })
     this.sources = this.newSources()
@@ -149,17 +139,12 @@ export class JobMaster {
     return this.failure
   }
 
+  /** The first attempt, or the next one. */
   start(): void {
-    this.begin()
-  }
-
-  /** The next attempt, or the first. */
-  private begin(): void {
     this.enter('RUNNING')
     for (const { executionId } of this.executionGraph.executions) this.move(executionId, { name: 'SCHEDULED' })
     this.sources.start()
-    for (const slot of this.planned) this.requestPlanned(slot)
-    this.watchShortage(1_000)
+    this.slots.acquire()
   }
 
   private newExecutionGraph(attempt: number): ExecutionGraph {
@@ -181,7 +166,10 @@ export class JobMaster {
       enumerators: this.services.enumerators,
       clock: this.services.clock,
       log: this.log,
-      send: ofThis((vertexId, subtaskIndex, operatorId, message) => this.sendSplits(vertexId, subtaskIndex, operatorId, message)),
+      send: ofThis((vertexId, subtaskIndex, operatorId, message) => {
+        const execution = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
+        this.gateway.sendSplits(execution, operatorId, message, error => this.failJob(serializeError(error), execution))
+      }),
       fail: ofThis(error => this.failJob(serializeError(error), undefined)),
     })
   }
@@ -195,8 +183,7 @@ export class JobMaster {
 
   /** What this job still waits for; undefined when it has all its slots. */
   shortage(): string | undefined {
-    if (this.pool.pendingCount === 0) return undefined
-    return shortageText(this.pool.missing(), this.services.slotCounts().free)
+    return this.slots.shortage()
   }
 
   exceptionView(): readonly ExceptionEntry[] {
@@ -206,11 +193,11 @@ export class JobMaster {
   // From TaskManagers.
 
   offerSlot(slot: AllocatedSlot, attempt: number): boolean {
-    return attempt === this.attempt && this.pool.offer(slot)
+    return attempt === this.attempt && this.slots.offer(slot)
   }
 
   allocationsOn(taskManagerId: string): readonly string[] {
-    return this.pool.allocationsOn(taskManagerId)
+    return this.slots.allocationsOn(taskManagerId)
   }
 
   updateTaskState(update: TaskStateUpdate): void {
@@ -264,49 +251,23 @@ export class JobMaster {
     }
   }
 
+  /** Its slots go first: the end of the last task may be all that a restart waits for, and that asks for slots at once. */
   taskManagerLost(taskManagerId: string, error: FlinkError): void {
-    const cause = serializeError(error)
-    for (const execution of this.executionGraph.executions) {
-      if (locationOf(execution)?.taskManagerId === taskManagerId && !isTerminal(execution.state)) this.failExecution(execution, cause)
-    }
-    for (const allocationId of this.pool.allocationsOn(taskManagerId)) this.allocationLost(allocationId)
+    for (const allocationId of this.slots.allocationsOn(taskManagerId)) this.slots.lose(allocationId)
+    this.failWhere(location => location.taskManagerId === taskManagerId, error)
   }
 
   /** The slot is not ours any more, or never will be. Before anything was deployed another one does as well. */
   allocationLost(allocationId: string): void {
-    if (!this.pool.lose(allocationId)) return
-    for (const [requestId, slot] of this.slots) {
-      if (slot.allocationId !== allocationId) continue
-      this.slots.delete(requestId)
-      const planned = this.planned.find(candidate => requestIdOf(candidate) === requestId)
-      if (this.status === 'RUNNING' && !this.deployed && planned !== undefined) this.requestPlanned(planned)
-    }
-    const error = serializeError(new FlinkError('TASKMANAGER_LOST', `the slot of allocation ${allocationId} was freed while its tasks ran`))
-    for (const execution of this.executionGraph.executions) {
-      if (locationOf(execution)?.allocationId === allocationId && !isTerminal(execution.state)) this.failExecution(execution, error)
-    }
+    if (!this.slots.lose(allocationId)) return
+    const error = new FlinkError('TASKMANAGER_LOST', `the slot of allocation ${allocationId} was freed while its tasks ran`)
+    this.failWhere(location => location.allocationId === allocationId, error)
   }
 
-  // Slots and deployment.
-
-  private requestPlanned(slot: (typeof this.planned)[number]): void {
-    this.pool.request(requestIdOf(slot), slot.slotSharingGroup)
-  }
-
-  private onAllocated(requestId: string, slot: AllocatedSlot): void {
-    this.slots.set(requestId, slot)
-    if (this.status === 'RUNNING' && !this.deployed && this.slots.size === this.planned.length) this.deploy()
-  }
+  // Deployment.
 
   private deploy(): void {
-    const slots = this.planned.map(planned => {
-      const slot = this.slots.get(requestIdOf(planned))
-      assert(slot !== undefined, 'every planned slot is allocated')
-      const taskManager = this.services.taskManager(slot.taskManagerId)
-      const { allocationId, taskManagerId } = slot
-      return { planned, location: { allocationId, taskManagerId, host: taskManager?.dataHost ?? '', dataPort: taskManager?.dataPort ?? 0 } }
-    })
-    this.deployed = true
+    const slots = this.slots.placed()
     const { digest, entry } = this.job.artifact
     const deployments = buildSlotDeployments(this.executionGraph, slots, {
       generation: this.services.generation,
@@ -318,69 +279,29 @@ export class JobMaster {
         this.move(executionOfSubtask(this.executionGraph, vertexId, subtaskIndex).executionId, { name: 'DEPLOYING', location })
       }
     }
-    for (const [index, deployment] of deployments.entries()) this.submit(deployment, slots[index]?.location)
-  }
-
-  private submit(deployment: SlotDeployment, location: ExecutionLocation | undefined): void {
-    const { allocationId } = deployment
-    const failed = (error: unknown) => {
-      const taskManager = location?.taskManagerId ?? 'unknown'
-      const cause = serializeError(
-        new FlinkError('EXTERNAL_SYSTEM', `tasks could not be deployed to taskmanager ${taskManager}`, { allocationId }, error),
-      )
-      for (const { executionId } of deployment.tasks) {
-        const execution = executionOf(this.executionGraph, executionId)
-        if (execution !== undefined && !isTerminal(execution.state)) this.failExecution(execution, cause)
-      }
+    for (const [index, deployment] of deployments.entries()) {
+      const { location } = slots[index] ?? {}
+      assert(location !== undefined, 'deployments stand in the order of the slots')
+      this.gateway.submit(deployment, location, error => this.failWhere(at => at.allocationId === deployment.allocationId, error))
     }
-    const link = location === undefined ? undefined : this.services.taskManager(location.taskManagerId)?.link
-    if (link === undefined) {
-      failed(new FlinkError('TASKMANAGER_LOST', 'the taskmanager is not registered any more'))
-      return
-    }
-    // A lost connection is told by the ResourceManager, with a better reason.
-    link.callInOrder('submitTasks', { ...this.fence(), allocationId, deployment: asJson(deployment) }).catch(error => {
-      if (!isConnectionLost(error)) failed(error)
-    })
-  }
-
-  private sendSplits(vertexId: string, subtaskIndex: number, operatorId: string, message: SplitMessage): void {
-    const execution = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
-    const location = locationOf(execution)
-    const link = location === undefined ? undefined : this.services.taskManager(location.taskManagerId)?.link
-    if (location === undefined || link === undefined || isTerminal(execution.state)) return
-    const to = { ...this.fence(), allocationId: location.allocationId, executionId: execution.executionId, operatorId }
-    const sent =
-      message.kind === 'assign' ? link.callInOrder('assignSplits', { ...to, splits: message.splits }) : link.callInOrder('noMoreSplits', to)
-    sent.catch(error => {
-      // A split that does not arrive is data that is not read.
-      if (!isConnectionLost(error)) this.failJob(serializeError(error), execution)
-    })
-  }
-
-  private freeSlot({ allocationId, taskManagerId }: AllocatedSlot): void {
-    // Lost or refused: the next heartbeat does not list the allocation, and the TaskManager frees it by itself.
-    this.services
-      .taskManager(taskManagerId)
-      ?.link.call('freeSlot', { ...this.fence(), allocationId })
-      .catch(() => {})
   }
 
   private onSlotTimeout(): void {
     const { free, total } = this.services.slotCounts()
-    this.failJob(serializeError(noResourceAvailable(this.pool.missing(), free, total, this.services.slotRequestTimeoutMs)), undefined)
-  }
-
-  private watchShortage(delayMs: number): void {
-    this.shortageTimer = this.services.clock.schedule(delayMs, () => {
-      const shortage = this.shortage()
-      if (this.status !== 'RUNNING' || shortage === undefined) return
-      this.log.warn(`job ${this.job.jobGraph.jobName} ${shortage}`)
-      this.watchShortage(shortageLogIntervalMs)
-    })
+    this.failJob(serializeError(noResourceAvailable(this.slots.missing(), free, total, this.services.slotRequestTimeoutMs)), undefined)
   }
 
   // Failure, cancel, end.
+
+  private failWhere(isThere: (location: ExecutionLocation) => boolean, error: FlinkError): void {
+    const cause = serializeError(error)
+    const { executions } = this.executionGraph
+    // A restart that the first ones bring about has executions of its own.
+    for (const execution of executions) {
+      const location = locationOf(execution)
+      if (location !== undefined && isThere(location) && !isTerminal(execution.state)) this.failExecution(execution, cause)
+    }
+  }
 
   private failExecution(execution: Execution, error: SerializedError): void {
     const moved = this.move(execution.executionId, { name: 'FAILED', location: locationOf(execution), error })
@@ -436,18 +357,15 @@ export class JobMaster {
   private restart(): void {
     void this.sources.close()
     this.failure = undefined
-    this.deployed = false
     this.metrics.clear()
-    this.slots.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
-    this.pool.releaseAll()
-    this.begin()
+    this.slots.release()
+    this.start()
   }
 
   private cancelTasks(): void {
-    this.pool.stopRequesting()
-    this.shortageTimer?.cancel()
+    this.slots.stop()
     const allocations = new Map<string, ExecutionLocation>()
     for (const { executionId, state } of this.executionGraph.executions) {
       if (isTerminal(state)) continue
@@ -459,13 +377,7 @@ export class JobMaster {
         allocations.set(location.allocationId, location)
       }
     }
-    for (const { allocationId, taskManagerId } of allocations.values()) {
-      // Refused: the slot is gone, and its tasks were told to have ended or will be told to be lost.
-      this.services
-        .taskManager(taskManagerId)
-        ?.link.callInOrder('cancelTasks', { ...this.fence(), allocationId })
-        .catch(error => this.log.debug('cancelling was not answered', { taskManagerId, reason: String(error) }))
-    }
+    for (const location of allocations.values()) this.gateway.cancel(location)
     this.checkEnd()
   }
 
@@ -484,9 +396,8 @@ export class JobMaster {
 
   private end(state: CompletedJob['state']): void {
     this.enter(state)
-    this.shortageTimer?.cancel()
     this.restartTimer?.cancel()
-    this.pool.close()
+    this.slots.close()
     void this.sources.close()
     const { job, failure, timestamps } = this
     this.done.resolve({
@@ -535,14 +446,6 @@ export class JobMaster {
   }
 }
 
-function requestIdOf(slot: { readonly slotSharingGroup: string; readonly index: number }): string {
-  return `${slot.slotSharingGroup}/${slot.index}`
-}
-
-function locationOf({ state }: Execution): ExecutionLocation | undefined {
-  return 'location' in state ? state.location : undefined
-}
-
 /**
  * A TaskManager that dies closes all its sockets at once, and who notices first is chance: a neighbour's task, by its data connection, or the
  * ResourceManager. The job cannot end before the latter has said so, because only then the tasks over there have an end.
@@ -554,8 +457,4 @@ function explains(error: SerializedError, failure: SerializedError): boolean {
 /** Another attempt would end the same way: the program, the graph or a value is what is wrong. */
 function isFinal(error: SerializedError): boolean {
   return errorCodes[error.code].retry !== 'backoff'
-}
-
-function isConnectionLost(error: unknown): boolean {
-  return error instanceof FlinkError && error.code === 'CONNECTION_LOST'
 }
