@@ -1,3 +1,6 @@
+import { type RestorePlan, taskRestoreToJson } from '../checkpoint/checkpoint-body.ts'
+import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
+import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -5,6 +8,7 @@ import { errorCodes, FlinkError, type SerializedError, serializeError, stackWith
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
+import type { SlotDeployment } from '../graph/deployment.ts'
 import { buildSlotDeployments } from '../graph/deployment-builder.ts'
 import {
   createExecutionGraph,
@@ -21,6 +25,7 @@ import {
 import type { JobGraph } from '../graph/job-graph.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
+import { CheckpointCoordinator, checkpointSettings } from './checkpoint-coordinator.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { JobSlots } from './job-slots.ts'
 import { isTerminalStatus, mayEnter } from './job-status.ts'
@@ -39,7 +44,7 @@ import { locationOf, TaskGateway, type TaskManagerHandle } from './task-gateway.
  * 4. The first failure of an attempt (of a task, a TaskManager, an enumerator, or of the slot requests) is put to the restart strategy.
  *    No restart: the job is FAILING, everything is cancelled, and it is FAILED when the last task has ended. A restart: it is RESTARTING,
  *    everything is cancelled as well; when the last task has ended and the delay is over, the next attempt begins at step 1 with new executions
- *    and enumerators, in the slots that are still there. Failures on the way down are the same failure.
+ *    and enumerators, in the slots that are still there, with the state of the newest checkpoint. Failures on the way down are the same failure.
  * 5. At the end the enumerators are closed and all slots given back at once.
  *
  * Late and doubled messages find no edge in the state tables and are dropped; messages of an earlier attempt are refused.
@@ -50,6 +55,7 @@ export interface JobMasterServices {
   readonly log: Logger
   readonly generation: number
   readonly enumerators: EnumeratorRegistry
+  readonly openStore: StoreOpener
   readonly slotRequestTimeoutMs: number
   readonly slotIdleTimeoutMs: number
   readonly exceptionHistorySize: number
@@ -82,6 +88,12 @@ export class JobMaster {
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
   private failure: SerializedError | undefined = undefined
+  private readonly checkpoints: CheckpointCoordinator | undefined
+  /** What the attempt began with. */
+  private restored: RestorePlan | undefined = undefined
+  /** Barriers may be sent. */
+  private checkpointing = false
+  private cleared: Promise<void> = Promise.resolve()
   private restarts = noRestarts
   /** The delay of a restart is running. */
   private restartTimer: Timer | undefined = undefined
@@ -115,6 +127,7 @@ export class JobMaster {
       onTimeout: () => this.onSlotTimeout(),
     })
     this.sources = this.newSources()
+    this.checkpoints = this.newCheckpoints()
     this.enter('CREATED')
   }
 
@@ -135,15 +148,40 @@ export class JobMaster {
     return this.done.promise
   }
 
+  /** When nothing of it is left to be done, its checkpoints included. */
+  get whenCleared(): Promise<void> {
+    return this.result.then(() => this.cleared)
+  }
+
   get failureCause(): SerializedError | undefined {
     return this.failure
   }
 
-  /** The first attempt, or the next one. */
+  /** The first attempt, or the next one: at once, or when it is known what to begin with. */
   start(): void {
+    const { checkpoints, attempt, status } = this
+    if (checkpoints === undefined) {
+      this.begin(undefined)
+      return
+    }
+    const isCurrent = () => attempt === this.attempt && status === this.status
+    checkpoints.restore().then(
+      plan => {
+        if (isCurrent()) this.begin(plan)
+      },
+      (error: unknown) => {
+        if (isCurrent()) this.failJob(serializeError(error), undefined)
+      },
+    )
+  }
+
+  private begin(restored: RestorePlan | undefined): void {
+    this.restored = restored
+    if (restored !== undefined) this.log.info(`job ${this.job.jobGraph.jobName} is restored from checkpoint ${restored.checkpointId}`)
     this.enter('RUNNING')
+    this.checkpoints?.start(this.executionGraph)
     for (const { executionId } of this.executionGraph.executions) this.move(executionId, { name: 'SCHEDULED' })
-    this.sources.start()
+    this.sources.start(operatorId => restored?.enumerator(operatorId))
     this.slots.acquire()
   }
 
@@ -174,6 +212,30 @@ export class JobMaster {
     })
   }
 
+  private newCheckpoints(): CheckpointCoordinator | undefined {
+    const { jobId, jobGraph } = this.job
+    const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
+    if (settings === undefined) return undefined
+    const { clock, random, generation, openStore } = this.services
+    return new CheckpointCoordinator(jobId, jobGraph, settings, {
+      clock,
+      random,
+      log: this.log,
+      generation,
+      openStore,
+      snapshotEnumerators: () => this.sources.snapshot(),
+      trigger: (executionIds, checkpointId, timestampMs) =>
+        this.gateway.triggerCheckpoint(this.executionsOf(executionIds), checkpointId, timestampMs),
+      notify: (executionIds, checkpointId, outcome) => this.gateway.notifyCheckpoint(this.executionsOf(executionIds), checkpointId, outcome),
+      failJob: error => this.failJob(serializeError(error), undefined),
+    })
+  }
+
+  private executionsOf(executionIds: readonly string[]): readonly Execution[] {
+    const wanted = new Set(executionIds)
+    return this.executionGraph.executions.filter(({ executionId }) => wanted.has(executionId))
+  }
+
   cancel(): void {
     if (!mayEnter(this.status, 'CANCELLING')) return
     this.restartTimer?.cancel()
@@ -184,6 +246,24 @@ export class JobMaster {
   /** What this job still waits for; undefined when it has all its slots. */
   shortage(): string | undefined {
     return this.slots.shortage()
+  }
+
+  // Checkpoints.
+
+  acknowledgeCheckpoint(executionId: string, checkpointId: number, state: TaskState, attempt: number): void {
+    this.checkAttempt(attempt)
+    this.checkpoints?.acknowledge(executionId, checkpointId, state)
+  }
+
+  declineCheckpoint(executionId: string, checkpointId: number, error: SerializedError, attempt: number): void {
+    this.checkAttempt(attempt)
+    this.checkpoints?.decline(executionId, checkpointId, error)
+  }
+
+  /** A task has come to its end, and is finished when a checkpoint has its last results: so it is taken now. */
+  awaitCheckpoint(attempt: number): void {
+    this.checkAttempt(attempt)
+    void this.checkpoints?.request()
   }
 
   exceptionView(): readonly ExceptionEntry[] {
@@ -210,10 +290,15 @@ export class JobMaster {
       case 'INITIALIZING':
       case 'RUNNING':
         if (location === undefined || this.move(update.executionId, { name: update.state, location }) === undefined) return
-        if (update.state === 'RUNNING') this.sources.readerStarted(execution.vertexId, execution.subtaskIndex)
+        if (update.state === 'RUNNING') {
+          this.sources.readerStarted(execution.vertexId, execution.subtaskIndex)
+          this.checkAllRunning()
+        }
         return
       case 'FINISHED':
         this.move(update.executionId, { name: 'FINISHED', location })
+        this.checkpoints?.taskFinished(update.executionId)
+        this.checkAllRunning()
         this.checkEnd()
         return
       case 'CANCELED':
@@ -267,13 +352,22 @@ export class JobMaster {
   // Deployment.
 
   private deploy(): void {
+    const { restored } = this
     const slots = this.slots.placed()
     const { digest, entry } = this.job.artifact
-    const deployments = buildSlotDeployments(this.executionGraph, slots, {
-      generation: this.services.generation,
-      artifact: { digest, entry, url: this.services.artifactUrl(digest) },
-      args: this.job.args,
-    })
+    let deployments: readonly SlotDeployment[]
+    try {
+      deployments = buildSlotDeployments(this.executionGraph, slots, {
+        generation: this.services.generation,
+        artifact: { digest, entry, url: this.services.artifactUrl(digest) },
+        args: this.job.args,
+        restoreOf: restored === undefined ? undefined : (vertex, subtaskIndex) => taskRestoreToJson(restored.taskRestore(vertex, subtaskIndex)),
+      })
+    } catch (error) {
+      // State that cannot be dealt out to these tasks.
+      this.failJob(serializeError(error), undefined)
+      return
+    }
     for (const { planned, location } of slots) {
       for (const { vertexId, subtaskIndex } of planned.subtasks) {
         this.move(executionOfSubtask(this.executionGraph, vertexId, subtaskIndex).executionId, { name: 'DEPLOYING', location })
@@ -284,6 +378,14 @@ export class JobMaster {
       assert(location !== undefined, 'deployments stand in the order of the slots')
       this.gateway.submit(deployment, location, error => this.failWhere(at => at.allocationId === deployment.allocationId, error))
     }
+  }
+
+  /** Barriers reach everybody only when everybody runs. */
+  private checkAllRunning(): void {
+    if (this.status !== 'RUNNING' || this.checkpointing) return
+    if (!this.executionGraph.executions.every(({ state }) => state.name === 'RUNNING' || state.name === 'FINISHED')) return
+    this.checkpointing = true
+    this.checkpoints?.allRunning()
   }
 
   private onSlotTimeout(): void {
@@ -309,8 +411,8 @@ export class JobMaster {
   }
 
   private failJob(error: SerializedError, execution: Execution | undefined): void {
-    // On its way down already: what else goes wrong belongs to the failure that began it.
-    if (this.status !== 'RESTARTING' && mayEnter(this.status, 'FAILING')) {
+    // On its way down already: what else goes wrong belongs to the failure that began it. Unless that is over, and the next attempt cannot begin.
+    if ((this.status !== 'RESTARTING' || this.failure === undefined) && mayEnter(this.status, 'FAILING')) {
       this.failure = error
       this.exceptions.root(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
       const delayMs = this.restartDelayMs(error)
@@ -333,7 +435,7 @@ export class JobMaster {
 
   /** Undefined = the failure is final. */
   private restartDelayMs(error: SerializedError): number | undefined {
-    if (this.status !== 'RUNNING' || isFinal(error)) return undefined
+    if ((this.status !== 'RUNNING' && this.status !== 'RESTARTING') || isFinal(error)) return undefined
     const { clock, random } = this.services
     const [state, delayMs] = next(this.restartStrategy, this.restarts, clock.monotonicMs(), random)
     this.restarts = state
@@ -341,11 +443,11 @@ export class JobMaster {
   }
 
   private restartAfter(delayMs: number): void {
-    this.enter('RESTARTING')
+    if (this.status !== 'RESTARTING') this.enter('RESTARTING')
     this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, {
       delayMs,
       restart: this.attempt + 1,
-      from: 'the beginning: there is no checkpoint',
+      from: this.checkpoints === undefined ? 'the beginning: it takes no checkpoints' : 'its newest checkpoint',
     })
     this.restartTimer = this.services.clock.schedule(delayMs, () => {
       this.restartTimer = undefined
@@ -357,6 +459,7 @@ export class JobMaster {
   private restart(): void {
     void this.sources.close()
     this.failure = undefined
+    this.checkpointing = false
     this.metrics.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
@@ -366,6 +469,7 @@ export class JobMaster {
 
   private cancelTasks(): void {
     this.slots.stop()
+    this.checkpoints?.stop()
     const allocations = new Map<string, ExecutionLocation>()
     for (const { executionId, state } of this.executionGraph.executions) {
       if (isTerminal(state)) continue
@@ -398,8 +502,8 @@ export class JobMaster {
     this.enter(state)
     this.restartTimer?.cancel()
     this.slots.close()
-    void this.sources.close()
-    const { job, failure, timestamps } = this
+    const { job, failure, timestamps, checkpoints } = this
+    this.cleared = Promise.all([this.sources.close(), checkpoints?.close(state)]).then(() => {})
     this.done.resolve({
       kind: 'completed',
       jobId: job.jobId,

@@ -66,6 +66,32 @@ export class TaskGateway {
     })
   }
 
+  /** Only a task that ends can miss it, and that is told by its end. */
+  triggerCheckpoint(executions: readonly Execution[], checkpointId: number, timestampMs: number): void {
+    for (const { link, allocationId, executionIds } of this.bySlot(executions))
+      link.callInOrder('triggerCheckpoint', { ...this.options.fence(), allocationId, executionIds, checkpointId, timestampMs }).catch(() => {})
+  }
+
+  notifyCheckpoint(executions: readonly Execution[], checkpointId: number, outcome: 'complete' | 'aborted'): void {
+    for (const { link, allocationId, executionIds } of this.bySlot(executions))
+      link.callInOrder('notifyCheckpoint', { ...this.options.fence(), allocationId, executionIds, checkpointId, outcome }).catch(() => {})
+  }
+
+  private bySlot(executions: readonly Execution[]) {
+    const slots = new Map<string, { readonly link: TaskManagerHandle['link']; readonly allocationId: string; readonly executionIds: string[] }>()
+    for (const execution of executions) {
+      const location = locationOf(execution)
+      if (location === undefined || isTerminal(execution.state)) continue
+      const { allocationId, taskManagerId } = location
+      const link = this.options.taskManager(taskManagerId)?.link
+      if (link === undefined) continue
+      const slot = slots.get(allocationId) ?? { link, allocationId, executionIds: [] }
+      slot.executionIds.push(execution.executionId)
+      slots.set(allocationId, slot)
+    }
+    return slots.values()
+  }
+
   freeSlot({ allocationId, taskManagerId }: { readonly allocationId: string; readonly taskManagerId: string }): void {
     // Lost or refused: the next heartbeat does not list the allocation, and the TaskManager frees it by itself.
     this.options

@@ -81,7 +81,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled: false },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,
