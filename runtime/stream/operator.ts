@@ -112,6 +112,8 @@ export interface OperatorContext {
 export interface OperatorTaskOptions {
   /** `pipeline.auto-watermark-interval`, ms; 0 = off. */
   readonly autoWatermarkIntervalMs: number
+  /** Whether the job takes checkpoints; absent = it does not. */
+  readonly checkpointingEnabled?: boolean
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */
