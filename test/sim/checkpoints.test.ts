@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import {
   type Collector,
   type KeyedProcessContext,
+  type RuntimeContext,
   StreamExecutionEnvironment,
   Types,
   type ValueState,
