@@ -4,6 +4,7 @@ import { cliOptionTable } from '../runtime/cli/options.ts'
 import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
 import { graphOptions } from '../runtime/graph/options.ts'
+import { highAvailabilityOptions } from '../runtime/jobmanager/ha-options.ts'
 import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
 import { restartStrategyOptions } from '../runtime/jobmanager/restart-strategy.ts'
 import { networkOptions } from '../runtime/network/options.ts'
@@ -20,6 +21,7 @@ export const optionTables: readonly OptionTable[] = [
   graphOptions,
   jobManagerOptions,
   checkpointingOptions,
+  highAvailabilityOptions,
   restartStrategyOptions,
   taskExecutorOptions,
   taskOptions,

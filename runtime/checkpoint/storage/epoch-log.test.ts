@@ -308,6 +308,70 @@ describe('two JobManagers that both believe they lead', () => {
   })
 })
 
+describe('a job that has ended', () => {
+  test('leaves nothing where one JobManager has led it; the newest head where there were more', async () => {
+    const store = createMemoryStore()
+    const first = new Leader(store, 1)
+    await first.run(3)
+    await first.log.discard()
+    expect(await store.list(jobId)).toEqual([])
+    expect(first.log.leads).toBe(false)
+    await new Leader(store, 1).run(2)
+    const second = new Leader(store, 2)
+    await second.run(2)
+    await second.log.discard()
+    expect(await store.list(jobId)).toEqual([`${jobId}/head/2`])
+  })
+
+  test('wherever discarding stops, the newest pointer goes last of the pointers, and another one can end it', async () => {
+    const setUp = async () => {
+      const inner = createMemoryStore()
+      await new Leader(inner, 1).run(2)
+      const leader = new Leader(inner, 2)
+      await leader.run(3)
+      return { inner, acknowledged: leader.acknowledged }
+    }
+    const { inner: plainInner } = await setUp()
+    const plain = new FaultyStore(plainInner)
+    const plainLog = logOf(plain, 3)
+    await plainLog.takeOver()
+    const begin = plain.calls
+    await plainLog.discard()
+    let restorable = 0
+    for (const fault of ['before', 'after', 'failed'] as const) {
+      for (let at = begin; at < plain.calls; at++) {
+        const { inner, acknowledged } = await setUp()
+        const log = logOf(new FaultyStore(inner, at, fault), 3)
+        await log.takeOver()
+        await log.discard().catch(() => {})
+        const pointers = await inner.list(`${jobId}/epochs`)
+        // As long as there is a pointer, what it points at is whole.
+        if (pointers.length > 0) {
+          restorable++
+          expect(await checkRestorable(inner, acknowledged, 4), `call ${at}: ${plain.log[at]}`).toBe(Math.max(...acknowledged))
+        }
+        const last = logOf(inner, 5)
+        await last.takeOver()
+        await last.discard()
+        expect((await inner.list(jobId)).filter(path => !path.startsWith(`${jobId}/head/`))).toEqual([])
+      }
+    }
+    expect(restorable).toBeGreaterThan(3)
+  })
+
+  test('an old leader that slept meanwhile does not find a job without checkpoints, and leaves what is there alone', async () => {
+    const store = createMemoryStore()
+    const old = new Leader(store, 1)
+    await old.run(2)
+    const young = new Leader(store, 2)
+    await young.run(1)
+    await young.log.discard()
+    for (const act of [() => old.checkpoint(), () => old.takeOver(), () => old.log.discard()])
+      await expect(act()).rejects.toMatchObject({ code: 'FENCED' })
+    expect((await store.list(jobId)).filter(path => !path.includes('/shared/'))).toEqual([`${jobId}/head/2`])
+  })
+})
+
 describe('a store that is away', () => {
   /** From call `at` on every write gets lost, `done` or not. */
   function away(inner: ObjectStore, isAway: (call: string) => boolean, done: boolean): ObjectStore {
