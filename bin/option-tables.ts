@@ -4,7 +4,6 @@ import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
 import { graphOptions } from '../runtime/graph/options.ts'
 import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
-import { restartStrategyOptions } from '../runtime/jobmanager/restart-strategy.ts'
 import { networkOptions } from '../runtime/network/options.ts'
 import { restOptionTable } from '../runtime/rest/options.ts'
 import { tableOptionTable } from '../runtime/table/options.ts'
@@ -18,7 +17,6 @@ export const optionTables: readonly OptionTable[] = [
   tableOptionTable,
   graphOptions,
   jobManagerOptions,
-  restartStrategyOptions,
   taskExecutorOptions,
   taskOptions,
   networkOptions,
