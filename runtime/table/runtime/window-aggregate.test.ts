@@ -359,7 +359,7 @@ test('snapshotted behind every row and restored at another parallelism it fires 
       expect(rowsIn(undisturbed).length > 0 || input.length === 0 || window.kind === 'HOP').toBe(true)
     },
   )
-  fc.assert(property, { numRuns: 150 })
+  fc.assert(property, { numRuns: runs(250) })
 })
 
 /** A row, or as far as the watermark goes on. */
@@ -416,6 +416,6 @@ test('restored between any two steps and at any parallelism, no window fires twi
         expect(run(step => restarts[step]!)).toEqual(run(() => 0))
       },
     ),
-    { numRuns: 200 },
+    { numRuns: runs(300) },
   )
 })
