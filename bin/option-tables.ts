@@ -6,7 +6,6 @@ import { processOptionTable } from '../runtime/common/options.ts'
 import { graphOptions } from '../runtime/graph/options.ts'
 import { highAvailabilityOptions } from '../runtime/jobmanager/ha-options.ts'
 import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
-import { restartStrategyOptions } from '../runtime/jobmanager/restart-strategy.ts'
 import { networkOptions } from '../runtime/network/options.ts'
 import { restOptionTable } from '../runtime/rest/options.ts'
 import { tableOptionTable } from '../runtime/table/options.ts'
@@ -22,7 +21,6 @@ export const optionTables: readonly OptionTable[] = [
   jobManagerOptions,
   checkpointingOptions,
   highAvailabilityOptions,
-  restartStrategyOptions,
   taskExecutorOptions,
   taskOptions,
   networkOptions,
