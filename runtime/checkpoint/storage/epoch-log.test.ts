@@ -319,7 +319,7 @@ describe('a store that is away', () => {
     return {
       uri: 's3://bucket',
       create: (path, bytes) => lost(`create ${path}`, () => inner.create(path, bytes)),
-      read: path => lost(`read ${path}`, () => inner.read(path)),
+      read: (path, range) => lost(`read ${path}`, () => inner.read(path, range)),
       size: path => inner.size(path),
       list: folder => inner.list(folder),
       remove: path => inner.remove(path),

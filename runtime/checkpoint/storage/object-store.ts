@@ -14,14 +14,19 @@ export interface ObjectStore {
   /** For messages. */
   readonly uri: string
   create(path: string, bytes: Uint8Array): Promise<'created' | 'exists'>
-  /** Undefined when it is not there. */
-  read(path: string): Promise<Uint8Array | undefined>
+  /** All of it, or the bytes of `range`; undefined when it is not there. A range that goes beyond its end is CORRUPT_CHECKPOINT. */
+  read(path: string, range?: ByteRange): Promise<Uint8Array | undefined>
   /** Length in bytes; undefined when it is not there. */
   size(path: string): Promise<number | undefined>
   /** Paths of all objects below `folder`, sorted; none when there is no such folder. */
   list(folder: string): Promise<readonly string[]>
   /** One that is not there is no error. */
   remove(path: string): Promise<void>
+}
+
+export interface ByteRange {
+  readonly offset: number
+  readonly length: number
 }
 
 const PATH = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
@@ -31,4 +36,16 @@ export function checkPath(path: string): string {
   if (!PATH.test(path))
     throw new FlinkError('INVALID_ARGUMENT', `"${path}" is no path of an object: names of letters, digits, ".", "_" and "-", joined by "/"`)
   return path
+}
+
+export function checkRange(path: string, range: ByteRange | undefined): void {
+  if (range === undefined) return
+  const { offset, length } = range
+  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || !Number.isSafeInteger(offset + length))
+    throw new FlinkError('INVALID_ARGUMENT', `bytes ${offset} to ${offset + length} of ${path} are no range: expected whole numbers from 0 on`)
+}
+
+/** Whoever asks knows the length from a manifest: that the object is shorter is damage, and asking again does not help. */
+export function beyondEnd(uri: string, path: string, { offset, length }: ByteRange, size: number): FlinkError {
+  return new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${uri} has ${size} bytes, expected it to reach to ${offset + length}`)
 }
