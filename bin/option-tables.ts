@@ -1,4 +1,5 @@
 import { apiOptions } from '../runtime/api/options.ts'
+import { s3OptionTable } from '../runtime/checkpoint/storage/s3-options.ts'
 import { cliOptionTable } from '../runtime/cli/options.ts'
 import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
@@ -22,6 +23,7 @@ export const optionTables: readonly OptionTable[] = [
   taskExecutorOptions,
   taskOptions,
   networkOptions,
+  s3OptionTable,
   restOptionTable,
   cliOptionTable,
 ]

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { FlinkError } from '../../common/errors.ts'
 import { hex } from '../../common/ids.ts'
 import type { Random } from '../../common/random.ts'
-import { type ByteRange, beyondEnd, checkPath, checkRange, type ObjectStore } from './object-store.ts'
+import { type ByteRange, beyondEnd, checkPath, checkRange, type ObjectStore, probeStore } from './object-store.ts'
 
 /**
  * A folder as a store. An object is written beside, synced, and linked to its name: `link` is what a POSIX file system offers as an exclusive and
@@ -43,15 +43,7 @@ class FileStore implements ObjectStore {
     } catch (error) {
       throw this.failed('cannot be used', '', error)
     }
-    const name = `probe-${hex(this.random.bytes(8))}`
-    const first = await this.create(name, new Uint8Array(1))
-    const second = await this.create(name, new Uint8Array(1))
-    await this.remove(name)
-    if (first !== 'created' || second !== 'exists')
-      throw new FlinkError(
-        'EXTERNAL_SYSTEM',
-        `checkpoint storage ${this.uri} cannot be used: its file system does not keep two processes from creating one file`,
-      )
+    await probeStore(this, this.random)
   }
 
   async create(path: string, bytes: Uint8Array): Promise<'created' | 'exists'> {

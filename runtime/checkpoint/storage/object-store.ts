@@ -1,4 +1,6 @@
 import { FlinkError } from '../../common/errors.ts'
+import { hex } from '../../common/ids.ts'
+import type { Random } from '../../common/random.ts'
 
 /**
  * Where checkpoints lie: objects that are written once and never changed, below one root. Three of them are held to one contract
@@ -27,6 +29,25 @@ export interface ObjectStore {
 export interface ByteRange {
   readonly offset: number
   readonly length: number
+}
+
+/**
+ * That exclusive creating works here is found out before the first checkpoint needs it: there are file systems that cannot, and stores that take no
+ * notice of `If-None-Match`.
+ */
+export async function probeStore(store: ObjectStore, random: Random): Promise<void> {
+  const name = `probe-${hex(random.bytes(8))}`
+  try {
+    const first = await store.create(name, new Uint8Array(1))
+    const second = await store.create(name, new Uint8Array(1))
+    await store.remove(name)
+    if (first === 'created' && second === 'exists') return
+  } catch (error) {
+    // Nothing hangs on the outcome yet.
+    if (!(error instanceof FlinkError) || error.code !== 'OUTCOME_UNKNOWN') throw error
+    throw new FlinkError('EXTERNAL_SYSTEM', error.message, error.detail, error.cause)
+  }
+  throw new FlinkError('EXTERNAL_SYSTEM', `checkpoint storage ${store.uri} cannot be used: it does not keep two processes from creating one object`)
 }
 
 const PATH = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
