@@ -41,8 +41,17 @@ describe('a place of objects', () => {
     ['checkpoints', 'expected an absolute path, or a URI'],
     ['./checkpoints', 'expected an absolute path, or a URI'],
     ['', 'expected an absolute path, or a URI'],
-    ['hdfs://name/a', 'there is no store for hdfs://, only for '],
-    ['gs://bucket/a', 'there is no store for gs://, only for '],
+    ['hdfs://name/a', 'there is no store for hdfs://, only for file:// and s3://'],
+    ['s3a://bucket/a', 'there is no store for s3a://, only for file:// and s3://'],
+    ['s3://', 'expected s3://, the name of a bucket'],
+    ['s3:bucket/a', 'expected s3://, the name of a bucket'],
+    ['s3:///a', 'expected s3://, the name of a bucket'],
+    ['s3://Bucket/a', 'expected s3://, the name of a bucket'],
+    ['s3://user@bucket/a', 'expected s3://, the name of a bucket'],
+    ['s3://b:9000/a', 'expected s3://, the name of a bucket'],
+    ['s3://bucket/a/../b', '"." and ".." are not allowed'],
+    ['s3://bucket/..', '"." and ".." are not allowed'],
+    ['s3://bucket/a\nb', 'it has control characters'],
     ['file://tmp/a', '"tmp" stands where a host does, expected three slashes: file:///tmp/a'],
     ['file:a', 'expected file:/// and an absolute path'],
     ['file:///', 'the root folder cannot be used'],
@@ -57,6 +66,15 @@ describe('a place of objects', () => {
     ['file:///a%zz', 'a "%" is not followed by two hexadecimal digits'],
   ])('%j is refused: %s', async (uri, why) => {
     await expect(open(uri)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(why) })
+  })
+
+  test('s3://: an option that does not fit is refused before anybody is asked', async () => {
+    const configuration = Configuration.fromObject({ 's3.access-key': 'a' })
+    const parts = { clock: systemClock, log: noLog, settingName: 'execution.checkpointing.dir' }
+    await expect(openStore('s3://bucket/a', configuration, parts)).rejects.toMatchObject({
+      code: 'INVALID_CONFIGURATION',
+      message: 'option execution.checkpointing.dir: option s3.access-key is set without s3.secret-key',
+    })
   })
 
   test('an error names the option that the URI comes from', async () => {

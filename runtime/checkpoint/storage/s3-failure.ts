@@ -15,6 +15,8 @@ export function s3FailureOf(error: unknown, bucket: string, secrets: readonly st
   const { name, status } = factsOf(error)
   const text = textOf(error, secrets)
   if (status === undefined || (status >= 200 && status < 300)) return unanswered(error, name, text)
+  // The answer broke off: what it was about is not known.
+  if (status !== 412 && codeOf(error) === 'ECONNRESET') return { kind: 'lost', text }
   switch (status) {
     case 412:
       return { kind: 'exists' }
@@ -88,11 +90,15 @@ function factsOf(error: unknown): { name: string; status: number | undefined; re
   return { name: error.name, status: $metadata?.httpStatusCode, requestId: $metadata?.requestId }
 }
 
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as SdkError).code : undefined
+}
+
 const TEXT_LENGTH_MAX = 300
 
 function textOf(error: unknown, secrets: readonly string[]): string {
   const { name, status, requestId } = factsOf(error)
-  const { code } = error instanceof Error ? (error as SdkError) : {}
+  const code = codeOf(error)
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
   const parts = [status, name, code, message === name ? undefined : message, requestId === undefined ? undefined : `request ${requestId}`]
   let text = parts.filter(part => part !== undefined && part !== '').join(' ')
