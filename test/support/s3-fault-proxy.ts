@@ -45,6 +45,20 @@ interface Answer {
   readonly body: Buffer
 }
 
+const notCarriedOut: ReadonlySet<S3Fault> = new Set(['409', '412', '500-before', '503-before', 'reset', 'late', 'hang'])
+
+const statuses = {
+  '409': [409, 'ConditionalRequestConflict'],
+  '412': [412, 'PreconditionFailed'],
+  '412-after': [412, 'PreconditionFailed'],
+  '500-before': [500, 'InternalError'],
+  '500-after': [500, 'InternalError'],
+  '503-before': [503, 'SlowDown'],
+  '503-after': [503, 'SlowDown'],
+} as const
+
+const noAnswer: Answer = { status: 0, headers: [], body: Buffer.alloc(0) }
+
 /** An HTTP proxy on loopback in front of an S3 server, that lets the requests that `rule` names meet with a fault. */
 export class S3FaultProxy {
   rule: (call: S3Call) => S3Fault | undefined = () => undefined
@@ -85,51 +99,38 @@ export class S3FaultProxy {
   }
 
   private async serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { socket } = incoming
     const chunks: Buffer[] = []
     for await (const chunk of incoming) chunks.push(chunk as Buffer)
     const call = callOf(incoming, this.log.length)
     this.log.push(`${call.operation} ${call.path}`)
     const forward = () => this.forward(incoming, Buffer.concat(chunks))
     const fault = this.rule(call)
-    switch (fault) {
-      case '409':
-        return answerWith(response, statusAnswer(409, 'ConditionalRequestConflict'))
-      case '412':
-        return answerWith(response, statusAnswer(412, 'PreconditionFailed'))
-      case '500-before':
-        return answerWith(response, statusAnswer(500, 'InternalError'))
-      case '503-before':
-        return answerWith(response, statusAnswer(503, 'SlowDown'))
-      case 'reset':
-        return void socket.destroy()
-      case 'hang':
-        return this.onHang()
-      case 'late':
-        this.late = forward
-        return void socket.destroy()
-    }
+    if (fault === 'late') this.late = forward
+    if (fault !== undefined && notCarriedOut.has(fault)) return this.answer(fault, incoming, response, noAnswer)
     const answer = await forward()
     // Whatever was late is overtaken by one request.
     await this.settle()
+    this.answer(fault, incoming, response, answer)
+  }
+
+  private answer(fault: S3Fault | undefined, { socket }: IncomingMessage, response: ServerResponse, answer: Answer): void {
     switch (fault) {
-      case '412-after':
-        return answerWith(response, statusAnswer(412, 'PreconditionFailed'))
-      case '500-after':
-        return answerWith(response, statusAnswer(500, 'InternalError'))
-      case '503-after':
-        return answerWith(response, statusAnswer(503, 'SlowDown'))
-      case 'lost':
-        return void socket.destroy()
-      case 'hang-after':
-        return this.onHang()
-      case 'cut':
-        return cut(socket, answer)
-      case 'slow':
-        return answerSlowly(response, answer)
       case undefined:
         return answerWith(response, answer)
+      case 'slow':
+        return void answerSlowly(response, answer)
+      case 'cut':
+        return cut(socket, answer)
+      case 'reset':
+      case 'lost':
+      case 'late':
+        return void socket.destroy()
+      case 'hang':
+      case 'hang-after':
+        return this.onHang()
     }
+    const [status, code] = statuses[fault]
+    answerWith(response, statusAnswer(status, code))
   }
 
   private async forward(incoming: IncomingMessage, body: Buffer): Promise<Answer> {
