@@ -4,11 +4,12 @@ import type { Random } from '../../common/random.ts'
 
 /**
  * Where checkpoints lie: objects that are written once and never changed, below one root. Three of them are held to one contract
- * (object-store.test.ts): memory of the JobManager, `file://`, `s3://`.
+ * (test/support/object-store-contract.ts): memory of the JobManager, `file://`, `s3://`.
  *
  * What the protocol above (epoch-log.ts) relies on:
  * - `create` is atomic and exclusive: of several callers one gets `created`, and whoever reads sees all of an object or nothing;
  * - once `create` has answered, the object survives a crash of the machine (memory: of nothing) and every later `list` and `read` shows it;
+ * - `exists` says that it is there, not whose it is: a gateway that tries again by itself turns our own `created` into it. Who has to know reads it;
  * - a `create` that fails with OUTCOME_UNKNOWN may or may not have had its effect, now or later; any other error means that it had none. A `remove`
  *   that fails is done again: names are never used twice.
  */

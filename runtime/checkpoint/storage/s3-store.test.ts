@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
@@ -158,6 +159,14 @@ describe('an open store', () => {
       script = page(text, status)
       await expect(store.list('j'), `${status} ${text}`).rejects.toMatchObject(external('j of s3://bkt/a/b cannot be listed'))
     }
+  })
+
+  test('the signature covers the bytes', async () => {
+    const store = await open()
+    await store.create('j', bytes('content'))
+    const { headers } = requests.at(-1) ?? {}
+    expect(headers?.['x-amz-content-sha256']).toBe(createHash('sha256').update('content').digest('hex'))
+    expect(headers?.authorization).toMatch(/SignedHeaders=[^,]*x-amz-content-sha256/)
   })
 
   test('a list goes on where its page ends; folders that tools have drawn are no objects', async () => {
