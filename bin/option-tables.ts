@@ -1,5 +1,6 @@
 import { apiOptions } from '../runtime/api/options.ts'
 import { checkpointingOptions } from '../runtime/checkpoint/options.ts'
+import { s3OptionTable } from '../runtime/checkpoint/storage/s3-options.ts'
 import { cliOptionTable } from '../runtime/cli/options.ts'
 import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
@@ -24,6 +25,7 @@ export const optionTables: readonly OptionTable[] = [
   taskExecutorOptions,
   taskOptions,
   networkOptions,
+  s3OptionTable,
   restOptionTable,
   cliOptionTable,
 ]
