@@ -57,6 +57,13 @@ export interface StreamOperator {
   snapshot(barrier: CheckpointBarrier): OperatorSnapshot
   notifyCheckpointComplete?(checkpointId: number): void
   notifyCheckpointAborted?(checkpointId: number): void
+  /**
+   * A sink whose results count only when a checkpoint has completed. With checkpointing, its task is not finished when its input has ended: it takes part
+   * in checkpoints until one taken after `endInput` has completed and `commitsDone` says so. Without, `endInput` commits.
+   */
+  readonly commitsOnCheckpoint?: true
+  /** With `commitsOnCheckpoint`: nothing that a completed checkpoint holds is still being committed. Polled like a cursor; `context.wake` wakes. */
+  commitsDone?(): boolean
   close(): void | Promise<void>
 }
 
@@ -112,6 +119,8 @@ export interface OperatorContext {
 export interface OperatorTaskOptions {
   /** `pipeline.auto-watermark-interval`, ms; 0 = off. */
   readonly autoWatermarkIntervalMs: number
+  /** Whether the job takes checkpoints; absent = it does not. */
+  readonly checkpointingEnabled?: boolean
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */
