@@ -21,6 +21,7 @@ export interface ConnectorHarnessOptions {
   readonly clock?: Clock
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
+  readonly checkpointingEnabled?: boolean
 }
 
 export class ConnectorHarness {
@@ -49,6 +50,7 @@ export class ConnectorHarness {
       clock = systemClock,
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
+      checkpointingEnabled = false,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
@@ -81,7 +83,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,

@@ -1,0 +1,134 @@
+import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
+import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
+import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import { FileSinkOperator } from '../../runtime/stream/operators/file-sink-operator.ts'
+import type { RollingPolicySettings } from '../../runtime/stream/operators/part-buckets.ts'
+import { ConnectorHarness } from './connector-harness.ts'
+import { type Life, MemoryFiles } from './memory-recoverable-writer.ts'
+
+/**
+ * A job of rows 0, 1, 2, … into a file sink of two buckets, with a checkpoint after every row and one at the end, as the JobManager would take them.
+ * An attempt goes on from the newest completed checkpoint and may be told to stop at any step; what it leaves is what the next one finds.
+ */
+export const steps = ['written', 'prepared', 'snapshot', 'completed', 'one notified', 'all notified', 'committed'] as const
+export type Step = (typeof steps)[number]
+
+/** `row` = the number of rows before the checkpoint. */
+export type StopAt = (step: Step, row: number) => boolean
+
+export const neverStop: StopAt = () => false
+
+interface Completed {
+  readonly checkpointId: number
+  readonly nextRow: number
+  readonly snapshots: readonly OperatorSnapshot[]
+}
+
+export class FileSinkJob {
+  readonly files = new MemoryFiles()
+  readonly rowCount: number
+  private readonly policy: RollingPolicySettings
+  private readonly random = seededRandom(7)
+  private completed: Completed | undefined
+  private checkpointId = 0
+
+  constructor(rowCount: number, policy: RollingPolicySettings) {
+    this.rowCount = rowCount
+    this.policy = policy
+  }
+
+  /** undefined = it came to its end. */
+  async attempt(parallelism: number, stopAt: StopAt = neverStop, life?: Life): Promise<Attempt | undefined> {
+    const attempt = new Attempt(await this.start(parallelism, life))
+    const { subtasks } = attempt
+    for (let row = this.completed?.nextRow ?? 0; ; row++) {
+      if (row < this.rowCount) subtasks[row % parallelism]?.operator.processElement(row, Number.NaN)
+      else for (const { harness, operator } of subtasks) await harness.until(() => operator.endInput())
+      if (stopAt('written', row)) return attempt
+      for (const { harness, operator } of subtasks) await harness.until(() => operator.prepareSnapshotPreBarrier())
+      if (stopAt('prepared', row)) return attempt
+      const checkpointId = ++this.checkpointId
+      const snapshots = subtasks.map(({ operator }) => operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' }))
+      if (stopAt('snapshot', row)) return attempt
+      this.completed = { checkpointId, nextRow: Math.min(row + 1, this.rowCount), snapshots }
+      attempt.completedId = checkpointId
+      if (stopAt('completed', row)) return attempt
+      for (const { operator } of subtasks) {
+        operator.notifyCheckpointComplete(checkpointId)
+        if (stopAt('one notified', row)) return attempt
+      }
+      if (stopAt('all notified', row)) return attempt
+      for (const { harness, operator } of subtasks) await harness.until(() => operator.commitsDone())
+      if (stopAt('committed', row)) return attempt
+      if (row === this.rowCount) break
+    }
+    await attempt.close()
+    return undefined
+  }
+
+  /** Rows that a reader finds, in order of their numbers. */
+  rows(): number[] {
+    return Object.values(this.files.visible())
+      .flatMap(text => text.split('\n').slice(0, -1))
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  private async start(parallelism: number, life: Life | undefined): Promise<Subtask[]> {
+    const { completed } = this
+    const parts = completed === undefined ? undefined : redistribute(completed.snapshots, parallelism, 16)
+    const subtasks: Subtask[] = []
+    for (let subtaskIndex = 0; subtaskIndex < parallelism; subtaskIndex++) {
+      const operator = new FileSinkOperator({
+        options: { path: '/out', prefix: 'part', suffix: '' },
+        rollingPolicy: this.policy,
+        bucketCheckIntervalMs: 60_000,
+        bucketOf: row => `bucket-${Number(row) % 2}`,
+        encode: (row, _context, writer) => writer.raw(Buffer.from(`${String(row)}\n`)),
+      })
+      const sinks = { 'file-sink': fileSinkTransport(this.random, (_path, owner) => this.files.writer(owner, life)) }
+      const harness = new ConnectorHarness(operator, { subtaskIndex, parallelism, checkpointingEnabled: true, registry: { fetchers: {}, sinks } })
+      const part = parts?.[subtaskIndex]
+      if (part !== undefined) operator.restore(part)
+      subtasks.push({ harness: await harness.open(), operator })
+    }
+    return subtasks
+  }
+}
+
+interface Subtask {
+  readonly harness: ConnectorHarness
+  readonly operator: FileSinkOperator
+}
+
+export class Attempt {
+  completedId: number | undefined
+  readonly subtasks: readonly Subtask[]
+
+  constructor(subtasks: readonly Subtask[]) {
+    this.subtasks = subtasks
+  }
+
+  /**
+   * It does not know that it is over: it hears of its newest completed checkpoint, commits, tidies up and writes. What it finds missing ends it, as it
+   * would end its task.
+   */
+  async haunt(): Promise<void> {
+    const { completedId } = this
+    try {
+      for (const { operator } of this.subtasks) {
+        if (completedId !== undefined) operator.notifyCheckpointComplete(completedId)
+        operator.processElement(-1, Number.NaN)
+      }
+      for (const { harness, operator } of this.subtasks) await harness.until(() => operator.prepareSnapshotPreBarrier())
+    } catch (error) {
+      if (!(error instanceof FlinkError)) throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { harness } of this.subtasks) await harness.close()
+  }
+}
