@@ -30,42 +30,48 @@ export class FileSinkJob {
   readonly files = new MemoryFiles()
   readonly rowCount: number
   private readonly policy: RollingPolicySettings
+  private readonly late: boolean
   private readonly random = seededRandom(7)
   private completed: Completed | undefined
   private checkpointId = 0
 
-  constructor(rowCount: number, policy: RollingPolicySettings) {
+  /** `late`: that a checkpoint has completed is heard when the next one is about to be taken; the commits of the two meet. */
+  constructor(rowCount: number, policy: RollingPolicySettings, late: boolean) {
     this.rowCount = rowCount
     this.policy = policy
+    this.late = late
   }
 
   /** undefined = it came to its end. */
   async attempt(parallelism: number, stopAt: StopAt = neverStop, life?: Life): Promise<Attempt | undefined> {
     const attempt = new Attempt(await this.start(parallelism, life))
-    const { subtasks } = attempt
-    for (let row = this.completed?.nextRow ?? 0; ; row++) {
-      if (row < this.rowCount) subtasks[row % parallelism]?.operator.processElement(row, Number.NaN)
-      else for (const { harness, operator } of subtasks) await harness.until(() => operator.endInput())
-      if (stopAt('written', row)) return attempt
-      for (const { harness, operator } of subtasks) await harness.until(() => operator.prepareSnapshotPreBarrier())
-      if (stopAt('prepared', row)) return attempt
-      const checkpointId = ++this.checkpointId
-      const snapshots = subtasks.map(({ operator }) => operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' }))
-      if (stopAt('snapshot', row)) return attempt
-      this.completed = { checkpointId, nextRow: Math.min(row + 1, this.rowCount), snapshots }
-      attempt.completedId = checkpointId
-      if (stopAt('completed', row)) return attempt
-      for (const { operator } of subtasks) {
-        operator.notifyCheckpointComplete(checkpointId)
-        if (stopAt('one notified', row)) return attempt
-      }
-      if (stopAt('all notified', row)) return attempt
-      for (const { harness, operator } of subtasks) await harness.until(() => operator.commitsDone())
-      if (stopAt('committed', row)) return attempt
-      if (row === this.rowCount) break
+    for (let row = this.completed?.nextRow ?? 0; row <= this.rowCount; row++) {
+      if (await this.checkpoint(attempt, row, step => stopAt(step, row))) return attempt
     }
     await attempt.close()
     return undefined
+  }
+
+  /** True = it has stopped. */
+  private async checkpoint(attempt: Attempt, row: number, stopAt: (step: Step) => boolean): Promise<boolean> {
+    const { subtasks } = attempt
+    const isLast = row === this.rowCount
+    if (isLast) for (const { harness, operator } of subtasks) await harness.until(() => operator.endInput())
+    else subtasks[row % subtasks.length]?.operator.processElement(row, Number.NaN)
+    if (stopAt('written')) return true
+    for (const { harness, operator } of subtasks) await harness.until(() => operator.prepareSnapshotPreBarrier())
+    if (stopAt('prepared')) return true
+    if (this.late && attempt.notify(stopAt)) return true
+    const checkpointId = ++this.checkpointId
+    const snapshots = subtasks.map(({ operator }) => operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' }))
+    if (stopAt('snapshot')) return true
+    this.completed = { checkpointId, nextRow: Math.min(row + 1, this.rowCount), snapshots }
+    attempt.completedId = checkpointId
+    if (stopAt('completed')) return true
+    if (this.late && !isLast) return false
+    if (attempt.notify(stopAt)) return true
+    for (const { harness, operator } of subtasks) await harness.until(() => operator.commitsDone())
+    return stopAt('committed')
   }
 
   /** Rows that a reader finds, in order of their numbers. */
@@ -111,17 +117,25 @@ export class Attempt {
     this.subtasks = subtasks
   }
 
+  /** Of the newest checkpoint that it has completed. True = it has stopped. */
+  notify(stopAt: (step: Step) => boolean): boolean {
+    const { completedId } = this
+    if (completedId === undefined) return false
+    for (const { operator } of this.subtasks) {
+      operator.notifyCheckpointComplete(completedId)
+      if (stopAt('one notified')) return true
+    }
+    return stopAt('all notified')
+  }
+
   /**
    * It does not know that it is over: it hears of its newest completed checkpoint, commits, tidies up and writes. What it finds missing ends it, as it
    * would end its task.
    */
   async haunt(): Promise<void> {
-    const { completedId } = this
     try {
-      for (const { operator } of this.subtasks) {
-        if (completedId !== undefined) operator.notifyCheckpointComplete(completedId)
-        operator.processElement(-1, Number.NaN)
-      }
+      this.notify(() => false)
+      for (const { operator } of this.subtasks) operator.processElement(-1, Number.NaN)
       for (const { harness, operator } of this.subtasks) await harness.until(() => operator.prepareSnapshotPreBarrier())
     } catch (error) {
       if (!(error instanceof FlinkError)) throw error

@@ -1,6 +1,12 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { JsonObject } from '../../runtime/common/json.ts'
-import { inProgressName, isAbandoned, type PartOwner, type PartStream, type RecoverableWriter } from '../../runtime/connectors/files/recoverable-writer.ts'
+import {
+  inProgressName,
+  isAbandoned,
+  type PartOwner,
+  type PartStream,
+  type RecoverableWriter,
+} from '../../runtime/connectors/files/recoverable-writer.ts'
 
 /** Files of many writers, which outlive them. */
 export class MemoryFiles {
