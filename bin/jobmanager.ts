@@ -21,6 +21,7 @@ import { withMaskedSecrets } from './configuration.ts'
 import { namingOption } from './environment.ts'
 import { processMetrics } from './process-metrics.ts'
 import { Planner } from './program-planner.ts'
+import { storeOpener } from './stores.ts'
 import { commit, version } from './version.ts'
 
 /** The JobManager process: control plane, REST, planner. Also half of `-t local`. */
@@ -64,6 +65,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     // Larger than that of every JobManager before it on this machine; until there are epochs to claim.
     generation: Math.floor(systemClock.nowMs() / 1_000),
     enumerators: enumeratorRegistry,
+    openStore: storeOpener(log),
     artifacts: createFileArtifactStore(artifactDirectory, systemRandom),
     artifactUrl: digest => `http://${urlHost(webHost)}:${restPort}/millrace/artifacts/${digest}`,
     configuration: withMaskedSecrets(configuration.toObject()),

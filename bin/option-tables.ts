@@ -1,4 +1,5 @@
 import { apiOptions } from '../runtime/api/options.ts'
+import { checkpointingOptions } from '../runtime/checkpoint/options.ts'
 import { cliOptionTable } from '../runtime/cli/options.ts'
 import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
@@ -18,6 +19,7 @@ export const optionTables: readonly OptionTable[] = [
   tableOptionTable,
   graphOptions,
   jobManagerOptions,
+  checkpointingOptions,
   restartStrategyOptions,
   taskExecutorOptions,
   taskOptions,

@@ -28,6 +28,7 @@ import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hos
 import { entryUrl } from './entries.ts'
 import { namingOption } from './environment.ts'
 import { processMetrics } from './process-metrics.ts'
+import { storeOpener } from './stores.ts'
 
 /** The TaskManager process: control connection and slots here, everything that touches rows in threads. Also half of `-t local`. */
 export interface TaskManagerProcessOptions {
@@ -104,6 +105,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     random: systemRandom,
     log,
     hosts,
+    openStore: storeOpener(log),
     registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
     cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),

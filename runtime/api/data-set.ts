@@ -12,7 +12,8 @@ export class ExecutionEnvironment {
   }
 }
 
-export const CheckpointingMode = refusedName('CheckpointingMode', 'checkpoints are not supported yet')
+export const EmbeddedRocksDBStateBackend = refusedName('EmbeddedRocksDBStateBackend', 'RocksDB is not supported yet: state lives on the heap')
+export const RocksDBStateBackend = refusedName('RocksDBStateBackend', 'RocksDB is not supported yet: state lives on the heap')
 export const TimeCharacteristic = refusedName(
   'TimeCharacteristic',
   'nothing needs it: give the stream a WatermarkStrategy for event time, and windows name the time they use',

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import {
+  CheckpointingMode,
   DataGeneratorSource,
+  EmbeddedRocksDBStateBackend,
   ExecutionEnvironment,
+  FsStateBackend,
+  HashMapStateBackend,
+  MemoryStateBackend,
   ParameterTool,
   RestartStrategies,
   type RestartStrategyConfiguration,
@@ -217,8 +222,73 @@ describe("names of Flink's that are not there", () => {
     expect(() => ExecutionEnvironment.getExecutionEnvironment()).toThrow(/StreamExecutionEnvironment and keyBy instead of groupBy.*BATCH/)
   })
 
-  test('checkpoints are refused by name', () => {
-    const env = StreamExecutionEnvironment.createForProgram({}) as unknown as Record<string, (argument: unknown) => unknown>
-    expect(() => env['enableCheckpointing']?.(1000)).toThrow('env.enableCheckpointing: checkpoints are not supported yet')
+  test('unaligned checkpoints and RocksDB are refused by name', () => {
+    const config = StreamExecutionEnvironment.createForProgram({}).getCheckpointConfig() as unknown as Record<string, () => unknown>
+    expect(() => config['enableUnalignedCheckpoints']?.()).toThrow('enableUnalignedCheckpoints: unaligned checkpoints are not supported yet')
+    expect(() => new (EmbeddedRocksDBStateBackend as unknown as new () => unknown)()).toThrow('RocksDB is not supported yet')
+  })
+})
+
+describe('checkpoints in code', () => {
+  const configured = (set: (env: StreamExecutionEnvironment) => unknown) => {
+    const env = StreamExecutionEnvironment.createForProgram({
+      client: { 'execution.checkpointing.interval': '7 s', 'state.backend.type': 'filesystem' },
+    })
+    set(env)
+    return env.getConfiguration()
+  }
+
+  test('are the options of their keys, and win over the client', () => {
+    const options = configured(env => {
+      env.enableCheckpointing(1000, CheckpointingMode.AT_LEAST_ONCE)
+      env
+        .getCheckpointConfig()
+        .setCheckpointTimeout('1 min')
+        .setMinPauseBetweenCheckpoints(500)
+        .setMaxConcurrentCheckpoints(2)
+        .setTolerableCheckpointFailureNumber(3)
+        .setExternalizedCheckpointRetention('RETAIN_ON_CANCELLATION')
+        .setCheckpointStorage('file:///checkpoints')
+      env.setStateBackend(new HashMapStateBackend())
+    })
+    expect(options).toEqual({
+      'execution.checkpointing.interval': '1000 ms',
+      'execution.checkpointing.mode': 'AT_LEAST_ONCE',
+      'execution.checkpointing.timeout': '60000 ms',
+      'execution.checkpointing.min-pause': '500 ms',
+      'execution.checkpointing.max-concurrent-checkpoints': '2',
+      'execution.checkpointing.tolerable-failed-checkpoints': '3',
+      'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION',
+      'execution.checkpointing.storage': 'filesystem',
+      'execution.checkpointing.dir': 'file:///checkpoints',
+      'state.backend.type': 'hashmap',
+    })
+  })
+
+  test('backends by the names of Flink 1.x say where checkpoints go, too', () => {
+    expect(configured(env => env.setStateBackend(new MemoryStateBackend()))).toMatchObject({ 'execution.checkpointing.storage': 'jobmanager' })
+    expect(configured(env => env.setStateBackend(new FsStateBackend('file:///c')))).toMatchObject({
+      'execution.checkpointing.storage': 'filesystem',
+      'execution.checkpointing.dir': 'file:///c',
+    })
+  })
+
+  test.each([
+    [
+      (env: StreamExecutionEnvironment) => env.enableCheckpointing('soon'),
+      'checkpoint interval is milliseconds or a text such as "10 s", got "soon"',
+    ],
+    [
+      (env: StreamExecutionEnvironment) => env.enableCheckpointing(1, 'ONCE' as never),
+      'checkpoint mode is one of EXACTLY_ONCE, AT_LEAST_ONCE, got "ONCE"',
+    ],
+    [
+      (env: StreamExecutionEnvironment) => env.getCheckpointConfig().setMaxConcurrentCheckpoints(0),
+      'checkpoint max-concurrent-checkpoints is a whole number from 1, got 0',
+    ],
+    [(env: StreamExecutionEnvironment) => env.setStateBackend('hashmap' as never), 'env.setStateBackend takes a state backend'],
+    [() => new FsStateBackend(''), 'FsStateBackend takes the URI of a directory'],
+  ])('what cannot be is refused with its argument: %#', (make, message) => {
+    expect(() => configured(make as (env: StreamExecutionEnvironment) => unknown)).toThrow(message)
   })
 })

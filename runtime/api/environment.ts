@@ -8,6 +8,7 @@ import { normaliseSource } from '../stream/functions.ts'
 import { WatermarkStrategy } from '../time/watermark-strategy.ts'
 import type { SplitSource } from './built-in-connectors.ts'
 import { builtInConnectors } from './built-in-connectors.ts'
+import { CheckpointConfig, type CheckpointingMode, StateBackend } from './checkpoint-config.ts'
 import { DataStreamSource } from './data-stream.ts'
 import { type NewNode, StreamGraphBuilder } from './graph-builder.ts'
 import { checkParallelism } from './node-settings.ts'
@@ -114,6 +115,22 @@ export class StreamExecutionEnvironment {
         'env.setRestartStrategy takes what RestartStrategies makes, as in RestartStrategies.fixedDelayRestart(3, "10 s")',
       )
     return this.configure(strategy.options)
+  }
+
+  /** A checkpoint every `interval` (milliseconds, or a text such as `10 s`). */
+  enableCheckpointing(interval: number | string, mode: CheckpointingMode = 'EXACTLY_ONCE'): this {
+    this.getCheckpointConfig().setCheckpointInterval(interval).setCheckpointingConsistencyMode(mode)
+    return this
+  }
+
+  getCheckpointConfig(): CheckpointConfig {
+    return new CheckpointConfig(this)
+  }
+
+  setStateBackend(backend: StateBackend): this {
+    if (!(backend instanceof StateBackend))
+      throw new FlinkError('INVALID_PROGRAM', 'env.setStateBackend takes a state backend, as in new HashMapStateBackend()')
+    return this.configure(backend.options)
   }
 
   setRuntimeMode(mode: RuntimeExecutionMode): this {
@@ -292,9 +309,6 @@ function isSource<T>(source: Source<T> | SplitSource<T>): source is Source<T> {
 }
 
 refuseByName(StreamExecutionEnvironment.prototype, 'env', {
-  enableCheckpointing: 'checkpoints are not supported yet',
-  getCheckpointConfig: 'checkpoints are not supported yet',
-  setStateBackend: 'state lives on the heap; other backends are not supported yet',
   setStreamTimeCharacteristic: 'nothing needs it: give the stream a WatermarkStrategy for event time, and windows name the time they use',
   readFile: 'use readTextFile',
   fromData: 'use fromCollection or fromElements',

@@ -63,12 +63,22 @@ export type {
 } from './built-in-connectors.ts'
 export { setBuiltInConnectors } from './built-in-connectors.ts'
 export {
-  AsyncDataStream,
+  CheckpointConfig,
   CheckpointingMode,
+  ExternalizedCheckpointRetention,
+  FsStateBackend,
+  HashMapStateBackend,
+  MemoryStateBackend,
+  StateBackend,
+} from './checkpoint-config.ts'
+export {
+  AsyncDataStream,
+  EmbeddedRocksDBStateBackend,
   EventTimeSessionWindows,
   ExecutionEnvironment,
   GlobalWindows,
   ProcessingTimeSessionWindows,
+  RocksDBStateBackend,
   SlidingEventTimeWindows,
   SlidingProcessingTimeWindows,
   TimeCharacteristic,

@@ -7,9 +7,9 @@ import type { KeyedSnapshot, OperatorListSnapshot, OperatorSnapshot } from '../s
 /**
  * The snapshots of one operator's subtasks, in order of subtask, cut anew for another number of subtasks: keyed state by key-group
  * range, `split` lists element by element in turn, `union` lists whole to everybody, `broadcast` one copy to everybody. Bytes are
- * moved, never decoded, so this runs where no user code is.
+ * moved, never decoded (nor read, where only their places are at hand), so this runs where no user code is.
  */
-export function redistribute(snapshots: readonly OperatorSnapshot[], newParallelism: number, maxParallelism: number): OperatorSnapshot[] {
+export function redistribute<B>(snapshots: readonly OperatorSnapshot<B>[], newParallelism: number, maxParallelism: number): OperatorSnapshot<B>[] {
   if (newParallelism > maxParallelism)
     throw new FlinkError(
       'INVALID_PROGRAM',
@@ -23,11 +23,11 @@ export function redistribute(snapshots: readonly OperatorSnapshot[], newParallel
   }))
 }
 
-function mergeKeyed(snapshots: readonly OperatorSnapshot[]): KeyedSnapshot | undefined {
+function mergeKeyed<B>(snapshots: readonly OperatorSnapshot<B>[]): KeyedSnapshot<B> | undefined {
   const parts = snapshots.flatMap(snapshot => (snapshot.keyed === undefined ? [] : [snapshot.keyed]))
   const first = parts[0]
   if (first === undefined) return undefined
-  const keyGroups = new Map<number, Uint8Array>()
+  const keyGroups = new Map<number, B>()
   for (const part of parts) {
     // The bytes name states by their place in the schemas.
     assert(sameJson([part.keyType, part.schemas], [first.keyType, first.schemas]), 'all subtasks of an operator register the same states')
@@ -39,14 +39,14 @@ function mergeKeyed(snapshots: readonly OperatorSnapshot[]): KeyedSnapshot | und
   return { keyType: first.keyType, schemas: first.schemas, keyGroups }
 }
 
-function keyedOf(keyed: KeyedSnapshot, maxParallelism: number, parallelism: number, subtask: number): KeyedSnapshot {
+function keyedOf<B>(keyed: KeyedSnapshot<B>, maxParallelism: number, parallelism: number, subtask: number): KeyedSnapshot<B> {
   const { startKeyGroup, endKeyGroup } = keyGroupRange(maxParallelism, parallelism, subtask)
   const own = [...keyed.keyGroups].filter(([keyGroup]) => keyGroup >= startKeyGroup && keyGroup <= endKeyGroup).sort(([a], [b]) => a - b)
   return { keyType: keyed.keyType, schemas: keyed.schemas, keyGroups: new Map(own) }
 }
 
-function mergeLists(snapshots: readonly OperatorSnapshot[], newParallelism: number): OperatorListSnapshot[][] {
-  const perSubtask: OperatorListSnapshot[][] = Array.from({ length: newParallelism }, () => [])
+function mergeLists<B>(snapshots: readonly OperatorSnapshot<B>[], newParallelism: number): OperatorListSnapshot<B>[][] {
+  const perSubtask: OperatorListSnapshot<B>[][] = Array.from({ length: newParallelism }, () => [])
   const names = new Set(snapshots.flatMap(snapshot => snapshot.lists.map(list => list.name)))
   for (const name of names) {
     const bySubtask = snapshots.map(snapshot => snapshot.lists.find(list => list.name === name))
@@ -65,13 +65,13 @@ function mergeLists(snapshots: readonly OperatorSnapshot[], newParallelism: numb
   return perSubtask
 }
 
-function share(mode: OperatorListSnapshot['mode'], bySubtask: readonly (readonly Uint8Array[])[], newParallelism: number): (readonly Uint8Array[])[] {
+function share<B>(mode: OperatorListSnapshot['mode'], bySubtask: readonly (readonly B[])[], newParallelism: number): (readonly B[])[] {
   const all = bySubtask.flat()
   switch (mode) {
     case 'split': {
       // As many subtasks as before keep what they had: a source goes on with its own splits.
       if (bySubtask.length === newParallelism) return [...bySubtask]
-      const shares: Uint8Array[][] = Array.from({ length: newParallelism }, () => [])
+      const shares: B[][] = Array.from({ length: newParallelism }, () => [])
       for (const [i, item] of all.entries()) shares[i % newParallelism]?.push(item)
       return shares
     }

@@ -14,7 +14,8 @@ test('every key stands in one table only, with a doc', () => {
 test('the values of an enum parse as themselves, its default among them', () => {
   for (const option of options.filter(candidate => candidate.type === 'enum')) {
     for (const value of option.values ?? []) expect(parseOptionValue(option, value)).toBe(value)
-    expect(option.values).toContain(option.defaultValue)
+    // Undefined where Flink says (none): what it means then depends on other options.
+    if (option.defaultValue !== undefined) expect(option.values).toContain(option.defaultValue)
   }
 })
 

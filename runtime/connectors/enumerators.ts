@@ -1,24 +1,20 @@
 import type { JsonObject } from '../common/json.ts'
 import type { SourceSplit, SplitEnumerator, SplitEnumeratorContext } from '../stream/spi/source.ts'
-import { SplitAssignment } from './split-assignment.ts'
+import { listingEnumerator, roundRobin } from './split-assignment.ts'
 
 /** Enumerators that need nothing from outside. */
 
 /** `splits`, made while the graph was built, round robin. */
-export function staticEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
+export function staticEnumerator(options: JsonObject, context: SplitEnumeratorContext, restored?: JsonObject): SplitEnumerator {
   const splits = (options['splits'] ?? []) as readonly SourceSplit[]
-  return assigning(context, parallelism => {
-    const readers: SourceSplit[][] = Array.from({ length: parallelism }, () => [])
-    for (const [i, split] of splits.entries()) readers[i % parallelism]?.push(split)
-    return readers
-  })
+  return listingEnumerator(context, restored, parallelism => roundRobin(splits, parallelism))
 }
 
 /** One contiguous part of from..to (inclusive, decimal text) for each reader; the first parts take the remainder, as in Flink. */
-export function sequenceEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
+export function sequenceEnumerator(options: JsonObject, context: SplitEnumeratorContext, restored?: JsonObject): SplitEnumerator {
   const from = BigInt(String(options['from']))
   const to = BigInt(String(options['to']))
-  return assigning(context, parallelism => splitSequence(from, to, parallelism))
+  return listingEnumerator(context, restored, parallelism => splitSequence(from, to, parallelism))
 }
 
 export interface SequenceSplit extends SourceSplit {
@@ -43,9 +39,9 @@ export function splitSequence(from: bigint, to: bigint, parallelism: number): Se
 }
 
 /** Indices 0, 1, 2, … below `count` (absent = without end), dealt to the readers one by one, so that all of them advance together. */
-export function stridedEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
+export function stridedEnumerator(options: JsonObject, context: SplitEnumeratorContext, restored?: JsonObject): SplitEnumerator {
   const count = typeof options['count'] === 'number' ? options['count'] : null
-  return assigning(context, parallelism =>
+  return listingEnumerator(context, restored, parallelism =>
     Array.from({ length: parallelism }, (_, i) => [{ splitId: `indices-${i}`, next: i, step: parallelism, count }]),
   )
 }
@@ -54,16 +50,4 @@ export interface StridedSplit extends SourceSplit {
   readonly next: number
   readonly step: number
   readonly count: number | null
-}
-
-function assigning(context: SplitEnumeratorContext, splitsOf: (parallelism: number) => readonly (readonly SourceSplit[])[]): SplitEnumerator {
-  const assignment = new SplitAssignment(context)
-  return {
-    start: () => assignment.assignAll(splitsOf(context.parallelism)),
-    addReader: subtaskIndex => assignment.addReader(subtaskIndex),
-    handleSplitRequest: () => {},
-    addSplitsBack: (subtaskIndex, splits) => assignment.addSplitsBack(subtaskIndex, splits),
-    snapshot: () => ({}),
-    close: () => {},
-  }
 }

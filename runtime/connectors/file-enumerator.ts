@@ -4,7 +4,7 @@ import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { SourceSplit, SplitEnumerator, SplitEnumeratorContext } from '../stream/spi/source.ts'
 import { localPath } from './local-path.ts'
-import { SplitAssignment } from './split-assignment.ts'
+import { listingEnumerator } from './split-assignment.ts'
 
 /**
  * Splits of a text file or of the files in a folder, listed once, at start.
@@ -29,23 +29,10 @@ export interface ListedFile {
   readonly size: number
 }
 
-export function fileEnumerator(options: JsonObject, context: SplitEnumeratorContext): SplitEnumerator {
-  const assignment = new SplitAssignment(context)
-  return {
-    async start() {
-      try {
-        const files = await listFiles(localPath(String(options['path'])))
-        assignment.assignAll(splitFiles(files, context.parallelism, options['wholeFiles'] === true))
-      } catch (error) {
-        context.fail(error)
-      }
-    },
-    addReader: subtaskIndex => assignment.addReader(subtaskIndex),
-    handleSplitRequest: () => {},
-    addSplitsBack: (subtaskIndex, splits) => assignment.addSplitsBack(subtaskIndex, splits),
-    snapshot: () => ({}),
-    close: () => {},
-  }
+export function fileEnumerator(options: JsonObject, context: SplitEnumeratorContext, restored?: JsonObject): SplitEnumerator {
+  return listingEnumerator(context, restored, async parallelism =>
+    splitFiles(await listFiles(localPath(String(options['path']))), parallelism, options['wholeFiles'] === true),
+  )
 }
 
 export async function listFiles(path: string): Promise<ListedFile[]> {

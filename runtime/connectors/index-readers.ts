@@ -29,6 +29,7 @@ export interface IndexReaderSpec {
 export class IndexReader implements SourceReader {
   private readonly spec: IndexReaderSpec
   private readonly limiter: RateLimiter | undefined
+  /** In turn, a poll each: one without end must not hold back another that a restore at a lower parallelism gave this reader. */
   private readonly cursors: IndexCursor[] = []
   private allAssigned = false
   /** Of the row emitted last: it may be described when its split has ended. */
@@ -59,6 +60,7 @@ export class IndexReader implements SourceReader {
       }
       const allowed = this.limiter === undefined ? Number.POSITIVE_INFINITY : this.limiter.available()
       if (allowed === 0) return 'nothing'
+      this.cursors.push(...this.cursors.splice(0, 1))
       if (!this.emit(cursor, output, allowed)) return 'more'
     }
   }

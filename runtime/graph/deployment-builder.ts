@@ -1,4 +1,5 @@
 import { assert } from '../common/assert.ts'
+import type { JsonObject } from '../common/json.ts'
 import { channelId, consumersOf, producersOf } from './channels.ts'
 import type { ArtifactRef, ChannelDeployment, ChannelPeer, InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from './deployment.ts'
 import { type ExecutionGraph, type ExecutionLocation, vertexById } from './execution-graph.ts'
@@ -15,6 +16,8 @@ export interface DeploymentOptions {
   readonly generation: number
   readonly artifact: ArtifactRef
   readonly args: readonly string[]
+  /** What a task begins with; absent = it begins empty. */
+  readonly restoreOf?: ((vertex: JobVertex, subtaskIndex: number) => JsonObject) | undefined
 }
 
 /** One deployment per slot, in the order of `slots`. All subtasks of the graph must have a slot: channels name both of their ends. */
@@ -35,7 +38,9 @@ export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly Allo
     tasks: planned.subtasks.map(({ vertexId, subtaskIndex }) => {
       const executionId = executionIds.get(subtaskKey(vertexId, subtaskIndex))
       assert(executionId !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has an execution`)
-      return taskDeployment(graph, vertexById(jobGraph, vertexId), subtaskIndex, executionId, location, places)
+      const vertex = vertexById(jobGraph, vertexId)
+      const restore = options.restoreOf?.(vertex, subtaskIndex) ?? null
+      return { ...taskDeployment(graph, vertex, subtaskIndex, executionId, location, places), restore }
     }),
   }))
 }
@@ -49,7 +54,7 @@ function taskDeployment(
   executionId: string,
   own: ExecutionLocation,
   places: Places,
-): TaskDeployment {
+): Omit<TaskDeployment, 'restore'> {
   const parallelismOf = (vertexId: string) => vertexById(jobGraph, vertexId).parallelism
   const inputOf = (edge: JobEdge): InputDeployment => ({
     edge,
@@ -80,7 +85,6 @@ function taskDeployment(
     subtaskIndex,
     inputs: jobGraph.edges.filter(edge => edge.target.vertexId === vertex.id).map(inputOf),
     outputs: jobGraph.edges.filter(edge => edge.source.vertexId === vertex.id).map(outputOf),
-    restore: null,
   }
 }
 

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../common/json.ts'
 import type { JobEdge, JobGraph, JobVertex } from './job-graph.ts'
 
 /** What the JobMaster sends to a TaskManager for one slot: all subtasks of that slot at once, so that edges inside the slot are known. */
@@ -31,7 +32,8 @@ export interface TaskDeployment {
   readonly subtaskIndex: number
   readonly inputs: readonly InputDeployment[]
   readonly outputs: readonly OutputDeployment[]
-  readonly restore: null
+  /** A `TaskRestore` of runtime/checkpoint; null = it begins empty. */
+  readonly restore: JsonObject | null
 }
 
 export interface InputDeployment {

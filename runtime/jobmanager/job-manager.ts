@@ -1,3 +1,5 @@
+import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
+import { taskStateFromJson } from '../checkpoint/task-state.ts'
 import { type Clock, sleep } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject, JsonValue } from '../common/json.ts'
@@ -6,7 +8,7 @@ import type { Random } from '../common/random.ts'
 import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.ts'
 import type { JobManagerGateway } from '../rpc/job-manager-gateway.ts'
 import { RpcLink } from '../rpc/link.ts'
-import { checkGeneration, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
+import { checkGeneration, errorFromJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import { ArtifactRetention } from './artifact-retention.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 import { Dispatcher } from './dispatcher.ts'
@@ -33,6 +35,7 @@ export interface JobManagerOptions {
   readonly rpc: { readonly host: string; readonly port: number; readonly token: string }
   readonly generation: number
   readonly enumerators: EnumeratorRegistry
+  readonly openStore: StoreOpener
   readonly artifacts: ArtifactStore
   readonly artifactUrl?: (digest: string) => string
   /** For `clusterConfiguration`. */
@@ -81,6 +84,7 @@ export class JobManager implements JobManagerGateway {
         log,
         generation,
         enumerators: options.enumerators,
+        openStore: options.openStore,
         slotRequestTimeoutMs: options.slotRequestTimeoutMs,
         slotIdleTimeoutMs: options.slotIdleTimeoutMs,
         exceptionHistorySize: options.exceptionHistorySize,
@@ -199,7 +203,7 @@ export class JobManager implements JobManagerGateway {
   private async shutDownOnce(reason: string, graceMs: number): Promise<void> {
     const { clock, log, generation } = this.options
     log.info('jobmanager shuts down', { reason })
-    const running = this.dispatcher.running().map(job => job.result)
+    const running = this.dispatcher.all().map(job => job.whenCleared)
     this.dispatcher.close()
     // A wait that is over must not hold the process.
     const waited = new AbortController()
@@ -258,6 +262,19 @@ export class JobManager implements JobManagerGateway {
         this.jobOf(jobId).splitRequest(executionId, operatorId, attempt)
         return null
       }
+      case 'acknowledgeCheckpoint': {
+        const { jobId, executionId, checkpointId, state, attempt } = of<'acknowledgeCheckpoint'>()
+        this.jobOf(jobId).acknowledgeCheckpoint(executionId, checkpointId, taskStateFromJson(state), attempt)
+        return null
+      }
+      case 'declineCheckpoint': {
+        const { jobId, executionId, checkpointId, error, attempt } = of<'declineCheckpoint'>()
+        this.jobOf(jobId).declineCheckpoint(executionId, checkpointId, errorFromJson(error), attempt)
+        return null
+      }
+      case 'awaitCheckpoint':
+        this.jobOf(of<'awaitCheckpoint'>().jobId).awaitCheckpoint(of<'awaitCheckpoint'>().attempt)
+        return null
       case 'slotFreed':
         this.resources.report(link.peerId, of<'slotFreed'>().report)
         return null

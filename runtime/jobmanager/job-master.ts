@@ -1,3 +1,6 @@
+import { type RestorePlan, taskRestoreToJson } from '../checkpoint/checkpoint-body.ts'
+import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
+import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -20,16 +23,17 @@ import {
   transitionText,
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
-import { planSlots } from '../graph/slot-assignment.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus } from '../rpc/job-manager-gateway.ts'
-import type { RpcLink } from '../rpc/link.ts'
-import { asJson, errorFromJson, type TaskManagerMethods, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
+import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
+import { CheckpointCoordinator, checkpointSettings } from './checkpoint-coordinator.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
+import { JobSlots } from './job-slots.ts'
 import { isTerminalStatus, mayEnter } from './job-status.ts'
 import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
-import { type AllocatedSlot, noResourceAvailable, SlotPool, shortageText } from './slot-pool.ts'
-import { type EnumeratorRegistry, SourceCoordinators, type SplitMessage } from './source-coordinators.ts'
+import { type AllocatedSlot, noResourceAvailable } from './slot-pool.ts'
+import { type EnumeratorRegistry, SourceCoordinators } from './source-coordinators.ts'
+import { locationOf, TaskGateway, type TaskManagerHandle } from './task-gateway.ts'
 
 /**
  * One job, from its slots to its end, over as many attempts as its restart strategy allows.
@@ -40,24 +44,18 @@ import { type EnumeratorRegistry, SourceCoordinators, type SplitMessage } from '
  * 4. The first failure of an attempt (of a task, a TaskManager, an enumerator, or of the slot requests) is put to the restart strategy.
  *    No restart: the job is FAILING, everything is cancelled, and it is FAILED when the last task has ended. A restart: it is RESTARTING,
  *    everything is cancelled as well; when the last task has ended and the delay is over, the next attempt begins at step 1 with new executions
- *    and enumerators, in the slots that are still there. Failures on the way down are the same failure.
+ *    and enumerators, in the slots that are still there, with the state of the newest checkpoint. Failures on the way down are the same failure.
  * 5. At the end the enumerators are closed and all slots given back at once.
  *
  * Late and doubled messages find no edge in the state tables and are dropped; messages of an earlier attempt are refused.
  */
-export interface TaskManagerHandle {
-  readonly id: string
-  readonly dataHost: string
-  readonly dataPort: number
-  readonly link: RpcLink<TaskManagerMethods>
-}
-
 export interface JobMasterServices {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
   readonly generation: number
   readonly enumerators: EnumeratorRegistry
+  readonly openStore: StoreOpener
   readonly slotRequestTimeoutMs: number
   readonly slotIdleTimeoutMs: number
   readonly exceptionHistorySize: number
@@ -76,9 +74,6 @@ export interface JobMasterJob {
   readonly args: readonly string[]
 }
 
-/** A shortage that lasts is told again so often. */
-const shortageLogIntervalMs = 60_000
-
 export class JobMaster {
   readonly job: JobMasterJob
   readonly restartStrategy: RestartStrategy
@@ -87,19 +82,21 @@ export class JobMaster {
   readonly metrics = new Map<string, TaskMetrics>()
   private readonly services: JobMasterServices
   private readonly log: Logger
-  private readonly pool: SlotPool
+  private readonly slots: JobSlots
+  private readonly gateway: TaskGateway
   private sources: SourceCoordinators
-  private readonly planned: ReturnType<typeof planSlots>
-  /** By the request id of a planned slot. */
-  private readonly slots = new Map<string, AllocatedSlot>()
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
   private failure: SerializedError | undefined = undefined
-  private deployed = false
+  private readonly checkpoints: CheckpointCoordinator | undefined
+  /** What the attempt began with. */
+  private restored: RestorePlan | undefined = undefined
+  /** Barriers may be sent. */
+  private checkpointing = false
+  private cleared: Promise<void> = Promise.resolve()
   private restarts = noRestarts
   /** The delay of a restart is running. */
   private restartTimer: Timer | undefined = undefined
-  private shortageTimer: Timer | undefined = undefined
   private readonly done = Promise.withResolvers<CompletedJob>()
 
   constructor(job: JobMasterJob, services: JobMasterServices) {
@@ -111,20 +108,26 @@ export class JobMaster {
     this.timestamps.INITIALIZING = clock.nowMs()
     this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
     this.executionGraph = this.newExecutionGraph(0)
-    this.planned = planSlots(job.jobGraph)
-    this.pool = new SlotPool({
+    this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
+    this.slots = new JobSlots({
       clock,
       random,
       log: this.log,
+      jobId: job.jobId,
+      jobGraph: job.jobGraph,
       slotRequestTimeoutMs: services.slotRequestTimeoutMs,
       slotIdleTimeoutMs: services.slotIdleTimeoutMs,
-      requestSlot: allocationId => services.requestSlot({ allocationId, jobId: job.jobId, attempt: this.attempt }),
-      cancelRequest: allocationId => services.cancelSlotRequest(allocationId),
-      freeSlot: slot => this.freeSlot(slot),
-      onAllocated: (requestId, slot) => this.onAllocated(requestId, slot),
+      attempt: () => this.attempt,
+      requestSlot: request => services.requestSlot(request),
+      cancelSlotRequest: allocationId => services.cancelSlotRequest(allocationId),
+      freeSlot: slot => this.gateway.freeSlot(slot),
+      slotCounts: () => services.slotCounts(),
+      taskManager: id => services.taskManager(id),
+      onComplete: () => this.deploy(),
       onTimeout: () => this.onSlotTimeout(),
     })
     this.sources = this.newSources()
+    this.checkpoints = this.newCheckpoints()
     this.enter('CREATED')
   }
 
@@ -145,21 +148,41 @@ export class JobMaster {
     return this.done.promise
   }
 
+  /** When nothing of it is left to be done, its checkpoints included. */
+  get whenCleared(): Promise<void> {
+    return this.result.then(() => this.cleared)
+  }
+
   get failureCause(): SerializedError | undefined {
     return this.failure
   }
 
+  /** The first attempt, or the next one: at once, or when it is known what to begin with. */
   start(): void {
-    this.begin()
+    const { checkpoints, attempt, status } = this
+    if (checkpoints === undefined) {
+      this.begin(undefined)
+      return
+    }
+    const isCurrent = () => attempt === this.attempt && status === this.status
+    checkpoints.restore().then(
+      plan => {
+        if (isCurrent()) this.begin(plan)
+      },
+      (error: unknown) => {
+        if (isCurrent()) this.failJob(serializeError(error), undefined)
+      },
+    )
   }
 
-  /** The next attempt, or the first. */
-  private begin(): void {
+  private begin(restored: RestorePlan | undefined): void {
+    this.restored = restored
+    if (restored !== undefined) this.log.info(`job ${this.job.jobGraph.jobName} is restored from checkpoint ${restored.checkpointId}`)
     this.enter('RUNNING')
+    this.checkpoints?.start(this.executionGraph)
     for (const { executionId } of this.executionGraph.executions) this.move(executionId, { name: 'SCHEDULED' })
-    this.sources.start()
-    for (const slot of this.planned) this.requestPlanned(slot)
-    this.watchShortage(1_000)
+    this.sources.start(operatorId => restored?.enumerator(operatorId))
+    this.slots.acquire()
   }
 
   private newExecutionGraph(attempt: number): ExecutionGraph {
@@ -181,9 +204,36 @@ export class JobMaster {
       enumerators: this.services.enumerators,
       clock: this.services.clock,
       log: this.log,
-      send: ofThis((vertexId, subtaskIndex, operatorId, message) => this.sendSplits(vertexId, subtaskIndex, operatorId, message)),
+      send: ofThis((vertexId, subtaskIndex, operatorId, message) => {
+        const execution = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
+        this.gateway.sendSplits(execution, operatorId, message, error => this.failJob(serializeError(error), execution))
+      }),
       fail: ofThis(error => this.failJob(serializeError(error), undefined)),
     })
+  }
+
+  private newCheckpoints(): CheckpointCoordinator | undefined {
+    const { jobId, jobGraph } = this.job
+    const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
+    if (settings === undefined) return undefined
+    const { clock, random, generation, openStore } = this.services
+    return new CheckpointCoordinator(jobId, jobGraph, settings, {
+      clock,
+      random,
+      log: this.log,
+      generation,
+      openStore,
+      snapshotEnumerators: () => this.sources.snapshot(),
+      trigger: (executionIds, checkpointId, timestampMs) =>
+        this.gateway.triggerCheckpoint(this.executionsOf(executionIds), checkpointId, timestampMs),
+      notify: (executionIds, checkpointId, outcome) => this.gateway.notifyCheckpoint(this.executionsOf(executionIds), checkpointId, outcome),
+      failJob: error => this.failJob(serializeError(error), undefined),
+    })
+  }
+
+  private executionsOf(executionIds: readonly string[]): readonly Execution[] {
+    const wanted = new Set(executionIds)
+    return this.executionGraph.executions.filter(({ executionId }) => wanted.has(executionId))
   }
 
   cancel(): void {
@@ -195,8 +245,25 @@ export class JobMaster {
 
   /** What this job still waits for; undefined when it has all its slots. */
   shortage(): string | undefined {
-    if (this.pool.pendingCount === 0) return undefined
-    return shortageText(this.pool.missing(), this.services.slotCounts().free)
+    return this.slots.shortage()
+  }
+
+  // Checkpoints.
+
+  acknowledgeCheckpoint(executionId: string, checkpointId: number, state: TaskState, attempt: number): void {
+    this.checkAttempt(attempt)
+    this.checkpoints?.acknowledge(executionId, checkpointId, state)
+  }
+
+  declineCheckpoint(executionId: string, checkpointId: number, error: SerializedError, attempt: number): void {
+    this.checkAttempt(attempt)
+    this.checkpoints?.decline(executionId, checkpointId, error)
+  }
+
+  /** A task has come to its end, and is finished when a checkpoint has its last results: so it is taken now. */
+  awaitCheckpoint(attempt: number): void {
+    this.checkAttempt(attempt)
+    void this.checkpoints?.request()
   }
 
   exceptionView(): readonly ExceptionEntry[] {
@@ -206,11 +273,11 @@ export class JobMaster {
   // From TaskManagers.
 
   offerSlot(slot: AllocatedSlot, attempt: number): boolean {
-    return attempt === this.attempt && this.pool.offer(slot)
+    return attempt === this.attempt && this.slots.offer(slot)
   }
 
   allocationsOn(taskManagerId: string): readonly string[] {
-    return this.pool.allocationsOn(taskManagerId)
+    return this.slots.allocationsOn(taskManagerId)
   }
 
   updateTaskState(update: TaskStateUpdate): void {
@@ -223,10 +290,15 @@ export class JobMaster {
       case 'INITIALIZING':
       case 'RUNNING':
         if (location === undefined || this.move(update.executionId, { name: update.state, location }) === undefined) return
-        if (update.state === 'RUNNING') this.sources.readerStarted(execution.vertexId, execution.subtaskIndex)
+        if (update.state === 'RUNNING') {
+          this.sources.readerStarted(execution.vertexId, execution.subtaskIndex)
+          this.checkAllRunning()
+        }
         return
       case 'FINISHED':
         this.move(update.executionId, { name: 'FINISHED', location })
+        this.checkpoints?.taskFinished(update.executionId)
+        this.checkAllRunning()
         this.checkEnd()
         return
       case 'CANCELED':
@@ -264,123 +336,74 @@ export class JobMaster {
     }
   }
 
+  /** Its slots go first: the end of the last task may be all that a restart waits for, and that asks for slots at once. */
   taskManagerLost(taskManagerId: string, error: FlinkError): void {
-    const cause = serializeError(error)
-    for (const execution of this.executionGraph.executions) {
-      if (locationOf(execution)?.taskManagerId === taskManagerId && !isTerminal(execution.state)) this.failExecution(execution, cause)
-    }
-    for (const allocationId of this.pool.allocationsOn(taskManagerId)) this.allocationLost(allocationId)
+    for (const allocationId of this.slots.allocationsOn(taskManagerId)) this.slots.lose(allocationId)
+    this.failWhere(location => location.taskManagerId === taskManagerId, error)
   }
 
   /** The slot is not ours any more, or never will be. Before anything was deployed another one does as well. */
   allocationLost(allocationId: string): void {
-    if (!this.pool.lose(allocationId)) return
-    for (const [requestId, slot] of this.slots) {
-      if (slot.allocationId !== allocationId) continue
-      this.slots.delete(requestId)
-      const planned = this.planned.find(candidate => requestIdOf(candidate) === requestId)
-      if (this.status === 'RUNNING' && !this.deployed && planned !== undefined) this.requestPlanned(planned)
-    }
-    const error = serializeError(new FlinkError('TASKMANAGER_LOST', `the slot of allocation ${allocationId} was freed while its tasks ran`))
-    for (const execution of this.executionGraph.executions) {
-      if (locationOf(execution)?.allocationId === allocationId && !isTerminal(execution.state)) this.failExecution(execution, error)
-    }
+    if (!this.slots.lose(allocationId)) return
+    const error = new FlinkError('TASKMANAGER_LOST', `the slot of allocation ${allocationId} was freed while its tasks ran`)
+    this.failWhere(location => location.allocationId === allocationId, error)
   }
 
-  // Slots and deployment.
-
-  private requestPlanned(slot: (typeof this.planned)[number]): void {
-    this.pool.request(requestIdOf(slot), slot.slotSharingGroup)
-  }
-
-  private onAllocated(requestId: string, slot: AllocatedSlot): void {
-    this.slots.set(requestId, slot)
-    if (this.status === 'RUNNING' && !this.deployed && this.slots.size === this.planned.length) this.deploy()
-  }
+  // Deployment.
 
   private deploy(): void {
-    const slots = this.planned.map(planned => {
-      const slot = this.slots.get(requestIdOf(planned))
-      assert(slot !== undefined, 'every planned slot is allocated')
-      const taskManager = this.services.taskManager(slot.taskManagerId)
-      const { allocationId, taskManagerId } = slot
-      return { planned, location: { allocationId, taskManagerId, host: taskManager?.dataHost ?? '', dataPort: taskManager?.dataPort ?? 0 } }
-    })
-    this.deployed = true
+    const { restored } = this
+    const slots = this.slots.placed()
     const { digest, entry } = this.job.artifact
-    const deployments = buildSlotDeployments(this.executionGraph, slots, {
-      generation: this.services.generation,
-      artifact: { digest, entry, url: this.services.artifactUrl(digest) },
-      args: this.job.args,
-    })
+    let deployments: readonly SlotDeployment[]
+    try {
+      deployments = buildSlotDeployments(this.executionGraph, slots, {
+        generation: this.services.generation,
+        artifact: { digest, entry, url: this.services.artifactUrl(digest) },
+        args: this.job.args,
+        restoreOf: restored === undefined ? undefined : (vertex, subtaskIndex) => taskRestoreToJson(restored.taskRestore(vertex, subtaskIndex)),
+      })
+    } catch (error) {
+      // State that cannot be dealt out to these tasks.
+      this.failJob(serializeError(error), undefined)
+      return
+    }
     for (const { planned, location } of slots) {
       for (const { vertexId, subtaskIndex } of planned.subtasks) {
         this.move(executionOfSubtask(this.executionGraph, vertexId, subtaskIndex).executionId, { name: 'DEPLOYING', location })
       }
     }
-    for (const [index, deployment] of deployments.entries()) this.submit(deployment, slots[index]?.location)
-  }
-
-  private submit(deployment: SlotDeployment, location: ExecutionLocation | undefined): void {
-    const { allocationId } = deployment
-    const failed = (error: unknown) => {
-      const taskManager = location?.taskManagerId ?? 'unknown'
-      const cause = serializeError(
-        new FlinkError('EXTERNAL_SYSTEM', `tasks could not be deployed to taskmanager ${taskManager}`, { allocationId }, error),
-      )
-      for (const { executionId } of deployment.tasks) {
-        const execution = executionOf(this.executionGraph, executionId)
-        if (execution !== undefined && !isTerminal(execution.state)) this.failExecution(execution, cause)
-      }
+    for (const [index, deployment] of deployments.entries()) {
+      const { location } = slots[index] ?? {}
+      assert(location !== undefined, 'deployments stand in the order of the slots')
+      this.gateway.submit(deployment, location, error => this.failWhere(at => at.allocationId === deployment.allocationId, error))
     }
-    const link = location === undefined ? undefined : this.services.taskManager(location.taskManagerId)?.link
-    if (link === undefined) {
-      failed(new FlinkError('TASKMANAGER_LOST', 'the taskmanager is not registered any more'))
-      return
-    }
-    // A lost connection is told by the ResourceManager, with a better reason.
-    link.callInOrder('submitTasks', { ...this.fence(), allocationId, deployment: asJson(deployment) }).catch(error => {
-      if (!isConnectionLost(error)) failed(error)
-    })
   }
 
-  private sendSplits(vertexId: string, subtaskIndex: number, operatorId: string, message: SplitMessage): void {
-    const execution = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
-    const location = locationOf(execution)
-    const link = location === undefined ? undefined : this.services.taskManager(location.taskManagerId)?.link
-    if (location === undefined || link === undefined || isTerminal(execution.state)) return
-    const to = { ...this.fence(), allocationId: location.allocationId, executionId: execution.executionId, operatorId }
-    const sent =
-      message.kind === 'assign' ? link.callInOrder('assignSplits', { ...to, splits: message.splits }) : link.callInOrder('noMoreSplits', to)
-    sent.catch(error => {
-      // A split that does not arrive is data that is not read.
-      if (!isConnectionLost(error)) this.failJob(serializeError(error), execution)
-    })
-  }
-
-  private freeSlot({ allocationId, taskManagerId }: AllocatedSlot): void {
-    // Lost or refused: the next heartbeat does not list the allocation, and the TaskManager frees it by itself.
-    this.services
-      .taskManager(taskManagerId)
-      ?.link.call('freeSlot', { ...this.fence(), allocationId })
-      .catch(() => {})
+  /** Barriers reach everybody only when everybody runs. */
+  private checkAllRunning(): void {
+    if (this.status !== 'RUNNING' || this.checkpointing) return
+    if (!this.executionGraph.executions.every(({ state }) => state.name === 'RUNNING' || state.name === 'FINISHED')) return
+    this.checkpointing = true
+    this.checkpoints?.allRunning()
   }
 
   private onSlotTimeout(): void {
     const { free, total } = this.services.slotCounts()
-    this.failJob(serializeError(noResourceAvailable(this.pool.missing(), free, total, this.services.slotRequestTimeoutMs)), undefined)
-  }
-
-  private watchShortage(delayMs: number): void {
-    this.shortageTimer = this.services.clock.schedule(delayMs, () => {
-      const shortage = this.shortage()
-      if (this.status !== 'RUNNING' || shortage === undefined) return
-      this.log.warn(`job ${this.job.jobGraph.jobName} ${shortage}`)
-      this.watchShortage(shortageLogIntervalMs)
-    })
+    this.failJob(serializeError(noResourceAvailable(this.slots.missing(), free, total, this.services.slotRequestTimeoutMs)), undefined)
   }
 
   // Failure, cancel, end.
+
+  private failWhere(isThere: (location: ExecutionLocation) => boolean, error: FlinkError): void {
+    const cause = serializeError(error)
+    const { executions } = this.executionGraph
+    // A restart that the first ones bring about has executions of its own.
+    for (const execution of executions) {
+      const location = locationOf(execution)
+      if (location !== undefined && isThere(location) && !isTerminal(execution.state)) this.failExecution(execution, cause)
+    }
+  }
 
   private failExecution(execution: Execution, error: SerializedError): void {
     const moved = this.move(execution.executionId, { name: 'FAILED', location: locationOf(execution), error })
@@ -388,8 +411,8 @@ export class JobMaster {
   }
 
   private failJob(error: SerializedError, execution: Execution | undefined): void {
-    // On its way down already: what else goes wrong belongs to the failure that began it.
-    if (this.status !== 'RESTARTING' && mayEnter(this.status, 'FAILING')) {
+    // On its way down already: what else goes wrong belongs to the failure that began it. Unless that is over, and the next attempt cannot begin.
+    if ((this.status !== 'RESTARTING' || this.failure === undefined) && mayEnter(this.status, 'FAILING')) {
       this.failure = error
       this.exceptions.root(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
       const delayMs = this.restartDelayMs(error)
@@ -412,7 +435,7 @@ export class JobMaster {
 
   /** Undefined = the failure is final. */
   private restartDelayMs(error: SerializedError): number | undefined {
-    if (this.status !== 'RUNNING' || isFinal(error)) return undefined
+    if ((this.status !== 'RUNNING' && this.status !== 'RESTARTING') || isFinal(error)) return undefined
     const { clock, random } = this.services
     const [state, delayMs] = next(this.restartStrategy, this.restarts, clock.monotonicMs(), random)
     this.restarts = state
@@ -420,11 +443,11 @@ export class JobMaster {
   }
 
   private restartAfter(delayMs: number): void {
-    this.enter('RESTARTING')
+    if (this.status !== 'RESTARTING') this.enter('RESTARTING')
     this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, {
       delayMs,
       restart: this.attempt + 1,
-      from: 'the beginning: there is no checkpoint',
+      from: this.checkpoints === undefined ? 'the beginning: it takes no checkpoints' : 'its newest checkpoint',
     })
     this.restartTimer = this.services.clock.schedule(delayMs, () => {
       this.restartTimer = undefined
@@ -436,18 +459,17 @@ export class JobMaster {
   private restart(): void {
     void this.sources.close()
     this.failure = undefined
-    this.deployed = false
+    this.checkpointing = false
     this.metrics.clear()
-    this.slots.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
-    this.pool.releaseAll()
-    this.begin()
+    this.slots.release()
+    this.start()
   }
 
   private cancelTasks(): void {
-    this.pool.stopRequesting()
-    this.shortageTimer?.cancel()
+    this.slots.stop()
+    this.checkpoints?.stop()
     const allocations = new Map<string, ExecutionLocation>()
     for (const { executionId, state } of this.executionGraph.executions) {
       if (isTerminal(state)) continue
@@ -459,13 +481,7 @@ export class JobMaster {
         allocations.set(location.allocationId, location)
       }
     }
-    for (const { allocationId, taskManagerId } of allocations.values()) {
-      // Refused: the slot is gone, and its tasks were told to have ended or will be told to be lost.
-      this.services
-        .taskManager(taskManagerId)
-        ?.link.callInOrder('cancelTasks', { ...this.fence(), allocationId })
-        .catch(error => this.log.debug('cancelling was not answered', { taskManagerId, reason: String(error) }))
-    }
+    for (const location of allocations.values()) this.gateway.cancel(location)
     this.checkEnd()
   }
 
@@ -484,11 +500,10 @@ export class JobMaster {
 
   private end(state: CompletedJob['state']): void {
     this.enter(state)
-    this.shortageTimer?.cancel()
     this.restartTimer?.cancel()
-    this.pool.close()
-    void this.sources.close()
-    const { job, failure, timestamps } = this
+    this.slots.close()
+    const { job, failure, timestamps, checkpoints } = this
+    this.cleared = Promise.all([this.sources.close(), checkpoints?.close(state)]).then(() => {})
     this.done.resolve({
       kind: 'completed',
       jobId: job.jobId,
@@ -535,14 +550,6 @@ export class JobMaster {
   }
 }
 
-function requestIdOf(slot: { readonly slotSharingGroup: string; readonly index: number }): string {
-  return `${slot.slotSharingGroup}/${slot.index}`
-}
-
-function locationOf({ state }: Execution): ExecutionLocation | undefined {
-  return 'location' in state ? state.location : undefined
-}
-
 /**
  * A TaskManager that dies closes all its sockets at once, and who notices first is chance: a neighbour's task, by its data connection, or the
  * ResourceManager. The job cannot end before the latter has said so, because only then the tasks over there have an end.
@@ -554,8 +561,4 @@ function explains(error: SerializedError, failure: SerializedError): boolean {
 /** Another attempt would end the same way: the program, the graph or a value is what is wrong. */
 function isFinal(error: SerializedError): boolean {
   return errorCodes[error.code].retry !== 'backoff'
-}
-
-function isConnectionLost(error: unknown): boolean {
-  return error instanceof FlinkError && error.code === 'CONNECTION_LOST'
 }

@@ -1,3 +1,4 @@
+import { isCheckpointingEnabled } from '../checkpoint/options.ts'
 import type { ConfigOption, Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { Random } from '../common/random.ts'
@@ -75,13 +76,12 @@ const minute = 60 * second
 
 const kinds = ['none', 'off', 'disable', 'fixeddelay', 'fixed-delay', 'exponentialdelay', 'exponential-delay', 'failurerate', 'failure-rate'] as const
 
-const type: ConfigOption<(typeof kinds)[number]> = {
+const type: ConfigOption<(typeof kinds)[number] | undefined> = {
   key: 'restart-strategy.type',
   type: 'enum',
   values: kinds,
-  // Flink's without checkpoints, of which there are none yet.
-  defaultValue: 'none',
-  doc: 'whether and when a job that has failed is started again: none, fixed-delay, exponential-delay or failure-rate. There are no checkpoints yet: it starts from the beginning',
+  defaultValue: undefined,
+  doc: 'whether and when a job that has failed is started again: none, fixed-delay, exponential-delay or failure-rate; default: exponential-delay with checkpoints, none without. It goes on from its newest checkpoint, or from the beginning where there is none',
 }
 
 const fixedDelayAttempts: ConfigOption<number> = {
@@ -196,7 +196,7 @@ export function restartStrategyOf(configuration: Configuration): RestartStrategy
 }
 
 function strategyOf(configuration: Configuration): RestartStrategy {
-  switch (configuration.get(type)) {
+  switch (configuration.get(type) ?? (isCheckpointingEnabled(configuration) ? 'exponential-delay' : 'none')) {
     case 'fixeddelay':
     case 'fixed-delay':
       return { kind: 'fixed-delay', attempts: configuration.get(fixedDelayAttempts), delayMs: configuration.get(fixedDelay) }

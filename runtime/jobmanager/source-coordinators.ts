@@ -1,5 +1,6 @@
 import type { Clock } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import type { SourceDescription, SourceSplit, SplitEnumerator, SplitEnumeratorFactory } from '../stream/spi/source.ts'
@@ -50,7 +51,8 @@ export class SourceCoordinators {
     this.options = options
   }
 
-  start(): void {
+  /** `restored`: what the enumerator of an operator had said in the checkpoint that the attempt begins with. */
+  start(restored: (operatorId: string) => JsonObject | undefined = () => undefined): void {
     for (const { vertexId, operatorId, parallelism, description } of sourcesOf(this.options.jobGraph)) {
       const coordinator: Coordinator = {
         vertexId,
@@ -59,7 +61,7 @@ export class SourceCoordinators {
         readers: Array.from({ length: parallelism }, () => ({ started: false, kept: [] })),
       }
       this.coordinators.push(coordinator)
-      this.guard(() => this.startOne(coordinator, parallelism, description))
+      this.guard(() => this.startOne(coordinator, parallelism, description, restored(operatorId)))
     }
   }
 
@@ -71,6 +73,13 @@ export class SourceCoordinators {
       for (const message of reader.kept.splice(0)) this.options.send(vertexId, subtaskIndex, coordinator.operatorId, message)
       this.guard(() => coordinator.enumerator?.addReader(subtaskIndex))
     }
+  }
+
+  /** By operator id. What an enumerator hands out from now on is in none of these. */
+  snapshot(): ReadonlyMap<string, JsonObject> {
+    return new Map(
+      this.coordinators.flatMap(({ operatorId, enumerator }) => (enumerator === undefined ? [] : [[operatorId, enumerator.snapshot()] as const])),
+    )
   }
 
   splitRequest(vertexId: string, subtaskIndex: number, operatorId: string): void {
@@ -90,7 +99,12 @@ export class SourceCoordinators {
     }
   }
 
-  private startOne(coordinator: Coordinator, parallelism: number, description: SourceDescription): Promise<void> | void {
+  private startOne(
+    coordinator: Coordinator,
+    parallelism: number,
+    description: SourceDescription,
+    restored: JsonObject | undefined,
+  ): Promise<void> | void {
     const { enumerators, clock, log } = this.options
     const factory = enumerators[description.enumerator]
     if (factory === undefined) throw new FlinkError('UNSUPPORTED', `this jobmanager has no split enumerator ${description.enumerator}`)
@@ -103,7 +117,7 @@ export class SourceCoordinators {
       signalNoMoreSplits: (subtaskIndex: number) => this.deliver(coordinator, subtaskIndex, { kind: 'noMore' }),
       fail: (error: unknown) => this.fail(error),
     }
-    coordinator.enumerator = factory(description.options, context, undefined)
+    coordinator.enumerator = factory(description.options, context, restored)
     return coordinator.enumerator.start()
   }
 

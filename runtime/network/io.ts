@@ -41,5 +41,9 @@ export interface InputGate {
    * has not ended; `end` is yielded once per logical input, when all its channels have ended; undefined = nothing to read now.
    */
   poll(): GateElement | undefined
+  /** Every input has ended, and nothing is left to poll. */
+  readonly isFinished: boolean
+  /** The checkpoint was given up: channels that wait for its barrier flow again. */
+  abortCheckpoint(checkpointId: number): void
   close(): void
 }

@@ -30,6 +30,16 @@ export type TaskManagerMethods = {
   }
   /** In order. */
   noMoreSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string }; answer: null }
+  /** In order: what enumerators hand out behind it is no part of the checkpoint. */
+  triggerCheckpoint: {
+    payload: JobFenced & { allocationId: string; executionIds: readonly string[]; checkpointId: number; timestampMs: number }
+    answer: null
+  }
+  /** In order. `complete`: sinks may commit; `aborted`: what was taken for it is of no use. */
+  notifyCheckpoint: {
+    payload: JobFenced & { allocationId: string; executionIds: readonly string[]; checkpointId: number; outcome: 'complete' | 'aborted' }
+    answer: null
+  }
   /** The JobMaster has no use for the slot any more. */
   freeSlot: { payload: JobFenced & { allocationId: string }; answer: null }
   heartbeat: { payload: HeartbeatRequest; answer: HeartbeatAnswer }
@@ -48,6 +58,12 @@ export type JobManagerMethods = {
   updateTaskState: { payload: TaskStateUpdate; answer: null }
   /** In order. */
   splitRequest: { payload: JobFenced & { executionId: string; operatorId: string }; answer: null }
+  /** In order. `state` is a TaskState of runtime/checkpoint; its objects are in the store. */
+  acknowledgeCheckpoint: { payload: JobFenced & { executionId: string; checkpointId: number; state: JsonObject }; answer: null }
+  /** In order. */
+  declineCheckpoint: { payload: JobFenced & { executionId: string; checkpointId: number; error: SerializedErrorJson }; answer: null }
+  /** In order. The task has come to its end, and waits for a checkpoint in which its last results are. */
+  awaitCheckpoint: { payload: JobFenced & { executionId: string }; answer: null }
   /** Notified: a slot has become free. Lost ones are repaired by the next heartbeat. */
   slotFreed: { payload: Fenced & { report: SlotReport }; answer: null }
   /** Notified, about once a second while something runs. */
@@ -161,6 +177,8 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
   cancelTasks: { ...jobFields, allocationId: 'string' },
   assignSplits: { ...executionFields, splits: 'array' },
   noMoreSplits: executionFields,
+  triggerCheckpoint: { ...jobFields, allocationId: 'string', executionIds: 'array', checkpointId: 'number', timestampMs: 'number' },
+  notifyCheckpoint: { ...jobFields, allocationId: 'string', executionIds: 'array', checkpointId: 'number', outcome: 'string' },
   freeSlot: { ...jobFields, allocationId: 'string' },
   heartbeat: { allocations: 'array', allocationVersion: 'number' },
   readStdout: { maxBytes: 'number' },
@@ -170,6 +188,9 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
   offerSlots: { ...jobFields, slots: 'array', slotVersion: 'number' },
   updateTaskState: { ...jobFields, allocationId: 'string', executionId: 'string', state: 'string' },
   splitRequest: { ...jobFields, executionId: 'string', operatorId: 'string' },
+  acknowledgeCheckpoint: { ...jobFields, executionId: 'string', checkpointId: 'number', state: 'object' },
+  declineCheckpoint: { ...jobFields, executionId: 'string', checkpointId: 'number', error: 'object' },
+  awaitCheckpoint: { ...jobFields, executionId: 'string' },
   slotFreed: { report: 'object' },
   metricsReport: { ...jobFields, tasks: 'array' },
   taskManagerMetrics: { metrics: 'object' },

@@ -3,19 +3,20 @@ import type { TypeJson } from '../serde/type-information.ts'
 /**
  * What one operator subtask hands over at a barrier, and gets back on restore: pure data, its schema inside. Restoring at another
  * parallelism goes through `redistribute` (runtime/checkpoint): keyed state by key group range, `split` lists round-robin,
- * `union` lists whole to every subtask, `broadcast` one copy to every subtask.
+ * `union` lists whole to every subtask, `broadcast` one copy to every subtask. `B` is what stands for bytes: the bytes themselves in a slot,
+ * where they lie (runtime/checkpoint/task-state.ts) everywhere else.
  */
-export interface OperatorSnapshot {
-  readonly keyed: KeyedSnapshot | undefined
-  readonly lists: readonly OperatorListSnapshot[]
+export interface OperatorSnapshot<B = Uint8Array> {
+  readonly keyed: KeyedSnapshot<B> | undefined
+  readonly lists: readonly OperatorListSnapshot<B>[]
 }
 
-export interface KeyedSnapshot {
+export interface KeyedSnapshot<B = Uint8Array> {
   readonly keyType: TypeJson
   /** One entry a state and one a timer service, in order of registration; the index is used inside the key groups' bytes. */
   readonly schemas: readonly StateSchema[]
   /** Only key groups that hold something. */
-  readonly keyGroups: ReadonlyMap<number, Uint8Array>
+  readonly keyGroups: ReadonlyMap<number, B>
 }
 
 export interface StateSchema {
@@ -25,11 +26,11 @@ export interface StateSchema {
   readonly namespace: TypeJson
 }
 
-export interface OperatorListSnapshot {
+export interface OperatorListSnapshot<B = Uint8Array> {
   readonly name: string
   readonly mode: 'split' | 'union' | 'broadcast'
   readonly type: TypeJson
-  readonly items: readonly Uint8Array[]
+  readonly items: readonly B[]
 }
 
 export const emptySnapshot: OperatorSnapshot = { keyed: undefined, lists: [] }

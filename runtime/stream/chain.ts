@@ -1,4 +1,5 @@
 import { assert } from '../common/assert.ts'
+import { FlinkError } from '../common/errors.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import { columnarFrameOf, objectFrameOf } from '../network/columns-rows.ts'
 import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/frame.ts'
@@ -118,7 +119,11 @@ export class OperatorChain implements RunnerHost {
 
   restore(snapshots: readonly (OperatorSnapshot | undefined)[]): void {
     for (const [i, snapshot] of snapshots.entries()) {
-      if (snapshot !== undefined) this.links[i]?.operator.restore?.(snapshot)
+      const link = this.links[i]
+      if (snapshot === undefined || link === undefined) continue
+      if (link.operator.restore !== undefined) link.operator.restore(snapshot)
+      else if (snapshot.keyed !== undefined || snapshot.lists.some(({ items }) => items.length > 0))
+        throw new FlinkError('INVALID_PROGRAM', `operator ${link.name}: the checkpoint has state of it, but it keeps none`)
     }
   }
 
@@ -272,6 +277,15 @@ export class OperatorChain implements RunnerHost {
     this.visits.push({ kind: 'end', link: 0, input: 0 })
   }
 
+  /** Nothing of it runs: what it was to emit was emitted before the checkpoint that it comes from. */
+  endAtOnce(): void {
+    for (let link = 0; link < this.links.length; link++) this.endedInputs[link] = this.inputsOf(link)
+    for (const output of this.networkOutputs) {
+      output.emit({ kind: 'watermark', timestamp: MAX_WATERMARK })
+      output.emit({ kind: 'end' })
+    }
+  }
+
   /** Control from the gate. Barriers are the task's business: it calls `snapshot` when the visits are done. */
   accept(control: ControlElement, input: number): void {
     if (control.kind === 'watermark') this.visits.push({ kind: 'watermark', link: 0, input, timestamp: control.timestamp })
@@ -347,11 +361,26 @@ export class OperatorChain implements RunnerHost {
     return !this.isFull()
   }
 
-  /** At a row border with no visit pending: barrier to the outputs, then every operator's state. */
+  /** At a row border with no visit pending: barrier to the outputs, then every operator's state. Nothing follows an output's end. */
   snapshot(barrier: CheckpointBarrier): OperatorSnapshot[] {
     assert(this.visits.length === 0, 'no snapshot inside a cursor')
-    for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
+    if (!this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
     return this.links.map(({ operator }) => operator.snapshot(barrier))
+  }
+
+  notifyCheckpoint(checkpointId: number, outcome: 'complete' | 'aborted'): void {
+    for (const { operator } of this.links) {
+      if (outcome === 'complete') operator.notifyCheckpointComplete?.(checkpointId)
+      else operator.notifyCheckpointAborted?.(checkpointId)
+    }
+  }
+
+  get commitsOnCheckpoint(): boolean {
+    return this.links.some(({ operator }) => operator.commitsOnCheckpoint === true)
+  }
+
+  commitsDone(): boolean {
+    return this.links.every(({ operator }) => operator.commitsDone?.() ?? true)
   }
 
   drainOutputs(): boolean {

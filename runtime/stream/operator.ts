@@ -20,7 +20,9 @@ import type { IoHost } from './spi/io-host.ts'
  * 3. `processWatermark`, `processTimers`, `endInput` are cursors: they do work until it is done (true) or `context.shouldYield()` says
  *    so (false), and are called again with the same argument until they answer true. Only then does the chain pass the watermark on.
  * 4. `snapshot` between two rows, never while a cursor is unfinished.
- * 5. `close` exactly once, also after a failure and when `open` failed half way.
+ * 5. An operator that commits (`commitsOnCheckpoint`) has its last results in the first snapshot behind the end of its input; the task waits for that
+ *    checkpoint to be complete, and then until `commitsDone`.
+ * 6. `close` exactly once, also after a failure and when `open` failed half way.
  */
 export interface StreamOperator {
   setup(context: OperatorContext, output: OperatorOutput): void
@@ -55,15 +57,12 @@ export interface StreamOperator {
   /** What must be out before a barrier passes (an async sink's flights). A cursor like `endInput`; absent = nothing to do. */
   prepareSnapshotPreBarrier?(): boolean
   snapshot(barrier: CheckpointBarrier): OperatorSnapshot
+  /** What it was given is only for others to see when the checkpoint that contains it is complete. */
+  readonly commitsOnCheckpoint?: boolean
+  /** A cursor: nothing that `notifyCheckpointComplete` began is under way any more. */
+  commitsDone?(): boolean
   notifyCheckpointComplete?(checkpointId: number): void
   notifyCheckpointAborted?(checkpointId: number): void
-  /**
-   * A sink whose results count only when a checkpoint has completed. With checkpointing, its task is not finished when its input has ended: it takes part
-   * in checkpoints until one taken after `endInput` has completed and `commitsDone` says so. Without, `endInput` commits.
-   */
-  readonly commitsOnCheckpoint?: true
-  /** With `commitsOnCheckpoint`: nothing that a completed checkpoint holds is still being committed. Polled like a cursor; `context.wake` wakes. */
-  commitsDone?(): boolean
   close(): void | Promise<void>
 }
 
@@ -119,8 +118,8 @@ export interface OperatorContext {
 export interface OperatorTaskOptions {
   /** `pipeline.auto-watermark-interval`, ms; 0 = off. */
   readonly autoWatermarkIntervalMs: number
-  /** Whether the job takes checkpoints; absent = it does not. */
-  readonly checkpointingEnabled?: boolean
+  /** False = no checkpoint will ever be taken: what would wait for one is done at the end of the input. */
+  readonly checkpointingEnabled: boolean
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */

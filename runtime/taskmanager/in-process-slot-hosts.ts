@@ -10,7 +10,7 @@ import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { RingChannelProvider } from './channel-providers.ts'
-import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
+import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 import { SlotRuntime } from './slot-runtime.ts'
 
@@ -119,7 +119,7 @@ class InProcessSlotHost implements SlotHost {
     this.onEvent = onEvent
   }
 
-  deploy(deployment: SlotDeployment, _wiring: SlotWiring): void {
+  deploy(deployment: SlotDeployment, _wiring: SlotWiring, restored: RestoredTasks): void {
     const { options } = this
     const scope = `${deployment.jobId}/${deployment.attempt}`
     const edges = new Map<RingDescriptor, Edge>()
@@ -163,7 +163,7 @@ class InProcessSlotHost implements SlotHost {
         if (!this.dead) this.onEvent(event)
       },
     })
-    this.runtime.deploy(deployment).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
+    this.runtime.deploy(deployment, restored).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
   }
 
   cancel(): void {
@@ -180,6 +180,10 @@ class InProcessSlotHost implements SlotHost {
 
   triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void {
     this.runtime?.triggerCheckpoint(executionIds, barrier)
+  }
+
+  notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
+    this.runtime?.notifyCheckpoint(executionIds, checkpointId, outcome)
   }
 
   terminate(): Promise<void> {

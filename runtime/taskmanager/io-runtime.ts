@@ -221,6 +221,24 @@ class SourceHalf {
     if (this.closing !== undefined) return
     this.outbox.pump()
     this.memory.pump()
+    this.takeCommands()
+  }
+
+  hasWork(): boolean {
+    return this.commands.queued > 0
+  }
+
+  /** Commands that the slot gave before it closed still reach the fetcher: offsets of a last checkpoint are committed. */
+  async close(): Promise<void> {
+    this.takeCommands()
+    this.abort.abort(portClosed())
+    this.outbox.close()
+    this.memory.close()
+    this.commands.close()
+    await this.fetcher?.close()
+  }
+
+  private takeCommands(): void {
     for (let command = this.commands.poll(); command !== undefined; command = this.commands.poll()) {
       assert(command.kind === 'event', 'a source port takes only commands')
       try {
@@ -229,18 +247,6 @@ class SourceHalf {
         this.report(error)
       }
     }
-  }
-
-  hasWork(): boolean {
-    return this.commands.queued > 0
-  }
-
-  async close(): Promise<void> {
-    this.abort.abort(portClosed())
-    this.outbox.close()
-    this.memory.close()
-    this.commands.close()
-    await this.fetcher?.close()
   }
 
   private report(error: unknown): void {

@@ -1,6 +1,8 @@
+import type { OperatorState } from '../checkpoint/task-state.ts'
 import type { SerializedError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
+import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 
 /**
@@ -11,15 +13,14 @@ import type { SourceSplit } from '../stream/spi/source.ts'
  */
 export interface SlotHost {
   /** Builds and starts the tasks. Answers through events: each task INITIALIZING -> RUNNING, or FAILED. */
-  deploy(deployment: SlotDeployment, wiring: SlotWiring): void
+  deploy(deployment: SlotDeployment, wiring: SlotWiring, restored: RestoredTasks): void
   /** Stops reading, closes operators; each task answers CANCELED. Escalation (30 s, terminate) is the TaskExecutor's. */
   cancel(): void
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void
   noMoreSplits(executionId: string, operatorId: string): void
-  triggerCheckpoint(
-    executionIds: readonly string[],
-    barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' },
-  ): void
+  /** In order with `addSplits`: what is added behind it is no part of the checkpoint. */
+  triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void
+  notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void
   /** Ends the host at once, whatever user code does. */
   terminate(): Promise<void>
   /** Counters of all tasks now; cheap (shared memory). */
@@ -32,12 +33,30 @@ export interface SlotWiring {
   readonly io: unknown
 }
 
+/** What tasks of a deployment begin with, by execution id; the others begin empty. */
+export type RestoredTasks = ReadonlyMap<string, RestoredTask>
+
+export interface RestoredTask {
+  /** It has nothing to do any more: it ends at once, and says so to those behind it. */
+  readonly finished: boolean
+  readonly operators: readonly OperatorState<Uint8Array>[]
+}
+
+export type CheckpointOutcome = 'complete' | 'aborted'
+
 export type TaskState = 'CREATED' | 'SCHEDULED' | 'DEPLOYING' | 'INITIALIZING' | 'RUNNING' | 'FINISHED' | 'CANCELING' | 'CANCELED' | 'FAILED'
 
 export type SlotEvent =
   | { readonly kind: 'task-state'; readonly executionId: string; readonly state: TaskState; readonly error: SerializedError | undefined }
   | { readonly kind: 'split-request'; readonly executionId: string; readonly operatorId: string }
-  | { readonly kind: 'checkpoint-ack'; readonly executionId: string; readonly checkpointId: number; readonly size: number }
+  | {
+      readonly kind: 'checkpoint-ack'
+      readonly executionId: string
+      readonly checkpointId: number
+      readonly operators: readonly OperatorState<Uint8Array>[]
+    }
+  /** The task has come to its end, and waits for a checkpoint that contains its last results. */
+  | { readonly kind: 'awaits-checkpoint'; readonly executionId: string }
   | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: JsonObject }
   /** The host is gone: undefined error = ended in order. */
   | { readonly kind: 'exited'; readonly error: SerializedError | undefined }

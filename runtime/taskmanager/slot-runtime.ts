@@ -12,7 +12,7 @@ import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import type { ChannelProvider } from './channel-providers.ts'
 import { type SlotEnvironment, SlotScheduler } from './slot.ts'
-import type { SlotEvent, TaskMetricsSnapshot } from './slot-host.ts'
+import type { CheckpointOutcome, RestoredTasks, SlotEvent, TaskMetricsSnapshot } from './slot-host.ts'
 import type { Task } from './task.ts'
 import { type BuiltTask, buildTasks } from './task-builder.ts'
 
@@ -56,12 +56,12 @@ export class SlotRuntime {
     )
   }
 
-  async deploy(deployment: SlotDeployment): Promise<void> {
+  async deploy(deployment: SlotDeployment, restored: RestoredTasks = new Map()): Promise<void> {
     this.pendingIds = deployment.tasks.map(task => task.executionId)
     try {
       const graph = await this.environment.loadProgram(deployment)
       if (this.cancelled) return
-      this.built = buildTasks(deployment, graph, {
+      this.built = buildTasks(deployment, graph, restored, {
         clock: this.environment.clock,
         random: this.environment.random,
         log: this.log,
@@ -77,11 +77,15 @@ export class SlotRuntime {
             this.environment.emit({ kind: 'task-state', executionId: task.executionId, state, error })
             if (state === 'FINISHED' || state === 'CANCELED' || state === 'FAILED') this.ended()
           },
-          acknowledge: (task, barrier, snapshots) => {
-            let size = 0
-            for (const snapshot of snapshots) for (const bytes of snapshot.keyed?.keyGroups.values() ?? []) size += bytes.length
-            this.environment.emit({ kind: 'checkpoint-ack', executionId: task.executionId, checkpointId: barrier.checkpointId, size })
+          acknowledge: (task, { checkpointId }, snapshots) => {
+            const { operatorIds } = this.built.find(built => built.task === task) ?? { operatorIds: [] }
+            // Most operators have none.
+            const operators = snapshots.flatMap((snapshot, i) =>
+              snapshot.keyed === undefined && snapshot.lists.length === 0 ? [] : [{ operatorId: operatorIds[i] ?? '', snapshot }],
+            )
+            this.environment.emit({ kind: 'checkpoint-ack', executionId: task.executionId, checkpointId, operators })
           },
+          awaitsCheckpoint: ({ executionId }) => this.environment.emit({ kind: 'awaits-checkpoint', executionId }),
         },
       })
     } catch (error) {
@@ -134,6 +138,14 @@ export class SlotRuntime {
     }
   }
 
+  notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
+    for (const { task } of this.built) {
+      if (!executionIds.includes(task.executionId)) continue
+      task.notifyCheckpoint(checkpointId, outcome)
+      this.scheduler.wake(task)
+    }
+  }
+
   metrics(): TaskMetricsSnapshot[] {
     return this.built.map(built => built.metrics())
   }
@@ -148,7 +160,7 @@ export class SlotRuntime {
       // A message for a task of this slot that has ended is late, not wrong.
       if (built === undefined || built.task.isClosed) return
       assert(built.sourceOperatorId === operatorId, `task ${built.task.name} reads from operator ${operatorId}`)
-      action(built)
+      built.task.inOrderWithBarriers(() => action(built))
     }
     if (this.built.length === 0) this.earlyCommands.push(run)
     else run()

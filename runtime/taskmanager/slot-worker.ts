@@ -14,7 +14,7 @@ import type { SourceSplit } from '../stream/spi/source.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
 import { RingChannelProvider } from './channel-providers.ts'
 import { HeapGuard, heapHeadroomMb, heapLimitExceeded } from './heap-guard.ts'
-import type { SlotEvent, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
+import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
 import { SlotRuntime } from './slot-runtime.ts'
 
 /**
@@ -36,6 +36,7 @@ export type SlotCommand =
       readonly slotIndex: number
       readonly deployment: SlotDeployment
       readonly wiring: SlotWiring
+      readonly restored: RestoredTasks
       readonly artifactPath: string
       /** To the I/O worker. */
       readonly ioPort: MessagePort
@@ -44,6 +45,12 @@ export type SlotCommand =
   | { readonly kind: 'add-splits'; readonly executionId: string; readonly operatorId: string; readonly splits: readonly SourceSplit[] }
   | { readonly kind: 'no-more-splits'; readonly executionId: string; readonly operatorId: string }
   | { readonly kind: 'trigger-checkpoint'; readonly executionIds: readonly string[]; readonly barrier: CheckpointBarrier }
+  | {
+      readonly kind: 'notify-checkpoint'
+      readonly executionIds: readonly string[]
+      readonly checkpointId: number
+      readonly outcome: CheckpointOutcome
+    }
 
 export type SlotMessage = SlotEvent | { readonly kind: 'metrics'; readonly tasks: readonly TaskMetricsSnapshot[] }
 
@@ -135,7 +142,7 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
     }
     let timer = systemClock.schedule(METRICS_INTERVAL_MS, report)
     const stopReporting = () => timer.cancel()
-    created.deploy(command.deployment).catch(error => post({ kind: 'exited', error: serializeError(error) }))
+    created.deploy(command.deployment, command.restored).catch(error => post({ kind: 'exited', error: serializeError(error) }))
   }
 
   // What nobody awaits or catches: mostly a timer or a promise that the program left behind. The slot ends for it, as a process would.
@@ -157,6 +164,8 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
         return runtime?.noMoreSplits(command.executionId, command.operatorId)
       case 'trigger-checkpoint':
         return runtime?.triggerCheckpoint(command.executionIds, command.barrier)
+      case 'notify-checkpoint':
+        return runtime?.notifyCheckpoint(command.executionIds, command.checkpointId, command.outcome)
     }
   })
 }

@@ -1,3 +1,4 @@
+import { checkpointMode, isCheckpointingEnabled } from '../checkpoint/options.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -29,7 +30,7 @@ import { userError } from '../stream/operators/user-code.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { ChannelProvider } from './channel-providers.ts'
 import type { SlotScheduler } from './slot.ts'
-import type { TaskMetricsSnapshot } from './slot-host.ts'
+import type { RestoredTask, RestoredTasks, TaskMetricsSnapshot } from './slot-host.ts'
 import { Task, type TaskHooks } from './task.ts'
 import { autoWatermarkInterval, bufferTimeout, globalJobParameters } from './task-options.ts'
 
@@ -53,13 +54,15 @@ export interface BuiltTask {
   readonly task: Task
   readonly source: SourceHeadOperator | undefined
   readonly sourceOperatorId: string | undefined
+  /** In the order of a snapshot. */
+  readonly operatorIds: readonly string[]
   metrics(): TaskMetricsSnapshot
 }
 
-export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, parts: BuildParts): BuiltTask[] {
+export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, restored: RestoredTasks, parts: BuildParts): BuiltTask[] {
   const nodes = new Map(graph.nodes.map(node => [node.id, node]))
   checkGraph(deployment, graph)
-  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, parts))
+  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, restored.get(task.executionId), parts))
 }
 
 /** The worker's own execution of the module must have given the planner's graph. */
@@ -76,6 +79,7 @@ function buildTask(
   spec: TaskDeployment,
   depth: number,
   nodes: ReadonlyMap<number, StreamNode>,
+  restored: RestoredTask | undefined,
   parts: BuildParts,
 ): BuiltTask {
   const { vertex, subtaskIndex } = spec
@@ -115,11 +119,12 @@ function buildTask(
     generated: parts.generated ?? true,
     jobName: deployment.jobName,
   })
+  const configuration = Configuration.fromObject(deployment.configuration)
   const head = links[0]
   assert(head !== undefined, 'a vertex has operators')
   const source = vertex.inputCount === 0 ? (head.operator as SourceHeadOperator) : undefined
   const readers: ChannelReader[] = []
-  const gate = source === undefined ? buildGate(spec.inputs, vertex.inputCount, parts, wake, readers) : undefined
+  const gate = source === undefined ? buildGate(spec.inputs, vertex.inputCount, configuration.get(checkpointMode), parts, wake, readers) : undefined
   const built = new Task({
     executionId: spec.executionId,
     name,
@@ -130,8 +135,10 @@ function buildTask(
     source,
     clock: parts.clock,
     hooks: parts.hooks,
-    bufferTimeoutMs: Configuration.fromObject(deployment.configuration).get(bufferTimeout),
+    bufferTimeoutMs: configuration.get(bufferTimeout),
     suspendEverywhere: parts.suspendEverywhere,
+    checkpointingEnabled: isCheckpointingEnabled(configuration),
+    restoredFinished: restored?.finished ?? false,
   })
   for (const [index, link] of links.entries()) {
     const operatorSpec = vertex.operators[index]
@@ -140,14 +147,22 @@ function buildTask(
     const operator: StreamOperator = link.operator
     operator.setup(operatorContext(deployment, spec, name, operatorSpec, group, chain, built, parts, wake), chain.outputOf(index))
   }
+  restoreChain(chain, vertex.operators, restored)
   if (source !== undefined) source.onSplitRequest = () => parts.splitRequest(spec.executionId, vertex.operators[0]!.operatorId)
   task = built
   return {
     task: built,
     source,
     sourceOperatorId: source === undefined ? undefined : vertex.operators[0]!.operatorId,
+    operatorIds: vertex.operators.map(({ operatorId }) => operatorId),
     metrics: () => taskMetrics(built, vertex.operators, links, groups, gate, readers, writers),
   }
+}
+
+function restoreChain(chain: OperatorChain, operators: readonly OperatorSpec[], restored: RestoredTask | undefined): void {
+  if (restored === undefined) return
+  const snapshots = new Map(restored.operators.map(({ operatorId, snapshot }) => [operatorId, snapshot]))
+  chain.restore(operators.map(({ operatorId }) => snapshots.get(operatorId)))
 }
 
 /** Of the head by its edges, of the others by what their parent emits. Side outputs have no columnar form. */
@@ -238,6 +253,7 @@ function guardedPartition(
 function buildGate(
   inputs: readonly InputDeployment[],
   inputCount: number,
+  mode: 'EXACTLY_ONCE' | 'AT_LEAST_ONCE',
   parts: BuildParts,
   wake: () => void,
   readers: ChannelReader[],
@@ -251,7 +267,7 @@ function buildGate(
       byInput[edge.target.input]?.push(reader)
     }
   }
-  return new ChannelInputGate({ inputs: byInput, mode: 'exactly-once' })
+  return new ChannelInputGate({ inputs: byInput, mode: mode === 'EXACTLY_ONCE' ? 'exactly-once' : 'at-least-once' })
 }
 
 /** Rows are read whole, frames without the columns that their sender leaves out. */
@@ -287,6 +303,7 @@ function operatorContext(
   parts: BuildParts,
   wake: () => void,
 ): OperatorContext {
+  const configuration = Configuration.fromObject(deployment.configuration)
   return {
     jobId: deployment.jobId,
     jobName: deployment.jobName,
@@ -302,7 +319,10 @@ function operatorContext(
     log: parts.log.child({ jobId: deployment.jobId, task: taskName, operator: operator.name }),
     io: parts.ioHost(wake),
     jobParameters: jobParameters(deployment),
-    options: { autoWatermarkIntervalMs: Configuration.fromObject(deployment.configuration).get(autoWatermarkInterval) },
+    options: {
+      autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
+      checkpointingEnabled: isCheckpointingEnabled(configuration),
+    },
     metrics,
     shouldYield: () => chain.contextShouldYield(),
     wake,

@@ -1,16 +1,19 @@
+import type { OperatorState } from '../checkpoint/task-state.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
+import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
-import type { SlotEvent, SlotHost, TaskMetricsSnapshot, TaskState } from './slot-host.ts'
+import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotHost, TaskMetricsSnapshot, TaskState } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 
 /**
  * One deployment in one slot, from the artefact to the end of its host.
  *
- * 1. The artefact is fetched, channels are wired, the host is made and told to deploy.
- * 2. Task states are relayed; each execution ends exactly once, also when the host dies with tasks unfinished.
+ * 1. The artefact is fetched, the state that the tasks begin with is read, channels are wired, the host is made and told to deploy.
+ * 2. Task states are relayed; each execution ends exactly once, also when the host dies with tasks unfinished. A task has finished when the state of its
+ *    checkpoints is written.
  * 3. `cancel` asks the host; after `task.cancellation.interval` a host that still runs is terminated; after
  *    `task.cancellation.timeout` the process ends, because a thread that cannot be ended holds its slot for ever.
  * 4. `release` cancels what still runs, ends the host, and gives channels back, once.
@@ -25,6 +28,11 @@ export interface SlotRunOptions {
   readonly cancellationTimeoutMs: number
   onTaskState(executionId: string, state: RelayedState, error: SerializedError | undefined, metrics: TaskMetricsSnapshot | undefined): void
   onSplitRequest(executionId: string, operatorId: string): void
+  onAwaitsCheckpoint(executionId: string): void
+  /** What the tasks begin with. */
+  readRestored(): Promise<RestoredTasks>
+  /** Writes and acknowledges the state of a task, or declines; never rejects. */
+  onCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorState<Uint8Array>[]): Promise<void>
   fatal(error: FlinkError): void
 }
 
@@ -43,6 +51,10 @@ export class SlotRun {
   private wired = false
   private cancelling = false
   private readonly unfinished: Set<string>
+  /** State that is being written, by execution. */
+  private readonly writing = new Map<string, Promise<unknown>>()
+  /** Tasks that have finished but for that. */
+  private readonly finishing = new Map<string, () => void>()
   private timers: Timer[] = []
   private readonly allFinished: Promise<void>
   private resolveAllFinished: () => void = () => {}
@@ -67,12 +79,13 @@ export class SlotRun {
     const { hosts, deployment, slotIndex } = this.options
     try {
       await hosts.ensureArtifact(deployment.artifact)
+      const restored = await this.options.readRestored()
       if (this.phase.kind !== 'preparing') return
       const wiring = hosts.wire(deployment)
       this.wired = true
       const host = hosts.create(slotIndex, event => this.onEvent(event))
       this.phase = { kind: 'running', host }
-      host.deploy(deployment, wiring)
+      host.deploy(deployment, wiring, restored)
     } catch (error) {
       this.endAll('FAILED', serializeError(error))
     }
@@ -86,9 +99,21 @@ export class SlotRun {
     if (this.phase.kind === 'running' && this.unfinished.has(executionId)) this.phase.host.noMoreSplits(executionId, operatorId)
   }
 
+  triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void {
+    if (this.phase.kind === 'running') this.phase.host.triggerCheckpoint(executionIds, barrier)
+  }
+
+  notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
+    if (this.phase.kind === 'running') this.phase.host.notifyCheckpoint(executionIds, checkpointId, outcome)
+    // What is still being written is of no use any more.
+    if (outcome === 'aborted') for (const executionId of executionIds) this.finishing.get(executionId)?.()
+  }
+
   cancel(): void {
     if (this.cancelling || this.unfinished.size === 0) return
     this.cancelling = true
+    for (const finish of [...this.finishing.values()]) finish()
+    if (this.unfinished.size === 0) return
     if (this.phase.kind !== 'running') {
       this.phase = { kind: 'ended' }
       this.endAll('CANCELED', undefined)
@@ -135,6 +160,9 @@ export class SlotRun {
       case 'task-state':
         if (isRelayed(event.state)) this.relay(event.executionId, event.state, event.error)
         return
+      case 'awaits-checkpoint':
+        if (this.unfinished.has(event.executionId)) this.options.onAwaitsCheckpoint(event.executionId)
+        return
       case 'split-request':
         if (this.unfinished.has(event.executionId)) this.options.onSplitRequest(event.executionId, event.operatorId)
         return
@@ -145,7 +173,7 @@ export class SlotRun {
         this.exited(event.error)
         return
       case 'checkpoint-ack':
-        // No coordinator asks for checkpoints yet, so none can be acknowledged.
+        if (this.unfinished.has(event.executionId)) this.writeCheckpoint(event.executionId, event.checkpointId, event.operators)
         return
     }
   }
@@ -156,9 +184,37 @@ export class SlotRun {
       this.options.onTaskState(executionId, state, undefined, undefined)
       return
     }
-    this.unfinished.delete(executionId)
-    this.options.onTaskState(executionId, state, error, this.lastMetrics(executionId))
+    const metrics = this.lastMetrics(executionId)
+    const writing = state === 'FINISHED' && !this.cancelling ? this.writing.get(executionId) : undefined
+    if (writing === undefined) {
+      this.finish(executionId, state, error, metrics)
+      return
+    }
+    const finish = () => this.finish(executionId, state, error, metrics)
+    this.finishing.set(executionId, finish)
+    void writing.then(finish)
+  }
+
+  private finish(
+    executionId: string,
+    state: 'FINISHED' | 'CANCELED' | 'FAILED',
+    error: SerializedError | undefined,
+    metrics: TaskMetricsSnapshot | undefined,
+  ): void {
+    if (!this.unfinished.delete(executionId)) return
+    this.finishing.delete(executionId)
+    this.options.onTaskState(executionId, state, error, metrics)
     this.checkFinished()
+  }
+
+  private writeCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorState<Uint8Array>[]): void {
+    // Of one task one behind the other, so that they are acknowledged in order.
+    const before = this.writing.get(executionId) ?? Promise.resolve()
+    const written = before.then(() => this.options.onCheckpoint(executionId, checkpointId, operators))
+    this.writing.set(executionId, written)
+    void written.then(() => {
+      if (this.writing.get(executionId) === written) this.writing.delete(executionId)
+    })
   }
 
   private exited(error: SerializedError | undefined): void {
@@ -174,11 +230,8 @@ export class SlotRun {
   }
 
   private endAll(state: 'CANCELED' | 'FAILED', error: SerializedError | undefined, metrics?: ReadonlyMap<string, TaskMetricsSnapshot>): void {
-    for (const executionId of [...this.unfinished]) {
-      this.unfinished.delete(executionId)
-      this.options.onTaskState(executionId, state, error, metrics?.get(executionId))
-    }
-    this.checkFinished()
+    for (const executionId of [...this.unfinished])
+      if (!this.finishing.has(executionId)) this.finish(executionId, state, error, metrics?.get(executionId))
   }
 
   private scheduleFatal(): Timer {

@@ -1,5 +1,10 @@
+import { taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
+import { StateStorage } from '../checkpoint/state-storage.ts'
+import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
+import { taskStateToJson } from '../checkpoint/task-state.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { sleep } from '../common/clock.ts'
+import { Configuration } from '../common/config.ts'
 import { FlinkError, serializeError } from '../common/errors.ts'
 import type { JsonObject, JsonValue } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
@@ -9,7 +14,7 @@ import type { RpcTransport } from '../rpc/connection.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorToJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
-import type { TaskMetricsSnapshot } from './slot-host.ts'
+import type { RestoredTask, RestoredTasks, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 import { asOffer, type SlotAllocation, SlotTable } from './slot-table.ts'
 import { type RelayedState, SlotRun } from './task-executor-slot.ts'
@@ -36,6 +41,7 @@ export interface TaskExecutorOptions {
   readonly random: Random
   readonly log: Logger
   readonly hosts: SlotHostFactory
+  readonly openStore: StoreOpener
   readonly registrationTimeoutMs: number
   readonly cancellationIntervalMs: number
   readonly cancellationTimeoutMs: number
@@ -214,6 +220,16 @@ export class TaskExecutor {
         this.runOf(of<'noMoreSplits'>())?.noMoreSplits(executionId, operatorId)
         return null
       }
+      case 'triggerCheckpoint': {
+        const { executionIds, checkpointId, timestampMs } = of<'triggerCheckpoint'>()
+        this.runOf(of<'triggerCheckpoint'>())?.triggerCheckpoint(executionIds, { checkpointId, timestampMs, type: 'checkpoint' })
+        return null
+      }
+      case 'notifyCheckpoint': {
+        const { executionIds, checkpointId, outcome } = of<'notifyCheckpoint'>()
+        this.runOf(of<'notifyCheckpoint'>())?.notifyCheckpoint(executionIds, checkpointId, outcome)
+        return null
+      }
       case 'freeSlot': {
         const allocation = this.table.allocation(of<'freeSlot'>().allocationId)
         if (allocation !== undefined) void this.free(allocation)
@@ -295,6 +311,7 @@ export class TaskExecutor {
     const { clock, hosts, cancellationIntervalMs, cancellationTimeoutMs, fatal } = this.options
     const { jobId, attempt, allocationId } = deployment
     const fence = () => ({ generation: this.highestGeneration, jobId, attempt })
+    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore)
     return new SlotRun({
       clock,
       log: this.log.child({ jobId, slotIndex: allocation.slotIndex }),
@@ -314,10 +331,25 @@ export class TaskExecutor {
           metrics: metrics === undefined ? null : metricsJson(metrics),
         }),
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
+      onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
+      readRestored: () => readRestored(deployment, storage),
+      onCheckpoint: async (executionId, checkpointId, operators) => {
+        const about = { ...fence(), executionId, checkpointId }
+        try {
+          const state = await storage.write(checkpointId, executionId, operators)
+          this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
+        } catch (error) {
+          this.log.warn('the state of a task could not be written', { checkpointId, executionId, error: serializeError(error).message })
+          this.tell('declineCheckpoint', { ...about, error: errorToJson(serializeError(error)) })
+        }
+      },
     })
   }
 
-  private tell<M extends 'updateTaskState' | 'splitRequest'>(method: M, payload: JobManagerMethods[M]['payload']): void {
+  private tell<M extends 'updateTaskState' | 'splitRequest' | 'acknowledgeCheckpoint' | 'declineCheckpoint' | 'awaitCheckpoint'>(
+    method: M,
+    payload: JobManagerMethods[M]['payload'],
+  ): void {
     // After a loss the job is over for us: what its tasks still say concerns nobody.
     this.session?.link.callInOrder(method, payload).catch(error => {
       this.log.debug('a task message was refused', { method, reason: serializeError(error).message })
@@ -391,6 +423,16 @@ export class TaskExecutor {
     })
     this.timers.add(timer)
   }
+}
+
+async function readRestored({ tasks }: SlotDeployment, storage: StateStorage): Promise<RestoredTasks> {
+  const restored = new Map<string, RestoredTask>()
+  for (const { executionId, restore } of tasks) {
+    if (restore === null) continue
+    const { finished, state } = taskRestoreFromJson(restore)
+    restored.set(executionId, { finished, operators: await storage.read(state) })
+  }
+  return restored
 }
 
 /** NaN and infinities are no JSON; they are left out. */

@@ -16,10 +16,16 @@ import type { TaskState } from './slot-host.ts'
  * Order inside a slice, and the reason: spilled output first (nothing new while old output waits); then visits (watermarks, ends) and due
  * timers (they come before later rows); then a barrier that was asked for; then rows. When the input runs empty the output is flushed at
  * once, so an idle job has no rows in builders.
+ *
+ * Barriers come through the gate, or from the coordinator to a task without anybody left in front of it: a source, between two rows and in order with the
+ * splits it gets; any other when it has read all of its input, since what it has not read is in no snapshot. At the end of its input a task whose operators
+ * commit waits for a checkpoint that it has acknowledged since; one that a restored checkpoint calls finished only passes the end on.
  */
 export interface TaskHooks {
   state(task: Task, state: TaskState, error: SerializedError | undefined): void
   acknowledge(task: Task, barrier: CheckpointBarrier, snapshots: readonly OperatorSnapshot[]): void
+  /** It has come to its end and waits for a checkpoint. */
+  awaitsCheckpoint(task: Task): void
 }
 
 /** 'budget': run again; 'outputFull' and 'idle': when woken; 'ended': never. */
@@ -39,6 +45,9 @@ const edges: Record<Phase['kind'], readonly Phase['kind'][]> = {
   closing: ['closed'],
   closed: [],
 }
+
+/** What the coordinator sends, in its order. */
+type Command = { readonly kind: 'barrier'; readonly barrier: CheckpointBarrier } | { readonly kind: 'run'; readonly run: () => void }
 
 export const TIME_SLICE_MS = 5
 
@@ -65,7 +74,14 @@ export class Task {
   private frameChannel = 0
   private frameSequence = 0
   private barrier: CheckpointBarrier | undefined
-  private readonly requestedBarriers: CheckpointBarrier[] = []
+  private readonly commands: Command[] = []
+  private readonly restoredFinished: boolean
+  /** Whether the end of the input waits for a checkpoint. */
+  private readonly endsByCheckpoint: boolean
+  /** The first checkpoint acknowledged behind the end of the input; undefined = none yet. */
+  private finalCheckpointId: number | undefined
+  private finalCheckpointComplete = false
+  private awaitTold = false
   private sourceEnded = false
   private sliceEndMs = 0
   private lastFlushMs = 0
@@ -88,6 +104,9 @@ export class Task {
     hooks: TaskHooks
     bufferTimeoutMs: number
     suspendEverywhere: boolean
+    checkpointingEnabled: boolean
+    /** It had finished when the checkpoint was taken that the job is restored from. */
+    restoredFinished: boolean
   }) {
     this.executionId = parts.executionId
     this.name = parts.name
@@ -100,6 +119,8 @@ export class Task {
     this.hooks = parts.hooks
     this.bufferTimeoutMs = parts.bufferTimeoutMs
     this.suspendEverywhere = parts.suspendEverywhere
+    this.restoredFinished = parts.restoredFinished
+    this.endsByCheckpoint = parts.checkpointingEnabled && !parts.restoredFinished && parts.chain.commitsOnCheckpoint
   }
 
   get isRunning(): boolean {
@@ -126,7 +147,8 @@ export class Task {
     this.move({ kind: 'initializing' })
     this.hooks.state(this, 'INITIALIZING', undefined)
     try {
-      this.opening = this.chain.open()
+      if (this.restoredFinished) this.chain.endAtOnce()
+      else this.opening = this.chain.open()
       await this.opening
     } catch (error) {
       this.fail(error)
@@ -140,9 +162,31 @@ export class Task {
     this.hooks.state(this, 'RUNNING', undefined)
   }
 
-  /** Source tasks: a barrier is injected between two rows. Others get theirs through the gate. */
   requestCheckpoint(barrier: CheckpointBarrier): void {
-    this.requestedBarriers.push(barrier)
+    this.commands.push({ kind: 'barrier', barrier })
+  }
+
+  /** At once, or behind the barriers that were asked for before. */
+  inOrderWithBarriers(run: () => void): void {
+    if (this.commands.length === 0 && (this.source === undefined || this.barrier === undefined)) run()
+    else this.commands.push({ kind: 'run', run })
+  }
+
+  notifyCheckpoint(checkpointId: number, outcome: 'complete' | 'aborted'): void {
+    if (this.phase.kind !== 'running') return
+    if (outcome === 'aborted') {
+      this.gate?.abortCheckpoint(checkpointId)
+      const at = this.commands.findIndex(command => command.kind === 'barrier' && command.barrier.checkpointId === checkpointId)
+      if (at >= 0) this.commands.splice(at, 1)
+      if (this.barrier?.checkpointId === checkpointId) this.barrier = undefined
+    } else if (this.finalCheckpointId !== undefined && checkpointId >= this.finalCheckpointId) {
+      this.finalCheckpointComplete = true
+    }
+    try {
+      this.chain.notifyCheckpoint(checkpointId, outcome)
+    } catch (error) {
+      this.failLater(error)
+    }
   }
 
   /** From outside a slice (rejected promise of an async function): raised by the next slice, so that failing has one path. */
@@ -192,21 +236,24 @@ export class Task {
     for (;;) {
       if (!chain.drainOutputs() || chain.blockers > 0) return 'outputFull'
       if (!chain.advance()) return this.whyStopped()
-      if (this.isAtEnd()) {
+      const atEnd = this.isAtEnd()
+      if (atEnd && this.mayFinish()) {
         this.end('FINISHED', undefined)
         return 'ended'
       }
-      if (!chain.fireTimers(this.clock.nowMs())) {
+      if (!atEnd && !this.restoredFinished && !chain.fireTimers(this.clock.nowMs())) {
         if (chain.hasVisits()) continue
         return this.whyStopped()
       }
       if (chain.hasVisits()) continue
-      if (this.barrier === undefined && this.requestedBarriers.length > 0) this.barrier = this.requestedBarriers.shift()
+      if (this.barrier === undefined) this.takeCommands()
       if (this.barrier !== undefined && this.frame === undefined) {
         if (!chain.prepareSnapshot()) return this.whyStopped()
         if (chain.hasVisits()) continue
-        this.hooks.acknowledge(this, this.barrier, chain.snapshot(this.barrier))
+        const { barrier } = this
         this.barrier = undefined
+        if (atEnd) this.finalCheckpointId ??= barrier.checkpointId
+        this.hooks.acknowledge(this, barrier, chain.snapshot(barrier))
         continue
       }
       if (this.frame !== undefined) {
@@ -237,14 +284,14 @@ export class Task {
       this.frameRow = 0
     } else if (element.control.kind === 'barrier') {
       this.barrier = element.control.barrier
-    } else {
+    } else if (!this.restoredFinished) {
       this.chain.accept(element.control, element.input)
     }
     return 'more'
   }
 
   private readSource(): 'more' | 'nothing' {
-    if (this.sourceEnded) return 'nothing'
+    if (this.sourceEnded || this.restoredFinished) return 'nothing'
     const why = this.chain.runSource()
     if (why === 'end') {
       this.sourceEnded = true
@@ -260,7 +307,26 @@ export class Task {
   }
 
   private isAtEnd(): boolean {
+    if (this.restoredFinished && this.gate?.isFinished === false) return false
     return this.chain.isEnded() && this.chain.drainOutputs()
+  }
+
+  private mayFinish(): boolean {
+    if (!this.endsByCheckpoint) return true
+    if (this.finalCheckpointComplete) return this.chain.commitsDone()
+    if (!this.awaitTold) this.hooks.awaitsCheckpoint(this)
+    this.awaitTold = true
+    return false
+  }
+
+  private takeCommands(): void {
+    while (this.barrier === undefined) {
+      const next = this.commands[0]
+      if (next === undefined || (next.kind === 'barrier' && this.gate !== undefined && !this.gate.isFinished)) return
+      this.commands.shift()
+      if (next.kind === 'run') next.run()
+      else this.barrier = next.barrier
+    }
   }
 
   private flush(nowMs: number): void {

@@ -1,9 +1,10 @@
 import type { MessagePort, Worker } from 'node:worker_threads'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
+import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { heapLimitExceeded } from './heap-guard.ts'
-import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
+import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotCommand, SlotMessage } from './slot-worker.ts'
 
 /**
@@ -52,7 +53,7 @@ export class WorkerSlotHost implements SlotHost {
     })
   }
 
-  deploy(deployment: SlotDeployment, wiring: SlotWiring): void {
+  deploy(deployment: SlotDeployment, wiring: SlotWiring, restored: RestoredTasks): void {
     this.allocationId = deployment.allocationId
     this.unfinishedCount = deployment.tasks.length
     const { slotIndex, ioPort } = this
@@ -62,6 +63,7 @@ export class WorkerSlotHost implements SlotHost {
       slotIndex,
       deployment,
       wiring,
+      restored,
       artifactPath: this.artifactPath(deployment.artifact.digest),
       ioPort,
     }
@@ -80,11 +82,12 @@ export class WorkerSlotHost implements SlotHost {
     this.send({ kind: 'no-more-splits', executionId, operatorId })
   }
 
-  triggerCheckpoint(
-    executionIds: readonly string[],
-    barrier: { checkpointId: number; timestampMs: number; type: 'checkpoint' | 'savepoint' | 'savepoint-terminate' },
-  ): void {
+  triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void {
     this.send({ kind: 'trigger-checkpoint', executionIds, barrier })
+  }
+
+  notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
+    this.send({ kind: 'notify-checkpoint', executionIds, checkpointId, outcome })
   }
 
   async terminate(): Promise<void> {

@@ -97,6 +97,28 @@ test.each([
   expect(sim.jobManager.exceptions(jobId)?.[0]?.error.code).toBe(code)
 })
 
+test('where the last tasks of an attempt end by the loss of their TaskManager, the next attempt does not ask for its slots', async () => {
+  const sim = await cluster({ taskManagers: 2, slots: 2 })
+  // Two slots of the first, one of the second; one of the second is free.
+  const jobId = await submit(sim, [{ name: 'work', parallelism: 3, script: endless }], fixedDelay(1, '1 s'))
+  await sim.untilRunning(jobId)
+  const [frozen, other] = sim.taskManagers
+  if (frozen === undefined || other === undefined) throw new Error('a cluster has two TaskManagers')
+  sim.network.freeze(frozen.id)
+  if (other.hosts instanceof FakeSlotHostFactory)
+    for (const host of other.hosts.live.values()) host.fail(jobId, new FlinkError('USER_FUNCTION', 'as the test wants it'))
+  await sim.untilState(jobId, 'RESTARTING')
+  await sim.clock.run(10_000)
+  // The delay is over, and the tasks that nobody hears of are not.
+  expect(sim.job(jobId)).toMatchObject({ state: 'RESTARTING', attempt: 0 })
+  await sim.untilState(jobId, 'RUNNING')
+  await sim.clock.run(10_000)
+  expect(sim.job(jobId)).toMatchObject({ state: 'RUNNING', attempt: 1, message: 'needs 1 slot (group default: 1), 0 free' })
+  sim.startTaskManager('tm-next')
+  await sim.untilRunning(jobId, 60_000)
+  expect(sim.job(jobId).attempt).toBe(1)
+})
+
 test('while it waits for its delay, or for slots, it can be cancelled at once', async () => {
   const sim = await cluster()
   const waiting = await submit(sim, [{ name: 'work', parallelism: 1, script: { failSubtask: 0 } }], fixedDelay(5, '10 min'))

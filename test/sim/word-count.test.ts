@@ -1,20 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { StreamExecutionEnvironment } from '../../runtime/api/index.ts'
-import { noLog } from '../../runtime/common/log.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
-import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
-import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
-import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
-import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
-import '../../bin/api.ts'
-import { SimCluster } from '../support/sim-cluster.ts'
+import { EngineCluster } from '../support/engine-cluster.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 
-/**
- * The whole engine from one seed: a real program over real slots, tasks, channels and connectors, deployed by the real control plane,
- * on simulated time and a network that delays, drops and doubles control messages; in every third run a TaskManager is lost.
- */
+/** In every third run a TaskManager is lost. */
 const seeds = simSeeds(100)
 const chunkSize = 25
 const words = ['hello', 'world', 'flink', 'scala', 'stream', 'job']
@@ -43,40 +34,15 @@ async function wordCount(seed: number): Promise<void> {
       .print()
     return env.getStreamGraph()
   }
-  let stdout = ''
-  const network = new InProcessNetwork()
-  const cluster = new SimCluster({
+  const cluster = new EngineCluster({
     seed,
+    build,
     taskManagers: 2 + random.nextInt(2),
     slots: 2,
     faults: { delayMaxMs: 1 + random.nextInt(1_000), dropChance: random.next() * 0.3, duplicateChance: random.next() * 0.3 },
-    enumerators: enumeratorRegistry,
     // So often that the faults never lose all heartbeats of one timeout: only a killed TaskManager may be given up.
     jobManager: { loadBalanceMode: 'SLOTS', heartbeatIntervalMs: 2_000 },
-    hosts: (id, { clock, random: clusterRandom }) => {
-      const io = new IoRuntime({
-        registry: connectorRegistry,
-        clock,
-        log: noLog,
-        taskManager: {
-          id,
-          stdout: bytes => {
-            stdout += Buffer.from(bytes).toString('utf8')
-          },
-          stderr: () => {},
-        },
-      })
-      return new InProcessSlotHosts({
-        clock,
-        random: clusterRandom,
-        network,
-        // Turns of different slots interleave differently with each seed.
-        post: callback => void clock.schedule(clusterRandom.next() * 5, callback),
-        loadProgram: () => Promise.resolve(build()),
-        createIoHost: wake => new LocalIoHost(io, wake),
-        suspendEverywhere: seed % 2 === 0,
-      })
-    },
+    suspendEverywhere: seed % 2 === 0,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))
@@ -101,7 +67,7 @@ async function wordCount(seed: number): Promise<void> {
   } else {
     expect(result?.state).toBe('FINISHED')
     const counts = countWords(lines)
-    const printed = stdout
+    const printed = cluster.printed.text
       .split('\n')
       .filter(line => line !== '')
       .map(line => line.replace(/^\d+> /, ''))

@@ -35,6 +35,13 @@ export class FakeKafka {
   produceCount = 0
   /** Error codes to answer, in order, instead of taking a batch. */
   readonly refusals: number[] = []
+  /** Brokers that take requests about metadata, offsets and groups, and never answer. */
+  readonly silent = new Set<number>()
+  /** Offsets that groups have committed: `group topic-partition` -> offset. */
+  readonly committed = new Map<string, number>()
+  commitCount = 0
+  /** Error codes to answer, in order, instead of taking a commit. */
+  readonly commitRefusals: number[] = []
   /** Takes the batches and loses the answer, so often. */
   lostAnswers = 0
   metadataCount = 0
@@ -45,11 +52,21 @@ export class FakeKafka {
     this.nodes = Array.from({ length: brokerCount }, (_, i) => ({ nodeId: i + 1, host: '127.0.0.1', port: 9092 + i }))
   }
 
+  /** Also with more partitions than before. */
   createTopic(topic: string, partitions: number): void {
+    const existing = this.topics.get(topic) ?? []
     this.topics.set(
       topic,
-      Array.from({ length: partitions }, (_, i) => ({ leader: (i % this.nodes.length) + 1, logStart: 0, end: 0, batches: [] })),
+      Array.from(
+        { length: partitions },
+        (_, i): FakePartition => existing[i] ?? { leader: (i % this.nodes.length) + 1, logStart: 0, end: 0, batches: [] },
+      ),
     )
+  }
+
+  deleteTopic(topic: string): void {
+    this.topics.delete(topic)
+    this.wakeAll()
   }
 
   produce(topic: string, partition: number, values: readonly (string | null)[]): void {
@@ -80,9 +97,24 @@ export class FakeKafka {
     this.wakeAll()
   }
 
+  setSilent(nodeId: number, silent: boolean): void {
+    if (silent) this.silent.add(nodeId)
+    else this.silent.delete(nodeId)
+    this.wakeAll()
+  }
+
   client(): KafkaClient {
     const closedLanes = new Set<number>()
     let closed = false
+    const failed = new Set<string>()
+    /** Waits for ever at a broker that is silent, or until the client is closed. */
+    const answered = async (node: BrokerNode) => {
+      while (this.silent.has(node.nodeId) && !closed) await new Promise<void>(resolve => this.waiters.push(resolve))
+      const address = `${node.host}:${node.port}`
+      failed.add(address)
+      reach(node)
+      failed.delete(address)
+    }
     const reach = (node: BrokerNode) => {
       if (closed) throw new FlinkError('CANCELLED', 'the kafka client is closed')
       if (this.down.has(node.nodeId)) throw new FlinkError('CONNECTION_REFUSED', `kafka broker ${node.host}:${node.port} does not answer: it is down`)
@@ -92,12 +124,12 @@ export class FakeKafka {
         await Promise.resolve()
         this.metadataCount++
         const up = this.nodes.find(node => !this.down.has(node.nodeId))
-        reach(up ?? this.nodes[0]!)
+        await answered(up ?? this.nodes[0]!)
         return this.metadata(topics)
       },
       listOffsets: async (node, partitions, spec) => {
         await Promise.resolve()
-        reach(node)
+        await answered(node)
         return partitions.map(partition => this.listOffset(node, partition, spec))
       },
       fetch: async (node, request, lane) => {
@@ -123,6 +155,15 @@ export class FakeKafka {
         }
         return answers
       },
+      commitOffsets: async (groupId, offsets) => {
+        await Promise.resolve()
+        this.commitCount++
+        await answered(this.nodes[0]!)
+        const errorCode = this.commitRefusals.shift() ?? 0
+        for (const { topic, partition, offset } of errorCode === 0 ? offsets : []) this.committed.set(`${groupId} ${topic}-${partition}`, offset)
+        return offsets.map(({ topic, partition }) => ({ topic, partition, errorCode }))
+      },
+      unreachable: () => [...failed],
       closeLane: lane => {
         closedLanes.add(lane)
         this.wakeAll()

@@ -193,7 +193,7 @@ export async function runInProcess(
       void enumerator.start()
     }
     for (const [i, deployment] of deployments.entries())
-      hosts[i]?.deploy(JSON.parse(JSON.stringify(deployment)) as typeof deployment, factory.wire(deployment))
+      hosts[i]?.deploy(JSON.parse(JSON.stringify(deployment)) as typeof deployment, factory.wire(deployment), new Map())
   })
   await io.close()
   const failed = firstError !== undefined || [...states.values()].some(state => state !== 'FINISHED')

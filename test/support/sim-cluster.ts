@@ -1,3 +1,6 @@
+import { createMemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
+import type { ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
+import type { StoreOpener } from '../../runtime/checkpoint/storage/open-store.ts'
 import type { FlinkError } from '../../runtime/common/errors.ts'
 import { newId } from '../../runtime/common/ids.ts'
 import { createLogger, type LogEntry } from '../../runtime/common/log.ts'
@@ -26,7 +29,7 @@ export interface SimClusterOptions {
   readonly faults?: NetworkFaults
   readonly enumerators?: EnumeratorRegistry
   readonly hosts?: (taskManagerId: string, cluster: SimCluster) => SlotHostFactory
-  readonly jobManager?: Partial<JobManagerOptions>
+  readonly jobManager?: Partial<Omit<JobManagerOptions, 'openStore'>>
 }
 
 export interface SimTaskManager {
@@ -47,6 +50,8 @@ export class SimCluster {
   readonly fatal: { readonly taskManagerId: string; readonly error: FlinkError }[] = []
   readonly jobManager: JobManager
   readonly taskManagers: SimTaskManager[] = []
+  /** By URI: what outlives every process. */
+  readonly stores = new Map<string, ObjectStore>()
   private readonly options: SimClusterOptions
 
   constructor(options: SimClusterOptions) {
@@ -62,6 +67,7 @@ export class SimCluster {
       rpc,
       generation: 1,
       enumerators: options.enumerators ?? { fake: createFakeEnumerator },
+      openStore: this.openStore,
       artifacts: createMemoryArtifactStore(),
       configuration: {},
       loadBalanceMode: 'NONE',
@@ -73,6 +79,12 @@ export class SimCluster {
       exceptionHistorySize: 16,
       ...options.jobManager,
     })
+  }
+
+  private readonly openStore: StoreOpener = async uri => {
+    const known = this.stores.get(uri) ?? createMemoryStore(uri)
+    this.stores.set(uri, known)
+    return known
   }
 
   get log() {
@@ -96,6 +108,7 @@ export class SimCluster {
       random: this.random,
       log: this.log,
       hosts,
+      openStore: this.openStore,
       registrationTimeoutMs: 300_000,
       cancellationIntervalMs: 30_000,
       cancellationTimeoutMs: 180_000,

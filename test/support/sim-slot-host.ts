@@ -187,6 +187,10 @@ class FakeSlotHost implements SlotHost {
     this.ledger.violations.push('a checkpoint was triggered')
   }
 
+  notifyCheckpoint(): void {
+    this.ledger.violations.push('a checkpoint was told of')
+  }
+
   terminate(): Promise<void> {
     return new Promise(resolve =>
       this.clock.schedule(this.random.next() * 100, () => {

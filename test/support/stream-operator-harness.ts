@@ -173,7 +173,7 @@ export class StreamOperatorHarness {
       log: noLog,
       io: { openSource: () => assert(false, 'no sources here') as never, openSink: () => assert(false, 'no sinks here') as never },
       jobParameters: {},
-      options: { autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200 },
+      options: { autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200, checkpointingEnabled: false },
       metrics: this.metrics(),
       shouldYield: options.shouldYield ?? (() => false),
       wake: () => void this.wakeCount++,

@@ -155,6 +155,25 @@ export class EpochLog {
     }
   }
 
+  /** It has taken over, and knows nothing of another one. */
+  get leads(): boolean {
+    return this.epoch > 0
+  }
+
+  /** The job has ended, and nobody will restore it: all of its folder, what points before what is pointed at, and the newest pointer last of those. */
+  async discard(): Promise<void> {
+    const { store, jobId } = this.options
+    this.checkLeads()
+    await this.checkNewest(this.epoch)
+    await this.checkGeneration()
+    const epochs = [...(await store.list(`${jobId}/epochs`))].sort((a, b) => numberOf(a) - numberOf(b))
+    const heads = await store.list(`${jobId}/head`)
+    const pointers = new Set([...epochs, ...heads])
+    const rest = (await store.list(jobId)).filter(path => !pointers.has(path))
+    for (const path of [...epochs, ...rest, ...heads]) await store.remove(path)
+    this.epoch = 0
+  }
+
   private async readKept(checkpointId: number): Promise<Manifest> {
     try {
       return await readManifest(this.options.store, this.options.jobId, checkpointId)

@@ -7,6 +7,7 @@ import {
   fetchApi,
   fetchRequest,
   type IsolationLevel,
+  type KafkaApi,
   type ListedOffset,
   listOffsetsApi,
   listOffsetsRequest,
@@ -23,6 +24,17 @@ import {
   produceRequest,
   type TopicPartition,
 } from './protocol.ts'
+import {
+  type FoundCoordinator,
+  findCoordinatorApi,
+  findCoordinatorRequest,
+  offsetCommitApi,
+  offsetCommitRequest,
+  type PartitionAnswer,
+  type PartitionOffset,
+  parseFindCoordinator,
+  parseOffsetCommit,
+} from './protocol-groups.ts'
 import { addressText, type BrokerAddress, type KafkaSettings, parseAddress } from './settings.ts'
 import { type Connect, connectToBroker, type KafkaConnection } from './wire.ts'
 
@@ -32,14 +44,21 @@ import { type Connect, connectToBroker, type KafkaConnection } from './wire.ts'
  * Codes inside answers are the caller's to read. `test/support/fake-kafka.ts` obeys the same contract.
  */
 export interface KafkaClient {
-  /** Of any broker that answers: the known ones, then the bootstrap servers. */
-  metadata(topics: readonly string[]): Promise<ClusterMetadata>
+  /**
+   * Of any broker that answers: the known ones, then the bootstrap servers; what did not answer last time comes last. After `signal` no further one
+   * is asked.
+   */
+  metadata(topics: readonly string[], signal?: AbortSignal): Promise<ClusterMetadata>
   /** All partitions must have `node` as their leader. */
   listOffsets(node: BrokerNode, partitions: readonly TopicPartition[], spec: OffsetSpec, isolation: IsolationLevel): Promise<readonly ListedOffset[]>
   /** `lane` keeps long polls apart: requests of one connection are answered one after the other. */
   fetch(node: BrokerNode, request: FetchRequest, lane: number): Promise<FetchResponse>
   /** All partitions must have `node` as their leader. Rejected = it is not known whether the records are in the log. */
   produce(node: BrokerNode, request: ProduceRequest, lane: number): Promise<readonly ProducedPartition[]>
+  /** At the group's coordinator, which is looked for if it is not known. One answer a partition. */
+  commitOffsets(groupId: string, offsets: readonly PartitionOffset[]): Promise<readonly PartitionAnswer[]>
+  /** Brokers that did not answer when they were asked last. */
+  unreachable(): readonly string[]
   /** Ends the connections of a lane that is not used any more. */
   closeLane(lane: number): void
   close(): void
@@ -58,7 +77,10 @@ class WireClient implements KafkaClient {
   private readonly bootstrap: readonly BrokerAddress[]
   private brokers: readonly BrokerNode[] = []
   /** One per lane and broker, also while it is being opened. */
-  private readonly connections = new Map<string, Promise<KafkaConnection>>()
+  private readonly connections = new Map<string, Opening>()
+  /** The last one to fail comes last. */
+  private readonly failed = new Set<string>()
+  private readonly coordinators = new Map<string, BrokerNode>()
   private closed = false
 
   constructor(settings: KafkaSettings, connect: Connect) {
@@ -67,31 +89,25 @@ class WireClient implements KafkaClient {
     this.bootstrap = settings.bootstrapServers.map(parseAddress)
   }
 
-  async metadata(topics: readonly string[]): Promise<ClusterMetadata> {
+  async metadata(topics: readonly string[], signal?: AbortSignal): Promise<ClusterMetadata> {
     const body = metadataRequest(topics)
-    const tried = new Set<string>()
     const failures: unknown[] = []
-    for (const address of [...this.brokers, ...this.bootstrap]) {
-      if (tried.has(addressText(address))) continue
-      tried.add(addressText(address))
+    const addresses = this.addresses()
+    for (const address of addresses) {
+      signal?.throwIfAborted()
       try {
-        const connection = await this.connection(CONTROL_LANE, address)
-        const metadata = parseMetadata(await connection.request(metadataApi, body))
+        const metadata = parseMetadata(await this.ask(CONTROL_LANE, address, metadataApi, body))
         if (metadata.brokers.length > 0) this.brokers = metadata.brokers
         return metadata
       } catch (error) {
-        if (error instanceof FlinkError && error.code === 'UNSUPPORTED') throw error
+        if (isFinal(error)) throw error
         failures.push(error)
       }
     }
     const [first] = failures
     if (failures.length === 1) throw first
-    throw new FlinkError(
-      'CONNECTION_REFUSED',
-      `none of the kafka brokers ${[...tried].join(', ')} answers: ${messageOf(first)}`,
-      { brokers: [...tried] },
-      first,
-    )
+    const brokers = addresses.map(addressText)
+    throw new FlinkError('CONNECTION_REFUSED', `none of the kafka brokers ${brokers.join(', ')} answers: ${messageOf(first)}`, { brokers }, first)
   }
 
   async listOffsets(
@@ -100,32 +116,90 @@ class WireClient implements KafkaClient {
     spec: OffsetSpec,
     isolation: IsolationLevel,
   ): Promise<readonly ListedOffset[]> {
-    const connection = await this.connection(CONTROL_LANE, node)
-    return parseListOffsets(await connection.request(listOffsetsApi, listOffsetsRequest(partitions, spec, isolation)))
+    return parseListOffsets(await this.ask(CONTROL_LANE, node, listOffsetsApi, listOffsetsRequest(partitions, spec, isolation)))
   }
 
   async fetch(node: BrokerNode, request: FetchRequest, lane: number): Promise<FetchResponse> {
-    const connection = await this.connection(lane, node)
-    return parseFetch(await connection.request(fetchApi, fetchRequest(request)))
+    return parseFetch(await this.ask(lane, node, fetchApi, fetchRequest(request)))
   }
 
   async produce(node: BrokerNode, request: ProduceRequest, lane: number): Promise<readonly ProducedPartition[]> {
-    const connection = await this.connection(lane, node)
-    return parseProduce(await connection.request(produceApi, produceRequest(request)))
+    return parseProduce(await this.ask(lane, node, produceApi, produceRequest(request)))
+  }
+
+  async commitOffsets(groupId: string, offsets: readonly PartitionOffset[]): Promise<readonly PartitionAnswer[]> {
+    let node = this.coordinators.get(groupId)
+    try {
+      if (node === undefined) {
+        const found = await this.findCoordinator(groupId)
+        if (found.errorCode !== 0) return offsets.map(({ topic, partition }) => ({ topic, partition, errorCode: found.errorCode }))
+        node = found
+        this.coordinators.set(groupId, node)
+      }
+      const answers = parseOffsetCommit(await this.ask(CONTROL_LANE, node, offsetCommitApi, offsetCommitRequest(groupId, offsets)))
+      // It may have moved: asked for again.
+      if (answers.some(({ errorCode }) => errorCode !== 0)) this.coordinators.delete(groupId)
+      return answers
+    } catch (error) {
+      this.coordinators.delete(groupId)
+      throw error
+    }
+  }
+
+  unreachable(): readonly string[] {
+    const known = new Set(this.addresses().map(addressText))
+    return [...this.failed].filter(address => known.has(address))
   }
 
   closeLane(lane: number): void {
     for (const [key, connection] of this.connections) {
       if (!key.startsWith(`${lane} `)) continue
       this.connections.delete(key)
-      closeWhenOpen(connection)
+      giveUp(connection)
     }
   }
 
   close(): void {
     this.closed = true
-    for (const connection of this.connections.values()) closeWhenOpen(connection)
+    for (const connection of this.connections.values()) giveUp(connection)
     this.connections.clear()
+  }
+
+  /** Any broker knows who a group's coordinator is. */
+  private async findCoordinator(groupId: string): Promise<FoundCoordinator> {
+    let failure: unknown
+    for (const address of this.addresses()) {
+      try {
+        return parseFindCoordinator(await this.ask(CONTROL_LANE, address, findCoordinatorApi, findCoordinatorRequest(groupId)))
+      } catch (error) {
+        if (isFinal(error)) throw error
+        failure ??= error
+      }
+    }
+    throw failure
+  }
+
+  /** Each once. */
+  private addresses(): BrokerAddress[] {
+    const byText = new Map([...this.brokers, ...this.bootstrap].map(address => [addressText(address), address]))
+    const failed = [...this.failed]
+    return [...byText].sort(([a], [b]) => failed.indexOf(a) - failed.indexOf(b)).map(([, address]) => address)
+  }
+
+  private async ask(lane: number, address: BrokerAddress, api: KafkaApi, body: Buffer): Promise<Buffer> {
+    const text = addressText(address)
+    try {
+      const answer = await (await this.connection(lane, address)).request(api, body)
+      this.failed.delete(text)
+      return answer
+    } catch (error) {
+      // Other lanes end when whoever uses them does.
+      if (lane === CONTROL_LANE && !this.closed) {
+        this.failed.delete(text)
+        this.failed.add(text)
+      }
+      throw error
+    }
   }
 
   private async connection(lane: number, address: BrokerAddress): Promise<KafkaConnection> {
@@ -133,16 +207,17 @@ class WireClient implements KafkaClient {
     const key = `${lane} ${addressText(address)}`
     const known = this.connections.get(key)
     if (known !== undefined) {
-      const connection = await known
+      const connection = await known.connection
       if (!connection.closed) return connection
       if (this.connections.get(key) === known) this.connections.delete(key)
       return this.connection(lane, address)
     }
     const { clientId, connectTimeoutMs, requestTimeoutMs } = this.settings
-    const opening = this.connect(address, { clientId, connectTimeoutMs, requestTimeoutMs })
+    const abort = new AbortController()
+    const opening = { connection: this.connect(address, { clientId, connectTimeoutMs, requestTimeoutMs }, abort.signal), abort }
     this.connections.set(key, opening)
     try {
-      return await opening
+      return await opening.connection
     } catch (error) {
       if (this.connections.get(key) === opening) this.connections.delete(key)
       throw error
@@ -150,11 +225,27 @@ class WireClient implements KafkaClient {
   }
 }
 
-function closeWhenOpen(connection: Promise<KafkaConnection>): void {
+/** Another broker would not answer better. */
+function isFinal(error: unknown): boolean {
+  return error instanceof FlinkError && (error.code === 'UNSUPPORTED' || error.code === 'CANCELLED')
+}
+
+interface Opening {
+  readonly connection: Promise<KafkaConnection>
+  readonly abort: AbortController
+}
+
+function giveUp({ connection, abort }: Opening): void {
+  abort.abort()
   connection.then(
     opened => opened.close(),
     () => {},
   )
+}
+
+/** Whether another attempt cannot help. */
+export function isPermanent(error: unknown): boolean {
+  return !(error instanceof FlinkError) || !(error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT')
 }
 
 export function messageOf(error: unknown): string {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { RecordingEnumeratorContext } from '../../../test/support/connector-harness.ts'
 import { FakeKafka } from '../../../test/support/fake-kafka.ts'
 import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
+import type { JsonObject } from '../../common/json.ts'
 import { createLogger, type LogEntry } from '../../common/log.ts'
 import type { SplitEnumeratorContext } from '../../stream/spi/source.ts'
 import { kafkaEnumerator } from './kafka-enumerator.ts'
@@ -23,17 +24,24 @@ interface Given {
   readonly bounded?: boolean
   readonly ignoredProperties?: readonly string[]
   readonly parallelism?: number
+  readonly properties?: Readonly<Record<string, string>>
+  readonly restored?: JsonObject
+  /** Readers are the test's to add. */
+  readonly withoutReaders?: boolean
 }
 
 function setUp(kafka: FakeKafka, given: Given = {}) {
   const { topics = ['words'], startingOffsets = 'earliest', bounded = false, ignoredProperties = [], parallelism = 2 } = given
-  const { settings } = parseProperties(new Map([['bootstrap.servers', 'a:1,b:2']]))
+  const { settings } = parseProperties(new Map([['bootstrap.servers', 'a:1,b:2'], ...Object.entries(given.properties ?? {})]))
   const context = new Context(parallelism)
   const options = { topics, startingOffsets, bounded, settings: settingsJson(settings), ignoredProperties }
-  const enumerator = kafkaEnumerator(JSON.parse(JSON.stringify(options)) as typeof options, context as SplitEnumeratorContext, undefined, () =>
-    kafka.client(),
+  const enumerator = kafkaEnumerator(
+    JSON.parse(JSON.stringify(options)) as typeof options,
+    context as SplitEnumeratorContext,
+    given.restored === undefined ? undefined : (JSON.parse(JSON.stringify(given.restored)) as JsonObject),
+    () => kafka.client(),
   )
-  for (let i = 0; i < parallelism; i++) enumerator.addReader(i)
+  if (given.withoutReaders !== true) for (let i = 0; i < parallelism; i++) enumerator.addReader(i)
   return { context, enumerator }
 }
 
@@ -116,11 +124,11 @@ describe('Kafka enumerator', () => {
     ])
   })
 
-  test('after default.api.timeout.ms the job fails, naming brokers, time and reason', async () => {
+  test('after default.api.timeout.ms a bounded source fails, naming brokers, time and reason', async () => {
     const kafka = new FakeKafka()
     kafka.createTopic('words', 1)
     kafka.setDown(1, true)
-    const { context, enumerator } = setUp(kafka)
+    const { context, enumerator } = setUp(kafka, { bounded: true })
     const started = enumerator.start()
     for (let i = 0; i < 80 && context.failure === undefined; i++) {
       await settle()
@@ -187,5 +195,228 @@ describe('Kafka enumerator', () => {
     expect(context.assigned[0]?.length).toBe(1)
     enumerator.addReader(0)
     expect(context.assigned[0]?.[1]).toMatchObject({ startingOffset: 5 })
+  })
+
+  test('a bounded source that is restored asks no broker: it ends where it would have', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 2)
+    kafka.produce('words', 0, ['a'])
+    const first = setUp(kafka, { bounded: true, withoutReaders: true, parallelism: 2 })
+    await first.enumerator.start()
+    first.enumerator.addReader(ownerOf({ topic: 'words', partition: 0 }, 2))
+    kafka.createTopic('words', 3)
+    const askedBefore = kafka.metadataCount
+    const { context, enumerator } = setUp(kafka, { bounded: true, restored: first.enumerator.snapshot(), parallelism: 1 })
+    await enumerator.start()
+    expect(context.assigned[0]).toEqual([{ splitId: 'words-1', topic: 'words', partition: 1, startingOffset: 0, stoppingOffset: 0 }])
+    expect([...context.ended]).toEqual([0])
+    expect(kafka.metadataCount).toBe(askedBefore)
+  })
+})
+
+describe('Kafka partition discovery', () => {
+  /** Lets the clock run, in steps, with everything that waits for promises at rest between them. */
+  async function advance(context: Context, spanMs: number): Promise<void> {
+    const untilMs = context.simulated.monotonicMs() + spanMs
+    for (;;) {
+      await settle()
+      const dueMs = context.simulated.nextDueMs()
+      if (dueMs === undefined || dueMs > untilMs) break
+      context.simulated.advanceTo(dueMs)
+    }
+    context.simulated.advanceTo(untilMs)
+    await settle()
+  }
+  const offsetsOf = (context: Context) =>
+    Object.fromEntries(context.assigned.flat().map(split => [split.splitId, (split as KafkaSplit).startingOffset]))
+  const messages = (context: Context, level: string) => context.logged.filter(entry => entry.level === level).map(entry => entry.message)
+
+  test('every interval after a pass that succeeded; new partitions begin at their earliest offset, whatever the starting offsets are', async () => {
+    const kafka = new FakeKafka(2)
+    kafka.createTopic('words', 2)
+    kafka.produce('words', 0, ['old'])
+    const { context, enumerator } = setUp(kafka, { startingOffsets: 'latest', properties: { 'partition.discovery.interval.ms': '7000' } })
+    await enumerator.start()
+    kafka.createTopic('words', 4)
+    kafka.produce('words', 3, ['a', 'b'])
+    kafka.deleteRecords('words', 3, 1)
+    await advance(context, 6_999)
+    expect([kafka.metadataCount, offsetsOf(context)]).toEqual([1, { 'words-0': 1, 'words-1': 0 }])
+    await advance(context, 1)
+    expect([kafka.metadataCount, offsetsOf(context)]).toEqual([2, { 'words-0': 1, 'words-1': 0, 'words-2': 0, 'words-3': 1 }])
+    await advance(context, 21_000)
+    expect([kafka.metadataCount, Object.keys(offsetsOf(context)).length]).toEqual([5, 4])
+    expect(messages(context, 'info')).toEqual(['Discovered new partitions: [words-2, words-3]'])
+    expect(context.assigned.flat().length).toBe(4)
+    expect(context.assigned.map(splits => splits.map(({ splitId }) => splitId))).toEqual(
+      [0, 1].map(reader =>
+        [0, 1, 2, 3].filter(partition => ownerOf({ topic: 'words', partition }, 2) === reader).map(partition => `words-${partition}`),
+      ),
+    )
+    // More may come: no reader is told that none will.
+    expect(context.ended.size).toBe(0)
+    await enumerator.close()
+  })
+
+  test('default 5 minutes; switched off by 0 or less, and where the source is bounded', async () => {
+    const counts: number[] = []
+    for (const given of [{}, { properties: { 'partition.discovery.interval.ms': '-1' } }, { bounded: true }]) {
+      const kafka = new FakeKafka()
+      kafka.createTopic('words', 1)
+      const { context, enumerator } = setUp(kafka, given)
+      await enumerator.start()
+      await advance(context, 299_999)
+      counts.push(kafka.metadataCount)
+      await advance(context, 1)
+      counts.push(kafka.metadataCount, context.ended.size, context.simulated.pendingCount)
+      await enumerator.close()
+    }
+    expect(counts).toEqual([1, 2, 0, 1, 1, 1, 2, 0, 1, 1, 2, 0])
+  })
+
+  test('a pass that fails is counted, shown and repeated with back-off, and never fails the job; the readers keep what they have', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 1)
+    const { context, enumerator } = setUp(kafka, {
+      properties: { 'partition.discovery.interval.ms': '1000', 'default.api.timeout.ms': '20000' },
+    })
+    await enumerator.start()
+    kafka.createTopic('words', 2)
+    kafka.setDown(1, true)
+    await advance(context, 60_000)
+    expect(context.failure).toBeUndefined()
+    const failed = context.logged.filter(entry => entry.message === 'kafka partition discovery failed, trying again')
+    expect(failed.map(entry => entry.fields)).toEqual(
+      [1, 2].map(failures => ({
+        failures,
+        reason:
+          'the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 20000 ms (default.api.timeout.ms): kafka broker 127.0.0.1:9092 does not answer: it is down',
+      })),
+    )
+    // One attempt a second, that is retry.backoff.max.ms, and not one each millisecond.
+    expect(kafka.metadataCount).toBeLessThan(75)
+    kafka.setDown(1, false)
+    await advance(context, 1_000)
+    expect(Object.keys(offsetsOf(context)).sort()).toEqual(['words-0', 'words-1'])
+    await enumerator.close()
+  })
+
+  test('default.api.timeout.ms bounds a pass over brokers that take requests and never answer, at the start too, where the source waits', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 1)
+    kafka.setSilent(1, true)
+    const { context, enumerator } = setUp(kafka, { properties: { 'default.api.timeout.ms': '1500' } })
+    const started = enumerator.start()
+    await advance(context, 1_499)
+    expect(messages(context, 'warn')).toEqual([])
+    await advance(context, 1)
+    expect(context.logged.map(entry => [entry.level, entry.message, entry.fields['reason']])).toEqual([
+      [
+        'warn',
+        'kafka partition discovery failed, trying again',
+        'the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 1500 ms (default.api.timeout.ms): an answer is still outstanding',
+      ],
+    ])
+    await advance(context, 60_000)
+    expect([context.failure, context.assigned.flat()]).toEqual([undefined, []])
+    kafka.setSilent(1, false)
+    await advance(context, 2_500)
+    await started
+    expect(context.assigned.flat().length).toBe(1)
+    await enumerator.close()
+  })
+
+  test('a new partition without a leader is waited for; the known ones need none', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 1)
+    const { context, enumerator } = setUp(kafka, { properties: { 'partition.discovery.interval.ms': '1000' } })
+    await enumerator.start()
+    kafka.createTopic('words', 2)
+    kafka.setLeader('words', 0, -1)
+    kafka.setLeader('words', 1, -1)
+    await advance(context, 5_000)
+    expect(Object.keys(offsetsOf(context))).toEqual(['words-0'])
+    kafka.setLeader('words', 1, 1)
+    await advance(context, 1_000)
+    expect(Object.keys(offsetsOf(context)).sort()).toEqual(['words-0', 'words-1'])
+    await enumerator.close()
+  })
+
+  test('partitions that are gone are named once, in Flink’s words; other topics’ new ones are found all the same', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 2)
+    kafka.createTopic('more', 1)
+    const { context, enumerator } = setUp(kafka, { topics: ['words', 'more'], properties: { 'partition.discovery.interval.ms': '1000' } })
+    await enumerator.start()
+    kafka.deleteTopic('words')
+    kafka.createTopic('more', 2)
+    await advance(context, 5_000)
+    expect(messages(context, 'warn')).toEqual(['Discovered removed partitions: [words-0, words-1]'])
+    expect(Object.keys(offsetsOf(context)).sort()).toEqual(['more-0', 'more-1', 'words-0', 'words-1'])
+    expect(context.failure).toBeUndefined()
+    await enumerator.close()
+  })
+
+  test('a restored enumerator hands out what no reader had, as it was, and what is new, from its beginning; nothing that it handed out before', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 3)
+    for (let partition = 0; partition < 3; partition++) kafka.produce('words', partition, ['a', 'b'])
+    const first = setUp(kafka, { startingOffsets: 'latest', parallelism: 3, withoutReaders: true })
+    await first.enumerator.start()
+    first.enumerator.addReader(ownerOf({ topic: 'words', partition: 1 }, 3))
+    const snapshot = first.enumerator.snapshot()
+    await first.enumerator.close()
+    kafka.createTopic('words', 4)
+    for (let partition = 0; partition < 4; partition++) kafka.produce('words', partition, ['c'])
+    kafka.setDown(1, true)
+    const { context, enumerator } = setUp(kafka, { startingOffsets: 'latest', parallelism: 2, restored: snapshot })
+    // Before any broker has answered: `latest` is where it was then.
+    expect(offsetsOf(context)).toEqual({ 'words-0': 2, 'words-2': 2 })
+    const started = enumerator.start()
+    await advance(context, 10_000)
+    kafka.setDown(1, false)
+    await advance(context, 1_000)
+    await started
+    expect(offsetsOf(context)).toEqual({ 'words-0': 2, 'words-2': 2, 'words-3': 0 })
+    await enumerator.close()
+  })
+
+  test('a snapshot before the first pass holds nothing: the restored one begins as the first would have', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 1)
+    kafka.produce('words', 0, ['a'])
+    kafka.setDown(1, true)
+    const first = setUp(kafka, { startingOffsets: 'latest' })
+    void first.enumerator.start()
+    await settle()
+    const snapshot = first.enumerator.snapshot()
+    await first.enumerator.close()
+    kafka.setDown(1, false)
+    const { context, enumerator } = setUp(kafka, { startingOffsets: 'latest', restored: snapshot })
+    await enumerator.start()
+    expect(offsetsOf(context)).toEqual({ 'words-0': 1 })
+    await enumerator.close()
+  })
+
+  test('closing wakes a pass that sleeps, pauses or waits for an answer, joins it, and leaves no timer', async () => {
+    const kafka = new FakeKafka()
+    kafka.createTopic('words', 1)
+    const sleeping = setUp(kafka)
+    await sleeping.enumerator.start()
+    kafka.setDown(1, true)
+    const pausing = setUp(kafka)
+    void pausing.enumerator.start()
+    await settle()
+    kafka.setDown(1, false)
+    kafka.setSilent(1, true)
+    const waiting = setUp(kafka)
+    void waiting.enumerator.start()
+    await settle()
+    for (const { context, enumerator } of [sleeping, pausing, waiting]) {
+      expect(context.simulated.pendingCount).toBeGreaterThan(0)
+      await enumerator.close()
+      await settle()
+      expect([context.simulated.pendingCount, context.failure]).toEqual([0, undefined])
+    }
   })
 })

@@ -1,54 +1,147 @@
-import { withDeadline } from '../../common/clock.ts'
+import { sleep } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
-import type { SplitEnumerator, SplitEnumeratorContext } from '../../stream/spi/source.ts'
+import type { SourceSplit, SplitEnumerator, SplitEnumeratorContext } from '../../stream/spi/source.ts'
 import { SplitAssignment } from '../split-assignment.ts'
 import { createKafkaClient, type KafkaClient } from './client.ts'
-import { INVALID_TOPIC, isRetriable, kafkaErrorName, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION } from './error-codes.ts'
-import { type KafkaEnumeratorOptions, type KafkaSplit, ownerOf, splitIdOf } from './kafka-split.ts'
-import type { BrokerNode, ClusterMetadata, OffsetSpec, TopicPartition } from './protocol.ts'
-import { Backoff } from './retry.ts'
+import { type KafkaEnumeratorOptions, type KafkaSplit, ownerOf } from './kafka-split.ts'
+import { type DiscoveryPass, PartitionDiscovery } from './partition-discovery.ts'
 import { type KafkaSettings, settingsFromJson } from './settings.ts'
 
 /**
  * On the JobManager, once per source, whatever the parallelism:
  *
- * 1. asks for the topics' partitions and their leaders, again and again until `default.api.timeout.ms` while brokers do not answer or a
- *    partition has no leader. A topic that does not exist fails the job at once.
- * 2. asks the leaders for numeric start offsets, and for a bounded source for end offsets: from then on, every restart begins where this
- *    one did, and a bounded source ends where the topics ended now.
- * 3. hands each split to its reader; a reader without any learns that too.
+ * 1. one pass over the partitions at the start (`partition-discovery.ts`), another one `partition.discovery.interval.ms` after each that succeeded, beside
+ *    the reading. Splits have numeric offsets when they go out: from then on, every restart begins where this one did, and a bounded source ends
+ *    where the topics ended at its first start.
+ * 2. hands each split to the reader that Flink gives it; a reader without any learns that too.
+ * 3. keeps which partitions it knows, and the splits that no reader has yet: after a restore it hands out those and what is new. Readers go on with
+ *    the splits of their own snapshots before any broker has answered here.
+ *
+ * A pass that fails is counted, logged and repeated; it never fails a job that reads without end. A bounded source fails when its one pass does: its
+ * input is what the pass would have listed.
  */
 export function kafkaEnumerator(
   options: JsonObject,
   context: SplitEnumeratorContext,
-  _restored?: JsonObject,
+  restored?: JsonObject,
   newClient: (settings: KafkaSettings) => KafkaClient = createKafkaClient,
 ): SplitEnumerator {
-  const assignment = new SplitAssignment(context)
-  // Written by KafkaSource; JSON keeps no types.
-  const given = options as KafkaEnumeratorOptions
-  const settings = settingsFromJson(given.settings)
-  return {
-    async start() {
-      if (given.ignoredProperties.length > 0) context.log.warn('kafka properties without effect here', { properties: given.ignoredProperties })
-      const client = newClient(settings)
-      // Ends requests in flight: a cancelled job does not wait for a broker.
-      context.signal.addEventListener('abort', () => client.close(), { once: true })
-      try {
-        const splits = await new SplitDiscovery(given, settings, client, context).run()
-        assignment.assignAll(dealOut(splits, context.parallelism))
-      } catch (error) {
-        if (!context.signal.aborted) context.fail(error)
-      } finally {
-        client.close()
+  // Written by KafkaSource and by `snapshot`; JSON keeps no types.
+  return new KafkaEnumerator(options as KafkaEnumeratorOptions, context, restored as KafkaEnumeratorState | undefined, newClient)
+}
+
+interface KafkaEnumeratorState extends JsonObject {
+  /** Ids of all partitions that have ever been found; null = nothing has been looked for yet. */
+  readonly known: readonly string[] | null
+  readonly notAssigned: readonly KafkaSplit[]
+}
+
+class KafkaEnumerator implements SplitEnumerator {
+  private readonly options: KafkaEnumeratorOptions
+  private readonly settings: KafkaSettings
+  private readonly context: SplitEnumeratorContext
+  private readonly newClient: (settings: KafkaSettings) => KafkaClient
+  private readonly assignment: SplitAssignment<KafkaSplit>
+  /** Of the last pass. */
+  private present: ReadonlySet<string> = new Set()
+  private known: Set<string> | undefined
+  private failures = 0
+  private readonly closing = new AbortController()
+  private running: Promise<void> = Promise.resolve()
+
+  constructor(
+    options: KafkaEnumeratorOptions,
+    context: SplitEnumeratorContext,
+    restored: KafkaEnumeratorState | undefined,
+    newClient: (settings: KafkaSettings) => KafkaClient,
+  ) {
+    this.options = options
+    this.settings = settingsFromJson(options.settings)
+    this.context = context
+    this.newClient = newClient
+    this.assignment = new SplitAssignment<KafkaSplit>(context)
+    if (restored === undefined || restored.known === null) return
+    this.known = new Set(restored.known)
+    this.present = this.known
+    this.assignment.assign(dealOut(restored.notAssigned, context.parallelism), options.bounded)
+  }
+
+  start(): Promise<void> {
+    const { ignoredProperties, bounded } = this.options
+    if (ignoredProperties.length > 0) this.context.log.warn('kafka properties without effect here', { properties: ignoredProperties })
+    if (bounded && this.known !== undefined) return Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.running = this.run(resolve)
+    return promise
+  }
+
+  addReader(subtaskIndex: number): void {
+    this.assignment.addReader(subtaskIndex)
+  }
+
+  handleSplitRequest(): void {}
+
+  addSplitsBack(subtaskIndex: number, splits: readonly SourceSplit[]): void {
+    this.assignment.addSplitsBack(subtaskIndex, splits)
+  }
+
+  snapshot(): KafkaEnumeratorState {
+    return { known: this.known === undefined ? null : [...this.known], notAssigned: this.assignment.notAssigned().flat() }
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort(new FlinkError('CANCELLED', 'the job has ended'))
+    await this.running
+  }
+
+  private async run(firstDone: () => void): Promise<void> {
+    const { clock } = this.context
+    const signal = AbortSignal.any([this.context.signal, this.closing.signal])
+    const client = this.newClient(this.settings)
+    // Ends requests in flight: a cancelled job does not wait for a broker.
+    signal.addEventListener('abort', () => client.close(), { once: true })
+    const discovery = new PartitionDiscovery(this.options, this.settings, client, this.context, signal)
+    const once = this.options.bounded || this.settings.discoveryIntervalMs === 0
+    try {
+      for (;;) {
+        this.found(await this.untilFound(discovery, signal), once)
+        firstDone()
+        if (once) return
+        await sleep(clock, this.settings.discoveryIntervalMs, signal)
       }
-    },
-    addReader: subtaskIndex => assignment.addReader(subtaskIndex),
-    handleSplitRequest: () => {},
-    addSplitsBack: (subtaskIndex, splits) => assignment.addSplitsBack(subtaskIndex, splits),
-    snapshot: () => ({}),
-    close: () => {},
+    } catch (error) {
+      if (!signal.aborted) this.context.fail(error)
+    } finally {
+      client.close()
+      firstDone()
+    }
+  }
+
+  private async untilFound(discovery: PartitionDiscovery, signal: AbortSignal): Promise<DiscoveryPass> {
+    for (;;) {
+      try {
+        return await discovery.run(this.known)
+      } catch (error) {
+        const again = error instanceof FlinkError && error.code === 'TIMEOUT' && !this.options.bounded
+        if (signal.aborted || !again) throw error
+        this.failures++
+        this.context.log.warn('kafka partition discovery failed, trying again', { reason: error.message, failures: this.failures })
+        await sleep(this.context.clock, this.settings.retryBackoffMaxMs, signal)
+      }
+    }
+  }
+
+  private found({ splits, present }: DiscoveryPass, complete: boolean): void {
+    const { log, parallelism } = this.context
+    const removed = [...this.present].filter(id => !present.has(id))
+    // In Flink's words. The readers keep them: what they have not read yet may come back with its topic.
+    if (removed.length > 0) log.warn(`Discovered removed partitions: [${removed.join(', ')}]`)
+    if (this.known !== undefined && splits.length > 0) log.info(`Discovered new partitions: [${splits.map(({ splitId }) => splitId).join(', ')}]`)
+    this.present = present
+    this.known ??= new Set()
+    for (const { splitId } of splits) this.known.add(splitId)
+    this.assignment.assign(dealOut(splits, parallelism), complete)
   }
 }
 
@@ -56,132 +149,4 @@ function dealOut(splits: readonly KafkaSplit[], parallelism: number): KafkaSplit
   const readers: KafkaSplit[][] = Array.from({ length: parallelism }, () => [])
   for (const split of splits) readers[ownerOf(split, parallelism)]?.push(split)
   return readers
-}
-
-interface LedPartition extends TopicPartition {
-  readonly leader: BrokerNode
-}
-
-class SplitDiscovery {
-  private readonly options: KafkaEnumeratorOptions
-  private readonly settings: KafkaSettings
-  private readonly client: KafkaClient
-  private readonly context: SplitEnumeratorContext
-  private readonly backoff: Backoff
-  private readonly startedMs: number
-
-  constructor(options: KafkaEnumeratorOptions, settings: KafkaSettings, client: KafkaClient, context: SplitEnumeratorContext) {
-    this.options = options
-    this.settings = settings
-    this.client = client
-    this.context = context
-    this.backoff = new Backoff(settings, context.clock, context.log, context.signal)
-    this.startedMs = context.clock.monotonicMs()
-  }
-
-  async run(): Promise<readonly KafkaSplit[]> {
-    for (;;) {
-      const { clock } = this.context
-      const { defaultApiTimeoutMs } = this.settings
-      const leftMs = defaultApiTimeoutMs - (clock.monotonicMs() - this.startedMs)
-      const attempt = await withDeadline(clock, Math.max(1, leftMs), this.attempt(), () => new DeadlineReached()).catch(deadlineAsReason)
-      if (typeof attempt !== 'string') return attempt
-      const elapsedMs = Math.ceil(clock.monotonicMs() - this.startedMs)
-      if (elapsedMs >= defaultApiTimeoutMs) throw this.gaveUp(attempt, elapsedMs)
-      await this.backoff.pause(
-        `cannot list partitions of kafka topics ${this.options.topics.join(', ')} yet, trying again`,
-        attempt,
-        defaultApiTimeoutMs - elapsedMs,
-      )
-    }
-  }
-
-  /** The splits, or why there are none yet. Throws what another attempt cannot mend. */
-  private async attempt(): Promise<readonly KafkaSplit[] | string> {
-    const { topics, startingOffsets, bounded } = this.options
-    try {
-      const partitions = ledPartitions(await this.client.metadata(topics), topics, this.settings.bootstrapServers)
-      if (typeof partitions === 'string') return partitions
-      const starts = await this.offsets(partitions, startingOffsets)
-      if (typeof starts === 'string') return starts
-      const stops = !bounded ? undefined : startingOffsets === 'latest' ? starts : await this.offsets(partitions, 'latest')
-      if (typeof stops === 'string') return stops
-      return partitions.map(({ topic, partition }) => {
-        const splitId = splitIdOf({ topic, partition })
-        return {
-          splitId,
-          topic,
-          partition,
-          startingOffset: starts.get(splitId) ?? 0,
-          stoppingOffset: stops === undefined ? null : (stops.get(splitId) ?? 0),
-        }
-      })
-    } catch (error) {
-      if (error instanceof FlinkError && (error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT'))
-        return error.message
-      throw error
-    }
-  }
-
-  private async offsets(partitions: readonly LedPartition[], spec: OffsetSpec): Promise<Map<string, number> | string> {
-    const found = new Map<string, number>()
-    for (const [leader, led] of Map.groupBy(partitions, partition => partition.leader)) {
-      for (const { topic, partition, errorCode, offset } of await this.client.listOffsets(leader, led, spec, this.settings.isolation)) {
-        if (errorCode === 0) found.set(splitIdOf({ topic, partition }), offset)
-        else if (isRetriable(errorCode))
-          return `topic ${topic}, partition ${partition}: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`
-        else
-          throw new FlinkError(
-            'EXTERNAL_SYSTEM',
-            `the ${spec} offset of kafka topic ${topic}, partition ${partition} cannot be read: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`,
-          )
-      }
-    }
-    const missing = partitions.find(partition => !found.has(splitIdOf(partition)))
-    return missing === undefined ? found : `no broker answered the ${spec} offset of topic ${missing.topic}, partition ${missing.partition}`
-  }
-
-  private gaveUp(reason: string, elapsedMs: number): FlinkError {
-    const { topics } = this.options
-    const brokers = this.settings.bootstrapServers
-    return new FlinkError(
-      'TIMEOUT',
-      `the partitions of kafka topics ${topics.join(', ')} could not be listed at brokers ${brokers.join(', ')} within ${elapsedMs} ms (default.api.timeout.ms): ${reason}`,
-      { topics, brokers, elapsedMs },
-    )
-  }
-}
-
-class DeadlineReached extends Error {}
-
-function deadlineAsReason(error: unknown): string {
-  if (error instanceof DeadlineReached) return 'an answer is still outstanding'
-  throw error
-}
-
-/** Every partition with its leader, in order; a text = not all have one yet. */
-function ledPartitions(metadata: ClusterMetadata, topics: readonly string[], brokers: readonly string[]): readonly LedPartition[] | string {
-  const at = `at kafka brokers ${brokers.join(', ')}`
-  const byName = new Map(metadata.topics.map(topic => [topic.topic, topic]))
-  const missing = topics.filter(topic => (byName.get(topic)?.errorCode ?? UNKNOWN_TOPIC_OR_PARTITION) === UNKNOWN_TOPIC_OR_PARTITION)
-  if (missing.length > 0)
-    throw new FlinkError(
-      'NOT_FOUND',
-      missing.length === 1 ? `kafka topic ${missing[0]} does not exist ${at}` : `kafka topics ${missing.join(', ')} do not exist ${at}`,
-      { topics: missing },
-    )
-  const partitions: LedPartition[] = []
-  for (const topic of topics) {
-    const { errorCode, partitions: described } = byName.get(topic)! // the missing ones have thrown
-    if (errorCode === INVALID_TOPIC) throw new FlinkError('INVALID_PROGRAM', `'${topic}' is not a name that a kafka topic can have`)
-    if (errorCode === TOPIC_AUTHORIZATION_FAILED)
-      throw new FlinkError('EXTERNAL_SYSTEM', `kafka topic ${topic} may not be read: ${kafkaErrorName(errorCode)} ${at}`)
-    if (errorCode !== 0) return `topic ${topic}: ${kafkaErrorName(errorCode)}`
-    for (const { partition, leader } of [...described].sort((a, b) => a.partition - b.partition)) {
-      const node = metadata.brokers.find(broker => broker.nodeId === leader)
-      if (node === undefined) return `topic ${topic}, partition ${partition} has no leader`
-      partitions.push({ topic, partition, leader: node })
-    }
-  }
-  return partitions
 }

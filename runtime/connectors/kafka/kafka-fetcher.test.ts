@@ -69,7 +69,7 @@ function setUp(kafka: FakeKafka, properties: Readonly<Record<string, string>> = 
     signal: abort.signal,
     taskManager: { id: 'tm', stdout: () => {}, stderr: () => {} },
   }
-  const fetcher = new KafkaFetcher(settings, settings.offsetReset ?? 'earliest', sink, context, client)
+  const fetcher = new KafkaFetcher(settings, { offsetReset: settings.offsetReset ?? 'earliest', subtaskIndex: 3 }, sink, context, client)
   const add = (tag: number, topic: string, partition: number, startingOffset = 0, stoppingOffset: number | null = null) =>
     fetcher.command('split', { tag, topic, partition, startingOffset, stoppingOffset })
   const close = async () => {

@@ -3,12 +3,14 @@ import type { JsonObject } from '../../common/json.ts'
 import type { FetcherSink, IoContext, SourceFetcher } from '../../stream/spi/io-host.ts'
 import { reportError } from '../port-events.ts'
 import { BatchCutter, type Piece } from './batch-cutter.ts'
-import { type KafkaClient, messageOf } from './client.ts'
+import { isPermanent, type KafkaClient, messageOf } from './client.ts'
 import { isRetriable, kafkaErrorName, OFFSET_OUT_OF_RANGE } from './error-codes.ts'
+import { OffsetCommitter } from './offset-committer.ts'
 import type { BrokerNode, FetchedPartition, FetchResponse } from './protocol.ts'
+import type { PartitionOffset } from './protocol-groups.ts'
 import { Backoff } from './retry.ts'
 import { type KafkaSettings, settingsFromJson } from './settings.ts'
-import { acquireClient, isPermanent, newLane } from './shared-client.ts'
+import { acquireClient, newLane } from './shared-client.ts'
 
 /**
  * Async half of the Kafka source: the partitions of one subtask, read from their leaders without any consumer group.
@@ -18,22 +20,26 @@ import { acquireClient, isPermanent, newLane } from './shared-client.ts'
  *    they are: tag = split, position = first offset. The next answer is fetched while one is handed over, and no further ahead: what the
  *    slot does not take stays in Kafka.
  * 3. Where a broker is lost or leads no longer, its partitions wait, with back-off, for new metadata; the job stays running, as in Flink.
- * 4. Stretches without anything for the slot (aborted transactions, offsets that the log no longer has) become `skipped` {tag, position}.
+ * 4. `commit` {offsets} tells Kafka how far the subtask has read (offset-committer.ts).
+ * 5. Stretches without anything for the slot (aborted transactions, offsets that the log no longer has) become `skipped` {tag, position}.
  *
  * All fetchers of a TaskManager that have the same settings share one client. Each has connections of its own for fetching, since a
  * broker answers the requests of one connection in order and an idle long poll would hold up the others.
  */
 export interface KafkaFetcherOptions extends JsonObject {
   readonly settings: JsonObject
-  readonly offsetReset: 'earliest' | 'latest' | 'none'
+  readonly offsetReset: OffsetReset
+  readonly subtaskIndex: number
 }
+
+type OffsetReset = 'earliest' | 'latest' | 'none'
 
 export function kafkaFetcher(options: JsonObject, sink: FetcherSink, context: IoContext): SourceFetcher {
   // Written by KafkaReader; JSON keeps no types.
-  const { settings, offsetReset } = options as KafkaFetcherOptions
+  const { settings, offsetReset, subtaskIndex } = options as KafkaFetcherOptions
   const parsed = settingsFromJson(settings)
   const shared = acquireClient(parsed)
-  const fetcher = new KafkaFetcher(parsed, offsetReset, sink, context, shared.client)
+  const fetcher = new KafkaFetcher(parsed, { offsetReset, subtaskIndex }, sink, context, shared.client)
   return {
     command: (what, data) => fetcher.command(what, data),
     async close() {
@@ -55,12 +61,13 @@ interface PartitionState {
 
 export class KafkaFetcher implements SourceFetcher {
   private readonly settings: KafkaSettings
-  private readonly offsetReset: 'earliest' | 'latest' | 'none'
+  private readonly offsetReset: OffsetReset
   private readonly sink: FetcherSink
   private readonly context: IoContext
   private readonly client: KafkaClient
   private readonly lane = newLane()
   private readonly backoff: Backoff
+  private readonly committer: OffsetCommitter
   private readonly partitions: PartitionState[] = []
   /** By node id. */
   private readonly loops = new Map<number, Promise<void>>()
@@ -71,9 +78,16 @@ export class KafkaFetcher implements SourceFetcher {
   private delivering: Promise<void> = Promise.resolve()
   private failed = false
 
-  constructor(settings: KafkaSettings, offsetReset: 'earliest' | 'latest' | 'none', sink: FetcherSink, context: IoContext, client: KafkaClient) {
+  constructor(
+    settings: KafkaSettings,
+    given: { readonly offsetReset: OffsetReset; readonly subtaskIndex: number },
+    sink: FetcherSink,
+    context: IoContext,
+    client: KafkaClient,
+  ) {
     this.settings = settings
-    this.offsetReset = offsetReset
+    this.offsetReset = given.offsetReset
+    this.committer = new OffsetCommitter(settings, client, sink, context, given.subtaskIndex)
     this.sink = sink
     this.context = context
     this.client = client
@@ -82,6 +96,11 @@ export class KafkaFetcher implements SourceFetcher {
   }
 
   command(what: string, data: JsonObject): void {
+    if (what === 'commit') {
+      // Written by KafkaReader; JSON keeps no types.
+      this.committer.commit(data['offsets'] as readonly (PartitionOffset & JsonObject)[])
+      return
+    }
     if (what !== 'split') throw new FlinkError('INTERNAL', `the kafka fetcher does not know the command ${what}`)
     const stop = data['stoppingOffset']
     this.partitions.push({
@@ -98,6 +117,7 @@ export class KafkaFetcher implements SourceFetcher {
 
   async close(): Promise<void> {
     this.client.closeLane(this.lane)
+    await this.committer.close()
     await Promise.allSettled([...this.loops.values(), this.resolving, this.delivering])
   }
 

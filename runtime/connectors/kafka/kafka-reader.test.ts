@@ -14,6 +14,9 @@ interface Given {
   readonly bounded?: boolean
   readonly format?: JsonObject
   readonly schema?: DeserializationSchema<unknown>
+  readonly properties?: Readonly<Record<string, string>>
+  readonly checkpointing?: boolean
+  readonly restored?: boolean
 }
 
 /** A reader whose fetcher is the test. */
@@ -23,23 +26,28 @@ class Bench {
   readonly logged: string[] = []
   readonly opened: JsonObject[] = []
   readonly asked: JsonObject[] = []
+  /** `topic-partition=offset` of each commit. */
+  readonly commits: string[] = []
+  readonly clock = new SimulatedClock()
+  readonly counters: Record<string, number> = {}
   readonly elements: ChannelElement[] = []
   readonly reader: KafkaReader
-  errors = 0
   rowsPerPoll = Number.POSITIVE_INFINITY
 
-  constructor({ bounded = false, format = stringFormat.json, schema }: Given = {}) {
-    const { settings } = parseProperties(new Map([['bootstrap.servers', 'a:1']]))
+  constructor({ bounded = false, format = stringFormat.json, schema, properties = {}, checkpointing = false, restored = false }: Given = {}) {
+    const { settings } = parseProperties(new Map([['bootstrap.servers', 'a:1'], ...Object.entries(properties)]))
     const context: SourceReaderContext = {
       subtaskIndex: 1,
       parallelism: 4,
-      clock: new SimulatedClock(),
+      checkpointing,
+      restored,
+      clock: this.clock,
       log: createLogger(entry => this.logged.push(entry.message)),
       io: {
         openSource: (type, options) => {
           expect(type).toBe('kafka')
           this.opened.push(options)
-          return { poll: () => this.elements.shift(), send: (_what, data) => void this.asked.push(data), close: () => {} }
+          return { poll: () => this.elements.shift(), send: (what, data) => this.sent(what, data), close: () => {} }
         },
         openSink: () => {
           throw new Error('a source opens no sink')
@@ -53,11 +61,21 @@ class Bench {
       metrics: {
         recordsIn: () => {},
         recordsOut: () => {},
-        counter: name => ({ inc: (count = 1) => void (this.errors += name === 'numRecordsInErrors' ? count : 0), value: 0 }),
+        counter: name => ({ inc: (count = 1) => void (this.counters[name] = (this.counters[name] ?? 0) + count), value: 0 }),
         gauge: () => {},
       },
     }
     this.reader = new KafkaReader({ settings: settingsJson(settings), startingOffsets: 'earliest', bounded, format }, schema, context)
+  }
+
+  private sent(what: string, data: JsonObject): void {
+    if (what === 'split') this.asked.push(data)
+    else
+      this.commits.push(
+        (data['offsets'] as { topic: string; partition: number; offset: number }[])
+          .map(({ topic, partition, offset }) => `${topic}-${partition}=${offset}`)
+          .join(' '),
+      )
   }
 
   assign(...splits: readonly (readonly [partition: number, start: number, stop: number | null])[]): this {
@@ -94,7 +112,7 @@ class Bench {
   }
 
   positions(): unknown[] {
-    return this.reader.snapshotSplits().map(split => [split['partition'], split['startingOffset']])
+    return this.reader.snapshotSplits(1).map(split => [split['partition'], split['startingOffset']])
   }
 }
 
@@ -166,7 +184,10 @@ describe('Kafka reader', () => {
     expect([idle.poll(), idle.poll()]).toEqual(['nothing', 'nothing'])
     expect(idle.statuses).toEqual([true])
     expect(idle.opened).toEqual([])
-    expect(idle.logged).toEqual(['Consumer subtask 1 initially has no partitions to read from.'])
+    expect(idle.logged).toEqual([
+      'Consumer subtask 1 commits offsets in mode DISABLED.',
+      'Consumer subtask 1 initially has no partitions to read from.',
+    ])
   })
 
   test('before its splits are known a reader is not idle: older records may still come', () => {
@@ -187,7 +208,7 @@ describe('Kafka reader', () => {
 
   test('says where it starts in Flink’s words', () => {
     const { logged } = new Bench().assign([0, 5, null], [2, 0, null])
-    expect(logged).toEqual([
+    expect(logged.slice(1)).toEqual([
       "Consumer subtask 1 will start reading the following 2 partitions from the earliest offsets: [KafkaTopicPartition{topic='t', partition=0}, KafkaTopicPartition{topic='t', partition=2}]",
       "Consumer subtask 1 creating fetcher with offsets {KafkaTopicPartition{topic='t', partition=0}=5, KafkaTopicPartition{topic='t', partition=2}=0}.",
     ])
@@ -203,7 +224,7 @@ describe('Kafka reader', () => {
     lenient.send(0, 40, '{"n":1}', '{"n":true}', '{"n"', '{"n":4}')
     lenient.poll()
     expect(lenient.values()).toEqual([{ n: 1 }, { n: 4 }])
-    expect(lenient.errors).toBe(2)
+    expect(lenient.counters['numRecordsInErrors']).toBe(2)
     expect(lenient.positions()).toEqual([[2, 44]])
   })
 
@@ -244,5 +265,131 @@ describe('Kafka reader', () => {
     bench.elements.push({ kind: 'raw', tag: 0, position: 0, bytes })
     bench.poll()
     expect(bench.values()).toEqual(['é shared'])
+  })
+
+  test('told that there are no partitions for it at the moment, a reader is idle, and reads what is found later, from its earliest offset in the log', () => {
+    const bench = new Bench({ properties: {} })
+    bench.reader.addSplits([])
+    expect([bench.poll(), bench.statuses]).toEqual(['nothing', [true]])
+    bench.reader.addSplits([{ splitId: 't-7', topic: 't', partition: 7, startingOffset: 3, stoppingOffset: null }])
+    bench.send(0, 3, 'a')
+    bench.poll()
+    expect([bench.values(), bench.statuses]).toEqual([['a'], [true, false]])
+    expect(bench.logged.slice(1)).toEqual([
+      'Consumer subtask 1 initially has no partitions to read from.',
+      "Consumer subtask 1 will start reading the following 1 partitions from the earliest offsets: [KafkaTopicPartition{topic='t', partition=7}]",
+      "Consumer subtask 1 creating fetcher with offsets {KafkaTopicPartition{topic='t', partition=7}=3}.",
+    ])
+  })
+
+  test('a restored reader says so, and what comes later is no restored state', () => {
+    const bench = new Bench({ restored: true }).assign([0, 5, null])
+    bench.assign([1, 0, null])
+    expect(bench.logged.slice(1).filter(line => line.includes('will start'))).toEqual([
+      "Consumer subtask 1 will start reading 1 partitions with offsets in restored state: {KafkaTopicPartition{topic='t', partition=0}=5}",
+      "Consumer subtask 1 will start reading the following 1 partitions from the earliest offsets: [KafkaTopicPartition{topic='t', partition=1}]",
+    ])
+  })
+})
+
+describe('Kafka reader: commits', () => {
+  const group = { 'group.id': 'g' }
+
+  test('when a checkpoint completes, exactly the offsets of its barrier are committed: the next ones to read', () => {
+    const bench = new Bench({ properties: group, checkpointing: true }).assign([0, 0, null], [3, 10, null])
+    bench.send(0, 0, 'a', 'b')
+    bench.poll()
+    bench.reader.snapshotSplits(1)
+    bench.send(1, 10, 'x')
+    bench.poll()
+    bench.reader.snapshotSplits(2)
+    bench.send(0, 2, 'c')
+    bench.poll()
+    expect(bench.commits).toEqual([])
+    bench.reader.notifyCheckpointComplete(1)
+    bench.reader.notifyCheckpointComplete(2)
+    expect(bench.commits).toEqual(['t-0=2', 't-0=2 t-3=11'])
+  })
+
+  test('what an older checkpoint had is dropped when a newer one completes, and what an aborted one had', () => {
+    const bench = new Bench({ properties: group, checkpointing: true }).assign([0, 0, null])
+    for (const id of [1, 2, 3]) {
+      bench.send(0, id - 1, `v${id}`)
+      bench.poll()
+      bench.reader.snapshotSplits(id)
+    }
+    bench.reader.notifyCheckpointAborted(3)
+    bench.reader.notifyCheckpointComplete(2)
+    bench.reader.notifyCheckpointComplete(1)
+    bench.reader.notifyCheckpointComplete(3)
+    expect(bench.commits).toEqual(['t-0=2'])
+  })
+
+  test('a checkpoint before anything was fetched holds the start as it was, and its completion commits nothing', () => {
+    for (const restored of [false, true]) {
+      const bench = new Bench({ properties: group, checkpointing: true, restored }).assign([0, 40, null])
+      expect(bench.poll()).toBe('nothing')
+      expect(bench.reader.snapshotSplits(1)).toEqual([{ splitId: 't-0', topic: 't', partition: 0, startingOffset: 40, stoppingOffset: null }])
+      bench.reader.notifyCheckpointComplete(1)
+      expect(bench.commits).toEqual([])
+    }
+  })
+
+  test('a bounded split that is at its end is committed with the next checkpoint', () => {
+    const bench = new Bench({ properties: group, checkpointing: true, bounded: true }).assign([0, 0, 2])
+    bench.send(0, 0, 'a', 'b')
+    expect(bench.poll()).toBe('end')
+    expect(bench.reader.snapshotSplits(1)).toEqual([])
+    bench.reader.notifyCheckpointComplete(1)
+    expect(bench.commits).toEqual(['t-0=2'])
+  })
+
+  test('by time, without checkpoints: where the reader stands every auto.commit.interval.ms, if it has moved', () => {
+    const bench = new Bench({ properties: { ...group, 'auto.commit.interval.ms': '700' } }).assign([0, 0, null])
+    bench.clock.advanceBy(700)
+    bench.send(0, 0, 'a')
+    bench.poll()
+    bench.clock.advanceBy(699)
+    expect(bench.commits).toEqual([])
+    bench.clock.advanceBy(1)
+    bench.clock.advanceBy(1_400)
+    bench.send(0, 1, 'b')
+    bench.poll()
+    bench.clock.advanceBy(700)
+    expect(bench.commits).toEqual(['t-0=1', 't-0=2'])
+    bench.reader.close()
+    expect(bench.clock.pendingCount).toBe(0)
+  })
+
+  test.each([
+    ['ON_CHECKPOINTS', true, group],
+    ['DISABLED', true, { ...group, 'commit.offsets.on.checkpoint': 'false' }],
+    ['ON_CHECKPOINTS', true, { ...group, 'enable.auto.commit': 'false' }],
+    ['KAFKA_PERIODIC', false, group],
+    ['KAFKA_PERIODIC', false, { ...group, 'commit.offsets.on.checkpoint': 'false' }],
+    ['DISABLED', false, { ...group, 'enable.auto.commit': 'false' }],
+    ['DISABLED', true, {}],
+    ['DISABLED', false, {}],
+  ] as const)('offset commit mode %s, checkpointing %s, properties %j, and nothing else is committed', (mode, checkpointing, properties) => {
+    const bench = new Bench({ checkpointing, properties }).assign([0, 0, null])
+    expect(bench.logged[0]).toBe(`Consumer subtask 1 commits offsets in mode ${mode}.`)
+    bench.send(0, 0, 'a')
+    bench.poll()
+    bench.reader.snapshotSplits(1)
+    bench.reader.notifyCheckpointComplete(1)
+    expect(bench.commits.length).toBe(mode === 'ON_CHECKPOINTS' ? 1 : 0)
+    bench.clock.advanceBy(5_000)
+    expect(bench.commits.length).toBe(mode === 'DISABLED' ? 0 : 1)
+    bench.reader.close()
+  })
+
+  test('how commits went is counted, also while there is nothing to read', () => {
+    const bench = new Bench({ properties: group, checkpointing: true, bounded: true })
+    bench.reader.addSplits([{ splitId: 't-0', topic: 't', partition: 0, startingOffset: 0, stoppingOffset: 1 }])
+    bench.send(0, 0, 'a')
+    bench.poll()
+    bench.elements.push({ kind: 'event', what: 'commits', data: '{"succeeded":2,"failed":1}' })
+    expect(bench.poll()).toBe('nothing')
+    expect(bench.counters).toEqual({ commitsSucceeded: 2, commitsFailed: 1 })
   })
 })

@@ -6,6 +6,9 @@ import type { SourcePort } from '../../stream/spi/io-host.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../../stream/spi/source.ts'
 import { errorOfEvent } from '../port-events.ts'
 import type { KafkaSplit } from './kafka-split.ts'
+import { offsetCommitMode } from './offset-commit-mode.ts'
+import type { PartitionOffset } from './protocol-groups.ts'
+import { ReaderCommits } from './reader-commits.ts'
 import { RecordBatchReader } from './record-batch.ts'
 import { settingsFromJson } from './settings.ts'
 import { type ValueDecoder, valueDecoder } from './value-decoder.ts'
@@ -13,7 +16,8 @@ import type { DeserializationSchema } from './value-format.ts'
 
 /**
  * Sync half of the Kafka source: record batches become rows, with the record's time as the row's. Positions are offsets: a snapshot says
- * the next offset of each split, and what is under way from the fetcher is read again after a restore.
+ * the next offset of each split, and what is under way from the fetcher is read again after a restore. What is told to Kafka of them, and when, is
+ * the business of `reader-commits.ts`; nothing is ever read from there.
  *
  * A record without a value (a tombstone) is no row. A reader without partitions ends at once when the source is bounded; else it is idle,
  * whatever the watermark strategy says, so that it does not hold back the others' watermarks.
@@ -39,11 +43,18 @@ export class KafkaReader implements SourceReader {
   private readonly decoder: ValueDecoder
   private readonly batches: RecordBatchReader
   private readonly errors: { inc(count?: number): void }
+  private readonly commitsSucceeded: { inc(count?: number): void }
+  private readonly commitsFailed: { inc(count?: number): void }
+  private readonly commits: ReaderCommits
   /** By tag; undefined = read to its end. */
   private readonly splits: (SplitState | undefined)[] = []
+  /** All that there was something to read of, also when it has been. */
+  private readonly begun: SplitState[] = []
   private activeCount = 0
   private port: SourcePort | undefined
   private current: SplitState | undefined
+  /** The enumerator has said something. */
+  private assigned = false
   private allAssigned = false
   private idle = false
   /** Of the record decoded last. */
@@ -54,15 +65,27 @@ export class KafkaReader implements SourceReader {
     this.options = options
     this.context = context
     this.decoder = valueDecoder(options.format, schema)
-    this.batches = new RecordBatchReader(settingsFromJson(options.settings).checkCrcs)
+    const settings = settingsFromJson(options.settings)
+    this.batches = new RecordBatchReader(settings.checkCrcs)
     this.errors = context.metrics.counter('numRecordsInErrors')
+    this.commitsSucceeded = context.metrics.counter('commitsSucceeded')
+    this.commitsFailed = context.metrics.counter('commitsFailed')
+    const mode = offsetCommitMode(settings, context.checkpointing)
+    context.log.info(`Consumer subtask ${context.subtaskIndex} commits offsets in mode ${mode}.`, { groupId: settings.groupId })
+    this.commits = new ReaderCommits({
+      mode,
+      intervalMs: settings.autoCommitIntervalMs,
+      clock: context.clock,
+      offsets: () => this.offsetsRead(),
+      commit: offsets => this.openPort().send('commit', { offsets: offsets.map(offset => ({ ...offset })) }),
+    })
   }
 
   addSplits(splits: readonly SourceSplit[]): void {
     // The enumerator makes no others.
     const added = splits as readonly KafkaSplit[]
-    if (added.length === 0) return
     this.logStart(added)
+    this.assigned = true
     for (const split of added) {
       const stoppingOffset = split.stoppingOffset ?? Number.POSITIVE_INFINITY
       const tag = this.splits.length
@@ -70,8 +93,11 @@ export class KafkaReader implements SourceReader {
         this.splits.push(undefined)
         continue
       }
-      this.splits.push({ tag, split, position: split.startingOffset, stoppingOffset })
+      const state = { tag, split, position: split.startingOffset, stoppingOffset }
+      this.splits.push(state)
+      this.begun.push(state)
       this.activeCount++
+      this.commits.start()
       const { topic, partition, startingOffset } = split
       this.openPort().send('split', { tag, topic, partition, startingOffset, stoppingOffset: split.stoppingOffset })
     }
@@ -79,7 +105,7 @@ export class KafkaReader implements SourceReader {
 
   noMoreSplits(): void {
     this.allAssigned = true
-    if (this.splits.length === 0) this.context.log.info(`Consumer subtask ${this.context.subtaskIndex} initially has no partitions to read from.`)
+    if (!this.assigned) this.addSplits([])
   }
 
   poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
@@ -89,15 +115,23 @@ export class KafkaReader implements SourceReader {
         this.emitRecord(current, output)
         continue
       }
-      if (this.activeCount === 0) return this.withoutSplits(output)
-      const read = this.read()
-      if (read === 'nothing') return read
+      if (this.read() === 'more') continue
+      return this.activeCount === 0 ? this.withoutSplits(output) : 'nothing'
     }
     return 'more'
   }
 
-  snapshotSplits(): readonly SourceSplit[] {
+  snapshotSplits(checkpointId: number): readonly SourceSplit[] {
+    this.commits.snapshot(checkpointId)
     return this.splits.flatMap(state => (state === undefined ? [] : [{ ...state.split, startingOffset: state.position }]))
+  }
+
+  notifyCheckpointComplete(checkpointId: number): void {
+    this.commits.complete(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.commits.aborted(checkpointId)
   }
 
   describePosition(): string {
@@ -106,7 +140,14 @@ export class KafkaReader implements SourceReader {
   }
 
   close(): void {
+    this.commits.close()
     this.port?.close()
+  }
+
+  private offsetsRead(): PartitionOffset[] {
+    return this.begun
+      .filter(({ split, position }) => position > split.startingOffset)
+      .map(({ split: { topic, partition }, position }) => ({ topic, partition, offset: position }))
   }
 
   private emitRecord(state: SplitState, output: SourceOutput): void {
@@ -185,7 +226,13 @@ export class KafkaReader implements SourceReader {
       this.current = state
     } else if (element.kind === 'event') {
       if (element.what === 'error') throw errorOfEvent(element.data)
-      assert(element.what === 'skipped', 'a kafka fetcher sends record batches, errors and skipped stretches')
+      if (element.what === 'commits') {
+        const { succeeded, failed } = JSON.parse(element.data) as { succeeded: number; failed: number }
+        this.commitsSucceeded.inc(succeeded)
+        this.commitsFailed.inc(failed)
+        return 'more'
+      }
+      assert(element.what === 'skipped', 'a kafka fetcher sends record batches, errors, skipped stretches and how commits went')
       const { tag, position } = JSON.parse(element.data) as { tag: number; position: number }
       const state = this.splits[tag]
       if (state !== undefined) this.moveTo(state, position)
@@ -202,9 +249,8 @@ export class KafkaReader implements SourceReader {
   }
 
   private withoutSplits(output: SourceOutput): 'nothing' | 'end' {
-    if (!this.allAssigned) return 'nothing'
-    if (this.options.bounded) return 'end'
-    if (!this.idle) {
+    if (this.options.bounded) return this.allAssigned ? 'end' : 'nothing'
+    if (this.assigned && !this.idle) {
       this.idle = true
       output.emitStatus(true)
     }
@@ -214,17 +260,29 @@ export class KafkaReader implements SourceReader {
   private openPort(): SourcePort {
     const { settings, startingOffsets } = this.options
     const reset = settings['offsetReset']
-    this.port ??= this.context.io.openSource('kafka', { settings, offsetReset: reset ?? startingOffsets })
+    this.port ??= this.context.io.openSource('kafka', {
+      settings,
+      offsetReset: reset ?? startingOffsets,
+      subtaskIndex: this.context.subtaskIndex,
+    })
     return this.port
   }
 
-  /** In Flink's words: people search logs for them. */
+  /** In Flink's words: people search logs for them. What comes after the first splits was found later, and begins at its earliest offset. */
   private logStart(splits: readonly KafkaSplit[]): void {
-    const { log, subtaskIndex } = this.context
+    const { log, subtaskIndex, restored } = this.context
+    const first = !this.assigned
+    if (splits.length === 0) {
+      if (first) log.info(`Consumer subtask ${subtaskIndex} initially has no partitions to read from.`)
+      return
+    }
     const partitions = splits.map(partitionText).join(', ')
     const offsets = splits.map(split => `${partitionText(split)}=${split.startingOffset}`).join(', ')
+    const from = first ? this.options.startingOffsets : 'earliest'
     log.info(
-      `Consumer subtask ${subtaskIndex} will start reading the following ${splits.length} partitions from the ${this.options.startingOffsets} offsets: [${partitions}]`,
+      first && restored
+        ? `Consumer subtask ${subtaskIndex} will start reading ${splits.length} partitions with offsets in restored state: {${offsets}}`
+        : `Consumer subtask ${subtaskIndex} will start reading the following ${splits.length} partitions from the ${from} offsets: [${partitions}]`,
     )
     log.info(`Consumer subtask ${subtaskIndex} creating fetcher with offsets {${offsets}}.`)
   }

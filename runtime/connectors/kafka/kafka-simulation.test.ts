@@ -71,7 +71,14 @@ async function readSubtask(
         options: Readonly<Record<string, unknown>>,
         sink: ConstructorParameters<typeof KafkaFetcher>[2],
         io: ConstructorParameters<typeof KafkaFetcher>[3],
-      ) => new KafkaFetcher(settingsFromJson(options['settings'] as Parameters<typeof settingsFromJson>[0]), 'earliest', sink, io, kafka.client()),
+      ) =>
+        new KafkaFetcher(
+          settingsFromJson(options['settings'] as Parameters<typeof settingsFromJson>[0]),
+          { offsetReset: 'earliest', subtaskIndex: 0 },
+          sink,
+          io,
+          kafka.client(),
+        ),
     },
     sinks: {},
   }

@@ -2,7 +2,7 @@ import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { IoContext, SinkTransport } from '../../stream/spi/io-host.ts'
-import { type KafkaClient, messageOf } from './client.ts'
+import { isPermanent, type KafkaClient, messageOf } from './client.ts'
 import { isRetriable, kafkaErrorName, MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE } from './error-codes.ts'
 import { partitionOfKey } from './partitioner.ts'
 import type { ProducerSettings } from './producer-settings.ts'
@@ -10,7 +10,7 @@ import type { BrokerNode, ProducedPartition } from './protocol.ts'
 import { RecordBatchBuilder } from './record-batch-builder.ts'
 import { Backoff } from './retry.ts'
 import { type KafkaSettings, settingsFromJson } from './settings.ts'
-import { acquireClient, isPermanent, newLane } from './shared-client.ts'
+import { acquireClient, newLane } from './shared-client.ts'
 
 /**
  * Async half of the Kafka sink: the records of one subtask into the partitions of one topic, at least once.

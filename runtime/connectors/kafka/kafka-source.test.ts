@@ -49,6 +49,10 @@ describe('KafkaSource.builder', () => {
           isolation: 'read_committed',
           checkCrcs: true,
           offsetReset: null,
+          discoveryIntervalMs: 300_000,
+          commitOnCheckpoint: true,
+          autoCommit: true,
+          autoCommitIntervalMs: 5_000,
         },
       },
     })
@@ -168,7 +172,18 @@ describe('KafkaSource.builder', () => {
       source => source.setProperty('ssl.key.password', 'x').build(),
       /ssl.key.password is not supported: only PLAINTEXT/,
     ],
-    ['commits by time', 'UNSUPPORTED', source => source.setProperty('enable.auto.commit', true).build(), /enable.auto.commit=true is not supported/],
+    [
+      'commits without a group',
+      'INVALID_PROGRAM',
+      source => source.setProperty('commit.offsets.on.checkpoint', true).build(),
+      /commit.offsets.on.checkpoint=true needs group.id/,
+    ],
+    [
+      'an interval that is none',
+      'INVALID_PROGRAM',
+      source => source.setProperty('partition.discovery.interval.ms', '5 min').build(),
+      /partition.discovery.interval.ms: expected a whole number/,
+    ],
   ])('refuses %s', (_name, code, build, message) => {
     let thrown: unknown
     try {
@@ -190,7 +205,7 @@ describe('KafkaSource.builder', () => {
         'reconnect.backoff.max.ms': 9,
       })
       .build()
-    expect(settingsOf(source)).toMatchObject({ clientId: 'p', retryBackoffMs: 7, retryBackoffMaxMs: 9 })
+    expect(settingsOf(source)).toMatchObject({ clientId: 'p', retryBackoffMs: 7, retryBackoffMaxMs: 9, autoCommit: false, discoveryIntervalMs: 0 })
     expect(settingsOf(builder().setProperties({ 'client.id': 'c', 'client.id.prefix': 'p', 'retry.backoff.ms': 5_000 }).build())).toMatchObject({
       clientId: 'c',
       retryBackoffMs: 5_000,
@@ -211,23 +226,19 @@ describe('KafkaSource.builder', () => {
       accepted === undefined || accepted.length === 0 ? note : `${note}; ${accepted.map(value => `\`${value}\``).join(' and ')} is taken`,
     ])
     expect(rows).toEqual(expected)
+    const consumerValues: Readonly<Record<string, string>> = {
+      'bootstrap.servers': 'a:1',
+      'isolation.level': 'read_committed',
+      'check.crcs': 'false',
+      'auto.offset.reset': 'none',
+      'request.timeout.ms': '777',
+      'enable.auto.commit': 'false',
+      'commit.offsets.on.checkpoint': 'false',
+    }
     for (const [key, { treatment }] of Object.entries(kafkaProperties)) {
       const properties = new Map([
         ['bootstrap.servers', 'a:1'],
-        [
-          key,
-          key === 'bootstrap.servers'
-            ? 'a:1'
-            : key === 'isolation.level'
-              ? 'read_committed'
-              : key === 'check.crcs'
-                ? 'false'
-                : key === 'auto.offset.reset'
-                  ? 'none'
-                  : key === 'request.timeout.ms'
-                    ? '777'
-                    : '77',
-        ],
+        [key, consumerValues[key] ?? '77'],
       ])
       if (treatment === 'refused') expect(() => parseProperties(properties)).toThrow(`kafka property ${key}=77 is not supported`)
       else expect(parseProperties(properties).ignored).toEqual(treatment === 'no effect' ? [key] : [])

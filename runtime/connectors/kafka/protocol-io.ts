@@ -43,6 +43,10 @@ export class ProtocolWriter {
     return this.unsignedVarint(encoded.length + 1).raw(encoded)
   }
 
+  nullString(): this {
+    return this.unsignedVarint(0)
+  }
+
   fixedString(value: string): this {
     const encoded = Buffer.from(value, 'utf8')
     return this.int16(encoded.length).raw(encoded)

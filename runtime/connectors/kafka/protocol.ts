@@ -19,9 +19,6 @@ export const fetchApi: KafkaApi = { name: 'Fetch', key: 1, version: 12, flexible
 
 export const produceApi: KafkaApi = { name: 'Produce', key: 0, version: 8, flexible: false }
 
-/** Kafka 2.7 is the first with all of these versions. */
-export const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi]
-
 export interface VersionRange {
   readonly key: number
   readonly min: number
@@ -262,6 +259,6 @@ function isolationByte(isolation: IsolationLevel): number {
   return isolation === 'read_committed' ? 1 : 0
 }
 
-function byTopic<T extends TopicPartition>(partitions: readonly T[]): [string, T[]][] {
+export function byTopic<T extends TopicPartition>(partitions: readonly T[]): [string, T[]][] {
   return [...Map.groupBy(partitions, ({ topic }) => topic)]
 }

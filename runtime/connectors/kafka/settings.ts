@@ -23,6 +23,11 @@ export interface KafkaSettings {
   readonly checkCrcs: boolean
   /** What an offset that is no longer (or not yet) in the log becomes; `none` fails the job. undefined = as the starting offsets. */
   readonly offsetReset: 'earliest' | 'latest' | 'none' | undefined
+  /** 0 = partitions are looked for once. */
+  readonly discoveryIntervalMs: number
+  readonly commitOnCheckpoint: boolean
+  readonly autoCommit: boolean
+  readonly autoCommitIntervalMs: number
 }
 
 export interface BrokerAddress {
@@ -48,12 +53,12 @@ const security = 'only PLAINTEXT listeners are supported yet'
 
 export const kafkaProperties: Readonly<Record<string, KafkaProperty>> = {
   'bootstrap.servers': honoured('`host:port`, comma-separated'),
-  'group.id': honoured('kept with the source; offsets are committed under it once there are checkpoints'),
+  'group.id': honoured('offsets are committed under it; without it they are not'),
   'client.id': honoured('shown in the brokers’ logs; default `millrace`'),
   'client.id.prefix': honoured('as `client.id`, which it yields to'),
   'request.timeout.ms': honoured('how long a broker may take for one answer; default 30000'),
-  'default.api.timeout.ms': honoured('how long the start may try to reach the brokers before the job fails; default 60000'),
-  'socket.connection.setup.timeout.ms': honoured('default 10000'),
+  'default.api.timeout.ms': honoured('how long one attempt to list partitions, or to commit offsets, may take over all brokers; default 60000'),
+  'socket.connection.setup.timeout.ms': honoured('how long opening a connection may take, then the next broker is asked; default 10000'),
   'retry.backoff.ms': honoured('first pause before another attempt, doubled each time; default 100'),
   'retry.backoff.max.ms': honoured('longest pause; default 1000'),
   'reconnect.backoff.ms': honoured('as `retry.backoff.ms`, which it yields to'),
@@ -65,6 +70,12 @@ export const kafkaProperties: Readonly<Record<string, KafkaProperty>> = {
   'isolation.level': honoured('`read_uncommitted` (default) or `read_committed`'),
   'check.crcs': honoured('default true'),
   'auto.offset.reset': honoured('`earliest`, `latest` or `none`, for an offset that is not in the log; default as the starting offsets'),
+  'partition.discovery.interval.ms': honoured(
+    'default 300000; 0 or less: partitions are looked for once; without effect where the source is bounded',
+  ),
+  'commit.offsets.on.checkpoint': honoured('with checkpoints: whether their offsets are committed; default true'),
+  'enable.auto.commit': honoured('without checkpoints: whether offsets are committed by time; default true'),
+  'auto.commit.interval.ms': honoured('how often they are; default 5000'),
   'key.deserializer': noEffect('Java class names mean nothing here; setValueFormat or setValueOnlyDeserializer say how values are read'),
   'value.deserializer': noEffect('as `key.deserializer`'),
   'zookeeper.connect': noEffect('brokers are reached by `bootstrap.servers`'),
@@ -76,16 +87,12 @@ export const kafkaProperties: Readonly<Record<string, KafkaProperty>> = {
   'partition.assignment.strategy': noEffect(noGroup),
   'group.instance.id': noEffect(noGroup),
   'group.protocol': noEffect(noGroup),
-  'auto.commit.interval.ms': noEffect('offsets are not committed by time'),
   'exclude.internal.topics': noEffect('topics are named'),
   'allow.auto.create.topics': refused('reading never creates a topic', ['false']),
-  'enable.auto.commit': refused('offsets will be committed with checkpoints', ['false']),
-  'commit.offsets.on.checkpoint': refused('there are no checkpoints yet', ['false']),
   'register.consumer.metrics': refused('the metrics of Kafka’s Java client do not exist here', ['false']),
-  'partition.discovery.interval.ms': refused('new partitions are not discovered yet', ['0', '-1']),
   'client.rack': refused('reading from followers is not supported yet'),
   'client.dns.lookup': refused('all addresses of a name are tried as the system gives them', ['use_all_dns_ips']),
-  'metadata.max.age.ms': refused('new leaders are looked for when an old one refuses; new partitions are not discovered yet'),
+  'metadata.max.age.ms': refused('new leaders are looked for when an old one refuses, new partitions every `partition.discovery.interval.ms`'),
   'connections.max.idle.ms': refused('connections stay open while the source runs'),
   'receive.buffer.bytes': refused('the system sizes socket buffers', ['-1']),
   'send.buffer.bytes': refused('the system sizes socket buffers', ['-1']),
@@ -121,6 +128,10 @@ export function parseProperties(properties: ReadonlyMap<string, string>): Parsed
       'INVALID_PROGRAM',
       `kafka property fetch.max.wait.ms (${settings.fetchMaxWaitMs}) must be below request.timeout.ms (${settings.requestTimeoutMs})`,
     )
+  // As in Flink: whoever says that offsets are to be committed says where.
+  const wanted = ['enable.auto.commit', 'commit.offsets.on.checkpoint'].find(key => properties.get(key)?.trim() === 'true')
+  if (wanted !== undefined && settings.groupId === undefined)
+    throw new FlinkError('INVALID_PROGRAM', `kafka property ${wanted}=true needs group.id: offsets are committed under it`, { key: wanted })
   return { settings, ignored }
 }
 
@@ -147,6 +158,7 @@ function readSettings(properties: ReadonlyMap<string, string>): KafkaSettings {
     if (value === undefined) throw new FlinkError('INVALID_PROGRAM', `kafka property ${key}: expected ${values.join(', ')}, got '${given}'`, { key })
     return value
   }
+  const flag = (key: string) => (choice(key, ['true', 'false'] as const) ?? 'true') === 'true'
   const retryBackoffMs = count('retry.backoff.ms', count('reconnect.backoff.ms', 100))
   return {
     bootstrapServers: parseServers(text('bootstrap.servers') ?? ''),
@@ -162,8 +174,13 @@ function readSettings(properties: ReadonlyMap<string, string>): KafkaSettings {
     fetchMaxBytes: count('fetch.max.bytes', 52_428_800),
     maxPartitionFetchBytes: count('max.partition.fetch.bytes', 1_048_576),
     isolation: choice('isolation.level', ['read_uncommitted', 'read_committed'] as const) ?? 'read_uncommitted',
-    checkCrcs: (choice('check.crcs', ['true', 'false'] as const) ?? 'true') === 'true',
+    checkCrcs: flag('check.crcs'),
     offsetReset: choice('auto.offset.reset', ['earliest', 'latest', 'none'] as const),
+    // Flink's way to say never is a negative number.
+    discoveryIntervalMs: /^-\d+$/.test(text('partition.discovery.interval.ms') ?? '') ? 0 : count('partition.discovery.interval.ms', 300_000),
+    commitOnCheckpoint: flag('commit.offsets.on.checkpoint'),
+    autoCommit: flag('enable.auto.commit'),
+    autoCommitIntervalMs: count('auto.commit.interval.ms', 5_000, 1),
   }
 }
 

@@ -1,4 +1,3 @@
-import { FlinkError } from '../../common/errors.ts'
 import { canonicalJson } from '../../common/json.ts'
 import { createKafkaClient, type KafkaClient } from './client.ts'
 import type { KafkaSettings } from './settings.ts'
@@ -31,9 +30,4 @@ let nextLane = 1
 
 export function newLane(): number {
   return nextLane++
-}
-
-/** Whether another attempt cannot help. */
-export function isPermanent(error: unknown): boolean {
-  return !(error instanceof FlinkError) || !(error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT')
 }

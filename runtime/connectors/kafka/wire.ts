@@ -1,6 +1,7 @@
 import { FlinkError } from '../../common/errors.ts'
 import { loadKafkaPackage, rootMessage } from './kafka-package.ts'
-import { apiVersionsApi, type KafkaApi, neededApis, parseApiVersions } from './protocol.ts'
+import { apiVersionsApi, fetchApi, type KafkaApi, listOffsetsApi, metadataApi, parseApiVersions, produceApi } from './protocol.ts'
+import { findCoordinatorApi, offsetCommitApi } from './protocol-groups.ts'
 import type { BrokerAddress } from './settings.ts'
 import { addressText } from './settings.ts'
 
@@ -23,9 +24,10 @@ export interface ConnectOptions {
   readonly requestTimeoutMs: number
 }
 
-export type Connect = (broker: BrokerAddress, options: ConnectOptions) => Promise<KafkaConnection>
+/** `signal` ends the attempt, also while nobody answers. */
+export type Connect = (broker: BrokerAddress, options: ConnectOptions, signal: AbortSignal) => Promise<KafkaConnection>
 
-export const connectToBroker: Connect = async (broker, { clientId, connectTimeoutMs, requestTimeoutMs }) => {
+export const connectToBroker: Connect = async (broker, { clientId, connectTimeoutMs, requestTimeoutMs }, signal) => {
   const { Connection, TimeoutError, Writer } = await loadKafkaPackage()
   const address = addressText(broker)
   const connection = new Connection(clientId, { connectTimeout: connectTimeoutMs, requestTimeout: requestTimeoutMs })
@@ -37,10 +39,16 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
   connection.on('close', () => {
     closed = true
   })
+  // `close` of a connection that is being opened waits until it is.
+  const abort = () => connection.socket?.destroy(new Error('the attempt was given up'))
   try {
+    signal.throwIfAborted()
+    signal.addEventListener('abort', abort, { once: true })
     await connection.connect(broker.host, broker.port)
   } catch (error) {
     throw new FlinkError('CONNECTION_REFUSED', `kafka broker ${address} does not answer: ${rootMessage(error)}`, { broker: address }, error)
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
   const opened: KafkaConnection = {
     address,
@@ -91,6 +99,9 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
   }
   return opened
 }
+
+/** Kafka 2.7 is the first with all of these versions. */
+const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi, findCoordinatorApi, offsetCommitApi]
 
 async function checkVersions(connection: KafkaConnection): Promise<void> {
   const { ranges } = parseApiVersions(await connection.request(apiVersionsApi, new Uint8Array(0)))

@@ -42,8 +42,10 @@ export class SourceOperator implements SourceHeadOperator {
   private reader: SourceReader | undefined
   private timestamps: SourceTimestamps | undefined
   private readerOutput: ReaderOutput | undefined
-  private earlySplits: SourceSplit[] = []
+  /** What came before there was a reader; undefined = nothing did. */
+  private earlySplits: SourceSplit[] | undefined
   private earlyEnd = false
+  private restored = false
 
   constructor(spec: SourceOperatorSpec) {
     this.spec = spec
@@ -55,7 +57,9 @@ export class SourceOperator implements SourceHeadOperator {
   }
 
   restore(state: OperatorSnapshot): void {
-    for (const list of state.lists) if (list.name === SPLITS_STATE) this.earlySplits.push(...list.items.map(decodeSplit))
+    this.restored = true
+    // Without splits the enumerator has the word: it may have some.
+    for (const { name, items } of state.lists) if (name === SPLITS_STATE && items.length > 0) this.addSplits(items.map(decodeSplit))
   }
 
   open(): void {
@@ -64,10 +68,12 @@ export class SourceOperator implements SourceHeadOperator {
     const strategy = this.spec.watermarkStrategy
     if (strategy !== undefined) this.timestamps = new SourceTimestamps(strategy, context, output)
     this.readerOutput = new ReaderOutput(output, this.timestamps, context.batch)
-    const { subtaskIndex, parallelism, clock, log, io, metrics } = context
+    const { subtaskIndex, parallelism, clock, log, io, metrics, options } = context
     const reader = this.spec.createReader({
       subtaskIndex,
       parallelism,
+      checkpointing: options.checkpointingEnabled === true,
+      restored: this.restored,
       clock,
       log,
       io,
@@ -77,13 +83,13 @@ export class SourceOperator implements SourceHeadOperator {
       fail: error => context.fail(error),
     })
     this.reader = reader
-    if (this.earlySplits.length > 0) reader.addSplits(this.earlySplits)
+    if (this.earlySplits !== undefined) reader.addSplits(this.earlySplits)
     if (this.earlyEnd) reader.noMoreSplits()
-    this.earlySplits = []
+    this.earlySplits = undefined
   }
 
   addSplits(splits: readonly SourceSplit[]): void {
-    if (this.reader === undefined) this.earlySplits.push(...splits)
+    if (this.reader === undefined) this.earlySplits = [...(this.earlySplits ?? []), ...splits]
     else this.reader.addSplits(splits)
     this.context?.wake()
   }
@@ -126,13 +132,17 @@ export class SourceOperator implements SourceHeadOperator {
     return true
   }
 
-  snapshot(_barrier: CheckpointBarrier): OperatorSnapshot {
-    const splits = this.reader?.snapshotSplits() ?? this.earlySplits
+  snapshot({ checkpointId }: CheckpointBarrier): OperatorSnapshot {
+    const splits = this.reader?.snapshotSplits(checkpointId) ?? this.earlySplits ?? []
     return { keyed: undefined, lists: [{ name: SPLITS_STATE, mode: 'split', type: { kind: 'STRING' }, items: splits.map(encodeSplit) }] }
   }
 
   notifyCheckpointComplete(checkpointId: number): void {
     this.reader?.notifyCheckpointComplete?.(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.reader?.notifyCheckpointAborted?.(checkpointId)
   }
 
   close(): void | Promise<void> {

@@ -15,6 +15,7 @@ export interface SourceSplit extends JsonObject {
 
 /** Sync half, in a slot, one thread. */
 export interface SourceReader {
+  /** First those of the reader's snapshot, if it is restored. None = the enumerator has none for it at the moment. */
   addSplits(splits: readonly SourceSplit[]): void
   /** No split will be added any more: when the present ones are done, so is the source (if bounded). */
   noMoreSplits(): void
@@ -23,9 +24,10 @@ export interface SourceReader {
    * when woken, 'end' = never again. Position is kept so that `snapshotSplits` right after says where to go on.
    */
   poll(output: SourceOutput): 'more' | 'nothing' | 'end'
-  /** Splits with positions behind the last emitted row. */
-  snapshotSplits(): readonly SourceSplit[]
+  /** Splits with positions behind the last emitted row, at the barrier of a checkpoint. */
+  snapshotSplits(checkpointId: number): readonly SourceSplit[]
   notifyCheckpointComplete?(checkpointId: number): void
+  notifyCheckpointAborted?(checkpointId: number): void
   /**
    * Where the row emitted last came from, for error messages: `topic orders, partition 2, offset 41`. A reader that emits frames is asked for
    * a row that was `behind` rows before the last one, of the same frame.
@@ -51,6 +53,10 @@ export interface SourceOutput {
 export interface SourceReaderContext {
   readonly subtaskIndex: number
   readonly parallelism: number
+  /** Whether the job takes checkpoints. */
+  readonly checkpointing: boolean
+  /** Whether the first splits come from a snapshot of this source. */
+  readonly restored: boolean
   readonly clock: Clock
   readonly log: Logger
   readonly io: IoHost
@@ -61,14 +67,22 @@ export interface SourceReaderContext {
   metrics: import('../operator.ts').OperatorMetrics
 }
 
-/** On the JobManager, async, one per source operator; never runs user code. Knows nothing of slots, only of reader indices. */
+/**
+ * On the JobManager, async, one per source operator; never runs user code. Knows nothing of slots, only of reader indices.
+ *
+ * What it has handed out belongs to the readers' snapshots, the rest to its own: after a restore it hands out that rest and nothing else,
+ * whatever the parallelism is then.
+ */
 export interface SplitEnumerator {
+  /** Resolves when the first splits are known; what goes on beside the reading goes on until `close`. */
   start(): Promise<void> | void
   addReader(subtaskIndex: number): void
   handleSplitRequest(subtaskIndex: number): void
   /** Splits of a failed reader come back. */
   addSplitsBack(subtaskIndex: number, splits: readonly SourceSplit[]): void
+  /** Synchronous, when a checkpoint is triggered: from then on no split goes out before every reader has its barrier. */
   snapshot(): JsonObject
+  /** After the context's signal has aborted. */
   close(): Promise<void> | void
 }
 
@@ -77,6 +91,7 @@ export interface SplitEnumeratorContext {
   readonly clock: Clock
   readonly log: Logger
   readonly signal: AbortSignal
+  /** No splits = there are none for this reader at the moment: it need not hold up the others' watermarks. */
   assignSplits(subtaskIndex: number, splits: readonly SourceSplit[]): void
   signalNoMoreSplits(subtaskIndex: number): void
   /** Fails the job: only for what can never work (a topic that does not exist at start-up of a bounded source, a vanished file). */

@@ -33,6 +33,7 @@ type Generate = (index: number) => unknown
 export class DatagenReader implements SourceReader {
   private readonly generators: readonly { readonly layout: ColumnLayout; readonly generate: Generate; readonly sequence: number | undefined }[]
   private readonly limiter: RateLimiter
+  /** In turn, a frame each: one without end must not hold back another that a restore at a lower parallelism gave this reader. */
   private readonly splits: StridedSplit[] = []
   private allAssigned = false
 
@@ -68,7 +69,8 @@ export class DatagenReader implements SourceReader {
       const length = Math.min(left, allowed, ROWS_PER_FRAME)
       const columns = this.generators.map(each => columnOf(each, split.next, split.step, length))
       this.limiter.take(length)
-      this.splits[0] = { ...split, next: split.next + length * split.step }
+      this.splits.shift()
+      this.splits.push({ ...split, next: split.next + length * split.step })
       output.collectFrame({ kind: 'columnar', length, columns, timestamps: undefined, rowKinds: undefined })
     }
     return 'more'
@@ -79,7 +81,7 @@ export class DatagenReader implements SourceReader {
   }
 
   describePosition(): string {
-    return `row ${this.splits[0]?.next ?? ''} of the generator`
+    return `row ${this.splits.at(-1)?.next ?? ''} of the generator`
   }
 
   close(): void {

@@ -88,8 +88,16 @@ export class KafkaTableReader implements SourceReader {
     return answer
   }
 
-  snapshotSplits(): readonly SourceSplit[] {
-    return this.reader.snapshotSplits()
+  snapshotSplits(checkpointId: number): readonly SourceSplit[] {
+    return this.reader.snapshotSplits(checkpointId)
+  }
+
+  notifyCheckpointComplete(checkpointId: number): void {
+    this.reader.notifyCheckpointComplete(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.reader.notifyCheckpointAborted(checkpointId)
   }
 
   describePosition(): string {

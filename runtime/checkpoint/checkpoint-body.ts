@@ -1,0 +1,215 @@
+import { FlinkError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { JobGraph, JobVertex } from '../graph/job-graph.ts'
+import type { OperatorSnapshot } from '../state/snapshot.ts'
+import { redistribute } from './redistribute.ts'
+import type { ObjectRef } from './storage/manifest.ts'
+import { objectsOf, type StatePlace, type TaskState, taskStateFromJson, taskStateToJson } from './task-state.ts'
+
+/**
+ * The body of a manifest: what each task of the job had when the checkpoint was taken, and what the operators were, so that a job of another shape can be
+ * compared with it and restored from it. JSON.
+ */
+export interface CheckpointBody {
+  readonly operators: readonly OperatorEntry[]
+  readonly tasks: readonly TaskEntry[]
+}
+
+export interface OperatorEntry {
+  readonly operatorId: string
+  /** Null = it has none, and its id depends on the shape of the graph. */
+  readonly uid: string | null
+  readonly name: string
+  /** Of the vertex that it was in. */
+  readonly vertexId: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  /** Sources: what their enumerator had to say. */
+  readonly enumerator: JsonObject | null
+}
+
+/** A task that had finished has no state, and what it was to emit has been emitted. */
+export interface TaskEntry {
+  readonly vertexId: string
+  readonly subtaskIndex: number
+  readonly state: TaskState | 'finished'
+}
+
+export function checkpointBody(
+  jobGraph: JobGraph,
+  enumerators: ReadonlyMap<string, JsonObject>,
+  stateOf: (vertexId: string, subtaskIndex: number) => TaskEntry['state'],
+): CheckpointBody {
+  return {
+    operators: jobGraph.vertices.flatMap(vertex =>
+      vertex.operators.map(
+        ({ operatorId, uid, name }): OperatorEntry => ({
+          operatorId,
+          uid: uid ?? null,
+          name,
+          vertexId: vertex.id,
+          parallelism: vertex.parallelism,
+          maxParallelism: vertex.maxParallelism,
+          enumerator: enumerators.get(operatorId) ?? null,
+        }),
+      ),
+    ),
+    tasks: jobGraph.vertices.flatMap(({ id, parallelism }) =>
+      Array.from({ length: parallelism }, (_, subtaskIndex): TaskEntry => ({ vertexId: id, subtaskIndex, state: stateOf(id, subtaskIndex) })),
+    ),
+  }
+}
+
+export function bodyObjects({ tasks }: CheckpointBody): readonly ObjectRef[] {
+  return tasks.flatMap(({ state }) => (state === 'finished' ? [] : objectsOf(state)))
+}
+
+export function encodeBody({ operators, tasks }: CheckpointBody): Uint8Array {
+  const json = {
+    operators,
+    tasks: tasks.map(({ vertexId, subtaskIndex, state }) => ({
+      vertexId,
+      subtaskIndex,
+      state: state === 'finished' ? null : taskStateToJson(state),
+    })),
+  }
+  return new TextEncoder().encode(JSON.stringify(json))
+}
+
+/** What `encodeBody` made: the manifest's checksum says so. */
+export function decodeBody(bytes: Uint8Array): CheckpointBody {
+  const json = JSON.parse(new TextDecoder().decode(bytes)) as {
+    operators: OperatorEntry[]
+    tasks: { vertexId: string; subtaskIndex: number; state: JsonObject | null }[]
+  }
+  return {
+    operators: json.operators,
+    tasks: json.tasks.map(({ vertexId, subtaskIndex, state }) => ({
+      vertexId,
+      subtaskIndex,
+      state: state === null ? 'finished' : taskStateFromJson(state),
+    })),
+  }
+}
+
+/** What a task of the new attempt begins with. */
+export interface TaskRestore {
+  readonly checkpointId: number
+  /** It has nothing to do any more: it ends at once, and says so to those behind it. */
+  readonly finished: boolean
+  readonly state: TaskState
+}
+
+/** The state of a checkpoint, dealt out to the tasks of a graph. */
+export class RestorePlan {
+  readonly checkpointId: number
+  private readonly body: CheckpointBody
+  private readonly byOperator: ReadonlyMap<string, OperatorEntry>
+  private readonly taskStates: ReadonlyMap<string, TaskEntry['state']>
+  private readonly dealt = new Map<string, readonly OperatorSnapshot<StatePlace>[]>()
+
+  constructor(checkpointId: number, body: CheckpointBody) {
+    this.checkpointId = checkpointId
+    this.body = body
+    this.byOperator = new Map(body.operators.map(entry => [entry.operatorId, entry]))
+    this.taskStates = new Map(body.tasks.map(({ vertexId, subtaskIndex, state }) => [`${vertexId}/${subtaskIndex}`, state]))
+  }
+
+  enumerator(operatorId: string): JsonObject | undefined {
+    return this.byOperator.get(operatorId)?.enumerator ?? undefined
+  }
+
+  /** Refuses a graph that the state does not fit, before anything of it runs. */
+  check({ vertices }: JobGraph): void {
+    const present = new Set(vertices.flatMap(vertex => vertex.operators.map(({ operatorId }) => operatorId)))
+    for (const entry of this.body.operators) {
+      if (!present.has(entry.operatorId) && this.hasState(entry))
+        throw new FlinkError(
+          'INVALID_PROGRAM',
+          `checkpoint ${this.checkpointId} has state of operator '${entry.name}' (${entry.operatorId}), which is not in the program any more`,
+          { operator: entry.name },
+        )
+    }
+    for (const vertex of vertices) {
+      for (const { operatorId, name } of vertex.operators) {
+        const entry = this.byOperator.get(operatorId)
+        if (entry !== undefined && entry.maxParallelism !== vertex.maxParallelism && this.hasState(entry))
+          throw new FlinkError(
+            'INVALID_PROGRAM',
+            `operator '${name}' has max parallelism ${vertex.maxParallelism}, its state in checkpoint ${this.checkpointId} was taken with ${entry.maxParallelism}`,
+            { operator: name },
+          )
+      }
+    }
+  }
+
+  taskRestore(vertex: JobVertex, subtaskIndex: number): TaskRestore {
+    const finished = this.isFinished(vertex, subtaskIndex)
+    const operators = finished
+      ? []
+      : vertex.operators.flatMap(({ operatorId }) => {
+          const entry = this.byOperator.get(operatorId)
+          const snapshot = entry === undefined ? undefined : this.deal(entry, vertex.parallelism)[subtaskIndex]
+          return snapshot === undefined ? [] : [{ operatorId, snapshot }]
+        })
+    return { checkpointId: this.checkpointId, finished, state: { operators } }
+  }
+
+  private isFinished(vertex: JobVertex, subtaskIndex: number): boolean {
+    const entries = vertex.operators.map(({ operatorId }) => this.byOperator.get(operatorId))
+    return entries.every(entry => {
+      if (entry === undefined) return false
+      const old = Array.from({ length: entry.parallelism }, (_, index) => this.stateOf(entry, index) === 'finished')
+      if (old.every(finished => finished)) return true
+      if (entry.parallelism === vertex.parallelism) return old[subtaskIndex] === true
+      // Rows that a subtask has not read yet may only be known to itself: sources that hand out splits know better.
+      if (old.includes(true) && vertex.inputCount === 0 && entry.enumerator === null)
+        throw new FlinkError(
+          'UNSUPPORTED',
+          `checkpoint ${this.checkpointId}: some subtasks of '${vertex.name}' had finished; it can only be restored with its parallelism of ${entry.parallelism}, not ${vertex.parallelism}`,
+        )
+      return false
+    })
+  }
+
+  private deal(entry: OperatorEntry, parallelism: number): readonly OperatorSnapshot<StatePlace>[] {
+    const known = this.dealt.get(entry.operatorId)
+    if (known !== undefined) return known
+    const old = Array.from({ length: entry.parallelism }, (_, index) => this.snapshotOf(entry, index))
+    const dealt = redistribute(old, parallelism, entry.maxParallelism)
+    this.dealt.set(entry.operatorId, dealt)
+    return dealt
+  }
+
+  private snapshotOf(entry: OperatorEntry, subtaskIndex: number): OperatorSnapshot<StatePlace> {
+    const state = this.stateOf(entry, subtaskIndex)
+    if (state === 'finished') return emptyPlaces
+    return state.operators.find(({ operatorId }) => operatorId === entry.operatorId)?.snapshot ?? emptyPlaces
+  }
+
+  private stateOf(entry: OperatorEntry, subtaskIndex: number): TaskEntry['state'] {
+    const state = this.taskStates.get(`${entry.vertexId}/${subtaskIndex}`)
+    if (state === undefined)
+      throw new FlinkError('CORRUPT_CHECKPOINT', `checkpoint ${this.checkpointId} lacks subtask ${subtaskIndex} of operator '${entry.name}'`)
+    return state
+  }
+
+  private hasState(entry: OperatorEntry): boolean {
+    for (let subtask = 0; subtask < entry.parallelism; subtask++) {
+      const { keyed, lists } = this.snapshotOf(entry, subtask)
+      if ((keyed?.keyGroups.size ?? 0) > 0 || lists.some(({ items }) => items.length > 0)) return true
+    }
+    return false
+  }
+}
+
+const emptyPlaces: OperatorSnapshot<StatePlace> = { keyed: undefined, lists: [] }
+
+export function taskRestoreToJson({ checkpointId, finished, state }: TaskRestore): JsonObject {
+  return { checkpointId, finished, state: taskStateToJson(state) }
+}
+
+export function taskRestoreFromJson(json: JsonObject): TaskRestore {
+  const { checkpointId, finished, state } = json as { checkpointId: number; finished: boolean; state: JsonObject }
+  return { checkpointId, finished, state: taskStateFromJson(state) }
+}

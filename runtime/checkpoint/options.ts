@@ -1,0 +1,114 @@
+import type { ConfigOption, Configuration } from '../common/config.ts'
+
+const second = 1_000
+const minute = 60 * second
+
+const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem'] as const
+
+export const stateBackendType: ConfigOption<(typeof backends)[number]> = {
+  key: 'state.backend.type',
+  type: 'enum',
+  defaultValue: 'hashmap',
+  values: backends,
+  doc: 'where state lives: hashmap is the heap, the only one there is yet. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
+}
+
+export const checkpointInterval: ConfigOption<number | undefined> = {
+  key: 'execution.checkpointing.interval',
+  type: 'duration',
+  defaultValue: undefined,
+  doc: 'how often a checkpoint is taken; without it, or 0, none is taken and a restarted job begins from the beginning',
+}
+
+export const checkpointMode: ConfigOption<'EXACTLY_ONCE' | 'AT_LEAST_ONCE'> = {
+  key: 'execution.checkpointing.mode',
+  type: 'enum',
+  defaultValue: 'EXACTLY_ONCE',
+  values: ['EXACTLY_ONCE', 'AT_LEAST_ONCE'],
+  doc: 'EXACTLY_ONCE aligns barriers; AT_LEAST_ONCE lets rows pass them, so that after a restore some may count twice',
+}
+
+export const checkpointTimeout: ConfigOption<number> = {
+  key: 'execution.checkpointing.timeout',
+  type: 'duration',
+  defaultValue: 10 * minute,
+  doc: 'a checkpoint that is not done by then is given up',
+}
+
+export const checkpointMinPause: ConfigOption<number> = {
+  key: 'execution.checkpointing.min-pause',
+  type: 'duration',
+  defaultValue: 0,
+  doc: 'the least time between the end of a checkpoint and the next one; with it there is one at a time',
+}
+
+export const maxConcurrentCheckpoints: ConfigOption<number> = {
+  key: 'execution.checkpointing.max-concurrent-checkpoints',
+  type: 'int',
+  defaultValue: 1,
+  doc: 'checkpoints that may be under way at the same time',
+}
+
+export const tolerableFailedCheckpoints: ConfigOption<number> = {
+  key: 'execution.checkpointing.tolerable-failed-checkpoints',
+  type: 'int',
+  defaultValue: 0,
+  doc: 'checkpoints that may fail one after the other before the job does',
+}
+
+export const checkpointRetention: ConfigOption<'NO_EXTERNALIZED_CHECKPOINTS' | 'DELETE_ON_CANCELLATION' | 'RETAIN_ON_CANCELLATION'> = {
+  key: 'execution.checkpointing.externalized-checkpoint-retention',
+  type: 'enum',
+  defaultValue: 'NO_EXTERNALIZED_CHECKPOINTS',
+  values: ['NO_EXTERNALIZED_CHECKPOINTS', 'DELETE_ON_CANCELLATION', 'RETAIN_ON_CANCELLATION'],
+  doc: 'what becomes of the checkpoints when the job has ended: removed; kept if it FAILED; kept if it FAILED or was CANCELED',
+}
+
+export const numRetainedCheckpoints: ConfigOption<number> = {
+  key: 'execution.checkpointing.num-retained',
+  type: 'int',
+  defaultValue: 1,
+  doc: 'completed checkpoints that are kept',
+}
+
+export const checkpointStorage: ConfigOption<'jobmanager' | 'filesystem' | undefined> = {
+  key: 'execution.checkpointing.storage',
+  type: 'enum',
+  defaultValue: undefined,
+  values: ['jobmanager', 'filesystem'],
+  doc: 'jobmanager keeps checkpoints in its memory (5 MB a state, lost with it); filesystem in execution.checkpointing.dir; default: filesystem where there is a directory',
+}
+
+export const checkpointDirectory: ConfigOption<string | undefined> = {
+  key: 'execution.checkpointing.dir',
+  type: 'string',
+  defaultValue: undefined,
+  doc: 'where checkpoints are written, as file:///folder or s3://bucket/prefix; JobManager and TaskManagers must all reach it',
+}
+
+export const dataInlineThreshold: ConfigOption<number> = {
+  key: 'execution.checkpointing.data-inline-threshold',
+  type: 'memory',
+  defaultValue: 20 * 1024,
+  doc: 'state of a task up to this size stands in the manifest instead of an object of its own; at most 1 MB',
+}
+
+export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
+  stateBackendType,
+  checkpointInterval,
+  checkpointMode,
+  checkpointTimeout,
+  checkpointMinPause,
+  maxConcurrentCheckpoints,
+  tolerableFailedCheckpoints,
+  checkpointRetention,
+  numRetainedCheckpoints,
+  checkpointStorage,
+  checkpointDirectory,
+  dataInlineThreshold,
+]
+
+/** Flink's rule: an interval says so, 0 says no. */
+export function isCheckpointingEnabled(configuration: Configuration): boolean {
+  return (configuration.get(checkpointInterval) ?? 0) > 0
+}

@@ -1,0 +1,114 @@
+import type { Configuration } from '../common/config.ts'
+import { FlinkError } from '../common/errors.ts'
+import { checkpointDirectory, checkpointStorage, dataInlineThreshold, stateBackendType } from './options.ts'
+import { objectName } from './storage/epoch-log.ts'
+import { refOf } from './storage/manifest.ts'
+import { createMemoryStore } from './storage/memory-store.ts'
+import type { ObjectStore } from './storage/object-store.ts'
+import type { StoreOpener } from './storage/open-store.ts'
+import { type OperatorState, packState, placedIn, readState, sizeOf, type TaskState } from './task-state.ts'
+
+/**
+ * Where the state of a job goes, by two keys as in Flink (seed XA13):
+ *
+ * | execution.checkpointing.storage | execution.checkpointing.dir | state | manifests |
+ * | --- | --- | --- | --- |
+ * | jobmanager (default without dir) | none | in manifests, 5 MB an operator | memory of the JobManager |
+ * | jobmanager | given | in manifests, 5 MB an operator | the directory |
+ * | filesystem (default with dir) | given | objects; small ones in manifests | the directory |
+ */
+export interface StorageSettings {
+  /** Undefined = the memory of the JobManager. */
+  readonly directory: string | undefined
+  /** State up to this size is carried in manifests. */
+  readonly inlineMaxBytes: number
+  /** Larger state of one operator cannot be taken: there is no store for it. */
+  readonly stateMaxBytes: number
+}
+
+export const JOBMANAGER_STATE_MAX_BYTES = 5 * 1024 * 1024
+
+export function storageSettings(configuration: Configuration): StorageSettings {
+  const directory = configuration.get(checkpointDirectory)
+  const storage = configuration.get(checkpointStorage) ?? storageOfBackend(configuration.get(stateBackendType), directory)
+  if (storage === 'jobmanager') return { directory, inlineMaxBytes: Number.POSITIVE_INFINITY, stateMaxBytes: JOBMANAGER_STATE_MAX_BYTES }
+  if (directory === undefined)
+    throw new FlinkError(
+      'INVALID_CONFIGURATION',
+      `option ${checkpointStorage.key}: filesystem needs ${checkpointDirectory.key}, as file:///folder or s3://bucket/prefix`,
+    )
+  return { directory, inlineMaxBytes: configuration.get(dataInlineThreshold), stateMaxBytes: Number.POSITIVE_INFINITY }
+}
+
+function storageOfBackend(backend: string, directory: string | undefined): 'jobmanager' | 'filesystem' {
+  if (backend === 'memory' || backend === 'jobmanager') return 'jobmanager'
+  return backend === 'filesystem' || directory !== undefined ? 'filesystem' : 'jobmanager'
+}
+
+/** The JobManager's store of manifests. */
+export async function openCheckpointStore(configuration: Configuration, openStore: StoreOpener): Promise<ObjectStore> {
+  const { directory } = storageSettings(configuration)
+  return directory === undefined ? createMemoryStore() : openStore(directory, configuration, checkpointDirectory.key)
+}
+
+/** Of one job, in a TaskManager. */
+export class StateStorage {
+  private readonly jobId: string
+  private readonly settings: StorageSettings
+  private readonly open: (uri: string) => Promise<ObjectStore>
+  private store: Promise<ObjectStore> | undefined = undefined
+
+  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener) {
+    this.jobId = jobId
+    this.settings = storageSettings(configuration)
+    this.open = uri => openStore(uri, configuration, checkpointDirectory.key)
+  }
+
+  /** Resolves when the bytes are where they survive, as far as the storage promises that. */
+  async write(checkpointId: number, executionId: string, operators: readonly OperatorState<Uint8Array>[]): Promise<TaskState> {
+    const { stateMaxBytes, inlineMaxBytes } = this.settings
+    const packed = packState(operators)
+    const { bytes } = packed
+    if (bytes.length <= inlineMaxBytes) {
+      const state = placedIn(packed, { kind: 'inline', bytes })
+      for (const operator of state.operators) {
+        const size = sizeOf({ operators: [operator] })
+        if (size > stateMaxBytes)
+          throw new FlinkError(
+            'UNSUPPORTED',
+            `the state of operator ${operator.operatorId} has ${size} bytes, ${checkpointStorage.key} jobmanager keeps at most ${stateMaxBytes} of one; set ${checkpointDirectory.key}`,
+          )
+      }
+      return state
+    }
+    const ref = refOf(objectName(checkpointId, executionId), bytes)
+    // Of the execution and the checkpoint: nobody else writes to it, so `exists` is an earlier try of this very call.
+    await (await this.directory()).create(this.pathOf(ref.name), bytes)
+    return placedIn(packed, { kind: 'object', ref })
+  }
+
+  async read(state: TaskState): Promise<readonly OperatorState<Uint8Array>[]> {
+    return readState(state, async ({ name }) => {
+      const store = await this.directory()
+      const bytes = await store.read(this.pathOf(name))
+      if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)
+      return bytes
+    })
+  }
+
+  private pathOf(name: string): string {
+    return `${this.jobId}/shared/${name}`
+  }
+
+  private directory(): Promise<ObjectStore> {
+    const { directory } = this.settings
+    if (directory === undefined)
+      throw new FlinkError('CORRUPT_CHECKPOINT', `job ${this.jobId} has objects in its state, but no ${checkpointDirectory.key}`)
+    this.store ??= this.open(directory).catch((error: unknown) => {
+      // The next checkpoint tries again.
+      this.store = undefined
+      throw error
+    })
+    return this.store
+  }
+}

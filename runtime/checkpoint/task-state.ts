@@ -1,0 +1,189 @@
+import { crc32 } from 'node:zlib'
+import { FlinkError } from '../common/errors.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { TypeJson } from '../serde/type-information.ts'
+import type { KeyedSnapshot, OperatorListSnapshot, OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
+import type { ObjectRef } from './storage/manifest.ts'
+
+/**
+ * The state of a task, as it travels: the snapshots of its operators with places of bytes instead of bytes. At a barrier a task's bytes are packed into
+ * one blob, which is written as an object of the store or, where it is small, carried along. Whoever restores gets places in the blobs of as many tasks as
+ * had a part of his state, and reads those.
+ *
+ * `TaskStateJson` is this as JSON: in acknowledgements, in the body of manifests and in deployments.
+ */
+export interface TaskState {
+  readonly operators: readonly OperatorState<StatePlace>[]
+}
+
+export interface OperatorState<B> {
+  readonly operatorId: string
+  readonly snapshot: OperatorSnapshot<B>
+}
+
+/** Bytes `offset` to `offset + length` of a blob. */
+export interface StatePlace {
+  readonly blob: Blob
+  readonly offset: number
+  readonly length: number
+}
+
+/** `inline`: the bytes. */
+export type Blob = { readonly kind: 'inline'; readonly bytes: Uint8Array } | { readonly kind: 'object'; readonly ref: ObjectRef }
+
+interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+/** The bytes of all snapshots one behind the other, and where each is. */
+export interface PackedState {
+  readonly bytes: Uint8Array
+  readonly operators: readonly OperatorState<Range>[]
+}
+
+export function packState(operators: readonly OperatorState<Uint8Array>[]): PackedState {
+  const parts: Uint8Array[] = []
+  let length = 0
+  const packed = operators.map(({ operatorId, snapshot }) => ({
+    operatorId,
+    snapshot: mapSnapshot(snapshot, bytes => {
+      const range = { offset: length, length: bytes.length }
+      parts.push(bytes)
+      length += bytes.length
+      return range
+    }),
+  }))
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return { bytes, operators: packed }
+}
+
+/** Where the packed bytes are now. */
+export function placedIn(packed: PackedState, blob: Blob): TaskState {
+  return {
+    operators: packed.operators.map(({ operatorId, snapshot }) => ({
+      operatorId,
+      snapshot: mapSnapshot(snapshot, range => ({ blob, ...range })),
+    })),
+  }
+}
+
+/** Objects that the state needs. */
+export function objectsOf({ operators }: TaskState): readonly ObjectRef[] {
+  const refs = new Map<string, ObjectRef>()
+  for (const { snapshot } of operators) mapSnapshot(snapshot, ({ blob }) => (blob.kind === 'object' ? refs.set(blob.ref.name, blob.ref) : undefined))
+  return [...refs.values()]
+}
+
+/** Bytes of all its operators. */
+export function sizeOf({ operators }: TaskState): number {
+  let size = 0
+  for (const { snapshot } of operators) {
+    mapSnapshot(snapshot, ({ length }) => {
+      size += length
+    })
+  }
+  return size
+}
+
+/** Fetches each object that the state needs once, and checks it against its length and checksum. */
+export async function readState(
+  { operators }: TaskState,
+  read: (ref: ObjectRef) => Promise<Uint8Array>,
+): Promise<readonly OperatorState<Uint8Array>[]> {
+  const objects = new Map<string, Uint8Array>()
+  for (const ref of objectsOf({ operators })) {
+    const bytes = await read(ref)
+    if (bytes.length !== ref.size) throw corrupt(ref, `has ${bytes.length} bytes, ${ref.size} were written`)
+    if (crc32(bytes) !== ref.crc) throw corrupt(ref, 'has a wrong checksum: it was changed')
+    objects.set(ref.name, bytes)
+  }
+  return operators.map(({ operatorId, snapshot }) => ({
+    operatorId,
+    snapshot: mapSnapshot(snapshot, ({ blob, offset, length }) => {
+      const bytes = blob.kind === 'inline' ? blob.bytes : objects.get(blob.ref.name)
+      if (bytes === undefined || offset + length > bytes.length)
+        throw new FlinkError('CORRUPT_CHECKPOINT', `state of operator ${operatorId} lies behind the end of its data`)
+      return bytes.subarray(offset, offset + length)
+    }),
+  }))
+}
+
+function corrupt({ name }: ObjectRef, what: string): FlinkError {
+  return new FlinkError('CORRUPT_CHECKPOINT', `object ${name} ${what}`)
+}
+
+/** Another form of the same snapshot; `map` is called once for each piece, in order. */
+export function mapSnapshot<A, B>({ keyed, lists }: OperatorSnapshot<A>, map: (piece: A) => B): OperatorSnapshot<B> {
+  return {
+    keyed: keyed === undefined ? undefined : { ...keyed, keyGroups: new Map([...keyed.keyGroups].map(([group, piece]) => [group, map(piece)])) },
+    lists: lists.map(list => ({ ...list, items: list.items.map(map) })),
+  }
+}
+
+type BlobJson = { readonly inline: string } | { readonly object: ObjectRef }
+/** Index of the blob, offset, length. */
+type PlaceJson = readonly [number, number, number]
+
+interface OperatorStateJson {
+  readonly operatorId: string
+  readonly keyed: {
+    readonly keyType: TypeJson
+    readonly schemas: readonly StateSchema[]
+    readonly keyGroups: readonly (readonly [number, PlaceJson])[]
+  } | null
+  readonly lists: readonly OperatorListSnapshot<PlaceJson>[]
+}
+
+interface TaskStateShape {
+  readonly blobs: readonly BlobJson[]
+  readonly operators: readonly OperatorStateJson[]
+}
+
+export function taskStateToJson({ operators }: TaskState): JsonObject {
+  const blobs = new Map<string | Uint8Array, { readonly index: number; readonly json: BlobJson }>()
+  const place = ({ blob, offset, length }: StatePlace): PlaceJson => {
+    const id = blob.kind === 'inline' ? blob.bytes : blob.ref.name
+    let known = blobs.get(id)
+    if (known === undefined) {
+      const json = blob.kind === 'inline' ? { inline: Buffer.from(blob.bytes).toString('base64') } : { object: blob.ref }
+      blobs.set(id, (known = { index: blobs.size, json }))
+    }
+    return [known.index, offset, length]
+  }
+  const described = operators.map(({ operatorId, snapshot }): OperatorStateJson => {
+    const { keyed, lists } = mapSnapshot(snapshot, place)
+    return { operatorId, keyed: keyed === undefined ? null : { ...keyed, keyGroups: [...keyed.keyGroups] }, lists }
+  })
+  const shape: TaskStateShape = { blobs: [...blobs.values()].map(({ json }) => json), operators: described }
+  return shape as unknown as JsonObject
+}
+
+/** What `taskStateToJson` made; it has crossed a socket or lain in a store, whose own checksums hold it. */
+export function taskStateFromJson(json: JsonObject): TaskState {
+  const { blobs, operators } = json as unknown as TaskStateShape
+  const known = blobs.map(
+    (blob): Blob =>
+      'inline' in blob ? { kind: 'inline', bytes: new Uint8Array(Buffer.from(blob.inline, 'base64')) } : { kind: 'object', ref: blob.object },
+  )
+  const placeOf = ([index, offset, length]: PlaceJson): StatePlace => {
+    const blob = known[index]
+    if (blob === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `state names blob ${index} of ${known.length}`)
+    return { blob, offset, length }
+  }
+  return {
+    operators: operators.map(({ operatorId, keyed, lists }) => ({
+      operatorId,
+      snapshot: mapSnapshot<PlaceJson, StatePlace>({ keyed: keyed === null ? undefined : keyedFromJson(keyed), lists }, placeOf),
+    })),
+  }
+}
+
+function keyedFromJson({ keyType, schemas, keyGroups }: NonNullable<OperatorStateJson['keyed']>): KeyedSnapshot<PlaceJson> {
+  return { keyType, schemas, keyGroups: new Map(keyGroups) }
+}

@@ -1,0 +1,65 @@
+import { byTopic, type KafkaApi, type TopicPartition } from './protocol.ts'
+import { ProtocolReader, ProtocolWriter } from './protocol-io.ts'
+
+/** The requests about offsets that a consumer group has committed. No member ever joins: groups are only where offsets are kept. */
+export const findCoordinatorApi: KafkaApi = { name: 'FindCoordinator', key: 10, version: 3, flexible: true }
+export const offsetCommitApi: KafkaApi = { name: 'OffsetCommit', key: 8, version: 8, flexible: true }
+
+export interface FoundCoordinator {
+  readonly errorCode: number
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+}
+
+export interface PartitionOffset extends TopicPartition {
+  /** Next one to read. */
+  readonly offset: number
+}
+
+export interface PartitionAnswer extends TopicPartition {
+  readonly errorCode: number
+}
+
+export function findCoordinatorRequest(groupId: string): Buffer {
+  return new ProtocolWriter().string(groupId).int8(GROUP).tags().take()
+}
+
+const GROUP = 0
+
+export function parseFindCoordinator(bytes: Buffer): FoundCoordinator {
+  const input = new ProtocolReader(bytes)
+  input.int32() // throttle time
+  const errorCode = input.int16()
+  input.nullableString() // error message
+  return { errorCode, nodeId: input.int32(), host: input.string(), port: input.int32() }
+}
+
+export function offsetCommitRequest(groupId: string, offsets: readonly PartitionOffset[]): Buffer {
+  const out = new ProtocolWriter()
+  // Generation -1, no member: as a consumer that assigns its partitions itself.
+  out.string(groupId).int32(-1).string('').nullString()
+  out.array(byTopic(offsets), ([topic, list]) => {
+    out
+      .string(topic)
+      .array(list, ({ partition, offset }) => out.int32(partition).int64(BigInt(offset)).int32(-1).string('').tags())
+      .tags()
+  })
+  return out.tags().take()
+}
+
+export function parseOffsetCommit(bytes: Buffer): PartitionAnswer[] {
+  const input = new ProtocolReader(bytes)
+  input.int32() // throttle time
+  const topics = input.array(() => {
+    const topic = input.string()
+    const partitions = input.array(() => {
+      const partition = { topic, partition: input.int32(), errorCode: input.int16() }
+      input.tags()
+      return partition
+    })
+    input.tags()
+    return partitions
+  })
+  return topics.flat()
+}

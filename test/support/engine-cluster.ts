@@ -1,0 +1,55 @@
+import { noLog } from '../../runtime/common/log.ts'
+import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
+import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
+import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
+import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
+import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
+import '../../bin/api.ts'
+import { SimCluster, type SimClusterOptions } from './sim-cluster.ts'
+
+/**
+ * The whole engine from one seed: a real program over real slots, tasks, channels and connectors, deployed by the real control plane, on simulated time and
+ * a network that delays, drops and doubles control messages. Turns of different slots interleave differently with each seed.
+ */
+export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 'enumerators'> {
+  build(): StreamGraph
+  /** Every row and every unit of a cursor may be the last of its slice. */
+  readonly suspendEverywhere: boolean
+}
+
+export class EngineCluster extends SimCluster {
+  readonly printed: { text: string }
+
+  constructor({ build, suspendEverywhere, ...options }: EngineClusterOptions) {
+    const network = new InProcessNetwork()
+    const printed = { text: '' }
+    super({
+      ...options,
+      enumerators: enumeratorRegistry,
+      hosts: (id, { clock, random }) => {
+        const io = new IoRuntime({
+          registry: connectorRegistry,
+          clock,
+          log: noLog,
+          taskManager: {
+            id,
+            stdout: bytes => {
+              printed.text += Buffer.from(bytes).toString('utf8')
+            },
+            stderr: () => {},
+          },
+        })
+        return new InProcessSlotHosts({
+          clock,
+          random,
+          network,
+          post: callback => void clock.schedule(random.next() * 5, callback),
+          loadProgram: () => Promise.resolve(build()),
+          createIoHost: wake => new LocalIoHost(io, wake),
+          suspendEverywhere,
+        })
+      },
+    })
+    this.printed = printed
+  }
+}
