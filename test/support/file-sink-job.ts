@@ -2,11 +2,12 @@ import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
+import type { PartOwner, RecoverableWriter } from '../../runtime/connectors/files/recoverable-writer.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import { FileSinkOperator } from '../../runtime/stream/operators/file-sink-operator.ts'
 import type { RollingPolicySettings } from '../../runtime/stream/operators/part-buckets.ts'
 import { ConnectorHarness } from './connector-harness.ts'
-import { type Life, MemoryFiles } from './memory-recoverable-writer.ts'
+import { immortal, type Life } from './memory-recoverable-writer.ts'
 
 /**
  * A job of rows 0, 1, 2, … into a file sink of two buckets, with a checkpoint after every row and one at the end, as the JobManager would take them.
@@ -26,8 +27,17 @@ interface Completed {
   readonly snapshots: readonly OperatorSnapshot[]
 }
 
+/** Files of many writers, which outlive them. */
+export interface FileSinkWorld {
+  writer(owner: PartOwner, life: Life): RecoverableWriter
+  /** By path. */
+  visible(): Readonly<Record<string, string>>
+  /** What no reader sees. */
+  hidden(): readonly string[]
+}
+
 export class FileSinkJob {
-  readonly files = new MemoryFiles()
+  readonly files: FileSinkWorld
   readonly rowCount: number
   private readonly policy: RollingPolicySettings
   private readonly late: boolean
@@ -36,14 +46,15 @@ export class FileSinkJob {
   private checkpointId = 0
 
   /** `late`: that a checkpoint has completed is heard when the next one is about to be taken; the commits of the two meet. */
-  constructor(rowCount: number, policy: RollingPolicySettings, late: boolean) {
+  constructor(rowCount: number, policy: RollingPolicySettings, late: boolean, files: FileSinkWorld) {
+    this.files = files
     this.rowCount = rowCount
     this.policy = policy
     this.late = late
   }
 
   /** undefined = it came to its end. */
-  async attempt(parallelism: number, stopAt: StopAt = neverStop, life?: Life): Promise<Attempt | undefined> {
+  async attempt(parallelism: number, stopAt: StopAt = neverStop, life: Life = immortal): Promise<Attempt | undefined> {
     const attempt = new Attempt(await this.start(parallelism, life))
     for (let row = this.completed?.nextRow ?? 0; row <= this.rowCount; row++) {
       if (await this.checkpoint(attempt, row, step => stopAt(step, row))) return attempt
@@ -82,7 +93,7 @@ export class FileSinkJob {
       .sort((a, b) => a - b)
   }
 
-  private async start(parallelism: number, life: Life | undefined): Promise<Subtask[]> {
+  private async start(parallelism: number, life: Life): Promise<Subtask[]> {
     const { completed } = this
     const parts = completed === undefined ? undefined : redistribute(completed.snapshots, parallelism, 16)
     const subtasks: Subtask[] = []
@@ -142,7 +153,11 @@ export class Attempt {
     }
   }
 
+  /** What is dead has nothing to tidy up with. */
   async close(): Promise<void> {
-    for (const { harness } of this.subtasks) await harness.close()
+    for (const { harness } of this.subtasks)
+      await harness.close().catch(error => {
+        if (!(error instanceof FlinkError && error.code === 'CANCELLED')) throw error
+      })
   }
 }

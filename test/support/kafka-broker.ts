@@ -1,26 +1,23 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Admin, CompressionTypes, Kafka, logLevel, type Producer, type RecordMetadata } from 'kafkajs'
 import { vi } from 'vitest'
+import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
 
 /**
  * A real single-node Kafka (KRaft) on free loopback ports, in a folder of its own, for tests; `test/parts/install-kafka.sh` brings the
  * jars. Records are written by kafkajs, an independent client.
- *
- * The JVM is a child of a shell that holds one end of a pipe: when this process ends, however it ends, the shell reads the end of the
- * pipe and kills the JVM.
  */
 export class KafkaBroker {
   readonly port: number
   private readonly controllerPort: number
   private readonly folder: string
   private formatted = false
-  private running: { stop(): Promise<void> } | undefined
+  private running: GuardedProcess | undefined
   private kafka: Kafka | undefined
   private admin: Admin | undefined
   private producer: Producer | undefined
@@ -55,16 +52,8 @@ export class KafkaBroker {
       await promisify(execFile)('java', ['-Xmx128m', '-cp', classPath(), 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties])
       this.formatted = true
     }
-    this.running = await startJava([
-      '-Xms128m',
-      '-Xmx384m',
-      '-XX:+UseSerialGC',
-      '-XX:TieredStopAtLevel=1',
-      '-cp',
-      classPath(),
-      'kafka.Kafka',
-      properties,
-    ])
+    const java = ['java', '-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath(), 'kafka.Kafka', properties]
+    this.running = await startGuarded(java, { name: 'Kafka', ready: 'Kafka Server started' })
     this.kafka = new Kafka({
       clientId: 'millrace-tests',
       brokers: [this.bootstrapServers],
@@ -259,52 +248,6 @@ function classPath(): string {
   const lib = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), 'kafka-4.1.1', 'lib')
   if (!existsSync(lib)) throw new Error(`no Kafka in ${lib}: run test/parts/install-kafka.sh`)
   return join(lib, '*')
-}
-
-/** fd 3 is the pipe whose end means that nobody needs the JVM any more. The JVM must not inherit it. */
-const GUARD = 'exec 3<&0; java "$@" </dev/null 3<&- & jvm=$!; (read -r _ <&3; kill -9 $jvm 2>/dev/null) & wait $jvm'
-
-/** Resolves when the broker says that it has started. */
-async function startJava(args: readonly string[]): Promise<{ stop(): Promise<void> }> {
-  const child = spawn('sh', ['-c', GUARD, 'kafka', ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
-  const exited = once(child, 'close')
-  let output = ''
-  const started = new Promise<void>((resolve, reject) => {
-    const onData = (chunk: Buffer) => {
-      output = (output + chunk.toString()).slice(-20_000)
-      if (output.includes('Kafka Server started')) resolve()
-    }
-    child.stdout.on('data', onData)
-    child.stderr.on('data', onData)
-    void exited.then(() => reject(new Error(`Kafka ended:\n${output}`)))
-  })
-  const stop = async () => {
-    child.stdin.end()
-    await exited
-  }
-  try {
-    await started
-  } catch (error) {
-    await stop()
-    throw error
-  }
-  return { stop }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map(server => (server.address() as { port: number }).port)
-  for (const server of servers) {
-    server.close()
-    await once(server, 'close')
-  }
-  return ports
 }
 
 function started<T>(part: T | undefined): T {

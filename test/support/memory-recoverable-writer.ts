@@ -32,7 +32,7 @@ export interface Life {
   readonly dead: boolean
 }
 
-const immortal: Life = { check() {}, dead: false }
+export const immortal: Life = { check() {}, dead: false }
 
 const isHidden = (path: string) => path.split('/').at(-1)?.startsWith('.') === true
 

@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { FileSinkJob, neverStop, type StopAt, steps } from '../../../test/support/file-sink-job.ts'
+import { FileSinkJob, type FileSinkWorld, neverStop, type StopAt, steps } from '../../../test/support/file-sink-job.ts'
+import { MemoryMultipartUploads, mortalUploads } from '../../../test/support/memory-multipart-uploads.ts'
 import { type Life, MemoryFiles } from '../../../test/support/memory-recoverable-writer.ts'
 import { recoverableWriterContract } from '../../../test/support/recoverable-writer-contract.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { seededRandom } from '../../common/random.ts'
 import type { RollingPolicySettings } from '../../stream/operators/part-buckets.ts'
+import type { PartOwner, RecoverableWriter } from './recoverable-writer.ts'
+import { S3RecoverableWriter } from './s3-recoverable-writer.ts'
 
 /** The file sink against its model: each row that the source gave before its end is there once, whatever happened on the way. */
 const never = Number.MAX_SAFE_INTEGER
@@ -68,10 +71,32 @@ const endings = {
   },
 }
 
-const jobs = Object.keys(policies).flatMap(name => [false, true].map(late => ({ name, heard: late ? 'late' : 'at once', late })))
+class S3World implements FileSinkWorld {
+  private readonly store = new MemoryMultipartUploads()
 
-describe.each(jobs)('$name, completed checkpoints are heard of $heard', ({ name, late }) => {
+  writer(owner: PartOwner, life: Life): RecoverableWriter {
+    return new S3RecoverableWriter(mortalUploads(this.store, life), 's3://bucket', 'out', owner)
+  }
+
+  visible(): Record<string, string> {
+    const objects = [...this.store.objects].filter(([key]) => key.split('/').at(-1)?.startsWith('.') !== true)
+    return Object.fromEntries(objects.map(([key, bytes]) => [key, Buffer.from(bytes).toString()]))
+  }
+
+  /** Left to the bucket's rules. */
+  hidden(): readonly string[] {
+    return []
+  }
+}
+
+const worlds: Readonly<Record<string, () => FileSinkWorld>> = { 'file://': () => new MemoryFiles(), 's3://': () => new S3World() }
+const jobs = Object.keys(worlds).flatMap(store =>
+  Object.keys(policies).flatMap(name => [false, true].map(late => ({ store, name, heard: late ? 'late' : 'at once', late }))),
+)
+
+describe.each(jobs)('$store, $name, completed checkpoints are heard of $heard', ({ store, name, late }) => {
   const policy = policies[name] as RollingPolicySettings
+  const newJob = () => new FileSinkJob(rowCount, policy, late, (worlds[store] as () => FileSinkWorld)())
   /** Some steps of a job that hears late of its checkpoints are never reached: the first row's, and those behind a commit. */
   const stopsExpected = late ? (rowCount + 1) * (steps.length - 3) + 2 * rowCount + 1 : (rowCount + 1) * steps.length
 
@@ -82,7 +107,7 @@ describe.each(jobs)('$name, completed checkpoints are heard of $heard', ({ name,
         let stopped = 0
         for (const step of steps)
           for (let at = 0; at <= rowCount; at++) {
-            const job = new FileSinkJob(rowCount, policy, late)
+            const job = newJob()
             if (await endings[how](job, plan, (which, row) => which === step && row === at)) stopped++
             expect(await job.attempt(plan.at(-1) ?? 1)).toBeUndefined()
             expect(job.rows(), `${step} ${at}`).toEqual(allRows)
@@ -97,7 +122,7 @@ describe.each(jobs)('$name, completed checkpoints are heard of $heard', ({ name,
     'a process that dies at any call to the files, before or after it: parallelism $plan',
     async ({ plan }) => {
       for (let checks = 0; ; checks++) {
-        const job = new FileSinkJob(rowCount, policy, late)
+        const job = newJob()
         const life = new MortalLife(checks)
         let died = false
         for (const [i, parallelism] of [plan[0] ?? 1, ...plan, plan.at(-1) ?? 1].entries()) {
@@ -121,7 +146,7 @@ describe.each(jobs)('$name, completed checkpoints are heard of $heard', ({ name,
     const ways = Object.keys(endings) as (keyof typeof endings)[]
     for (let seed = 0; seed < 25; seed++) {
       const random = seededRandom(seed)
-      const job = new FileSinkJob(rowCount, policy, late)
+      const job = newJob()
       for (let attempt = 0; attempt < 6; attempt++) {
         let left = random.nextInt(20)
         const way = ways[random.nextInt(ways.length)] as keyof typeof endings

@@ -1,4 +1,5 @@
 import { assert } from '../../common/assert.ts'
+import type { Clock } from '../../common/clock.ts'
 import { newId } from '../../common/ids.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { Random } from '../../common/random.ts'
@@ -18,18 +19,21 @@ import type { PartOwner, PartStream, RecoverableWriter } from './recoverable-wri
  * When the port closes, what no `prepared` has told of is in no snapshot and is removed; the rest stays for the next attempt.
  */
 export function fileSinkTransport(random: Random, create: RecoverableWriterFactory = recoverableWriterOf): SinkTransportFactory {
-  return options => {
+  return (options, { clock }) => {
     // Of FileSinkOperator and FileSink.
     const { path, prefix, suffix, ...owner } = options as unknown as FileSinkTransportOptions
     const uid = newId(random)
-    return new FileSinkTransport(create(path, { ...owner, uid }), count => `${prefix}-${uid}-${count}${suffix}`)
+    return new FileSinkTransport(create(path, { ...owner, uid }, clock), count => `${prefix}-${uid}-${count}${suffix}`)
   }
 }
 
-export type RecoverableWriterFactory = (path: string, owner: PartOwner) => RecoverableWriter
+export type RecoverableWriterFactory = (path: string, owner: PartOwner, clock: Clock) => RecoverableWriter | Promise<RecoverableWriter>
 
-function recoverableWriterOf(path: string, owner: PartOwner): RecoverableWriter {
-  return new LocalRecoverableWriter(localPath(path), owner)
+async function recoverableWriterOf(path: string, owner: PartOwner, clock: Clock): Promise<RecoverableWriter> {
+  if (!path.startsWith('s3://')) return new LocalRecoverableWriter(localPath(path), owner)
+  // The SDK takes a tenth of a second and 37 MB: only where it is used.
+  const { openS3RecoverableWriter } = await import('./s3-multipart-uploads.ts')
+  return openS3RecoverableWriter(path, owner, clock)
 }
 
 interface FileSinkTransportOptions extends Omit<PartOwner, 'uid'> {
@@ -47,14 +51,16 @@ interface OpenPart {
 type Reply = (what: string, data: JsonObject) => void
 
 class FileSinkTransport implements SinkTransport {
-  private readonly writer: RecoverableWriter
+  private readonly opening: Promise<RecoverableWriter>
   private readonly nameOf: (count: number) => string
   private readonly parts = new Map<number, OpenPart>()
   private ended: { readonly part: OpenPart; readonly committable: JsonObject }[] = []
   private partCount = 0
 
-  constructor(writer: RecoverableWriter, nameOf: (count: number) => string) {
-    this.writer = writer
+  constructor(writer: RecoverableWriter | Promise<RecoverableWriter>, nameOf: (count: number) => string) {
+    this.opening = Promise.resolve(writer)
+    // Reported by the first call that awaits it.
+    this.opening.catch(() => {})
     this.nameOf = nameOf
   }
 
@@ -65,12 +71,13 @@ class FileSinkTransport implements SinkTransport {
   async command(what: string, data: JsonObject, reply: Reply): Promise<void> {
     // As written by FileSinkOperator.
     const { tag, bucketId, recoverable, committables } = data as unknown as CommandData
-    if (what === 'open') this.parts.set(tag, { stream: await this.writer.open(this.targetIn(bucketId)), known: false })
-    else if (what === 'recover') this.parts.set(tag, { stream: await this.writer.recover(recoverable, this.targetIn(bucketId)), known: false })
+    const writer = await this.opening
+    if (what === 'open') this.parts.set(tag, { stream: await writer.open(this.targetIn(bucketId)), known: false })
+    else if (what === 'recover') this.parts.set(tag, { stream: await writer.recover(recoverable, this.targetIn(bucketId)), known: false })
     else if (what === 'close') await this.end(tag)
     else if (what === 'prepare') await this.prepare(reply)
-    else if (what === 'commit') await this.commit(committables, reply)
-    else if (what === 'sweep') await this.writer.sweep()
+    else if (what === 'commit') await this.commit(writer, committables, reply)
+    else if (what === 'sweep') await writer.sweep()
     else assert(false, `a file sink does not know the command ${what}`)
   }
 
@@ -95,9 +102,9 @@ class FileSinkTransport implements SinkTransport {
     reply('prepared', { recoverables })
   }
 
-  private async commit(committables: readonly JsonObject[], reply: Reply): Promise<void> {
+  private async commit(writer: RecoverableWriter, committables: readonly JsonObject[], reply: Reply): Promise<void> {
     let already = 0
-    for (const committable of committables) if ((await this.writer.commit(committable)) === 'already') already++
+    for (const committable of committables) if ((await writer.commit(committable)) === 'already') already++
     reply('committed', { count: committables.length, already })
   }
 

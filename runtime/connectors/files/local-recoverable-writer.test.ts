@@ -49,6 +49,12 @@ test('a committer that died between giving the name and taking the hidden one aw
   expect(filesIn(folder)).toEqual(['part-u1-0'])
 })
 
+test('a commit that is repeated says so', async () => {
+  const { writer, committable } = await pending(newFolder())
+  expect(await writer.commit(committable)).toBe('committed')
+  expect(await writer.commit(committable)).toBe('already')
+})
+
 test('two that commit the same part at once both end well, and the part is there once', async () => {
   for (let i = 0; i < 20; i++) {
     const folder = newFolder()

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs'
 import { constants, copyFile, type FileHandle, link, lstat, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { syncFolder } from '../../checkpoint/storage/file-store.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { inProgressName, isAbandoned, type PartOwner, type PartStream, type RecoverableWriter } from './recoverable-writer.ts'
@@ -203,15 +204,6 @@ async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true })
   if (first === undefined) return
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

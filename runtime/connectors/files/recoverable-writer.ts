@@ -14,8 +14,12 @@ import type { JsonObject } from '../../common/json.ts'
 export interface RecoverableWriter {
   /** `target` is a path below the writer's own, joined by '/'. */
   open(target: string): Promise<PartStream>
-  /** A part of its own for `target`, with the bytes that the recoverable stands for. What it stands for stays as it is. */
+  /**
+   * A part that begins with the bytes that the recoverable stands for: for `target`, or, where a store cannot copy, the very part under the name it has. Who
+   * recovers the same again finds the same.
+   */
   recover(recoverable: JsonObject, target: string): Promise<PartStream>
+  /** `already` as far as the store tells: some answer a repeated commit as they answered the first. */
   commit(committable: JsonObject): Promise<'committed' | 'already'>
   sweep(): Promise<void>
 }

@@ -1,0 +1,59 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Configuration } from '../../runtime/common/config.ts'
+import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
+
+/** A real S3 server (versitygw) on a free loopback port, in a folder of its own; `test/parts/install-s3.sh` builds it. */
+export class S3Server {
+  readonly endpoint: string
+  private readonly folder: string
+  private readonly running: GuardedProcess
+
+  private constructor(endpoint: string, folder: string, running: GuardedProcess) {
+    this.endpoint = endpoint
+    this.folder = folder
+    this.running = running
+  }
+
+  static async start(): Promise<S3Server> {
+    const binary = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), 'versitygw-1.8.0', 'versitygw')
+    if (!existsSync(binary)) throw new Error(`no ${binary}: run test/parts/install-s3.sh`)
+    const [port] = await freePorts(1)
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-s3-'))
+    mkdirSync(join(folder, 'buckets'))
+    mkdirSync(join(folder, 'metadata'))
+    const address = `127.0.0.1:${port}`
+    try {
+      const command = [binary, '--port', address, '--keep-alive', 'posix', '--sidecar', join(folder, 'metadata'), join(folder, 'buckets')]
+      const env = { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY }
+      const running = await startGuarded(command, { name: 'versitygw', ready: `http://${address}`, env })
+      return new S3Server(`http://${address}`, folder, running)
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.running.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  /** To the server a folder is a bucket. */
+  createBucket(name: string): void {
+    mkdirSync(join(this.folder, 'buckets', name))
+  }
+
+  removeBucket(name: string): void {
+    rmSync(join(this.folder, 'buckets', name), { recursive: true })
+  }
+
+  /** How to reach it, or a proxy in front of it. */
+  configuration(endpoint = this.endpoint): Configuration {
+    return Configuration.fromObject({ 's3.endpoint': endpoint, 's3.access-key': ACCESS_KEY, 's3.secret-key': SECRET_KEY })
+  }
+}
+
+export const ACCESS_KEY = 'AKIAMILLRACETESTS000'
+export const SECRET_KEY = 'a-secret-that-must-not-be-seen'
