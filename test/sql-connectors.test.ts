@@ -34,11 +34,27 @@ test.each(['json', 'csv'])('a %s table is written as a folder of part files, one
   const path = join(folder, format)
   const table = `CREATE TABLE o (n INT, s STRING) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = '${format}');`
   await run(`${table} ${sequence(100)} INSERT INTO o SELECT n, 'a "b", c' FROM g`, 2)
-  expect(readdirSync(path).every(name => /^part-[0-9a-f]{32}-\d-0$/.test(name))).toBe(true)
+  expect(readdirSync(path).every(name => /^part-[0-9a-f]{32}-0$/.test(name))).toBe(true)
   const rows = await run(`${table} SELECT n, s FROM o`, 2)
   expect(readdirSync(path).length).toBe(2)
   expect(rows.length).toBe(100)
   expect(rows).toContain('+I[7, a "b", c]')
+})
+
+test('sink.rolling-policy.file-size ends parts; a failed job leaves nothing of what it wrote', async () => {
+  const path = join(folder, 'rolled')
+  const table = (size: string) =>
+    `CREATE TABLE o (n INT, s STRING) WITH ('connector' = 'filesystem', 'path' = '${path}', 'format' = 'csv', 'sink.rolling-policy.file-size' = '${size}');`
+  const insert = `${sequence(5_000)} INSERT INTO o SELECT n, REPEAT('x', 100) FROM g`
+  await expect(run(`${table('10 kb')} ${sequence(5_000)} INSERT INTO o SELECT n, REPEAT('x', 4999 / (4999 - n)) FROM g`)).rejects.toThrow(/by zero/)
+  expect(readdirSync(path)).toEqual([])
+  await run(`${table('100 kb')} ${insert}`)
+  // 5,000 rows of about 106 bytes. A part ends with the first piece of up to 16 KiB that finds it above its size.
+  const sizes = readdirSync(path).map(name => readFileSync(join(path, name)).length)
+  expect(sizes.length).toBeGreaterThan(3)
+  expect(Math.max(...sizes)).toBeLessThan(2 * 100 * 1024)
+  const rows = await run(`${table('100 kb')} SELECT n FROM o`)
+  expect(rows.map(row => Number(/\d+/.exec(row)?.[0])).sort((a, b) => a - b)).toEqual(Array.from({ length: 5_000 }, (_, i) => i + 1))
 })
 
 test('rows of very different sizes are written in their order', async () => {

@@ -4,12 +4,16 @@ const encoder = new TextEncoder()
 
 /** `text` in UTF-8 and a line feed, without a length in front. */
 export function writeLine(text: string, writer: ByteWriter): void {
+  writeText(text, writer)
+  writer.u8(LF)
+}
+
+export function writeText(text: string, writer: ByteWriter): void {
   const start = writer.length
   // UTF-16 code units never take more than three bytes each.
-  writer.reserve(text.length * 3 + 1)
+  writer.reserve(text.length * 3)
   const { written } = encoder.encodeInto(text, writer.bytes.subarray(start))
-  writer.bytes[start + written] = LF
-  writer.length = start + written + 1
+  writer.length = start + written
 }
 
 /** Flink's prefixes: `id:subtask> `, `id> `, `subtask> ` or none; subtasks count from 1. */

@@ -4,16 +4,21 @@ import {
   DataGeneratorSource,
   type KeyedProcessContext,
   type RuntimeContext,
+  type Sink,
   StreamExecutionEnvironment,
   Types,
   type ValueState,
   ValueStateDescriptor,
   WatermarkStrategy,
 } from '../../runtime/api/index.ts'
-import { seededRandom } from '../../runtime/common/random.ts'
+import { type Random, seededRandom } from '../../runtime/common/random.ts'
+import { FileSink } from '../../runtime/connectors/files/file-sink.ts'
+import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
+import { DefaultRollingPolicy, OnCheckpointRollingPolicy } from '../../runtime/connectors/files/rolling-policies.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { CommittedRows, CommittingSink } from '../support/committing-sink.ts'
-import { EngineCluster } from '../support/engine-cluster.ts'
+import { EngineCluster, type EngineClusterOptions } from '../support/engine-cluster.ts'
+import { MemoryFiles } from '../support/memory-recoverable-writer.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 
 /**
@@ -26,13 +31,51 @@ const seeds = all.length < 2_000 ? all.slice(0, 50) : all
 const chunkSize = 25
 const keyCount = 7
 
-describe('checkpoints on a simulated cluster', () => {
+/** What others can see of a job's results: a text a row. */
+interface Outside {
+  readonly rows: readonly string[]
+  sink(): Sink<unknown>
+  readonly sinks: NonNullable<EngineClusterOptions['sinks']>
+}
+
+const outsides = {
+  'a sink in memory': (): Outside => {
+    const committed = new CommittedRows()
+    return {
+      get rows() {
+        return committed.rows
+      },
+      sink: () => new CommittingSink(committed),
+      sinks: {},
+    }
+  },
+  'the file sink': (random: Random): Outside => {
+    const files = new MemoryFiles()
+    const bySize = DefaultRollingPolicy.builder()
+      .withMaxPartSize(1 + random.nextInt(500))
+      .build()
+    const policy = [OnCheckpointRollingPolicy.build(), DefaultRollingPolicy.builder().build(), bySize][random.nextInt(3)] as DefaultRollingPolicy
+    return {
+      get rows() {
+        return Object.values(files.visible()).flatMap(text => text.split('\n').slice(0, -1))
+      },
+      sink: () =>
+        FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
+          .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
+          .withRollingPolicy(policy)
+          .build(),
+      sinks: { 'file-sink': fileSinkTransport(random, (_path, owner) => files.writer(owner)) },
+    }
+  },
+}
+
+describe.each(Object.keys(outsides) as (keyof typeof outsides)[])('checkpoints on a simulated cluster, into %s', name => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
     const chunk = seeds.slice(from, from + chunkSize)
     test(`each result is committed once: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 300_000 }, async () => {
       let restored = 0
       await forSeeds(chunk, async seed => {
-        restored += await runningSums(seed)
+        restored += await runningSums(seed, outsides[name])
       })
       // Or nothing of all this was tried.
       if (chunk.length === chunkSize) expect(restored).toBeGreaterThan(0)
@@ -57,7 +100,7 @@ class RunningSum {
 }
 
 /** How often it was restored. */
-async function runningSums(seed: number): Promise<number> {
+async function runningSums(seed: number, createOutside: (random: Random) => Outside): Promise<number> {
   const random = seededRandom(seed * 31 + 7)
   const parallelism = 1 + random.nextInt(3)
   const count = 50 + random.nextInt(400)
@@ -74,14 +117,14 @@ async function runningSums(seed: number): Promise<number> {
   // Some seconds of work: checkpoints come in between, and losses hit at any time.
   const rowsPerSecond = count / (2 + random.next() * 8)
   const highAvailability = random.nextInt(2) === 0
-  const outside = new CommittedRows()
+  const outside = createOutside(random)
   const build = () => {
     const env = StreamExecutionEnvironment.createForProgram({ client })
     env
       .fromSource(new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
       .keyBy((value: number) => value % keyCount)
       .process(new RunningSum())
-      .sinkTo(new CommittingSink(outside))
+      .sinkTo(outside.sink())
     return env.getStreamGraph()
   }
   const cluster = new EngineCluster({
@@ -93,6 +136,7 @@ async function runningSums(seed: number): Promise<number> {
     jobManager: { loadBalanceMode: 'SLOTS', heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 20_000 },
     suspendEverywhere: true,
     highAvailability,
+    sinks: outside.sinks,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))

@@ -22,6 +22,7 @@ export interface ConnectorHarnessOptions {
   readonly clock?: Clock
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
+  readonly checkpointingEnabled?: boolean
 }
 
 export class ConnectorHarness {
@@ -50,6 +51,7 @@ export class ConnectorHarness {
       clock = systemClock,
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
+      checkpointingEnabled = false,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
@@ -83,7 +85,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs, checkpointingEnabled: false },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,

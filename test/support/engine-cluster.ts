@@ -1,6 +1,7 @@
 import { noLog } from '../../runtime/common/log.ts'
 import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
 import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
+import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
@@ -15,12 +16,14 @@ export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 
   build(): StreamGraph
   /** Every row and every unit of a cursor may be the last of its slice. */
   readonly suspendEverywhere: boolean
+  /** Async halves in place of those that the engine comes with, by name. */
+  readonly sinks?: ConnectorRegistry['sinks']
 }
 
 export class EngineCluster extends SimCluster {
   readonly printed: { text: string }
 
-  constructor({ build, suspendEverywhere, ...options }: EngineClusterOptions) {
+  constructor({ build, suspendEverywhere, sinks, ...options }: EngineClusterOptions) {
     const network = new InProcessNetwork()
     const printed = { text: '' }
     super({
@@ -28,7 +31,7 @@ export class EngineCluster extends SimCluster {
       enumerators: enumeratorRegistry,
       hosts: (id, { clock, random }) => {
         const io = new IoRuntime({
-          registry: connectorRegistry,
+          registry: { ...connectorRegistry, sinks: { ...connectorRegistry.sinks, ...sinks } },
           clock,
           log: noLog,
           taskManager: {

@@ -1,14 +1,18 @@
 import { expect } from 'vitest'
 import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
+import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
 import { emptySnapshot, type OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { SinkFunction, SourceFunction } from '../../runtime/stream/functions.ts'
 import type { StreamOperator } from '../../runtime/stream/operator.ts'
+import { FileSinkOperator } from '../../runtime/stream/operators/file-sink-operator.ts'
 import { FunctionSourceOperator } from '../../runtime/stream/operators/function-source-operator.ts'
 import { SinkFunctionOperator } from '../../runtime/stream/operators/sink-function-operator.ts'
 import { SourceOperator } from '../../runtime/stream/operators/source-operator.ts'
 import { TransportSinkOperator } from '../../runtime/stream/operators/transport-sink-operator.ts'
 import type { SourceOutput, SourceReader, SourceSplit } from '../../runtime/stream/spi/source.ts'
-import { ConnectorHarness } from './connector-harness.ts'
+import { ConnectorHarness, type ConnectorHarnessOptions } from './connector-harness.ts'
+import { MemoryFiles } from './memory-recoverable-writer.ts'
 
 /**
  * Heads and tails of chains for the operators' registry: each operator meets a checkpoint and a restore after every single row, at
@@ -75,7 +79,49 @@ export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
       return runSink(parallelisms, create, harnesses => harnesses.flatMap(({ stdout }) => stdout.split('\n').filter(line => line !== '')))
     },
   },
+  {
+    covers: 'FileSinkOperator',
+    title: 'transactional file sink',
+    state: 'committables and open parts, one item each, in lists that are split anew; the checkpoint, known to all',
+    run: runFileSink,
+  },
 ]
+
+/** Every checkpoint completes; of every second one nobody hears, as when the task has failed right then. */
+async function runFileSink(parallelisms: readonly number[]): Promise<readonly string[]> {
+  const files = new MemoryFiles()
+  const sinks = { 'file-sink': fileSinkTransport(seededRandom(1), (_path, owner) => files.writer(owner)) }
+  const create = () =>
+    new FileSinkOperator({
+      options: { path: '/out', prefix: 'part', suffix: '' },
+      rollingPolicy: { rollOnCheckpoint: false, partSizeBytes: 10, rolloverIntervalMs: Number.MAX_SAFE_INTEGER, inactivityIntervalMs: 1 },
+      bucketCheckIntervalMs: 60_000,
+      bucketOf: value => `bucket-${String(value).length}`,
+      encode: (value, _context, writer) => writer.raw(Buffer.from(`${String(value)}\n`)),
+    })
+  let snapshots: readonly OperatorSnapshot[] | undefined
+  const rows = 9
+  for (let row = 0; row <= rows; row++) {
+    const checkpointId = row + 1
+    const subtasks = await startAll(parallelisms[row % parallelisms.length] ?? 1, snapshots, create, {
+      checkpointingEnabled: true,
+      registry: { fetchers: {}, sinks },
+    })
+    if (row < rows) subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
+    else for (const subtask of subtasks) await subtask.until(() => subtask.operator.endInput(0))
+    for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
+    snapshots = subtasks.map(({ operator }) => operator.snapshot({ ...barrier, checkpointId }))
+    if (row % 2 === 1) for (const { operator } of subtasks) operator.notifyCheckpointComplete?.(checkpointId)
+    for (const subtask of subtasks) {
+      if (row % 2 === 1) await subtask.until(() => subtask.operator.commitsDone?.() ?? true)
+      await subtask.close()
+    }
+  }
+  expect(files.hidden()).toEqual([])
+  return Object.values(files.visible())
+    .flatMap(text => text.split('\n').slice(0, -1))
+    .sort()
+}
 
 /** Split 'c' has no row: a subtask may hold nothing but done work. */
 const splits: readonly SourceSplit[] = Object.entries({ a: 5, b: 1, c: 0, d: 3, e: 4 }).map(([splitId, end]) => ({ splitId, next: 0, end }))
@@ -202,11 +248,12 @@ async function startAll(
   parallelism: number,
   snapshots: readonly OperatorSnapshot[] | undefined,
   create: () => StreamOperator,
+  options: ConnectorHarnessOptions = {},
 ): Promise<ConnectorHarness[]> {
   const parts = snapshots === undefined ? undefined : redistribute(snapshots, parallelism, maxParallelism)
   const subtasks: ConnectorHarness[] = []
   for (let subtaskIndex = 0; subtaskIndex < parallelism; subtaskIndex++) {
-    const harness = new ConnectorHarness(create(), { subtaskIndex, parallelism })
+    const harness = new ConnectorHarness(create(), { ...options, subtaskIndex, parallelism })
     const part = parts?.[subtaskIndex]
     if (part !== undefined) harness.operator.restore?.(part)
     subtasks.push(await harness.open([], true))

@@ -356,6 +356,7 @@ describe('every source gives, and every sink takes, each row once', () => {
     SourceOperator: ['a 0', 'a 1', 'a 2', 'a 3', 'a 4', 'b 0', 'd 0', 'd 1', 'd 2', 'e 0', 'e 1', 'e 2', 'e 3'],
     FunctionSourceOperator: ['0', '1', '2', '3', '4'],
     SinkFunctionOperator: Array.from({ length: 9 }, (_, row) => `row ${row}`),
+    FileSinkOperator: Array.from({ length: 9 }, (_, row) => `row ${row}`),
     TransportSinkOperator: Array.from({ length: 9 }, (_, row) => `row ${row}`),
   }
   for (const { covers, title, state, run } of sourceAndSinkCases)

@@ -64,10 +64,7 @@ export class TransportSinkOperator implements StreamOperator {
     const context = this.ctx()
     const start = batch.length
     this.spec.encode(value, context, batch)
-    if (batch.length - start > RECORD_SIZE_MAX)
-      throw new FlinkError('RECORD_TOO_LARGE', `a record of ${batch.length - start} bytes is larger than ${RECORD_SIZE_MAX} bytes`, {
-        operator: context.operatorName,
-      })
+    checkRecordSize(batch.length - start, context)
     this.wholeRows = batch.length
     if (start === 0) this.lingerEndMs = context.clock.nowMs() + LINGER_MS
     // A large record goes alone: with others in front it would exceed the largest frame.
@@ -176,11 +173,18 @@ export class TransportSinkOperator implements StreamOperator {
   }
 }
 
-const BATCH_SIZE_BYTES = 32 * 1024
+/** Bytes that go to the async half at once. */
+export const BATCH_SIZE_BYTES = 32 * 1024
 /** How long a row may wait for company; `execution.buffer-timeout`'s default. */
 const LINGER_MS = 100
 
-function asyncHalfError(data: string): FlinkError {
+export function checkRecordSize(sizeBytes: number, { operatorName }: OperatorContext): void {
+  if (sizeBytes > RECORD_SIZE_MAX)
+    throw new FlinkError('RECORD_TOO_LARGE', `a record of ${sizeBytes} bytes is larger than ${RECORD_SIZE_MAX} bytes`, { operator: operatorName })
+}
+
+/** Of an `error` event. */
+export function asyncHalfError(data: string): FlinkError {
   const { code, message } = JSON.parse(data) as { code?: string; message?: string }
   return new FlinkError(code !== undefined && code in errorCodes ? (code as ErrorCode) : 'EXTERNAL_SYSTEM', message ?? 'a sink failed')
 }

@@ -28,15 +28,14 @@ interface ConnectorSpec {
 const connectors: Readonly<Record<string, ConnectorSpec>> = {
   filesystem: {
     required: { path: 'string' },
-    optional: { 'sink.parallelism': 'int' },
-    refused: [
-      'source.monitor-interval',
-      'source.path.regex-pattern',
-      'sink.rolling-policy.file-size',
-      'sink.rolling-policy.rollover-interval',
-      'auto-compaction',
-      'partition.default-name',
-    ],
+    optional: {
+      'sink.parallelism': 'int',
+      'sink.rolling-policy.file-size': 'memory',
+      'sink.rolling-policy.rollover-interval': 'duration',
+      'sink.rolling-policy.inactivity-interval': 'duration',
+      'sink.rolling-policy.check-interval': 'duration',
+    },
+    refused: ['source.monitor-interval', 'source.path.regex-pattern', 'auto-compaction', 'compaction.file-size', 'partition.default-name'],
     roles: ['source', 'sink'],
     formats: ['csv', 'json', 'raw'],
     formatKeys: [''],
@@ -216,8 +215,8 @@ function checkValue(key: string, value: string, kind: ValueKind, pos: SqlPositio
   } else if (kind === 'boolean') {
     if (value !== 'true' && value !== 'false') throw wrong('true or false')
   } else if (kind === 'duration') {
-    at(pos, () => parseDuration(value))
+    if (at(pos, () => parseDuration(value)) === 0 && key.startsWith('sink.rolling-policy.')) throw wrong('more than zero')
   } else if (kind === 'memory') {
-    at(pos, () => parseMemorySize(value))
+    if (at(pos, () => parseMemorySize(value)) === 0) throw wrong('more than zero')
   }
 }

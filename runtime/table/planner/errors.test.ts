@@ -136,6 +136,14 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
     "invalid SQL at 3:1: table 'x': connector 'filesystem' requires the option 'format'",
   ],
   [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x', 'format' = 'csv', 'sink.rolling-policy.file-size' = '0')",
+    "invalid SQL at 3:91: option 'sink.rolling-policy.file-size' is '0', expected more than zero",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x', 'format' = 'csv', 'sink.rolling-policy.check-interval' = '0 s')",
+    "invalid SQL at 3:91: option 'sink.rolling-policy.check-interval' is '0 s', expected more than zero",
+  ],
+  [
     "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = '/x', 'format' = 'csv', 'csv.ignore-parse-error' = 'true')",
     "invalid SQL at 3:91: option 'csv.ignore-parse-error' of connector 'filesystem' is not known; did you mean csv.ignore-parse-errors?",
   ],

@@ -1,14 +1,12 @@
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { printPrefix, writeLine } from '../../connectors/text-lines.ts'
-import { createEncoder } from '../../formats/encoders.ts'
-import type { RecordEncoder } from '../../formats/format.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
-import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
+import type { OperatorContext, StreamOperator } from '../../stream/operator.ts'
 import type { SinkNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
-import { textOptions } from './file-reader.ts'
+import { FileTableSinkOperator } from './file-table-sink.ts'
 import { KafkaTableSinkOperator } from './kafka-table-sink.ts'
 import { rowPrinter } from './print-row.ts'
 import { BlackholeOperator, TableSinkOperator } from './sink-operators.ts'
@@ -48,7 +46,7 @@ function operatorOf(node: SinkOptions): StreamOperator {
       return printing({ toStderr: false }, node, (frame, row) => print(frame, row).slice('+I['.length, -1))
     }
     case 'filesystem':
-      return new PartFileSinkOperator(node, settings)
+      return new FileTableSinkOperator(node, settings)
     case 'kafka':
       return new KafkaTableSinkOperator(node, settings)
     default:
@@ -64,34 +62,4 @@ function printing(
   return new TableSinkOperator({ type: 'print', options }, node, (frame, from, to, writer, context) => {
     for (let row = from; row < to; row++) writeLine(lineOf(frame, row, context), writer)
   })
-}
-
-/** The sink's id within its job is part of the files' names, and the name of what writes them comes with the operator. */
-class PartFileSinkOperator extends TableSinkOperator {
-  private readonly fileOptions: { path: string; jobId: string }
-
-  constructor(node: Pick<SinkNode, 'table' | 'schema' | 'options'>, settings: CalcSettings) {
-    const fileOptions = { path: String(node.options['path']), jobId: '' }
-    const columns = node.schema.map(({ name, type }) => ({ name, type }))
-    let encoder: RecordEncoder | undefined
-    super({ type: 'part-file', options: fileOptions }, node, (frame, from, to, writer, context) => {
-      encoder ??= createEncoder(String(node.options['format']), columns, textOptions(node.options), {
-        framing: 'lines',
-        generated: settings.codegen,
-        origin: { job: context.jobName, vertex: context.operatorName },
-      })
-      encoder.encode(frame, from, to, writer)
-    })
-    this.fileOptions = fileOptions
-  }
-
-  override setup(context: OperatorContext, output: OperatorOutput): void {
-    super.setup(context, output)
-    this.fileOptions.jobId = sinkId(context)
-  }
-}
-
-/** Several INSERTs of one job may write into one folder: the job's id alone would give them the same files. */
-function sinkId({ jobId, operatorId }: OperatorContext): string {
-  return (BigInt(`0x${jobId}`) ^ BigInt(`0x${operatorId}`)).toString(16).padStart(32, '0')
 }

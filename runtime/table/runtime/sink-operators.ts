@@ -1,7 +1,7 @@
 import type { ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { type ColumnarFrame, isValid } from '../../network/columns.ts'
-import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
+import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import { TransportSinkOperator, type TransportSinkSpec } from '../../stream/operators/transport-sink-operator.ts'
 import type { SinkNode } from '../plan/physical.ts'
@@ -21,38 +21,52 @@ const PIECE_ROWS_MAX = 256
 /** Texts of one piece, as they are in the frame: a record that is too large must be alone to be called that. */
 const PIECE_TEXT_MAX = 1024 * 1024
 
-/** A sink of a table: rows of frames to an async half; columns declared NOT NULL are looked at. */
+/** Frames in pieces for sinks that take one record after the other: each piece is one record to them. Columns declared NOT NULL are looked at. */
+export class FramePieces {
+  private readonly checkNulls: (frame: ColumnarFrame) => void
+  private readonly encodeRows: EncodeRows
+  private rows = 1
+
+  constructor(node: Pick<SinkNode, 'table' | 'schema'>, encodeRows: EncodeRows) {
+    this.checkNulls = nullChecker(node)
+    this.encodeRows = encodeRows
+  }
+
+  readonly encode = (value: unknown, context: OperatorContext, writer: ByteWriter): void => {
+    // `cut` has made it.
+    const { frame, from, to } = value as Rows
+    const start = writer.length
+    this.encodeRows(frame, from, to, writer, context)
+    const rowSize = (writer.length - start) / (to - from)
+    this.rows = Math.max(1, Math.min(PIECE_ROWS_MAX, Math.floor(PIECE_SIZE_BYTES / rowSize)))
+  }
+
+  /** Each piece goes to the sink before the next is cut: what it has taken says how many rows that is. */
+  cut(frame: ColumnarFrame, sink: StreamOperator): void {
+    this.checkNulls(frame)
+    for (let from = 0; from < frame.length; ) {
+      const to = pieceEnd(frame, from, Math.min(frame.length, from + this.rows))
+      const piece: Rows = { frame, from, to }
+      sink.processElement(piece, Number.NaN)
+      from = to
+    }
+  }
+}
+
+/** A sink of a table: rows of frames to an async half. */
 export class TableSinkOperator extends TransportSinkOperator {
   /** Rows are encoded at once. */
   readonly frameUse = 'done'
-  private readonly checkNulls: (frame: ColumnarFrame) => void
-  private readonly pieces: { rows: number }
+  private readonly pieces: FramePieces
 
   constructor(spec: Omit<TransportSinkSpec, 'encode'>, node: Pick<SinkNode, 'table' | 'schema'>, encodeRows: EncodeRows) {
-    const pieces = { rows: 1 }
-    super({
-      ...spec,
-      encode: (value, context, writer) => {
-        // `processFrame` is the only caller.
-        const { frame, from, to } = value as Rows
-        const start = writer.length
-        encodeRows(frame, from, to, writer, context)
-        const rowSize = (writer.length - start) / (to - from)
-        pieces.rows = Math.max(1, Math.min(PIECE_ROWS_MAX, Math.floor(PIECE_SIZE_BYTES / rowSize)))
-      },
-    })
-    this.checkNulls = nullChecker(node)
+    const pieces = new FramePieces(node, encodeRows)
+    super({ ...spec, encode: pieces.encode })
     this.pieces = pieces
   }
 
   processFrame(frame: ColumnarFrame): void {
-    this.checkNulls(frame)
-    for (let from = 0; from < frame.length; ) {
-      const to = pieceEnd(frame, from, Math.min(frame.length, from + this.pieces.rows))
-      const rows: Rows = { frame, from, to }
-      this.processElement(rows, Number.NaN)
-      from = to
-    }
+    this.pieces.cut(frame, this)
   }
 }
 
