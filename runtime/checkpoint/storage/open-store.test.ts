@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../common/clock.ts'
 import { Configuration } from '../../common/config.ts'
@@ -67,6 +69,26 @@ describe('a place of objects', () => {
     ['file:///a%zz', 'a "%" is not followed by two hexadecimal digits'],
   ])('%j is refused: %s', async (uri, why) => {
     await expect(open(uri)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining(why) })
+  })
+
+  test('the S3 client is loaded by the first s3:// URI, and by no other', async () => {
+    const module = (name: string) => JSON.stringify(new URL(name, import.meta.url).href)
+    const program = `
+      import { registerHooks } from 'node:module'
+      const urls = []
+      registerHooks({ load: (url, context, next) => (urls.push(url), next(url, context)) })
+      const loaded = () => urls.some(url => url.includes('/@aws-sdk/'))
+      const { openStore } = await import(${module('open-store.ts')})
+      const { Configuration } = await import(${module('../../common/config.ts')})
+      const { systemClock: clock } = await import(${module('../../common/clock.ts')})
+      const { noLog: log } = await import(${module('../../common/log.ts')})
+      await openStore(${JSON.stringify(join(root, 'lazy'))}, Configuration.empty, { clock, log })
+      const before = loaded()
+      const configuration = Configuration.fromObject({ 's3.endpoint': 'http://127.0.0.1:1', 's3.access-key': 'a', 's3.secret-key': 'b' })
+      await openStore('s3://bucket/a', configuration, { clock, log }).catch(error => console.log(error.code))
+      console.log(before, loaded())`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+    expect(stdout).toBe('EXTERNAL_SYSTEM\nfalse true\n')
   })
 
   test('s3://: an option that does not fit is refused before anybody is asked', async () => {
