@@ -26,6 +26,9 @@ export interface StorageSettings {
   readonly stateMaxBytes: number
 }
 
+/** Further tries of a write whose answer was lost. */
+const UNKNOWN_TRIES = 3
+
 export const JOBMANAGER_STATE_MAX_BYTES = 5 * 1024 * 1024
 
 export function storageSettings(configuration: Configuration): StorageSettings {
@@ -82,8 +85,7 @@ export class StateStorage {
       return state
     }
     const ref = refOf(objectName(checkpointId, executionId), bytes)
-    // Of the execution and the checkpoint: nobody else writes to it, so `exists` is an earlier try of this very call.
-    await (await this.directory()).create(this.pathOf(ref.name), bytes)
+    await this.put(this.pathOf(ref.name), bytes)
     return placedIn(packed, { kind: 'object', ref })
   }
 
@@ -94,6 +96,19 @@ export class StateStorage {
       if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)
       return bytes
     })
+  }
+
+  /** Nobody else writes to the name, which is of the execution and the checkpoint: so `exists` is what an earlier try has left. */
+  private async put(path: string, bytes: Uint8Array): Promise<void> {
+    const store = await this.directory()
+    for (let left = UNKNOWN_TRIES; ; left--) {
+      try {
+        await store.create(path, bytes)
+        return
+      } catch (error) {
+        if (left === 0 || !(error instanceof FlinkError) || error.code !== 'OUTCOME_UNKNOWN') throw error
+      }
+    }
   }
 
   private pathOf(name: string): string {
