@@ -93,7 +93,7 @@ interface Triggered {
 
 export class CheckpointCoordinator {
   private readonly jobId: string
-  private readonly jobGraph: JobGraph
+  private jobGraph: JobGraph
   private readonly settings: CheckpointSettings
   private readonly services: CheckpointCoordinatorServices
   private readonly log: Logger
@@ -117,15 +117,15 @@ export class CheckpointCoordinator {
     this.log = services.log
   }
 
-  /** Before an attempt is deployed; undefined = there is no checkpoint yet. */
-  async restore(): Promise<RestorePlan | undefined> {
+  /** Before an attempt of this graph is deployed; undefined = there is no checkpoint yet. */
+  async restore(jobGraph: JobGraph): Promise<RestorePlan | undefined> {
     await this.storing
     const { store, checkpointId } = await this.takeOver()
     if (checkpointId === null) return undefined
     this.lastId = Math.max(this.lastId, checkpointId)
     if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
     const plan = new RestorePlan(checkpointId, decodeBody((await readManifest(store, this.jobId, checkpointId)).body))
-    plan.check(this.jobGraph)
+    plan.check(jobGraph)
     return plan
   }
 
@@ -144,6 +144,7 @@ export class CheckpointCoordinator {
       return { executionId, upstream: executions.filter(other => producers.includes(other.vertexId)).map(other => other.executionId) }
     })
     this.executions = executions
+    this.jobGraph = jobGraph
     this.triggered.clear()
     this.state = createCoordinator(this.settings.coordinator, tasks, this.completed, this.lastId)
   }

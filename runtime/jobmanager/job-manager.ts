@@ -6,7 +6,7 @@ import type { JsonObject, JsonValue } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.ts'
-import type { JobManagerGateway } from '../rpc/job-manager-gateway.ts'
+import type { JobManagerGateway, ResourceRequirements } from '../rpc/job-manager-gateway.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorFromJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import { ArtifactRetention } from './artifact-retention.ts'
@@ -185,6 +185,16 @@ export class JobManager implements JobManagerGateway {
 
   cancelJob(jobId: string) {
     return this.dispatcher.cancel(jobId)
+  }
+
+  resourceRequirements(jobId: string) {
+    return this.of(jobId, job => job.resourceRequirements)
+  }
+
+  async rescaleJob(jobId: string, requirements: ResourceRequirements) {
+    const job = this.dispatcher.job(jobId)
+    await job?.rescale(requirements)
+    return job !== undefined
   }
 
   taskManagers() {

@@ -6,7 +6,15 @@ import { systemClock } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { noLog } from '../common/log.ts'
 import { seededRandom } from '../common/random.ts'
-import type { JobDetails, JobManagerGateway, JobSubmission, SubtaskView, TaskManagerView, VertexDetails } from '../rpc/job-manager-gateway.ts'
+import type {
+  JobDetails,
+  JobManagerGateway,
+  JobSubmission,
+  ResourceRequirements,
+  SubtaskView,
+  TaskManagerView,
+  VertexDetails,
+} from '../rpc/job-manager-gateway.ts'
 import { createRestClient } from './client.ts'
 import { JarStore } from './jar-store.ts'
 import type { ProgramPlanRequest } from './program-planner.ts'
@@ -127,7 +135,16 @@ const taskManager: TaskManagerView = {
 const submitted: JobSubmission[] = []
 const artifacts = new Map<string, Uint8Array>()
 let taskManagerLog: string | undefined = 'taskmanager started\n'
+const rescaledTo: ResourceRequirements[] = []
+
 const gateway: JobManagerGateway = {
+  resourceRequirements: id => (id === JOB ? { [VERTEX]: { lowerBound: 1, upperBound: 2 } } : undefined),
+  rescaleJob: async (id, requirements) => {
+    const bounds = requirements[VERTEX]
+    if (bounds !== undefined && bounds.upperBound > 4) throw new FlinkError('INVALID_ARGUMENT', 'resource requirements: too many')
+    rescaledTo.push(requirements)
+    return id === JOB
+  },
   overview: () => ({ taskManagers: 1, slotsTotal: 4, slotsAvailable: 2, jobsRunning: 1, jobsFinished: 0, jobsCancelled: 0, jobsFailed: 0 }),
   listJobs: () => [job],
   jobDetails: id => (id === JOB ? job : undefined),
@@ -423,6 +440,27 @@ describe('jobs', () => {
   test('checkpoints are off, in the words that the operator looks for', async () => {
     const { status, body } = await get(`/jobs/${JOB}/checkpoints`)
     expect([status, body.errors[0]]).toEqual([404, expect.stringContaining('Checkpointing has not been enabled')])
+  })
+
+  test('resource requirements: a bare map by vertex, all of it or nothing', async () => {
+    const url = `/jobs/${JOB}/resource-requirements`
+    expect((await get(url)).body).toEqual({ [VERTEX]: { parallelism: { lowerBound: 1, upperBound: 2 } } })
+    const put = async (body: unknown, at = url) => {
+      const response = await server.app.inject({ method: 'PUT', url: at, headers: { host: 'localhost:8081' }, payload: JSON.stringify(body) })
+      return [response.statusCode, response.json()]
+    }
+    expect(await put({ [VERTEX]: { parallelism: { lowerBound: 1, upperBound: 4 } } })).toEqual([200, {}])
+    expect(rescaledTo).toEqual([{ [VERTEX]: { lowerBound: 1, upperBound: 4 } }])
+    expect(await put({ [VERTEX]: { parallelism: { lowerBound: 1, upperBound: 5 } } })).toEqual([400, { errors: ['resource requirements: too many'] }])
+    expect(await put({ other: {} })).toEqual([400, { errors: [expect.stringContaining(`unknown field "other", known are ${VERTEX}`)] }])
+    expect(await put({ [VERTEX]: { parallelism: 4 } })).toEqual([
+      400,
+      { errors: [expect.stringContaining('expected {"parallelism":{"lowerBound":n,"upperBound":m}}')] },
+    ])
+    const unknown = `/jobs/${'e'.repeat(32)}/resource-requirements`
+    expect((await get(unknown)).status).toBe(404)
+    expect((await put({}, unknown))[0]).toBe(404)
+    expect(rescaledTo).toHaveLength(1)
   })
 
   test('cancel: 202, 404, 409 in Flink words; by the UI path too', async () => {

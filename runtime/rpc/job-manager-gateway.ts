@@ -18,6 +18,9 @@ export interface JobManagerGateway {
   /** Idempotent by `jobId`: submitting the same id again answers the id of the job that is there. */
   submitJob(submission: JobSubmission): Promise<{ readonly jobId: string }>
   cancelJob(jobId: string): CancelAnswer
+  resourceRequirements(jobId: string): ResourceRequirements | undefined
+  /** Answers when the job is on its way: false when there is no such job. Rejects, and leaves the job alone, where it cannot be done. */
+  rescaleJob(jobId: string, requirements: ResourceRequirements): Promise<boolean>
   taskManagers(): readonly TaskManagerView[]
   taskManager(taskManagerId: string): TaskManagerView | undefined
   /** The last part of a TaskManager's stdout file, at most `maxBytes` (default 1 MiB); `undefined` when there is no such TaskManager. */
@@ -203,6 +206,9 @@ export interface JobSubmission {
   readonly args: readonly string[]
   readonly jobId?: string
 }
+
+/** What a vertex may run with, by its id; both counted. */
+export type ResourceRequirements = Readonly<Record<string, { readonly lowerBound: number; readonly upperBound: number }>>
 
 export type CancelAnswer =
   | { readonly kind: 'accepted' }

@@ -11,6 +11,7 @@ import {
   ValueStateDescriptor,
   WatermarkStrategy,
 } from '../../runtime/api/index.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { FileSink } from '../../runtime/connectors/files/file-sink.ts'
 import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
@@ -145,7 +146,24 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   let paused = false
   const isDone = () => cleared || cluster.jobManager.jobResult(jobId)?.kind === 'completed'
   let next = 0
+  const rescale = async () => {
+    const requirements = cluster.jobManager.resourceRequirements(jobId)
+    if (requirements === undefined) return
+    // One number for all: with chaining off, some of the edges are FORWARD.
+    const upperBound = 1 + random.nextInt(4)
+    const next = Object.fromEntries(Object.keys(requirements).map(id => [id, { lowerBound: 1, upperBound }]))
+    try {
+      await cluster.jobManager.rescaleJob(jobId, next)
+    } catch (error) {
+      // Between two attempts.
+      if (!(error instanceof FlinkError) || error.code !== 'CONFLICT') throw error
+    }
+  }
   const lose = async () => {
+    if (random.nextInt(3) === 0) {
+      await rescale()
+      return
+    }
     const kind = highAvailability ? random.nextInt(3) : 0
     if (kind > 0) {
       paused ||= kind === 2
