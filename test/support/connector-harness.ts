@@ -20,6 +20,7 @@ export interface ConnectorHarnessOptions {
   readonly batch?: boolean
   readonly clock?: Clock
   readonly autoWatermarkIntervalMs?: number
+  readonly checkpointing?: boolean
   readonly registry?: ConnectorRegistry
 }
 
@@ -48,6 +49,7 @@ export class ConnectorHarness {
       batch = false,
       clock = systemClock,
       autoWatermarkIntervalMs = 200,
+      checkpointing = false,
       registry = connectorRegistry,
     } = options
     const decoder = new TextDecoder()
@@ -81,7 +83,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled: checkpointing },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,

@@ -1,5 +1,6 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
+import { KafkaFetcher, type KafkaFetcherOptions } from '../../runtime/connectors/kafka/kafka-fetcher.ts'
 import type {
   BrokerNode,
   ClusterMetadata,
@@ -11,6 +12,8 @@ import type {
   TopicPartition,
 } from '../../runtime/connectors/kafka/protocol.ts'
 import { batchSize, RecordBatchReader, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
+import { settingsFromJson } from '../../runtime/connectors/kafka/settings.ts'
+import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import { buildBatch } from './kafka-batches.ts'
 
 /**
@@ -47,6 +50,7 @@ export class FakeKafka {
   metadataCount = 0
   private readonly topics = new Map<string, FakePartition[]>()
   private waiters: (() => void)[] = []
+  private pollsEnded = 0
 
   constructor(brokerCount = 1) {
     this.nodes = Array.from({ length: brokerCount }, (_, i) => ({ nodeId: i + 1, host: '127.0.0.1', port: 9092 + i }))
@@ -97,6 +101,12 @@ export class FakeKafka {
     this.wakeAll()
   }
 
+  /** The longest wait of a fetch is over: those that have nothing to say answer that. */
+  endPolls(): void {
+    this.pollsEnded++
+    this.wakeAll()
+  }
+
   setSilent(nodeId: number, silent: boolean): void {
     if (silent) this.silent.add(nodeId)
     else this.silent.delete(nodeId)
@@ -135,12 +145,14 @@ export class FakeKafka {
       fetch: async (node, request, lane) => {
         await Promise.resolve()
         this.fetchCount++
+        const { pollsEnded } = this
         for (;;) {
           reach(node)
           if (closedLanes.has(lane))
             throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${node.host}:${node.port} was lost during Fetch`)
           const response = this.read(node, request)
           if (response !== undefined) return response
+          if (this.pollsEnded > pollsEnded) return { errorCode: 0, partitions: [] }
           await new Promise<void>(resolve => this.waiters.push(resolve))
         }
       },
@@ -172,6 +184,20 @@ export class FakeKafka {
         closed = true
         this.wakeAll()
       },
+    }
+  }
+
+  /** The Kafka source's async half, reading from here. */
+  registry(): ConnectorRegistry {
+    return {
+      fetchers: {
+        kafka: (options, sink, context) => {
+          // Written by KafkaReader.
+          const given = options as KafkaFetcherOptions
+          return new KafkaFetcher(settingsFromJson(given.settings), given, sink, context, this.client())
+        },
+      },
+      sinks: {},
     }
   }
 

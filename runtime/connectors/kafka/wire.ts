@@ -41,14 +41,12 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
   })
   // `close` of a connection that is being opened waits until it is.
   const abort = () => connection.socket?.destroy(new Error('the attempt was given up'))
+  signal.addEventListener('abort', abort, { once: true })
   try {
     signal.throwIfAborted()
-    signal.addEventListener('abort', abort, { once: true })
     await connection.connect(broker.host, broker.port)
   } catch (error) {
     throw new FlinkError('CONNECTION_REFUSED', `kafka broker ${address} does not answer: ${rootMessage(error)}`, { broker: address }, error)
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
   const opened: KafkaConnection = {
     address,
@@ -96,6 +94,8 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
   } catch (error) {
     opened.close()
     throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
   return opened
 }

@@ -46,6 +46,7 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
     optional: {
       'scan.startup.mode': ['earliest-offset', 'latest-offset'],
       'scan.bounded.mode': ['unbounded', 'latest-offset'],
+      'scan.topic-partition-discovery.interval': 'duration',
       'scan.parallelism': 'int',
       'key.fields': 'string',
       'key.fields-prefix': 'string',
@@ -60,7 +61,6 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
       'scan.startup.timestamp-millis',
       'scan.bounded.specific-offsets',
       'scan.bounded.timestamp-millis',
-      'scan.topic-partition-discovery.interval',
       'sink.transactional-id-prefix',
     ],
     // Flink's default for the start, committed group offsets, is not there yet: so it is asked for.

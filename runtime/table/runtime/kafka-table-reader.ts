@@ -1,3 +1,4 @@
+import { parseDuration } from '../../common/config.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { KafkaReader, type KafkaReaderOptions } from '../../connectors/kafka/kafka-reader.ts'
@@ -24,6 +25,9 @@ export function kafkaTableSource(options: JsonObject): { readonly source: Source
   for (const [key, value] of Object.entries(options))
     if (key.startsWith('properties.') && !isProducerOnly(key.slice('properties.'.length)))
       builder.setProperty(key.slice('properties.'.length), String(value))
+  // As in Flink the table's own option wins over the property.
+  const interval = options['scan.topic-partition-discovery.interval']
+  if (interval !== undefined) builder.setProperty('partition.discovery.interval.ms', parseDuration(String(interval)))
   const definition = builder
     .setValueOnlyDeserializer({ deserialize: () => undefined })
     .build()
