@@ -171,9 +171,12 @@ export class FakeKafka {
         await Promise.resolve()
         this.commitCount++
         await answered(this.nodes[0]!)
-        const errorCode = this.commitRefusals.shift() ?? 0
-        for (const { topic, partition, offset } of errorCode === 0 ? offsets : []) this.committed.set(`${groupId} ${topic}-${partition}`, offset)
-        return offsets.map(({ topic, partition }) => ({ topic, partition, errorCode }))
+        const refusal = this.commitRefusals.shift() ?? 0
+        return offsets.map(({ topic, partition, offset }) => {
+          const errorCode = refusal !== 0 || this.topics.get(topic)?.[partition] !== undefined ? refusal : UNKNOWN_TOPIC
+          if (errorCode === 0) this.committed.set(`${groupId} ${topic}-${partition}`, offset)
+          return { topic, partition, errorCode }
+        })
       },
       unreachable: () => [...failed],
       closeLane: lane => {
@@ -185,6 +188,13 @@ export class FakeKafka {
         this.wakeAll()
       },
     }
+  }
+
+  committedOffsets(groupId: string, topic: string): Record<string, number> {
+    const prefix = `${groupId} ${topic}-`
+    return Object.fromEntries(
+      [...this.committed].filter(([key]) => key.startsWith(prefix)).map(([key, offset]) => [key.slice(prefix.length), offset]),
+    )
   }
 
   /** The Kafka source's async half, reading from here. */

@@ -195,6 +195,7 @@ export async function runInProcess(
     for (const [i, deployment] of deployments.entries())
       hosts[i]?.deploy(JSON.parse(JSON.stringify(deployment)) as typeof deployment, factory.wire(deployment))
   })
+  for (const enumerator of enumerators.values()) await enumerator.close()
   await io.close()
   const failed = firstError !== undefined || [...states.values()].some(state => state !== 'FINISHED')
   return {

@@ -60,7 +60,8 @@ class Job {
       .build()
   }
 
-  async begin(parallelism: number): Promise<void> {
+  /** `brokers`: where the enumerator looks for partitions. */
+  async begin(parallelism: number, brokers = this.kafka): Promise<void> {
     const { clock, kafka, completed, source } = this
     const definition = source.define(undefined)
     this.rows = [...(completed?.rows ?? [])]
@@ -81,7 +82,7 @@ class Job {
     })
     const { options } = definition.source as SourceDescription
     const restored = completed === undefined ? undefined : (JSON.parse(JSON.stringify(completed.enumerator)) as JsonObject)
-    this.enumerator = kafkaEnumerator(options, this.context, restored, () => kafka.client())
+    this.enumerator = kafkaEnumerator(options, this.context, restored, () => brokers.client())
     void this.enumerator.start()
     for (let i = 0; i < parallelism; i++) this.enumerator.addReader(i)
     for (const [splitId, offset] of this.positions()) this.started.set(splitId, offset)
@@ -208,6 +209,34 @@ describe('Kafka source in checkpoints, simulated', () => {
       const own = (value: string) => value.startsWith(`${partition}/`)
       expect(job.rows.filter(own)).toEqual(job.written.filter(own))
     }
+    await job.end()
+  })
+
+  test('restored readers go on while no broker answers the enumerator', async () => {
+    const random = seededRandom(3)
+    const job = new Job(random)
+    const away = new FakeKafka()
+    away.setSilent(1, true)
+    job.kafka.produce('t', 0, ['0/a'])
+    job.kafka.produce('t', 1, ['1/a'])
+    await job.begin(2)
+    for (let i = 0; i < 200 && job.rows.length < 2; i++) {
+      job.pollAll()
+      await turn(job, random)
+    }
+    job.checkpoint()
+    job.complete()
+    await job.end()
+    job.kafka.produce('t', 0, ['0/b'])
+    job.kafka.produce('t', 1, ['1/b'])
+    await job.begin(2, away)
+    for (let i = 0; i < 200 && job.rows.length < 4; i++) {
+      job.pollAll()
+      await turn(job, random)
+    }
+    expect([...job.rows].sort()).toEqual(['0/a', '0/b', '1/a', '1/b'])
+    // Without anything to restore it would have waited.
+    expect(away.metadataCount).toBeGreaterThan(0)
     await job.end()
   })
 
