@@ -178,6 +178,16 @@ export class FakeKafka {
           return { topic, partition, errorCode }
         })
       },
+      committedOffsets: async (groupId, partitions) => {
+        await Promise.resolve()
+        await answered(this.nodes[0]!)
+        return partitions.map(({ topic, partition }) => ({
+          topic,
+          partition,
+          offset: this.committed.get(`${groupId} ${topic}-${partition}`) ?? -1,
+          errorCode: 0,
+        }))
+      },
       unreachable: () => [...failed],
       closeLane: lane => {
         closedLanes.add(lane)
@@ -260,7 +270,7 @@ export class FakeKafka {
     const log = this.topics.get(topic)?.[partition]
     if (log === undefined) return { topic, partition, errorCode: UNKNOWN_TOPIC, offset: -1 }
     if (log.leader !== node.nodeId) return { topic, partition, errorCode: NOT_LEADER, offset: -1 }
-    return { topic, partition, errorCode: 0, offset: spec === 'earliest' ? log.logStart : log.end }
+    return { topic, partition, errorCode: 0, offset: spec === 'earliest' ? log.logStart : spec === 'latest' ? log.end : offsetOfTime(log, spec) }
   }
 
   /** undefined = nothing to say yet: the poll waits. */
@@ -301,6 +311,15 @@ export class FakeKafka {
 }
 
 const noBytes = Buffer.alloc(0)
+
+function offsetOfTime({ batches, logStart }: FakePartition, timestampMs: number): number {
+  const reader = new RecordBatchReader(true)
+  for (const batch of batches) {
+    reader.feed(batch)
+    while (reader.next()) if (reader.offset >= logStart && reader.timestamp >= timestampMs) return reader.offset
+  }
+  return -1
+}
 
 /** The first batch whole, whatever its size; the last one cut where the bytes end. */
 function cutAt(batches: readonly Buffer[], maxBytes: number): Buffer {

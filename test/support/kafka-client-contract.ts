@@ -67,6 +67,15 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
     client.close()
   })
 
+  test('offsets by time: the first record that is as late; -1 behind the last one', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    await kafka().produce(topic, 0, ['a'])
+    const offset = async (timestampMs: number) =>
+      (await client.listOffsets(leaderOf(0), [{ topic, partition: 0 }], timestampMs, 'read_uncommitted'))[0]?.offset
+    expect([await offset(0), await offset(4_000_000_000_000)]).toEqual([0, -1])
+    client.close()
+  })
+
   test('a fetch answers whole batches from the one that holds the offset on', async () => {
     const { topic, client, leaderOf } = await setUp(1)
     await kafka().produce(topic, 0, ['a', 'b', 'c'])
@@ -141,6 +150,8 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
     expect(await kafka().committedOffsets(groupId, topic)).toEqual({ 0: 3, 1: 7 })
     expect(await commit([0, 2])).toEqual([{ topic, partition: 0, errorCode: 0 }])
     expect(await kafka().committedOffsets(groupId, topic)).toEqual({ 0: 2, 1: 7 })
+    const read = [0, 1, 2].map(partition => ({ topic, partition }))
+    expect(await client.committedOffsets(groupId, read)).toEqual([2, 7, -1].map((offset, partition) => ({ topic, partition, offset, errorCode: 0 })))
     expect(await commit([9, 1])).toEqual([{ topic, partition: 9, errorCode: UNKNOWN_TOPIC_OR_PARTITION }])
     expect(client.unreachable()).toEqual([])
     client.close()

@@ -5,6 +5,8 @@ import { ProtocolReader, ProtocolWriter } from './protocol-io.ts'
 export const findCoordinatorApi: KafkaApi = { name: 'FindCoordinator', key: 10, version: 3, flexible: true }
 export const offsetCommitApi: KafkaApi = { name: 'OffsetCommit', key: 8, version: 8, flexible: true }
 
+export const offsetFetchApi: KafkaApi = { name: 'OffsetFetch', key: 9, version: 7, flexible: true }
+
 export interface FoundCoordinator {
   readonly errorCode: number
   readonly nodeId: number
@@ -46,6 +48,40 @@ export function offsetCommitRequest(groupId: string, offsets: readonly Partition
       .tags()
   })
   return out.tags().take()
+}
+
+export function offsetFetchRequest(groupId: string, partitions: readonly TopicPartition[]): Buffer {
+  const out = new ProtocolWriter()
+  out.string(groupId)
+  out.array(byTopic(partitions), ([topic, list]) => {
+    out
+      .string(topic)
+      .array(list, ({ partition }) => out.int32(partition))
+      .tags()
+  })
+  // Also offsets that an open transaction may still change: they are a start like others.
+  return out.int8(0).tags().take()
+}
+
+/** Offset -1 = the group has committed none. */
+export function parseOffsetFetch(bytes: Buffer): { readonly errorCode: number; readonly partitions: (PartitionAnswer & PartitionOffset)[] } {
+  const input = new ProtocolReader(bytes)
+  input.int32() // throttle time
+  const topics = input.array(() => {
+    const topic = input.string()
+    const partitions = input.array(() => {
+      const partition = input.int32()
+      const offset = input.offset()
+      input.int32() // leader epoch
+      input.nullableString() // metadata
+      const errorCode = input.int16()
+      input.tags()
+      return { topic, partition, offset, errorCode }
+    })
+    input.tags()
+    return partitions
+  })
+  return { errorCode: input.int16(), partitions: topics.flat() }
 }
 
 export function parseOffsetCommit(bytes: Buffer): PartitionAnswer[] {

@@ -92,7 +92,8 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-export type OffsetSpec = 'earliest' | 'latest'
+/** A number = the first record of this time (epoch ms) or a later one; the answer is -1 where there is none. */
+export type OffsetSpec = 'earliest' | 'latest' | number
 export type IsolationLevel = 'read_uncommitted' | 'read_committed'
 
 export interface ListedOffset extends TopicPartition {
@@ -101,7 +102,7 @@ export interface ListedOffset extends TopicPartition {
 }
 
 export function listOffsetsRequest(partitions: readonly TopicPartition[], spec: OffsetSpec, isolation: IsolationLevel): Buffer {
-  const timestamp = spec === 'earliest' ? -2n : -1n
+  const timestamp = spec === 'earliest' ? -2n : spec === 'latest' ? -1n : BigInt(spec)
   const out = new ProtocolWriter()
   out.int32(-1).int8(isolationByte(isolation))
   out.array(byTopic(partitions), ([topic, list]) => {

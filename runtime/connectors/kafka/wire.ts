@@ -1,7 +1,7 @@
 import { FlinkError } from '../../common/errors.ts'
 import { loadKafkaPackage, rootMessage } from './kafka-package.ts'
 import { apiVersionsApi, fetchApi, type KafkaApi, listOffsetsApi, metadataApi, parseApiVersions, produceApi } from './protocol.ts'
-import { findCoordinatorApi, offsetCommitApi } from './protocol-groups.ts'
+import { findCoordinatorApi, offsetCommitApi, offsetFetchApi } from './protocol-groups.ts'
 import type { BrokerAddress } from './settings.ts'
 import { addressText } from './settings.ts'
 
@@ -101,7 +101,7 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
 }
 
 /** Kafka 2.7 is the first with all of these versions. */
-const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi, findCoordinatorApi, offsetCommitApi]
+const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi, findCoordinatorApi, offsetCommitApi, offsetFetchApi]
 
 async function checkVersions(connection: KafkaConnection): Promise<void> {
   const { ranges } = parseApiVersions(await connection.request(apiVersionsApi, new Uint8Array(0)))
