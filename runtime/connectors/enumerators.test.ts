@@ -7,6 +7,7 @@ import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import type { JsonObject } from '../common/json.ts'
 import { noLog } from '../common/log.ts'
 import { type Random, seededRandom } from '../common/random.ts'
+import { MetricGroup } from '../metrics/metric-group.ts'
 import type { SourceSplit, SplitEnumerator, SplitEnumeratorContext, SplitEnumeratorFactory } from '../stream/spi/source.ts'
 import type { SequenceSplit, StridedSplit } from './enumerators.ts'
 import type { FileSplit } from './file-enumerator.ts'
@@ -151,6 +152,7 @@ class History {
       clock: this.clock,
       log: noLog,
       signal: this.abort.signal,
+      metrics: new MetricGroup(),
       assignSplits: (reader, splits) => {
         expect(readers.has(reader)).toBe(true)
         expect(told.has(reader)).toBe(false)

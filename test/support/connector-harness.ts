@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
+import { MetricGroup } from '../../runtime/metrics/metric-group.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
@@ -186,6 +187,7 @@ export class RecordingEnumeratorContext implements SplitEnumeratorContext {
   readonly clock = systemClock
   readonly log = noLog
   readonly signal = new AbortController().signal
+  readonly metrics = new MetricGroup()
   readonly parallelism: number
   readonly assigned: SourceSplit[][]
   readonly ended = new Set<number>()

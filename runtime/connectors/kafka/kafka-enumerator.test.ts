@@ -356,11 +356,14 @@ describe('Kafka partition discovery', () => {
           'the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 20000 ms (default.api.timeout.ms): kafka broker 127.0.0.1:9092 does not answer: it is down',
       })),
     )
+    expect(context.metrics.values()).toEqual({ partitionDiscoveryFailures: 2, lastPartitionDiscoveryAgeMs: 60_000, unreachableBrokers: 1 })
     // One attempt a second, that is retry.backoff.max.ms, and not one each millisecond.
     expect(kafka.metadataCount).toBeLessThan(75)
     kafka.setDown(1, false)
     await advance(context, 1_000)
     expect(Object.keys(offsetsOf(context)).sort()).toEqual(['words-0', 'words-1'])
+    expect(context.metrics.values()).toMatchObject({ partitionDiscoveryFailures: 2, unreachableBrokers: 0 })
+    expect(context.metrics.values()['lastPartitionDiscoveryAgeMs']).toBeLessThanOrEqual(1_000)
     await enumerator.close()
   })
 

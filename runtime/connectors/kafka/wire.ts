@@ -46,6 +46,7 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
     signal.throwIfAborted()
     await connection.connect(broker.host, broker.port)
   } catch (error) {
+    if (signal.aborted) throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${address} was given up`, { broker: address }, error)
     throw new FlinkError('CONNECTION_REFUSED', `kafka broker ${address} does not answer: ${rootMessage(error)}`, { broker: address }, error)
   }
   const opened: KafkaConnection = {
