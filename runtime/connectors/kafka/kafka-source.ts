@@ -27,7 +27,7 @@ import {
 /**
  * The Kafka source, in Flink's words: `env.fromSource(KafkaSource.builder()….build(), watermarks, 'orders')`.
  *
- * Its parts: `kafka-enumerator.ts` (JobManager: partitions and numeric offsets), `kafka-fetcher.ts` (I/O worker: record batches as bytes),
+ * Its parts: `kafka-enumerator.ts` (JobManager: partitions and numeric offsets, again and again), `kafka-fetcher.ts` (I/O worker: record batches as bytes),
  * `kafka-reader.ts` (slot: batches to rows). Settings and formats travel in the options of the JobGraph; only an own
  * DeserializationSchema is taken from the program that the worker runs again.
  */
