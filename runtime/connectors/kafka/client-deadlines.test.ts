@@ -134,7 +134,7 @@ describe('discovery and cancel with brokers that do not answer', () => {
     })
     const failures = () => logged.filter(({ message }) => message === 'kafka partition discovery failed, trying again')
     await expect.poll(() => failures().length, { timeout: 5_000 }).toBeGreaterThanOrEqual(2)
-    expect(failures()[0]?.fields['reason']).toMatch(/within 4\d\d ms \(default.api.timeout.ms\)/)
+    expect(Number(/within (\d+) ms \(default\.api\.timeout\.ms\)/.exec(String(failures()[0]?.fields['reason']))?.[1])).toBeGreaterThanOrEqual(400)
     flaky.behaviour = 'answers'
     await started
     expect(context.assigned[0]?.map(({ splitId }) => splitId)).toEqual(['t-0', 't-1'])

@@ -128,7 +128,7 @@ test('a broker that goes while the source reads is waited for and found again, a
     await own.stop()
     const failed = () => first.logged.filter(({ message }) => message === 'kafka partition discovery failed, trying again')
     await expect.poll(() => failed().length, { timeout: 30_000 }).toBeGreaterThan(0)
-    expect(failed()[0]?.fields['reason']).toMatch(/within 5\d\d ms \(default.api.timeout.ms\)/)
+    expect(failed()[0]?.fields['reason']).toMatch(/within \d+ ms \(default\.api\.timeout\.ms\)/)
     await own.start()
     await own.createPartitions('words', 2)
     await own.produce('words', 1, ['b'])
