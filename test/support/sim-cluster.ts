@@ -159,8 +159,8 @@ export class SimCluster {
 }
 
 /** Hands out `options.splits` splits one by one to whoever asks. */
-export const createFakeEnumerator: SplitEnumeratorFactory = (options, context) => {
-  let next = 0
+export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, restored) => {
+  let next = Number(restored?.['next'] ?? 0)
   const total = Number(options['splits'])
   return {
     start() {},
