@@ -308,6 +308,10 @@ export class JobMaster {
     this.cancelTasks()
   }
 
+  coordinatorMetrics(vertexId: string): Readonly<Record<string, Readonly<Record<string, number>>>> {
+    return this.sources.metricsOf(vertexId)
+  }
+
   /** What this job still waits for; undefined when it has all its slots. */
   shortage(): string | undefined {
     return this.slots.shortage()

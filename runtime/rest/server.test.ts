@@ -77,6 +77,7 @@ const vertex: VertexDetails = {
   taskCounts: { ...states, RUNNING: 2 },
   metrics,
   operators: [{ operatorId: 'op1', name: 'Source: words', metrics: {} }],
+  coordinatorMetrics: { op1: { partitionDiscoveryFailures: 2, unreachableBrokers: 1 } },
   nowMs: 1_500,
   subtasks: [subtask(0, 10), subtask(1, 30)],
 }
@@ -510,6 +511,15 @@ describe('vertices and metrics', () => {
     expect((await get(`${path}/subtasks/metrics?get=numRecordsIn&agg=max&subtasks=0`)).body).toEqual([{ id: 'numRecordsIn', max: 10 }])
     expect((await get(`${path}/subtasks/metrics?get=numRecordsIn,nothing`)).body).toEqual([])
     expect((await get(`${path}/subtasks/metrics?get=numRecordsIn&agg=median`)).status).toBe(400)
+  })
+
+  test('metrics of the operators on the JobManager: those of split enumerators', async () => {
+    const failures = 'Source__words.coordinator.enumerator.partitionDiscoveryFailures'
+    expect((await get(`${path}/jm-operator-metrics`)).body).toEqual([
+      { id: failures },
+      { id: 'Source__words.coordinator.enumerator.unreachableBrokers' },
+    ])
+    expect((await get(`${path}/jm-operator-metrics?get=${failures},unknown`)).body).toEqual([{ id: failures, value: '2' }])
   })
 
   test('watermarks: the smallest long before the first one', async () => {

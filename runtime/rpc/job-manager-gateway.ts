@@ -147,6 +147,8 @@ export interface IoMetrics {
 }
 
 export interface VertexDetails extends VertexSummary {
+  /** Of the split enumerators on the JobManager, by operator. */
+  readonly coordinatorMetrics: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly nowMs: number
   readonly subtasks: readonly SubtaskView[]
 }

@@ -3,6 +3,7 @@ import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
+import { MetricGroup } from '../../runtime/metrics/metric-group.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
@@ -188,6 +189,7 @@ export class RecordingEnumeratorContext implements SplitEnumeratorContext {
   readonly clock = systemClock
   readonly log = noLog
   readonly signal = new AbortController().signal
+  readonly metrics = new MetricGroup()
   readonly parallelism: number
   readonly assigned: SourceSplit[][]
   readonly ended = new Set<number>()

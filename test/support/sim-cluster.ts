@@ -231,8 +231,8 @@ function whileAlive(store: ObjectStore, node: string, network: SimNetwork): Obje
 }
 
 /** Hands out `options.splits` splits one by one to whoever asks. */
-export const createFakeEnumerator: SplitEnumeratorFactory = (options, context) => {
-  let next = 0
+export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, restored) => {
+  let next = Number(restored?.['next'] ?? 0)
   const total = Number(options['splits'])
   return {
     start() {},
