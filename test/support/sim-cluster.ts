@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createMemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
-import type { ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
+import type { ByteRange, ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../../runtime/checkpoint/storage/open-store.ts'
 import type { FlinkError } from '../../runtime/common/errors.ts'
 import { newId } from '../../runtime/common/ids.ts'
@@ -58,6 +58,8 @@ export class SimCluster {
   /** JobManagers that have learned that they are old. */
   readonly fenced: { readonly generation: number; readonly error: FlinkError }[] = []
   readonly taskManagers: SimTaskManager[] = []
+  /** Around each call of a store. A process that is killed here never comes back from it; `before`: it had no effect. */
+  onStoreCall: (node: string, call: string, phase: 'before' | 'after') => void = () => {}
   /** By URI: what outlives every process. */
   readonly stores = new Map<string, ObjectStore>()
   private readonly options: SimClusterOptions
@@ -83,7 +85,7 @@ export class SimCluster {
       enumerators: options.enumerators ?? { fake: createFakeEnumerator },
       openStore: this.openStoreOf(node),
       ...(options.highAvailability === true
-        ? { jobStore: createJobStore(whileAlive(this.storeAt(HA_URI), node, this.network), 'sim', { clock: this.clock, log: this.log }) }
+        ? { jobStore: createJobStore(this.storeOf(node, HA_URI), 'sim', { clock: this.clock, log: this.log }) }
         : {}),
       onFenced: error => this.fenced.push({ generation, error }),
       artifacts: createMemoryArtifactStore(),
@@ -105,8 +107,33 @@ export class SimCluster {
     return known
   }
 
+  /** What a process does with a store stops with it. */
+  private storeOf(node: string, uri: string): ObjectStore {
+    const store = this.storeAt(uri)
+    const call =
+      <A extends unknown[], R>(operation: string, act: (path: string, ...args: A) => Promise<R>) =>
+      async (path: string, ...args: A): Promise<R> => {
+        await this.network.untilAlive(node)
+        const text = `${operation} ${path}`
+        this.onStoreCall(node, text, 'before')
+        await this.network.untilAlive(node)
+        const answer = await act(path, ...args)
+        this.onStoreCall(node, text, 'after')
+        await this.network.untilAlive(node)
+        return answer
+      }
+    return {
+      uri,
+      create: call('create', (path, bytes: Uint8Array) => store.create(path, bytes)),
+      read: call('read', (path, range?: ByteRange) => store.read(path, range)),
+      size: call('size', path => store.size(path)),
+      list: call('list', folder => store.list(folder)),
+      remove: call('remove', path => store.remove(path)),
+    }
+  }
+
   private openStoreOf(node: string): StoreOpener {
-    return async uri => whileAlive(this.storeAt(uri), node, this.network)
+    return async uri => this.storeOf(node, uri)
   }
 
   /** kill -9 of the JobManager, and another one at the same address. Or the old one only stands still for `pausedMs`, and is not told. */
@@ -211,24 +238,6 @@ export class SimCluster {
 
 const BUNDLE = { bytes: new Uint8Array(1), digest: createHash('sha256').update(new Uint8Array(1)).digest('hex') }
 const HA_URI = 'sim://high-availability'
-
-/** What a process does with a store stops with it. */
-function whileAlive(store: ObjectStore, node: string, network: SimNetwork): ObjectStore {
-  const alive =
-    <A extends unknown[], R>(act: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      await network.untilAlive(node)
-      return act(...args)
-    }
-  return {
-    uri: store.uri,
-    create: alive((path, bytes) => store.create(path, bytes)),
-    read: alive(path => store.read(path)),
-    size: alive(path => store.size(path)),
-    list: alive(folder => store.list(folder)),
-    remove: alive(path => store.remove(path)),
-  }
-}
 
 /** Hands out `options.splits` splits one by one to whoever asks. */
 export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, restored) => {
