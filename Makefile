@@ -1,6 +1,8 @@
 # The only door. `make help` lists the targets. Everything runs on the Node 24 that the `node` package brings; the system's node and npm only install it.
 NODE := node_modules/node/bin/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
+# What has not changed since the last run is not checked again.
+TSC := $(NODE) node_modules/typescript/bin/tsc -p . --incremental --tsBuildInfoFile node_modules/.cache/tsc.tsbuildinfo
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 JOB ?= examples/word-count-sql.yaml
@@ -32,7 +34,7 @@ run: dist/.built ## a word count in SQL on an embedded local cluster (JOB=file.y
 
 check: node_modules/.installed ## format, types, tidy, unit and property tests, some hundred simulated seeds
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
-	@$(NODE) node_modules/typescript/bin/tsc -p .
+	@$(TSC)
 	@SEEDS=$(SEEDS) $(NODE) test/support/run-tests.ts --project unit
 
 parts: node_modules/.installed ## install and build the real parts the tests need, cached outside the repository
@@ -40,7 +42,7 @@ parts: node_modules/.installed ## install and build the real parts the tests nee
 
 test: dist/.built parts ## everything, against real parts
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
-	@$(NODE) node_modules/typescript/bin/tsc -p .
+	@$(TSC)
 	@$(NODE) node_modules/knip/bin/knip.js
 	@SEEDS=2000 $(NODE) test/support/run-tests.ts
 

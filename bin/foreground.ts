@@ -37,7 +37,7 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
   if (kind === 'jobmanager') {
     // start-cluster and up, which ask for a record, send our output to this file.
     const logPath = request.recordPath === undefined ? {} : { logPath: join(logDirectory(environment, configuration), 'jobmanager-0.log') }
-    const running = await startJobManager({ configuration, token, directory, log, rest: true, onShutDownRequest, ...logPath })
+    const running = await startJobManager({ configuration, token, directory, log, rest: true, fatal, onShutDownRequest, ...logPath })
     const { webAddress, rpcHost, rpcPort } = running
     writeRecord(request.recordPath, { kind, id: 'jobmanager-0', pid: process.pid, webAddress, rpcHost, rpcPort })
     const code = await end.promise

@@ -1,7 +1,9 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { StoreOpener } from '../runtime/checkpoint/storage/open-store.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
+import { FlinkError } from '../runtime/common/errors.ts'
 import { newId } from '../runtime/common/ids.ts'
 import type { Logger } from '../runtime/common/log.ts'
 import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
@@ -10,7 +12,9 @@ import { enumeratorRegistry } from '../runtime/connectors/registry.ts'
 import type { JobGraph } from '../runtime/graph/job-graph.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
 import { createFileArtifactStore } from '../runtime/jobmanager/artifact-store.ts'
+import * as haOptions from '../runtime/jobmanager/ha-options.ts'
 import { JobManager } from '../runtime/jobmanager/job-manager.ts'
+import { createJobStore, type JobStore } from '../runtime/jobmanager/job-store.ts'
 import * as jobManagerOptions from '../runtime/jobmanager/options.ts'
 import { JarStore } from '../runtime/rest/jar-store.ts'
 import { restOptions } from '../runtime/rest/options.ts'
@@ -35,6 +39,8 @@ export interface JobManagerProcessOptions {
   readonly rest: boolean
   /** The file its own log goes to, where it is known. */
   readonly logPath?: string
+  /** Nothing more can be done here. */
+  fatal(error: FlinkError): void
   /** REST asked for the end. */
   onShutDownRequest(reason: string): void
 }
@@ -56,16 +62,20 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   let restPort = settings.port
   // Jobs do not outlive their JobManager, nor do their bundles.
   const artifactDirectory = createOwnedFolder(join(directory, 'artifacts'), 'jobmanager-')
+  const openStore = storeOpener(log)
+  const jobStore = await openJobStore(configuration, openStore, log)
   const gateway = new JobManager({
     clock: systemClock,
     random: systemRandom,
     log,
     transport: createTcpTransport({ clock: systemClock, log }),
     rpc: { host: rpcHost, port: configuration.get(jobManagerOptions.jobManagerRpcPort), token },
-    // Larger than that of every JobManager before it on this machine; until there are epochs to claim.
-    generation: Math.floor(systemClock.nowMs() / 1_000),
+    // Without a store: larger than that of every JobManager before it on this machine.
+    generation: (await jobStore?.claimGeneration()) ?? Math.floor(systemClock.nowMs() / 1_000),
     enumerators: enumeratorRegistry,
-    openStore: storeOpener(log),
+    openStore,
+    ...(jobStore === undefined ? {} : { jobStore }),
+    onFenced: error => options.fatal(error),
     artifacts: createFileArtifactStore(artifactDirectory, systemRandom),
     artifactUrl: digest => `http://${urlHost(webHost)}:${restPort}/millrace/artifacts/${digest}`,
     configuration: withMaskedSecrets(configuration.toObject()),
@@ -119,6 +129,16 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     await close('the start failed')
     throw error
   }
+}
+
+/** Undefined = jobs end with this process. */
+async function openJobStore(configuration: Configuration, openStore: StoreOpener, log: Logger): Promise<JobStore | undefined> {
+  if (configuration.get(haOptions.highAvailabilityType) === 'NONE') return undefined
+  const { key } = haOptions.highAvailabilityStorageDir
+  const uri = configuration.get(haOptions.highAvailabilityStorageDir)
+  if (uri === undefined)
+    throw new FlinkError('INVALID_CONFIGURATION', `option ${haOptions.highAvailabilityType.key}: filesystem needs ${key}, as file:///folder`)
+  return createJobStore(await openStore(uri, configuration, key), configuration.get(haOptions.highAvailabilityClusterId), { clock: systemClock, log })
 }
 
 function restSettings(configuration: Configuration): RestSettings {

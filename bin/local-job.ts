@@ -47,6 +47,7 @@ export async function runLocal(
       directory,
       log,
       rest: configuration.has(restOptions.port.key),
+      fatal: error => fatal.reject(error),
       onShutDownRequest: () => fatal.reject(new FlinkError('CANCELLED', 'the local cluster was asked to end')),
     })
     closers.push(() => jobManager.close('the start failed'))

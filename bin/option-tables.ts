@@ -1,11 +1,12 @@
 import { apiOptions } from '../runtime/api/options.ts'
 import { checkpointingOptions } from '../runtime/checkpoint/options.ts'
+import { s3OptionTable } from '../runtime/checkpoint/storage/s3-options.ts'
 import { cliOptionTable } from '../runtime/cli/options.ts'
 import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
 import { graphOptions } from '../runtime/graph/options.ts'
+import { highAvailabilityOptions } from '../runtime/jobmanager/ha-options.ts'
 import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
-import { restartStrategyOptions } from '../runtime/jobmanager/restart-strategy.ts'
 import { networkOptions } from '../runtime/network/options.ts'
 import { restOptionTable } from '../runtime/rest/options.ts'
 import { tableOptionTable } from '../runtime/table/options.ts'
@@ -20,10 +21,11 @@ export const optionTables: readonly OptionTable[] = [
   graphOptions,
   jobManagerOptions,
   checkpointingOptions,
-  restartStrategyOptions,
+  highAvailabilityOptions,
   taskExecutorOptions,
   taskOptions,
   networkOptions,
+  s3OptionTable,
   restOptionTable,
   cliOptionTable,
 ]

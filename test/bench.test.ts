@@ -191,9 +191,9 @@ describe('figures', () => {
 })
 
 describe('CPU of a process tree', () => {
-  // Works 0.3 s of user time in itself and as much in a child that has ended before it says so, then waits for its input to end.
+  // Works 0.1 s of user time in itself and as much in a child that has ended before it says so, then waits for its input to end.
   const program = `
-    const work = () => { while (process.cpuUsage().user < 300_000); }
+    const work = () => { while (process.cpuUsage().user < 100_000); }
     if (process.argv[1] === 'child') work()
     else {
       require('node:child_process').spawnSync(process.execPath, ['-e', process.env.PROGRAM, 'child'], { env: process.env })
@@ -210,7 +210,7 @@ describe('CPU of a process tree', () => {
       const child = spawn(executable, args, { env: { ...process.env, PROGRAM: program }, stdio: ['pipe', 'pipe', 'inherit'] })
       group.adopt(child.pid ?? -1)
       await once(child.stdout, 'data')
-      expect(group.cpuSeconds()).toBeGreaterThan(0.55)
+      expect(group.cpuSeconds()).toBeGreaterThan(0.18)
       expect(group.cpuSeconds()).toBeLessThan(3)
       expect(group.pids()).toEqual([child.pid])
       expect(pssBytes(group.pids())).toBeGreaterThan(5 * 2 ** 20)

@@ -41,6 +41,7 @@ const context = {
   subtaskIndex: 0,
   maxParallelism: 128,
   clock: systemClock,
+  random: seededRandom(1),
   shouldYield: () => false,
 } as unknown as OperatorContext // what these operators read of it
 

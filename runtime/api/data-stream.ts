@@ -3,7 +3,6 @@ import type { OperatorDefinition, PartitionerSpec, StreamNode } from '../graph/s
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types, typesEqual } from '../serde/types.ts'
 import type {
-  AggregateFunction,
   CoFlatMapFunction,
   Collector,
   CoMapFunction,
@@ -14,7 +13,6 @@ import type {
   MapLike,
   OutputTag,
   ProcessLike,
-  ProcessWindowLike,
   ReduceLike,
   SinkLike,
 } from '../stream/functions.ts'
@@ -23,22 +21,23 @@ import type { WatermarkStrategy } from '../time/watermark-strategy.ts'
 import type { TumblingWindowAssigner } from '../time/windows.ts'
 import { builtInConnectors } from './built-in-connectors.ts'
 import { DataStreamSink } from './data-stream-sink.ts'
-import type { Field, FieldOf, FieldValue, NumericFieldOf } from './fields.ts'
+import type { FieldOf, FieldValue, NumericFieldOf } from './fields.ts'
 import type { StreamGraphBuilder, Upstream } from './graph-builder.ts'
 import { forward } from './graph-builder.ts'
 import type { KeySelector, ResolvedKey } from './keys.ts'
 import { resolveKey } from './keys.ts'
-import { setNodeMaxParallelism, setNodeName, setNodeParallelism, setNodeSlotSharingGroup, setNodeUid } from './node-settings.ts'
+import { disableChaining, setMaxParallelism, setName, setParallelism, setSlotSharingGroup, setUid } from './node-settings.ts'
 import type { Sink } from './sinks.ts'
 import { PrintSink, TextFileSink } from './sinks.ts'
 import { SplitNames } from './split-names.ts'
 import type { Aggregation } from './transformations.ts'
 import * as transformations from './transformations.ts'
 import { refuseAsync, sourceText } from './user-functions.ts'
+import { WindowedStream } from './windowed-stream.ts'
 
 /**
- * The streams of a program. They are one file because they make one another: keyBy answers a KeyedStream, which is a DataStream.
- * Each method adds one node to the graph; what a node is made of stands in transformations.ts, what a key is in keys.ts.
+ * The streams of a program. They are one file because they make one another: keyBy answers a KeyedStream, which is a DataStream; only windows, which
+ * are no stream, stand apart. Each method adds one node to the graph; what a node is made of stands in transformations.ts, what a key is in keys.ts.
  *
  * Types at run time: sources, `returns` and `Types` declare them; filter, keyBy, union, reduce and the aggregations keep them; what a
  * user's function makes is GENERIC until `returns` says more. A type is never taken from data.
@@ -46,7 +45,7 @@ import { refuseAsync, sourceText } from './user-functions.ts'
 
 /** As a constraint of a result it changes nothing but inference: `w => [w, 1]` is a tuple [string, number], not an array. */
 // biome-ignore lint/complexity/noBannedTypes: any value, spelled so that the union does not collapse to unknown
-type TupleHint = {} | null | undefined | []
+export type TupleHint = {} | null | undefined | []
 
 /** One signature for both forms: with two overloads the compiler would not type the parameters of a lambda that has the other's number of them. */
 // biome-ignore lint/suspicious/noConfusingVoidType: what a function without a result returns
@@ -225,46 +224,23 @@ export type PartitionerLike<K> = ((key: K, channelCount: number) => number) | { 
 
 /** The result of one operator, which can still be named and tuned. */
 export class SingleOutputStreamOperator<T> extends DataStream<T> {
-  private readonly node: StreamNode
+  /** Part of the graph; the engine's, not the program's. */
+  readonly node: StreamNode
+  readonly name = setName
+  /** Identifies the operator's state across versions of the program. */
+  readonly uid = setUid
+  readonly setParallelism = setParallelism
+  readonly setMaxParallelism = setMaxParallelism
+  readonly slotSharingGroup = setSlotSharingGroup
+  readonly disableChaining = disableChaining
 
   constructor(graph: StreamGraphBuilder, node: StreamNode) {
     super(graph, [{ node, tag: undefined, partitioner: forward }])
     this.node = node
   }
 
-  name(name: string): this {
-    setNodeName(this.node, name)
-    return this
-  }
-
-  /** Identifies the operator's state across versions of the program. */
-  uid(uid: string): this {
-    setNodeUid(this.node, uid)
-    return this
-  }
-
-  setParallelism(parallelism: number): this {
-    setNodeParallelism(this.node, parallelism)
-    return this
-  }
-
-  setMaxParallelism(maxParallelism: number): this {
-    setNodeMaxParallelism(this.node, maxParallelism)
-    return this
-  }
-
-  slotSharingGroup(group: string): this {
-    setNodeSlotSharingGroup(this.node, group)
-    return this
-  }
-
   startNewChain(): this {
     if (this.node.chaining === 'always') this.node.chaining = 'head'
-    return this
-  }
-
-  disableChaining(): this {
-    this.node.chaining = 'never'
     return this
   }
 
@@ -353,7 +329,7 @@ export class KeyedStream<T, K> extends DataStream<T> {
   }
 
   window(assigner: TumblingWindowAssigner): WindowedStream<T, K> {
-    return new WindowedStream<T, K>(this.graph, this.upstreams, this.key, this.getType(), assigner)
+    return new WindowedStream<T, K>((name, type, definition) => this.transform(name, type, definition), this.key, this.getType(), assigner)
   }
 
   protected override keyOf(): ResolvedKey {
@@ -446,99 +422,6 @@ export class SplitStream<T, N extends string> {
   }
 }
 
-/** Keyed windows; each method adds the operator that evaluates them. */
-export class WindowedStream<T, K> {
-  private readonly graph: StreamGraphBuilder
-  private readonly upstreams: readonly Upstream[]
-  private readonly key: ResolvedKey
-  private readonly type: TypeInformation<T>
-  private readonly assigner: TumblingWindowAssigner
-
-  constructor(
-    graph: StreamGraphBuilder,
-    upstreams: readonly Upstream[],
-    key: ResolvedKey,
-    type: TypeInformation<T>,
-    assigner: TumblingWindowAssigner,
-  ) {
-    this.graph = graph
-    this.upstreams = upstreams
-    this.key = key
-    this.type = type
-    this.assigner = assigner
-  }
-
-  reduce(fn: ReduceLike<T>): SingleOutputStreamOperator<T>
-  reduce<R extends TupleHint>(fn: ReduceLike<T>, processWindow: ProcessWindowLike<T, R, K>): SingleOutputStreamOperator<R>
-  reduce<R>(fn: ReduceLike<T>, processWindow?: unknown): SingleOutputStreamOperator<R> {
-    return this.transform(
-      processWindow === undefined ? this.type : Types.GENERIC,
-      transformations.windowReduce(this.assigner, fn, processWindow, this.key, this.type),
-    )
-  }
-
-  aggregate<ACC, R extends TupleHint>(
-    fn: AggregateFunction<T, ACC, R>,
-    processWindow?: undefined,
-    types?: WindowTypes<ACC, R>,
-  ): SingleOutputStreamOperator<R>
-  aggregate<ACC, V, R extends TupleHint>(
-    fn: AggregateFunction<T, ACC, V>,
-    processWindow: ProcessWindowLike<V, R, K>,
-    types?: WindowTypes<ACC, R>,
-  ): SingleOutputStreamOperator<R>
-  aggregate(fn: unknown, processWindow?: unknown, types: WindowTypes<unknown, unknown> = {}): SingleOutputStreamOperator<unknown> {
-    const definition = transformations.windowAggregate(
-      this.assigner,
-      fn as AggregateFunction<unknown, unknown, unknown>,
-      processWindow,
-      this.key,
-      this.type,
-      types.accumulatorType,
-    )
-    return this.transform(types.resultType ?? Types.GENERIC, definition)
-  }
-
-  /** Keeps every row of a window until it fires; with reduce or aggregate before it only one value is kept. */
-  process<R extends TupleHint>(fn: ProcessWindowLike<T, R, K>): SingleOutputStreamOperator<R> {
-    return this.transform(Types.GENERIC, transformations.windowProcess(this.assigner, fn, this.key, this.type))
-  }
-
-  sum(field?: NumericFieldOf<T> | ((value: T) => number | bigint)): SingleOutputStreamOperator<T> {
-    return this.aggregateField('sum', field)
-  }
-
-  min(field?: FieldOf<T> | ((value: T) => unknown)): SingleOutputStreamOperator<T> {
-    return this.aggregateField('min', field)
-  }
-
-  max(field?: FieldOf<T> | ((value: T) => unknown)): SingleOutputStreamOperator<T> {
-    return this.aggregateField('max', field)
-  }
-
-  minBy(field?: FieldOf<T> | ((value: T) => unknown)): SingleOutputStreamOperator<T> {
-    return this.aggregateField('minBy', field)
-  }
-
-  maxBy(field?: FieldOf<T> | ((value: T) => unknown)): SingleOutputStreamOperator<T> {
-    return this.aggregateField('maxBy', field)
-  }
-
-  private aggregateField(kind: Aggregation, field: unknown): SingleOutputStreamOperator<T> {
-    return this.transform(this.type, transformations.windowAggregation(this.assigner, kind, field, this.key, this.type))
-  }
-
-  private transform<R>(outputType: TypeInformation, definition: OperatorDefinition): SingleOutputStreamOperator<R> {
-    const name = transformations.windowName(this.assigner)
-    return new SingleOutputStreamOperator<R>(this.graph, this.graph.add({ name, kind: 'operator', inputs: [this.upstreams], outputType, definition }))
-  }
-}
-
-export interface WindowTypes<ACC, R> {
-  readonly accumulatorType?: TypeInformation<ACC>
-  readonly resultType?: TypeInformation<R>
-}
-
 function outputTypeOf(upstream: Upstream): TypeInformation {
   const type = upstream.tag === undefined ? upstream.node.outputType : upstream.node.sideOutputs.get(upstream.tag)
   return type ?? Types.GENERIC
@@ -552,5 +435,3 @@ function withSource<F extends object>(written: object, fn: F): F {
 function isDeclared(type: TypeInformation): boolean {
   return type.json.kind !== 'GENERIC'
 }
-
-export type { Field }

@@ -90,7 +90,6 @@ export {
   KeyedStream,
   SingleOutputStreamOperator,
   SplitStream,
-  WindowedStream,
 } from './data-stream.ts'
 export { DataStreamSink } from './data-stream-sink.ts'
 export type { EnvironmentSettings, RuntimeExecutionMode } from './environment.ts'
@@ -103,3 +102,4 @@ export type { Sink } from './sinks.ts'
 export { PrintSink, TextFileSink } from './sinks.ts'
 export type { DataGeneratorOptions, Source } from './sources.ts'
 export { CollectionSource, DataGeneratorSource, NumberSequenceSource, SocketSource, TextFileSource } from './sources.ts'
+export { WindowedStream } from './windowed-stream.ts'

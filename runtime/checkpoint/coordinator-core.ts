@@ -71,7 +71,7 @@ export interface PendingCheckpoint<A> {
 }
 
 export type CoordinatorEvent<A> =
-  /** All tasks run. `restoredId`: of the checkpoint that they were restored from. */
+  /** All tasks run. `firstDelayMs`: until the first periodic one is due. */
   | { readonly kind: 'start'; readonly nowMs: number; readonly firstDelayMs: number }
   | { readonly kind: 'wake'; readonly nowMs: number }
   | { readonly kind: 'request'; readonly nowMs: number; readonly requestId: string }

@@ -1,8 +1,8 @@
 import { assert } from './assert.ts'
 import { FlinkError } from './errors.ts'
+import { utf8Text } from './utf8.ts'
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 
 /** A growing little-endian byte buffer. One is kept per channel or serializer and `reset`, so that writing a record allocates nothing. */
 export class ByteWriter {
@@ -205,20 +205,6 @@ export class ByteReader {
   string(): string {
     const count = this.varint()
     const start = this.take(count)
-    const bytes = this.bytes
-    if (count < 24) {
-      let out = ''
-      let i = start
-      const end = start + count
-      for (; i < end; i++) {
-        const byte = bytes[i]!
-        if (byte > 127) break
-        out += String.fromCharCode(byte)
-      }
-      if (i === end) return out
-    }
-    // TextDecoder refuses views of shared memory; slice() copies out of it.
-    const view = bytes.buffer instanceof SharedArrayBuffer ? bytes.slice(start, start + count) : bytes.subarray(start, start + count)
-    return decoder.decode(view)
+    return utf8Text(this.bytes, start, start + count)
   }
 }

@@ -262,5 +262,9 @@ export const deprecatedKeys: Readonly<Record<string, readonly string[]>> = {
   'execution.savepoint.path': ['execution.state-recovery.path'],
   'execution.savepoint-restore-mode': ['execution.state-recovery.claim-mode'],
   'restart-strategy': ['restart-strategy.type'],
+  's3.path-style-access': ['s3.path.style.access'],
+  's3.access.key': ['s3.access-key'],
+  's3.secret.key': ['s3.secret-key'],
+  's3.endpoint.region': ['s3.region'],
   'cluster.evenly-spread-out-slots': ['taskmanager.load-balance.mode'],
 }

@@ -62,5 +62,5 @@ export const processOptionTable: readonly ConfigOption<unknown>[] = Object.value
 
 /** Values that no answer, log or planner may show. */
 export function isSecretKey(key: string): boolean {
-  return /(^|[.-])(token|password|secret|credentials)$/.test(key)
+  return /(^|[.-])(token|password|secret|credentials|(access|secret)[.-]key)$/.test(key)
 }

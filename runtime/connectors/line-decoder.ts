@@ -1,4 +1,5 @@
 import { FlinkError } from '../common/errors.ts'
+import { decodeUtf8 } from '../common/utf8.ts'
 
 /** The largest record that may travel (`RECORD_SIZE_MAX` of the network room, which this room does not import). */
 export const LINE_SIZE_MAX_BYTES = 16 * 1024 * 1024
@@ -61,7 +62,7 @@ export class LineDecoder {
     }
     const whole = this.carrySize > 0 ? this.takeCarry(joined.subarray(0, end)) : joined.subarray(0, end)
     this.block = whole
-    this.text = decode(whole)
+    this.text = decodeUtf8(whole, 0, whole.length)
     if (end < joined.length) this.keep(joined.subarray(end))
   }
 
@@ -94,7 +95,8 @@ export class LineDecoder {
     this.textPosition = 0
     this.linesOfBlock = 0
     if (this.carrySize === 0) return undefined
-    const line = decode(this.takeCarry(noBytes))
+    const carried = this.takeCarry(noBytes)
+    const line = decodeUtf8(carried, 0, carried.length)
     this.lineCount++
     return this.lineFeed && line.endsWith('\r') ? line.slice(0, -1) : line
   }
@@ -139,11 +141,6 @@ export class LineDecoder {
 const CR = 13
 const noBytes = new Uint8Array(0)
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-
-function decode(bytes: Uint8Array): string {
-  return decoder.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes)
-}
 
 /** Offset behind the last delimiter, 0 = none. */
 function lastEnd(bytes: Uint8Array, delimiter: Uint8Array): number {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConnectorHarness, operatorOf, RecordingEnumeratorContext } from '../../test/support/connector-harness.ts'
+import { runs } from '../../test/support/runs.ts'
 import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
@@ -74,7 +75,7 @@ describe('text file source', () => {
         if (expected.at(-1) === '') expected.pop()
         expect(lines).toEqual(expected.map(line => line.replace(/\r$/, '')))
       }),
-      { numRuns: 150 },
+      { numRuns: runs(250) },
     )
     await rm(path)
   })

@@ -1,10 +1,11 @@
 import { FlinkError } from '../common/errors.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { FormatField } from './column-type.ts'
 import type { CsvOptions } from './csv-options.ts'
 import { putCsvValue } from './csv-values.ts'
 import { markLength } from './json-reader.ts'
 import type { RowSink } from './row-sink.ts'
-import { isUtf8, textOf } from './utf8.ts'
+import { isUtf8 } from './utf8.ts'
 
 /**
  * The general reader of CSV records (RFC 4180, blanks behind a closing quote allowed, a quote inside a value that does not begin with one is a
@@ -173,7 +174,7 @@ export class CsvReader {
       column.setNull(sink.count)
       return undefined
     }
-    const shown = JSON.stringify(textOf(source, from, Math.min(to, from + 40)))
+    const shown = JSON.stringify(utf8Text(source, from, Math.min(to, from + 40)))
     return new FlinkError('MALFORMED_RECORD', `csv record: column ${field.name} of type ${field.typeText} cannot be ${shown}`, {
       column: field.name,
       offset: this.cellFrom,

@@ -1,9 +1,9 @@
 import { type Code, code, FunctionEmitter } from '../codegen/emit.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { FormatField } from './column-type.ts'
 import type { FormatOrigin } from './format.ts'
 import { integerDigitsOf, longAt, powersOfTen } from './number-text.ts'
 import type { RowSink } from './row-sink.ts'
-import { textOf } from './utf8.ts'
 
 /**
  * What the emitters of record readers share: `function (data, view, from, to, sink)` with the sink's arrays in locals, a position `p`, and numbers
@@ -144,7 +144,7 @@ export abstract class RecordReaderEmitter {
     e.line(code`${result} = ${count} === 0 ? ${value} : ${value} / ${e.constant(powersOfTen)}[${count}]`)
     e.otherwise()
     e.line(code`if (${p} - ${start} > 300 || (${p} < ${to} && (${data}[${p}] | 32) === 101)) break record`)
-    e.line(code`${result} = Number(${e.constant(textOf)}(${data}, ${start}, ${p}))`)
+    e.line(code`${result} = Number(${e.constant(utf8Text)}(${data}, ${start}, ${p}))`)
     e.close()
     const signed = code`${negative} ? -${result} : ${result}`
     e.line(code`${this.array(column)}[${row}] = ${field.root === 'FLOAT' ? code`Math.fround(${signed})` : signed}`)

@@ -1,5 +1,6 @@
 import type { ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { Column, ColumnarFrame } from '../network/columns.ts'
 import { type FormatField, formatField } from './column-type.ts'
 import { type CsvOptions, csvOptions } from './csv-options.ts'
@@ -8,7 +9,7 @@ import { emitCsvWriter, emitJsonWriter, type JsonWriterOptions, type RecordWrite
 import type { EncoderSettings, FormatColumn, FormatOptions, Framing, RecordEncoder } from './format.ts'
 import { FormatOptionReader } from './options.ts'
 import { checkRawFields, checkRawOptions } from './raw-decoder.ts'
-import { textOf, utf8Encoder } from './utf8.ts'
+import { utf8Encoder } from './utf8.ts'
 import {
   base64Text,
   dateText,
@@ -144,7 +145,7 @@ function writeNumber(writer: ByteWriter, field: FormatField, column: Column, wor
       column.kind === 'i64'
         ? column.values[row]!
         : column.kind === 'bytes'
-          ? BigInt(textOf(column.data, column.starts[row]!, column.starts[row]! + column.lengths[row]!))
+          ? BigInt(utf8Text(column.data, column.starts[row]!, column.starts[row]! + column.lengths[row]!))
           : 0n
     writeAscii(writer, strippedDecimal(unscaled, field.scale, plain))
   } else if (column.kind === 'i64') {

@@ -1,9 +1,9 @@
 import { FlinkError } from '../common/errors.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { FormatField } from './column-type.ts'
 import { CLOSE_BRACE, COMMA, FAILED, type JsonScanner, MISSING, NULL, OBJECT, OPEN_BRACE, QUOTE, STRING, unescaped } from './json-scan.ts'
 import { malformedValue, putJsonValue, type Slot, type TimestampStandard } from './json-values.ts'
 import type { RowSink } from './row-sink.ts'
-import { textOf } from './utf8.ts'
 
 /**
  * The general reader of JSON records: any order of keys, any blanks, anything between. It scans a record, noting where the value of each wanted
@@ -174,9 +174,9 @@ export class JsonReader {
 }
 
 function keyText(data: Uint8Array, from: number, to: number, escaped: boolean): string {
-  if (!escaped) return textOf(data, from, to)
+  if (!escaped) return utf8Text(data, from, to)
   const bytes = unescaped(data, from, to)
-  return textOf(bytes, 0, bytes.length)
+  return utf8Text(bytes, 0, bytes.length)
 }
 
 /** A byte order mark in front of a record is no part of it. */

@@ -1,7 +1,7 @@
 import { assert } from '../common/assert.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { KeyNode } from './json-reader.ts'
 import { CLOSE_BRACE, COMMA, JsonScanner, NULL, OBJECT, OPEN_BRACE, unescaped } from './json-scan.ts'
-import { textOf } from './utf8.ts'
 
 /**
  * What a record looked like: the bytes that do not change from record to record (keys, braces, blanks) with values between. A record of another
@@ -38,7 +38,7 @@ export function learnTemplate(data: Uint8Array, from: number, to: number, tree: 
   const seen = new Set(learner.parts.map(part => part.column).concat(learner.nulls))
   const missing = Array.from({ length: columnCount }, (_, i) => i).filter(i => !seen.has(i) || learner.nulls.includes(i))
   const signature = learner.parts
-    .map(part => `${textOf(part.literal, 0, part.literal.length)}\u0000${part.column}\u0000${part.column === SKIPPED ? part.kind : 0}`)
+    .map(part => `${utf8Text(part.literal, 0, part.literal.length)}\u0000${part.column}\u0000${part.column === SKIPPED ? part.kind : 0}`)
     .join('\u0000')
   return { parts: learner.parts, missing, signature }
 }
@@ -78,7 +78,7 @@ class TemplateLearner {
     for (;;) {
       const end = scanner.string(at + 1)
       const bytes = scanner.escaped ? unescaped(data, at + 1, end) : data.subarray(at + 1, end)
-      const key = textOf(bytes, 0, bytes.length)
+      const key = utf8Text(bytes, 0, bytes.length)
       if (keys.has(key)) return -1
       keys.add(key)
       at = this.member(scanner.colon(end + 1), node.children.get(key), depth)

@@ -1,11 +1,12 @@
 import { DAY_MS } from '../common/civil.ts'
 import { FlinkError } from '../common/errors.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { FormatField } from './column-type.ts'
 import { ARRAY, FALSE, FRACTION, OBJECT, STRING, TRUE, unescaped } from './json-scan.ts'
 import type { SinkColumn } from './row-sink.ts'
 import { base64Of, decimalOf, doubleOf, integerOf, trimmed } from './text-values.ts'
 import { dateOf, timeOf, timestampOf } from './time-text.ts'
-import { textOf, utf8Encoder } from './utf8.ts'
+import { utf8Encoder } from './utf8.ts'
 
 /**
  * Values of a JSON record into columns, as Flink's JSON format converts them: numbers and texts into one another, anything into a STRING.
@@ -137,9 +138,9 @@ function putTime(field: FormatField, column: SinkColumn, row: number, source: Ui
 }
 
 function slotText(data: Uint8Array, slot: Slot): string {
-  if (!slot.escaped) return textOf(data, slot.from, slot.to)
+  if (!slot.escaped) return utf8Text(data, slot.from, slot.to)
   const bytes = unescaped(data, slot.from, slot.to)
-  return textOf(bytes, 0, bytes.length)
+  return utf8Text(bytes, 0, bytes.length)
 }
 
 /** A scanned object or array without the blanks between its parts. */
@@ -163,7 +164,7 @@ function compacted(data: Uint8Array, from: number, to: number): Uint8Array {
 
 /** What a column wanted and what stands there, for an error. */
 export function malformedValue(format: string, field: FormatField, data: Uint8Array, slot: Slot, offset: number): FlinkError {
-  const text = textOf(data, slot.from, Math.min(slot.to, slot.from + 40))
+  const text = utf8Text(data, slot.from, Math.min(slot.to, slot.from + 40))
   const shown = slot.kind === STRING ? JSON.stringify(text) : text
   return new FlinkError('MALFORMED_RECORD', `${format} record: column ${field.name} of type ${field.typeText} cannot be ${shown}`, {
     column: field.name,

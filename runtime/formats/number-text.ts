@@ -1,5 +1,6 @@
+import { utf8Text } from '../common/utf8.ts'
 import { dateOf, timestampOf } from './time-text.ts'
-import { isUtf8, textOf } from './utf8.ts'
+import { isUtf8 } from './utf8.ts'
 
 /** What the generated readers call for the values that their loops do not read in place. */
 export const powersOfTen: Float64Array = Float64Array.from({ length: 23 }, (_, i) => 10 ** i)
@@ -9,7 +10,7 @@ const LONG_MAX = 2n ** 63n - 1n
 /** Digits of 16 and more as a long; false when it does not fit. */
 export function longAt(longs: BigInt64Array, row: number, data: Uint8Array, from: number, to: number, negative: boolean): boolean {
   if (to - from > 19) return false
-  const size = BigInt(textOf(data, from, to))
+  const size = BigInt(utf8Text(data, from, to))
   if (size > LONG_MAX + (negative ? 1n : 0n)) return false
   longs[row] = negative ? -size : size
   return true

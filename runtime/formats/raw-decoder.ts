@@ -1,11 +1,12 @@
 import { FlinkError } from '../common/errors.ts'
+import { utf8Text } from '../common/utf8.ts'
 import type { ColumnKind } from '../network/columns.ts'
 import type { FormatField } from './column-type.ts'
 import type { DecoderSettings, FormatOptions, RecordDecoder } from './format.ts'
 import { lastLineEnd, lineAt } from './json-decoder.ts'
 import { FormatOptionReader } from './options.ts'
 import type { RowSink } from './row-sink.ts'
-import { isUtf8, textOf, utf8Encoder } from './utf8.ts'
+import { isUtf8, utf8Encoder } from './utf8.ts'
 
 /** The record as it is: one column of texts or bytes. Bytes of a text that are not UTF-8 become U+FFFD, as in Flink. */
 export class RawDecoder implements RecordDecoder {
@@ -50,7 +51,7 @@ export class RawDecoder implements RecordDecoder {
     const column = sink.columns[0]!
     const row = sink.count
     if (field.root === 'STRING' && !isUtf8(data, from, to)) {
-      column.setAside(row, utf8Encoder.encode(textOf(data, from, to)))
+      column.setAside(row, utf8Encoder.encode(utf8Text(data, from, to)))
       return
     }
     column.starts[row] = from

@@ -1,5 +1,3 @@
-/** Texts in bytes: whether they are UTF-8, and what they say. */
-
 /** As Java and TextDecoder in fatal mode: no overlong forms, no surrogates, nothing above U+10FFFF. */
 export function isUtf8(data: Uint8Array, from: number, to: number): boolean {
   let at = from
@@ -27,24 +25,6 @@ export function isUtf8(data: Uint8Array, from: number, to: number): boolean {
 
 function isTail(byte: number): boolean {
   return (byte & 0xc0) === 0x80
-}
-
-const SHORT_TEXT = 24
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-
-export function textOf(data: Uint8Array, from: number, to: number): string {
-  if (to - from < SHORT_TEXT) {
-    let text = ''
-    let at = from
-    for (; at < to; at++) {
-      const byte = data[at]!
-      if (byte > 127) break
-      text += String.fromCharCode(byte)
-    }
-    if (at === to) return text
-  }
-  // TextDecoder refuses views of shared memory; slice copies out of it.
-  return decoder.decode(data.buffer instanceof SharedArrayBuffer ? data.slice(from, to) : data.subarray(from, to))
 }
 
 export const utf8Encoder = new TextEncoder()

@@ -1,6 +1,7 @@
 import type { ByteWriter } from '../common/bytes.ts'
 import { civilOf } from '../common/civil.ts'
-import { textOf, utf8Encoder } from './utf8.ts'
+import { utf8Text } from '../common/utf8.ts'
+import { utf8Encoder } from './utf8.ts'
 
 /** Values as the texts that Flink's formats write, appended as bytes. */
 const DIGITS_MAX = 20
@@ -80,7 +81,7 @@ export function strippedDecimal(unscaled: bigint, scale: number, plain: boolean)
 
 /** A decimal of more digits than a long has: its unscaled value is a text in the column. */
 export function strippedDecimalOfText(writer: ByteWriter, data: Uint8Array, from: number, to: number, scale: number, plain: boolean): void {
-  writeAscii(writer, strippedDecimal(BigInt(textOf(data, from, to)), scale, plain))
+  writeAscii(writer, strippedDecimal(BigInt(utf8Text(data, from, to)), scale, plain))
 }
 
 /** The last day's text is used again and again. */

@@ -120,17 +120,21 @@ export class CheckpointCoordinator {
   /** Before an attempt is deployed; undefined = there is no checkpoint yet. */
   async restore(): Promise<RestorePlan | undefined> {
     await this.storing
-    const { clock, random, log, generation, openStore } = this.services
-    const configuration = Configuration.fromObject(this.jobGraph.configuration)
-    this.store ??= await openCheckpointStore(configuration, openStore)
-    this.epochs ??= new EpochLog({ store: this.store, jobId: this.jobId, generation, clock, random, log })
-    const checkpointId = await this.epochs.takeOver()
+    const { store, checkpointId } = await this.takeOver()
     if (checkpointId === null) return undefined
     this.lastId = Math.max(this.lastId, checkpointId)
     if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
-    const plan = new RestorePlan(checkpointId, decodeBody((await readManifest(this.store, this.jobId, checkpointId)).body))
+    const plan = new RestorePlan(checkpointId, decodeBody((await readManifest(store, this.jobId, checkpointId)).body))
     plan.check(this.jobGraph)
     return plan
+  }
+
+  /** From here on no other JobManager's checkpoints of the job count. */
+  async takeOver(): Promise<{ readonly store: ObjectStore; readonly checkpointId: number | null }> {
+    const { clock, random, log, generation, openStore } = this.services
+    const store = (this.store ??= await openCheckpointStore(Configuration.fromObject(this.jobGraph.configuration), openStore))
+    this.epochs ??= new EpochLog({ store, jobId: this.jobId, generation, clock, random, log })
+    return { store, checkpointId: await this.epochs.takeOver() }
   }
 
   /** The attempt's tasks, all of them still to be deployed. */

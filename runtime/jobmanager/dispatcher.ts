@@ -5,7 +5,8 @@ import { canonicalJson } from '../common/json.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import type { CancelAnswer, JobSubmission } from '../rpc/job-manager-gateway.ts'
 import { JobMaster, type JobMasterServices } from './job-master.ts'
-import { isTerminalStatus } from './job-status.ts'
+import { isOver, isTerminalStatus } from './job-status.ts'
+import type { RecoveredJob } from './job-store.ts'
 import { missingEnumerators } from './source-coordinators.ts'
 
 /**
@@ -34,24 +35,50 @@ export class Dispatcher {
     this.options = options
   }
 
-  submit(submission: JobSubmission): string {
+  /** Answered when the job is where the next JobManager finds it. */
+  async submit(submission: JobSubmission, artifact: () => Promise<Uint8Array>): Promise<string> {
     if (this.closed) throw new FlinkError('CONFLICT', 'the jobmanager is shutting down and takes no jobs')
     const { services } = this.options
     const jobId = submission.jobId ?? newId(services.random)
     if (!isId(jobId)) throw new FlinkError('INVALID_ARGUMENT', `job id ${jobId} is not 32 lower-case hex digits`)
-    // Made by buildJobGraph in the planner; validated below as far as it is relied on.
-    const jobGraph = { ...submission.jobGraph, jobName: submission.name } as unknown as JobGraph
+    const jobGraph = graphOf(submission)
     const known = this.jobs.get(jobId)
     if (known !== undefined) {
       if (known.job.artifact.digest === submission.artifact.digest && sameGraph(known.job.jobGraph, jobGraph)) return jobId
       throw new FlinkError('CONFLICT', `job ${jobId} was already submitted, with another program`)
     }
     this.check(jobGraph)
-    const { artifact, args } = submission
-    const jobMaster = new JobMaster({ jobId, jobGraph, artifact, args }, { ...services, onTerminal: ended => this.retain(ended) })
+    const jobMaster = this.make(jobId, jobGraph, submission)
+    this.jobs.set(jobId, jobMaster)
+    try {
+      if (services.jobStore !== undefined) await services.jobStore.add(jobId, submission, await artifact())
+    } catch (error) {
+      this.jobs.delete(jobId)
+      throw new FlinkError('EXTERNAL_SYSTEM', `job ${submission.name} could not be stored for high availability, and is not started`, {}, error)
+    }
+    // Cancelled meanwhile.
+    if (jobMaster.state === 'CREATED') jobMaster.start()
+    return jobId
+  }
+
+  /** What the JobManager before has left. */
+  recover({ jobId, submission, result }: RecoveredJob): void {
+    const { services } = this.options
+    const { log } = services
+    const jobGraph = graphOf(submission)
+    const jobMaster = this.make(jobId, jobGraph, submission)
+    if (result !== undefined) {
+      log.info('a job that has ended is cleared', { jobId, result })
+      void jobMaster.clearAfter(result)
+      return
+    }
+    log.info(`job ${submission.name} is recovered`, { jobId })
     this.jobs.set(jobId, jobMaster)
     jobMaster.start()
-    return jobId
+  }
+
+  private make(jobId: string, jobGraph: JobGraph, { artifact, args }: JobSubmission): JobMaster {
+    return new JobMaster({ jobId, jobGraph, artifact, args }, { ...this.options.services, onTerminal: ended => this.retain(ended) })
   }
 
   job(jobId: string): JobMaster | undefined {
@@ -63,7 +90,7 @@ export class Dispatcher {
   }
 
   running(): readonly JobMaster[] {
-    return this.all().filter(job => !isTerminalStatus(job.state))
+    return this.all().filter(job => !isOver(job.state))
   }
 
   cancel(jobId: string): CancelAnswer {
@@ -74,10 +101,13 @@ export class Dispatcher {
     return { kind: 'accepted' }
   }
 
-  /** Takes nothing more, cancels everything. */
+  /** Takes nothing more. Jobs are cancelled, or suspended where the next JobManager goes on with them. */
   close(): void {
     this.closed = true
-    for (const job of this.running()) job.cancel()
+    for (const job of this.running()) {
+      if (this.options.services.jobStore === undefined) job.cancel()
+      else job.suspend()
+    }
     for (const timer of this.completed.values()) timer.cancel()
   }
 
@@ -116,6 +146,11 @@ export class Dispatcher {
     const missing = missingEnumerators(jobGraph, this.options.services.enumerators)
     if (missing.length > 0) throw new FlinkError('UNSUPPORTED', `this jobmanager has no source ${missing.join(', ')}`)
   }
+}
+
+/** Made by buildJobGraph in the planner; validated as far as it is relied on. */
+function graphOf(submission: JobSubmission): JobGraph {
+  return { ...submission.jobGraph, jobName: submission.name } as unknown as JobGraph
 }
 
 /** A graph that came over the network has lost its undefined fields; both are compared as JSON. */

@@ -13,6 +13,7 @@ import { ArtifactRetention } from './artifact-retention.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { JobMaster } from './job-master.ts'
+import type { JobStore } from './job-store.ts'
 import * as views from './job-views.ts'
 import { ResourceManager } from './resource-manager.ts'
 import type { LoadBalanceMode } from './slot-manager-core.ts'
@@ -36,6 +37,10 @@ export interface JobManagerOptions {
   readonly generation: number
   readonly enumerators: EnumeratorRegistry
   readonly openStore: StoreOpener
+  /** Undefined = jobs do not outlive this process. */
+  readonly jobStore?: JobStore
+  /** Another JobManager leads: this process has to end. */
+  onFenced(error: FlinkError): void
   readonly artifacts: ArtifactStore
   readonly artifactUrl?: (digest: string) => string
   /** For `clusterConfiguration`. */
@@ -85,6 +90,9 @@ export class JobManager implements JobManagerGateway {
         generation,
         enumerators: options.enumerators,
         openStore: options.openStore,
+        jobStore: options.jobStore,
+        onFenced: (job, error) =>
+          options.onFenced(new FlinkError('FENCED', `${error.message}; this jobmanager ends and removes nothing`, { jobId: job.job.jobId })),
         slotRequestTimeoutMs: options.slotRequestTimeoutMs,
         slotIdleTimeoutMs: options.slotIdleTimeoutMs,
         exceptionHistorySize: options.exceptionHistorySize,
@@ -108,7 +116,21 @@ export class JobManager implements JobManagerGateway {
     const { transport, rpc, log, generation } = this.options
     this.server = await transport.listen({ ...rpc, onConnection: connection => this.onConnection(connection) })
     log.info('jobmanager listens for taskmanagers', { host: this.server.host, port: this.server.port, generation })
+    await this.recover()
     return this.server
+  }
+
+  /** The jobs of the JobManager before. One that cannot be recovered is told of, and stays in the store. */
+  private async recover(): Promise<void> {
+    const { jobStore, log } = this.options
+    for (const job of (await jobStore?.recover()) ?? []) {
+      try {
+        await this.artifacts.put(job.submission.artifact.digest, job.artifact)
+        this.dispatcher.recover(job)
+      } catch (error) {
+        log.error('a job could not be recovered', { jobId: job.jobId, error: String(error) })
+      }
+    }
   }
 
   overview() {
@@ -152,7 +174,13 @@ export class JobManager implements JobManagerGateway {
   }
 
   async submitJob(submission: Parameters<JobManagerGateway['submitJob']>[0]) {
-    return { jobId: this.dispatcher.submit(submission) }
+    const { digest } = submission.artifact
+    const jobId = await this.dispatcher.submit(submission, async () => {
+      const bytes = await this.options.artifacts.get(digest)
+      if (bytes === undefined) throw new FlinkError('NOT_FOUND', `code bundle ${digest} is not here; it is put before the job is submitted`)
+      return bytes
+    })
+    return { jobId }
   }
 
   cancelJob(jobId: string) {

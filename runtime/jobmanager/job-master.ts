@@ -23,12 +23,13 @@ import {
   transitionText,
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
-import type { CompletedJob, ExceptionEntry, JobStatus } from '../rpc/job-manager-gateway.ts'
+import type { CompletedJob, ExceptionEntry, JobStatus, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { CheckpointCoordinator, checkpointSettings } from './checkpoint-coordinator.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { JobSlots } from './job-slots.ts'
-import { isTerminalStatus, mayEnter } from './job-status.ts'
+import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
+import type { JobStore } from './job-store.ts'
 import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
 import { type AllocatedSlot, noResourceAvailable } from './slot-pool.ts'
@@ -64,7 +65,12 @@ export interface JobMasterServices {
   cancelSlotRequest(allocationId: string): void
   slotCounts(): { readonly total: number; readonly free: number }
   taskManager(id: string): TaskManagerHandle | undefined
+  /** Undefined = jobs do not outlive their JobManager. */
+  readonly jobStore: JobStore | undefined
+  /** The job is over for this JobManager: it has ended, or is suspended. */
   onTerminal(jobMaster: JobMaster): void
+  /** Another JobManager has taken the job over. */
+  onFenced(jobMaster: JobMaster, error: SerializedError): void
 }
 
 export interface JobMasterJob {
@@ -93,11 +99,11 @@ export class JobMaster {
   private restored: RestorePlan | undefined = undefined
   /** Barriers may be sent. */
   private checkpointing = false
-  private cleared: Promise<void> = Promise.resolve()
   private restarts = noRestarts
   /** The delay of a restart is running. */
   private restartTimer: Timer | undefined = undefined
   private readonly done = Promise.withResolvers<CompletedJob>()
+  private readonly over = Promise.withResolvers<void>()
 
   constructor(job: JobMasterJob, services: JobMasterServices) {
     const { clock, random, log } = services
@@ -150,7 +156,7 @@ export class JobMaster {
 
   /** When nothing of it is left to be done, its checkpoints included. */
   get whenCleared(): Promise<void> {
-    return this.result.then(() => this.cleared)
+    return this.over.promise
   }
 
   get failureCause(): SerializedError | undefined {
@@ -240,6 +246,14 @@ export class JobMaster {
     if (!mayEnter(this.status, 'CANCELLING')) return
     this.restartTimer?.cancel()
     this.enter('CANCELLING')
+    this.cancelTasks()
+  }
+
+  /** Another JobManager goes on with it, or this one when it is back: its tasks end, and nothing of it is removed. */
+  suspend(): void {
+    if (!mayEnter(this.status, 'SUSPENDED')) return
+    this.restartTimer?.cancel()
+    this.enter('SUSPENDED')
     this.cancelTasks()
   }
 
@@ -411,6 +425,11 @@ export class JobMaster {
   }
 
   private failJob(error: SerializedError, execution: Execution | undefined): void {
+    if (error.code === 'FENCED') {
+      this.suspend()
+      this.services.onFenced(this, error)
+      return
+    }
     // On its way down already: what else goes wrong belongs to the failure that began it. Unless that is over, and the next attempt cannot begin.
     if ((this.status !== 'RESTARTING' || this.failure === undefined) && mayEnter(this.status, 'FAILING')) {
       this.failure = error
@@ -420,7 +439,7 @@ export class JobMaster {
       else this.restartAfter(delayMs)
       this.cancelTasks()
     } else {
-      if (!isTerminalStatus(this.status)) {
+      if (!isOver(this.status)) {
         const entry = exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution)
         if (this.failure !== undefined && explains(error, this.failure)) {
           this.failure = error
@@ -489,7 +508,8 @@ export class JobMaster {
     if (isTerminalStatus(this.status) || this.executionGraph.executions.some(({ state }) => !isTerminal(state))) return
     if (this.status === 'RESTARTING') {
       if (this.restartTimer === undefined) this.restart()
-    } else if (this.status === 'FAILING') this.end('FAILED')
+    } else if (this.status === 'SUSPENDED') this.leave()
+    else if (this.status === 'FAILING') this.end('FAILED')
     else if (this.status === 'CANCELLING') this.end('CANCELED')
     else if (this.status === 'RUNNING') {
       const finished = this.executionGraph.executions.every(({ state }) => state.name === 'FINISHED')
@@ -502,8 +522,8 @@ export class JobMaster {
     this.enter(state)
     this.restartTimer?.cancel()
     this.slots.close()
-    const { job, failure, timestamps, checkpoints } = this
-    this.cleared = Promise.all([this.sources.close(), checkpoints?.close(state)]).then(() => {})
+    const { job, failure, timestamps } = this
+    void this.clear(state).then(this.over.resolve)
     this.done.resolve({
       kind: 'completed',
       jobId: job.jobId,
@@ -514,6 +534,45 @@ export class JobMaster {
       failureCause: state === 'FAILED' ? failure : undefined,
     })
     this.services.onTerminal(this)
+  }
+
+  /** It had ended in another JobManager, which did not come to clear it. */
+  async clearAfter(state: TerminalJobStatus): Promise<void> {
+    try {
+      await this.checkpoints?.takeOver()
+    } catch (error) {
+      this.log.warn('a job that has ended could not be cleared', { error: String(error) })
+      return
+    }
+    await this.clear(state)
+  }
+
+  /** The tasks of a suspended job have ended. */
+  private leave(): void {
+    this.slots.close()
+    void this.sources.close().then(this.over.resolve)
+    this.services.onTerminal(this)
+  }
+
+  /** That it has ended is stored before its checkpoints go: without them it must never be run again. */
+  private async clear(state: TerminalJobStatus): Promise<void> {
+    const { jobStore } = this.services
+    const { jobId } = this.job
+    await this.sources.close()
+    try {
+      await jobStore?.recordResult(jobId, state)
+    } catch (error) {
+      this.log.error('the result of the job could not be stored: the next JobManager runs it again from its newest checkpoint', {
+        error: String(error),
+      })
+      return
+    }
+    await this.checkpoints?.close(state)
+    try {
+      await jobStore?.remove(jobId)
+    } catch (error) {
+      this.log.warn('a job that has ended could not be removed from the job store; the next JobManager does it', { error: String(error) })
+    }
   }
 
   // State tables.

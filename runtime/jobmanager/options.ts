@@ -1,4 +1,5 @@
 import type { ConfigOption } from '../common/config.ts'
+import { restartStrategyOptions } from './restart-strategy.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -77,4 +78,5 @@ export const jobManagerOptions: readonly ConfigOption<unknown>[] = [
   loadBalanceModeOption,
   completedJobExpiration,
   exceptionHistorySize,
+  ...restartStrategyOptions,
 ]

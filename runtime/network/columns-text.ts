@@ -2,12 +2,12 @@
  * Columns of JS strings: from and to bytes, a whole column at a time. Joined, a column is encoded or decoded by one call of the runtime; one call a
  * string costs more than the rest of an exchange (performance.md 3.2). Bench: bench/micro/columns.ts.
  */
+import { decodeUtf8, shortAscii } from '../common/utf8.ts'
 import { writeWtf8 } from '../serde/string-codec.ts'
 import type { BytesColumn, LocalFrame, TextColumn, Validity, WireFrame } from './columns.ts'
 import type { ColumnBuilder } from './columns-builder.ts'
 import { ValidityBuilder } from './columns-validity.ts'
 
-const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 /** V8 makes a view of the whole text of strings from here on, which would keep that text alive; shorter ones are copies. */
 const SLICE_LENGTH_MIN = 13
 /** A text of this many strings at once: what one string that a user keeps can hold on to is bounded by it. */
@@ -32,7 +32,7 @@ function decodeRows(column: BytesColumn, from: number, to: number, values: strin
     for (row = from; row < to; row++) values[row] = isNull(validity, row) ? '' : longTextOf(data, starts[row]!, starts[row]! + lengths[row]!)
     return
   }
-  const text = decode(data, first, end)
+  const text = decodeUtf8(data, first, end)
   // As many units as bytes: ASCII, where units and bytes are the same, or malformed.
   if (text.length !== end - first || text.includes(REPLACEMENT)) {
     for (row = from; row < to; row++) values[row] = longTextOf(data, starts[row]!, starts[row]! + lengths[row]!)
@@ -46,25 +46,14 @@ function decodeRows(column: BytesColumn, from: number, to: number, values: strin
 
 /** UTF-8 as a string, in which a lone surrogate has kept its three bytes, as in string-codec.ts; other malformed bytes become U+FFFD. */
 export function textOf(data: Uint8Array, start: number, end: number): string {
-  if (end - start < SHORT_TEXT) {
-    let text = ''
-    let i = start
-    for (; i < end; i++) {
-      const byte = data[i]!
-      if (byte > 127) break
-      text += String.fromCharCode(byte)
-    }
-    if (i === end) return text
-  }
-  return longTextOf(data, start, end)
+  return shortAscii(data, start, end) ?? longTextOf(data, start, end)
 }
 
 function longTextOf(data: Uint8Array, start: number, end: number): string {
-  const text = decode(data, start, end)
+  const text = decodeUtf8(data, start, end)
   return text.includes(REPLACEMENT) ? withSurrogates(data, start, end) : text
 }
 
-const SHORT_TEXT = 24
 const REPLACEMENT = '\ufffd'
 
 function withSurrogates(data: Uint8Array, start: number, end: number): string {
@@ -73,16 +62,11 @@ function withSurrogates(data: Uint8Array, start: number, end: number): string {
   for (let at = start; at + 2 < end; at++) {
     // ED begins nothing else before A0..BF, and is no tail of anything.
     if (data[at] !== 0xed || data[at + 1]! >> 5 !== 5 || data[at + 2]! >> 6 !== 2) continue
-    text += decode(data, from, at) + String.fromCharCode(0xd000 | ((data[at + 1]! & 0x3f) << 6) | (data[at + 2]! & 0x3f))
+    text += decodeUtf8(data, from, at) + String.fromCharCode(0xd000 | ((data[at + 1]! & 0x3f) << 6) | (data[at + 2]! & 0x3f))
     from = at + 3
     at += 2
   }
-  return text + decode(data, from, end)
-}
-
-function decode(data: Uint8Array, start: number, end: number): string {
-  // TextDecoder refuses views of shared memory.
-  return decoder.decode(data.buffer instanceof SharedArrayBuffer ? data.slice(start, end) : data.subarray(start, end))
+  return text + decodeUtf8(data, from, end)
 }
 
 /** The same text with nothing behind it: for strings that are kept, which may be a view of a large one. */

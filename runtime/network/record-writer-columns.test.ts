@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { columnar, shown } from '../../test/support/columnar.ts'
+import { runs } from '../../test/support/runs.ts'
 import { seededRandom } from '../common/random.ts'
 import { type ColumnLayout, columnLayout } from '../serde/columns-type.ts'
 import { subtaskOfKeyGroup } from '../serde/key-groups.ts'
@@ -182,7 +183,7 @@ describe('record writer with columnar frames', () => {
             }
           },
         ),
-        { numRuns: 150 },
+        { numRuns: runs(250) },
       )
     },
   )
@@ -202,7 +203,7 @@ describe('record writer with columnar frames', () => {
         const counts = received.map(got => got.filter(Array.isArray).length)
         expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
       }),
-      { numRuns: 100 },
+      { numRuns: runs(200) },
     )
   })
 

@@ -1,13 +1,12 @@
 import type { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
+import { decodeUtf8, shortAscii } from '../common/utf8.ts'
 
 /**
  * Strings as `ByteWriter.string` writes them (length in bytes, UTF-8), except that a lone surrogate keeps its three bytes (ED A0..BF xx,
  * "WTF-8") instead of becoming U+FFFD. A key is hashed before the edge and again behind it: a string that changed on the way would
  * be looked up in a key group that its subtask does not own.
  */
-const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
-
 /**
  * Node's own string copies, which Buffer's documented methods call after making a view. Here they run on the writer's bytes as they are, so
  * that nothing is allocated; they exist on every Buffer of the one Node version we ship. Figures: docs/decisions/0003-generic-codec.md.
@@ -79,38 +78,16 @@ export function readString(input: ByteReader): string {
   const end = start + count
   const bytes = input.bytes
   if (count < NATIVE_FROM_BYTES) {
-    const text = readShortAscii(bytes, start, end)
+    const text = shortAscii(bytes, start, end)
     if (text !== undefined) return text
   } else if (count < TEXT_DECODER_FROM_BYTES) {
     let i = start
     while (i < end && bytes[i]! < 128) i++ // inside the bounds that take() checked
     if (i === end) return native.latin1Slice.call(bytes, start, end)
   }
-  // TextDecoder refuses views of shared memory; slice() copies out of it.
-  const text = decoder.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice(start, end) : bytes.subarray(start, end))
+  const text = decodeUtf8(bytes, start, end)
   // U+FFFD was either written by the user, or stands for a lone surrogate or for broken bytes: the slow decoder tells.
   return text.includes('\ufffd') ? decodeWtf8(bytes, start, end) : text
-}
-
-/** Four characters a call: each concatenation makes a string. Undefined where a byte is no ASCII. */
-function readShortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
-  let text = ''
-  let i = start
-  // All of bytes[start..end) exists: take() has checked it.
-  for (; i + 4 <= end; i += 4) {
-    const a = bytes[i]!
-    const b = bytes[i + 1]!
-    const c = bytes[i + 2]!
-    const d = bytes[i + 3]!
-    if ((a | b | c | d) > 127) return undefined
-    text += String.fromCharCode(a, b, c, d)
-  }
-  for (; i < end; i++) {
-    const a = bytes[i]!
-    if (a > 127) return undefined
-    text += String.fromCharCode(a)
-  }
-  return text
 }
 
 function decodeWtf8(bytes: Uint8Array, start: number, end: number): string {

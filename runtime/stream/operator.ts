@@ -1,6 +1,7 @@
 import type { Clock } from '../common/clock.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
+import type { Random } from '../common/random.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { OperatorSnapshot } from '../state/snapshot.ts'
@@ -98,6 +99,7 @@ export interface OperatorContext {
   readonly attempt: number
   readonly batch: boolean
   readonly clock: Clock
+  readonly random: Random
   readonly log: Logger
   readonly io: IoHost
   /** Job parameters from configuration (`pipeline.global-job-parameters`), for `getRuntimeContext()`. */

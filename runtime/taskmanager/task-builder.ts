@@ -316,6 +316,7 @@ function operatorContext(
     attempt: deployment.attempt,
     batch: deployment.runtimeMode === 'BATCH',
     clock: parts.clock,
+    random: parts.random,
     log: parts.log.child({ jobId: deployment.jobId, task: taskName, operator: operator.name }),
     io: parts.ioHost(wake),
     jobParameters: jobParameters(deployment),

@@ -25,7 +25,9 @@ import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
  * Exactly once, on simulated time: a sequence, a sum per key in keyed state, and a transactional sink, while TaskManagers are lost. What was committed is
  * compared with a model: each running sum once, whatever happened in between.
  */
-const seeds = simSeeds(100)
+const all = simSeeds(100)
+// They are long for `make check`.
+const seeds = all.length < 2_000 ? all.slice(0, 50) : all
 const chunkSize = 25
 const keyCount = 7
 
@@ -114,6 +116,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   }
   // Some seconds of work: checkpoints come in between, and losses hit at any time.
   const rowsPerSecond = count / (2 + random.next() * 8)
+  const highAvailability = random.nextInt(2) === 0
   const outside = createOutside(random)
   const build = () => {
     const env = StreamExecutionEnvironment.createForProgram({ client })
@@ -132,13 +135,26 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     faults: { delayMaxMs: 1 + random.nextInt(100), dropChance: random.next() * 0.05, duplicateChance: random.next() * 0.1 },
     jobManager: { loadBalanceMode: 'SLOTS', heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 20_000 },
     suspendEverywhere: true,
+    highAvailability,
     sinks: outside.sinks,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))
-  const isDone = () => cluster.jobManager.jobResult(jobId)?.kind === 'completed'
+  const store = () => cluster.stores.get('sim://high-availability')
+  let cleared = false
+  let paused = false
+  const isDone = () => cleared || cluster.jobManager.jobResult(jobId)?.kind === 'completed'
   let next = 0
-  const loseOne = () => {
+  const lose = async () => {
+    const kind = highAvailability ? random.nextInt(3) : 0
+    if (kind > 0) {
+      paused ||= kind === 2
+      await cluster.replaceJobManager(kind === 2 ? random.next() * 30_000 : undefined)
+      // It may have ended, and nobody knows it any more.
+      cleared = cluster.jobManager.jobDetails(jobId) === undefined
+      if (cleared) expect(await store()?.list(`sim/jobs/${jobId}`)).toEqual([])
+      return
+    }
     const alive = cluster.taskManagers.filter(taskManager => taskManager.alive)
     const victim = alive[random.nextInt(alive.length)]
     if (victim === undefined) return
@@ -147,15 +163,17 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   }
   const running = () => cluster.job(jobId).taskCounts.RUNNING > 0
   for (let losses = random.nextInt(4); losses > 0; losses--) {
-    await cluster.clock.runUntil(() => running() || isDone(), 600_000)
+    await cluster.clock.runUntil(() => isDone() || running(), 600_000)
     await cluster.clock.run(random.next() * (losses === 1 ? 10_000 : 3_000))
-    if (!isDone()) loseOne()
+    if (!isDone()) await lose()
   }
   const ended = await cluster.clock.runUntil(isDone, 900_000)
-  expect(ended, `the job ends: ${cluster.job(jobId).state} ${JSON.stringify(cluster.job(jobId).taskCounts)}`).toBe(true)
-  const result = await cluster.jobManager.awaitJobResult(jobId)
-  expect(result?.failureCause?.message).toBeUndefined()
-  expect(result?.state).toBe('FINISHED')
+  expect(ended, `the job ends: ${cluster.jobManager.jobDetails(jobId)?.state}`).toBe(true)
+  if (!cleared) {
+    const result = await cluster.jobManager.awaitJobResult(jobId)
+    expect(result?.failureCause?.message).toBeUndefined()
+    expect(result?.state).toBe('FINISHED')
+  }
   // Of a key the rows come in any order of several subtasks; what a sum is made of depends on it, but not the last one, nor their number.
   const byKey = Map.groupBy(
     outside.rows.map(row => JSON.parse(row) as [number, number]),
@@ -171,6 +189,13 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   await cluster.clock.run(120_000)
   const { slotsTotal, slotsAvailable } = cluster.jobManager.overview()
   expect(slotsAvailable, 'all slots are free again').toBe(slotsTotal)
-  expect(await cluster.stores.get('sim://checkpoints')?.list(jobId), 'nothing is left of the checkpoints').toEqual([])
+  // The newest head stays for old JobManagers that may still sleep; what such a one was writing when it fell asleep stays too.
+  const left = (await cluster.stores.get('sim://checkpoints')?.list(jobId)) ?? []
+  if (cluster.generation === 1) expect(left, 'nothing is left of the checkpoints').toEqual([])
+  else if (!paused)
+    expect(
+      left.filter(path => !path.startsWith(`${jobId}/head/`)),
+      'nothing is left of the checkpoints',
+    ).toEqual([])
   return cluster.logs.filter(({ message }) => message.includes('is restored from checkpoint')).length
 }

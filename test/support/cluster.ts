@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -122,6 +122,21 @@ export class Cluster implements AsyncDisposable {
   /** Process ids of this cluster, by what they are: from the pid files' own text in their command lines. */
   processes(): { pid: number; command: string }[] {
     return processesOf(this.folder.path)
+  }
+
+  /** A further one, for the place of one that was killed. Its log goes on in the same file. */
+  async startJobManager(): Promise<void> {
+    const record = join(this.folder.path, 'cluster/run/jobmanager-0.json')
+    await rm(record, { force: true })
+    const log = await open(join(this.folder.path, 'cluster/log/jobmanager-0.log'), 'a')
+    const child = spawn(millrace, ['jobmanager', '--record', record], {
+      env: { ...process.env, ...this.environment },
+      stdio: ['ignore', log.fd, log.fd],
+      detached: true,
+    })
+    child.unref()
+    await log.close()
+    for (const end = Date.now() + 30_000; !existsSync(record); await nextPoll()) assert(Date.now() < end, 'the jobmanager writes its record')
   }
 
   pidOf(kind: string): number {

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
@@ -80,6 +81,7 @@ export class ConnectorHarness {
       attempt: 0,
       batch,
       clock,
+      random: seededRandom(1),
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},

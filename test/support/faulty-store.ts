@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
+import type { ByteRange, ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 
 /**
@@ -39,8 +39,8 @@ export class FaultyStore implements ObjectStore {
     return this.call(`create ${path}`, () => this.inner.create(path, bytes), true)
   }
 
-  read(path: string): Promise<Uint8Array | undefined> {
-    return this.call(`read ${path}`, () => this.inner.read(path), false)
+  read(path: string, range?: ByteRange): Promise<Uint8Array | undefined> {
+    return this.call(`read ${path}`, () => this.inner.read(path, range), false)
   }
 
   size(path: string): Promise<number | undefined> {

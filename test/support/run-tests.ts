@@ -21,10 +21,12 @@ const root = new URL('../..', import.meta.url).pathname
 const report = `${root}test-results/report.json`
 mkdirSync(`${root}test-results`, { recursive: true })
 rmSync(report, { force: true })
+// Tests start processes by the dozen, most of which would spend their time on compiling the same sources.
+const compileCache = `${root}node_modules/.cache/compile`
 const run = spawnSync(
   process.execPath,
   ['node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', env: { NODE_COMPILE_CACHE: compileCache, ...process.env } },
 )
 const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as JsonReport
 const outcomes: TestOutcome[] = testResults.flatMap(file =>

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createMemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
 import type { ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../../runtime/checkpoint/storage/open-store.ts'
@@ -8,6 +9,7 @@ import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import type { JobGraph, JobVertex } from '../../runtime/graph/job-graph.ts'
 import { createMemoryArtifactStore } from '../../runtime/jobmanager/artifact-store.ts'
 import { JobManager, type JobManagerOptions } from '../../runtime/jobmanager/job-manager.ts'
+import { createJobStore } from '../../runtime/jobmanager/job-store.ts'
 import type { EnumeratorRegistry } from '../../runtime/jobmanager/source-coordinators.ts'
 import type { JobDetails, JobSubmission } from '../../runtime/rpc/job-manager-gateway.ts'
 import { asJson } from '../../runtime/rpc/messages.ts'
@@ -29,7 +31,9 @@ export interface SimClusterOptions {
   readonly faults?: NetworkFaults
   readonly enumerators?: EnumeratorRegistry
   readonly hosts?: (taskManagerId: string, cluster: SimCluster) => SlotHostFactory
-  readonly jobManager?: Partial<Omit<JobManagerOptions, 'openStore'>>
+  /** Jobs outlive their JobManager. */
+  readonly highAvailability?: boolean
+  readonly jobManager?: Partial<Omit<JobManagerOptions, 'openStore' | 'onFenced' | 'jobStore'>>
 }
 
 export interface SimTaskManager {
@@ -48,7 +52,11 @@ export class SimCluster {
   readonly ledger = new SimLedger()
   readonly logs: LogEntry[] = []
   readonly fatal: { readonly taskManagerId: string; readonly error: FlinkError }[] = []
-  readonly jobManager: JobManager
+  /** The one that leads. */
+  jobManager: JobManager
+  generation = 1
+  /** JobManagers that have learned that they are old. */
+  readonly fenced: { readonly generation: number; readonly error: FlinkError }[] = []
   readonly taskManagers: SimTaskManager[] = []
   /** By URI: what outlives every process. */
   readonly stores = new Map<string, ObjectStore>()
@@ -59,15 +67,25 @@ export class SimCluster {
     this.random = seededRandom(options.seed)
     this.network = new SimNetwork(this.clock, seededRandom(options.seed + 1_000_003))
     if (options.faults !== undefined) this.network.faults = options.faults
-    this.jobManager = new JobManager({
+    this.jobManager = this.newJobManager(1)
+  }
+
+  private newJobManager(generation: number): JobManager {
+    const { options } = this
+    const node = `jobmanager-${generation}`
+    return new JobManager({
       clock: this.clock,
       random: this.random,
       log: this.log,
-      transport: this.network.transport('jobmanager'),
+      transport: this.network.transport(node),
       rpc,
-      generation: 1,
+      generation,
       enumerators: options.enumerators ?? { fake: createFakeEnumerator },
-      openStore: this.openStore,
+      openStore: this.openStoreOf(node),
+      ...(options.highAvailability === true
+        ? { jobStore: createJobStore(whileAlive(this.storeAt(HA_URI), node, this.network), 'sim', { clock: this.clock, log: this.log }) }
+        : {}),
+      onFenced: error => this.fenced.push({ generation, error }),
       artifacts: createMemoryArtifactStore(),
       configuration: {},
       loadBalanceMode: 'NONE',
@@ -81,10 +99,29 @@ export class SimCluster {
     })
   }
 
-  private readonly openStore: StoreOpener = async uri => {
+  private storeAt(uri: string): ObjectStore {
     const known = this.stores.get(uri) ?? createMemoryStore(uri)
     this.stores.set(uri, known)
     return known
+  }
+
+  private openStoreOf(node: string): StoreOpener {
+    return async uri => whileAlive(this.storeAt(uri), node, this.network)
+  }
+
+  /** kill -9 of the JobManager, and another one at the same address. Or the old one only stands still for `pausedMs`, and is not told. */
+  async replaceJobManager(pausedMs?: number): Promise<void> {
+    const old = `jobmanager-${this.generation}`
+    if (pausedMs === undefined) this.network.kill(old)
+    else {
+      this.network.freeze(old)
+      this.network.unlisten(old)
+      this.network.cut(old)
+      this.clock.schedule(pausedMs, () => this.network.thaw(old))
+    }
+    this.generation++
+    this.jobManager = this.newJobManager(this.generation)
+    await this.jobManager.start()
   }
 
   get log() {
@@ -108,7 +145,7 @@ export class SimCluster {
       random: this.random,
       log: this.log,
       hosts,
-      openStore: this.openStore,
+      openStore: this.openStoreOf(id),
       registrationTimeoutMs: 300_000,
       cancellationIntervalMs: 30_000,
       cancellationTimeoutMs: 180_000,
@@ -136,10 +173,11 @@ export class SimCluster {
   }
 
   async submit(graph: JobGraph, jobId = newId(this.random)): Promise<string> {
+    await this.jobManager.putArtifact(BUNDLE.digest, BUNDLE.bytes)
     const submission: JobSubmission = {
       jobGraph: asJson(graph),
       name: graph.jobName,
-      artifact: { digest: 'd'.repeat(64), entry: 'default' },
+      artifact: { digest: BUNDLE.digest, entry: 'default' },
       args: [],
       jobId,
     }
@@ -168,6 +206,27 @@ export class SimCluster {
 
   get freeSlots(): number {
     return this.jobManager.overview().slotsAvailable
+  }
+}
+
+const BUNDLE = { bytes: new Uint8Array(1), digest: createHash('sha256').update(new Uint8Array(1)).digest('hex') }
+const HA_URI = 'sim://high-availability'
+
+/** What a process does with a store stops with it. */
+function whileAlive(store: ObjectStore, node: string, network: SimNetwork): ObjectStore {
+  const alive =
+    <A extends unknown[], R>(act: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      await network.untilAlive(node)
+      return act(...args)
+    }
+  return {
+    uri: store.uri,
+    create: alive((path, bytes) => store.create(path, bytes)),
+    read: alive(path => store.read(path)),
+    size: alive(path => store.size(path)),
+    list: alive(folder => store.list(folder)),
+    remove: alive(path => store.remove(path)),
   }
 }
 

@@ -48,11 +48,17 @@ export class SimNetwork {
   /** The process is gone: its sockets close, nothing of it is heard again. */
   kill(node: string): void {
     this.dead.add(node)
+    this.unlisten(node)
     for (const connection of this.connections) {
       if (connection.node !== node) continue
       connection.other?.closeLater('the other process ended')
       connection.end(new FlinkError('CONNECTION_LOST', 'this process was killed'))
     }
+  }
+
+  /** Its address is another's from now on. */
+  unlisten(node: string): void {
+    for (const [address, server] of this.servers) if (server.node === node) this.servers.delete(address)
   }
 
   /** Nothing passes in either direction, and nobody is told: a stopped process, a pulled cable. */
@@ -62,6 +68,11 @@ export class SimNetwork {
 
   thaw(node: string): void {
     this.frozen.delete(node)
+  }
+
+  /** When the node does something again; never, once it is dead. */
+  async untilAlive(node: string): Promise<void> {
+    while (this.isCutOff(node)) await new Promise<void>(resolve => void (this.dead.has(node) || this.clock.schedule(100, resolve)))
   }
 
   /** Connections of the node break; both sides notice after a while, not at the same time. */

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { seededRandom } from '../../runtime/common/random.ts'
+import { murmur3Hex } from '../../runtime/graph/murmur3-128.ts'
 import { tokenize } from '../../runtime/table/sql/lexer.ts'
 import { splitScript } from '../../runtime/table/sql/parse.ts'
 
@@ -65,8 +66,9 @@ const pool =
  * replace each token once: the even ones the first, third, … token, which changes with every second turn.
  */
 export function* wrongScripts(turn: number): Generator<WrongScript> {
-  const random = seededRandom(turn + 1)
   for (const { file, script, start, text } of statements()) {
+    // A statement's own: one more script changes nothing of the others.
+    const random = seededRandom(turn + Number.parseInt(murmur3Hex(text).slice(0, 8), 16))
     for (const [i, token] of tokenize(text).slice(0, -1).entries()) {
       if (((i + turn + (turn >> 1)) & 1) === 1) continue
       const written = text.slice(token.offset, token.end)

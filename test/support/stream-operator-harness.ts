@@ -2,6 +2,7 @@ import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
 import { assert } from '../../runtime/common/assert.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
 import { objectRowsOf } from '../../runtime/network/columns-rows.ts'
 import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
@@ -170,6 +171,7 @@ export class StreamOperatorHarness {
       attempt: 0,
       batch: options.batch ?? false,
       clock: this.clock,
+      random: seededRandom(1),
       log: noLog,
       io: { openSource: () => assert(false, 'no sources here') as never, openSink: () => assert(false, 'no sinks here') as never },
       jobParameters: {},

@@ -1,107 +1,13 @@
-import { crc32 } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { checkRestorable, instantClock, jobId, Leader, logOf } from '../../../test/support/epoch-log-harness.ts'
 import { Crash, FaultyStore, faults } from '../../../test/support/faulty-store.ts'
-import type { Clock } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { createLogger } from '../../common/log.ts'
+import { noLog } from '../../common/log.ts'
 import { seededRandom } from '../../common/random.ts'
 import { EpochLog, newestRecordOf, objectName, readManifest } from './epoch-log.ts'
-import { decodeManifest, encodeManifest, type ObjectRef, refOf } from './manifest.ts'
+import { decodeManifest, encodeManifest, refOf } from './manifest.ts'
 import { createMemoryStore } from './memory-store.ts'
 import type { ObjectStore } from './object-store.ts'
-
-const jobId = '0'.repeat(31).concat('1')
-const noLog = createLogger(() => {}, 'error')
-
-/** Waiting takes no time of ours. */
-function instantClock(): Clock {
-  let nowMs = 0
-  return {
-    nowMs: () => nowMs,
-    monotonicMs: () => nowMs,
-    schedule(delayMs, callback) {
-      nowMs += delayMs
-      setImmediate(callback)
-      return { cancel() {} }
-    },
-  }
-}
-
-function logOf(store: ObjectStore, generation: number): EpochLog {
-  return new EpochLog({ store, jobId, generation, clock: instantClock(), random: seededRandom(generation * 7919 + 1), log: noLog })
-}
-
-/** A JobManager that only takes checkpoints: each one writes data of its own and needs that of the one before. */
-class Leader {
-  readonly log: EpochLog
-  readonly acknowledged: number[] = []
-  restored: number | null | undefined = undefined
-  ended: unknown
-  private readonly store: ObjectStore
-  private next = 1
-  private last: ObjectRef[] = []
-
-  constructor(store: ObjectStore, generation: number) {
-    this.store = store
-    this.log = logOf(store, generation)
-  }
-
-  async run(checkpoints: number): Promise<void> {
-    try {
-      await this.takeOver()
-      for (let i = 0; i < checkpoints; i++) await this.checkpoint()
-    } catch (error) {
-      this.ended = error
-    }
-  }
-
-  async takeOver(): Promise<void> {
-    this.restored = await this.log.takeOver()
-    this.next = (this.restored ?? 0) + 1
-    this.last = this.restored === null ? [] : [...(await readManifest(this.store, jobId, this.restored)).head.objects]
-  }
-
-  async checkpoint(): Promise<void> {
-    const id = this.next++
-    const name = objectName(id, this.log.nonce.slice(0, 8))
-    const bytes = new TextEncoder().encode(`state of ${id}`)
-    // Nothing names data whose outcome is unknown.
-    if (await failed(this.store.create(`${jobId}/shared/${name}`, bytes), 'EXTERNAL_SYSTEM', 'OUTCOME_UNKNOWN')) return
-    const objects = [...this.last.slice(-1), refOf(name, bytes)]
-    const published = this.log.publish({ checkpointId: id, timestampMs: id * 1000, objects }, new TextEncoder().encode(`body ${id}`))
-    if (await failed(published, 'EXTERNAL_SYSTEM', 'CONFLICT')) return
-    this.acknowledged.push(id)
-    this.last = objects
-    // It comes again with the next one.
-    await failed(this.log.cleanUp(this.acknowledged.slice(-2)), 'EXTERNAL_SYSTEM')
-  }
-}
-
-/** True when it failed in one of these ways; anything else is the end of a JobManager. */
-async function failed(work: Promise<unknown>, ...codes: readonly string[]): Promise<boolean> {
-  try {
-    await work
-    return false
-  } catch (error) {
-    if (error instanceof FlinkError && codes.includes(error.code)) return true
-    throw error
-  }
-}
-
-/** The next JobManager on what is left: it must find at least what was acknowledged, whole. */
-async function checkRestorable(store: ObjectStore, acknowledged: readonly number[], generation: number): Promise<number | null> {
-  const restored = await logOf(store, generation).takeOver()
-  expect(restored ?? 0, 'restored what was acknowledged, or later').toBeGreaterThanOrEqual(Math.max(0, ...acknowledged))
-  if (restored === null) return null
-  const { head, body } = await readManifest(store, jobId, restored)
-  expect(new TextDecoder().decode(body)).toBe(`body ${restored}`)
-  for (const { name, size, crc } of head.objects) {
-    const bytes = await store.read(`${jobId}/shared/${name}`)
-    expect(bytes?.length, `object ${name}`).toBe(size)
-    expect(crc32(bytes ?? new Uint8Array())).toBe(crc)
-  }
-  return restored
-}
 
 describe('one JobManager after another', () => {
   test('each restores what the one before has published last; what nobody needs is removed', async () => {
@@ -308,6 +214,70 @@ describe('two JobManagers that both believe they lead', () => {
   })
 })
 
+describe('a job that has ended', () => {
+  test('leaves nothing where one JobManager has led it; the newest head where there were more', async () => {
+    const store = createMemoryStore()
+    const first = new Leader(store, 1)
+    await first.run(3)
+    await first.log.discard()
+    expect(await store.list(jobId)).toEqual([])
+    expect(first.log.leads).toBe(false)
+    await new Leader(store, 1).run(2)
+    const second = new Leader(store, 2)
+    await second.run(2)
+    await second.log.discard()
+    expect(await store.list(jobId)).toEqual([`${jobId}/head/2`])
+  })
+
+  test('wherever discarding stops, the newest pointer goes last of the pointers, and another one can end it', async () => {
+    const setUp = async () => {
+      const inner = createMemoryStore()
+      await new Leader(inner, 1).run(2)
+      const leader = new Leader(inner, 2)
+      await leader.run(3)
+      return { inner, acknowledged: leader.acknowledged }
+    }
+    const { inner: plainInner } = await setUp()
+    const plain = new FaultyStore(plainInner)
+    const plainLog = logOf(plain, 3)
+    await plainLog.takeOver()
+    const begin = plain.calls
+    await plainLog.discard()
+    let restorable = 0
+    for (const fault of ['before', 'after', 'failed'] as const) {
+      for (let at = begin; at < plain.calls; at++) {
+        const { inner, acknowledged } = await setUp()
+        const log = logOf(new FaultyStore(inner, at, fault), 3)
+        await log.takeOver()
+        await log.discard().catch(() => {})
+        const pointers = await inner.list(`${jobId}/epochs`)
+        // As long as there is a pointer, what it points at is whole.
+        if (pointers.length > 0) {
+          restorable++
+          expect(await checkRestorable(inner, acknowledged, 4), `call ${at}: ${plain.log[at]}`).toBe(Math.max(...acknowledged))
+        }
+        const last = logOf(inner, 5)
+        await last.takeOver()
+        await last.discard()
+        expect((await inner.list(jobId)).filter(path => !path.startsWith(`${jobId}/head/`))).toEqual([])
+      }
+    }
+    expect(restorable).toBeGreaterThan(3)
+  })
+
+  test('an old leader that slept meanwhile does not find a job without checkpoints, and leaves what is there alone', async () => {
+    const store = createMemoryStore()
+    const old = new Leader(store, 1)
+    await old.run(2)
+    const young = new Leader(store, 2)
+    await young.run(1)
+    await young.log.discard()
+    for (const act of [() => old.checkpoint(), () => old.takeOver(), () => old.log.discard()])
+      await expect(act()).rejects.toMatchObject({ code: 'FENCED' })
+    expect((await store.list(jobId)).filter(path => !path.includes('/shared/'))).toEqual([`${jobId}/head/2`])
+  })
+})
+
 describe('a store that is away', () => {
   /** From call `at` on every write gets lost, `done` or not. */
   function away(inner: ObjectStore, isAway: (call: string) => boolean, done: boolean): ObjectStore {
@@ -319,7 +289,7 @@ describe('a store that is away', () => {
     return {
       uri: 's3://bucket',
       create: (path, bytes) => lost(`create ${path}`, () => inner.create(path, bytes)),
-      read: path => lost(`read ${path}`, () => inner.read(path)),
+      read: (path, range) => lost(`read ${path}`, () => inner.read(path, range)),
       size: path => inner.size(path),
       list: folder => inner.list(folder),
       remove: path => inner.remove(path),

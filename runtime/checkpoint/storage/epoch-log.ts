@@ -160,7 +160,11 @@ export class EpochLog {
     return this.epoch > 0
   }
 
-  /** The job has ended, and nobody will restore it: all of its folder, what points before what is pointed at, and the newest pointer last of those. */
+  /**
+   * The job has ended, and nobody will restore it: all of its folder goes, what points before what is pointed at, and the newest pointer last of those.
+   * But where another JobManager has led before, the newest head stays: an old one that still sleeps would otherwise find a job without checkpoints, and
+   * run it from its beginning.
+   */
   async discard(): Promise<void> {
     const { store, jobId } = this.options
     this.checkLeads()
@@ -170,7 +174,9 @@ export class EpochLog {
     const heads = await store.list(`${jobId}/head`)
     const pointers = new Set([...epochs, ...heads])
     const rest = (await store.list(jobId)).filter(path => !pointers.has(path))
-    for (const path of [...epochs, ...rest, ...heads]) await store.remove(path)
+    const oldHeads = heads.filter(path => numberOf(path) !== this.options.generation)
+    for (const path of [...epochs, ...rest, ...oldHeads]) await store.remove(path)
+    if (oldHeads.length === 0) for (const path of heads) await store.remove(path)
     this.epoch = 0
   }
 

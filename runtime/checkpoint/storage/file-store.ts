@@ -1,10 +1,10 @@
-import { link, mkdir, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { FlinkError } from '../../common/errors.ts'
 import { hex } from '../../common/ids.ts'
 import type { Random } from '../../common/random.ts'
-import { checkPath, type ObjectStore } from './object-store.ts'
+import { type ByteRange, beyondEnd, checkPath, checkRange, type ObjectStore, probeStore } from './object-store.ts'
 
 /**
  * A folder as a store. An object is written beside, synced, and linked to its name: `link` is what a POSIX file system offers as an exclusive and
@@ -43,15 +43,7 @@ class FileStore implements ObjectStore {
     } catch (error) {
       throw this.failed('cannot be used', '', error)
     }
-    const name = `probe-${hex(this.random.bytes(8))}`
-    const first = await this.create(name, new Uint8Array(1))
-    const second = await this.create(name, new Uint8Array(1))
-    await this.remove(name)
-    if (first !== 'created' || second !== 'exists')
-      throw new FlinkError(
-        'EXTERNAL_SYSTEM',
-        `checkpoint storage ${this.uri} cannot be used: its file system does not keep two processes from creating one file`,
-      )
+    await probeStore(this, this.random)
   }
 
   async create(path: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
@@ -75,10 +67,21 @@ class FileStore implements ObjectStore {
     return linked
   }
 
-  async read(path: string): Promise<Uint8Array | undefined> {
+  async read(path: string, range?: ByteRange): Promise<Uint8Array | undefined> {
+    checkRange(path, range)
     return this.orUndefined('read', path, async () => {
-      const { buffer, byteOffset, length } = await readFile(this.at(path))
-      return new Uint8Array(buffer, byteOffset, length)
+      await using file = await open(this.at(path), 'r')
+      const { size } = await file.stat()
+      const { offset, length } = range ?? { offset: 0, length: size }
+      if (offset + length > size) throw beyondEnd(this.uri, path, { offset, length }, size)
+      const bytes = new Uint8Array(length)
+      // One read may bring less than was asked for.
+      for (let at = 0; at < length; ) {
+        const { bytesRead } = await file.read(bytes, at, length - at, offset + at)
+        if (bytesRead === 0) throw beyondEnd(this.uri, path, { offset, length }, offset + at)
+        at += bytesRead
+      }
+      return bytes
     })
   }
 

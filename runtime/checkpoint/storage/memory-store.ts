@@ -1,4 +1,4 @@
-import { checkPath, type ObjectStore } from './object-store.ts'
+import { beyondEnd, checkPath, checkRange, type ObjectStore } from './object-store.ts'
 
 /** `execution.checkpointing.storage: jobmanager`: lost with the process, and no other process can take over from it. */
 export function createMemoryStore(uri = 'jobmanager'): ObjectStore {
@@ -10,8 +10,13 @@ export function createMemoryStore(uri = 'jobmanager'): ObjectStore {
       objects.set(path, bytes.slice())
       return 'created'
     },
-    async read(path) {
-      return objects.get(checkPath(path))?.slice()
+    async read(path, range) {
+      checkRange(path, range)
+      const bytes = objects.get(checkPath(path))
+      if (bytes === undefined || range === undefined) return bytes?.slice()
+      const end = range.offset + range.length
+      if (end > bytes.length) throw beyondEnd(uri, path, range, bytes.length)
+      return bytes.slice(range.offset, end)
     },
     async size(path) {
       return objects.get(checkPath(path))?.length

@@ -76,7 +76,7 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   emitter.line(code`if (${entry} < 0 || (${join(isOwnHash ? sameKey : [code`${hashes}[${entry}] === ${hash}`, ...sameKey], ' && ')})) break`)
   emitter.close()
   if (near !== undefined && recent !== undefined) {
-    emitter.line(code`${recent.entries}[${near}] = ${entry} < 0 ? ${count} : ${entry}`)
+    emitter.line(code`if (${recent.used}) ${recent.entries}[${near}] = ${entry} < 0 ? ${count} : ${entry}`)
     emitter.close()
   }
 

@@ -40,6 +40,8 @@ export class GeneratedSegment implements FrameRunner {
   private readonly host: RunnerHost
   private readonly options: SegmentOptions
   private readonly compiled = new Map<string, SegmentCode>()
+  /** What worked the frame before: nearly always right for all frames of an input. */
+  private current: FrameCode | undefined = undefined
   private readonly position: Position = { row: 0, step: 0, firstStored: 0 }
   private readonly pressure = { now: false }
   private readonly counts: number[] = []
@@ -58,7 +60,7 @@ export class GeneratedSegment implements FrameRunner {
     const length = columnar ? frame.length : frame.rows.length
     this.visits = host.visitCount()
     pressure.now = false
-    const code = this.codeFor(columnar, timestamps !== undefined, columnar ? absentColumnsOf(frame) : '')
+    const code = this.codeFor(frame)
     let next = from
     try {
       next = code.run(columnar ? this.columnsOf(frame) : frame.rows, timestamps, from, length)
@@ -77,16 +79,26 @@ export class GeneratedSegment implements FrameRunner {
     return host.isFull() || host.visitCount() > this.visits || host.budgetSpent()
   }
 
-  private codeFor(columnar: boolean, timed: boolean, absent: string): SegmentCode {
-    const key = `${columnar} ${timed} ${absent}`
-    const known = this.compiled.get(key)
-    if (known !== undefined) return known
+  private codeFor(frame: ObjectFrame | LocalFrame): SegmentCode {
+    const columns = frame.kind === 'columnar' ? frame.columns : undefined
+    const timed = frame.timestamps !== undefined
+    if (this.current === undefined || !suits(this.current, columns, timed)) {
+      const absent = columns?.map(({ kind }) => kind === 'absent')
+      const key = `${timed} ${absent}`
+      const code = this.compiled.get(key) ?? this.compile(absent, timed)
+      this.compiled.set(key, code)
+      this.current = { absent, timed, code }
+    }
+    return this.current.code
+  }
+
+  private compile(absent: readonly boolean[] | undefined, timed: boolean): SegmentCode {
     const { links, input, jobName } = this.options
-    assert(!columnar || input !== undefined, 'columnar frames come on edges whose type has a columnar form')
+    assert(absent === undefined || input !== undefined, 'columnar frames come on edges whose type has a columnar form')
     const steps = links.map(({ link, step }) => ({ step, name: link.name ?? '' }))
-    const code = emitSegment({
+    return emitSegment({
       origin: { job: jobName, vertex: steps.map(({ name }) => name).join('-') },
-      source: columnar && input !== undefined ? { kind: 'columns', layout: input, absent: indicesOf(absent) } : { kind: 'rows' },
+      source: absent === undefined || input === undefined ? { kind: 'rows' } : { kind: 'columns', layout: input, absent: indicesOf(absent) },
       steps,
       target: this.target(),
       timed,
@@ -96,8 +108,6 @@ export class GeneratedSegment implements FrameRunner {
       pressure: this.pressure,
       position: this.position,
     })
-    this.compiled.set(key, code)
-    return code
   }
 
   private target(): SegmentTarget {
@@ -157,13 +167,22 @@ export class GeneratedSegment implements FrameRunner {
   }
 }
 
-/** `1,3`: nearly always the same of all frames of an input. */
-function absentColumnsOf({ columns }: LocalFrame): string {
-  let absent = ''
-  for (let i = 0; i < columns.length; i++) if (columns[i]!.kind === 'absent') absent += absent === '' ? i : `,${i}`
-  return absent
+/** The code for frames of one form. */
+interface FrameCode {
+  /** By column; undefined = rows as objects. */
+  readonly absent: readonly boolean[] | undefined
+  readonly timed: boolean
+  readonly code: SegmentCode
 }
 
-function indicesOf(list: string): readonly number[] {
-  return list === '' ? [] : list.split(',').map(Number)
+/** Asked for each visit of a frame: nothing is made. */
+function suits({ absent, timed }: FrameCode, columns: readonly LocalColumn[] | undefined, isTimed: boolean): boolean {
+  if (timed !== isTimed) return false
+  if (absent === undefined || columns === undefined) return absent === undefined && columns === undefined
+  for (let i = 0; i < absent.length; i++) if ((columns[i]!.kind === 'absent') !== absent[i]) return false
+  return true
+}
+
+function indicesOf(flags: readonly boolean[]): readonly number[] {
+  return flags.flatMap((flag, i) => (flag ? [i] : []))
 }

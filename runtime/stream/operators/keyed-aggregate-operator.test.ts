@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../common/clock.ts'
-import { seededRandom } from '../../common/random.ts'
+import { seededRandom, systemRandom } from '../../common/random.ts'
 import type { LocalColumn, LocalFrame } from '../../network/columns.ts'
 import { rowsOf } from '../../network/columns-rows.ts'
 import { rowLayout } from '../../serde/row-layout.ts'
@@ -17,7 +16,7 @@ function sumOf(): { readonly add: (keys: readonly string[]) => unknown[][] } {
   const key = { select: (row: unknown) => (row as readonly unknown[])[0], type: Types.STRING }
   const operator = new KeyedAggregateOperator({ kind: 'sum', field: 1, key, keyColumns: [0], type: pair, layout }, { finalOnly: false })
   const out: LocalFrame[] = []
-  const context = { operatorName: 'sum', jobName: 'test', subtaskIndex: 0, maxParallelism: 128, clock: systemClock } as unknown as OperatorContext // what it reads of it
+  const context = { operatorName: 'sum', jobName: 'test', maxParallelism: 128, random: systemRandom } as unknown as OperatorContext // what it reads of it
   operator.setup(context, { collectFrame: (frame: LocalFrame) => void out.push(frame) } as unknown as OperatorOutput)
   return {
     add: keys => {

@@ -68,8 +68,8 @@ export class KeyedAggregateOperator extends BaseOperator {
     super.setup(context, output)
     const { key, keyColumns, type, layout } = this.spec
     this.backend = new KeyedStateBackend({ owner: context.operatorName, keyType: key.type, maxParallelism: context.maxParallelism })
-    // Any odd number does; it need not be a secret of more than this process.
-    const seed = (Math.imul(process.pid ^ context.subtaskIndex, 0x85ebca6b) ^ Math.floor(context.clock.monotonicMs() * 1000)) | 0x40000001
+    // The factor of its hashes: odd, and large enough to reach the high bits.
+    const seed = context.random.nextInt(2 ** 32) | 0x40000001
     this.table = new KeyedTable('_reduce', type, layout, keyColumns, row => key.select(row), seed)
     this.backend.registerPart(this.table)
   }

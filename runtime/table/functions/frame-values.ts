@@ -1,27 +1,14 @@
+import { utf8Text } from '../../common/utf8.ts'
 import { type BytesColumn, type Column, type ColumnarFrame, isValid, type Validity } from '../../network/columns.ts'
 import { decimalText, parseDecimal } from './decimal.ts'
 import { columnKindOfValue, isBinary, isDecimal, type Value, type ValueType } from './value-type.ts'
 
 /** Values in and out of columns: helpers of generated loops, and the whole of it for the interpreter. */
 
-const asciiMax = 24
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const encoder = new TextEncoder()
 
 export function decodeText(data: Uint8Array, start: number, length: number): string {
-  if (length < asciiMax) {
-    let out = ''
-    let i = start
-    const end = start + length
-    for (; i < end; i++) {
-      const byte = data[i]!
-      if (byte > 127) break
-      out += String.fromCharCode(byte)
-    }
-    if (i === end) return out
-  }
-  // TextDecoder refuses views of shared memory; slice() copies out of it.
-  return decoder.decode(data.buffer instanceof SharedArrayBuffer ? data.slice(start, start + length) : data.subarray(start, start + length))
+  return utf8Text(data, start, start + length)
 }
 
 export function decodeBytes(data: Uint8Array, start: number, length: number): Uint8Array {

@@ -6,7 +6,7 @@ import { printExpressionText } from '../sql/print.ts'
 import { aggregateCall, isAggregate } from './aggregate-functions.ts'
 import { bindCondition, bindExpression, type ExpressionScope } from './bind-expression.ts'
 import { groupWindow } from './bind-window.ts'
-import { columnReference, expressionKey } from './expressions.ts'
+import { columnReference, expressionKey, isNotNull } from './expressions.ts'
 import { type LogicalAggregate, type LogicalNode, schemaOf, type WindowColumn } from './logical.ts'
 import { notSupportedYet, planError } from './plan-error.ts'
 import { type ExpandedItem, isRowtime, nameOf, type Projected, project } from './projection.ts'
@@ -47,7 +47,9 @@ export function bindAggregation(select: Select, items: readonly ExpandedItem[], 
     const name = call.path[0]!.text.toUpperCase()
     if (more.length > 0) throw notSupportedYet(call.pos, `${name} of several arguments`)
     if (star && name !== 'COUNT') throw planError(argument.pos, `function ${name} takes one argument, not *`)
-    const bound = argument === undefined || star ? undefined : bindExpression(argument, { columns: input.columns, clause })
+    const written = argument === undefined || star ? undefined : bindExpression(argument, { columns: input.columns, clause })
+    // COUNT of what is declared NOT NULL is COUNT(*), as in Flink: it counts also what is NULL all the same.
+    const bound = name === 'COUNT' && call.quantifier !== 'DISTINCT' && written !== undefined && isNotNull(written.type) ? undefined : written
     const filter = call.filter === undefined ? -1 : addColumn(bindCondition(call.filter, { columns: input.columns, clause: 'FILTER' }))
     const aggregate = aggregateCall(call, bound, bound === undefined ? -1 : addColumn(bound), filter)
     const key = JSON.stringify(aggregate)

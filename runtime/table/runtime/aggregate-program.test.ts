@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { runs } from '../../../test/support/runs.ts'
 import { type Random, seededRandom } from '../../common/random.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
 import { frameOf, rowsOf } from '../../network/columns-rows.ts'
@@ -94,7 +95,7 @@ const origin = { job: 'test', vertex: 'aggregate' }
 const all = (count: number) => Int32Array.from({ length: count }, (_, i) => i)
 
 test('generated loops leave the accumulators and results that the interpreter leaves: added, merged from columns and from tables, copied', () => {
-  for (let seed = 0; seed < 1000; seed++) {
+  for (let seed = 0; seed < runs(2_000); seed++) {
     const random = seededRandom(seed)
     const { inputTypes, calls } = randomCalls(random)
     const programs = [accumulatorProgram(calls, origin), accumulatorProgram(calls, undefined)]

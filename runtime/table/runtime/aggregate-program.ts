@@ -3,7 +3,7 @@ import type { Column, ColumnarFrame, Validity } from '../../network/columns.ts'
 import { isValid } from '../../network/columns.ts'
 import { type AggregateFunction, aggregateFunction, type Given, type Place, type Slot } from '../functions/aggregates.ts'
 import { allValid, buildColumn, decodeDecimal, readValue, valuesColumn } from '../functions/frame-values.ts'
-import { columnKindOfValue, isDecimal, parseValueType, type Value, type ValueType } from '../functions/value-type.ts'
+import { columnKindOfValue, isDecimal, parseValueType, type Value, type ValueType, withNullable } from '../functions/value-type.ts'
 import type { AggregateCall } from '../plan/physical.ts'
 import type { SlotColumn } from './accumulator-slots.ts'
 
@@ -255,7 +255,8 @@ function wordsOf(values: BigInt64Array): Int32Array {
 function emitAdd(calls: readonly BoundCall[], origin: FunctionOrigin, sources: string[]): AddLoop | undefined {
   const columns = new Map<number, ValueType>()
   for (const { call, argument } of calls) {
-    if (call.argument >= 0) columns.set(call.argument, argument)
+    // NOT NULL is what a type declares: a decimal without room is NULL in Flink all the same, so that every argument is looked at.
+    if (call.argument >= 0) columns.set(call.argument, withNullable(argument, true))
     if (call.filter >= 0) columns.set(call.filter, booleanType)
   }
   const loop = new LoopEmitter(calls, frame => code`${frame}.columns`, columns, new Set())

@@ -2,29 +2,21 @@ import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { FileSplit } from '../../connectors/file-enumerator.ts'
-import { errorOfEvent } from '../../connectors/port-events.ts'
+import { SplitReader } from '../../connectors/split-reader.ts'
 import { createDecoder } from '../../formats/decoders.ts'
 import type { RecordDecoder } from '../../formats/format.ts'
 import { RowSink } from '../../formats/row-sink.ts'
-import type { SourcePort } from '../../stream/spi/io-host.ts'
-import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../../stream/spi/source.ts'
+import type { SourceOutput, SourceReaderContext, SourceSplit } from '../../stream/spi/source.ts'
 import type { ScanNode } from '../plan/physical.ts'
 
 /**
  * Sync half of a filesystem table: the text file source's fetcher and splits (whole lines of a byte range), its chunks decoded straight into
  * columns. A line that a chunk's border cuts is kept and put before the next chunk.
  */
-export class FileTableReader implements SourceReader {
+export class FileTableReader extends SplitReader<FileSplit> {
   private readonly node: ScanNode
-  private readonly port: SourcePort
   private readonly decoder: RecordDecoder
   private readonly sink: RowSink
-  /** Asked of the fetcher and not finished, in its order. */
-  private readonly splits: { readonly tag: number; readonly split: FileSplit }[] = []
-  private nextTag = 0
-  private currentTag = -1
-  private allAssigned = false
-  private firstEnded = false
   /** What is decoded next: `page[at..end)`; then, up to `filled`, what has no end yet. */
   private page: Uint8Array = noBytes
   private at = 0
@@ -35,15 +27,14 @@ export class FileTableReader implements SourceReader {
   /** Offset in the file of `page[0]`, and records read before `page[at]` in this range. */
   private pageOffset = 0
   private records = 0
-  private finishing = false
 
   constructor(
     node: ScanNode,
     settings: { readonly job: string; readonly vertex: string; readonly generated: boolean },
     context: SourceReaderContext,
   ) {
+    super(context.io.openSource('file', {}, 'blocks'))
     this.node = node
-    this.port = context.io.openSource('file', {}, 'blocks')
     const { physical, paths, projected, options } = node
     const columns = physical.map(({ name, type }, i) => ({ name, type, path: paths[i]! }))
     this.decoder = createDecoder(String(options['format']), columns, projected, textOptions(options), {
@@ -52,19 +43,6 @@ export class FileTableReader implements SourceReader {
       generated: settings.generated,
     })
     this.sink = new RowSink(this.decoder.kinds)
-  }
-
-  addSplits(splits: readonly SourceSplit[]): void {
-    for (const split of splits) {
-      const tag = this.nextTag++
-      // The file enumerator's splits are FileSplits.
-      this.splits.push({ tag, split: split as FileSplit })
-      this.port.send('split', { ...split, tag })
-    }
-  }
-
-  noMoreSplits(): void {
-    this.allAssigned = true
   }
 
   poll(output: SourceOutput): 'more' | 'nothing' | 'end' {
@@ -77,10 +55,6 @@ export class FileTableReader implements SourceReader {
         this.decode(output)
         continue
       }
-      if (this.finishing) {
-        this.finishing = false
-        this.firstEnded = true
-      }
       const read = this.read()
       if (read !== 'more') {
         this.emit(output)
@@ -90,21 +64,17 @@ export class FileTableReader implements SourceReader {
     return 'more'
   }
 
-  snapshotSplits(): readonly SourceSplit[] {
+  override snapshotSplits(): readonly SourceSplit[] {
     assert(this.sink.count === 0, 'a reader is asked for its splits between polls')
-    return this.splits.map(({ tag, split }) => (tag === this.currentTag ? { ...split, position: this.pageOffset + this.at } : split))
+    return super.snapshotSplits()
   }
 
   describePosition(): string {
-    const first = this.splits[0]?.split
+    const first = this.firstSplit
     if (first === undefined) return ''
     return first.start === 0 && first.position <= 0
       ? `file ${first.path}, line ${this.records}`
       : `file ${first.path}, line before byte ${this.pageOffset + this.at}`
-  }
-
-  close(): void {
-    this.port.close()
   }
 
   private decode(output: SourceOutput): void {
@@ -125,27 +95,7 @@ export class FileTableReader implements SourceReader {
     output.collectFrame({ kind: 'columnar', length, columns, timestamps: undefined, rowKinds: undefined })
   }
 
-  private read(): 'more' | 'nothing' | 'end' {
-    if (this.firstEnded) {
-      this.splits.shift()
-      this.firstEnded = false
-    }
-    if (this.splits.length === 0 && this.allAssigned) return 'end'
-    const element = this.port.poll()
-    if (element === undefined) return 'nothing'
-    if (element.kind === 'raw') {
-      if (element.tag !== this.currentTag) this.begin(element.tag, element.position)
-      this.feed(element.bytes)
-    } else if (element.kind === 'event') {
-      if (element.what === 'error') throw errorOfEvent(element.data)
-      if (element.what === 'finished') this.finish(Number((JSON.parse(element.data) as JsonObject)['tag']))
-    }
-    return 'more'
-  }
-
-  private begin(tag: number, position: number): void {
-    assert(this.splits[0]?.tag === tag, 'a fetcher reads splits in the order asked for')
-    this.currentTag = tag
+  protected begin(_split: FileSplit, position: number): void {
     this.at = 0
     this.end = 0
     this.filled = 0
@@ -154,7 +104,7 @@ export class FileTableReader implements SourceReader {
   }
 
   /** The bytes go back to the fetcher at the next poll: frames that may be read longer, and lines that are not whole yet, need a copy. */
-  private feed(bytes: Uint8Array): void {
+  protected feed(bytes: Uint8Array): void {
     const { decoder } = this
     const left = this.page.subarray(this.end, this.filled)
     this.pageOffset += this.end
@@ -173,18 +123,20 @@ export class FileTableReader implements SourceReader {
       throw new FlinkError('RECORD_TOO_LARGE', `a line of more than ${LINE_SIZE_MAX_BYTES} bytes is refused (after ${this.describePosition()})`)
   }
 
-  /** The range has ended: what is left without a line feed is the last record. */
-  private finish(tag: number): void {
-    assert(this.splits[0]?.tag === tag, 'a fetcher finishes splits in the order asked for')
-    if (this.currentTag === tag) this.end = this.filled
-    this.finishing = true
+  /** What is left without a line feed is the last record. */
+  protected endBytes(): void {
+    this.end = this.filled
+  }
+
+  protected resumed(split: FileSplit): FileSplit {
+    return { ...split, position: this.pageOffset + this.at }
   }
 
   private located(error: unknown): unknown {
     if (!(error instanceof FlinkError) || error.code !== 'MALFORMED_RECORD') return error
     const { decoder } = this
     this.records += decoder.recordsRead
-    const split = this.splits[0]?.split
+    const split = this.firstSplit
     const place =
       split !== undefined && split.start === 0 && split.position <= 0
         ? `line ${this.records}`

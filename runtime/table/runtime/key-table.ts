@@ -10,7 +10,8 @@ import { TextKeyStore } from './key-text-store.ts'
  * Two passes over a frame: hashes of all rows column by column, then probes. A probe compares the stored 32-bit hash first and the key's
  * columns only when that is equal. NULL is a key value like any other, equal to itself; -0 and 0 are two keys, all NaN one, as in Flink.
  *
- * The hash is for this table only: nothing of it is persisted, and it is seeded so that nobody can choose colliding keys.
+ * The hash is for this process only: nothing of it is persisted or sent. Its seed is random and one operator instance's (tables that share keys share
+ * it), so that nobody knows which keys collide. It is murmur3's mixing and no cipher: long texts that collide under every seed exist.
  */
 export class KeyTable {
   count = 0
@@ -23,8 +24,8 @@ export class KeyTable {
   private rowHashes = new Int32Array(0)
 
   constructor(kinds: readonly ColumnKind[], seed: number) {
-    this.stores = kinds.map(keyStore)
     this.seed = seed | 0
+    this.stores = kinds.map(kind => keyStore(kind, this.seed))
   }
 
   /** Writes the index of the key of `rows[from..to)` of `columns` to `out[from..to)`; unseen keys are added. */
@@ -226,7 +227,7 @@ export class KeyTable {
   }
 }
 
-function keyStore(kind: ColumnKind): KeyStore {
+function keyStore(kind: ColumnKind, seed: number): KeyStore {
   switch (kind) {
     case 'bool':
       return new FixedKeyStore('bool', length => new Uint8Array(length), hashInt)
@@ -237,7 +238,7 @@ function keyStore(kind: ColumnKind): KeyStore {
     case 'i64':
       return new LongKeyStore()
     case 'bytes':
-      return new TextKeyStore()
+      return new TextKeyStore(seed)
     default:
       return unreachable(kind)
   }

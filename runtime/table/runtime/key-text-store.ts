@@ -27,6 +27,12 @@ export class TextKeyStore implements KeyStore {
   /** Number of a value + 1 by its hash, 0 = empty. */
   private slots = new Int32Array(INITIAL * 2)
   private valueOfId = noInts
+  private readonly seed: number
+
+  /** That of the table. */
+  constructor(seed: number) {
+    this.seed = seed
+  }
 
   hash(column: Column, rows: Int32Array, from: number, to: number, hashes: Int32Array): void {
     const texts = column as BytesColumn
@@ -128,7 +134,7 @@ export class TextKeyStore implements KeyStore {
   private numberOf(column: BytesColumn, row: number): number {
     const start = column.starts[row]!
     const length = column.lengths[row]!
-    const hash = hashBytes(column.data, start, length)
+    const hash = hashBytes(this.seed, column.data, start, length)
     const mask = this.slots.length - 1
     let at = hash & mask
     for (;;) {
@@ -191,18 +197,16 @@ const INITIAL = 32
 const IDS_MAX = 4096
 const noInts = new Int32Array(0)
 
-function hashBytes(data: Uint8Array, start: number, length: number): number {
+function hashBytes(seed: number, data: Uint8Array, start: number, length: number): number {
   let at = start
   const end = start + length
-  let hash = combineHash(HASH_SEED, length)
+  let hash = combineHash(seed, length)
   for (; at + 4 <= end; at += 4) hash = combineHash(hash, data[at]! | (data[at + 1]! << 8) | (data[at + 2]! << 16) | (data[at + 3]! << 24))
   let rest = 0
   for (; at < end; at++) rest = (rest << 8) | data[at]!
   hash = combineHash(hash, rest)
   return hash ^ (hash >>> 16)
 }
-
-const HASH_SEED = 0x3c6ef372
 
 function doubled(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   const grown = new Int32Array(array.length * 2)

@@ -45,7 +45,7 @@ export class LocalWindowAggregateOperator extends BaseOperator {
 
   override setup(context: OperatorContext, output: OperatorOutput): void {
     super.setup(context, output)
-    this.state = new SliceTables(this.keyLayouts, this.node.aggregates, originOf(context, this.codegen))
+    this.state = new SliceTables(this.keyLayouts, this.node.aggregates, originOf(context, this.codegen), context.random)
   }
 
   override open(): void {

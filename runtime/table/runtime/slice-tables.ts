@@ -1,6 +1,7 @@
 import type { FunctionOrigin } from '../../codegen/emit.ts'
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
+import type { Random } from '../../common/random.ts'
 import type { Column, ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { isValid } from '../../network/columns.ts'
 import { ColumnsKeyHasher } from '../../network/columns-hash.ts'
@@ -112,14 +113,17 @@ export class SliceTables {
   private readonly keyLayouts: readonly ColumnLayout[]
   private readonly aggregates: readonly AggregateCall[]
   private readonly program: AccumulatorProgram
+  /** One for all tables of the operator: the hashes of one are those of the others. */
+  private readonly keySeed: number
   private sliceEnds = new Float64Array(0)
   private rows = noRows
 
   /** `origin` undefined: aggregates are interpreted. */
-  constructor(keyLayouts: readonly ColumnLayout[], aggregates: readonly AggregateCall[], origin: FunctionOrigin | undefined) {
+  constructor(keyLayouts: readonly ColumnLayout[], aggregates: readonly AggregateCall[], origin: FunctionOrigin | undefined, random: Random) {
     this.keyLayouts = keyLayouts
     this.aggregates = aggregates
     this.program = accumulatorProgram(aggregates, origin)
+    this.keySeed = random.nextInt(2 ** 32)
   }
 
   /**
@@ -181,9 +185,9 @@ export class SliceTables {
     if (free !== undefined) return free
     const table = new KeyTable(
       this.keyLayouts.map(layout => layout.kind),
-      KEY_SEED,
+      this.keySeed,
     )
-    return new SliceTable(table, new Accumulators(this.program, KEY_SEED))
+    return new SliceTable(table, new Accumulators(this.program, this.keySeed))
   }
 
   ends(): readonly number[] {
@@ -296,8 +300,6 @@ export class SliceTables {
   }
 }
 
-/** One for all tables: the hashes of one are those of the others. */
-const KEY_SEED = 1
 const FREE_MAX = 4
 
 function sliceEndsOf(slicing: Slicing, times: Float64Array, length: number, ends: Float64Array): void {

@@ -1,0 +1,129 @@
+import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
+import { type Clock, sleep } from '../common/clock.ts'
+import { FlinkError } from '../common/errors.ts'
+import { isId } from '../common/ids.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { Logger } from '../common/log.ts'
+import type { JobSubmission, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+
+/**
+ * What a JobManager that comes back finds of the jobs of the one before (`high-availability.storageDir`):
+ *
+ *   <cluster-id>/generations/<g>           each JobManager's own, so that the next one is newer whatever its clock says
+ *   <cluster-id>/jobs/<job-id>/artifact    the code bundle
+ *   <cluster-id>/jobs/<job-id>/submission  JSON; there is a job when this is there
+ *   <cluster-id>/jobs/<job-id>/result      how it has ended; from now on it must not be run again
+ *
+ * A job is stored before its submission is answered. When it has ended its result is stored first, then its checkpoints are removed, then `submission`,
+ * `artifact`, `result` in this order: wherever the process dies in between, the next one either runs the job from its newest checkpoint or finishes clearing.
+ */
+export interface JobStore {
+  /** One that no JobManager of this cluster has had. */
+  claimGeneration(): Promise<number>
+  add(jobId: string, submission: JobSubmission, artifact: Uint8Array): Promise<void>
+  recordResult(jobId: string, state: TerminalJobStatus): Promise<void>
+  /** Everything of it is done. */
+  remove(jobId: string): Promise<void>
+  recover(): Promise<readonly RecoveredJob[]>
+}
+
+export interface RecoveredJob {
+  readonly jobId: string
+  readonly submission: JobSubmission
+  readonly artifact: Uint8Array
+  /** It has ended, and is to be cleared. */
+  readonly result: TerminalJobStatus | undefined
+}
+
+/** How long a write that concerns one job is tried again. */
+const RETRY_MS = 60_000
+
+export function createJobStore(store: ObjectStore, clusterId: string, parts: { readonly clock: Clock; readonly log: Logger }): JobStore {
+  const folderOf = (jobId: string) => `${clusterId}/jobs/${jobId}`
+  const { clock, log } = parts
+
+  /** Until it is known to be there. The bytes of a name are the same whoever writes them. */
+  async function put(path: string, bytes: Uint8Array): Promise<void> {
+    const endMs = clock.monotonicMs() + RETRY_MS
+    for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5_000)) {
+      try {
+        await store.create(path, bytes)
+        return
+      } catch (error) {
+        if (clock.monotonicMs() + delayMs > endMs) throw error
+        log.warn('the job store answered with an error, trying again', { uri: store.uri, path, reason: String(error) })
+        await sleep(clock, delayMs)
+      }
+    }
+  }
+
+  async function read(path: string): Promise<Uint8Array> {
+    const bytes = await store.read(path)
+    if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} is missing`)
+    return bytes
+  }
+
+  return {
+    async claimGeneration() {
+      for (;;) {
+        const taken = (await store.list(`${clusterId}/generations`)).map(path => Number(path.slice(path.lastIndexOf('/') + 1)))
+        const generation = Math.max(0, ...taken) + 1
+        if ((await store.create(`${clusterId}/generations/${generation}`, new Uint8Array(0))) !== 'created') continue
+        // The newest one stays: it is what the next one counts from.
+        for (const older of taken) await store.remove(`${clusterId}/generations/${older}`)
+        return generation
+      }
+    },
+
+    async add(jobId, submission, artifact) {
+      const folder = folderOf(jobId)
+      await put(`${folder}/artifact`, artifact)
+      await put(`${folder}/submission`, toBytes({ ...submission, jobId }))
+    },
+
+    async recordResult(jobId, state) {
+      await put(`${folderOf(jobId)}/result`, toBytes({ state }))
+    },
+
+    async remove(jobId) {
+      for (const name of ['submission', 'artifact', 'result']) await store.remove(`${folderOf(jobId)}/${name}`)
+    },
+
+    async recover() {
+      const names = new Map<string, Set<string>>()
+      for (const path of await store.list(`${clusterId}/jobs`)) {
+        const [jobId = '', name = ''] = path.slice(`${clusterId}/jobs/`.length).split('/')
+        if (isId(jobId)) names.set(jobId, (names.get(jobId) ?? new Set()).add(name))
+      }
+      const jobs: RecoveredJob[] = []
+      for (const [jobId, present] of names) {
+        const folder = folderOf(jobId)
+        if (!present.has('submission')) {
+          // Never answered, or cleared but for this.
+          for (const name of ['artifact', 'result']) await store.remove(`${folder}/${name}`)
+          continue
+        }
+        jobs.push({
+          jobId,
+          // Written by `add`.
+          submission: fromBytes(await read(`${folder}/submission`), `${folder}/submission`) as unknown as JobSubmission,
+          artifact: await read(`${folder}/artifact`),
+          result: present.has('result') ? (fromBytes(await read(`${folder}/result`), `${folder}/result`)['state'] as TerminalJobStatus) : undefined,
+        })
+      }
+      return jobs
+    },
+  }
+
+  function fromBytes(bytes: Uint8Array, path: string): JsonObject {
+    try {
+      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as JsonObject
+    } catch (error) {
+      throw new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} cannot be read: it was cut short or changed`, {}, error)
+    }
+  }
+}
+
+function toBytes(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}
