@@ -1,3 +1,4 @@
+import type { S3Settings } from '../../runtime/checkpoint/storage/s3-options.ts'
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
@@ -23,6 +24,7 @@ export interface ConnectorHarnessOptions {
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
   readonly checkpointingEnabled?: boolean
+  readonly s3Settings?: () => S3Settings
 }
 
 export class ConnectorHarness {
@@ -52,6 +54,7 @@ export class ConnectorHarness {
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
       checkpointingEnabled = false,
+      s3Settings,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
@@ -85,7 +88,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs, checkpointingEnabled },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled, ...(s3Settings === undefined ? {} : { s3Settings }) },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,
