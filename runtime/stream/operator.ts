@@ -1,4 +1,3 @@
-import type { S3Settings } from '../checkpoint/storage/s3-options.ts'
 import type { Clock } from '../common/clock.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
@@ -123,8 +122,6 @@ export interface OperatorTaskOptions {
   readonly autoWatermarkIntervalMs: number
   /** False = no checkpoint will ever be taken: what would wait for one is done at the end of the input. */
   readonly checkpointingEnabled: boolean
-  /** `s3.*` of the job's configuration, for operators that need them; they are checked only then. */
-  readonly s3Settings?: () => S3Settings
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */

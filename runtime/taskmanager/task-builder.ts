@@ -1,5 +1,4 @@
 import { checkpointMode, isCheckpointingEnabled } from '../checkpoint/options.ts'
-import { s3SettingsOf } from '../checkpoint/storage/s3-options.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -324,7 +323,6 @@ function operatorContext(
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
-      s3Settings: () => s3SettingsOf(configuration),
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),

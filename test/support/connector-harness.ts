@@ -24,7 +24,7 @@ export interface ConnectorHarnessOptions {
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
   readonly checkpointingEnabled?: boolean
-  readonly s3Settings?: () => S3Settings
+  readonly s3?: S3Settings
 }
 
 export class ConnectorHarness {
@@ -54,12 +54,13 @@ export class ConnectorHarness {
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
       checkpointingEnabled = false,
-      s3Settings,
+      s3,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
       registry,
       clock,
+      s3,
       log: noLog,
       taskManager: {
         id: 'tm-1',
@@ -88,7 +89,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs, checkpointingEnabled, ...(s3Settings === undefined ? {} : { s3Settings }) },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,

@@ -20,9 +20,9 @@ import type { PartOwner, PartStream, RecoverableWriter } from './recoverable-wri
  * When the port closes, what no `prepared` has told of is in no snapshot and is removed; the rest stays for the next attempt.
  */
 export function fileSinkTransport(random: Random, create: RecoverableWriterFactory = recoverableWriterOf): SinkTransportFactory {
-  return (options, { clock }) => {
+  return (options, { clock, s3 }) => {
     // Of FileSinkOperator and FileSink.
-    const { path, prefix, suffix, s3, ...owner } = options as unknown as FileSinkTransportOptions
+    const { path, prefix, suffix, ...owner } = options as unknown as FileSinkTransportOptions
     const uid = newId(random)
     return new FileSinkTransport(create(path, { ...owner, uid }, { clock, s3 }), count => `${prefix}-${uid}-${count}${suffix}`)
   }
@@ -47,7 +47,6 @@ interface FileSinkTransportOptions extends Omit<PartOwner, 'uid'> {
   readonly path: string
   readonly prefix: string
   readonly suffix: string
-  readonly s3?: S3Settings
 }
 
 interface OpenPart {

@@ -99,7 +99,6 @@ export class FileSinkOperator implements StreamOperator {
       subtaskIndex,
       parallelism,
       restoredCheckpointId: this.restoredCheckpointId,
-      ...this.storeSettings(),
     })
     this.outbox = new SinkOutbox(this.port, context)
     this.rowContext.processingTimeMs = context.clock.nowMs()
@@ -247,13 +246,6 @@ export class FileSinkOperator implements StreamOperator {
   private change(what: 'open' | 'recover' | 'close', data: JsonObject): void {
     this.version++
     this.out().send(what, data)
-  }
-
-  private storeSettings(): JsonObject {
-    if (!String(this.spec.options['path']).startsWith('s3://')) return {}
-    const settings = this.ctx().options.s3Settings?.()
-    // Settings that are not there are left out on the way.
-    return settings === undefined ? {} : { s3: settings as unknown as JsonObject }
   }
 
   private isCheckpointing(): boolean {

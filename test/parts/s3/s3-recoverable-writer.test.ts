@@ -56,7 +56,7 @@ test('rows of a job become objects when their checkpoint has completed', async (
   const builder = FileSink.forRowFormat<string>(`s3://${bucket}/out`, new SimpleStringEncoder()).withBucketAssigner(row => row.slice(0, 1))
   // The definition's factory makes it.
   const operator = operatorOf(builder.build().define(Types.STRING as never)) as FileSinkOperator
-  const harness = new ConnectorHarness(operator, { checkpointingEnabled: true, s3Settings: () => settings })
+  const harness = new ConnectorHarness(operator, { checkpointingEnabled: true, s3: settings })
   await harness.open()
   for (const row of ['a1', 'b1', 'a2']) operator.processElement(row, Number.NaN)
   await harness.until(() => operator.endInput())
@@ -76,7 +76,7 @@ test('rows of a job become objects when their checkpoint has completed', async (
 test('a bucket that does not exist fails the task, by name', async () => {
   const builder = FileSink.forRowFormat<string>('s3://nobody-made-it/out', new SimpleStringEncoder())
   const operator = operatorOf(builder.build().define(Types.STRING as never)) as FileSinkOperator
-  const harness = new ConnectorHarness(operator, { s3Settings: () => settings })
+  const harness = new ConnectorHarness(operator, { s3: settings })
   await harness.open()
   await expect(harness.sink(['a'])).rejects.toMatchObject({ code: 'EXTERNAL_SYSTEM', message: expect.stringMatching(/nobody-made-it.*NoSuchBucket/) })
   await harness.close()
