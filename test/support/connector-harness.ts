@@ -1,3 +1,4 @@
+import type { S3Settings } from '../../runtime/checkpoint/storage/s3-options.ts'
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
@@ -24,6 +25,7 @@ export interface ConnectorHarnessOptions {
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
   readonly checkpointingEnabled?: boolean
+  readonly s3?: S3Settings
 }
 
 export class ConnectorHarness {
@@ -53,11 +55,13 @@ export class ConnectorHarness {
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
       checkpointingEnabled = false,
+      s3,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
       registry,
       clock,
+      s3,
       log: noLog,
       taskManager: {
         id: 'tm-1',
