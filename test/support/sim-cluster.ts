@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createMemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
+import { createMemoryStore, type MemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
 import type { ByteRange, ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../../runtime/checkpoint/storage/open-store.ts'
 import type { FlinkError } from '../../runtime/common/errors.ts'
@@ -61,7 +61,7 @@ export class SimCluster {
   /** Around each call of a store. A process that is killed here never comes back from it; `before`: it had no effect. */
   onStoreCall: (node: string, call: string, phase: 'before' | 'after') => void = () => {}
   /** By URI: what outlives every process. */
-  readonly stores = new Map<string, ObjectStore>()
+  readonly stores = new Map<string, MemoryStore>()
   private readonly options: SimClusterOptions
 
   constructor(options: SimClusterOptions) {
@@ -101,7 +101,12 @@ export class SimCluster {
     })
   }
 
-  private storeAt(uri: string): ObjectStore {
+  /** What there is in a store now, without anybody's asking for it. */
+  paths(uri: string): readonly string[] {
+    return this.stores.get(uri)?.paths() ?? []
+  }
+
+  private storeAt(uri: string): MemoryStore {
     const known = this.stores.get(uri) ?? createMemoryStore(uri)
     this.stores.set(uri, known)
     return known
