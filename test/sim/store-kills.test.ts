@@ -3,6 +3,7 @@ import { seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
 import { runs } from '../support/runs.ts'
+import type { StoreCall } from '../support/sim-cluster.ts'
 import { buildSums, expectSums, outsides } from '../support/sums-job.ts'
 
 /**
@@ -10,17 +11,12 @@ import { buildSums, expectSums, outsides } from '../support/sums-job.ts'
  * makes, with that process killed right before it, and right behind it. So publishing, restoring, taking over, clearing and everything between them is
  * interrupted at each of its steps.
  */
-interface Call {
-  readonly node: string
-  readonly text: string
-}
-
 interface Kill {
   readonly at: number
   readonly phase: 'before' | 'after'
 }
 
-async function run(kill?: Kill): Promise<{ readonly calls: readonly Call[]; readonly killed: Call | undefined }> {
+async function run(kill?: Kill): Promise<{ readonly calls: readonly StoreCall[]; readonly killed: StoreCall | undefined }> {
   const random = seededRandom(4711)
   const outside = outsides['a sink in memory']()
   const client = {
@@ -44,8 +40,8 @@ async function run(kill?: Kill): Promise<{ readonly calls: readonly Call[]; read
     highAvailability: true,
     sinks: outside.sinks,
   })
-  const calls: Call[] = []
-  let killed: Call | undefined
+  const calls: StoreCall[] = []
+  let killed: StoreCall | undefined
   let replacements = 0
   const loseTaskManager = (id: string) => {
     const victim = cluster.taskManagers.find(taskManager => taskManager.id === id && taskManager.alive)
@@ -53,11 +49,11 @@ async function run(kill?: Kill): Promise<{ readonly calls: readonly Call[]; read
     cluster.kill(victim)
     cluster.startTaskManager(`replacement-${replacements++}`)
   }
-  cluster.onStoreCall = (node, text, phase) => {
-    const at = calls.length - (phase === 'after' ? 1 : 0)
-    if (phase === 'before') calls.push({ node, text })
-    if (kill === undefined || killed !== undefined || kill.phase !== phase || kill.at !== at) return
-    killed = { node, text }
+  cluster.onStoreCall = (call, phase) => {
+    if (phase === 'before') calls.push(call)
+    if (kill === undefined || killed !== undefined || kill.phase !== phase || kill.at !== call.number) return
+    killed = call
+    const { node } = call
     if (!node.startsWith('jobmanager')) return loseTaskManager(node)
     cluster.network.kill(node)
     cluster.clock.schedule(50, () => void cluster.replaceJobManager())
@@ -97,7 +93,7 @@ async function run(kill?: Kill): Promise<{ readonly calls: readonly Call[]; read
 }
 
 /** `jobmanager create epochs`, `replacement read shared`. */
-const nameOf = ({ node, text }: Call) =>
+const nameOf = ({ node, text }: StoreCall) =>
   `${node.replace(/-.*/, '').replace('replacement', 'tm')} ${text.replace(/[0-9a-f]{32}\/?/, '').replace(/[-/]\d.*/, '')}`
 
 test('killed at every call of a store, each result is committed once, and nothing is left behind', { timeout: 600_000 }, async () => {

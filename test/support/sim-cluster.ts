@@ -45,6 +45,13 @@ export interface SimTaskManager {
 
 const rpc = { host: 'jobmanager', port: 6123, token: 'secret' }
 
+/** `number` from 0 on, over all processes; `text` as in `create <path>`. */
+export interface StoreCall {
+  readonly node: string
+  readonly number: number
+  readonly text: string
+}
+
 export class SimCluster {
   readonly clock = new SimClock()
   readonly random: Random
@@ -59,7 +66,8 @@ export class SimCluster {
   readonly fenced: { readonly generation: number; readonly error: FlinkError }[] = []
   readonly taskManagers: SimTaskManager[] = []
   /** Around each call of a store. A process that is killed here never comes back from it; `before`: it had no effect. */
-  onStoreCall: (node: string, call: string, phase: 'before' | 'after') => void = () => {}
+  onStoreCall: (call: StoreCall, phase: 'before' | 'after') => void = () => {}
+  private storeCalls = 0
   /** By URI: what outlives every process. */
   readonly stores = new Map<string, MemoryStore>()
   private readonly options: SimClusterOptions
@@ -119,11 +127,11 @@ export class SimCluster {
       <A extends unknown[], R>(operation: string, act: (path: string, ...args: A) => Promise<R>) =>
       async (path: string, ...args: A): Promise<R> => {
         await this.network.untilAlive(node)
-        const text = `${operation} ${path}`
-        this.onStoreCall(node, text, 'before')
+        const made = { node, number: this.storeCalls++, text: `${operation} ${path}` }
+        this.onStoreCall(made, 'before')
         await this.network.untilAlive(node)
         const answer = await act(path, ...args)
-        this.onStoreCall(node, text, 'after')
+        this.onStoreCall(made, 'after')
         await this.network.untilAlive(node)
         return answer
       }
