@@ -164,13 +164,14 @@ test('a TaskManager that stands still is given up and waited out: when it goes o
     { taskManagers: 3, count: 1000 },
   )
   await one.untilCompleted(2)
-  one.cluster.network.freeze('tm-0')
-  one.cluster.network.freeze('tm-1')
+  const vertices = one.cluster.job(one.jobId).vertices.map(({ id }) => one.cluster.jobManager.vertexDetails(one.jobId, id))
+  const asleep = [...new Set(vertices.flatMap(vertex => vertex?.subtasks.map(({ taskManagerId }) => taskManagerId) ?? []))]
+  expect(asleep.length).toBeGreaterThan(0)
+  for (const id of asleep) one.cluster.network.freeze(String(id))
   await one.until(() => one.state === 'RESTARTING')
   one.cluster.startTaskManager('tm-3')
   await one.untilCompleted(2)
-  one.cluster.network.thaw('tm-0')
-  one.cluster.network.thaw('tm-1')
+  for (const id of asleep) one.cluster.network.thaw(String(id))
   await one.expectFinished()
 })
 
