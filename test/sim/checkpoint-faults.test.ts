@@ -184,6 +184,18 @@ test('a JobManager that stands still for less than the heartbeat timeout goes on
   await one.expectFinished()
 })
 
+test('a JobManager that was replaced while it stood still is told that it is old, and removes nothing', async () => {
+  const one = await Case.start({ 'restart-strategy.type': 'fixed-delay', 'restart-strategy.fixed-delay.attempts': '10' }, { count: 600 })
+  await one.untilCompleted(2)
+  await one.cluster.replaceJobManager(12_000)
+  await one.untilCompleted(2)
+  await one.until(() => one.cluster.fenced.length > 0, 60_000)
+  expect(one.cluster.fenced).toMatchObject([
+    { generation: 1, error: { code: 'FENCED', message: expect.stringContaining('generation 2 has taken over') } },
+  ])
+  await one.expectFinished()
+})
+
 function flipped(bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice()
   const at = copy.length >> 1
