@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest'
+import { Configuration } from '../common/config.ts'
+import { FlinkError } from '../common/errors.ts'
+import { StateStorage, storageSettings } from './state-storage.ts'
+import { createMemoryStore } from './storage/memory-store.ts'
+import type { ObjectStore } from './storage/object-store.ts'
+import { objectsOf } from './task-state.ts'
+
+const jobId = 'd'.repeat(32)
+const MB = 1024 * 1024
+
+/** A task whose one operator has so many bytes of keyed state. */
+function operators(bytes: number) {
+  const keyGroups = new Map([[3, new Uint8Array(bytes).fill(7)]])
+  return [{ operatorId: 'totals', snapshot: { keyed: { keyType: { kind: 'INT' } as const, schemas: [], keyGroups }, lists: [] } }]
+}
+
+function storageOf(configuration: Readonly<Record<string, string>>, store: ObjectStore = createMemoryStore()) {
+  return new StateStorage(jobId, Configuration.fromObject(configuration), async () => store)
+}
+
+describe('where state goes, by two keys as in Flink', () => {
+  const settings = (configuration: Readonly<Record<string, string>>) => storageSettings(Configuration.fromObject(configuration))
+  const [dir, storage, backend] = ['execution.checkpointing.dir', 'execution.checkpointing.storage', 'state.backend.type'] as const
+
+  test.each([
+    ['nothing', {}, undefined, 5 * MB],
+    ['a directory', { [dir]: 'file:///c' }, 'file:///c', Number.POSITIVE_INFINITY],
+    ['jobmanager with a directory', { [dir]: 'file:///c', [storage]: 'jobmanager' }, 'file:///c', 5 * MB],
+    ['the 1.x name memory', { [dir]: 'file:///c', [backend]: 'memory' }, 'file:///c', 5 * MB],
+    ['the 1.x name filesystem', { [dir]: 'file:///c', [backend]: 'filesystem' }, 'file:///c', Number.POSITIVE_INFINITY],
+    [
+      'a backend and another storage: the storage wins',
+      { [dir]: 'file:///c', [backend]: 'memory', [storage]: 'filesystem' },
+      'file:///c',
+      Number.POSITIVE_INFINITY,
+    ],
+  ])('%s', (_what, configuration, directory, stateMaxBytes) => {
+    expect(settings(configuration)).toMatchObject({ directory, stateMaxBytes })
+  })
+
+  test.each([{ [storage]: 'filesystem' }, { [backend]: 'filesystem' }])('filesystem without a directory is refused: %o', configuration => {
+    expect(() => settings(configuration)).toThrow('option execution.checkpointing.storage: filesystem needs execution.checkpointing.dir')
+  })
+})
+
+describe('the JobManager keeps state', () => {
+  test('up to 5 MB an operator; above, the error names it, its size and the way out', async () => {
+    const storage = storageOf({})
+    const state = await storage.write(1, 'e', operators(5 * MB))
+    expect(objectsOf(state)).toEqual([])
+    await expect(storage.write(2, 'e', operators(5 * MB + 1))).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message:
+        'the state of operator totals has 5242881 bytes, execution.checkpointing.storage jobmanager keeps at most 5242880 of one; set execution.checkpointing.dir',
+    })
+  })
+})
+
+describe('a directory keeps state', () => {
+  const configuration = { 'execution.checkpointing.dir': 'sim://store' }
+
+  test('above the threshold in an object that is named after checkpoint and execution; what is read is what was written', async () => {
+    const store = createMemoryStore()
+    const storage = storageOf(configuration, store)
+    const small = await storage.write(1, 'e1', operators(20 * 1024))
+    const large = await storage.write(2, 'e1', operators(20 * 1024 + 1))
+    expect([objectsOf(small).length, objectsOf(large).map(({ name, size }) => [name, size])]).toEqual([0, [['2-e1', 20 * 1024 + 1]]])
+    expect(store.paths()).toEqual([`${jobId}/shared/2-e1`])
+    for (const [state, bytes] of [
+      [small, 20 * 1024],
+      [large, 20 * 1024 + 1],
+    ] as const)
+      expect(await storage.read(state)).toEqual(operators(bytes))
+  })
+
+  test('an answer that was lost is asked for again; one that stays lost declines the checkpoint', async () => {
+    const inner = createMemoryStore()
+    let lost = 2
+    const store: ObjectStore = {
+      ...inner,
+      create: async (path, bytes) => {
+        const answer = await inner.create(path, bytes)
+        if (lost-- > 0) throw new FlinkError('OUTCOME_UNKNOWN', 'no answer')
+        return answer
+      },
+    }
+    const storage = storageOf(configuration, store)
+    expect(await storage.read(await storage.write(1, 'e', operators(MB)))).toEqual(operators(MB))
+    lost = 100
+    await expect(storage.write(2, 'e', operators(MB))).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+  })
+
+  test('an object that is gone is named', async () => {
+    const store = createMemoryStore()
+    const storage = storageOf(configuration, store)
+    const state = await storage.write(1, 'e', operators(MB))
+    await store.remove(`${jobId}/shared/1-e`)
+    await expect(storage.read(state)).rejects.toMatchObject({
+      code: 'CORRUPT_CHECKPOINT',
+      message: `object 1-e of job ${jobId} is not in jobmanager`,
+    })
+  })
+})
