@@ -105,7 +105,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     random: systemRandom,
     log,
     hosts,
-    openStore: storeOpener(log),
+    openStore: storeOpener(configuration, log),
     registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
     cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),
