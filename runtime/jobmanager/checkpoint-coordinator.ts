@@ -86,7 +86,7 @@ const HISTORY_MAX = 10
 
 export class CheckpointCoordinator {
   private readonly jobId: string
-  private readonly jobGraph: JobGraph
+  private jobGraph: JobGraph
   readonly settings: CheckpointSettings
   private readonly services: CheckpointCoordinatorServices
   private readonly log: Logger
@@ -116,25 +116,25 @@ export class CheckpointCoordinator {
     this.claimed = settings.recovery?.claim === true ? settings.recovery.path : undefined
   }
 
-  /** Before an attempt is deployed; undefined = there is no checkpoint yet. */
-  async restore(): Promise<RestorePlan | undefined> {
+  /** Before an attempt of this graph is deployed; undefined = there is no checkpoint yet. */
+  async restore(jobGraph: JobGraph): Promise<RestorePlan | undefined> {
     await this.storing
     const { store, checkpointId, savepoint } = await this.takeOver()
     if (checkpointId !== null && savepoint === null) {
       if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
       const { body } = await readManifest(store, this.jobId, checkpointId)
-      return this.planOf(new RestorePlan(checkpointId, decodeBody(body), null), false, this.checkpointPath(checkpointId))
+      return this.planOf(jobGraph, new RestorePlan(checkpointId, decodeBody(body), null), false, this.checkpointPath(checkpointId))
     }
     const path = savepoint ?? this.settings.recovery?.path
     if (path === undefined) return undefined
     const { head, body, isSavepoint, location, objectsLocation } = await readSnapshot(path, uri => this.openFolder(uri))
-    return this.planOf(new RestorePlan(head.checkpointId, body, objectsLocation), isSavepoint, location)
+    return this.planOf(jobGraph, new RestorePlan(head.checkpointId, body, objectsLocation), isSavepoint, location)
   }
 
-  private planOf(plan: RestorePlan, isSavepoint: boolean, path: string | undefined): RestorePlan {
+  private planOf(jobGraph: JobGraph, plan: RestorePlan, isSavepoint: boolean, path: string | undefined): RestorePlan {
     const { checkpointId } = plan
     this.lastId = Math.max(this.lastId, checkpointId)
-    plan.check(this.jobGraph)
+    plan.check(jobGraph)
     this.statistics.restored({ id: checkpointId, timestampMs: Math.round(this.services.clock.nowMs()), isSavepoint, path })
     return plan
   }
@@ -154,6 +154,7 @@ export class CheckpointCoordinator {
       return { executionId, upstream: executions.filter(other => producers.includes(other.vertexId)).map(other => other.executionId) }
     })
     this.executions = executions
+    this.jobGraph = jobGraph
     this.triggered.clear()
     this.state = createCoordinator(this.settings.coordinator, tasks, this.completed, this.lastId)
   }

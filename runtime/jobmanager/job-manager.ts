@@ -9,7 +9,7 @@ import type { JsonObject, JsonValue } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.ts'
-import type { JobManagerGateway, SavepointRequest, TriggerAnswer } from '../rpc/job-manager-gateway.ts'
+import type { JobManagerGateway, ResourceRequirements, SavepointRequest, TriggerAnswer } from '../rpc/job-manager-gateway.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorFromJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import { ArtifactRetention } from './artifact-retention.ts'
@@ -245,6 +245,16 @@ export class JobManager implements JobManagerGateway {
 
   cancelJob(jobId: string) {
     return this.dispatcher.cancel(jobId)
+  }
+
+  resourceRequirements(jobId: string) {
+    return this.of(jobId, job => job.resourceRequirements)
+  }
+
+  async rescaleJob(jobId: string, requirements: ResourceRequirements) {
+    const job = this.dispatcher.job(jobId)
+    await job?.rescale(requirements)
+    return job !== undefined
   }
 
   taskManagers() {

@@ -23,6 +23,7 @@ import {
   transitionText,
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
+import { checkRequirements, type ResourceRequirements, requirementsOf, rescaled } from '../graph/rescale.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
@@ -94,6 +95,9 @@ export class JobMaster {
   private sources: SourceCoordinators
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
+  /** What the next attempt is made of: the job's, or what it was rescaled to. */
+  private nextGraph: JobGraph
+  private requirements: ResourceRequirements
   private failure: SerializedError | undefined = undefined
   private readonly checkpoints: CheckpointCoordinator | undefined
   /** What the attempt began with. */
@@ -115,6 +119,8 @@ export class JobMaster {
     this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
     this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
+    this.nextGraph = job.jobGraph
+    this.requirements = requirementsOf(job.jobGraph)
     this.executionGraph = this.newExecutionGraph(0)
     this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
     this.slots = new JobSlots({
@@ -173,7 +179,7 @@ export class JobMaster {
       return
     }
     const isCurrent = () => attempt === this.attempt && status === this.status
-    checkpoints.restore().then(
+    checkpoints.restore(this.executionGraph.jobGraph).then(
       plan => {
         if (isCurrent()) this.begin(plan)
       },
@@ -195,8 +201,7 @@ export class JobMaster {
 
   private newExecutionGraph(attempt: number): ExecutionGraph {
     const { clock, random } = this.services
-    const { jobId, jobGraph } = this.job
-    return createExecutionGraph(jobId, jobGraph, { attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
+    return createExecutionGraph(this.job.jobId, this.nextGraph, { attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
   }
 
   private newSources(): SourceCoordinators {
@@ -208,7 +213,7 @@ export class JobMaster {
       }
     }
     return new SourceCoordinators({
-      jobGraph: this.job.jobGraph,
+      jobGraph: this.executionGraph.jobGraph,
       enumerators: this.services.enumerators,
       clock: this.services.clock,
       log: this.log,
@@ -244,6 +249,52 @@ export class JobMaster {
     return this.executionGraph.executions.filter(({ executionId }) => wanted.has(executionId))
   }
 
+  get resourceRequirements(): ResourceRequirements {
+    return this.requirements
+  }
+
+  /**
+   * Other parallelisms for a running job: a checkpoint is taken, then the attempt ends and the next one goes on from it. Refused, with the job left alone,
+   * where that cannot be done; answered when the checkpoint has been asked for.
+   */
+  async rescale(requirements: ResourceRequirements): Promise<void> {
+    const { checkpoints, services, executionGraph } = this
+    const { jobGraph } = executionGraph
+    checkRequirements(jobGraph, requirements)
+    if (this.status !== 'RUNNING')
+      throw new FlinkError('CONFLICT', `job ${jobGraph.jobName} is ${this.status}; it can be rescaled while it is RUNNING`)
+    if (checkpoints === undefined)
+      throw new FlinkError(
+        'UNSUPPORTED',
+        `job ${jobGraph.jobName} is a batch job, which takes no checkpoints: it cannot be rescaled without losing its state`,
+      )
+    const slots = this.slots.ownedCount + services.slotCounts().free
+    const target = rescaled(jobGraph, requirements, slots)
+    if (target === undefined)
+      throw new FlinkError(
+        'CONFLICT',
+        `job ${jobGraph.jobName} cannot be rescaled: there are ${slots} slots for it, fewer than its lower bounds need`,
+      )
+    this.requirements = requirements
+    // The next JobManager must not go back to what was before.
+    await services.jobStore?.setRequirements(this.job.jobId, requirements)
+    if (sameParallelisms(target, jobGraph)) return
+    this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
+    void checkpoints.requestCheckpoint().then(end => {
+      // Cancelled, failed or asked for something else meanwhile.
+      if (this.executionGraph.attempt !== executionGraph.attempt || this.status !== 'RUNNING' || this.requirements !== requirements) return
+      if (end.kind === 'completed') this.restartAs(target)
+      else this.log.warn(`job ${jobGraph.jobName} is not rescaled: its checkpoint was aborted`, { why: end.why, error: end.error?.message })
+    })
+  }
+
+  private restartAs(graph: JobGraph): void {
+    this.log.info(`job ${graph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(graph) })
+    this.nextGraph = graph
+    this.enter('RESTARTING')
+    this.cancelTasks()
+  }
+
   cancel(): void {
     if (!mayEnter(this.status, 'CANCELLING')) return
     this.restartTimer?.cancel()
@@ -257,6 +308,10 @@ export class JobMaster {
     this.restartTimer?.cancel()
     this.enter('SUSPENDED')
     this.cancelTasks()
+  }
+
+  coordinatorMetrics(vertexId: string): Readonly<Record<string, Readonly<Record<string, number>>>> {
+    return this.sources.metricsOf(vertexId)
   }
 
   /** What this job still waits for; undefined when it has all its slots. */
@@ -536,6 +591,7 @@ export class JobMaster {
     this.metrics.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
+    this.slots.replan(this.nextGraph)
     this.slots.release()
     this.start()
   }
@@ -645,7 +701,7 @@ export class JobMaster {
     const moved = transition(this.executionGraph, executionId, next, this.services.clock.nowMs())
     if (moved === undefined) return undefined
     this.executionGraph = moved.graph
-    const text = transitionText(this.job.jobGraph, moved.before, moved.after)
+    const text = transitionText(this.executionGraph.jobGraph, moved.before, moved.after)
     // The chain of causes once, with the failure that brings the job down; the others follow from it or share it.
     if (next.name === 'FAILED' && this.failure === undefined) this.log.warn(text, { error: next.error.message, stack: stackWithCauses(next.error) })
     else if (next.name === 'FAILED') this.log.warn(text, { error: next.error.message })
@@ -661,6 +717,14 @@ export class JobMaster {
   private fence() {
     return { generation: this.services.generation, jobId: this.job.jobId, attempt: this.attempt }
   }
+}
+
+function parallelismsOf({ vertices }: JobGraph): Readonly<Record<string, number>> {
+  return Object.fromEntries(vertices.map(({ name, parallelism }) => [name, parallelism]))
+}
+
+function sameParallelisms(a: JobGraph, b: JobGraph): boolean {
+  return a.vertices.every(({ parallelism }, i) => parallelism === b.vertices[i]?.parallelism)
 }
 
 /**

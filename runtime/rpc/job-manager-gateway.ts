@@ -32,6 +32,9 @@ export interface JobManagerGateway {
   /** Undefined also for a batch job, which takes none. */
   checkpointStatistics(jobId: string): CheckpointStatisticsView | undefined
   checkpointConfig(jobId: string): CheckpointConfigView | undefined
+  resourceRequirements(jobId: string): ResourceRequirements | undefined
+  /** Answers when the job is on its way: false when there is no such job. Rejects, and leaves the job alone, where it cannot be done. */
+  rescaleJob(jobId: string, requirements: ResourceRequirements): Promise<boolean>
   taskManagers(): readonly TaskManagerView[]
   taskManager(taskManagerId: string): TaskManagerView | undefined
   /** The last part of a TaskManager's stdout file, at most `maxBytes` (default 1 MiB); `undefined` when there is no such TaskManager. */
@@ -158,6 +161,8 @@ export interface IoMetrics {
 }
 
 export interface VertexDetails extends VertexSummary {
+  /** Of the split enumerators on the JobManager, by operator. */
+  readonly coordinatorMetrics: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly nowMs: number
   readonly subtasks: readonly SubtaskView[]
 }
@@ -217,6 +222,9 @@ export interface JobSubmission {
   readonly args: readonly string[]
   readonly jobId?: string
 }
+
+/** What a vertex may run with, by its id; both counted. */
+export type ResourceRequirements = Readonly<Record<string, { readonly lowerBound: number; readonly upperBound: number }>>
 
 export type CancelAnswer =
   | { readonly kind: 'accepted' }

@@ -1,25 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import {
-  type Collector,
-  DataGeneratorSource,
-  type KeyedProcessContext,
-  type RuntimeContext,
-  type Sink,
-  StreamExecutionEnvironment,
-  Types,
-  type ValueState,
-  ValueStateDescriptor,
-  WatermarkStrategy,
-} from '../../runtime/api/index.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
-import { FileSink } from '../../runtime/connectors/files/file-sink.ts'
-import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
-import { DefaultRollingPolicy, OnCheckpointRollingPolicy } from '../../runtime/connectors/files/rolling-policies.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
-import { CommittedRows, CommittingSink } from '../support/committing-sink.ts'
-import { EngineCluster, type EngineClusterOptions } from '../support/engine-cluster.ts'
-import { MemoryFiles } from '../support/memory-recoverable-writer.ts'
+import { EngineCluster } from '../support/engine-cluster.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
+import { buildSums, expectSums, type Outside, outsides } from '../support/sums-job.ts'
 
 /**
  * Exactly once, on simulated time: a sequence, a sum per key in keyed state, and a transactional sink, while TaskManagers are lost. What was committed is
@@ -29,45 +14,6 @@ const all = simSeeds(100)
 // They are long for `make check`.
 const seeds = all.length < 2_000 ? all.slice(0, 50) : all
 const chunkSize = 25
-const keyCount = 7
-
-/** What others can see of a job's results: a text a row. */
-interface Outside {
-  readonly rows: readonly string[]
-  sink(): Sink<unknown>
-  readonly sinks: NonNullable<EngineClusterOptions['sinks']>
-}
-
-const outsides = {
-  'a sink in memory': (): Outside => {
-    const committed = new CommittedRows()
-    return {
-      get rows() {
-        return committed.rows
-      },
-      sink: () => new CommittingSink(committed),
-      sinks: {},
-    }
-  },
-  'the file sink': (random: Random): Outside => {
-    const files = new MemoryFiles()
-    const bySize = DefaultRollingPolicy.builder()
-      .withMaxPartSize(1 + random.nextInt(500))
-      .build()
-    const policy = [OnCheckpointRollingPolicy.build(), DefaultRollingPolicy.builder().build(), bySize][random.nextInt(3)] as DefaultRollingPolicy
-    return {
-      get rows() {
-        return Object.values(files.visible()).flatMap(text => text.split('\n').slice(0, -1))
-      },
-      sink: () =>
-        FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
-          .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
-          .withRollingPolicy(policy)
-          .build(),
-      sinks: { 'file-sink': fileSinkTransport(random, (_path, owner) => files.writer(owner)) },
-    }
-  },
-}
 
 describe.each(Object.keys(outsides) as (keyof typeof outsides)[])('checkpoints on a simulated cluster, into %s', name => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
@@ -82,22 +28,6 @@ describe.each(Object.keys(outsides) as (keyof typeof outsides)[])('checkpoints o
     })
   }
 })
-
-class RunningSum {
-  readonly sum = new ValueStateDescriptor('sum', Types.LONG)
-
-  private state!: ValueState<bigint>
-
-  open(context: RuntimeContext): void {
-    this.state = context.getState(this.sum)
-  }
-
-  processElement(value: number, _ctx: KeyedProcessContext<number>, out: Collector<[number, number]>): void {
-    const next = (this.state.value() ?? 0n) + BigInt(value)
-    this.state.update(next)
-    out.collect([value % keyCount, Number(next)])
-  }
-}
 
 /** How often it was restored. */
 async function runningSums(seed: number, createOutside: (random: Random) => Outside): Promise<number> {
@@ -118,15 +48,8 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   const rowsPerSecond = count / (2 + random.next() * 8)
   const highAvailability = random.nextInt(2) === 0
   const outside = createOutside(random)
-  const build = () => {
-    const env = StreamExecutionEnvironment.createForProgram({ client })
-    env
-      .fromSource(new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
-      .keyBy((value: number) => value % keyCount)
-      .process(new RunningSum())
-      .sinkTo(outside.sink())
-    return env.getStreamGraph()
-  }
+  const job = { client, count, rowsPerSecond, outside }
+  const build = () => buildSums(job)
   const cluster = new EngineCluster({
     seed,
     build,
@@ -145,7 +68,24 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   let paused = false
   const isDone = () => cleared || cluster.jobManager.jobResult(jobId)?.kind === 'completed'
   let next = 0
+  const rescale = async () => {
+    const requirements = cluster.jobManager.resourceRequirements(jobId)
+    if (requirements === undefined) return
+    // One number for all: with chaining off, some of the edges are FORWARD.
+    const upperBound = 1 + random.nextInt(4)
+    const next = Object.fromEntries(Object.keys(requirements).map(id => [id, { lowerBound: 1, upperBound }]))
+    try {
+      await cluster.jobManager.rescaleJob(jobId, next)
+    } catch (error) {
+      // Between two attempts.
+      if (!(error instanceof FlinkError) || error.code !== 'CONFLICT') throw error
+    }
+  }
   const lose = async () => {
+    if (random.nextInt(3) === 0) {
+      await rescale()
+      return
+    }
     const kind = highAvailability ? random.nextInt(3) : 0
     if (kind > 0) {
       paused ||= kind === 2
@@ -174,18 +114,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     expect(result?.failureCause?.message).toBeUndefined()
     expect(result?.state).toBe('FINISHED')
   }
-  // Of a key the rows come in any order of several subtasks; what a sum is made of depends on it, but not the last one, nor their number.
-  const byKey = Map.groupBy(
-    outside.rows.map(row => JSON.parse(row) as [number, number]),
-    ([key]) => key,
-  )
-  for (let key = 0; key < keyCount; key++) {
-    const values = Array.from({ length: count }, (_, i) => i + 1).filter(value => value % keyCount === key)
-    const sums = (byKey.get(key) ?? []).map(([, sum]) => sum)
-    expect(sums.length, `results of key ${key}`).toBe(values.length)
-    expect(new Set(sums).size, `different results of key ${key}`).toBe(values.length)
-    expect(Math.max(...sums), `last sum of key ${key}`).toBe(values.reduce((a, b) => a + b, 0))
-  }
+  expectSums(job)
   await cluster.clock.run(120_000)
   const { slotsTotal, slotsAvailable } = cluster.jobManager.overview()
   expect(slotsAvailable, 'all slots are free again').toBe(slotsTotal)

@@ -1,8 +1,10 @@
+import type { S3Settings } from '../../runtime/checkpoint/storage/s3-options.ts'
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
+import { MetricGroup } from '../../runtime/metrics/metric-group.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
@@ -23,6 +25,7 @@ export interface ConnectorHarnessOptions {
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
   readonly checkpointingEnabled?: boolean
+  readonly s3?: S3Settings
 }
 
 export class ConnectorHarness {
@@ -52,11 +55,13 @@ export class ConnectorHarness {
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
       checkpointingEnabled = false,
+      s3,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
       registry,
       clock,
+      s3,
       log: noLog,
       taskManager: {
         id: 'tm-1',
@@ -188,6 +193,7 @@ export class RecordingEnumeratorContext implements SplitEnumeratorContext {
   readonly clock = systemClock
   readonly log = noLog
   readonly signal = new AbortController().signal
+  readonly metrics = new MetricGroup()
   readonly parallelism: number
   readonly assigned: SourceSplit[][]
   readonly ended = new Set<number>()

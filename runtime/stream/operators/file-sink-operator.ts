@@ -99,7 +99,6 @@ export class FileSinkOperator implements StreamOperator {
       subtaskIndex,
       parallelism,
       restoredCheckpointId: this.restoredCheckpointId,
-      checkpointing: this.isCheckpointing(),
     })
     this.outbox = new SinkOutbox(this.port, context)
     this.rowContext.processingTimeMs = context.clock.nowMs()

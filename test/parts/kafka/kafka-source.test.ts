@@ -41,6 +41,7 @@ async function enumerate<T>(source: KafkaSource<T>, parallelism = 1, log?: (entr
   const enumerator = kafkaEnumerator(description.options, log === undefined ? context : Object.assign(context, { log: createLogger(log) }))
   for (let i = 0; i < parallelism; i++) enumerator.addReader(i)
   await enumerator.start()
+  await enumerator.close()
   return context
 }
 
@@ -174,7 +175,7 @@ describe('Kafka source', () => {
 
   test('after default.api.timeout.ms a start without brokers fails and names them', async () => {
     const down = await KafkaBroker.reserve()
-    const source = builder('words', down).setProperty('default.api.timeout.ms', 400).build()
+    const source = builder('words', down).setBounded(OffsetsInitializer.latest()).setProperty('default.api.timeout.ms', 400).build()
     const result = await runInProcess(env => void env.fromSource(source, WatermarkStrategy.noWatermarks<string>(), 'kafka').print())
     await down.close()
     expect(result.state).toBe('FAILED')
