@@ -4,7 +4,7 @@ import type { Random } from '../common/random.ts'
 import { type CheckpointBody, decodeBody, encodeBody } from './checkpoint-body.ts'
 import { objectName } from './storage/epoch-log.ts'
 import { decodeManifest, encodeManifest, type ManifestHead } from './storage/manifest.ts'
-import { createOwn, type ObjectStore } from './storage/object-store.ts'
+import { createOwn, isPath, type ObjectStore } from './storage/object-store.ts'
 
 /**
  * A savepoint: all of a job's state in one folder, which is nobody's but the user's.
@@ -88,8 +88,15 @@ export async function disposeSavepoint(path: string, open: FolderOpener): Promis
 
 /** The manifest first: what is left behind when it is cut short is no savepoint. */
 export async function disposeSnapshot(path: string, open: FolderOpener): Promise<void> {
-  const { manifest, manifestPath, snapshot, objects, prefix } = await findSnapshot(path, open)
-  await manifest.remove(manifestPath)
+  const { manifest, snapshot, objects, prefix } = await findSnapshot(path, open)
+  const { target, folder } = splitLocation(snapshot.location)
+  if (snapshot.isSavepoint && isPath(folder)) {
+    // From outside, so that the folder goes as well.
+    const outside = await open(target)
+    for (const name of [METADATA, ...snapshot.head.objects.map(object => object.name)]) await outside.remove(`${folder}/${name}`)
+    return
+  }
+  await manifest.remove(METADATA)
   for (const { name } of snapshot.head.objects) await objects.remove(`${prefix}${name}`)
 }
 
@@ -104,12 +111,12 @@ async function findSnapshot(path: string, open: FolderOpener) {
     )
   const { head, body } = decodeManifest(bytes, `${METADATA} of ${location}`)
   const isSavepoint = head.objectsFolder === ''
-  const jobFolder = location.slice(0, location.lastIndexOf('/'))
+  const jobFolder = splitLocation(location).target
   const objects = isSavepoint ? manifest : await open(jobFolder)
   const prefix = isSavepoint ? '' : 'shared/'
   const objectsLocation = isSavepoint ? location : `${jobFolder}/shared`
   const snapshot: ExternalSnapshot = { location, objectsLocation, isSavepoint, head, body: decodeBody(body) }
-  return { manifest, manifestPath: METADATA, snapshot, objects, prefix }
+  return { manifest, snapshot, objects, prefix }
 }
 
 /** Of the folder, or of the manifest in it. */

@@ -68,9 +68,13 @@ export async function createOwn(store: ObjectStore, path: string, bytes: Uint8Ar
 
 const PATH = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
 
+export function isPath(path: string): boolean {
+  return PATH.test(path)
+}
+
 /** Relative, of plain names: nothing that a store could take for a way out of its root. Names that begin with a dot are the store's own. */
 export function checkPath(path: string): string {
-  if (!PATH.test(path))
+  if (!isPath(path))
     throw new FlinkError('INVALID_ARGUMENT', `"${path}" is no path of an object: names of letters, digits, ".", "_" and "-", joined by "/"`)
   return path
 }
