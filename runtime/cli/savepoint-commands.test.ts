@@ -131,8 +131,8 @@ describe('in Flink words', () => {
 
 test.each([
   ['savepoint', 'Missing JobID. Specify a Job ID to trigger a savepoint.'],
-  ['stop', 'Missing JobID. Specify a JobID to stop a job.'],
-  ['checkpoint', 'Missing JobID. Specify a Job ID to manipulate checkpoint.'],
+  ['stop', 'Missing JobId'],
+  ['checkpoint', 'Missing JobID. Specify a Job ID to manipulate a checkpoint.'],
   [`stop -type native ${JOB}`, 'The savepoint format type "native" is not supported, expected canonical: savepoints have one format.'],
 ])('%s: exit 1 and the reason on stdout', async (line, message) => {
   const { code, out } = await millrace(line)

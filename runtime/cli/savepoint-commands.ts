@@ -85,7 +85,7 @@ export function addStopCommand(program: Command, context: CliContext): void {
       parseTarget(options.target)
       requireCanonical(options.type)
       const configuration = context.loadConfiguration(clientEntriesOf(options))
-      const jobId = requireJobId(jobIdText, 'Missing JobID. Specify a JobID to stop a job.')
+      const jobId = requireJobId(jobIdText, 'Missing JobId')
       const rest = connect(context, options, configuration)
       const drain = options.drain === true
       const request = {
@@ -121,7 +121,7 @@ export function addCheckpointCommand(program: Command, context: CliContext): voi
     .action(async (jobIdText: string | undefined, options: ConnectionOptions & { full?: boolean }) => {
       parseTarget(options.target)
       const configuration = context.loadConfiguration(clientEntriesOf(options))
-      const jobId = requireJobId(jobIdText, 'Missing JobID. Specify a Job ID to manipulate checkpoint.')
+      const jobId = requireJobId(jobIdText, 'Missing JobID. Specify a Job ID to manipulate a checkpoint.')
       const rest = connect(context, options, configuration)
       const full = options.full === true
       context.stdout(`Triggering checkpoint for job ${jobId}.`)
