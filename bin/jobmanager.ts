@@ -86,6 +86,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     slotIdleTimeoutMs: configuration.get(jobManagerOptions.slotIdleTimeout),
     completedJobExpirationMs: configuration.get(jobManagerOptions.completedJobExpiration),
     exceptionHistorySize: configuration.get(jobManagerOptions.exceptionHistorySize),
+    operationStoreDurationMs: configuration.get(restOptions.asyncStoreDuration),
   })
   const ownUploads = join(directory, 'uploads', newId(systemRandom))
   const uploads = configuration.get(restOptions.uploadDir) ?? ownUploads

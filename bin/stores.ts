@@ -6,6 +6,6 @@ import { systemRandom } from '../runtime/common/random.ts'
 
 /** Of a process. What a job says wins over the process; but secrets never stand in a job's graph, so the keys of stores are the process's. */
 export function storeOpener(own: Configuration, log: Logger): StoreOpener {
-  return (uri, configuration, settingName) =>
-    openStore(uri, own.with(configuration.toObject(), 'client'), { clock: systemClock, random: systemRandom, log, settingName })
+  return (uri, configuration, settingName, access = 'write') =>
+    openStore(uri, own.with(configuration.toObject(), 'client'), { clock: systemClock, random: systemRandom, log, settingName, access })
 }

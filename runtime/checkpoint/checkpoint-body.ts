@@ -97,20 +97,25 @@ export interface TaskRestore {
   readonly checkpointId: number
   /** It has nothing to do any more: it ends at once, and says so to those behind it. */
   readonly finished: boolean
+  /** URI of the folder that the state's objects lie in; null = where the job's own checkpoints have theirs. */
+  readonly location: string | null
   readonly state: TaskState
 }
 
 /** The state of a checkpoint, dealt out to the tasks of a graph. */
 export class RestorePlan {
   readonly checkpointId: number
+  /** As in `TaskRestore`. */
+  readonly location: string | null
   private readonly body: CheckpointBody
   private readonly byOperator: ReadonlyMap<string, OperatorEntry>
   private readonly taskStates: ReadonlyMap<string, TaskEntry['state']>
   private readonly dealt = new Map<string, readonly OperatorSnapshot<StatePlace>[]>()
 
-  constructor(checkpointId: number, body: CheckpointBody) {
+  constructor(checkpointId: number, body: CheckpointBody, location: string | null) {
     this.checkpointId = checkpointId
     this.body = body
+    this.location = location
     this.byOperator = new Map(body.operators.map(entry => [entry.operatorId, entry]))
     this.taskStates = new Map(body.tasks.map(({ vertexId, subtaskIndex, state }) => [`${vertexId}/${subtaskIndex}`, state]))
   }
@@ -152,7 +157,7 @@ export class RestorePlan {
           const snapshot = entry === undefined ? undefined : this.deal(entry, vertex.parallelism)[subtaskIndex]
           return snapshot === undefined ? [] : [{ operatorId, snapshot }]
         })
-    return { checkpointId: this.checkpointId, finished, state: { operators } }
+    return { checkpointId: this.checkpointId, finished, location: this.location, state: { operators } }
   }
 
   private isFinished(vertex: JobVertex, subtaskIndex: number): boolean {
@@ -205,11 +210,16 @@ export class RestorePlan {
 
 const emptyPlaces: OperatorSnapshot<StatePlace> = { keyed: undefined, lists: [] }
 
-export function taskRestoreToJson({ checkpointId, finished, state }: TaskRestore): JsonObject {
-  return { checkpointId, finished, state: taskStateToJson(state) }
+export function taskRestoreToJson({ checkpointId, finished, location, state }: TaskRestore): JsonObject {
+  return { checkpointId, finished, location, state: taskStateToJson(state) }
 }
 
 export function taskRestoreFromJson(json: JsonObject): TaskRestore {
-  const { checkpointId, finished, state } = json as { checkpointId: number; finished: boolean; state: JsonObject }
-  return { checkpointId, finished, state: taskStateFromJson(state) }
+  const { checkpointId, finished, location, state } = json as {
+    checkpointId: number
+    finished: boolean
+    location: string | null
+    state: JsonObject
+  }
+  return { checkpointId, finished, location, state: taskStateFromJson(state) }
 }

@@ -4,7 +4,7 @@ import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
-import { errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
+import { deserializeError, errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
@@ -24,9 +24,10 @@ import {
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { checkRequirements, type ResourceRequirements, requirementsOf, rescaled } from '../graph/rescale.ts'
-import type { CompletedJob, ExceptionEntry, JobStatus, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
-import { CheckpointCoordinator, checkpointSettings } from './checkpoint-coordinator.ts'
+import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
+import { checkpointSettings } from './checkpoint-settings.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { JobSlots } from './job-slots.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
@@ -103,6 +104,7 @@ export class JobMaster {
   private restored: RestorePlan | undefined = undefined
   /** Barriers may be sent. */
   private checkpointing = false
+  private attemptFailed = Promise.withResolvers<SerializedError>()
   private restarts = noRestarts
   /** The delay of a restart is running. */
   private restartTimer: Timer | undefined = undefined
@@ -223,10 +225,11 @@ export class JobMaster {
     })
   }
 
+  /** Batch jobs take no checkpoints. */
   private newCheckpoints(): CheckpointCoordinator | undefined {
     const { jobId, jobGraph } = this.job
+    if (jobGraph.runtimeMode === 'BATCH') return undefined
     const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
-    if (settings === undefined) return undefined
     const { clock, random, generation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,
@@ -235,8 +238,7 @@ export class JobMaster {
       generation,
       openStore,
       snapshotEnumerators: () => this.sources.snapshot(),
-      trigger: (executionIds, checkpointId, timestampMs) =>
-        this.gateway.triggerCheckpoint(this.executionsOf(executionIds), checkpointId, timestampMs),
+      trigger: (executionIds, snapshot) => this.gateway.triggerCheckpoint(this.executionsOf(executionIds), snapshot),
       notify: (executionIds, checkpointId, outcome) => this.gateway.notifyCheckpoint(this.executionsOf(executionIds), checkpointId, outcome),
       failJob: error => this.failJob(serializeError(error), undefined),
     })
@@ -264,7 +266,7 @@ export class JobMaster {
     if (checkpoints === undefined)
       throw new FlinkError(
         'UNSUPPORTED',
-        `job ${jobGraph.jobName} takes no checkpoints (execution.checkpointing.interval): it cannot be rescaled without losing its state`,
+        `job ${jobGraph.jobName} is a batch job, which takes no checkpoints: it cannot be rescaled without losing its state`,
       )
     const slots = this.slots.ownedCount + services.slotCounts().free
     const target = rescaled(jobGraph, requirements, slots)
@@ -278,7 +280,7 @@ export class JobMaster {
     await services.jobStore?.setRequirements(this.job.jobId, requirements)
     if (sameParallelisms(target, jobGraph)) return
     this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
-    void checkpoints.request().then(end => {
+    void checkpoints.requestCheckpoint().then(end => {
       // Cancelled, failed or asked for something else meanwhile.
       if (this.executionGraph.attempt !== executionGraph.attempt || this.status !== 'RUNNING' || this.requirements !== requirements) return
       if (end.kind === 'completed') this.restartAs(target)
@@ -332,7 +334,57 @@ export class JobMaster {
   /** A task has come to its end, and is finished when a checkpoint has its last results: so it is taken now. */
   awaitCheckpoint(attempt: number): void {
     this.checkAttempt(attempt)
-    void this.checkpoints?.request()
+    void this.checkpoints?.requestCheckpoint()
+  }
+
+  /** Answers the id of a checkpoint that was taken now. */
+  async checkpoint(): Promise<number> {
+    const end = await this.coordinator().requestCheckpoint()
+    if (end.kind === 'completed') return end.id
+    throw new FlinkError(
+      'EXTERNAL_SYSTEM',
+      `the checkpoint was not completed: it was ${end.why}`,
+      {},
+      end.error === undefined ? undefined : deserializeError(end.error),
+    )
+  }
+
+  /** Answers where it is: when it is there, or when the job has ended behind it. */
+  async savepoint(targetDirectory: string, behind: SavepointRequest['behind']): Promise<string> {
+    const checkpoints = this.coordinator()
+    const { promise: attemptFailed } = this.attemptFailed
+    switch (behind) {
+      case 'go-on':
+        return checkpoints.requestSavepoint('savepoint', targetDirectory)
+      case 'cancel': {
+        const location = await checkpoints.requestSavepoint('savepoint', targetDirectory)
+        this.cancel()
+        return location
+      }
+      case 'stop':
+      case 'drain': {
+        const location = await checkpoints.requestSavepoint(behind === 'stop' ? 'savepoint-terminate' : 'savepoint-drain', targetDirectory)
+        const error = await Promise.race([attemptFailed, this.result.then(({ failureCause }) => failureCause)])
+        if (this.status === 'FINISHED') return location
+        throw new FlinkError(
+          'EXTERNAL_SYSTEM',
+          `A savepoint has been created at: ${location}, but the corresponding job ${this.job.jobId} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint.`,
+          {},
+          error === undefined ? undefined : deserializeError(error),
+        )
+      }
+    }
+  }
+
+  /** Undefined = a batch job. */
+  get checkpointCoordinator(): CheckpointCoordinator | undefined {
+    return this.checkpoints
+  }
+
+  private coordinator(): CheckpointCoordinator {
+    if (isOver(this.status)) throw new FlinkError('CONFLICT', `Job ${this.job.jobId} has already reached the state ${this.status}.`)
+    if (this.checkpoints === undefined) throw new FlinkError('UNSUPPORTED', `Job ${this.job.jobId} is not a streaming job.`)
+    return this.checkpoints
   }
 
   exceptionView(): readonly ExceptionEntry[] {
@@ -488,6 +540,7 @@ export class JobMaster {
     // On its way down already: what else goes wrong belongs to the failure that began it. Unless that is over, and the next attempt cannot begin.
     if ((this.status !== 'RESTARTING' || this.failure === undefined) && mayEnter(this.status, 'FAILING')) {
       this.failure = error
+      this.attemptFailed.resolve(error)
       this.exceptions.root(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
       const delayMs = this.restartDelayMs(error)
       if (delayMs === undefined) this.enter('FAILING')
@@ -521,7 +574,7 @@ export class JobMaster {
     this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, {
       delayMs,
       restart: this.attempt + 1,
-      from: this.checkpoints === undefined ? 'the beginning: it takes no checkpoints' : 'its newest checkpoint',
+      from: this.checkpoints?.settings.periodic === true ? 'its newest checkpoint' : 'where it began: it takes no checkpoints by itself',
     })
     this.restartTimer = this.services.clock.schedule(delayMs, () => {
       this.restartTimer = undefined
@@ -533,6 +586,7 @@ export class JobMaster {
   private restart(): void {
     void this.sources.close()
     this.failure = undefined
+    this.attemptFailed = Promise.withResolvers()
     this.checkpointing = false
     this.metrics.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)

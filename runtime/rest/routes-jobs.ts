@@ -58,25 +58,6 @@ export function addJobRoutes(app: FastifyInstance, options: RestServerOptions): 
   })
   app.get('/jobs/:jobid/metrics', async request => metricList(jobMetrics(job(request)), queryList(request, 'get')))
 
-  const noCheckpoints = async (request: FastifyRequest) => {
-    job(request)
-    // The Kubernetes operator looks for exactly this text.
-    throw notFound('Checkpointing has not been enabled.')
-  }
-  app.get('/jobs/:jobid/checkpoints', noCheckpoints)
-  app.get('/jobs/:jobid/checkpoints/config', noCheckpoints)
-  app.get('/jobs/:jobid/checkpoints/details/:checkpointid', noCheckpoints)
-  for (const [path, what] of [
-    ['checkpoints', 'checkpoints'],
-    ['savepoints', 'savepoints'],
-    ['stop', 'stopping with a savepoint'],
-  ] as const) {
-    app.post(`/jobs/:jobid/${path}`, async request => {
-      job(request)
-      throw badRequest(`${what}: not supported yet`)
-    })
-  }
-
   app.get('/jobs/:jobid/resource-requirements', async request => {
     const jobId = pathId(request, 'jobid')
     const requirements = gateway.resourceRequirements(jobId)

@@ -182,6 +182,15 @@ const gateway: JobManagerGateway = {
     if (id === JOB) return { kind: 'accepted' }
     return id === 'c'.repeat(32) ? { kind: 'already-terminal', state: 'FINISHED' } : { kind: 'not-found' }
   },
+  // Of a batch job; checkpoints.test.ts has the others.
+  triggerSavepoint: () => 'not-found',
+  savepointOperation: () => undefined,
+  triggerCheckpoint: () => 'not-found',
+  checkpointOperation: () => undefined,
+  triggerDisposal: () => {},
+  disposalOperation: () => undefined,
+  checkpointStatistics: () => undefined,
+  checkpointConfig: () => undefined,
   taskManagers: () => [taskManager],
   taskManager: id => (id === 'tm-1' ? taskManager : undefined),
   taskManagerStdout: async () => '1> hello\n',
@@ -438,7 +447,7 @@ describe('jobs', () => {
     })
   })
 
-  test('checkpoints are off, in the words that the operator looks for', async () => {
+  test('a batch job takes no checkpoints, in the words that the operator looks for', async () => {
     const { status, body } = await get(`/jobs/${JOB}/checkpoints`)
     expect([status, body.errors[0]]).toEqual([404, expect.stringContaining('Checkpointing has not been enabled')])
   })
@@ -581,7 +590,9 @@ describe('jars', () => {
       'Request did not match expected format JarRunRequestBody: unknown field "paralelism"',
     )
     expect((await send('POST', `/jars/${id}/run`, { parallelism: 0 })).status).toBe(400)
-    expect((await send('POST', `/jars/${id}/run`, { savepointPath: '/s' })).body.errors[0]).toContain('not supported yet')
+    expect((await send('POST', `/jars/${id}/run`, { allowNonRestoredState: 'perhaps' })).body.errors[0]).toContain(
+      'allowNonRestoredState must be true or false',
+    )
   })
 
   test('only bundles are taken, and an id never leads out of the directory', async () => {

@@ -80,6 +80,8 @@ export class OperatorChain implements RunnerHost {
   /** Rows of the columnar frame that the head is in the middle of. */
   private converted: { readonly frame: LocalFrame; readonly rows: ObjectFrame } | undefined = undefined
   private readonly visits: Visit[] = []
+  /** Its inputs were ended for a savepoint, whose barrier follows: so its outputs have not. */
+  private draining = false
   private readonly endedInputs: number[]
   private yieldCalls = 0
 
@@ -277,6 +279,17 @@ export class OperatorChain implements RunnerHost {
     this.visits.push({ kind: 'end', link: 0, input: 0 })
   }
 
+  /**
+   * The job is to stop behind what there is: the inputs that have not ended do so now, and operators emit their last results. Those behind the outputs
+   * do the same when the savepoint's barrier comes to them.
+   */
+  drain(openInputs: readonly number[]): void {
+    if (this.isEnded()) return
+    this.draining = true
+    if (this.inputCount === 0) this.endSource()
+    else for (const input of openInputs) this.accept({ kind: 'end' }, input)
+  }
+
   /** Nothing of it runs: what it was to emit was emitted before the checkpoint that it comes from. */
   endAtOnce(): void {
     for (let link = 0; link < this.links.length; link++) this.endedInputs[link] = this.inputsOf(link)
@@ -364,7 +377,7 @@ export class OperatorChain implements RunnerHost {
   /** At a row border with no visit pending: barrier to the outputs, then every operator's state. Nothing follows an output's end. */
   snapshot(barrier: CheckpointBarrier): OperatorSnapshot[] {
     assert(this.visits.length === 0, 'no snapshot inside a cursor')
-    if (!this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
+    if (this.draining || !this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
     return this.links.map(({ operator }) => operator.snapshot(barrier))
   }
 
@@ -438,7 +451,7 @@ export class OperatorChain implements RunnerHost {
     const ended = ++this.endedInputs[visit.link]!
     if (ended === this.inputsOf(visit.link)) {
       for (const child of this.outputs[visit.link]!.children) this.enqueue({ kind: 'end', link: child, input: 0 })
-      for (const { output } of this.links[visit.link]!.networkOutputs) output.emit({ kind: 'end' })
+      if (!this.draining) for (const { output } of this.links[visit.link]!.networkOutputs) output.emit({ kind: 'end' })
     }
     return true
   }

@@ -53,6 +53,8 @@ export type SlotEvent =
       readonly kind: 'checkpoint-ack'
       readonly executionId: string
       readonly checkpointId: number
+      /** Savepoints: the folder that the state is written to. */
+      readonly location: string | undefined
       readonly operators: readonly OperatorState<Uint8Array>[]
     }
   /** The task has come to its end, and waits for a checkpoint that contains its last results. */

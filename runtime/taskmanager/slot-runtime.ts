@@ -77,13 +77,13 @@ export class SlotRuntime {
             this.environment.emit({ kind: 'task-state', executionId: task.executionId, state, error })
             if (state === 'FINISHED' || state === 'CANCELED' || state === 'FAILED') this.ended()
           },
-          acknowledge: (task, { checkpointId }, snapshots) => {
+          acknowledge: (task, { checkpointId, location }, snapshots) => {
             const { operatorIds } = this.built.find(built => built.task === task) ?? { operatorIds: [] }
             // Most operators have none.
             const operators = snapshots.flatMap((snapshot, i) =>
               snapshot.keyed === undefined && snapshot.lists.length === 0 ? [] : [{ operatorId: operatorIds[i] ?? '', snapshot }],
             )
-            this.environment.emit({ kind: 'checkpoint-ack', executionId: task.executionId, checkpointId, operators })
+            this.environment.emit({ kind: 'checkpoint-ack', executionId: task.executionId, checkpointId, location, operators })
           },
           awaitsCheckpoint: ({ executionId }) => this.environment.emit({ kind: 'awaits-checkpoint', executionId }),
         },

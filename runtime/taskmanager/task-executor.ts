@@ -221,8 +221,9 @@ export class TaskExecutor {
         return null
       }
       case 'triggerCheckpoint': {
-        const { executionIds, checkpointId, timestampMs } = of<'triggerCheckpoint'>()
-        this.runOf(of<'triggerCheckpoint'>())?.triggerCheckpoint(executionIds, { checkpointId, timestampMs, type: 'checkpoint' })
+        const { executionIds, checkpointId, timestampMs, type, location } = of<'triggerCheckpoint'>()
+        const barrier = { checkpointId, timestampMs, type }
+        this.runOf(of<'triggerCheckpoint'>())?.triggerCheckpoint(executionIds, location === null ? barrier : { ...barrier, location })
         return null
       }
       case 'notifyCheckpoint': {
@@ -333,10 +334,10 @@ export class TaskExecutor {
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
       readRestored: () => readRestored(deployment, storage),
-      onCheckpoint: async (executionId, checkpointId, operators) => {
+      onCheckpoint: async ({ executionId, checkpointId, location, operators }) => {
         const about = { ...fence(), executionId, checkpointId }
         try {
-          const state = await storage.write(checkpointId, executionId, operators)
+          const state = await storage.write(checkpointId, executionId, operators, location)
           this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
         } catch (error) {
           this.log.warn('the state of a task could not be written', { checkpointId, executionId, error: serializeError(error).message })
@@ -429,8 +430,8 @@ async function readRestored({ tasks }: SlotDeployment, storage: StateStorage): P
   const restored = new Map<string, RestoredTask>()
   for (const { executionId, restore } of tasks) {
     if (restore === null) continue
-    const { finished, state } = taskRestoreFromJson(restore)
-    restored.set(executionId, { finished, operators: await storage.read(state) })
+    const { finished, state, location } = taskRestoreFromJson(restore)
+    restored.set(executionId, { finished, operators: await storage.read(state, location ?? undefined) })
   }
   return restored
 }

@@ -107,6 +107,7 @@ export class SimCluster {
       slotIdleTimeoutMs: 50_000,
       completedJobExpirationMs: 3_600_000,
       exceptionHistorySize: 16,
+      operationStoreDurationMs: 300_000,
       ...options.jobManager,
     })
   }

@@ -44,8 +44,13 @@ export interface S3StoreOptions {
   readonly timeoutMs?: number
 }
 
-export async function openS3Store(options: S3StoreOptions, random: Random): Promise<ObjectStore> {
-  const store = new S3Store(options, await connectS3(options.settings, 1))
+export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
+  return new S3Store(options, await connectS3(options.settings, 1))
+}
+
+/** One that is written to. */
+export async function probedS3Store(options: S3StoreOptions, random: Random): Promise<ObjectStore> {
+  const store = await openS3Store(options)
   await probeStore(store, random)
   return store
 }
