@@ -47,9 +47,9 @@ describe('where state goes, by two keys as in Flink', () => {
 describe('the JobManager keeps state', () => {
   test('up to 5 MB an operator; above, the error names it, its size and the way out', async () => {
     const storage = storageOf({})
-    const state = await storage.write(1, 'e', operators(5 * MB))
+    const state = await storage.write(1, 'e', operators(5 * MB), undefined)
     expect(objectsOf(state)).toEqual([])
-    await expect(storage.write(2, 'e', operators(5 * MB + 1))).rejects.toMatchObject({
+    await expect(storage.write(2, 'e', operators(5 * MB + 1), undefined)).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message:
         'the state of operator totals has 5242881 bytes, execution.checkpointing.storage jobmanager keeps at most 5242880 of one; set execution.checkpointing.dir',
@@ -63,15 +63,15 @@ describe('a directory keeps state', () => {
   test('above the threshold in an object that is named after checkpoint and execution; what is read is what was written', async () => {
     const store = createMemoryStore()
     const storage = storageOf(configuration, store)
-    const small = await storage.write(1, 'e1', operators(20 * 1024))
-    const large = await storage.write(2, 'e1', operators(20 * 1024 + 1))
+    const small = await storage.write(1, 'e1', operators(20 * 1024), undefined)
+    const large = await storage.write(2, 'e1', operators(20 * 1024 + 1), undefined)
     expect([objectsOf(small).length, objectsOf(large).map(({ name, size }) => [name, size])]).toEqual([0, [['2-e1', 20 * 1024 + 1]]])
     expect(store.paths()).toEqual([`${jobId}/shared/2-e1`])
     for (const [state, bytes] of [
       [small, 20 * 1024],
       [large, 20 * 1024 + 1],
     ] as const)
-      expect(await storage.read(state)).toEqual(operators(bytes))
+      expect(await storage.read(state, undefined)).toEqual(operators(bytes))
   })
 
   test('an answer that was lost is asked for again; one that stays lost declines the checkpoint', async () => {
@@ -86,17 +86,17 @@ describe('a directory keeps state', () => {
       },
     }
     const storage = storageOf(configuration, store)
-    expect(await storage.read(await storage.write(1, 'e', operators(MB)))).toEqual(operators(MB))
+    expect(await storage.read(await storage.write(1, 'e', operators(MB), undefined), undefined)).toEqual(operators(MB))
     lost = 100
-    await expect(storage.write(2, 'e', operators(MB))).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+    await expect(storage.write(2, 'e', operators(MB), undefined)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
   })
 
   test('an object that is gone is named', async () => {
     const store = createMemoryStore()
     const storage = storageOf(configuration, store)
-    const state = await storage.write(1, 'e', operators(MB))
+    const state = await storage.write(1, 'e', operators(MB), undefined)
     await store.remove(`${jobId}/shared/1-e`)
-    await expect(storage.read(state)).rejects.toMatchObject({
+    await expect(storage.read(state, undefined)).rejects.toMatchObject({
       code: 'CORRUPT_CHECKPOINT',
       message: `object 1-e of job ${jobId} is not in jobmanager`,
     })
