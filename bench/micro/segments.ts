@@ -40,6 +40,7 @@ const context = {
   jobName: 'bench',
   subtaskIndex: 0,
   maxParallelism: 128,
+  options: { snapshotLimits: undefined },
   clock: systemClock,
   shouldYield: () => false,
 } as unknown as OperatorContext // what these operators read of it

@@ -86,6 +86,13 @@ export const checkpointDirectory: ConfigOption<string | undefined> = {
   doc: 'where checkpoints are written, as file:///folder or s3://bucket/prefix; JobManager and TaskManagers must all reach it',
 }
 
+export const incrementalCheckpoints: ConfigOption<boolean> = {
+  key: 'execution.checkpointing.incremental',
+  type: 'boolean',
+  defaultValue: true,
+  doc: 'checkpoints hold what has changed since the one before, and a base now and then; false: each one holds all state. Without effect where storage is jobmanager, and for state below 1 MB. Default of Flink: false',
+}
+
 export const dataInlineThreshold: ConfigOption<number> = {
   key: 'execution.checkpointing.data-inline-threshold',
   type: 'memory',
@@ -105,6 +112,7 @@ export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   numRetainedCheckpoints,
   checkpointStorage,
   checkpointDirectory,
+  incrementalCheckpoints,
   dataInlineThreshold,
 ]
 

@@ -1,12 +1,28 @@
 import type { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
-import { checkpointDirectory, checkpointStorage, dataInlineThreshold, stateBackendType } from './options.ts'
+import {
+  checkpointDirectory,
+  checkpointStorage,
+  dataInlineThreshold,
+  incrementalCheckpoints,
+  isCheckpointingEnabled,
+  stateBackendType,
+} from './options.ts'
 import { objectName } from './storage/epoch-log.ts'
 import { refOf } from './storage/manifest.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import type { StoreOpener } from './storage/open-store.ts'
-import { type OperatorState, packState, placedIn, readState, sizeOf, type TaskState } from './task-state.ts'
+import {
+  handedOverSize,
+  type OperatorHandover,
+  type OperatorState,
+  packState,
+  placedIn,
+  readState,
+  type StatePlace,
+  type TaskState,
+} from './task-state.ts'
 
 /**
  * Where the state of a job goes, by two keys as in Flink (seed XA13):
@@ -45,6 +61,15 @@ function storageOfBackend(backend: string, directory: string | undefined): 'jobm
   return backend === 'filesystem' || directory !== undefined ? 'filesystem' : 'jobmanager'
 }
 
+/** Whether checkpoints stand behind earlier ones. Where manifests carry the state, each of them carries all of it, so that nothing is saved. */
+export function takesIncrements(configuration: Configuration): boolean {
+  return (
+    isCheckpointingEnabled(configuration) &&
+    configuration.get(incrementalCheckpoints) &&
+    storageSettings(configuration).stateMaxBytes === Number.POSITIVE_INFINITY
+  )
+}
+
 /** The JobManager's store of manifests. */
 export async function openCheckpointStore(configuration: Configuration, openStore: StoreOpener): Promise<ObjectStore> {
   const { directory } = storageSettings(configuration)
@@ -64,31 +89,36 @@ export class StateStorage {
     this.open = uri => openStore(uri, configuration, checkpointDirectory.key)
   }
 
-  /** Resolves when the bytes are where they survive, as far as the storage promises that. */
-  async write(checkpointId: number, executionId: string, operators: readonly OperatorState<Uint8Array>[]): Promise<TaskState> {
+  /**
+   * Resolves when the bytes are where they survive, as far as the storage promises that. `inlineBytes`: what the task's manifests carry of earlier
+   * checkpoints.
+   */
+  async write(
+    checkpointId: number,
+    executionId: string,
+    operators: readonly OperatorHandover<Uint8Array>[],
+    inlineBytes: number,
+  ): Promise<readonly OperatorHandover<StatePlace>[]> {
     const { stateMaxBytes, inlineMaxBytes } = this.settings
+    for (const operator of operators) {
+      const size = handedOverSize(operator)
+      if (size > stateMaxBytes)
+        throw new FlinkError(
+          'UNSUPPORTED',
+          `the state of operator ${operator.operatorId} has ${size} bytes, ${checkpointStorage.key} jobmanager keeps at most ${stateMaxBytes} of one; set ${checkpointDirectory.key}`,
+        )
+    }
     const packed = packState(operators)
     const { bytes } = packed
-    if (bytes.length <= inlineMaxBytes) {
-      const state = placedIn(packed, { kind: 'inline', bytes })
-      for (const operator of state.operators) {
-        const size = sizeOf({ operators: [operator] })
-        if (size > stateMaxBytes)
-          throw new FlinkError(
-            'UNSUPPORTED',
-            `the state of operator ${operator.operatorId} has ${size} bytes, ${checkpointStorage.key} jobmanager keeps at most ${stateMaxBytes} of one; set ${checkpointDirectory.key}`,
-          )
-      }
-      return state
-    }
+    if (inlineBytes + bytes.length <= inlineMaxBytes) return placedIn(packed, { kind: 'inline', bytes })
     const ref = refOf(objectName(checkpointId, executionId), bytes)
     // Of the execution and the checkpoint: nobody else writes to it, so `exists` is an earlier try of this very call.
     await (await this.directory()).create(this.pathOf(ref.name), bytes)
     return placedIn(packed, { kind: 'object', ref })
   }
 
-  async read(state: TaskState): Promise<readonly OperatorState<Uint8Array>[]> {
-    return readState(state, async ({ name }) => {
+  async read({ operators }: TaskState): Promise<readonly OperatorState<Uint8Array>[]> {
+    return readState(operators, async ({ name }) => {
       const store = await this.directory()
       const bytes = await store.read(this.pathOf(name))
       if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)

@@ -271,7 +271,7 @@ export class CheckpointCoordinator {
         return
       }
       let size = 0
-      for (const taskState of states.values()) size += sizeOf(taskState)
+      for (const taskState of states.values()) size += sizeOf(taskState.operators)
       const durationMs = Math.round(this.services.clock.nowMs() - triggered.timestampMs)
       this.log.info(`completed checkpoint ${id}`, { bytes: size, durationMs, publishedInMs: Math.round(this.nowMs() - startMs) })
       tell({ kind: 'published', nowMs: this.nowMs(), id })

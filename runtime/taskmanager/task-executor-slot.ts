@@ -1,4 +1,4 @@
-import type { OperatorState } from '../checkpoint/task-state.ts'
+import type { OperatorHandover } from '../checkpoint/task-state.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
@@ -32,7 +32,7 @@ export interface SlotRunOptions {
   /** What the tasks begin with. */
   readRestored(): Promise<RestoredTasks>
   /** Writes and acknowledges the state of a task, or declines; never rejects. */
-  onCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorState<Uint8Array>[]): Promise<void>
+  onCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorHandover<Uint8Array>[]): Promise<void>
   fatal(error: FlinkError): void
 }
 
@@ -207,7 +207,7 @@ export class SlotRun {
     this.checkFinished()
   }
 
-  private writeCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorState<Uint8Array>[]): void {
+  private writeCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorHandover<Uint8Array>[]): void {
     // Of one task one behind the other, so that they are acknowledged in order.
     const before = this.writing.get(executionId) ?? Promise.resolve()
     const written = before.then(() => this.options.onCheckpoint(executionId, checkpointId, operators))

@@ -1,7 +1,8 @@
-import { taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
+import { type TaskRestore, taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
 import { StateStorage } from '../checkpoint/state-storage.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import { taskStateToJson } from '../checkpoint/task-state.ts'
+import { TaskStateWriter } from '../checkpoint/task-state-writer.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { sleep } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -312,6 +313,13 @@ export class TaskExecutor {
     const { jobId, attempt, allocationId } = deployment
     const fence = () => ({ generation: this.highestGeneration, jobId, attempt })
     const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore)
+    const restores = restoresOf(deployment)
+    const writers = new Map(
+      deployment.tasks.map(({ executionId }) => [
+        executionId,
+        new TaskStateWriter(executionId, storage, restores.get(executionId)?.state.operators ?? []),
+      ]),
+    )
     return new SlotRun({
       clock,
       log: this.log.child({ jobId, slotIndex: allocation.slotIndex }),
@@ -332,12 +340,13 @@ export class TaskExecutor {
         }),
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
-      readRestored: () => readRestored(deployment, storage),
+      readRestored: () => readRestored(restores, storage),
       onCheckpoint: async (executionId, checkpointId, operators) => {
         const about = { ...fence(), executionId, checkpointId }
         try {
-          const state = await storage.write(checkpointId, executionId, operators)
-          this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
+          const state = await writers.get(executionId)?.write(checkpointId, operators)
+          // Slots say nothing of executions that they were not given.
+          if (state !== undefined) this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
         } catch (error) {
           this.log.warn('the state of a task could not be written', { checkpointId, executionId, error: serializeError(error).message })
           this.tell('declineCheckpoint', { ...about, error: errorToJson(serializeError(error)) })
@@ -425,13 +434,16 @@ export class TaskExecutor {
   }
 }
 
-async function readRestored({ tasks }: SlotDeployment, storage: StateStorage): Promise<RestoredTasks> {
+/** By execution. */
+function restoresOf({ tasks }: SlotDeployment): ReadonlyMap<string, TaskRestore> {
+  const restores = new Map<string, TaskRestore>()
+  for (const { executionId, restore } of tasks) if (restore !== null) restores.set(executionId, taskRestoreFromJson(restore))
+  return restores
+}
+
+async function readRestored(restores: ReadonlyMap<string, TaskRestore>, storage: StateStorage): Promise<RestoredTasks> {
   const restored = new Map<string, RestoredTask>()
-  for (const { executionId, restore } of tasks) {
-    if (restore === null) continue
-    const { finished, state } = taskRestoreFromJson(restore)
-    restored.set(executionId, { finished, operators: await storage.read(state) })
-  }
+  for (const [executionId, { finished, state }] of restores) restored.set(executionId, { finished, operators: await storage.read(state) })
   return restored
 }
 

@@ -3,12 +3,14 @@ import { noLog } from '../../runtime/common/log.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
+import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
 import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import type { SourceSplit, SplitEnumeratorContext } from '../../runtime/stream/spi/source.ts'
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
+import { wholeSnapshot } from './whole-snapshot.ts'
 
 /**
  * One subtask of a source or sink with its async half in the same thread. Rows, watermarks and bytes printed are recorded; waiting is
@@ -81,7 +83,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs, checkpointingEnabled: false },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled: false, snapshotLimits: undefined },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,
@@ -109,6 +111,10 @@ export class ConnectorHarness {
 
   get source(): SourceHeadOperator {
     return this.operator as SourceHeadOperator
+  }
+
+  snapshot(checkpointId = 1): OperatorSnapshot {
+    return wholeSnapshot(this.operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' }))
   }
 
   values(): unknown[] {

@@ -5,6 +5,7 @@ import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
 import '../../bin/api.ts'
+import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
 import { SimCluster, type SimClusterOptions } from './sim-cluster.ts'
 
 /**
@@ -15,12 +16,13 @@ export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 
   build(): StreamGraph
   /** Every row and every unit of a cursor may be the last of its slice. */
   readonly suspendEverywhere: boolean
+  readonly snapshotLimits?: SnapshotLimits | undefined
 }
 
 export class EngineCluster extends SimCluster {
   readonly printed: { text: string }
 
-  constructor({ build, suspendEverywhere, ...options }: EngineClusterOptions) {
+  constructor({ build, suspendEverywhere, snapshotLimits, ...options }: EngineClusterOptions) {
     const network = new InProcessNetwork()
     const printed = { text: '' }
     super({
@@ -47,6 +49,7 @@ export class EngineCluster extends SimCluster {
           loadProgram: () => Promise.resolve(build()),
           createIoHost: wake => new LocalIoHost(io, wake),
           suspendEverywhere,
+          snapshotLimits,
         })
       },
     })

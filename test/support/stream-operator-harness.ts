@@ -1,12 +1,14 @@
 import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
+import { SegmentChain } from '../../runtime/checkpoint/segment-chains.ts'
 import { assert } from '../../runtime/common/assert.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
 import { objectRowsOf } from '../../runtime/network/columns-rows.ts'
-import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
+import { type CheckpointBarrier, MAX_WATERMARK } from '../../runtime/network/frame.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
 import type { RowLayout } from '../../runtime/serde/row-layout.ts'
+import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { KeySpec } from '../../runtime/stream/functions.ts'
 import type { OperatorContext, OperatorMetrics, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
@@ -32,6 +34,8 @@ export interface HarnessOptions {
   readonly batch?: boolean
   readonly autoWatermarkIntervalMs?: number
   readonly clock?: Clock & { advanceTo(timeMs: number): void }
+  /** When snapshots are whole; default always. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
   /** Asked before each unit of a cursor's work; default never. */
   readonly shouldYield?: () => boolean
   /** Rows and watermarks go on to this harness's first input as well. */
@@ -51,6 +55,9 @@ export class StreamOperatorHarness {
   readonly counters = new Map<string, number>()
   failure: unknown
   wakeCount = 0
+  /** What the TaskManager knows of the operator's snapshots. */
+  private chain = new SegmentChain<Uint8Array>(undefined)
+  private checkpointId = 0
   private readonly options: HarnessOptions
 
   constructor(operator: StreamOperator, options: HarnessOptions = {}) {
@@ -61,6 +68,7 @@ export class StreamOperatorHarness {
   }
 
   async open(snapshot?: OperatorSnapshot): Promise<this> {
+    this.chain = new SegmentChain(snapshot?.keyed)
     if (snapshot !== undefined) this.operator.restore?.(snapshot)
     await this.operator.open()
     return this
@@ -107,8 +115,34 @@ export class StreamOperatorHarness {
     this.options.next?.end()
   }
 
-  snapshot(): OperatorSnapshot {
-    return this.operator.snapshot({ checkpointId: 1, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
+  /** Whole, as the TaskManager puts it together. */
+  snapshot(type: CheckpointBarrier['type'] = 'checkpoint'): OperatorSnapshot {
+    const increment = this.operator.snapshot({ checkpointId: ++this.checkpointId, timestampMs: this.clock.nowMs(), type })
+    assert(this.chain.missing(increment) === undefined, `a snapshot stands behind what is there: ${this.chain.missing(increment)}`)
+    return this.chain.add(increment)
+  }
+
+  /** Of the snapshot that was taken last. */
+  confirm(): void {
+    this.operator.notifyCheckpointComplete?.(this.checkpointId)
+  }
+
+  /** A snapshot that is lost: it could not be written, or the checkpoint was given up. */
+  loseSnapshot(written: boolean): void {
+    const increment = this.operator.snapshot({ checkpointId: ++this.checkpointId, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
+    if (written && this.chain.missing(increment) === undefined) this.chain.add(increment)
+  }
+
+  abort(checkpointId: number): void {
+    this.operator.notifyCheckpointAborted?.(checkpointId)
+  }
+
+  get lastCheckpointId(): number {
+    return this.checkpointId
+  }
+
+  continueBase(): void {
+    this.operator.continueBase?.()
   }
 
   async close(): Promise<void> {
@@ -173,7 +207,11 @@ export class StreamOperatorHarness {
       log: noLog,
       io: { openSource: () => assert(false, 'no sources here') as never, openSink: () => assert(false, 'no sinks here') as never },
       jobParameters: {},
-      options: { autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200, checkpointingEnabled: false },
+      options: {
+        autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200,
+        checkpointingEnabled: false,
+        snapshotLimits: options.snapshotLimits,
+      },
       metrics: this.metrics(),
       shouldYield: options.shouldYield ?? (() => false),
       wake: () => void this.wakeCount++,

@@ -17,7 +17,14 @@ function sumOf(): { readonly add: (keys: readonly string[]) => unknown[][] } {
   const key = { select: (row: unknown) => (row as readonly unknown[])[0], type: Types.STRING }
   const operator = new KeyedAggregateOperator({ kind: 'sum', field: 1, key, keyColumns: [0], type: pair, layout }, { finalOnly: false })
   const out: LocalFrame[] = []
-  const context = { operatorName: 'sum', jobName: 'test', subtaskIndex: 0, maxParallelism: 128, clock: systemClock } as unknown as OperatorContext // what it reads of it
+  const context = {
+    operatorName: 'sum',
+    jobName: 'test',
+    subtaskIndex: 0,
+    maxParallelism: 128,
+    clock: systemClock,
+    options: {},
+  } as unknown as OperatorContext // what it reads of it
   operator.setup(context, { collectFrame: (frame: LocalFrame) => void out.push(frame) } as unknown as OperatorOutput)
   return {
     add: keys => {

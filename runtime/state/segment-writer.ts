@@ -1,0 +1,65 @@
+import { ByteWriter } from '../common/bytes.ts'
+import { keyGroupOf } from '../serde/key-groups.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
+
+/**
+ * One segment of keyed state while it is written. Per key group: records one behind the other, each a head (schema and whether it removes), then what the
+ * state's part writes: the key, and below it a namespace, a value. A record replaces those of the same key and namespace in front of it.
+ */
+export class SegmentWriter {
+  /** Place of the current part's first schema among all schemas. */
+  firstSchema = 0
+  /** Of the current part, the state that wrote last: for messages. */
+  lastSchema = 0
+  recordCount = 0
+  private readonly keyType: TypeInformation
+  private readonly maxParallelism: number
+  private readonly groups: (ByteWriter | undefined)[]
+  private sizeBefore = 0
+  private last: ByteWriter = new ByteWriter(0)
+  private lastStart = 0
+
+  constructor(keyType: TypeInformation, maxParallelism: number) {
+    this.keyType = keyType
+    this.maxParallelism = maxParallelism
+    this.groups = new Array(maxParallelism).fill(undefined)
+  }
+
+  /** Begins a record without a key. `schema` is the part's own index. */
+  record(schema: number, removes: boolean, keyGroup: number): ByteWriter {
+    let writer = this.groups[keyGroup]
+    if (writer === undefined) {
+      writer = new ByteWriter(256)
+      this.groups[keyGroup] = writer
+    }
+    this.sizeBefore = this.size
+    this.last = writer
+    this.lastStart = writer.length
+    this.lastSchema = schema
+    this.recordCount++
+    writer.varint((this.firstSchema + schema) * 2 + (removes ? 1 : 0))
+    return writer
+  }
+
+  /** Begins a record of `key`. */
+  keyed(schema: number, removes: boolean, key: unknown, keyGroup = this.keyGroupOf(key)): ByteWriter {
+    const writer = this.record(schema, removes, keyGroup)
+    this.keyType.serializer.write(key, writer)
+    return writer
+  }
+
+  keyGroupOf(key: unknown): number {
+    return keyGroupOf(this.keyType, key, this.maxParallelism)
+  }
+
+  get size(): number {
+    return this.sizeBefore + this.last.length - this.lastStart
+  }
+
+  /** By key group, ascending. */
+  finish(): Map<number, Uint8Array> {
+    const keyGroups = new Map<number, Uint8Array>()
+    for (const [keyGroup, writer] of this.groups.entries()) if (writer !== undefined) keyGroups.set(keyGroup, writer.copy())
+    return keyGroups
+  }
+}
