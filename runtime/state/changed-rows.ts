@@ -4,7 +4,7 @@ export class ChangedRows {
   list = new Int32Array(0)
   count = 0
 
-  /** Room for rows below `rowCount`; the arrays are others afterwards. */
+  /** Room for rows below `rowCount`, for loops that mark by themselves; the arrays may be others afterwards. */
   reserve(rowCount: number): void {
     if (rowCount <= this.flags.length) return
     const length = Math.max(rowCount, this.flags.length * 2, ROWS_MIN)
@@ -17,6 +17,7 @@ export class ChangedRows {
   }
 
   mark(row: number): void {
+    if (row >= this.flags.length) this.reserve(row + 1)
     if (this.flags[row] !== 0) return
     this.flags[row] = 1
     this.list[this.count++] = row

@@ -41,7 +41,7 @@ export const defaultSnapshotLimits: SnapshotLimits = {
   wholeBytesMax: 1024 * 1024,
   wholeShare: 1 / 2,
   baseShare: 1 / 4,
-  segmentsMax: 32,
+  segmentsMax: 64,
   baseRate: 2,
   pieceBytes: 128 * 1024,
 }
@@ -167,10 +167,10 @@ export class KeyedSnapshots {
   }
 
   private isWholeDue({ wholeBytesMax, wholeShare }: SnapshotLimits): boolean {
-    if (this.chain === undefined || this.stateBytes() <= wholeBytesMax) return true
+    if (this.chain === undefined) return true
     let changed = 0
     for (const part of this.parts) changed += part.changedCount
-    return changed >= this.rowCount() * wholeShare
+    return changed > 0 && (this.stateBytes() <= wholeBytesMax || changed >= this.rowCount() * wholeShare)
   }
 
   private whole(checkpointId: number): KeyedIncrement {

@@ -1,17 +1,18 @@
 import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
-import { SegmentChain } from '../../runtime/checkpoint/segment-chains.ts'
 import { assert } from '../../runtime/common/assert.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
 import { objectRowsOf } from '../../runtime/network/columns-rows.ts'
-import { type CheckpointBarrier, MAX_WATERMARK } from '../../runtime/network/frame.ts'
+import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
 import type { RowLayout } from '../../runtime/serde/row-layout.ts'
 import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { KeySpec } from '../../runtime/stream/functions.ts'
 import type { OperatorContext, OperatorMetrics, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
+import { OperatorIncrements, smallStateLimits, takeIncrements } from './increments.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 
 /**
@@ -55,21 +56,19 @@ export class StreamOperatorHarness {
   readonly counters = new Map<string, number>()
   failure: unknown
   wakeCount = 0
-  /** What the TaskManager knows of the operator's snapshots. */
-  private chain = new SegmentChain<Uint8Array>(undefined)
-  private checkpointId = 0
+  readonly increments: OperatorIncrements
   private readonly options: HarnessOptions
 
   constructor(operator: StreamOperator, options: HarnessOptions = {}) {
     this.operator = operator
+    this.increments = new OperatorIncrements(operator)
     this.options = options
     this.clock = options.clock ?? new SimulatedClock()
     operator.setup(this.context(), this.output())
   }
 
   async open(snapshot?: OperatorSnapshot): Promise<this> {
-    this.chain = new SegmentChain(snapshot?.keyed)
-    if (snapshot !== undefined) this.operator.restore?.(snapshot)
+    if (snapshot !== undefined) this.increments.restore(snapshot)
     await this.operator.open()
     return this
   }
@@ -115,34 +114,9 @@ export class StreamOperatorHarness {
     this.options.next?.end()
   }
 
-  /** Whole, as the TaskManager puts it together. */
-  snapshot(type: CheckpointBarrier['type'] = 'checkpoint'): OperatorSnapshot {
-    const increment = this.operator.snapshot({ checkpointId: ++this.checkpointId, timestampMs: this.clock.nowMs(), type })
-    assert(this.chain.missing(increment) === undefined, `a snapshot stands behind what is there: ${this.chain.missing(increment)}`)
-    return this.chain.add(increment)
-  }
-
-  /** Of the snapshot that was taken last. */
-  confirm(): void {
-    this.operator.notifyCheckpointComplete?.(this.checkpointId)
-  }
-
-  /** A snapshot that is lost: it could not be written, or the checkpoint was given up. */
-  loseSnapshot(written: boolean): void {
-    const increment = this.operator.snapshot({ checkpointId: ++this.checkpointId, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
-    if (written && this.chain.missing(increment) === undefined) this.chain.add(increment)
-  }
-
-  abort(checkpointId: number): void {
-    this.operator.notifyCheckpointAborted?.(checkpointId)
-  }
-
-  get lastCheckpointId(): number {
-    return this.checkpointId
-  }
-
-  continueBase(): void {
-    this.operator.continueBase?.()
+  /** All of the state, as the TaskManager puts it together. */
+  snapshot(): OperatorSnapshot {
+    return this.increments.snapshot(this.clock.nowMs())
   }
 
   async close(): Promise<void> {
@@ -266,13 +240,20 @@ export interface OperatorCase {
   readonly orderBy?: (row: RecordedRow) => unknown
 }
 
-export type RunMode = 'at once' | 'row by row' | 'restored after every step' | 'rescaled after every step' | 'output full every other call'
+export type RunMode =
+  | 'at once'
+  | 'row by row'
+  | 'restored after every step'
+  | 'rescaled after every step'
+  | 'restored from increments of which some are lost'
+  | 'output full every other call'
 
 export const runModes: readonly RunMode[] = [
   'at once',
   'row by row',
   'restored after every step',
   'rescaled after every step',
+  'restored from increments of which some are lost',
   'output full every other call',
 ]
 
@@ -280,7 +261,7 @@ const maxParallelism = 16
 const parallelisms = [1, 2, 3, 5, 2]
 
 /** Rows by group, in order within each. */
-export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Map<string, RecordedRow[]>> {
+export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): Promise<Map<string, RecordedRow[]>> {
   const clock = new SimulatedClock()
   const lastWatermarks = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   const rows: RecordedRow[] = []
@@ -299,6 +280,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Ma
         maxParallelism,
         batch: testCase.batch ?? false,
         outputLayout: testCase.outputLayout,
+        snapshotLimits: mode === 'restored from increments of which some are lost' ? smallStateLimits : undefined,
         shouldYield: mode === 'output full every other call' ? () => asked++ % 2 === 0 : () => false,
       })
       subtasks.push(await harness.open(parts?.[subtaskIndex]))
@@ -330,15 +312,28 @@ export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Ma
     }
   }
 
+  const parallelismOf = (step: number): number => {
+    if (mode === 'restored after every step') return 1
+    return mode === 'rescaled after every step' ? (parallelisms[(step + 1) % parallelisms.length] as number) : 1 + random.nextInt(3)
+  }
+  const random = seededRandom(seed)
+
   await start(1, undefined)
   for (const [i, step] of testCase.script.entries()) {
     apply(step)
     if (mode === 'row by row') for (const subtask of subtasks) subtask.fireTimers()
     collect()
-    if (mode !== 'restored after every step' && mode !== 'rescaled after every step') continue
-    const snapshots = subtasks.map(subtask => subtask.snapshot())
+    let snapshots: readonly OperatorSnapshot[] | undefined
+    if (mode === 'restored after every step' || mode === 'rescaled after every step') snapshots = subtasks.map(subtask => subtask.snapshot())
+    if (mode === 'restored from increments of which some are lost') {
+      snapshots = takeIncrements(
+        subtasks.map(({ increments }) => increments),
+        random,
+      )
+    }
+    if (snapshots === undefined) continue
     for (const subtask of subtasks) await subtask.close()
-    await start(mode === 'restored after every step' ? 1 : (parallelisms[(i + 1) % parallelisms.length] as number), snapshots)
+    await start(parallelismOf(i), snapshots)
     collect()
   }
   for (const subtask of subtasks) subtask.end(testCase.inputCount ?? 1)

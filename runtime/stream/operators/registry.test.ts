@@ -347,7 +347,8 @@ describe('every operator gives the same rows', () => {
       test(`${testCase.title}: ${mode}`, async () => {
         const expected = await runCase(testCase, 'at once')
         expect(expected.size).toBeGreaterThan(0)
-        expect(await runCase(testCase, mode)).toEqual(expected)
+        for (let seed = 0; seed < (mode === 'restored from increments of which some are lost' ? 20 : 1); seed++)
+          expect(await runCase(testCase, mode, seed)).toEqual(expected)
       })
 })
 

@@ -108,15 +108,12 @@ class RowWindows implements WindowTables {
   add(end: number, key: readonly unknown[], partials: readonly Partial[]): void {
     const window = this.window(end)
     const index = window.add(key, partials)
-    if (!this.tracks) return
-    window.changes.reserve(window.count)
-    window.changes.mark(index)
+    if (this.tracks) window.changes.mark(index)
   }
 
   load(end: number, rows: readonly (readonly unknown[])[]): void {
     const window = this.window(end)
     for (const row of rows) window.add(row.slice(0, this.keyCount), this.partialsOf(row, this.keyCount))
-    window.changes.reserve(window.count)
   }
 
   drop(end: number): void {
