@@ -157,9 +157,7 @@ export class HeapTable implements CurrentKey, KeyedPart {
       const { done, value: entry } = base.entries.next()
       if (done === true) break
       const written = this.writeValues(entry, ~entry.changed, out)
-      if (written === 0) continue
-      entry.saved |= written
-      this.baseRows.add(entry, written)
+      if (written !== 0) this.baseRows.add(entry, written)
     }
     this.endBase()
     return true

@@ -151,7 +151,6 @@ export class TimerQueue {
         const timer = next.value
         if ((timer.flags & (MARKED | GONE)) !== 0) continue
         this.write(timer, false, out)
-        timer.flags |= SAVED
         this.baseTimers.push(timer)
         if (out.size >= sizeMax) return false
       }
@@ -175,12 +174,8 @@ export class TimerQueue {
     const unconfirmed = this.unconfirmed
     this.unconfirmed = []
     for (const { added, removed } of unconfirmed) {
-      for (const timer of removed) {
-        // It may have been registered again since.
-        const present = this.buckets.get(timer.time)?.get(timer.index, timer.namespace)
-        if (present === undefined) this.removed.push(timer)
-        else this.mark(present)
-      }
+      // One that has been registered again since is marked as well: no checkpoint that is confirmed can have it.
+      for (const timer of removed) this.removed.push(timer)
       // Those that are gone by now were saved, so that their end is written.
       for (const timer of added) if ((timer.flags & GONE) === 0) this.mark(timer)
     }

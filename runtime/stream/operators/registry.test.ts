@@ -134,10 +134,10 @@ const firstField = (row: { value: unknown }) => (row.value as unknown[])[0]
 const idOf = (row: { value: unknown }) =>
   Array.isArray(row.value) ? row.value[0] : typeof row.value === 'string' ? row.value.split(' ')[0] : (row.value as Reading).id
 
-const windowed = (key: KeySpec, fn: ConstructorParameters<typeof WindowOperator>[0]['function'], processing = false) =>
+const windowed = (key: KeySpec, fn: ConstructorParameters<typeof WindowOperator>[0]['function'], processing = false, size = '2 s') =>
   new WindowOperator({
     key,
-    assigner: processing ? TumblingProcessingTimeWindows.of('1 s') : TumblingEventTimeWindows.of('2 s', 300),
+    assigner: processing ? TumblingProcessingTimeWindows.of('1 s') : TumblingEventTimeWindows.of(size, 300),
     function: fn,
     processWindow: {
       process(windowKey: unknown, context: ProcessWindowContext, elements: Iterable<unknown>, out: Collector<unknown>) {
@@ -300,6 +300,14 @@ const cases: readonly OperatorCase[] = [
       }),
     keys: [byIdAndParity],
     script: timed(40),
+  },
+  {
+    covers: 'WindowOperator',
+    title: 'event-time windows that keep many elements, one list changed in place',
+    create: () => windowed(byId, { elements: true }, false, '20 s'),
+    keys: [byId],
+    script: timed(60),
+    orderBy: idOf,
   },
   {
     covers: 'WindowOperator',

@@ -156,8 +156,6 @@ export class WindowSnapshots implements KeyedPart {
       for (const end of gone) {
         if (!this.gone.includes(end)) this.gone.push(end)
         this.saved.add(end)
-        // Had it come again, its rows would have to stand behind this.
-        this.markAgain({ end, from: 0, to: this.tables.find(end)?.count ?? 0 })
       }
       for (const [end, rows] of changed) {
         const table = this.tables.find(end)
