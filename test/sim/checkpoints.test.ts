@@ -14,6 +14,7 @@ import { seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { CommittedRows, CommittingSink } from '../support/committing-sink.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
+import { smallStateLimits } from '../support/increments.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 
 /**
@@ -89,6 +90,7 @@ async function runningSums(seed: number): Promise<number> {
     faults: { delayMaxMs: 1 + random.nextInt(100), dropChance: random.next() * 0.05, duplicateChance: random.next() * 0.1 },
     jobManager: { loadBalanceMode: 'SLOTS', heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 20_000 },
     suspendEverywhere: true,
+    snapshotLimits: random.nextInt(3) === 0 ? undefined : smallStateLimits,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))
