@@ -4,7 +4,7 @@ import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
 import type { KeyedPart } from './keyed-part.ts'
-import { SegmentWriter } from './segment-writer.ts'
+import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
 import { type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
 
 /**
@@ -63,7 +63,6 @@ interface Segment {
 }
 
 interface Base {
-  out: SegmentWriter
   /** Index of the part that is being written. */
   part: number
   /** Until the next barrier. */
@@ -81,6 +80,8 @@ export class KeyedSnapshots {
   /** Undefined = there is nothing to stand behind: the next one is whole. */
   private chain: Segment[] | undefined = undefined
   private base: Base | undefined = undefined
+  private readonly changesOut: SegmentWriter
+  private readonly baseOut: SegmentWriter
   private unconfirmed: number[] = []
   /** Behind the last base. */
   private changedBytes = 0
@@ -90,6 +91,8 @@ export class KeyedSnapshots {
 
   constructor(options: KeyedSnapshotsOptions) {
     this.options = options
+    this.changesOut = new SegmentWriter(options.keyType, options.maxParallelism)
+    this.baseOut = new SegmentWriter(options.keyType, options.maxParallelism)
   }
 
   register(part: KeyedPart): void {
@@ -105,18 +108,18 @@ export class KeyedSnapshots {
     if (this.schemas().length === 0) return undefined
     if (limits === undefined || type !== 'checkpoint') {
       const name = String(checkpointId)
-      return this.increment(new Map([[name, this.writeWhole(false).finish()]]), [name], [], true)
+      return this.increment(new Map([[name, this.writeWhole(false).keyGroups]]), [name], [], true)
     }
     return this.isWholeDue(limits) ? this.whole(checkpointId) : this.changes(checkpointId, limits)
   }
 
   /** Writes some of a base, if there is one under way. True = more of it should be written before the next barrier. */
   continueBase(): boolean {
-    const { base, parts, options } = this
+    const { base, baseOut, parts, options } = this
     if (base === undefined || options.limits === undefined) return false
-    const sizeMax = Math.min(base.quotaBytes, base.out.size + options.limits.pieceBytes)
-    while (base.part < parts.length && base.out.size < base.quotaBytes) {
-      if (!this.writing(base.part, base.out, part => part.writeBase(base.out, sizeMax))) return base.out.size < base.quotaBytes
+    const sizeMax = Math.min(base.quotaBytes, baseOut.size + options.limits.pieceBytes)
+    while (base.part < parts.length && baseOut.size < base.quotaBytes) {
+      if (!this.writing(base.part, baseOut, part => part.writeBase(baseOut, sizeMax))) return baseOut.size < base.quotaBytes
       base.part++
     }
     return false
@@ -175,26 +178,27 @@ export class KeyedSnapshots {
 
   private whole(checkpointId: number): KeyedIncrement {
     this.endBase()
-    const out = this.writeWhole(true)
+    const { keyGroups, size, recordCount } = this.writeWhole(true)
     const segment = { name: String(checkpointId), checkpointId, whole: true }
     this.chain = [segment]
     this.unconfirmed.push(checkpointId)
-    this.baseWritten(out.size, out.recordCount)
-    return this.increment(new Map([[segment.name, out.finish()]]), [segment.name], [], false)
+    this.baseWritten(size, recordCount)
+    return this.increment(new Map([[segment.name, keyGroups]]), [segment.name], [], false)
   }
 
   private changes(checkpointId: number, limits: SnapshotLimits): KeyedIncrement {
     assert(this.chain !== undefined, 'changes stand behind something')
     const written = new Map<string, ReadonlyMap<number, Uint8Array>>()
     if (this.base !== undefined) this.takePiece(this.base, checkpointId, written)
-    const out = this.newSegment()
+    const out = this.changesOut
     for (let i = 0; i < this.parts.length; i++) this.writing(i, out, part => part.writeChanged(out, checkpointId))
-    if (out.recordCount > 0) {
+    const { keyGroups, size, recordCount } = out.finish()
+    if (recordCount > 0) {
       const segment = { name: String(checkpointId), checkpointId, whole: false }
-      written.set(segment.name, out.finish())
+      written.set(segment.name, keyGroups)
       this.chain.push(segment)
       this.base?.chain.push(segment)
-      this.changedBytes += out.size
+      this.changedBytes += size
       this.changedSegments++
     }
     this.unconfirmed.push(checkpointId)
@@ -206,32 +210,32 @@ export class KeyedSnapshots {
     }
     const due = this.changedBytes >= this.stateBytes() * limits.baseShare || this.changedSegments >= limits.segmentsMax
     if (this.base === undefined && due) this.beginBase()
-    if (this.base !== undefined) this.base.quotaBytes = Math.max(out.size * limits.baseRate, this.stateBytes() / limits.segmentsMax)
+    if (this.base !== undefined) this.base.quotaBytes = Math.max(size * limits.baseRate, this.stateBytes() / limits.segmentsMax)
     return this.increment(written, namesOf(this.chain), namesOf(this.base?.pieces ?? []), false)
   }
 
   private beginBase(): void {
     for (const part of this.parts) part.beginBase()
-    this.base = { out: this.newSegment(), part: 0, quotaBytes: 0, chain: [], pieces: [], bytes: 0, records: 0 }
+    this.base = { part: 0, quotaBytes: 0, chain: [], pieces: [], bytes: 0, records: 0 }
   }
 
   private endBase(): void {
     if (this.base === undefined) return
     this.base = undefined
+    this.baseOut.finish()
     for (const part of this.parts) part.endBase()
   }
 
   /** What has been written of the base since the barrier before. */
   private takePiece(base: Base, checkpointId: number, written: Map<string, ReadonlyMap<number, Uint8Array>>): void {
-    const { out } = base
-    if (out.recordCount === 0) return
+    const { keyGroups, size, recordCount } = this.baseOut.finish()
+    if (recordCount === 0) return
     const piece = { name: `${checkpointId}-base`, checkpointId, whole: false }
-    written.set(piece.name, out.finish())
+    written.set(piece.name, keyGroups)
     base.chain.push(piece)
     base.pieces.push(piece)
-    base.bytes += out.size
-    base.records += out.recordCount
-    base.out = this.newSegment()
+    base.bytes += size
+    base.records += recordCount
   }
 
   private baseWritten(bytes: number, records: number): void {
@@ -240,14 +244,10 @@ export class KeyedSnapshots {
     this.changedSegments = 0
   }
 
-  private writeWhole(begins: boolean): SegmentWriter {
-    const out = this.newSegment()
+  private writeWhole(begins: boolean): FinishedSegment {
+    const out = this.changesOut
     for (let i = 0; i < this.parts.length; i++) this.writing(i, out, part => part.writeAll(out, begins))
-    return out
-  }
-
-  private newSegment(): SegmentWriter {
-    return new SegmentWriter(this.options.keyType, this.options.maxParallelism)
+    return out.finish()
   }
 
   private writing<R>(index: number, out: SegmentWriter, write: (part: KeyedPart) => R): R {

@@ -27,7 +27,7 @@ import type { AggregatingState, ListState, MapState, ReducingState, ValueState }
  * 4. `snapshots.snapshot` between two rows, and what else keyed-snapshots.ts asks for.
  *
  * Key groups are only computed for snapshots and kept with the entry. Values are held by reference: a value that is changed in place and not written back is
- * seen by whoever reads it next, and a checkpoint may have it as it was before (docs/state.md).
+ * seen by whoever reads it next, and a checkpoint may have it as it was before (docs/checkpoints.md).
  */
 export class KeyedStateBackend {
   /** Name of the operator, for messages. */

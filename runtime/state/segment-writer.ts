@@ -2,6 +2,17 @@ import { ByteWriter } from '../common/bytes.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 
+export interface FinishedSegment {
+  readonly keyGroups: ReadonlyMap<number, Uint8Array>
+  /** In bytes. */
+  readonly size: number
+  readonly recordCount: number
+}
+
+const CAPACITY_KEPT_MAX = 128 * 1024 * 1024
+/** Nobody writes to it. */
+const noWriter = new ByteWriter(0)
+
 /**
  * One segment of keyed state while it is written. Per key group: records one behind the other, each a head (schema and whether it removes), then what the
  * state's part writes: the key, and below it a namespace, a value. A record replaces those of the same key and namespace in front of it.
@@ -16,7 +27,7 @@ export class SegmentWriter {
   private readonly maxParallelism: number
   private readonly groups: (ByteWriter | undefined)[]
   private sizeBefore = 0
-  private last: ByteWriter = new ByteWriter(0)
+  private last = noWriter
   private lastStart = 0
 
   constructor(keyType: TypeInformation, maxParallelism: number) {
@@ -56,10 +67,26 @@ export class SegmentWriter {
     return this.sizeBefore + this.last.length - this.lastStart
   }
 
-  /** By key group, ascending. */
-  finish(): Map<number, Uint8Array> {
+  /**
+   * By key group, ascending. The next segment may be written then, into the same memory unless that is a lot: buffers that are made anew for each segment
+   * make V8 collect the whole heap time and again, which takes seconds where it is large.
+   */
+  finish(): FinishedSegment {
+    const { size, recordCount } = this
     const keyGroups = new Map<number, Uint8Array>()
-    for (const [keyGroup, writer] of this.groups.entries()) if (writer !== undefined) keyGroups.set(keyGroup, writer.copy())
-    return keyGroups
+    let capacity = 0
+    for (const [keyGroup, writer] of this.groups.entries()) {
+      if (writer === undefined) continue
+      capacity += writer.bytes.length
+      if (writer.length === 0) continue
+      keyGroups.set(keyGroup, writer.copy())
+      writer.reset()
+    }
+    if (capacity > CAPACITY_KEPT_MAX) this.groups.fill(undefined)
+    this.recordCount = 0
+    this.sizeBefore = 0
+    this.last = noWriter
+    this.lastStart = 0
+    return { keyGroups, size, recordCount }
   }
 }
