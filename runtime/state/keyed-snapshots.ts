@@ -162,9 +162,9 @@ export class KeyedSnapshots {
       }
       for (const part of this.parts) part.keyGroupRestored?.()
     }
+    this.recordBytes = records === 0 ? 0 : bytes / records
     if (this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas())) return
     this.chain = [{ name: RESTORED_SEGMENT, checkpointId: 0, whole: false }]
-    this.recordBytes = records === 0 ? 0 : bytes / records
     this.changedBytes = Math.max(0, bytes - this.stateBytes())
     this.changedSegments = segmentsMax
   }
@@ -246,6 +246,7 @@ export class KeyedSnapshots {
 
   private writeWhole(begins: boolean): FinishedSegment {
     const out = this.changesOut
+    out.expect(this.stateBytes())
     for (let i = 0; i < this.parts.length; i++) this.writing(i, out, part => part.writeAll(out, begins))
     return out.finish()
   }

@@ -16,6 +16,9 @@ const noWriter = new ByteWriter(0)
 /**
  * One segment of keyed state while it is written. Per key group: records one behind the other, each a head (schema and whether it removes), then what the
  * state's part writes: the key, and below it a namespace, a value. A record replaces those of the same key and namespace in front of it.
+ *
+ * It asks for memory seldom and in one piece: V8 looks at the whole heap for every 64 MB of buffers that are made, which takes seconds where it is large. So
+ * the room of small segments is used again, and that of large ones is made at once and handed over as it is.
  */
 export class SegmentWriter {
   /** Place of the current part's first schema among all schemas. */
@@ -67,22 +70,33 @@ export class SegmentWriter {
     return this.sizeBefore + this.last.length - this.lastStart
   }
 
-  /**
-   * By key group, ascending. The next segment may be written then, into the same memory unless that is a lot: buffers that are made anew for each segment
-   * make V8 collect the whole heap time and again, which takes seconds where it is large.
-   */
+  /** A segment of about this size comes next. */
+  expect(bytes: number): void {
+    if (bytes <= CAPACITY_KEPT_MAX) return
+    const share = Math.ceil((bytes * 1.2) / this.maxParallelism)
+    const slab = new Uint8Array(share * this.maxParallelism)
+    for (let keyGroup = 0; keyGroup < this.maxParallelism; keyGroup++)
+      this.groups[keyGroup] = new ByteWriter(slab.subarray(keyGroup * share, (keyGroup + 1) * share))
+  }
+
+  /** By key group, ascending. The next segment may be written then. */
   finish(): FinishedSegment {
     const { size, recordCount } = this
     const keyGroups = new Map<number, Uint8Array>()
     let capacity = 0
+    for (const writer of this.groups) capacity += writer?.bytes.length ?? 0
+    const isKept = capacity <= CAPACITY_KEPT_MAX
+    const slab = new Uint8Array(isKept ? size : 0)
+    let at = 0
     for (const [keyGroup, writer] of this.groups.entries()) {
-      if (writer === undefined) continue
-      capacity += writer.bytes.length
-      if (writer.length === 0) continue
-      keyGroups.set(keyGroup, writer.copy())
-      writer.reset()
+      if (writer === undefined || writer.length === 0) continue
+      if (isKept) {
+        slab.set(writer.subarray(), at)
+        keyGroups.set(keyGroup, slab.subarray(at, (at += writer.length)))
+        writer.reset()
+      } else keyGroups.set(keyGroup, writer.subarray())
     }
-    if (capacity > CAPACITY_KEPT_MAX) this.groups.fill(undefined)
+    if (!isKept) this.groups.fill(undefined)
     this.recordCount = 0
     this.sizeBefore = 0
     this.last = noWriter

@@ -71,8 +71,8 @@ const METRICS_INTERVAL_MS = 500
 /** Segments of keyed state were made to be handed over: they move instead of being copied. */
 function segmentBuffers({ operators }: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): ArrayBuffer[] {
   const segments = operators.flatMap(({ snapshot }) => [...(snapshot.keyed?.written.values() ?? [])])
-  // No segment is in shared memory.
-  return segments.flatMap(segment => [...segment.values()].map(({ buffer }) => buffer as ArrayBuffer))
+  // Those of one segment may lie in one buffer; none is shared with another thread.
+  return [...new Set(segments.flatMap(segment => [...segment.values()].map(({ buffer }) => buffer as ArrayBuffer)))]
 }
 
 export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost, collectGarbage }: SlotWorkerParts): void {
