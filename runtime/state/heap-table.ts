@@ -5,7 +5,7 @@ import type { TypeInformation } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
 import { type CurrentKey, KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import { type KeyedPart, Unconfirmed } from './keyed-part.ts'
+import type { KeyedPart } from './keyed-part.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
 
@@ -15,7 +15,7 @@ import type { StateSchema } from './snapshot.ts'
  * An entry whose last slot is emptied goes at once, unless a segment has values of it: then it stays, empty, until the checkpoint that says so. The list of
  * changed entries may name some that are gone; it is cleared of them when they are half of it, so that it is never longer than twice the keys.
  */
-export class HeapTable implements CurrentKey, KeyedPart {
+export class HeapTable implements CurrentKey, KeyedPart<Rows> {
   readonly owner: string
   readonly schemas: StateSchema[] = []
   tracks = false
@@ -34,7 +34,6 @@ export class HeapTable implements CurrentKey, KeyedPart {
   private emptyCount = 0
   private changed: KeyEntry[] = []
   private goneCount = 0
-  private readonly unconfirmed = new Unconfirmed<Rows>()
   private base: { readonly entries: Iterator<KeyEntry>; left: number } | undefined = undefined
   /** Of the base, since the last checkpoint. */
   private baseRows = new Rows()
@@ -127,7 +126,7 @@ export class HeapTable implements CurrentKey, KeyedPart {
     this.baseRows = new Rows()
   }
 
-  writeChanged(out: SegmentWriter, checkpointId: number): void {
+  writeChanged(out: SegmentWriter): Rows {
     const rows = this.baseRows
     this.baseRows = new Rows()
     for (const entry of this.changed) {
@@ -141,7 +140,7 @@ export class HeapTable implements CurrentKey, KeyedPart {
     }
     this.changed = []
     this.goneCount = 0
-    this.unconfirmed.add(checkpointId, rows)
+    return rows
   }
 
   beginBase(): void {
@@ -167,20 +166,13 @@ export class HeapTable implements CurrentKey, KeyedPart {
     this.base = undefined
   }
 
-  confirm(checkpointId: number): void {
-    this.unconfirmed.confirm(checkpointId)
-  }
-
-  takeBack(): void {
-    for (const { entries, bits } of this.unconfirmed.take())
-      for (const [i, entry] of entries.entries()) {
-        const { index } = entry
-        let present = this.entries.get(index)
-        // Gone by now: it comes back empty, until it has been said again that it is gone.
-        if (present === undefined) present = this.create(entry.key, index)
-        present.saved |= bits[i] as number
-        this.mark(present, bits[i] as number)
-      }
+  markAgain({ entries, bits }: Rows): void {
+    for (const [i, entry] of entries.entries()) {
+      // Gone by now: it comes back empty, until it has been said again that it is gone.
+      const present = this.entries.get(entry.index) ?? this.create(entry.key, entry.index)
+      present.saved |= bits[i] as number
+      this.mark(present, bits[i] as number)
+    }
     this.entry = this.keySet ? this.entries.get(this.index) : undefined
   }
 

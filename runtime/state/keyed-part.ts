@@ -6,10 +6,10 @@ import type { StateSchema } from './snapshot.ts'
  * A table of keyed rows as snapshots see it (keyed-snapshots.ts): states of the heap, timers, typed tables, slices of windows. A row is what one key has in
  * one state, with all of its namespaces, or one timer, or one entry of a table.
  *
- * It marks rows as they change, with nothing allocated for a row that is marked already. `writeChanged` writes the marked ones and remembers them until the
- * checkpoint is confirmed; `takeBack` marks all again that are not, and so do rows of a base.
+ * It marks rows as they change, with nothing allocated for a row that is marked already. `R` is how it remembers which rows a checkpoint has, until that is
+ * complete or given up.
  */
-export interface KeyedPart {
+export interface KeyedPart<R = unknown> {
   /** In order of the indices that its records have. */
   readonly schemas: readonly StateSchema[]
   /** Set once, before the first row: whether changes are to be marked. */
@@ -19,37 +19,17 @@ export interface KeyedPart {
   readonly changedCount: number
   /** All rows. `begins`: later segments will stand behind this one, so that nothing is marked any more. */
   writeAll(out: SegmentWriter, begins: boolean): void
-  /** What has changed since it was called last, and the end of what is gone. */
-  writeChanged(out: SegmentWriter, checkpointId: number): void
+  /** What has changed since it was called last, and the end of what is gone. Answers these rows, and those of a base that were written in the meantime. */
+  writeChanged(out: SegmentWriter): R
+  /** They are to be written again. Called for all checkpoints that are not complete, oldest first. */
+  markAgain(rows: R): void
   /** A base holds the rows of this moment, as they are when they are written; marked ones may be left out. */
   beginBase(): void
   /** Until `out` has `sizeMax` bytes, or a little more; true = the part's rows have all been written. */
   writeBase(out: SegmentWriter, sizeMax: number): boolean
   endBase(): void
-  /** This checkpoint and those before it are complete. */
-  confirm(checkpointId: number): void
-  takeBack(): void
   /** What a record has behind its head, in order of segments; nothing is marked by it. */
   restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader): void
   /** All records of a key group have been given. */
   keyGroupRestored?(): void
-}
-
-/** What checkpoints hold that are not confirmed yet, oldest first. */
-export class Unconfirmed<R> {
-  private checkpoints: { readonly checkpointId: number; readonly rows: R }[] = []
-
-  add(checkpointId: number, rows: R): void {
-    this.checkpoints.push({ checkpointId, rows })
-  }
-
-  confirm(checkpointId: number): void {
-    this.checkpoints = this.checkpoints.filter(each => each.checkpointId > checkpointId)
-  }
-
-  take(): R[] {
-    const rows = this.checkpoints.map(each => each.rows)
-    this.checkpoints = []
-    return rows
-  }
 }

@@ -62,6 +62,12 @@ interface Segment {
   readonly whole: boolean
 }
 
+interface Unconfirmed {
+  readonly checkpointId: number
+  /** What it has of each part. */
+  readonly rows: readonly unknown[]
+}
+
 interface Base {
   /** Index of the part that is being written. */
   part: number
@@ -82,7 +88,8 @@ export class KeyedSnapshots {
   private base: Base | undefined = undefined
   private readonly changesOut: SegmentWriter
   private readonly baseOut: SegmentWriter
-  private unconfirmed: number[] = []
+  /** Oldest first. */
+  private unconfirmed: Unconfirmed[] = []
   /** Behind the last base. */
   private changedBytes = 0
   private changedSegments = 0
@@ -127,15 +134,15 @@ export class KeyedSnapshots {
 
   /** This checkpoint is complete, and with it those that it stands behind. */
   confirm(checkpointId: number): void {
-    this.unconfirmed = this.unconfirmed.filter(id => id > checkpointId)
-    for (const part of this.parts) part.confirm(checkpointId)
+    this.unconfirmed = this.unconfirmed.filter(each => each.checkpointId > checkpointId)
   }
 
   /** This checkpoint was given up. What was taken after it, and is not complete yet, may depend on it. */
   takeBack(checkpointId: number): void {
-    if (!this.unconfirmed.includes(checkpointId)) return
-    const isLost = (segment: Segment) => this.unconfirmed.includes(segment.checkpointId)
-    const { chain, base } = this
+    const { chain, base, unconfirmed } = this
+    const lost = new Set(unconfirmed.map(each => each.checkpointId))
+    if (!lost.has(checkpointId)) return
+    const isLost = (segment: Segment) => lost.has(segment.checkpointId)
     if (chain === undefined || chain.some(segment => segment.whole && isLost(segment))) {
       this.chain = undefined
       this.endBase()
@@ -145,7 +152,7 @@ export class KeyedSnapshots {
         this.base = { ...base, chain: base.chain.filter(each => !isLost(each)), pieces: base.pieces.filter(each => !isLost(each)) }
     }
     this.unconfirmed = []
-    for (const part of this.parts) part.takeBack()
+    for (const { rows } of unconfirmed) for (const [i, rowsOfPart] of rows.entries()) this.parts[i]?.markAgain(rowsOfPart)
   }
 
   restore(snapshot: KeyedSnapshot): void {
@@ -181,7 +188,8 @@ export class KeyedSnapshots {
     const { keyGroups, size, recordCount } = this.writeWhole(true)
     const segment = { name: String(checkpointId), checkpointId, whole: true }
     this.chain = [segment]
-    this.unconfirmed.push(checkpointId)
+    // Given up, it is followed by another whole one.
+    this.unconfirmed.push({ checkpointId, rows: [] })
     this.baseWritten(size, recordCount)
     return this.increment(new Map([[segment.name, keyGroups]]), [segment.name], [], false)
   }
@@ -191,7 +199,7 @@ export class KeyedSnapshots {
     const written = new Map<string, ReadonlyMap<number, Uint8Array>>()
     if (this.base !== undefined) this.takePiece(this.base, checkpointId, written)
     const out = this.changesOut
-    for (let i = 0; i < this.parts.length; i++) this.writing(i, out, part => part.writeChanged(out, checkpointId))
+    const rows = this.parts.map((_, i) => this.writing(i, out, part => part.writeChanged(out)))
     const { keyGroups, size, recordCount } = out.finish()
     if (recordCount > 0) {
       const segment = { name: String(checkpointId), checkpointId, whole: false }
@@ -201,7 +209,7 @@ export class KeyedSnapshots {
       this.changedBytes += size
       this.changedSegments++
     }
-    this.unconfirmed.push(checkpointId)
+    this.unconfirmed.push({ checkpointId, rows })
     const { base } = this
     if (base !== undefined && base.part === this.parts.length) {
       this.chain = base.chain

@@ -25,7 +25,6 @@ export class TimerQueue {
   private goneCount = 0
   /** Saved ones that are gone. */
   private removed: Timer[] = []
-  private unconfirmed: TimersOfCheckpoint[] = []
   private base: { readonly buckets: Iterator<readonly [number, Bucket]>; bucketsLeft: number; timers: Iterator<Timer> } | undefined = undefined
   /** Of the base, since the last checkpoint. */
   private baseTimers: Timer[] = []
@@ -121,7 +120,7 @@ export class TimerQueue {
     this.baseTimers = []
   }
 
-  writeChanged(out: TimerRecords, checkpointId: number): void {
+  writeChanged(out: TimerRecords): TimersOfCheckpoint {
     const { removed } = this
     // In front of the others: one of them may have been registered again.
     for (const timer of removed) this.write(timer, true, out)
@@ -135,7 +134,7 @@ export class TimerQueue {
     this.goneCount = 0
     this.removed = []
     this.baseTimers = []
-    this.unconfirmed.push({ checkpointId, added, removed })
+    return { added, removed }
   }
 
   beginBase(): void {
@@ -166,19 +165,11 @@ export class TimerQueue {
     this.base = undefined
   }
 
-  confirm(checkpointId: number): void {
-    this.unconfirmed = this.unconfirmed.filter(each => each.checkpointId > checkpointId)
-  }
-
-  takeBack(): void {
-    const unconfirmed = this.unconfirmed
-    this.unconfirmed = []
-    for (const { added, removed } of unconfirmed) {
-      // One that has been registered again since is marked as well: no checkpoint that is confirmed can have it.
-      for (const timer of removed) this.removed.push(timer)
-      // Those that are gone by now were saved, so that their end is written.
-      for (const timer of added) if ((timer.flags & GONE) === 0) this.mark(timer)
-    }
+  markAgain({ added, removed }: TimersOfCheckpoint): void {
+    // One that has been registered again since is marked as well: no complete checkpoint can have it.
+    for (const timer of removed) this.removed.push(timer)
+    // Those that are gone by now were saved, so that their end is written.
+    for (const timer of added) if ((timer.flags & GONE) === 0) this.mark(timer)
   }
 
   restoreRecord(_schema: number, removes: boolean, _keyGroup: number, input: ByteReader): void {
@@ -281,8 +272,7 @@ export interface TimerRecords {
   keyed(schema: number, removes: boolean, key: unknown): ByteWriter
 }
 
-interface TimersOfCheckpoint {
-  readonly checkpointId: number
+export interface TimersOfCheckpoint {
   readonly added: readonly Timer[]
   readonly removed: readonly Timer[]
 }

@@ -5,7 +5,7 @@ import { ownText } from '../../network/columns-text.ts'
 import type { FieldLayout, RowLayout } from '../../serde/row-layout.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { ChangedRows } from '../../state/changed-rows.ts'
-import { type KeyedPart, Unconfirmed } from '../../state/keyed-part.ts'
+import type { KeyedPart } from '../../state/keyed-part.ts'
 import type { SegmentWriter } from '../../state/segment-writer.ts'
 import type { StateSchema } from '../../state/snapshot.ts'
 import type { KeySpec } from '../functions.ts'
@@ -27,7 +27,7 @@ const CAPACITY_MIN = 1024
 /** Entries and what they refer to should stay in a core's second cache. */
 const RECENT_MAX = 1 << 14
 
-export class KeyedTable implements KeyedPart {
+export class KeyedTable implements KeyedPart<RowsOfCheckpoint> {
   readonly schemas: readonly StateSchema[]
   tracks = false
   readonly changes = new ChangedRows()
@@ -54,7 +54,6 @@ export class KeyedTable implements KeyedPart {
   private readonly key: KeySpec
   /** Of each entry its key group + 1; 0 = not known yet. */
   private keyGroups = new Uint16Array(CAPACITY_MIN)
-  private readonly unconfirmed = new Unconfirmed<RowsOfCheckpoint>()
   private base: { next: number; readonly end: number } | undefined = undefined
   /** First row that the base has written since the last checkpoint, and the one behind the last. */
   private baseFrom = 0
@@ -174,11 +173,12 @@ export class KeyedTable implements KeyedPart {
     this.baseFrom = this.baseTo
   }
 
-  writeChanged(out: SegmentWriter, checkpointId: number): void {
+  writeChanged(out: SegmentWriter): RowsOfCheckpoint {
     const rows = this.changes.take()
     for (let i = 0; i < rows.length; i++) this.write(rows[i] as number, out)
-    this.unconfirmed.add(checkpointId, { rows, baseFrom: this.baseFrom, baseTo: this.baseTo })
-    this.baseFrom = this.baseTo
+    const { baseFrom, baseTo } = this
+    this.baseFrom = baseTo
+    return { rows, baseFrom, baseTo }
   }
 
   beginBase(): void {
@@ -203,15 +203,9 @@ export class KeyedTable implements KeyedPart {
     this.base = undefined
   }
 
-  confirm(checkpointId: number): void {
-    this.unconfirmed.confirm(checkpointId)
-  }
-
-  takeBack(): void {
-    for (const { rows, baseFrom, baseTo } of this.unconfirmed.take()) {
-      for (const row of rows) this.changes.mark(row)
-      for (let row = baseFrom; row < baseTo; row++) this.changes.mark(row)
-    }
+  markAgain({ rows, baseFrom, baseTo }: RowsOfCheckpoint): void {
+    for (const row of rows) this.changes.mark(row)
+    for (let row = baseFrom; row < baseTo; row++) this.changes.mark(row)
   }
 
   restoreRecord(_schema: number, removes: boolean, keyGroup: number, input: ByteReader): void {

@@ -5,7 +5,7 @@ import type { ColumnLayout } from '../../serde/columns-type.ts'
 import type { TypeInformation, TypeJson } from '../../serde/type-information.ts'
 import { typeFromJson } from '../../serde/types.ts'
 import type { ChangedRows } from '../../state/changed-rows.ts'
-import { type KeyedPart, Unconfirmed } from '../../state/keyed-part.ts'
+import type { KeyedPart } from '../../state/keyed-part.ts'
 import type { SegmentWriter } from '../../state/segment-writer.ts'
 import type { StateSchema } from '../../state/snapshot.ts'
 
@@ -33,7 +33,7 @@ export interface WindowTables {
  * Windows or slices as part of snapshots. A record is the end of a window and a row; or, when a window is gone, its end alone, once for each key group that
  * has rows.
  */
-export class WindowSnapshots implements KeyedPart {
+export class WindowSnapshots implements KeyedPart<RowsOfCheckpoint> {
   readonly schemas: readonly StateSchema[]
   private readonly tables: WindowTables
   private readonly type: TypeInformation
@@ -46,7 +46,6 @@ export class WindowSnapshots implements KeyedPart {
   private readonly saved = new Set<number>()
   /** Of these, the ones that are gone. */
   private gone: number[] = []
-  private readonly unconfirmed = new Unconfirmed<RowsOfCheckpoint>()
   private base: { readonly ends: readonly number[]; at: number; from: number } | undefined = undefined
   /** Of the base, since the last checkpoint. */
   private baseRanges: Range[] = []
@@ -101,7 +100,7 @@ export class WindowSnapshots implements KeyedPart {
     this.baseRanges = []
   }
 
-  writeChanged(out: SegmentWriter, checkpointId: number): void {
+  writeChanged(out: SegmentWriter): RowsOfCheckpoint {
     const { gone, baseRanges } = this
     for (const end of gone) {
       for (let keyGroup = 0; keyGroup < this.maxParallelism; keyGroup++) if (this.keyGroups[keyGroup] === 1) out.record(0, true, keyGroup).f64(end)
@@ -117,7 +116,7 @@ export class WindowSnapshots implements KeyedPart {
     }
     this.gone = []
     this.baseRanges = []
-    this.unconfirmed.add(checkpointId, { gone, changed, baseRanges })
+    return { gone, changed, baseRanges }
   }
 
   beginBase(): void {
@@ -147,21 +146,18 @@ export class WindowSnapshots implements KeyedPart {
     this.base = undefined
   }
 
-  confirm(checkpointId: number): void {
-    this.unconfirmed.confirm(checkpointId)
-  }
-
-  takeBack(): void {
-    for (const { gone, changed, baseRanges } of this.unconfirmed.take()) {
-      for (const end of gone) {
-        if (!this.gone.includes(end)) this.gone.push(end)
-        this.saved.add(end)
-      }
-      for (const [end, rows] of changed) {
-        const table = this.tables.find(end)
-        if (table !== undefined) for (const row of rows) if (row < table.count) table.changes.mark(row)
-      }
-      for (const range of baseRanges) this.markAgain(range)
+  markAgain({ gone, changed, baseRanges }: RowsOfCheckpoint): void {
+    for (const end of gone) {
+      if (!this.gone.includes(end)) this.gone.push(end)
+      this.saved.add(end)
+    }
+    for (const [end, rows] of changed) {
+      const table = this.tables.find(end)
+      if (table !== undefined) for (const row of rows) if (row < table.count) table.changes.mark(row)
+    }
+    for (const { end, from, to } of baseRanges) {
+      const table = this.tables.find(end)
+      if (table !== undefined) for (let row = from; row < Math.min(to, table.count); row++) table.changes.mark(row)
     }
   }
 
@@ -210,11 +206,6 @@ export class WindowSnapshots implements KeyedPart {
     if (!saves) return
     this.keyGroups[keyGroup] = 1
     this.saved.add(end)
-  }
-
-  private markAgain({ end, from, to }: Range): void {
-    const table = this.tables.find(end)
-    if (table !== undefined) for (let row = from; row < Math.min(to, table.count); row++) table.changes.mark(row)
   }
 
   private table(end: number): WindowTable {
