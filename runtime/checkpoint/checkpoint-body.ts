@@ -61,7 +61,9 @@ export function checkpointBody(
 }
 
 export function bodyObjects({ tasks }: CheckpointBody): readonly ObjectRef[] {
-  return tasks.flatMap(({ state }) => (state === 'finished' ? [] : objectsOf(state)))
+  const refs = tasks.flatMap(({ state }) => (state === 'finished' ? [] : [...objectsOf(state.operators), ...state.kept]))
+  // Behind a change of parallelism tasks share objects.
+  return [...new Map(refs.map(ref => [ref.name, ref])).values()]
 }
 
 export function encodeBody({ operators, tasks }: CheckpointBody): Uint8Array {
@@ -157,7 +159,7 @@ export class RestorePlan {
           const snapshot = entry === undefined ? undefined : this.deal(entry, vertex.parallelism)[subtaskIndex]
           return snapshot === undefined ? [] : [{ operatorId, snapshot }]
         })
-    return { checkpointId: this.checkpointId, finished, location: this.location, state: { operators } }
+    return { checkpointId: this.checkpointId, finished, location: this.location, state: { operators, kept: [] } }
   }
 
   private isFinished(vertex: JobVertex, subtaskIndex: number): boolean {

@@ -5,14 +5,24 @@ import { StateStorage, storageSettings } from './state-storage.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import { objectsOf } from './task-state.ts'
+import { TaskStateWriter } from './task-state-writer.ts'
 
 const jobId = 'd'.repeat(32)
 const MB = 1024 * 1024
 
 /** A task whose one operator has so many bytes of keyed state. */
 function operators(bytes: number) {
-  const keyGroups = new Map([[3, new Uint8Array(bytes).fill(7)]])
-  return [{ operatorId: 'totals', snapshot: { keyed: { keyType: { kind: 'INT' } as const, schemas: [], keyGroups }, lists: [] } }]
+  const state = new Uint8Array(bytes).fill(7)
+  const schema = { keyType: { kind: 'INT' } as const, schemas: [] }
+  return {
+    handedOver: [
+      {
+        operatorId: 'totals',
+        snapshot: { keyed: { ...schema, written: new Map([['1', new Map([[3, state]])]]), chain: ['1'], kept: [], standalone: false }, lists: [] },
+      },
+    ],
+    restored: [{ operatorId: 'totals', snapshot: { keyed: { ...schema, keyGroups: new Map([[3, [state]]]) }, lists: [] } }],
+  }
 }
 
 function storageOf(configuration: Readonly<Record<string, string>>, store: ObjectStore = createMemoryStore()) {
@@ -47,9 +57,9 @@ describe('where state goes, by two keys as in Flink', () => {
 describe('the JobManager keeps state', () => {
   test('up to 5 MB an operator; above, the error names it, its size and the way out', async () => {
     const storage = storageOf({})
-    const state = await storage.write(1, 'e', operators(5 * MB), undefined)
-    expect(objectsOf(state)).toEqual([])
-    await expect(storage.write(2, 'e', operators(5 * MB + 1), undefined)).rejects.toMatchObject({
+    const state = await new TaskStateWriter('e', storage, []).write(1, operators(5 * MB).handedOver, undefined)
+    expect(objectsOf(state.operators)).toEqual([])
+    await expect(new TaskStateWriter('e', storage, []).write(2, operators(5 * MB + 1).handedOver, undefined)).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       message:
         'the state of operator totals has 5242881 bytes, execution.checkpointing.storage jobmanager keeps at most 5242880 of one; set execution.checkpointing.dir',
@@ -63,15 +73,18 @@ describe('a directory keeps state', () => {
   test('above the threshold in an object that is named after checkpoint and execution; what is read is what was written', async () => {
     const store = createMemoryStore()
     const storage = storageOf(configuration, store)
-    const small = await storage.write(1, 'e1', operators(20 * 1024), undefined)
-    const large = await storage.write(2, 'e1', operators(20 * 1024 + 1), undefined)
-    expect([objectsOf(small).length, objectsOf(large).map(({ name, size }) => [name, size])]).toEqual([0, [['2-e1', 20 * 1024 + 1]]])
+    const small = await new TaskStateWriter('e1', storage, []).write(1, operators(20 * 1024).handedOver, undefined)
+    const large = await new TaskStateWriter('e1', storage, []).write(2, operators(20 * 1024 + 1).handedOver, undefined)
+    expect([objectsOf(small.operators).length, objectsOf(large.operators).map(({ name, size }) => [name, size])]).toEqual([
+      0,
+      [['2-e1', 20 * 1024 + 1]],
+    ])
     expect(store.paths()).toEqual([`${jobId}/shared/2-e1`])
     for (const [state, bytes] of [
       [small, 20 * 1024],
       [large, 20 * 1024 + 1],
     ] as const)
-      expect(await storage.read(state, undefined)).toEqual(operators(bytes))
+      expect(await storage.read(state, undefined)).toEqual(operators(bytes).restored)
   })
 
   test('an answer that was lost is asked for again; one that stays lost declines the checkpoint', async () => {
@@ -86,15 +99,19 @@ describe('a directory keeps state', () => {
       },
     }
     const storage = storageOf(configuration, store)
-    expect(await storage.read(await storage.write(1, 'e', operators(MB), undefined), undefined)).toEqual(operators(MB))
+    expect(await storage.read(await new TaskStateWriter('e', storage, []).write(1, operators(MB).handedOver, undefined), undefined)).toEqual(
+      operators(MB).restored,
+    )
     lost = 100
-    await expect(storage.write(2, 'e', operators(MB), undefined)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+    await expect(new TaskStateWriter('e', storage, []).write(2, operators(MB).handedOver, undefined)).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+    })
   })
 
   test('an object that is gone is named', async () => {
     const store = createMemoryStore()
     const storage = storageOf(configuration, store)
-    const state = await storage.write(1, 'e', operators(MB), undefined)
+    const state = await new TaskStateWriter('e', storage, []).write(1, operators(MB).handedOver, undefined)
     await store.remove(`${jobId}/shared/1-e`)
     await expect(storage.read(state, undefined)).rejects.toMatchObject({
       code: 'CORRUPT_CHECKPOINT',

@@ -61,7 +61,7 @@ describe('an attempt', () => {
     const [a = '', b = ''] = begin(0)
     await clock.run(1_000)
     expect(told).toEqual([`trigger 1 ${a},${b}`])
-    for (const executionId of [a, b]) coordinator.acknowledge(executionId, 1, { operators: [] })
+    for (const executionId of [a, b]) coordinator.acknowledge(executionId, 1, { operators: [], kept: [] })
     await clock.run(10)
     coordinator.stop()
     const callsBefore = calls.length
@@ -88,7 +88,7 @@ describe('an attempt', () => {
     await coordinator.restore(jobGraph)
     const ids = begin(0)
     await clock.run(1_000)
-    for (const executionId of ids) coordinator.acknowledge(executionId, 1, { operators: [] })
+    for (const executionId of ids) coordinator.acknowledge(executionId, 1, { operators: [], kept: [] })
     await clock.run(100)
     expect(told.at(-1)).toBe(`complete 1 ${ids.join()}`)
     expect(store.paths().filter(path => path.includes('/epochs/'))).toHaveLength(1)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { assert } from '../common/assert.ts'
 import { keyGroupOf, keyGroupRange } from '../serde/key-groups.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
@@ -12,6 +13,7 @@ import {
   ValueStateDescriptor,
 } from './descriptors.ts'
 import { KeyedStateBackend } from './keyed-state-backend.ts'
+import type { KeyedSnapshot } from './snapshot.ts'
 
 const maxParallelism = 32
 
@@ -19,6 +21,14 @@ function backendOf(keyType: TypeInformation, ...descriptors: StateDescriptor[]):
   const backend = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism })
   for (const descriptor of descriptors) backend.register(descriptor)
   return backend
+}
+
+/** All of it. */
+function snapshotOf(backend: KeyedStateBackend): KeyedSnapshot {
+  const increment = backend.snapshots.snapshot({ checkpointId: 1, type: 'checkpoint' })
+  assert(increment?.standalone === true, 'without limits each snapshot is whole')
+  const { keyType, schemas, written } = increment
+  return { keyType, schemas, keyGroups: new Map([...(written.get('1') ?? [])].map(([group, bytes]) => [group, [bytes]])) }
 }
 
 const count = new ValueStateDescriptor('count', Types.INT)
@@ -186,7 +196,7 @@ describe('refusals', () => {
     const backend = backendOf(Types.STRING, count as never)
     backend.setCurrentKey('a')
     backend.getState(count).update('seven' as never)
-    expect(() => backend.snapshot()).toThrow('operator counts: state count: ')
+    expect(() => snapshotOf(backend)).toThrow('operator counts: state count: ')
   })
 
   test('time-to-live, by name', () => {
@@ -197,11 +207,11 @@ describe('refusals', () => {
     const source = backendOf(Types.STRING, count as never)
     source.setCurrentKey('a')
     source.getState(count).update(1)
-    const snapshot = source.snapshot()
+    const snapshot = snapshotOf(source)
     const into =
       (keyType: TypeInformation, ...descriptors: StateDescriptor[]) =>
       () =>
-        backendOf(keyType, ...descriptors).restore(snapshot === undefined ? [] : [snapshot])
+        backendOf(keyType, ...descriptors).snapshots.restore(snapshot)
     expect(into(Types.INT, count as never)).toThrow('its keys are {"kind":"INT"}, the keys in the snapshot are {"kind":"STRING"}')
     expect(into(Types.STRING, new ValueStateDescriptor('count', Types.LONG) as never)).toThrow(
       'state count is declared as value of {"kind":"LONG"}, the snapshot has value of {"kind":"INT"}',
@@ -250,12 +260,15 @@ describe('snapshot and restore', () => {
           source.getMapState(byShop).put(values.shop, values.count)
           source.getReducingState(total).add(values.count)
         }
-        const snapshot = source.snapshot()
+        const snapshot = snapshotOf(source)
         const copies = Array.from({ length: parallelism }, (_unused, subtask) => {
           const { startKeyGroup, endKeyGroup } = keyGroupRange(maxParallelism, parallelism, subtask)
-          const copy = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism, firstKeyGroup: startKeyGroup, lastKeyGroup: endKeyGroup })
+          const copy = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism })
           for (const descriptor of declared) copy.register(descriptor)
-          if (snapshot !== undefined) copy.restore([snapshot])
+          copy.snapshots.restore({
+            ...snapshot,
+            keyGroups: new Map([...snapshot.keyGroups].filter(([group]) => group >= startKeyGroup && group <= endKeyGroup)),
+          })
           return copy
         })
         expect(copies.reduce((sum, copy) => sum + copy.keyCount, 0)).toBe(source.keyCount)
@@ -278,10 +291,10 @@ describe('snapshot and restore', () => {
     backend.setCurrentKey('a')
     backend.getMapState(byShop).put('x', null as never)
     backend.getListState(names).add('one')
-    const snapshot = backend.snapshot()
+    const snapshot = snapshotOf(backend)
     backend.getListState(names).add('two')
     const copy = backendOf(Types.STRING, byShop as never, names as never)
-    copy.restore(snapshot === undefined ? [] : [snapshot])
+    copy.snapshots.restore(snapshot)
     copy.setCurrentKey('a')
     expect([copy.getMapState(byShop).contains('x'), copy.getMapState(byShop).get('x'), [...copy.getListState(names).get()]]).toEqual([
       true,

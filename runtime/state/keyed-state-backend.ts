@@ -1,9 +1,5 @@
-import { assert } from '../common/assert.ts'
-import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import { canonicalJson } from '../common/json.ts'
-import { keyGroupOf } from '../serde/key-groups.ts'
-import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -14,50 +10,41 @@ import type {
 } from './descriptors.ts'
 import { describeState } from './descriptors.ts'
 import { createHeapState, type HeapState } from './heap-state.ts'
-import { type CurrentKey, KeyEntry, type KeyedSnapshotPart } from './key-entry.ts'
-import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyedSnapshot, StateSchema } from './snapshot.ts'
+import { HeapTable } from './heap-table.ts'
+import type { KeyEntry } from './key-entry.ts'
+import type { KeyedPart } from './keyed-part.ts'
+import { KeyedSnapshots, type KeyedSnapshotsOptions, schemaId } from './keyed-snapshots.ts'
+import type { StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
 
 /**
  * Keyed state of one operator subtask on the JS heap.
  *
  * 1. `register` every declared state and `registerPart` every timer queue, always in the same order: positions are in the bytes.
- * 2. `restore` once, before the first key.
+ * 2. `snapshots.restore` once, before the first key.
  * 3. `setCurrentKey` before every call of a user's function: one Map lookup finds the key's entry; after that each state is one
  *    array index. Nothing is allocated until a key's first write.
- * 4. `snapshot` between two rows.
+ * 4. `snapshots.snapshot` between two rows, and what else keyed-snapshots.ts asks for.
  *
- * Layout: key -> entry -> one slot a state (-> namespace). An entry whose last slot is cleared is dropped, so that expired keys cost
- * nothing. Key groups are only computed for snapshots and kept with the entry. Values are held by reference.
+ * Key groups are only computed for snapshots and kept with the entry. Values are held by reference: a value that is changed in place and not written back is
+ * seen by whoever reads it next, and a checkpoint may have it as it was before (docs/checkpoints.md).
  */
-export class KeyedStateBackend implements CurrentKey {
+export class KeyedStateBackend {
   /** Name of the operator, for messages. */
   readonly owner: string
   readonly keyType: TypeInformation
-  readonly maxParallelism: number
-  private readonly firstKeyGroup: number
-  private readonly lastKeyGroup: number
-  private readonly entriesByIndex = new Map<unknown, KeyEntry>()
-  private readonly indexOf: KeyIndex
+  readonly snapshots: KeyedSnapshots
+  private readonly table: HeapTable
   private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState }>()
   private readonly ofKey = new Map<StateDescriptor, HeapState>()
   private readonly ofNamespace = new Map<StateDescriptor, HeapState>()
-  private readonly parts: KeyedSnapshotPart[] = []
-  private slotCount = 0
-  private keySet = false
-  private key: unknown = undefined
-  private index: unknown = undefined
-  /** Of the current key; undefined = it has no state yet. Read by `HeapState` on every access. */
-  entry: KeyEntry | undefined = undefined
 
-  constructor(options: KeyedStateBackendOptions) {
+  constructor(options: KeyedSnapshotsOptions) {
     this.owner = options.owner
     this.keyType = options.keyType
-    this.maxParallelism = options.maxParallelism
-    this.firstKeyGroup = options.firstKeyGroup ?? 0
-    this.lastKeyGroup = options.lastKeyGroup ?? options.maxParallelism - 1
-    this.indexOf = keyIndexOf(options.keyType)
+    this.table = new HeapTable(options.owner, options.keyType)
+    this.snapshots = new KeyedSnapshots(options)
+    this.snapshots.register(this.table)
   }
 
   /** `namespaceType` undefined = the state belongs to the key alone; else `setNamespace` on the answer before each access. */
@@ -73,58 +60,31 @@ export class KeyedStateBackend implements CurrentKey {
         )
       return present.state
     }
-    assert(this.entriesByIndex.size === 0, 'states are registered before the first key has state')
-    const state = createHeapState(this, descriptor, namespaceType, schema, this.slotCount++)
+    const state = createHeapState(this.table, descriptor, namespaceType, schema, this.states.size)
     this.states.set(id, { descriptor, state })
-    this.parts.push(state)
+    this.table.add(state)
     return state
   }
 
-  registerPart(part: KeyedSnapshotPart): void {
-    assert(!this.parts.some(other => schemaId(other.schema) === schemaId(part.schema)), `state ${part.schema.name} is registered once`)
-    this.parts.push(part)
+  registerPart(part: KeyedPart): void {
+    this.snapshots.register(part)
   }
 
   setCurrentKey(key: unknown): void {
-    const index = this.indexOf(key)
-    this.key = key
-    this.index = index
-    this.keySet = true
-    this.entry = this.entriesByIndex.get(index)
+    this.table.setCurrentKey(key)
   }
 
   get currentKey(): unknown {
-    if (!this.keySet) throw this.noKey()
-    return this.key
-  }
-
-  /** Entry of the current key, made when it is the key's first write. */
-  entryForWrite(): KeyEntry {
-    if (this.entry !== undefined) return this.entry
-    if (!this.keySet) throw this.noKey()
-    const entry = new KeyEntry(this.key, this.index, this.slotCount)
-    this.entriesByIndex.set(this.index, entry)
-    this.entry = entry
-    return entry
-  }
-
-  /** A read before any key was set is the user's mistake (state used in `open`). */
-  assertKeySet(): void {
-    if (!this.keySet) throw this.noKey()
-  }
-
-  drop(entry: KeyEntry): void {
-    this.entriesByIndex.delete(entry.index)
-    if (this.entry === entry) this.entry = undefined
+    return this.table.currentKey
   }
 
   get keyCount(): number {
-    return this.entriesByIndex.size
+    return this.table.keyCount
   }
 
-  /** Every key that has state, in order of first write; stays valid while keys are dropped. */
+  /** In order of first write; stays valid while keys come and go. Some may be empty. */
   keys(): IterableIterator<KeyEntry> {
-    return this.entriesByIndex.values()
+    return this.table.keys()
   }
 
   getState<T>(descriptor: ValueStateDescriptor<T>): ValueState<T> {
@@ -167,107 +127,6 @@ export class KeyedStateBackend implements CurrentKey {
     cache.set(descriptor, present.state)
     return present.state
   }
-
-  snapshot(): KeyedSnapshot | undefined {
-    const writers = new Map<number, ByteWriter>()
-    const serializer = this.keyType.serializer
-    for (let i = 0; i < this.parts.length; i++) {
-      const part = this.parts[i] as KeyedSnapshotPart
-      try {
-        part.snapshotTo((key, keyGroup) => {
-          const group = keyGroup ?? this.keyGroupOfEntry(key)
-          let writer = writers.get(group)
-          if (writer === undefined) writers.set(group, (writer = new ByteWriter(256)))
-          writer.varint(i)
-          serializer.write(key, writer)
-          return writer
-        })
-      } catch (error) {
-        // A value that its type cannot encode: the codec knows the path inside the value, not whose it is.
-        throw error instanceof FlinkError
-          ? new FlinkError(error.code, `operator ${this.owner}: state ${part.schema.name}: ${error.message}`, error.detail, error)
-          : error
-      }
-    }
-    if (this.parts.length === 0) return undefined
-    const keyGroups = new Map<number, Uint8Array>()
-    for (const group of [...writers.keys()].sort((a, b) => a - b)) keyGroups.set(group, (writers.get(group) as ByteWriter).copy())
-    return { keyType: this.keyType.json, schemas: this.parts.map(part => part.schema), keyGroups }
-  }
-
-  /** From one snapshot or, after rescaling, several; key groups of other subtasks are left out. */
-  restore(snapshots: readonly KeyedSnapshot[]): void {
-    assert(this.entriesByIndex.size === 0, 'state is restored before the first record')
-    for (const snapshot of snapshots) {
-      this.checkKeyType(snapshot)
-      const parts = snapshot.schemas.map(schema => this.partFor(schema))
-      for (const [group, bytes] of snapshot.keyGroups)
-        if (group >= this.firstKeyGroup && group <= this.lastKeyGroup) this.restoreKeyGroup(bytes, parts)
-    }
-    this.keySet = false
-    this.entry = undefined
-  }
-
-  keyGroupOf(key: unknown): number {
-    return keyGroupOf(this.keyType, key, this.maxParallelism)
-  }
-
-  private noKey(): FlinkError {
-    return new FlinkError(
-      'INVALID_PROGRAM',
-      `operator ${this.owner}: no key is set; keyed state can be used only while a record or a timer is processed, not in open or close`,
-    )
-  }
-
-  private keyGroupOfEntry(key: unknown): number {
-    const entry = this.entriesByIndex.get(this.indexOf(key))
-    if (entry === undefined) return this.keyGroupOf(key)
-    if (entry.keyGroup < 0) entry.keyGroup = this.keyGroupOf(entry.key)
-    return entry.keyGroup
-  }
-
-  private restoreKeyGroup(bytes: Uint8Array, parts: readonly KeyedSnapshotPart[]): void {
-    const input = new ByteReader(bytes)
-    while (input.remaining > 0) {
-      const part = parts[input.varint()]
-      if (part === undefined) throw new FlinkError('CORRUPT_FRAME', `operator ${this.owner}: keyed state names a state that its schemas do not have`)
-      const key = this.keyType.serializer.read(input)
-      this.setCurrentKey(key)
-      part.restoreEntry(key, input)
-    }
-  }
-
-  private checkKeyType(snapshot: KeyedSnapshot): void {
-    const saved = canonicalJson(snapshot.keyType as TypeJsonObject)
-    const own = canonicalJson(this.keyType.json as TypeJsonObject)
-    if (saved !== own) throw new FlinkError('INVALID_PROGRAM', `operator ${this.owner}: its keys are ${own}, the keys in the snapshot are ${saved}`)
-  }
-
-  private partFor(schema: StateSchema): KeyedSnapshotPart {
-    const part = this.parts.find(candidate => schemaId(candidate.schema) === schemaId(schema))
-    // Dropping it silently would lose state; `state plan` will let the user say so.
-    if (part === undefined)
-      throw new FlinkError(
-        'INVALID_PROGRAM',
-        `operator ${this.owner}: the snapshot has the state ${schema.name} (${schema.kind}), which is not declared any more`,
-      )
-    if (part.schema.kind !== schema.kind || canonicalJson(part.schema.type as TypeJsonObject) !== canonicalJson(schema.type as TypeJsonObject))
-      throw new FlinkError(
-        'INVALID_PROGRAM',
-        `operator ${this.owner}: state ${schema.name} is declared as ${part.schema.kind} of ${canonicalJson(part.schema.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}`,
-      )
-    return part
-  }
-}
-
-export interface KeyedStateBackendOptions {
-  /** Name of the operator, for messages. */
-  readonly owner: string
-  readonly keyType: TypeInformation
-  readonly maxParallelism: number
-  /** Inclusive; default: all key groups. */
-  readonly firstKeyGroup?: number
-  readonly lastKeyGroup?: number
 }
 
 const noNamespace = { kind: 'VOID' } as const
@@ -282,9 +141,4 @@ function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | 
     default:
       return { name: descriptor.name, kind: descriptor.kind, type: descriptor.type.json, namespace }
   }
-}
-
-/** A state of a window and one of the key may share a name, hence the namespace. */
-function schemaId(schema: StateSchema): string {
-  return `${canonicalJson(schema.namespace as TypeJsonObject)} ${schema.name}`
 }

@@ -6,7 +6,7 @@ import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/
 import { MAX_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
 import type { RowLayout } from '../serde/row-layout.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { OperatorIncrement, OperatorSnapshot } from '../state/snapshot.ts'
 import type { ChainLimits, ChainLink, LinkCounters } from './chain-link.ts'
 import { ChainOutput } from './chain-output.ts'
 import type { FrameRunner, RunnerHost } from './frame-runner.ts'
@@ -375,10 +375,17 @@ export class OperatorChain implements RunnerHost {
   }
 
   /** At a row border with no visit pending: barrier to the outputs, then every operator's state. Nothing follows an output's end. */
-  snapshot(barrier: CheckpointBarrier): OperatorSnapshot[] {
+  snapshot(barrier: CheckpointBarrier): OperatorIncrement[] {
     assert(this.visits.length === 0, 'no snapshot inside a cursor')
     if (this.draining || !this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
     return this.links.map(({ operator }) => operator.snapshot(barrier))
+  }
+
+  /** Some of what snapshots to come will need; true = there is more that could be done now. */
+  continueBase(): boolean {
+    let more = false
+    for (const { operator } of this.links) if (operator.continueBase?.() === true) more = true
+    return more
   }
 
   notifyCheckpoint(checkpointId: number, outcome: 'complete' | 'aborted'): void {

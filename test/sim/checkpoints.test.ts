@@ -3,6 +3,7 @@ import { FlinkError } from '../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
+import { smallStateLimits } from '../support/increments.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 import { buildSums, expectSums, type Outside, outsides } from '../support/sums-job.ts'
 
@@ -60,6 +61,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     suspendEverywhere: true,
     highAvailability,
     sinks: outside.sinks,
+    snapshotLimits: random.nextInt(3) === 0 ? undefined : smallStateLimits,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))

@@ -3,7 +3,7 @@ import type { ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SinkPort } from '../spi/io-host.ts'
 import { type CommittableItem, Committables } from './committables.ts'
@@ -174,7 +174,7 @@ export class FileSinkOperator implements StreamOperator {
     return this.prepare(false)
   }
 
-  snapshot({ checkpointId }: CheckpointBarrier): OperatorSnapshot {
+  snapshot({ checkpointId }: CheckpointBarrier): UnkeyedSnapshot {
     assert(this.preparedVersion === this.version, 'nothing is written between prepare and snapshot')
     const parts = this.buckets.open().map((part): OpenPartItem => {
       const { tag, bucketId, createdMs, sizeBytes } = part

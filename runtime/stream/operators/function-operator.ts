@@ -1,6 +1,5 @@
 import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
-import type { CheckpointBarrier } from '../../network/frame.ts'
 import { typesEqual } from '../../serde/types.ts'
 import { declaredStates } from '../../state/descriptors.ts'
 import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
@@ -41,7 +40,13 @@ export abstract class FunctionOperator extends BaseOperator {
         'INVALID_PROGRAM',
         `operator ${context.operatorName}: its inputs are keyed by ${first.type} and by ${second.type}; connected streams need keys of one type`,
       )
-    this.backend = new KeyedStateBackend({ owner: context.operatorName, keyType: first.type, maxParallelism: context.maxParallelism })
+    this.backend = new KeyedStateBackend({
+      owner: context.operatorName,
+      keyType: first.type,
+      maxParallelism: context.maxParallelism,
+      limits: context.options.snapshotLimits,
+    })
+    this.snapshots = this.backend.snapshots
     this.registerStates(this.backend)
   }
 
@@ -52,7 +57,7 @@ export abstract class FunctionOperator extends BaseOperator {
         'INVALID_PROGRAM',
         `operator ${this.context.operatorName}: the snapshot has keyed state, but its stream is not keyed any more`,
       )
-    this.backend.restore([state.keyed])
+    this.backend.snapshots.restore(state.keyed)
   }
 
   override open(): void | Promise<void> {
@@ -67,10 +72,6 @@ export abstract class FunctionOperator extends BaseOperator {
       }
       if (opening instanceof Promise) return this.openRest(opening, context, i + 1)
     }
-  }
-
-  override snapshot(_barrier: CheckpointBarrier): OperatorSnapshot {
-    return { keyed: this.backend?.snapshot(), lists: [] }
   }
 
   override async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import { emptySnapshot, type UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { SourceContext, SourceFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { OperatorRuntimeContext } from './runtime-context.ts'
@@ -93,7 +93,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     return true
   }
 
-  snapshot(): OperatorSnapshot {
+  snapshot(): UnkeyedSnapshot {
     return emptySnapshot
   }
 

@@ -2,7 +2,7 @@ import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { MIN_WATERMARK } from '../../network/frame.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import { emptySnapshot, type UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { SinkContext, SinkFunction } from '../functions.ts'
 import type { GeneratedStep } from '../generated/step.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
@@ -88,7 +88,7 @@ export class SinkFunctionOperator implements StreamOperator {
     return this.isDrained()
   }
 
-  snapshot(): OperatorSnapshot {
+  snapshot(): UnkeyedSnapshot {
     return emptySnapshot
   }
 

@@ -93,7 +93,8 @@ export class WindowOperator extends TimedOperator {
       throw this.userError(error)
     }
     if (after instanceof Promise) throw this.promiseRefused(this.contents.name, after)
-    if (after !== before) state.write(after)
+    if (after === before) state.changedInPlace()
+    else state.write(after)
   }
 
   protected override registerStates(backend: KeyedStateBackend): void {
