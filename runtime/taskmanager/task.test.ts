@@ -66,6 +66,9 @@ class QuietChain {
     return 'nothing'
   }
   pollAsyncHalves(): void {}
+  continueBase(): boolean {
+    return false
+  }
   flushOutputs(): void {}
   async close(): Promise<undefined> {
     return undefined
