@@ -18,8 +18,11 @@ export class TaskStateWriter {
   /** Rejects when it could not be written, or stands behind something that could not. */
   async write(checkpointId: number, handedOver: readonly OperatorHandover<Uint8Array>[]): Promise<TaskState> {
     this.chains.check(handedOver)
-    const placed = await this.storage.write(checkpointId, this.executionId, handedOver, this.inlineBytes())
+    // A savepoint has nothing to do with what later checkpoints stand behind.
+    const isStandalone = handedOver.every(({ snapshot: { keyed } }) => keyed === undefined || keyed.standalone)
+    const placed = await this.storage.write(checkpointId, this.executionId, handedOver, isStandalone ? 0 : this.inlineBytes())
     const operators = placed.map(({ operatorId, snapshot }) => ({ operatorId, snapshot: this.chains.of(operatorId).add(snapshot) }))
+    if (isStandalone) return { operators, kept: [] }
     const needed = new Set(objectsOf(operators).map(({ name }) => name))
     const kept = new Map<string, ObjectRef>()
     for (const { blob } of this.chains.pieces()) if (blob.kind === 'object' && !needed.has(blob.ref.name)) kept.set(blob.ref.name, blob.ref)
