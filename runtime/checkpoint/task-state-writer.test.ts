@@ -128,6 +128,33 @@ test('what stands behind a segment that could not be written is refused, by the 
   expect(sizeOf((await checkpoint(4)).operators)).toBeGreaterThan(0)
 })
 
+test('a savepoint has its own object and no other, and the checkpoint behind it stands behind those before', async () => {
+  const store = createMemoryStore('sim://checkpoints')
+  const writer = new TaskStateWriter('first', new StateStorage('job', configuration, async () => store), [])
+  const backend = newBackend()
+  const take = async (checkpointId: number, type: string) => {
+    for (let key = 0; key < 20; key += checkpointId) {
+      backend.setCurrentKey(key)
+      backend.getState(count).update(checkpointId)
+    }
+    const keyed = backend.snapshots.snapshot({ checkpointId, type })
+    const { operators, kept } = await writer.write(checkpointId, [{ operatorId: 'a', snapshot: { keyed, lists: [] } }], undefined)
+    if (type === 'checkpoint') backend.snapshots.confirm(checkpointId)
+    backend.snapshots.continueBase()
+    return [
+      objectsOf(operators)
+        .map(({ name }) => name)
+        .sort(),
+      kept.map(({ name }) => name),
+    ]
+  }
+  expect(await take(1, 'checkpoint')).toEqual([['1-first'], []])
+  expect(await take(2, 'checkpoint')).toEqual([['1-first', '2-first'], []])
+  expect(await take(3, 'checkpoint')).toEqual([['1-first', '2-first', '3-first'], []])
+  expect(await take(4, 'savepoint')).toEqual([['4-first'], []])
+  expect(await take(5, 'checkpoint')).toEqual([['1-first', '2-first', '3-first', '5-first'], []])
+})
+
 test('where manifests carry the state, and where it is switched off, every checkpoint is whole', () => {
   const of = (settings: Record<string, string>) =>
     takesIncrements(Configuration.fromObject({ 'execution.checkpointing.interval': '1 s', ...settings }))

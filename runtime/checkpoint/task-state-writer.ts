@@ -18,10 +18,11 @@ export class TaskStateWriter {
   /** `location`: of a savepoint. Rejects when it could not be written, or stands behind something that could not. */
   async write(checkpointId: number, handedOver: readonly OperatorHandover<Uint8Array>[], location: string | undefined): Promise<TaskState> {
     this.chains.check(handedOver)
-    const placed = await this.storage.write(checkpointId, this.executionId, handedOver, location === undefined ? this.inlineBytes() : 0, location)
+    // A savepoint has nothing to do with what later checkpoints stand behind.
+    const isStandalone = location !== undefined || handedOver.every(({ snapshot: { keyed } }) => keyed === undefined || keyed.standalone)
+    const placed = await this.storage.write(checkpointId, this.executionId, handedOver, isStandalone ? 0 : this.inlineBytes(), location)
     const operators = placed.map(({ operatorId, snapshot }) => ({ operatorId, snapshot: this.chains.of(operatorId).add(snapshot) }))
-    // Savepoints stand alone.
-    if (location !== undefined) return { operators, kept: [] }
+    if (isStandalone) return { operators, kept: [] }
     const needed = new Set(objectsOf(operators).map(({ name }) => name))
     const kept = new Map<string, ObjectRef>()
     for (const { blob } of this.chains.pieces()) if (blob.kind === 'object' && !needed.has(blob.ref.name)) kept.set(blob.ref.name, blob.ref)
