@@ -14,6 +14,7 @@ import type {
 } from './descriptors.ts'
 import { describeState } from './descriptors.ts'
 import { createHeapState, type HeapState } from './heap-state.ts'
+import { ignoredPart } from './ignored-part.ts'
 import { type CurrentKey, KeyEntry, type KeyedSnapshotPart } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedSnapshot, StateSchema } from './snapshot.ts'
@@ -245,7 +246,8 @@ export class KeyedStateBackend implements CurrentKey {
 
   private partFor(schema: StateSchema): KeyedSnapshotPart {
     const part = this.parts.find(candidate => schemaId(candidate.schema) === schemaId(schema))
-    // Dropping it silently would lose state; `state plan` will let the user say so.
+    if (part === undefined && schema.ignored === true) return ignoredPart(schema)
+    // Dropping it silently would lose state.
     if (part === undefined)
       throw new FlinkError(
         'INVALID_PROGRAM',
@@ -272,7 +274,8 @@ export interface KeyedStateBackendOptions {
 
 const noNamespace = { kind: 'VOID' } as const
 
-function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | undefined): StateSchema {
+/** How a state stands in snapshots. */
+export function schemaOf(descriptor: StateDescriptor, namespaceType?: TypeInformation): StateSchema {
   const namespace = namespaceType?.json ?? noNamespace
   switch (descriptor.kind) {
     case 'map':

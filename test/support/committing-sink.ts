@@ -1,5 +1,6 @@
 import type { Sink } from '../../runtime/api/index.ts'
 import { ByteReader, ByteWriter } from '../../runtime/common/bytes.ts'
+import { listState } from '../../runtime/graph/declared-state.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
 import type { TypeInformation } from '../../runtime/serde/type-information.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
@@ -36,7 +37,13 @@ export class CommittingSink<T> implements Sink<T> {
   }
 
   define(_type: TypeInformation<T>): OperatorDefinition {
-    return { type: 'sink:committing', options: {}, functions: [], states: [], factory: () => new CommittingOperator(this.outside) }
+    return {
+      type: 'sink:committing',
+      options: {},
+      functions: [],
+      states: [listState('transactions', 'split', { kind: 'STRING' })],
+      factory: () => new CommittingOperator(this.outside),
+    }
   }
 }
 

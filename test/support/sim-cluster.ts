@@ -308,6 +308,8 @@ export function simJobGraph(name: string, vertices: readonly SimVertex[]): JobGr
             uid: undefined,
             type: 'fake',
             options: script,
+            states: [],
+            keyType: null,
             hash: '',
             kind: source === undefined ? 'operator' : 'source',
             source,
