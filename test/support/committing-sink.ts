@@ -17,6 +17,13 @@ export class CommittedRows {
     this.transactions.set(id, rows)
   }
 
+  /** As it was when this checkpoint was taken, and everything in it or before it committed. */
+  upTo(checkpointId: number): CommittedRows {
+    const before = new CommittedRows()
+    for (const [id, rows] of this.transactions) if (Number(id.slice(id.lastIndexOf('/') + 1)) <= checkpointId) before.commit(id, rows)
+    return before
+  }
+
   get rows(): readonly string[] {
     return [...this.transactions.values()].flat()
   }
