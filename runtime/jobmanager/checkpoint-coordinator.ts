@@ -27,6 +27,7 @@ import {
   type SavepointTarget,
   writeSavepoint,
 } from '../checkpoint/savepoint.ts'
+import { planState, requireRestorable } from '../checkpoint/state-plan.ts'
 import { openCheckpointStore } from '../checkpoint/state-storage.ts'
 import { EpochLog, readManifest } from '../checkpoint/storage/epoch-log.ts'
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
@@ -123,18 +124,19 @@ export class CheckpointCoordinator {
     if (checkpointId !== null && savepoint === null) {
       if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
       const { body } = await readManifest(store, this.jobId, checkpointId)
-      return this.planOf(jobGraph, new RestorePlan(checkpointId, decodeBody(body), null), false, this.checkpointPath(checkpointId))
+      return this.restoring(new RestorePlan(checkpointId, decodeBody(body), null, false), false, this.checkpointPath(checkpointId))
     }
     const path = savepoint ?? this.settings.recovery?.path
     if (path === undefined) return undefined
     const { head, body, isSavepoint, location, objectsLocation } = await readSnapshot(path, uri => this.openFolder(uri))
-    return this.planOf(jobGraph, new RestorePlan(head.checkpointId, body, objectsLocation), isSavepoint, location)
+    const ignores = this.settings.ignoresUnclaimedState
+    requireRestorable(planState(body, jobGraph), location, ignores)
+    return this.restoring(new RestorePlan(head.checkpointId, body, objectsLocation, ignores), isSavepoint, location)
   }
 
-  private planOf(jobGraph: JobGraph, plan: RestorePlan, isSavepoint: boolean, path: string | undefined): RestorePlan {
+  private restoring(plan: RestorePlan, isSavepoint: boolean, path: string | undefined): RestorePlan {
     const { checkpointId } = plan
     this.lastId = Math.max(this.lastId, checkpointId)
-    plan.check(jobGraph)
     this.statistics.restored({ id: checkpointId, timestampMs: Math.round(this.services.clock.nowMs()), isSavepoint, path })
     return plan
   }

@@ -3,6 +3,7 @@ import { ByteReader } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
+import { ignoredPart } from './ignored-part.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
 import { type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
@@ -330,7 +331,8 @@ export class KeyedSnapshots {
         )
       return { part, schema: index }
     }
-    // Dropping it silently would lose state; `state plan` will let the user say so.
+    if (schema.ignored === true) return { part: ignoredPart(schema, this.options.keyType), schema: 0 }
+    // Dropping it silently would lose state.
     throw new FlinkError(
       'INVALID_PROGRAM',
       `operator ${owner}: the snapshot has the state ${schema.name} (${schema.kind}), which is not declared any more`,
@@ -339,7 +341,7 @@ export class KeyedSnapshots {
 }
 
 interface Place {
-  readonly part: KeyedPart
+  readonly part: Pick<KeyedPart, 'restoreRecord'>
   /** Index among those of the part. */
   readonly schema: number
 }

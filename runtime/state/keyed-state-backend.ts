@@ -131,7 +131,8 @@ export class KeyedStateBackend {
 
 const noNamespace = { kind: 'VOID' } as const
 
-function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | undefined): StateSchema {
+/** How a state stands in snapshots. */
+export function schemaOf(descriptor: StateDescriptor, namespaceType?: TypeInformation): StateSchema {
   const namespace = namespaceType?.json ?? noNamespace
   switch (descriptor.kind) {
     case 'map':

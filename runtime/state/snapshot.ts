@@ -51,6 +51,8 @@ export interface StateSchema {
   readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating' | 'timers'
   readonly type: TypeJson
   readonly namespace: TypeJson
+  /** On restore: it is not declared any more, and allowed to be lost. */
+  readonly ignored?: true
 }
 
 export interface OperatorListSnapshot<B = Uint8Array> {

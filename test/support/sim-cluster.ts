@@ -150,8 +150,12 @@ export class SimCluster {
     }
   }
 
+  /** A URI below that of a known store is a folder in it. */
   private openStoreOf(node: string): StoreOpener {
-    return async uri => this.storeOf(node, uri)
+    return async uri => {
+      const root = [...this.stores.keys()].find(known => uri.startsWith(`${known}/`))
+      return root === undefined ? this.storeOf(node, uri) : folderOf(this.storeOf(node, root), uri)
+    }
   }
 
   /** kill -9 of the JobManager, and another one at the same address. Or the old one only stands still for `pausedMs`, and is not told. */
@@ -274,6 +278,18 @@ export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, r
   }
 }
 
+function folderOf(store: ObjectStore, uri: string): ObjectStore {
+  const at = (path: string) => `${uri.slice(store.uri.length + 1)}/${path}`
+  return {
+    uri,
+    create: (path, bytes) => store.create(at(path), bytes),
+    read: (path, range) => store.read(at(path), range),
+    size: path => store.size(at(path)),
+    list: async folder => (await store.list(at(folder))).map(path => path.slice(at('').length)),
+    remove: path => store.remove(at(path)),
+  }
+}
+
 export interface SimVertex {
   readonly name: string
   readonly parallelism: number
@@ -312,6 +328,8 @@ export function simJobGraph(name: string, vertices: readonly SimVertex[]): JobGr
             uid: undefined,
             type: 'fake',
             options: script,
+            states: [],
+            keyType: null,
             hash: '',
             kind: source === undefined ? 'operator' : 'source',
             source,

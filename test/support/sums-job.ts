@@ -31,8 +31,7 @@ export interface Outside {
 }
 
 export const outsides = {
-  'a sink in memory': (): Outside => {
-    const committed = new CommittedRows()
+  'a sink in memory': (_random?: Random, committed = new CommittedRows()): Outside => {
     return {
       get rows() {
         return committed.rows

@@ -7,7 +7,7 @@ import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { Types } from '../../serde/types.ts'
 import type { StreamOperator } from '../../stream/operator.ts'
-import { SourceOperator } from '../../stream/operators/source-operator.ts'
+import { SourceOperator, sourceStates } from '../../stream/operators/source-operator.ts'
 import type { WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import { KafkaReader, type KafkaReaderOptions } from './kafka-reader.ts'
 import type { KafkaEnumeratorOptions } from './kafka-split.ts'
@@ -66,7 +66,7 @@ export class KafkaSource<T> implements Source<T> {
         ...(format.functionSource === undefined ? [] : [{ role: 'deserialize', source: format.functionSource }]),
         ...(described?.functions ?? []),
       ],
-      states: [],
+      states: sourceStates,
       factory: (given: JsonObject): StreamOperator =>
         new SourceOperator({
           // `given` is `options` as they travelled.

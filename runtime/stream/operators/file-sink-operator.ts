@@ -2,6 +2,7 @@ import { assert } from '../../common/assert.ts'
 import type { ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
+import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
@@ -279,6 +280,13 @@ type OpenPartItem = { readonly bucketId: string; readonly createdMs: number; rea
 const COMMITTABLES_STATE = 'committables'
 const PARTS_STATE = 'open-parts'
 const CHECKPOINT_STATE = 'checkpoint'
+
+/** For the graph, which knows states without running. */
+export const fileSinkStates: readonly DeclaredState[] = [
+  listState(COMMITTABLES_STATE, 'split', { kind: 'STRING' }),
+  listState(PARTS_STATE, 'split', { kind: 'STRING' }),
+  listState(CHECKPOINT_STATE, 'union', { kind: 'STRING' }),
+]
 /** A command must fit into a frame. */
 const COMMITTABLES_PER_COMMAND = 1000
 

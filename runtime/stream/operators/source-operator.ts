@@ -1,6 +1,7 @@
 import { assert } from '../../common/assert.ts'
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
+import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { LocalFrame } from '../../network/columns.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
@@ -257,6 +258,9 @@ export function userError(operatorName: string, what: string, error: unknown): u
 }
 
 const SPLITS_STATE = 'SourceReaderState'
+
+/** For the graph, which knows states without running. */
+export const sourceStates: readonly DeclaredState[] = [listState(SPLITS_STATE, 'split', { kind: 'STRING' })]
 
 function encodeSplit(split: SourceSplit): Uint8Array {
   const writer = new ByteWriter()

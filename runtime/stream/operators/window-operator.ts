@@ -1,15 +1,19 @@
 import { FlinkError } from '../../common/errors.ts'
+import { type DeclaredState, timerStates } from '../../graph/declared-state.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { Types } from '../../serde/types.ts'
-import { declaredStates, ListStateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
+import { declaredStates, ListStateDescriptor, type StateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
-import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
+import { type KeyedStateBackend, schemaOf } from '../../state/keyed-state-backend.ts'
 import type { Timer } from '../../time/timer-queue.ts'
 import { TimeWindow, type TumblingWindowAssigner, windowStart } from '../../time/windows.ts'
 import type { AggregateFunction, KeySpec, ProcessWindowFunction, ReduceFunction, TimeDomain } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { TimedOperator } from './timed-operator.ts'
 import { OperatorWindowContext } from './window-context.ts'
+
+/** A window is its start. */
+const windowNamespace = Types.SAFE_LONG as TypeInformation
 
 export type WindowFunctionSpec =
   | { readonly reduce: ReduceFunction<unknown> }
@@ -50,7 +54,7 @@ export class WindowOperator extends TimedOperator {
       [reduce, aggregate, options.processWindow].filter(fn => fn !== undefined),
       [options.key],
       1,
-      Types.SAFE_LONG as TypeInformation,
+      windowNamespace,
     )
     this.sizeMs = options.assigner.sizeMs
     this.offsetMs = options.assigner.offsetMs
@@ -98,9 +102,9 @@ export class WindowOperator extends TimedOperator {
   }
 
   protected override registerStates(backend: KeyedStateBackend): void {
-    this.state = backend.register(this.contents.descriptor, Types.SAFE_LONG as TypeInformation)
+    this.state = backend.register(this.contents.descriptor, windowNamespace)
     super.registerStates(backend)
-    const windowStates = declaredStates(this.processWindow).map(descriptor => backend.register(descriptor, Types.SAFE_LONG as TypeInformation))
+    const windowStates = declaredStates(this.processWindow).map(descriptor => backend.register(descriptor, windowNamespace))
     this.windowContext.connect(backend, windowStates)
   }
 
@@ -142,6 +146,12 @@ export class WindowOperator extends TimedOperator {
     }
     if (result instanceof Promise) throw this.promiseRefused('process', result)
   }
+}
+
+/** What it keeps beside what its functions declare for the key: also for the graph, which knows states without running. */
+export function windowStates(options: WindowOperatorOptions): readonly DeclaredState[] {
+  const ofWindow = [windowContents(options).descriptor as StateDescriptor, ...declaredStates(options.processWindow)]
+  return [...ofWindow.map(descriptor => ({ ...schemaOf(descriptor, windowNamespace), builtIn: true as const })), ...timerStates(windowNamespace.json)]
 }
 
 /** What a window holds and how a row is added to it. */

@@ -317,7 +317,7 @@ function allEqual(values: Float64Array, length: number): boolean {
 }
 
 /** A type that is held as `layout` says. */
-function typeTextOf(layout: ColumnLayout): string {
+export function typeTextOf(layout: ColumnLayout): string {
   if (layout.scale >= 0) return layout.kind === 'i64' ? `DECIMAL(18, ${layout.scale})` : `DECIMAL(38, ${layout.scale})`
   return { BOOLEAN: 'BOOLEAN', INT: 'INT', DOUBLE: 'DOUBLE', LONG: 'BIGINT', STRING: 'STRING', BYTES: 'BYTES' }[layout.held]
 }
