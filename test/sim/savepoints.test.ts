@@ -6,6 +6,7 @@ import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import type { SavepointRequest } from '../../runtime/rpc/job-manager-gateway.ts'
 import { CommittedRows } from '../support/committing-sink.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
+import type { SimTaskManager } from '../support/sim-cluster.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 import { buildSums, expectSums, outsides, type SumsJob } from '../support/sums-job.ts'
 
@@ -16,13 +17,13 @@ import { buildSums, expectSums, outsides, type SumsJob } from '../support/sums-j
  */
 const all = simSeeds(100)
 const seeds = all.length < 2_000 ? all.slice(0, 60) : all
-const chunkSize = 20
+const chunkSize = 30
 const TARGET = 'sim://savepoints'
 
 for (let from = 0; from < seeds.length; from += chunkSize) {
   const chunk = seeds.slice(from, from + chunkSize)
   test(`each result is committed once, whatever was stopped and started: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 300_000 }, async () => {
-    const seen = { stopped: 0, failed: 0, copied: 0, moved: 0 }
+    const seen = { stopped: 0, copied: 0, moved: 0 }
     await forSeeds(chunk, async seed => {
       const run = await sums(seed)
       for (const key of Object.keys(seen) as (keyof typeof seen)[]) seen[key] += run[key]
@@ -31,6 +32,24 @@ for (let from = 0; from < seeds.length; from += chunkSize) {
     if (chunk.length === chunkSize) for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0)
   })
 }
+
+test("a savepoint is the user's: the job restarts from its own checkpoint, whatever has become of the savepoint", async () => {
+  const client = { 'execution.checkpointing.interval': '100 ms', 'execution.checkpointing.dir': 'sim://checkpoints', 'parallelism.default': '2' }
+  const job: SumsJob = { client, count: 200, rowsPerSecond: 20, outside: outsides['a sink in memory']() }
+  const cluster = new EngineCluster({ seed: 1, build: () => buildSums(job), taskManagers: 2, slots: 2, suspendEverywhere: false })
+  await cluster.start()
+  const jobId = await cluster.submit(buildJobGraph(buildSums(job), { client }))
+  await cluster.untilRunning(jobId)
+  await cluster.clock.run(1_000)
+  cluster.jobManager.triggerSavepoint(jobId, { triggerId: 'a', targetDirectory: TARGET, behind: 'go-on' })
+  await cluster.clock.runUntil(() => cluster.jobManager.savepointOperation(jobId, 'a')?.kind === 'completed', 10_000)
+  const store = cluster.stores.get(TARGET)
+  for (const path of cluster.paths(TARGET)) await store?.remove(path)
+  cluster.kill(cluster.taskManagers[0] as SimTaskManager)
+  await cluster.untilState(jobId, 'FINISHED')
+  expect(cluster.logs.filter(({ message }) => message.includes('is restored from checkpoint'))).toHaveLength(1)
+  expectSums(job)
+})
 
 async function sums(seed: number) {
   const random = seededRandom(seed * 131 + 17)
@@ -55,7 +74,7 @@ async function sums(seed: number) {
   const jobOf = (path: string | undefined, rows: CommittedRows): SumsJob => ({
     client: clientOf(path),
     count,
-    rowsPerSecond: count / (2 + random.next() * 8),
+    rowsPerSecond: count / (4 + random.next() * 12),
     outside: outsides['a sink in memory'](undefined, rows),
   })
   let job = jobOf(undefined, committed)
@@ -96,9 +115,17 @@ async function sums(seed: number) {
     const result = operation()
     return result?.kind === 'completed' ? result.value.location : undefined
   }
-  const result = { stopped: 0, failed: 0, copied: 0, moved: 0 }
+  /** Somewhere in the middle, so that the job goes on from its newest checkpoint. */
+  const loseSometimes = async () => {
+    if (random.nextInt(2) === 0 || noLosses(job.client)) return
+    expect(await cluster.clock.runUntil(running, 600_000), 'the job runs').toBe(true)
+    await cluster.clock.run(random.next() * 5_000)
+    if (stateOf() === 'RUNNING') await lose()
+  }
+  const result = { stopped: 0, copied: 0, moved: 0 }
   const copies: { readonly location: string; readonly rows: CommittedRows }[] = []
   for (let stops = 1 + random.nextInt(3); stops > 0; ) {
+    await loseSometimes()
     expect(await cluster.clock.runUntil(running, 600_000), 'the job runs').toBe(true)
     await cluster.clock.run(random.next() * 3_000)
     if (stateOf() !== 'RUNNING') {
@@ -106,11 +133,10 @@ async function sums(seed: number) {
       continue
     }
     const stop = random.nextInt(3) > 0
-    let location = await operate(stop ? 'stop' : 'go-on')
+    let location = await operate(stop ? pick(['stop', 'stop', 'drain']) : 'go-on')
     // Stopped, but nobody has heard of it.
     if (stop && location === undefined && isDone() && committed.rows.length < count) location = await savepointOf(cluster, jobId)
     if (location === undefined) {
-      result.failed++
       stops--
       continue
     }
@@ -131,6 +157,7 @@ async function sums(seed: number) {
     job = jobOf(location, committed)
     jobId = await submit()
   }
+  await loseSometimes()
   expect(await cluster.clock.runUntil(isDone, 900_000), `the job ends: ${stateOf()}`).toBe(true)
   expectSums(job)
   for (const { location, rows } of copies.slice(0, 1)) {
