@@ -122,6 +122,17 @@ const context: CliContext = {
     const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
     return { json: JSON.stringify(planJson('0'.repeat(32), plan.jobGraph)), text: plan.planText }
   },
+  showState: async (path, configuration) => {
+    const { showSavepoint } = await import('./state.ts')
+    return showSavepoint(path, configuration)
+  },
+  planState: async (path, request, ignoresUnclaimedState) => {
+    const { planSavepoint } = await import('./state.ts')
+    return planSavepoint(path, request.configuration, ignoresUnclaimedState, async () => {
+      const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
+      return plan.jobGraph
+    })
+  },
   runLocal: async (request, events) => {
     const { runLocal } = await import('./local-job.ts')
     return runLocal(request, events, createLocalJobLog())

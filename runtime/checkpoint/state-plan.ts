@@ -3,6 +3,7 @@ import { canonicalJson, type JsonValue } from '../common/json.ts'
 import { type DeclaredState, type StateKind, stateText } from '../graph/declared-state.ts'
 import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
 import { typeText } from '../graph/type-text.ts'
+import { withoutUid } from '../graph/uids.ts'
 import type { TypeJson } from '../serde/type-information.ts'
 import type { CheckpointBody, OperatorEntry } from './checkpoint-body.ts'
 
@@ -74,7 +75,7 @@ export function planState(body: CheckpointBody, jobGraph: JobGraph): StatePlan {
   const plans = [...operators, ...dropped.map(droppedOperator)]
   return {
     operators: suggestUids(plans, saved, specs),
-    withoutUid: specs.filter(({ spec }) => spec.uid === undefined && spec.states.length > 0).map(({ spec }) => spec.name),
+    withoutUid: withoutUid(jobGraph),
   }
 }
 

@@ -26,6 +26,14 @@ export interface CliContext {
   bundle(request: ProgramRequest): Promise<{ readonly bytes: Uint8Array; readonly fileName: string }>
   /** Runs the program in a child process; nothing is submitted. */
   plan(request: ProgramRequest): Promise<{ readonly json: string; readonly text: string }>
+  /** What a savepoint holds. */
+  showState(path: string, configuration: Configuration): Promise<{ readonly json: string; readonly text: string }>
+  /** What would become of it in the program, which is planned as by `plan`. */
+  planState(
+    path: string,
+    request: ProgramRequest,
+    ignoresUnclaimedState: boolean,
+  ): Promise<{ readonly json: string; readonly text: string; readonly restorable: boolean }>
   /** JobManager and one TaskManager in this process, until the job has ended and everything is closed. Aborting the signal cancels the job. */
   runLocal(request: ProgramRequest, events: { readonly onSubmitted: (jobId: string) => void; readonly signal: AbortSignal }): Promise<JobOutcome>
   readonly cluster: ClusterProcesses

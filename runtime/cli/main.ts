@@ -6,6 +6,7 @@ import { addCancelCommand, addInfoCommand, addListCommand } from './job-commands
 import { refusedCommands } from './refused.ts'
 import { addRunCommand } from './run-command.ts'
 import { addCheckpointCommand, addSavepointCommand, addStopCommand } from './savepoint-commands.ts'
+import { addStateCommand } from './state-commands.ts'
 
 /**
  * The `millrace` command, in the words of `bin/flink`.
@@ -19,7 +20,7 @@ export type CliExtension = (program: Command, context: CliContext, exit: (code: 
 
 const HELP_HINT = 'Use the help option (-h or --help) to get help on the command.'
 const VALID_ACTIONS =
-  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
+  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
 
 export async function runCli(argv: readonly string[], context: CliContext, extensions: readonly CliExtension[] = []): Promise<number> {
   let exitCode = 0
@@ -70,9 +71,11 @@ Examples:
   addCheckpointCommand(program, context)
   addStopCommand(program, context)
   addCancelCommand(program, context)
+  addStateCommand(program, context, exit)
   addClusterCommands(program, context, exit)
   for (const extend of extensions) extend(program, context, exit)
-  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput())
+  for (const command of program.commands)
+    for (const each of [command, ...command.commands]) each.exitOverride().configureOutput(program.configureOutput())
   return program
 }
 

@@ -29,6 +29,9 @@ export function addRunCommand(program: Command, context: CliContext, exit: (code
     .description('compiles and runs a job module')
     .option('-d, --detached', 'answers once the job is submitted; it goes on in the cluster')
     .option('--shutdownOnAttachedExit', 'attached only (also -sae): Ctrl-C ends the cluster')
+    .option('-s, --fromSavepoint <path>', 'begins with the state of this savepoint, or checkpoint left by a job: URI or absolute path of its folder')
+    .option('-n, --allowNonRestoredState', 'also when it has state that the program does not have any more, which is lost')
+    .option('--claimMode <mode>', "what becomes of the savepoint (also -cm): no_claim (default) leaves it alone, claim makes it the job's own")
     .addHelpText(
       'after',
       `
@@ -49,9 +52,6 @@ export function addProgramOptions(command: Command): Command {
     .passThroughOptions()
     .option('-c, --class <export>', 'the export that is the program', 'default')
     .option('-p, --parallelism <n>', 'parallelism of operators that set none')
-    .option('-s, --fromSavepoint <path>', 'begins with the state of this savepoint, or checkpoint left by a job: URI or absolute path of its folder')
-    .option('-n, --allowNonRestoredState', 'also when it has state that the program does not have any more, which is lost')
-    .option('--claimMode <mode>', "what becomes of the savepoint (also -cm): no_claim (default) leaves it alone, claim makes it the job's own")
 }
 
 export function programRequest(context: CliContext, file: string | undefined, args: readonly string[], options: RunOptions): ProgramRequest {

@@ -272,6 +272,23 @@ describe('impossible graphs', () => {
   })
 })
 
+test('without generated uids every operator with state needs one (seed D10)', () => {
+  const states = [{ name: 'count', kind: 'value', type: { kind: 'LONG' }, namespace: { kind: 'VOID' } }] as const
+  const build = (settings: { readonly uid?: string }) => {
+    const graph = new StreamGraphBuilder()
+    graph
+      .source('words')
+      .map('stateless')
+      .keyed('count', { ...settings, definition: { states } })
+      .sink('print')
+    return buildJobGraph(graph.build(), { client: { 'pipeline.auto-generate-uids': 'false' } })
+  }
+  expect(() => build({ uid: 'count' })).not.toThrow()
+  expect(() => build({})).toThrow(
+    "Auto generated UIDs have been disabled (option pipeline.auto-generate-uids), but no uid has been assigned to 'count': call .uid(…) on each",
+  )
+})
+
 test('a source that nobody reads does not run beside a real job', () => {
   const graph = sharingJob(false)
   graph.source('unused')

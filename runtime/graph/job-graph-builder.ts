@@ -5,10 +5,11 @@ import { type ChainNode, chainingObstacle, chainName, flattenChain, type Link, t
 import { operatorHash } from './graph-hash.ts'
 import type { JobEdge, JobGraph, JobVertex, OperatorSpec } from './job-graph.ts'
 import { operatorIds } from './operator-ids.ts'
-import { operatorChainingEnabled, parallelismDefault } from './options.ts'
+import { autoGenerateUids, operatorChainingEnabled, parallelismDefault } from './options.ts'
 import { type ResolvedParallelism, resolveParallelism } from './parallelism.ts'
 import type { PartitionerKind, StreamEdge, StreamGraph, StreamNode } from './stream-graph.ts'
 import { edgeType, operatorName, orderedNodes } from './stream-graph-order.ts'
+import { requireUids } from './uids.ts'
 
 /**
  * StreamGraph -> JobGraph, in Flink's steps:
@@ -44,10 +45,12 @@ export function buildJobGraph(graph: StreamGraph, options: JobGraphOptions = {})
   const links = nodes.flatMap(node => linksOf(node, resolved))
   const heads = buildChains(nodes, resolved, links, graph.chainingEnabled && configuration.get(operatorChainingEnabled))
   const byId = new Map(graph.nodes.map(node => [node.id, node]))
+  const vertices = heads.map(head => vertexOf(head, byId, parallelism))
+  if (!configuration.get(autoGenerateUids)) requireUids({ vertices })
   return {
     jobName: graph.jobName,
     runtimeMode: graph.runtimeMode,
-    vertices: heads.map(head => vertexOf(head, byId, parallelism)),
+    vertices,
     edges: edgesBetween(heads, links, scheduling),
     configuration: configuration.toObject(),
     parallelism: Math.max(...nodes.map(node => lookUp(parallelism, node.id).parallelism)),

@@ -21,4 +21,11 @@ export const operatorChainingEnabled: ConfigOption<boolean> = {
   doc: 'false runs every operator in a task of its own',
 }
 
-export const graphOptions: readonly ConfigOption<unknown>[] = [parallelismDefault, pipelineMaxParallelism, operatorChainingEnabled]
+export const autoGenerateUids: ConfigOption<boolean> = {
+  key: 'pipeline.auto-generate-uids',
+  type: 'boolean',
+  defaultValue: true,
+  doc: 'false refuses a program that has an operator with state and without uid: in a changed graph its state could not be found',
+}
+
+export const graphOptions: readonly ConfigOption<unknown>[] = [parallelismDefault, pipelineMaxParallelism, operatorChainingEnabled, autoGenerateUids]

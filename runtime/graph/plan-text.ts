@@ -9,6 +9,7 @@ import { schedulingStages } from './scheduling.ts'
 import { slotsRequired, slotsRequiredByGroup } from './slot-assignment.ts'
 import type { StreamGraph, StreamNode } from './stream-graph.ts'
 import { typeText } from './type-text.ts'
+import { withoutUid } from './uids.ts'
 
 /** Figures of a job before anything starts: the same for `millrace info` and REST. */
 export interface PlanFigures {
@@ -42,6 +43,8 @@ export function planText(jobGraph: JobGraph, streamGraph?: StreamGraph): string 
     `  slots needed:    ${figures.slotsRequired} (${groups.join(', ')})`,
   ]
   if (streamGraph !== undefined && !chainingEnabled(jobGraph, streamGraph)) lines.push('  chaining:        off')
+  const unnamed = withoutUid(jobGraph)
+  if (unnamed.length > 0) lines.push(`  state, no uid:   ${unnamed.map(name => `'${name}'`).join(', ')}`)
   if (jobGraph.scheduling === 'lazy-from-sources') lines.push(`  start order:     ${stagesText(jobGraph)}`)
   for (const vertex of jobGraph.vertices) lines.push('', ...vertexLines(jobGraph, vertex, nodes, streamGraph))
   return `${lines.join('\n')}\n`

@@ -27,6 +27,7 @@ test('the text shows vertices, slots, parallelism with its origin, partitioners,
   vertices:        3
   subtasks:        7
   slots needed:    5 (default 2, red 3)
+  state, no uid:   'sum'
 
 #1 Source: words
    id ${ids[0]}, 2 subtasks, max parallelism 128, slot sharing group default

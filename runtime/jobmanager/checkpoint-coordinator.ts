@@ -44,6 +44,7 @@ import type { Random } from '../common/random.ts'
 import { isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
 import type { Execution, ExecutionGraph } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
+import { withoutUid } from '../graph/uids.ts'
 import type { TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import type { CheckpointSettings } from './checkpoint-settings.ts'
 import { CheckpointStatistics } from './checkpoint-statistics.ts'
@@ -189,6 +190,11 @@ export class CheckpointCoordinator {
   async requestSavepoint(type: Exclude<SnapshotType, 'checkpoint'>, targetDirectory: string): Promise<string> {
     const { random, openStore } = this.services
     const store = await openStore(targetDirectory, this.configuration, savepointDirectory.key, 'write')
+    const unnamed = withoutUid(this.jobGraph)
+    if (unnamed.length > 0)
+      this.log.warn('a savepoint finds operators by their uid, which some with state do not have: another graph may not find theirs', {
+        operators: unnamed.join(', '),
+      })
     const target = { store, folder: newSavepointFolder(this.jobId, random) }
     const requestId = newId(random)
     this.targets.set(requestId, target)

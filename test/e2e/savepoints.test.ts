@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { appendFile, readFile, rename, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Cluster, startCluster } from '../support/cluster.ts'
+import { type Cluster, type CommandResult, startCluster } from '../support/cluster.ts'
 import { ended, jobIdOf, running, submit } from '../support/jobs.ts'
 
 /**
@@ -46,9 +46,9 @@ async function begun(cluster: Cluster, jobId: string, atLeast = 500): Promise<vo
   await cluster.until('/jobs/overview', async () => ((await rows(cluster)).length >= atLeast ? true : undefined))
 }
 
-function pathOf(stdout: string): string {
+function pathOf({ stdout, stderr }: CommandResult): string {
   const path = /(?:Path:|stored in) (file:\/\/\S+?)\.?$/m.exec(stdout)?.[1]
-  expect(path, stdout).toBeDefined()
+  expect(path, stdout + stderr).toBeDefined()
   return path ?? ''
 }
 
@@ -67,7 +67,7 @@ test('a job is stopped, its savepoint moved, and the job goes on at other parall
       'Waiting for response...',
     ])
     await ended(cluster, jobId, 'FINISHED')
-    const taken = new URL(pathOf(stopped.stdout)).pathname
+    const taken = new URL(pathOf(stopped)).pathname
     expect(taken).toMatch(new RegExp(`/savepoints/savepoint-${jobId.slice(0, 6)}-[0-9a-f]{12}$`))
     path = join(cluster.folder.path, `moved ${i}`)
     await rename(taken, path)
@@ -83,13 +83,13 @@ test('savepoint, checkpoint, cancel -s and dispose', async () => {
   const directory = join(cluster.folder.path, 'savepoints')
   const jobId = await submit(cluster, job, ['-p', '2', '-D', `execution.checkpointing.savepoint-dir=file://${directory}`])
   await begun(cluster, jobId)
-  const taken = pathOf((await cluster.run(['savepoint', jobId])).stdout)
+  const taken = pathOf(await cluster.run(['savepoint', jobId]))
   expect(readdirSync(new URL(taken).pathname)).toContain('_metadata')
   expect((await cluster.run(['checkpoint', jobId])).stdout).toContain(`Checkpoint 2 for job ${jobId} completed.`)
   const statistics = await cluster.until(`/jobs/${jobId}/checkpoints`, (view: { counts: object; latest: { savepoint: object } }) => view)
   expect(statistics).toMatchObject({ counts: { completed: 2 }, latest: { savepoint: { id: 1, external_path: taken }, completed: { id: 2 } } })
   const cancelled = await cluster.run(['cancel', '-s', `file://${directory}`, jobId])
-  const second = pathOf(cancelled.stdout)
+  const second = pathOf(cancelled)
   await ended(cluster, jobId, 'CANCELED')
   // The first is not touched by a job that begins with it, or by anything but its disposal.
   const resumed = jobIdOf(await cluster.run(['run', '-s', taken, '-p', '1', job]))
@@ -117,7 +117,7 @@ export default (env: StreamExecutionEnvironment) => {
   const directory = `file://${cluster.folder.path}/savepoints`
   const suspended = await submit(cluster, job, ['-p', '2'])
   await running(cluster, suspended)
-  const path = pathOf((await cluster.run(['stop', '-p', directory, suspended])).stdout)
+  const path = pathOf(await cluster.run(['stop', '-p', directory, suspended]))
   await ended(cluster, suspended, 'FINISHED')
   expect(await rows(cluster), 'no window has fired').toEqual([])
   const drained = jobIdOf(await cluster.run(['run', '-d', '-p', '2', '-s', path, job]))
@@ -134,7 +134,7 @@ test('a path that leads to no savepoint, or to one that was cut or changed, is r
   const job = await cluster.folder.write('sums.ts', sumsJob())
   const jobId = await submit(cluster, job, ['-p', '2', '-D', 'execution.checkpointing.data-inline-threshold=0'])
   await begun(cluster, jobId)
-  const path = new URL(pathOf((await cluster.run(['stop', '-p', cluster.folder.path, jobId])).stdout)).pathname
+  const path = new URL(pathOf(await cluster.run(['stop', '-p', cluster.folder.path, jobId]))).pathname
   const before = await rows(cluster)
   const refused = async (from: string): Promise<string> => {
     const { code, stdout, stderr } = await cluster.run(['run', '-s', from, job])
@@ -158,4 +158,55 @@ test('a path that leads to no savepoint, or to one that was cut or changed, is r
   await appendFile(join(path, '_metadata'), 'x')
   expect(await refused(path)).toContain('its checksum is wrong: it was cut short or changed')
   expect(await rows(cluster)).toEqual(before)
+})
+
+test('state show and state plan say what a savepoint holds, and what of it a changed job would take up; run does what the plan has said', async () => {
+  await using cluster = await startCluster({ taskManagers: 1, slots: 2 })
+  const job = await cluster.folder.write('sums.ts', sumsJob())
+  const jobId = await submit(cluster, job, ['-p', '2'])
+  await begun(cluster, jobId)
+  const path = pathOf(await cluster.run(['stop', '-p', cluster.folder.path, jobId]))
+
+  const shown = await cluster.run(['state', 'show', path])
+  expect(shown.stdout).toContain(`Savepoint ${path}\n  job:        ${jobId}\n`)
+  expect(shown.stdout).toMatch(/^'KeyedProcess' \(uid 'sums', id [0-9a-f]{32}\): keyedProcess, parallelism 2 of 128, keyed by GENERIC, \d+ bytes$/m)
+  expect(shown.stdout).toContain('\n  sum: ValueState<INT>\n')
+  const { operators } = JSON.parse((await cluster.run(['state', 'show', '--json', path])).stdout) as { operators: { uid: string }[] }
+  expect(operators.map(({ uid }) => uid)).toEqual(['numbers', 'sums', 'out'])
+
+  const plan = (file: string, ...options: string[]) => cluster.run(['state', 'plan', ...options, path, file])
+  const same = await plan(job)
+  expect([same.code, same.stdout]).toEqual([0, expect.stringContaining('The job can be started with it.')])
+  expect(same.stdout).toMatch(/^ {2}kept {10}sum: ValueState<INT>$/m)
+
+  const renamed = await cluster.folder.write('renamed.ts', sumsJob('totals'))
+  const lost = await plan(renamed)
+  expect([lost.code, lost.stdout]).toEqual([1, expect.stringContaining("with .uid('sums') that one would have its state.")])
+  const refused = await cluster.run(['run', '-s', path, renamed])
+  expect([refused.code, refused.stdout + refused.stderr]).toEqual([1, expect.stringContaining('Cannot map checkpoint/savepoint state for operator')])
+  expect((await plan(renamed, '-n')).code).toBe(0)
+
+  const changed = await cluster.folder.write('changed.ts', sumsJob().replace("('sum', Types.INT)", "('sum', Types.LONG)"))
+  const wrong = await plan(changed, '-n')
+  expect([wrong.code, wrong.stdout]).toEqual([1, expect.stringContaining('was ValueState<INT> and is declared as ValueState<LONG>')])
+
+  // A state is dropped and one is added; timers, which share the dropped one's bytes, are kept.
+  const other = await cluster.folder.write(
+    'other.ts',
+    sumsJob()
+      .replace("('sum', Types.INT)", "('count', Types.LONG)")
+      .replace('ValueState<number>', 'ValueState<bigint>')
+      .replace('?? 0) + 1', '?? 0n) + 1n'),
+  )
+  const { verdicts } = (({ operators: plans }: { operators: { uid: string; states: { name: string; verdict: string }[] }[] }) => ({
+    verdicts: plans.find(({ uid }) => uid === 'sums')?.states.map(({ name, verdict }) => `${name} ${verdict}`),
+  }))(JSON.parse((await plan(other, '-n', '--json')).stdout))
+  expect(verdicts).toEqual(['count new', '_timers/event-time kept', '_timers/processing-time kept', 'sum dropped'])
+  const before = (await rows(cluster)).length
+  const run = await cluster.run(['run', '-n', '-s', path, other])
+  expect([run.code, run.stdout]).toEqual([0, expect.stringContaining('Program execution finished')])
+  const after = (await rows(cluster)).slice(before)
+  // The source has gone on, the sums have begun anew.
+  expect(after.length).toBe(count - before)
+  expect(after).toContain('0 1')
 })

@@ -103,6 +103,14 @@ export async function millrace(line: string, change: Partial<CliWorld> = {}) {
       calls.push(['plan', request.defaultParallelism])
       return { json: '{"nodes":[]}', text: 'the plan' }
     },
+    showState: async path => {
+      calls.push(['showState', path])
+      return { json: '{"state":1}', text: 'the state' }
+    },
+    planState: async (path, request, ignores) => {
+      calls.push(['planState', path, request.args, ignores])
+      return { json: '{"plan":1}', text: 'the state plan', restorable: ignores }
+    },
     runLocal: async (request: ProgramRequest, events) => {
       calls.push(['runLocal', request])
       events.onSubmitted(JOB)
