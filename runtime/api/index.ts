@@ -20,6 +20,7 @@ export {
   ValueStateDescriptor,
 } from '../state/descriptors.ts'
 export type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
+export { StateTtlConfig } from '../state/ttl-config.ts'
 export type {
   AggregateFunction,
   CoFlatMapFunction,

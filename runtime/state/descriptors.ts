@@ -1,5 +1,6 @@
 import { FlinkError } from '../common/errors.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
+import { isStateTtlConfig, type StateTtlConfig } from './ttl-config.ts'
 
 /**
  * Names and types of keyed states. Descriptors are declared as fields of the function object, so that a graph knows its states
@@ -25,14 +26,22 @@ const brand = Symbol.for('millrace.StateDescriptor')
 abstract class NamedStateDescriptor {
   readonly name: string
   readonly [brand] = true
+  /** undefined = values live until they are cleared. */
+  ttl: StateTtlConfig | undefined = undefined
 
   constructor(name: string) {
     if (typeof name !== 'string' || name === '') throw new FlinkError('INVALID_PROGRAM', 'a state descriptor needs a name that is not empty')
     this.name = name
   }
 
-  enableTimeToLive(): never {
-    throw new FlinkError('UNSUPPORTED', `state ${this.name}: time-to-live (StateTtlConfig) is not supported yet`)
+  /** Values expire. Of keyed state only; part of the stored type, so that it cannot be turned on or off for state that exists. */
+  enableTimeToLive(config: StateTtlConfig): void {
+    if (!isStateTtlConfig(config))
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `state ${this.name}: enableTimeToLive takes a StateTtlConfig, such as StateTtlConfig.newBuilder('1 h').build()`,
+      )
+    this.ttl = config.isEnabled ? config : undefined
   }
 }
 
@@ -118,8 +127,12 @@ export function declaredStates(functionObject: unknown): StateDescriptor[] {
   return found
 }
 
-/** As shown in plans and errors: `ValueState<LONG>`. */
+/** As shown in plans and errors: `ValueState<LONG>`, `ValueState<LONG> with TTL`. */
 export function describeState(descriptor: StateDescriptor): string {
+  return descriptor.ttl === undefined ? describeStored(descriptor) : `${describeStored(descriptor)} with TTL`
+}
+
+function describeStored(descriptor: StateDescriptor): string {
   switch (descriptor.kind) {
     case 'value':
       return `ValueState<${descriptor.type}>`

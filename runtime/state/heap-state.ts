@@ -53,6 +53,22 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
     if (entry.filledCount === 0) this.backend.drop(entry)
   }
 
+  /** Runs once for each namespace that the current key has, each the current one meanwhile; without namespaces once. */
+  forEachNamespace(run: () => void): void {
+    if (this.namespaceType === undefined) {
+      run()
+      return
+    }
+    const held = this.backend.entry?.slots[this.slot] as Map<unknown, S> | undefined
+    if (held === undefined) return
+    const { namespace } = this
+    for (const each of held.keys()) {
+      this.namespace = each
+      run()
+    }
+    this.namespace = namespace
+  }
+
   /** What the current key (and namespace) holds; undefined = nothing. */
   read(): S | undefined {
     const entry = this.backend.entry

@@ -189,10 +189,6 @@ describe('refusals', () => {
     expect(() => backend.snapshot()).toThrow('operator counts: state count: ')
   })
 
-  test('time-to-live, by name', () => {
-    expect(() => count.enableTimeToLive()).toThrow('time-to-live (StateTtlConfig) is not supported yet')
-  })
-
   test('a snapshot with other keys, another type, or a state that is gone', () => {
     const source = backendOf(Types.STRING, count as never)
     source.setCurrentKey('a')

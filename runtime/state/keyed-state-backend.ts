@@ -1,9 +1,9 @@
-import { assert } from '../common/assert.ts'
+import { AssertionError, assert } from '../common/assert.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
-import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -17,7 +17,9 @@ import { createHeapState, type HeapState } from './heap-state.ts'
 import { type CurrentKey, KeyEntry, type KeyedSnapshotPart } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedSnapshot, StateSchema } from './snapshot.ts'
-import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
+import type { AggregatingState, ListState, MapState, ReducingState, State, ValueState } from './state.ts'
+import { TtlCleanup } from './ttl-cleanup.ts'
+import { createTtlState, Ttl, ttlDescriptor } from './ttl-state.ts'
 
 /**
  * Keyed state of one operator subtask on the JS heap.
@@ -40,9 +42,15 @@ export class KeyedStateBackend implements CurrentKey {
   private readonly lastKeyGroup: number
   private readonly entriesByIndex = new Map<unknown, KeyEntry>()
   private readonly indexOf: KeyIndex
-  private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState }>()
-  private readonly ofKey = new Map<StateDescriptor, HeapState>()
-  private readonly ofNamespace = new Map<StateDescriptor, HeapState>()
+  private readonly nowMs: () => number
+  /** `seen` is what functions get: the state itself, or the one above it that lets values expire. */
+  private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState; readonly seen: State }>()
+  private readonly ofKey = new Map<StateDescriptor, State>()
+  private readonly ofNamespace = new Map<StateDescriptor, State>()
+  /** Of states whose expired values are to be in no snapshot. */
+  private readonly snapshotCleanups: TtlCleanup[] = []
+  /** Steps of clean-ups that every record makes; undefined = none. */
+  private onRecord: (() => void) | undefined = undefined
   private readonly parts: KeyedSnapshotPart[] = []
   private slotCount = 0
   private keySet = false
@@ -58,11 +66,14 @@ export class KeyedStateBackend implements CurrentKey {
     this.firstKeyGroup = options.firstKeyGroup ?? 0
     this.lastKeyGroup = options.lastKeyGroup ?? options.maxParallelism - 1
     this.indexOf = keyIndexOf(options.keyType)
+    this.nowMs = options.nowMs ?? noClock
   }
 
   /** `namespaceType` undefined = the state belongs to the key alone; else `setNamespace` on the answer before each access. */
   register(descriptor: StateDescriptor, namespaceType?: TypeInformation): HeapState {
-    const schema = schemaOf(descriptor, namespaceType)
+    const ttl = descriptor.ttl === undefined ? undefined : new Ttl(descriptor.ttl, this.nowMs)
+    const stored = ttl === undefined ? descriptor : ttlDescriptor(descriptor, ttl)
+    const schema = schemaOf(stored, namespaceType)
     const id = schemaId(schema)
     const present = this.states.get(id)
     if (present !== undefined) {
@@ -74,10 +85,27 @@ export class KeyedStateBackend implements CurrentKey {
       return present.state
     }
     assert(this.entriesByIndex.size === 0, 'states are registered before the first key has state')
-    const state = createHeapState(this, descriptor, namespaceType, schema, this.slotCount++)
-    this.states.set(id, { descriptor, state })
+    const state = createHeapState(this, stored, namespaceType, schema, this.slotCount++)
+    this.states.set(id, { descriptor, state, seen: ttl === undefined ? state : this.expiring(descriptor, state, ttl) })
     this.parts.push(state)
     return state
+  }
+
+  private expiring(descriptor: StateDescriptor, state: HeapState, ttl: Ttl): State {
+    const seen = createTtlState(descriptor, state, ttl)
+    const { incrementalCleanup: incremental, cleanupInFullSnapshot = false } = descriptor.ttl ?? {}
+    const cleanup = new TtlCleanup(this, seen, run => state.forEachNamespace(run), incremental?.keysPerStep ?? 0)
+    if (cleanupInFullSnapshot) this.snapshotCleanups.push(cleanup)
+    if (incremental === undefined) return seen
+    ttl.onAccess = () => cleanup.step()
+    if (incremental.everyRecord) {
+      const others = this.onRecord
+      this.onRecord = () => {
+        others?.()
+        cleanup.step()
+      }
+    }
+    return seen
   }
 
   registerPart(part: KeyedSnapshotPart): void {
@@ -90,6 +118,20 @@ export class KeyedStateBackend implements CurrentKey {
     this.key = key
     this.index = index
     this.keySet = true
+    this.entry = this.entriesByIndex.get(index)
+    if (this.onRecord !== undefined) this.onRecord()
+  }
+
+  visit(entry: KeyEntry, run: () => void): void {
+    const { key, index, keySet } = this
+    this.key = entry.key
+    this.index = entry.index
+    this.keySet = true
+    this.entry = entry
+    run()
+    this.key = key
+    this.index = index
+    this.keySet = keySet
     this.entry = this.entriesByIndex.get(index)
   }
 
@@ -148,7 +190,7 @@ export class KeyedStateBackend implements CurrentKey {
   }
 
   /** The registered state that a descriptor names; `namespaceType` as it was registered with. */
-  declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): HeapState {
+  declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): State {
     // Functions may ask for a state on every record or window.
     const cache = namespaceType === undefined ? this.ofKey : this.ofNamespace
     const cached = cache.get(descriptor)
@@ -164,11 +206,12 @@ export class KeyedStateBackend implements CurrentKey {
         'INVALID_PROGRAM',
         `operator ${this.owner}: state ${descriptor.name} is declared as ${describeState(present.descriptor)} and asked for as ${describeState(descriptor)}`,
       )
-    cache.set(descriptor, present.state)
-    return present.state
+    cache.set(descriptor, present.seen)
+    return present.seen
   }
 
   snapshot(): KeyedSnapshot | undefined {
+    for (const cleanup of this.snapshotCleanups) cleanup.all()
     const writers = new Map<number, ByteWriter>()
     const serializer = this.keyType.serializer
     for (let i = 0; i < this.parts.length; i++) {
@@ -254,7 +297,7 @@ export class KeyedStateBackend implements CurrentKey {
     if (part.schema.kind !== schema.kind || canonicalJson(part.schema.type as TypeJsonObject) !== canonicalJson(schema.type as TypeJsonObject))
       throw new FlinkError(
         'INVALID_PROGRAM',
-        `operator ${this.owner}: state ${schema.name} is declared as ${part.schema.kind} of ${canonicalJson(part.schema.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}`,
+        `operator ${this.owner}: state ${schema.name} is declared as ${part.schema.kind} of ${canonicalJson(part.schema.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}${ttlHint(part.schema.type, schema.type)}`,
       )
     return part
   }
@@ -268,6 +311,12 @@ export interface KeyedStateBackendOptions {
   /** Inclusive; default: all key groups. */
   readonly firstKeyGroup?: number
   readonly lastKeyGroup?: number
+  /** The clock of states with time-to-live. */
+  readonly nowMs?: () => number
+}
+
+function noClock(): number {
+  throw new AssertionError('a backend of states with time-to-live has a clock')
 }
 
 const noNamespace = { kind: 'VOID' } as const
@@ -282,6 +331,17 @@ function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | 
     default:
       return { name: descriptor.name, kind: descriptor.kind, type: descriptor.type.json, namespace }
   }
+}
+
+/** Values with and without the time of their last access are two types, as in Flink. */
+function ttlHint(declared: TypeJson, saved: TypeJson): string {
+  if (expires(declared) === expires(saved)) return ''
+  return `; time-to-live was turned ${expires(declared) ? 'on' : 'off'}, which state that exists does not allow: give the state another name`
+}
+
+function expires(type: TypeJson): boolean {
+  const values = type.kind === 'LIST' ? type.element : type.kind === 'MAP' ? type.value : type
+  return values.kind === 'TTL'
 }
 
 /** A state of a window and one of the key may share a name, hence the namespace. */

@@ -41,7 +41,8 @@ export abstract class FunctionOperator extends BaseOperator {
         'INVALID_PROGRAM',
         `operator ${context.operatorName}: its inputs are keyed by ${first.type} and by ${second.type}; connected streams need keys of one type`,
       )
-    this.backend = new KeyedStateBackend({ owner: context.operatorName, keyType: first.type, maxParallelism: context.maxParallelism })
+    const { operatorName, maxParallelism, clock } = context
+    this.backend = new KeyedStateBackend({ owner: operatorName, keyType: first.type, maxParallelism, nowMs: () => clock.nowMs() })
     this.registerStates(this.backend)
   }
 
