@@ -19,8 +19,24 @@ export {
   ReducingStateDescriptor,
   ValueStateDescriptor,
 } from '../state/descriptors.ts'
-export type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
+export type {
+  AggregatingState,
+  BroadcastState,
+  ListState,
+  MapState,
+  OperatorListState,
+  ReadOnlyBroadcastState,
+  ReducingState,
+  ValueState,
+} from '../state/state.ts'
 export { StateTtlConfig } from '../state/ttl-config.ts'
+export type {
+  CheckpointedFunction,
+  CheckpointListener,
+  FunctionInitializationContext,
+  FunctionSnapshotContext,
+  OperatorStateStore,
+} from '../stream/checkpointed-function.ts'
 export type {
   AggregateFunction,
   CoFlatMapFunction,

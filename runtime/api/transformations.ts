@@ -4,6 +4,7 @@ import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types, typesEqual } from '../serde/types.ts'
 import { declaredStates } from '../state/descriptors.ts'
+import type { CheckpointedFunction } from '../stream/checkpointed-function.ts'
 import type {
   AggregateFunction,
   CoFlatMapFunction,
@@ -143,7 +144,7 @@ export function timestampsAndWatermarks(strategy: WatermarkStrategy<never>): Ope
 export function coMap(first: unknown, second: unknown, keys: ConnectedKeys): OperatorDefinition {
   refuseAsync('map', first, second)
   const normal = normaliseCoMap(first as CoMapFunction<unknown, unknown, unknown>, second as ((value: unknown) => unknown) | undefined)
-  const stateKeys = declaredStates(first).length === 0 ? undefined : requireKeys(keys, 'map')
+  const stateKeys = connectedKeysOfStates(first, keys, 'map')
   return defineOperator('coMap', { map: first, map2: second }, () => new CoMapOperator(normal, stateKeys))
 }
 
@@ -153,7 +154,7 @@ export function coFlatMap(first: unknown, second: unknown, keys: ConnectedKeys):
     first as CoFlatMapFunction<unknown, unknown, unknown>,
     second as ((value: unknown, out: Collector<unknown>) => void) | undefined,
   )
-  const stateKeys = declaredStates(first).length === 0 ? undefined : requireKeys(keys, 'flatMap')
+  const stateKeys = connectedKeysOfStates(first, keys, 'flatMap')
   return defineOperator('coFlatMap', { flatMap: first, flatMap2: second }, () => new CoFlatMapOperator(normal, stateKeys))
 }
 
@@ -317,16 +318,25 @@ function requireKeys([first, second]: ConnectedKeys, method: string): readonly [
   return [first.spec, second.spec]
 }
 
-/** Only a function with declared states needs the key of each row. */
+/** Only a function with declared states needs the key of each row. Without a key they may be operator state, which `initializeState` gets. */
 function keyOfStates(fn: unknown, key: ResolvedKey | undefined): KeySpec | undefined {
   const [state] = declaredStates(fn)
-  if (state === undefined) return undefined
+  if (state === undefined || (key === undefined && hasOperatorState(fn))) return undefined
   if (key === undefined)
     throw new FlinkError(
       'INVALID_PROGRAM',
       `state '${state.name}' is declared by a function on a stream without keys: keyed state needs keyBy before it`,
     )
   return key.spec
+}
+
+function connectedKeysOfStates(fn: unknown, keys: ConnectedKeys, method: string): readonly [KeySpec, KeySpec] | undefined {
+  if (declaredStates(fn).length === 0 || (keys[0] === undefined && keys[1] === undefined && hasOperatorState(fn))) return undefined
+  return requireKeys(keys, method)
+}
+
+function hasOperatorState(fn: unknown): boolean {
+  return typeof (fn as Partial<CheckpointedFunction>).initializeState === 'function'
 }
 
 function keySource(key: ResolvedKey): Readonly<Record<string, unknown>> {

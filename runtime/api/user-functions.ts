@@ -6,7 +6,10 @@ import { declaredStates, describeState } from '../state/descriptors.ts'
 export type FunctionRoles = Readonly<Record<string, unknown>>
 
 /** Lifecycle methods may be async; `run` and `invoke` of own sources and sinks too. Everything else is called inside the data path. */
-const mayBeAsync = new Set(['open', 'close', 'run', 'invoke', 'cancel', 'constructor'])
+const mayBeAsync = new Set([
+  ...['open', 'close', 'run', 'invoke', 'cancel', 'constructor'],
+  ...['initializeState', 'notifyCheckpointComplete', 'notifyCheckpointAborted'],
+])
 
 /** A definition around users' functions, by role. */
 export function defineOperator(

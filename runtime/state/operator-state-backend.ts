@@ -2,18 +2,24 @@ import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
-import type { ListStateDescriptor, MapStateDescriptor } from './descriptors.ts'
+import type { ListStateDescriptor, MapStateDescriptor, StateDescriptor } from './descriptors.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { OperatorListSnapshot } from './snapshot.ts'
 import type { BroadcastState, OperatorListState } from './state.ts'
 
 /**
  * State of a subtask that belongs to no key: lists whose elements move one by one when rescaled (split) or go whole to every subtask
- * (union), and maps that are equal on every subtask (broadcast). Get every state before `restore`.
+ * (union), and maps that are equal on every subtask (broadcast).
+ *
+ * 1. `restore` what there is.
+ * 2. A state is filled when it is asked for first. When the functions are open, `checkAllDeclared`: nothing restored may be left over.
+ * 3. `snapshot` between two rows.
  */
 export class OperatorStateBackend {
   private readonly owner: string
   private readonly states = new Map<string, ListTable | BroadcastTable>()
+  /** What nobody has asked for yet. */
+  private readonly restored = new Map<string, OperatorListSnapshot>()
 
   constructor(owner: string) {
     this.owner = owner
@@ -30,32 +36,51 @@ export class OperatorStateBackend {
   getBroadcastState<K, V>(descriptor: MapStateDescriptor<K, V>): BroadcastState<K, V> {
     const map = descriptor as MapStateDescriptor<unknown, unknown>
     const type: TypeJson = { kind: 'MAP', key: map.keyType.json, value: map.valueType.json }
-    return this.registered(descriptor.name, 'broadcast', type, () => new BroadcastTable(type, map)) as BroadcastState<K, V>
+    return this.registered(map, 'broadcast', type, () => new BroadcastTable(type, map)) as BroadcastState<K, V>
   }
 
   snapshot(): OperatorListSnapshot[] {
-    return [...this.states].map(([name, state]) => ({ name, mode: state.mode, type: state.type, items: state.encode() }))
+    return [...this.states].map(([name, state]) => ({ name, mode: state.mode, type: state.type, items: this.encode(name, state) }))
   }
 
   restore(lists: readonly OperatorListSnapshot[]): void {
-    for (const list of lists) {
-      const state = this.states.get(list.name)
-      if (state === undefined)
+    for (const list of lists) this.restored.set(list.name, list)
+  }
+
+  checkAllDeclared(): void {
+    // Dropping it silently would lose state.
+    for (const { name, mode, items } of this.restored.values())
+      if (items.length > 0)
         throw new FlinkError(
           'INVALID_PROGRAM',
-          `operator ${this.owner}: the snapshot has the operator state ${list.name}, which is not declared any more`,
+          `operator ${this.owner}: the snapshot has the operator state ${name} (${mode}), which is not declared any more`,
         )
-      this.checkSame(list.name, state, list.mode, list.type)
-      state.decode(list.items)
+    this.restored.clear()
+  }
+
+  /** Elements of lists, entries of maps. */
+  get entryCount(): number {
+    let count = 0
+    for (const state of this.states.values()) count += state.size
+    return count
+  }
+
+  private encode(name: string, state: ListTable | BroadcastTable): Uint8Array[] {
+    try {
+      return state.encode()
+    } catch (error) {
+      throw error instanceof FlinkError
+        ? new FlinkError(error.code, `operator ${this.owner}: operator state ${name}: ${error.message}`, error.detail, error)
+        : error
     }
   }
 
   private list(descriptor: ListStateDescriptor<unknown>, mode: 'split' | 'union'): ListTable | BroadcastTable {
-    return this.registered(descriptor.name, mode, descriptor.type.json, () => new ListTable(mode, descriptor.type))
+    return this.registered(descriptor, mode, descriptor.type.json, () => new ListTable(mode, descriptor.type))
   }
 
   private registered(
-    name: string,
+    { name, ttl }: StateDescriptor,
     mode: OperatorListSnapshot['mode'],
     type: TypeJson,
     create: () => ListTable | BroadcastTable,
@@ -65,7 +90,17 @@ export class OperatorStateBackend {
       this.checkSame(name, present, mode, type)
       return present
     }
+    if (ttl !== undefined)
+      throw new FlinkError('INVALID_PROGRAM', `operator ${this.owner}: operator state ${name}: only keyed state can have time-to-live`)
+    if (name.startsWith('_'))
+      throw new FlinkError('INVALID_PROGRAM', `operator ${this.owner}: operator state ${name}: names that begin with _ are the engine's own`)
     const state = create()
+    const restored = this.restored.get(name)
+    if (restored !== undefined) {
+      this.checkSame(name, state, restored.mode, restored.type)
+      state.decode(restored.items)
+      this.restored.delete(name)
+    }
     this.states.set(name, state)
     return state
   }
@@ -90,6 +125,10 @@ class ListTable implements OperatorListState<unknown> {
     this.elementType = elementType
   }
 
+  get size(): number {
+    return this.values.length
+  }
+
   get(): Iterable<unknown> {
     return this.values
   }
@@ -99,7 +138,8 @@ class ListTable implements OperatorListState<unknown> {
   }
 
   addAll(values: Iterable<unknown>): void {
-    this.values.push(...values)
+    // Not spread into the call: that has a limit, and `values` may be this very list.
+    this.values = [...this.values, ...values]
   }
 
   update(values: Iterable<unknown>): void {
@@ -134,6 +174,10 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
     this.type = type
     this.descriptor = descriptor
     this.indexOf = keyIndexOf(descriptor.keyType)
+  }
+
+  get size(): number {
+    return this.map.size
   }
 
   get(key: unknown): unknown {

@@ -357,6 +357,7 @@ export class OperatorChain implements RunnerHost {
 
   /** Lets operators finish what must precede a barrier; false = call again. */
   prepareSnapshot(): boolean {
+    this.yieldCalls = 0
     for (const { operator } of this.links) if (operator.prepareSnapshotPreBarrier?.() === false) return false
     return !this.isFull()
   }

@@ -248,8 +248,9 @@ export class Task {
       if (chain.hasVisits()) continue
       if (this.barrier === undefined) this.takeCommands()
       if (this.barrier !== undefined && this.frame === undefined) {
-        if (!chain.prepareSnapshot()) return this.whyStopped()
+        const prepared = chain.prepareSnapshot()
         if (chain.hasVisits()) continue
+        if (!prepared) return this.whyStopped()
         const { barrier } = this
         this.barrier = undefined
         if (atEnd) this.finalCheckpointId ??= barrier.checkpointId

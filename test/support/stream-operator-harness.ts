@@ -108,8 +108,18 @@ export class StreamOperatorHarness {
     this.options.next?.end()
   }
 
-  snapshot(): OperatorSnapshot {
-    return this.operator.snapshot({ checkpointId: 1, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
+  /** As a barrier does it. */
+  snapshot(checkpointId = 1): OperatorSnapshot {
+    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
+    return this.operator.snapshot({ checkpointId, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
+  }
+
+  completed(checkpointId: number): void {
+    this.operator.notifyCheckpointComplete?.(checkpointId)
+  }
+
+  aborted(checkpointId: number): void {
+    this.operator.notifyCheckpointAborted?.(checkpointId)
   }
 
   async close(): Promise<void> {

@@ -1,13 +1,14 @@
 import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import type { CheckpointBarrier } from '../../network/frame.ts'
+import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { SourceContext, SourceFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
-import { OperatorRuntimeContext } from './runtime-context.ts'
 import { SourceBuffer } from './source-buffer.ts'
 import type { SourceHeadOperator } from './source-operator.ts'
 import { userError } from './user-code.ts'
+import { UserFunctions } from './user-functions.ts'
 
 /**
  * Own sources in the form `run(ctx)` / `cancel()`.
@@ -16,7 +17,10 @@ import { userError } from './user-code.ts'
  * 2. What it collects goes into a bounded buffer; the task takes it from there. Above the high mark `collect` answers a promise to
  *    await; a source that never awaits gets a named error at the hard bound instead of filling the memory.
  * 3. `run` returning (or its promise resolving) is the end of the input; throwing fails the task.
- * 4. `close` calls `cancel` once when `run` is still going on, lets go whoever waits in `collect`, and waits for `run` until a
+ * 4. At a barrier everything that was collected is emitted first, then `snapshotState` is called, and nothing of `run` comes in between: all runs on one
+ *    thread. So what `run` does between two awaits is one piece, as what stands in `synchronized (ctx.getCheckpointLock())` is in Flink: a source collects a
+ *    row and moves its position before it awaits. While a barrier waits, `collect` lets one row pass at a time.
+ * 5. `close` calls `cancel` once when `run` is still going on, lets go whoever waits in `collect`, and waits for `run` until a
  *    deadline. Whatever is collected or thrown after `cancel` is ignored.
  */
 export interface FunctionSourceOptions {
@@ -35,10 +39,13 @@ export class FunctionSourceOperator implements SourceHeadOperator {
   private phase: 'created' | 'running' | 'ended' | 'cancelled' = 'created'
   private running: Promise<void> = Promise.resolve()
   private room: { readonly promise: Promise<void>; readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
-  private opened = false
+  private readonly functions: UserFunctions
+  /** A barrier waits until the buffer is empty: the producer is kept waiting too. */
+  private barrierWaits = false
 
   constructor(fn: SourceFunction<never>, options: FunctionSourceOptions = {}) {
     this.fn = fn
+    this.functions = new UserFunctions([fn])
     this.buffer = new SourceBuffer(options.bufferHighMark ?? 1024, options.bufferSizeMax ?? 65_536)
     this.cancelTimeoutMs = options.cancelTimeoutMs ?? 10_000
   }
@@ -47,19 +54,21 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     this.context = context
     this.output = output
     this.drainState.passWatermarks = !context.batch
+    this.functions.setup(context, undefined)
   }
 
-  async open(): Promise<void> {
-    this.opened = true
-    try {
-      await this.fn.open?.(new OperatorRuntimeContext(this.ctx(), undefined))
-    } catch (error) {
-      throw userError(this.ctx().operatorName, error)
-    }
+  restore(state: OperatorSnapshot): void {
+    this.functions.restore(state)
+  }
+
+  open(): void | Promise<void> {
+    return this.functions.open()
   }
 
   pollSource(shouldYield: () => boolean): 'more' | 'nothing' | 'end' {
     assert(this.output !== undefined, 'setup comes before polling')
+    // The barrier has passed, or is given up.
+    this.barrierWaits = false
     if (this.phase === 'created') this.start()
     this.buffer.drain(this.output, this.drainState, shouldYield)
     if (this.room !== undefined && this.buffer.size <= this.buffer.highMark / 2) {
@@ -93,8 +102,32 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     return true
   }
 
-  snapshot(): OperatorSnapshot {
-    return emptySnapshot
+  prepareSnapshotPreBarrier(): boolean {
+    assert(this.output !== undefined, 'setup comes before barriers')
+    this.barrierWaits = true
+    this.buffer.drain(this.output, this.drainState, () => this.ctx().shouldYield())
+    return this.buffer.size === 0
+  }
+
+  snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
+    assert(this.buffer.size === 0, 'what was collected has gone out in front of the barrier')
+    return { keyed: undefined, lists: this.functions.snapshot(barrier) }
+  }
+
+  get commitsOnCheckpoint(): boolean {
+    return this.functions.listens
+  }
+
+  commitsDone(): boolean {
+    return this.functions.notificationsDone()
+  }
+
+  notifyCheckpointComplete(checkpointId: number): void {
+    this.functions.notifyCheckpointComplete(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.functions.notifyCheckpointAborted(checkpointId)
   }
 
   async close(): Promise<void> {
@@ -106,7 +139,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     } catch (error) {
       failure = error
     }
-    if (this.opened) await this.fn.close?.()
+    await this.functions.close()
     if (failure !== undefined) throw failure
   }
 
@@ -183,7 +216,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     if (this.phase !== 'running') throw new FlinkError('USER_FUNCTION', 'a source function collected a row after its run had ended')
     this.buffer.row(value, timestamp)
     if (this.buffer.size === 1) this.ctx().wake()
-    if (this.buffer.size < this.buffer.highMark) return undefined
+    if (this.buffer.size < this.buffer.highMark && !this.barrierWaits) return undefined
     if (this.room === undefined) {
       this.room = Promise.withResolvers<void>()
       // Whoever awaits sees the rejection; for whoever does not, it must not end the process.

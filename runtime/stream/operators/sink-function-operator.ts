@@ -1,18 +1,20 @@
 import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
+import type { CheckpointBarrier } from '../../network/frame.ts'
 import { MIN_WATERMARK } from '../../network/frame.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { SinkContext, SinkFunction } from '../functions.ts'
 import type { GeneratedStep } from '../generated/step.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
-import { OperatorRuntimeContext } from './runtime-context.ts'
 import { userError } from './user-code.ts'
+import { UserFunctions } from './user-functions.ts'
 
 /**
  * Own sinks: `{ open, invoke(value, context), close }`. `invoke` may answer a promise; then up to `inFlightMax` run at once and the
  * task reads no further rows above that. Rows that one record still produces meanwhile wait here, in order. All promises have settled
- * before the input counts as ended and before a barrier passes. A rejected one fails the task.
+ * before the input counts as ended and before a barrier passes: what `snapshotState` saves then, all rows before the barrier have had their say in. A rejected
+ * one fails the task.
  */
 export interface SinkFunctionOptions {
   readonly inFlightMax?: number
@@ -30,11 +32,12 @@ export class SinkFunctionOperator implements StreamOperator {
   private readonly inFlight = new Set<Promise<void>>()
   private waiting: { readonly value: unknown; readonly timestamp: number }[] = []
   private blocked = false
-  private opened = false
+  private readonly functions: UserFunctions
   private closed = false
 
   constructor(fn: SinkFunction<never>, options: SinkFunctionOptions = {}) {
     this.fn = fn
+    this.functions = new UserFunctions([fn])
     this.inFlightMax = Math.max(1, options.inFlightMax ?? 64)
     this.closeTimeoutMs = options.closeTimeoutMs ?? 5_000
   }
@@ -42,15 +45,15 @@ export class SinkFunctionOperator implements StreamOperator {
   setup(context: OperatorContext, _output: OperatorOutput): void {
     this.context = context
     this.rowContext = new RowContext(context)
+    this.functions.setup(context, undefined)
   }
 
-  async open(): Promise<void> {
-    this.opened = true
-    try {
-      await this.fn.open?.(new OperatorRuntimeContext(this.ctx(), undefined))
-    } catch (error) {
-      throw userError(this.ctx().operatorName, error)
-    }
+  restore(state: OperatorSnapshot): void {
+    this.functions.restore(state)
+  }
+
+  open(): void | Promise<void> {
+    return this.functions.open()
   }
 
   generatedStep(): GeneratedStep {
@@ -88,8 +91,24 @@ export class SinkFunctionOperator implements StreamOperator {
     return this.isDrained()
   }
 
-  snapshot(): OperatorSnapshot {
-    return emptySnapshot
+  snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
+    return { keyed: undefined, lists: this.functions.snapshot(barrier) }
+  }
+
+  get commitsOnCheckpoint(): boolean {
+    return this.functions.listens
+  }
+
+  commitsDone(): boolean {
+    return this.functions.notificationsDone()
+  }
+
+  notifyCheckpointComplete(checkpointId: number): void {
+    this.functions.notifyCheckpointComplete(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.functions.notifyCheckpointAborted(checkpointId)
   }
 
   async close(): Promise<void> {
@@ -103,7 +122,7 @@ export class SinkFunctionOperator implements StreamOperator {
         context.log.warn('a sink function is closed with calls in flight', { operator: context.operatorName, error: String(error) }),
       )
     }
-    if (this.opened) await this.fn.close?.()
+    await this.functions.close()
   }
 
   private invoke(value: unknown, timestamp: number): void {
