@@ -2,15 +2,21 @@ import { describe, expect, test } from 'vitest'
 import {
   type Collector,
   DataGeneratorSource,
+  type DataStream,
+  type FunctionInitializationContext,
+  type FunctionSnapshotContext,
   type KeyedProcessContext,
+  type ListState,
+  ListStateDescriptor,
   type RuntimeContext,
-  type Sink,
+  type SourceContext,
   StreamExecutionEnvironment,
   Types,
   type ValueState,
   ValueStateDescriptor,
   WatermarkStrategy,
 } from '../../runtime/api/index.ts'
+import type { Clock } from '../../runtime/common/clock.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { FileSink } from '../../runtime/connectors/files/file-sink.ts'
 import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
@@ -34,7 +40,9 @@ const keyCount = 7
 /** What others can see of a job's results: a text a row. */
 interface Outside {
   readonly rows: readonly string[]
-  sink(): Sink<unknown>
+  write(results: DataStream<[number, number]>): void
+  /** Default: the data generator. */
+  read?(env: StreamExecutionEnvironment, count: number, rowsPerSecond: number, clock: Clock): DataStream<number>
   readonly sinks: NonNullable<EngineClusterOptions['sinks']>
 }
 
@@ -45,7 +53,18 @@ const outsides = {
       get rows() {
         return committed.rows
       },
-      sink: () => new CommittingSink(committed),
+      write: results => void results.sinkTo(new CommittingSink(committed)),
+      sinks: {},
+    }
+  },
+  "a user's own functions, from end to end": (): Outside => {
+    const committed = new CommittedRows()
+    return {
+      get rows() {
+        return committed.rows
+      },
+      read: (env, count, rowsPerSecond, clock) => env.addSource(new OwnNumbers(count, rowsPerSecond, clock), 'numbers', Types.INT),
+      write: results => void results.addSink(new OwnCommits(committed)),
       sinks: {},
     }
   },
@@ -59,11 +78,13 @@ const outsides = {
       get rows() {
         return Object.values(files.visible()).flatMap(text => text.split('\n').slice(0, -1))
       },
-      sink: () =>
-        FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
-          .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
-          .withRollingPolicy(policy)
-          .build(),
+      write: results =>
+        void results.sinkTo(
+          FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
+            .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
+            .withRollingPolicy(policy)
+            .build(),
+        ),
       sinks: { 'file-sink': fileSinkTransport(random, (_path, owner) => files.writer(owner)) },
     }
   },
@@ -99,6 +120,97 @@ class RunningSum {
   }
 }
 
+/** Every subtask emits its share of 1 to `count`; where it stands is operator state. */
+class OwnNumbers {
+  readonly next = new ListStateDescriptor('next', Types.INT)
+  private readonly count: number
+  private readonly rowsPerSecond: number
+  private readonly clock: Clock
+  private state!: ListState<number>
+  private index = -1
+  private step = 1
+  private cancelled = false
+
+  constructor(count: number, rowsPerSecond: number, clock: Clock) {
+    this.count = count
+    this.rowsPerSecond = rowsPerSecond
+    this.clock = clock
+  }
+
+  initializeState(context: FunctionInitializationContext): void {
+    this.state = context.getOperatorStateStore().getListState(this.next)
+    for (const index of this.state.get()) this.index = index
+  }
+
+  open(context: RuntimeContext): void {
+    this.step = context.getNumberOfParallelSubtasks()
+    if (this.index < 0) this.index = context.getIndexOfThisSubtask()
+  }
+
+  async run(context: SourceContext<number>): Promise<void> {
+    while (this.index < this.count && !this.cancelled) {
+      const room = context.collect(this.index + 1)
+      this.index += this.step
+      await room
+      // Bursts: some rows come without waiting in between.
+      if (this.index % 3 === 0) await new Promise<void>(resolve => void this.clock.schedule((3_000 * this.step) / this.rowsPerSecond, resolve))
+    }
+  }
+
+  cancel(): void {
+    this.cancelled = true
+  }
+
+  snapshotState(): void {
+    this.state.update([this.index])
+  }
+}
+
+/** Rows of a checkpoint are a transaction, which is state from the barrier on until the checkpoint is complete. */
+class OwnCommits {
+  readonly transactions = new ListStateDescriptor('transactions', Types.STRING)
+  private readonly outside: CommittedRows
+  private state!: ListState<string>
+  private pending: { readonly id: string; readonly checkpointId: number; readonly rows: readonly string[] }[] = []
+  private rows: string[] = []
+  private owner = ''
+
+  constructor(outside: CommittedRows) {
+    this.outside = outside
+  }
+
+  initializeState(context: FunctionInitializationContext): void {
+    this.state = context.getOperatorStateStore().getListState(this.transactions)
+    // They are in a checkpoint that is complete.
+    for (const transaction of this.state.get()) {
+      const { id, rows } = JSON.parse(transaction) as (typeof this.pending)[number]
+      this.outside.commit(id, rows)
+    }
+  }
+
+  open(context: RuntimeContext): void {
+    this.owner = `${context.getIndexOfThisSubtask()}/${context.getAttemptNumber()}`
+  }
+
+  async invoke(row: unknown): Promise<void> {
+    this.rows.push(JSON.stringify(row))
+  }
+
+  snapshotState(context: FunctionSnapshotContext): void {
+    const checkpointId = context.getCheckpointId()
+    if (this.rows.length > 0) this.pending.push({ id: `${this.owner}/${checkpointId}`, checkpointId, rows: this.rows })
+    this.rows = []
+    this.state.update(this.pending.map(transaction => JSON.stringify(transaction)))
+  }
+
+  async notifyCheckpointComplete(checkpointId: number): Promise<void> {
+    const done = this.pending.filter(transaction => transaction.checkpointId <= checkpointId)
+    this.pending = this.pending.filter(transaction => transaction.checkpointId > checkpointId)
+    await Promise.resolve()
+    for (const { id, rows } of done) this.outside.commit(id, rows)
+  }
+}
+
 /** How often it was restored. */
 async function runningSums(seed: number, createOutside: (random: Random) => Outside): Promise<number> {
   const random = seededRandom(seed * 31 + 7)
@@ -120,11 +232,14 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   const outside = createOutside(random)
   const build = () => {
     const env = StreamExecutionEnvironment.createForProgram({ client })
-    env
-      .fromSource(new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
-      .keyBy((value: number) => value % keyCount)
-      .process(new RunningSum())
-      .sinkTo(outside.sink())
+    const numbers =
+      outside.read?.(env, count, rowsPerSecond, cluster.clock) ??
+      env.fromSource(
+        new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT }),
+        WatermarkStrategy.noWatermarks(),
+        'numbers',
+      )
+    outside.write(numbers.keyBy((value: number) => value % keyCount).process(new RunningSum()))
     return env.getStreamGraph()
   }
   const cluster = new EngineCluster({
