@@ -31,6 +31,16 @@ export type {
 } from '../state/state.ts'
 export { StateTtlConfig } from '../state/ttl-config.ts'
 export type {
+  BroadcastContext,
+  BroadcastProcessFunction,
+  BroadcastReadOnlyContext,
+  KeyedBroadcastContext,
+  KeyedBroadcastOnTimerContext,
+  KeyedBroadcastProcessFunction,
+  KeyedBroadcastReadOnlyContext,
+  KeyedStateFunction,
+} from '../stream/broadcast-functions.ts'
+export type {
   CheckpointedFunction,
   CheckpointListener,
   FunctionInitializationContext,
@@ -68,6 +78,7 @@ export { formatWatermark } from '../time/watermark.ts'
 export type { WatermarkGenerator, WatermarkOutput } from '../time/watermark-strategy.ts'
 export { WatermarkStrategy } from '../time/watermark-strategy.ts'
 export { TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows } from '../time/windows.ts'
+export { BroadcastConnectedStream, BroadcastStream, KeyedBroadcastConnectedStream } from './broadcast-stream.ts'
 export type {
   Boundedness,
   BuiltInConnectors,

@@ -3,7 +3,9 @@ import type { OperatorDefinition } from '../graph/stream-graph.ts'
 import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types, typesEqual } from '../serde/types.ts'
-import { declaredStates } from '../state/descriptors.ts'
+import { declaredStates, describeState, type MapStateDescriptor, type StateDescriptor } from '../state/descriptors.ts'
+import type { BroadcastProcessFunction, KeyedBroadcastProcessFunction } from '../stream/broadcast-functions.ts'
+import { normaliseBroadcastProcess } from '../stream/broadcast-functions.ts'
 import type { CheckpointedFunction } from '../stream/checkpointed-function.ts'
 import type {
   AggregateFunction,
@@ -35,6 +37,7 @@ import {
   normaliseReduce,
 } from '../stream/functions.ts'
 import { aggregationFunction } from '../stream/operators/aggregations.ts'
+import { BroadcastProcessOperator } from '../stream/operators/broadcast-process-operator.ts'
 import { CoFlatMapOperator } from '../stream/operators/co-flat-map-operator.ts'
 import { CoMapOperator } from '../stream/operators/co-map-operator.ts'
 import { CoProcessOperator } from '../stream/operators/co-process-operator.ts'
@@ -165,6 +168,23 @@ export function coProcess(fn: CoProcessFunction<never, never, unknown, never>, k
   if (first === undefined && second === undefined) return defineOperator('coProcess', { process: fn }, () => new CoProcessOperator(normal))
   const specs = requireKeys(keys, 'process')
   return defineOperator('coKeyedProcess', { process: fn, key: first?.source, key2: second?.source }, () => new CoProcessOperator(normal, specs))
+}
+
+/** The names of broadcast states are the operator's, whoever else has them for fields. */
+export function broadcastProcess(
+  fn: BroadcastProcessFunction<never, never, unknown> | KeyedBroadcastProcessFunction<never, never, never, unknown>,
+  descriptors: readonly MapStateDescriptor<unknown, unknown>[],
+  key?: ResolvedKey,
+): OperatorDefinition {
+  refuseAsync('process', fn)
+  const normal = normaliseBroadcastProcess(fn)
+  const definition = defineOperator(
+    key === undefined ? 'broadcastProcess' : 'keyedBroadcastProcess',
+    { process: fn, ...(key === undefined ? {} : keySource(key)) },
+    () => new BroadcastProcessOperator(normal, descriptors, key?.spec),
+  )
+  const broadcasts = descriptors.map(descriptor => ({ name: descriptor.name, kind: 'broadcast', type: describeState(descriptor as StateDescriptor) }))
+  return { ...definition, states: [...broadcasts, ...definition.states.filter(({ name }) => !broadcasts.some(each => each.name === name))] }
 }
 
 export function windowReduce<T>(

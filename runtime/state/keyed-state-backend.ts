@@ -135,6 +135,14 @@ export class KeyedStateBackend implements CurrentKey {
     this.entry = this.entriesByIndex.get(index)
   }
 
+  /** For a row that has no key: it must not meet the state of the row before it. */
+  unsetCurrentKey(): void {
+    this.key = undefined
+    this.index = undefined
+    this.keySet = false
+    this.entry = undefined
+  }
+
   get currentKey(): unknown {
     if (!this.keySet) throw this.noKey()
     return this.key
@@ -258,7 +266,7 @@ export class KeyedStateBackend implements CurrentKey {
   private noKey(): FlinkError {
     return new FlinkError(
       'INVALID_PROGRAM',
-      `operator ${this.owner}: no key is set; keyed state can be used only while a record or a timer is processed, not in open or close`,
+      `operator ${this.owner}: no key is set; keyed state can be used only while a record of a keyed stream or a timer is processed, not in open, close or processBroadcastElement`,
     )
   }
 

@@ -185,7 +185,8 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
   }
 
   put(key: unknown, value: unknown): void {
-    this.map.set(this.indexOf(key), [key, value])
+    // Frozen: those who may only read get this very entry.
+    this.map.set(this.indexOf(key), Object.freeze([key, value] as const))
   }
 
   putAll(entries: Iterable<readonly [unknown, unknown]>): void {
@@ -202,6 +203,10 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
 
   entries(): Iterable<readonly [unknown, unknown]> {
     return this.map.values()
+  }
+
+  immutableEntries(): Iterable<readonly [unknown, unknown]> {
+    return this.entries()
   }
 
   keys(): Iterable<unknown> {

@@ -54,4 +54,7 @@ export interface ReadOnlyBroadcastState<K, V> {
 }
 
 /** The same map on every subtask; written only by what every subtask sees. */
-export type BroadcastState<K, V> = MapState<K, V>
+export interface BroadcastState<K, V> extends MapState<K, V>, ReadOnlyBroadcastState<K, V> {
+  get(key: K): V | null
+  contains(key: K): boolean
+}

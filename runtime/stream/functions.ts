@@ -258,7 +258,7 @@ function secondLambda<F>(second: F | undefined, method: string): F {
   return second
 }
 
-function withMethods<F extends object>(fn: F, what: string, ...methods: readonly (keyof F & string)[]): F {
+export function withMethods<F extends object>(fn: F, what: string, ...methods: readonly (keyof F & string)[]): F {
   for (const method of methods)
     if (typeof fn?.[method] !== 'function')
       throw new FlinkError('INVALID_PROGRAM', `${what}: expected a function or an object with ${methods.join(', ')}; ${method} is missing`)

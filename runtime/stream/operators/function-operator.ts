@@ -2,7 +2,7 @@ import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import { typesEqual } from '../../serde/types.ts'
-import { declaredStates } from '../../state/descriptors.ts'
+import { declaredStates, type StateDescriptor } from '../../state/descriptors.ts'
 import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Collector, KeySpec, RichFunction } from '../functions.ts'
@@ -13,7 +13,7 @@ import { UserFunctions } from './user-functions.ts'
 
 /**
  * An operator that runs users' functions: opens and closes them, gives them a runtime context, and, on a keyed stream, keeps the
- * states that their fields declare. One `KeySpec` an input makes it keyed; none = not keyed.
+ * states that their fields declare. One `KeySpec` an input makes it keyed, or one for the first input only; none = not keyed.
  */
 export abstract class FunctionOperator extends BaseOperator {
   protected readonly keys: readonly KeySpec[]
@@ -24,7 +24,7 @@ export abstract class FunctionOperator extends BaseOperator {
 
   constructor(functions: readonly RichFunction[], keys: readonly KeySpec[], inputCount: 1 | 2 = 1) {
     super(inputCount)
-    assert(keys.length === 0 || keys.length === inputCount, 'a keyed operator has one key an input')
+    assert(keys.length <= inputCount, 'an operator has at most one key an input')
     this.functions = new UserFunctions(functions)
     this.keys = keys
   }
@@ -79,7 +79,12 @@ export abstract class FunctionOperator extends BaseOperator {
 
   /** In an order that does not depend on data. Overridden by operators with states of their own. */
   protected registerStates(backend: KeyedStateBackend): void {
-    for (const fn of this.functions.list) for (const descriptor of declaredStates(fn)) backend.register(descriptor)
+    for (const fn of this.functions.list) for (const descriptor of declaredStates(fn)) if (this.isKeyedState(descriptor)) backend.register(descriptor)
+  }
+
+  /** Whether a descriptor among a function's fields is of keyed state. */
+  protected isKeyedState(_descriptor: StateDescriptor): boolean {
+    return true
   }
 
   /** Makes the record's key current. Does nothing on a stream that is not keyed. */
