@@ -1,15 +1,19 @@
 import { FlinkError } from '../../common/errors.ts'
+import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { Types } from '../../serde/types.ts'
 import { declaredStates, ListStateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
 import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
+import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Timer } from '../../time/timer-queue.ts'
+import { MIN_WATERMARK } from '../../time/watermark.ts'
 import { TimeWindow, type TumblingWindowAssigner, windowStart } from '../../time/windows.ts'
 import type { AggregateFunction, KeySpec, ProcessWindowFunction, ReduceFunction, TimeDomain } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { TimedOperator } from './timed-operator.ts'
 import { OperatorWindowContext } from './window-context.ts'
+import { progressLists, restoredProgress } from './window-progress.ts'
 
 export type WindowFunctionSpec =
   | { readonly reduce: ReduceFunction<unknown> }
@@ -31,7 +35,8 @@ export interface WindowOperatorOptions {
 /**
  * Tumbling windows on the general path: contents per (key, window) in keyed state, one timer a key and window at the window's last
  * timestamp. A window fires once, when watermark (or clock) reaches that timestamp, and is then freed. A row whose window has already
- * fired is late: dropped and counted. A row is judged against the watermark before it.
+ * fired is late: dropped and counted. A row is judged against the watermark before it, and behind a restore against the one of the snapshot as long as
+ * the sources' new ones are behind that.
  */
 export class WindowOperator extends TimedOperator {
   private readonly sizeMs: number
@@ -40,6 +45,8 @@ export class WindowOperator extends TimedOperator {
   private readonly contents: WindowContents
   private readonly processWindow: ProcessWindowFunction<unknown, unknown, unknown> | undefined
   private readonly windowContext: OperatorWindowContext
+  /** Windows up to here have fired, maybe before a restore. */
+  private firedWatermark = MIN_WATERMARK
   // Both are set by `setup`.
   private state!: HeapState
   private lateCounter!: { inc(count?: number): void }
@@ -75,7 +82,7 @@ export class WindowOperator extends TimedOperator {
       )
     const start = windowStart(time, this.offsetMs, this.sizeMs)
     const maxTimestamp = start + this.sizeMs - 1
-    if (this.eventTime && maxTimestamp <= this.currentWatermark) {
+    if (this.eventTime && maxTimestamp <= this.firedWatermark) {
       this.lateCounter.inc()
       return
     }
@@ -94,6 +101,22 @@ export class WindowOperator extends TimedOperator {
     }
     if (after instanceof Promise) throw this.promiseRefused(this.contents.name, after)
     if (after !== before) state.write(after)
+  }
+
+  override restore(state: OperatorSnapshot): void {
+    super.restore(state)
+    if (this.eventTime) this.firedWatermark = restoredProgress(state)
+  }
+
+  override snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
+    const { keyed, lists } = super.snapshot(barrier)
+    return { keyed, lists: this.eventTime ? [...lists, ...progressLists(this.firedWatermark)] : lists }
+  }
+
+  protected override advanceEventTime(watermark: number): boolean {
+    if (!super.advanceEventTime(watermark)) return false
+    this.firedWatermark = Math.max(this.firedWatermark, watermark)
+    return true
   }
 
   protected override registerStates(backend: KeyedStateBackend): void {

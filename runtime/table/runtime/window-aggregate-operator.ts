@@ -5,11 +5,11 @@ import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
+import { progressLists, restoredProgress } from '../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../time/watermark.ts'
 import type { WindowAggregateNode, WindowSpec } from '../plan/physical.ts'
 import { type SliceTable, SliceTables } from './slice-tables.ts'
 import { type Slicing, slicingOf } from './slices.ts'
-import { progressLists, restoredProgress } from './window-progress.ts'
 
 /**
  * GROUP BY keys and a window of event time, on slices: a row is added to the accumulators of its key in one slice; a window's result is the

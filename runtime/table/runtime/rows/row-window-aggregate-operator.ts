@@ -5,12 +5,12 @@ import type { TypeJson } from '../../../serde/type-information.ts'
 import { typeFromJson } from '../../../serde/types.ts'
 import type { OperatorSnapshot } from '../../../state/snapshot.ts'
 import { BaseOperator } from '../../../stream/operators/base-operator.ts'
+import { progressLists, restoredProgress } from '../../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../../time/watermark.ts'
 import type { AggregateCall, LocalWindowAggregateNode, WindowAggregateNode, WindowSpec } from '../../plan/physical.ts'
 import { accumulatorTypes } from '../accumulators.ts'
 import { nullRowtime } from '../slice-tables.ts'
 import { sliceEndOf, slicingOf } from '../slices.ts'
-import { progressLists, restoredProgress } from '../window-progress.ts'
 import { type Partial, type RowAggregate, rowAggregate } from './row-aggregates.ts'
 
 /** Aggregates before the exchange, a row at a time: each row is the partial result of itself. Nothing is kept. */
