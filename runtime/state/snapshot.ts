@@ -33,4 +33,12 @@ export interface OperatorListSnapshot<B = Uint8Array> {
   readonly items: readonly B[]
 }
 
+/** Bytes of keys and values; names and types not counted. */
+export function snapshotSize({ keyed, lists }: OperatorSnapshot): number {
+  let size = 0
+  if (keyed !== undefined) for (const bytes of keyed.keyGroups.values()) size += bytes.length
+  for (const { items } of lists) for (const item of items) size += item.length
+  return size
+}
+
 export const emptySnapshot: OperatorSnapshot = { keyed: undefined, lists: [] }

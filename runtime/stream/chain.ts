@@ -6,7 +6,7 @@ import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/
 import { MAX_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
 import type { RowLayout } from '../serde/row-layout.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import { type OperatorSnapshot, snapshotSize } from '../state/snapshot.ts'
 import type { ChainLimits, ChainLink, LinkCounters } from './chain-link.ts'
 import { ChainOutput } from './chain-output.ts'
 import type { FrameRunner, RunnerHost } from './frame-runner.ts'
@@ -366,7 +366,11 @@ export class OperatorChain implements RunnerHost {
   snapshot(barrier: CheckpointBarrier): OperatorSnapshot[] {
     assert(this.visits.length === 0, 'no snapshot inside a cursor')
     if (!this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
-    return this.links.map(({ operator }) => operator.snapshot(barrier))
+    return this.links.map(({ operator, counters }) => {
+      const snapshot = operator.snapshot(barrier)
+      counters.stateBytes = snapshotSize(snapshot)
+      return snapshot
+    })
   }
 
   notifyCheckpoint(checkpointId: number, outcome: 'complete' | 'aborted'): void {

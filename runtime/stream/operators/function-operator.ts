@@ -57,6 +57,10 @@ export abstract class FunctionOperator extends BaseOperator {
     return { keyed: this.backend?.snapshot(), lists }
   }
 
+  stateEntries(): number {
+    return (this.backend?.keyCount ?? 0) + this.functions.stateEntries
+  }
+
   get commitsOnCheckpoint(): boolean {
     return this.functions.listens
   }

@@ -114,6 +114,10 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     return { keyed: undefined, lists: this.functions.snapshot(barrier) }
   }
 
+  stateEntries(): number {
+    return this.functions.stateEntries
+  }
+
   get commitsOnCheckpoint(): boolean {
     return this.functions.listens
   }

@@ -82,6 +82,10 @@ export class KeyedAggregateOperator extends BaseOperator {
     return { keyed: this.backend.snapshot(), lists: [] }
   }
 
+  stateEntries(): number {
+    return this.table.count
+  }
+
   processElement(value: unknown, timestamp: number): void {
     const timestamps = Number.isNaN(timestamp) ? undefined : Float64Array.of(timestamp)
     this.processFrame(columnarFrameOf({ kind: 'object', rows: [value], timestamps, rowKinds: undefined }, this.spec.layout))

@@ -95,6 +95,10 @@ export class SinkFunctionOperator implements StreamOperator {
     return { keyed: undefined, lists: this.functions.snapshot(barrier) }
   }
 
+  stateEntries(): number {
+    return this.functions.stateEntries
+  }
+
   get commitsOnCheckpoint(): boolean {
     return this.functions.listens
   }

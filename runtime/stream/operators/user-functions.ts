@@ -52,6 +52,10 @@ export class UserFunctions {
     }
   }
 
+  get stateEntries(): number {
+    return this.operatorState.entryCount
+  }
+
   /** Some function wants to hear of checkpoints, so that the end of its input waits for one. */
   get listens(): boolean {
     return this.list.some(fn => typeof fn.notifyCheckpointComplete === 'function')

@@ -190,6 +190,13 @@ export class SliceTables {
     return new SliceTable(table, new Accumulators(this.program, this.keySeed))
   }
 
+  /** Of all slices. */
+  get keyCount(): number {
+    let count = 0
+    for (const table of this.tables.values()) count += table.count
+    return count
+  }
+
   ends(): readonly number[] {
     return [...this.tables.keys()]
   }

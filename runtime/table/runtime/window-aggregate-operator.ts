@@ -89,6 +89,10 @@ export class WindowAggregateOperator extends BaseOperator {
     )
   }
 
+  stateEntries(): number {
+    return this.state.keyCount
+  }
+
   override snapshot(): OperatorSnapshot {
     return { ...this.state.snapshot(this.context.maxParallelism), lists: progressLists(this.firedWatermark) }
   }

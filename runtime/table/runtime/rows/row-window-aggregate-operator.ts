@@ -93,6 +93,12 @@ export class RowWindowAggregateOperator extends BaseOperator {
     for (const end of open) this.add(end, key, partials)
   }
 
+  stateEntries(): number {
+    let count = 0
+    for (const groups of this.windows.values()) count += groups.size
+    return count
+  }
+
   /** Per key group: window end, key and partial results of each group. */
   override snapshot(): OperatorSnapshot {
     const { maxParallelism } = this.context
