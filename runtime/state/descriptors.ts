@@ -1,5 +1,6 @@
 import { FlinkError } from '../common/errors.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
+import { Types } from '../serde/types.ts'
 import { isStateTtlConfig, type StateTtlConfig } from './ttl-config.ts'
 
 /**
@@ -49,9 +50,9 @@ export class ValueStateDescriptor<T> extends NamedStateDescriptor {
   readonly kind = 'value'
   readonly type: TypeInformation<T>
 
-  constructor(name: string, type: TypeInformation<T>) {
+  constructor(name: string, type?: TypeInformation<T>) {
     super(name)
-    this.type = needType(name, 'type', type)
+    this.type = declaredType(name, 'type', type)
   }
 }
 
@@ -60,9 +61,9 @@ export class ListStateDescriptor<T> extends NamedStateDescriptor {
   /** Of one element. */
   readonly type: TypeInformation<T>
 
-  constructor(name: string, elementType: TypeInformation<T>) {
+  constructor(name: string, elementType?: TypeInformation<T>) {
     super(name)
-    this.type = needType(name, 'element type', elementType)
+    this.type = declaredType(name, 'element type', elementType)
   }
 }
 
@@ -71,10 +72,10 @@ export class MapStateDescriptor<K, V> extends NamedStateDescriptor {
   readonly keyType: TypeInformation<K>
   readonly valueType: TypeInformation<V>
 
-  constructor(name: string, keyType: TypeInformation<K>, valueType: TypeInformation<V>) {
+  constructor(name: string, keyType?: TypeInformation<K>, valueType?: TypeInformation<V>) {
     super(name)
-    this.keyType = needType(name, 'key type', keyType)
-    this.valueType = needType(name, 'value type', valueType)
+    this.keyType = declaredType(name, 'key type', keyType)
+    this.valueType = declaredType(name, 'value type', valueType)
   }
 }
 
@@ -83,11 +84,11 @@ export class ReducingStateDescriptor<T> extends NamedStateDescriptor {
   readonly reducer: StateReducer<T>
   readonly type: TypeInformation<T>
 
-  constructor(name: string, reducer: StateReducer<T> | ((a: T, b: T) => T), type: TypeInformation<T>) {
+  constructor(name: string, reducer: StateReducer<T> | ((a: T, b: T) => T), type?: TypeInformation<T>) {
     super(name)
     this.reducer = typeof reducer === 'function' ? { reduce: reducer } : reducer
     if (typeof this.reducer?.reduce !== 'function') throw new FlinkError('INVALID_PROGRAM', `state ${name}: a reducing state needs a reduce function`)
-    this.type = needType(name, 'type', type)
+    this.type = declaredType(name, 'type', type)
   }
 }
 
@@ -97,13 +98,13 @@ export class AggregatingStateDescriptor<IN, ACC, OUT> extends NamedStateDescript
   /** Of the accumulator: that is what is stored. */
   readonly type: TypeInformation<ACC>
 
-  constructor(name: string, aggregator: StateAggregator<IN, ACC, OUT>, accumulatorType: TypeInformation<ACC>) {
+  constructor(name: string, aggregator: StateAggregator<IN, ACC, OUT>, accumulatorType?: TypeInformation<ACC>) {
     super(name)
     this.aggregator = aggregator
     for (const method of ['createAccumulator', 'add', 'getResult'] as const)
       if (typeof aggregator?.[method] !== 'function')
         throw new FlinkError('INVALID_PROGRAM', `state ${name}: its aggregate function has no ${method}`)
-    this.type = needType(name, 'accumulator type', accumulatorType)
+    this.type = declaredType(name, 'accumulator type', accumulatorType)
   }
 }
 
@@ -147,8 +148,10 @@ function describeStored(descriptor: StateDescriptor): string {
   }
 }
 
-function needType<T>(name: string, what: string, type: TypeInformation<T>): TypeInformation<T> {
+/** Without one, values are GENERIC: they say themselves what they are, and may be given a type later (typed-later.ts). */
+function declaredType<T>(name: string, what: string, type: TypeInformation<T> | undefined): TypeInformation<T> {
+  if (type === undefined) return Types.GENERIC as TypeInformation<T>
   if (typeof type !== 'object' || type === null || !('serializer' in type))
-    throw new FlinkError('INVALID_PROGRAM', `state ${name}: its ${what} is missing; give one of Types`)
+    throw new FlinkError('INVALID_PROGRAM', `state ${name}: its ${what} is not one of Types`)
   return type
 }

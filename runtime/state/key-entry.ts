@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from '../common/bytes.ts'
+import type { TypeJson } from '../serde/type-information.ts'
 import type { StateSchema } from './snapshot.ts'
 
 /** A state table or timer queue as the snapshot sees it. */
@@ -6,6 +7,8 @@ export interface KeyedSnapshotPart {
   readonly schema: StateSchema
   /** Asks for the writer of each entry's key group and writes namespace and value to it, before asking for the next. */
   snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void
+  /** Of what type the values in the snapshot are; absent = of its own only. */
+  readAs?(saved: TypeJson): void
   /** Reads what `snapshotTo` wrote; `key` is the backend's current key. */
   restoreEntry(key: unknown, input: ByteReader): void
 }

@@ -4,6 +4,7 @@ import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
+import { UnsupportedValueError } from '../serde/unsupported-value.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -13,13 +14,14 @@ import type {
   ValueStateDescriptor,
 } from './descriptors.ts'
 import { describeState } from './descriptors.ts'
-import { createHeapState, type HeapState } from './heap-state.ts'
+import { createHeapState, type HeapState, shownKey } from './heap-state.ts'
 import { type CurrentKey, KeyEntry, type KeyedSnapshotPart } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedSnapshot, StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, State, ValueState } from './state.ts'
 import { TtlCleanup } from './ttl-cleanup.ts'
 import { createTtlState, Ttl, ttlDescriptor } from './ttl-state.ts'
+import { isUntyped, mayBeTyped } from './typed-later.ts'
 
 /**
  * Keyed state of one operator subtask on the JS heap.
@@ -284,7 +286,11 @@ export class KeyedStateBackend implements CurrentKey {
       if (part === undefined) throw new FlinkError('CORRUPT_FRAME', `operator ${this.owner}: keyed state names a state that its schemas do not have`)
       const key = this.keyType.serializer.read(input)
       this.setCurrentKey(key)
-      part.restoreEntry(key, input)
+      try {
+        part.restoreEntry(key, input)
+      } catch (error) {
+        throw error instanceof UnsupportedValueError ? this.notTyped(part.schema.name, key, error) : error
+      }
     }
   }
 
@@ -302,12 +308,23 @@ export class KeyedStateBackend implements CurrentKey {
         'INVALID_PROGRAM',
         `operator ${this.owner}: the snapshot has the state ${schema.name} (${schema.kind}), which is not declared any more`,
       )
-    if (part.schema.kind !== schema.kind || canonicalJson(part.schema.type as TypeJsonObject) !== canonicalJson(schema.type as TypeJsonObject))
+    const same = canonicalJson(part.schema.type as TypeJsonObject) === canonicalJson(schema.type as TypeJsonObject)
+    if (part.schema.kind !== schema.kind || !(same || (part.readAs !== undefined && mayBeTyped(schema.type, part.schema.type))))
       throw new FlinkError(
         'INVALID_PROGRAM',
         `operator ${this.owner}: state ${schema.name} is declared as ${part.schema.kind} of ${canonicalJson(part.schema.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}${ttlHint(part.schema.type, schema.type)}`,
       )
+    part.readAs?.(schema.type)
     return part
+  }
+
+  private notTyped(name: string, key: unknown, error: UnsupportedValueError): FlinkError {
+    return new FlinkError(
+      'INVALID_PROGRAM',
+      `operator ${this.owner}: state ${name} has been given a type since the snapshot, and what the snapshot has of key ${shownKey(key)} is not of it: ${error.message}`,
+      error.detail,
+      error,
+    )
   }
 }
 
@@ -330,15 +347,14 @@ function noClock(): number {
 const noNamespace = { kind: 'VOID' } as const
 
 function schemaOf(descriptor: StateDescriptor, namespaceType: TypeInformation | undefined): StateSchema {
-  const namespace = namespaceType?.json ?? noNamespace
-  switch (descriptor.kind) {
-    case 'map':
-      return { name: descriptor.name, kind: 'map', type: { kind: 'MAP', key: descriptor.keyType.json, value: descriptor.valueType.json }, namespace }
-    case 'list':
-      return { name: descriptor.name, kind: 'list', type: { kind: 'LIST', element: descriptor.type.json }, namespace }
-    default:
-      return { name: descriptor.name, kind: descriptor.kind, type: descriptor.type.json, namespace }
-  }
+  const type = storedType(descriptor)
+  const schema: StateSchema = { name: descriptor.name, kind: descriptor.kind, type, namespace: namespaceType?.json ?? noNamespace }
+  return isUntyped(type) ? { ...schema, untyped: true } : schema
+}
+
+function storedType(descriptor: StateDescriptor): TypeJson {
+  if (descriptor.kind === 'map') return { kind: 'MAP', key: descriptor.keyType.json, value: descriptor.valueType.json }
+  return descriptor.kind === 'list' ? { kind: 'LIST', element: descriptor.type.json } : descriptor.type.json
 }
 
 /** Values with and without the time of their last access are two types, as in Flink. */

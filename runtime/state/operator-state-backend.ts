@@ -1,11 +1,14 @@
+import { assert } from '../common/assert.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
+import { UnsupportedValueError } from '../serde/unsupported-value.ts'
 import type { ListStateDescriptor, MapStateDescriptor, StateDescriptor } from './descriptors.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { OperatorListSnapshot } from './snapshot.ts'
 import type { BroadcastState, OperatorListState } from './state.ts'
+import { mayBeTyped, readerOf } from './typed-later.ts'
 
 /**
  * State of a subtask that belongs to no key: lists whose elements move one by one when rescaled (split) or go whole to every subtask
@@ -65,6 +68,24 @@ export class OperatorStateBackend {
     return count
   }
 
+  private decode(name: string, state: ListTable | BroadcastTable, { type, items }: OperatorListSnapshot): void {
+    const add = state.adderOf(type)
+    for (const [i, item] of items.entries()) {
+      try {
+        add(new ByteReader(item))
+      } catch (error) {
+        throw error instanceof UnsupportedValueError
+          ? new FlinkError(
+              'INVALID_PROGRAM',
+              `operator ${this.owner}: operator state ${name} has been given a type since the snapshot, and element ${i} of the snapshot is not of it: ${error.message}`,
+              error.detail,
+              error,
+            )
+          : error
+      }
+    }
+  }
+
   private encode(name: string, state: ListTable | BroadcastTable): Uint8Array[] {
     try {
       return state.encode()
@@ -97,8 +118,8 @@ export class OperatorStateBackend {
     const state = create()
     const restored = this.restored.get(name)
     if (restored !== undefined) {
-      this.checkSame(name, state, restored.mode, restored.type)
-      state.decode(restored.items)
+      if (restored.mode !== mode || !mayBeTyped(restored.type, type)) this.checkSame(name, state, restored.mode, restored.type)
+      this.decode(name, state, restored)
       this.restored.delete(name)
     }
     this.states.set(name, state)
@@ -158,8 +179,10 @@ class ListTable implements OperatorListState<unknown> {
     })
   }
 
-  decode(items: readonly Uint8Array[]): void {
-    this.values = items.map(item => this.elementType.serializer.read(new ByteReader(item)))
+  /** Adds what is read of an item. */
+  adderOf(saved: TypeJson): (input: ByteReader) => void {
+    const read = readerOf(saved, this.elementType)
+    return input => void this.values.push(read(input))
   }
 }
 
@@ -234,10 +257,10 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
     })
   }
 
-  decode(items: readonly Uint8Array[]): void {
-    for (const item of items) {
-      const input = new ByteReader(item)
-      this.put(this.descriptor.keyType.serializer.read(input), this.descriptor.valueType.serializer.read(input))
-    }
+  /** Adds what is read of an item. */
+  adderOf(saved: TypeJson): (input: ByteReader) => void {
+    assert(saved.kind === 'MAP', 'broadcast state is a map')
+    const [readKey, readValue] = [readerOf(saved.key, this.descriptor.keyType), readerOf(saved.value, this.descriptor.valueType)]
+    return input => this.put(readKey(input), readValue(input))
   }
 }

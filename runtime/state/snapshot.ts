@@ -24,6 +24,8 @@ export interface StateSchema {
   readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating' | 'timers'
   readonly type: TypeJson
   readonly namespace: TypeJson
+  /** Some of its values have no declared type: they say themselves what they are. Absent = all have one. */
+  readonly untyped?: true
 }
 
 export interface OperatorListSnapshot<B = Uint8Array> {

@@ -1,9 +1,10 @@
 import type { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { ownText } from '../../network/columns-text.ts'
 import type { FieldLayout, RowLayout } from '../../serde/row-layout.ts'
-import type { TypeInformation } from '../../serde/type-information.ts'
+import type { TypeInformation, TypeJson } from '../../serde/type-information.ts'
 import type { KeyedSnapshotPart } from '../../state/key-entry.ts'
 import type { StateSchema } from '../../state/snapshot.ts'
+import { readerOf } from '../../state/typed-later.ts'
 
 /**
  * One row per key, a typed array a field: keyed state of `sum`, `min`, `max`, `minBy`, `maxBy` (and nothing else yet). An open-addressing table
@@ -44,11 +45,13 @@ export class KeyedTable implements KeyedSnapshotPart {
   /** 1 where a field is null; undefined = no row of the column is. Keys never are. */
   nulls: (Uint8Array | undefined)[]
   private readonly type: TypeInformation
+  private reader: (input: ByteReader) => unknown
   private readonly keyOf: (row: unknown) => unknown
 
   constructor(name: string, type: TypeInformation, layout: RowLayout, keyColumns: readonly number[], keyOf: (row: unknown) => unknown, seed: number) {
     this.schema = { name, kind: 'value', type: type.json, namespace: { kind: 'VOID' } }
     this.type = type
+    this.reader = readerOf(type.json, type)
     this.layout = layout
     this.keyColumns = keyColumns
     this.keyOf = keyOf
@@ -141,8 +144,12 @@ export class KeyedTable implements KeyedSnapshotPart {
     }
   }
 
+  readAs(saved: TypeJson): void {
+    this.reader = readerOf(saved, this.type)
+  }
+
   restoreEntry(_key: unknown, input: ByteReader): void {
-    const row = this.type.serializer.read(input)
+    const row = this.reader(input)
     const { shape } = this.layout
     const fields =
       shape.kind === 'array'

@@ -5,10 +5,9 @@ import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { SourceContext, SourceFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
+import { FunctionOperator } from './function-operator.ts'
 import { SourceBuffer } from './source-buffer.ts'
 import type { SourceHeadOperator } from './source-operator.ts'
-import { userError } from './user-code.ts'
-import { UserFunctions } from './user-functions.ts'
 
 /**
  * Own sources in the form `run(ctx)` / `cancel()`.
@@ -29,44 +28,30 @@ export interface FunctionSourceOptions {
   readonly cancelTimeoutMs?: number
 }
 
-export class FunctionSourceOperator implements SourceHeadOperator {
+export class FunctionSourceOperator extends FunctionOperator implements SourceHeadOperator {
   private readonly fn: SourceFunction<never>
   private readonly buffer: SourceBuffer
   private readonly cancelTimeoutMs: number
   private readonly drainState = { idle: false, passWatermarks: true }
-  private context: OperatorContext | undefined
-  private output: OperatorOutput | undefined
   private phase: 'created' | 'running' | 'ended' | 'cancelled' = 'created'
   private running: Promise<void> = Promise.resolve()
   private room: { readonly promise: Promise<void>; readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
-  private readonly functions: UserFunctions
   /** A barrier waits until the buffer is empty: the producer is kept waiting too. */
   private barrierWaits = false
 
   constructor(fn: SourceFunction<never>, options: FunctionSourceOptions = {}) {
+    super([fn], [])
     this.fn = fn
-    this.functions = new UserFunctions([fn])
     this.buffer = new SourceBuffer(options.bufferHighMark ?? 1024, options.bufferSizeMax ?? 65_536)
     this.cancelTimeoutMs = options.cancelTimeoutMs ?? 10_000
   }
 
-  setup(context: OperatorContext, output: OperatorOutput): void {
-    this.context = context
-    this.output = output
+  override setup(context: OperatorContext, output: OperatorOutput): void {
+    super.setup(context, output)
     this.drainState.passWatermarks = !context.batch
-    this.functions.setup(context, undefined)
-  }
-
-  restore(state: OperatorSnapshot): void {
-    this.functions.restore(state)
-  }
-
-  open(): void | Promise<void> {
-    return this.functions.open()
   }
 
   pollSource(shouldYield: () => boolean): 'more' | 'nothing' | 'end' {
-    assert(this.output !== undefined, 'setup comes before polling')
     // The barrier has passed, or is given up.
     this.barrierWaits = false
     if (this.phase === 'created') this.start()
@@ -94,47 +79,22 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     assert(false, 'a source has no input')
   }
 
-  processWatermark(): boolean {
-    return true
-  }
-
-  endInput(): boolean {
+  override processWatermark(): boolean {
     return true
   }
 
   prepareSnapshotPreBarrier(): boolean {
-    assert(this.output !== undefined, 'setup comes before barriers')
     this.barrierWaits = true
-    this.buffer.drain(this.output, this.drainState, () => this.ctx().shouldYield())
+    this.buffer.drain(this.output, this.drainState, () => this.context.shouldYield())
     return this.buffer.size === 0
   }
 
-  snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
+  override snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
     assert(this.buffer.size === 0, 'what was collected has gone out in front of the barrier')
-    return { keyed: undefined, lists: this.functions.snapshot(barrier) }
+    return super.snapshot(barrier)
   }
 
-  stateEntries(): number {
-    return this.functions.stateEntries
-  }
-
-  get commitsOnCheckpoint(): boolean {
-    return this.functions.listens
-  }
-
-  commitsDone(): boolean {
-    return this.functions.notificationsDone()
-  }
-
-  notifyCheckpointComplete(checkpointId: number): void {
-    this.functions.notifyCheckpointComplete(checkpointId)
-  }
-
-  notifyCheckpointAborted(checkpointId: number): void {
-    this.functions.notifyCheckpointAborted(checkpointId)
-  }
-
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     const { context } = this
     if (context === undefined) return
     let failure: unknown
@@ -143,7 +103,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     } catch (error) {
       failure = error
     }
-    await this.functions.close()
+    await super.close()
     if (failure !== undefined) throw failure
   }
 
@@ -154,7 +114,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
       result = this.fn.run(this.sourceContext())
     } catch (error) {
       this.phase = 'ended'
-      throw userError(this.ctx().operatorName, error)
+      throw this.userError(error)
     }
     if (!(result instanceof Object && typeof result.then === 'function')) {
       this.phase = 'ended'
@@ -164,12 +124,12 @@ export class FunctionSourceOperator implements SourceHeadOperator {
       () => {
         if (this.phase !== 'running') return
         this.phase = 'ended'
-        this.ctx().wake()
+        this.context.wake()
       },
       error => {
         if (this.phase !== 'running') return
         this.phase = 'ended'
-        this.ctx().fail(userError(this.ctx().operatorName, error))
+        this.context.fail(this.userError(error))
       },
     )
   }
@@ -204,12 +164,12 @@ export class FunctionSourceOperator implements SourceHeadOperator {
           throw new FlinkError('USER_FUNCTION', `emitWatermark expects epoch milliseconds, got ${String(timestamp)}`)
         if (this.phase !== 'running') return
         this.buffer.watermark(timestamp)
-        this.ctx().wake()
+        this.context.wake()
       },
       markAsTemporarilyIdle: () => {
         if (this.phase !== 'running') return
         this.buffer.idle()
-        this.ctx().wake()
+        this.context.wake()
       },
     }
   }
@@ -219,7 +179,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     if (this.phase === 'cancelled') throw cancelled()
     if (this.phase !== 'running') throw new FlinkError('USER_FUNCTION', 'a source function collected a row after its run had ended')
     this.buffer.row(value, timestamp)
-    if (this.buffer.size === 1) this.ctx().wake()
+    if (this.buffer.size === 1) this.context.wake()
     if (this.buffer.size < this.buffer.highMark && !this.barrierWaits) return undefined
     if (this.room === undefined) {
       this.room = Promise.withResolvers<void>()
@@ -227,11 +187,6 @@ export class FunctionSourceOperator implements SourceHeadOperator {
       this.room.promise.catch(() => {})
     }
     return this.room.promise
-  }
-
-  private ctx(): OperatorContext {
-    assert(this.context !== undefined, 'setup comes first')
-    return this.context
   }
 }
 
