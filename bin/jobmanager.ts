@@ -62,7 +62,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   let restPort = settings.port
   // Jobs do not outlive their JobManager, nor do their bundles.
   const artifactDirectory = createOwnedFolder(join(directory, 'artifacts'), 'jobmanager-')
-  const openStore = storeOpener(log)
+  const openStore = storeOpener(configuration, log)
   const jobStore = await openJobStore(configuration, openStore, log)
   const gateway = new JobManager({
     clock: systemClock,
@@ -86,6 +86,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     slotIdleTimeoutMs: configuration.get(jobManagerOptions.slotIdleTimeout),
     completedJobExpirationMs: configuration.get(jobManagerOptions.completedJobExpiration),
     exceptionHistorySize: configuration.get(jobManagerOptions.exceptionHistorySize),
+    operationStoreDurationMs: configuration.get(restOptions.asyncStoreDuration),
   })
   const ownUploads = join(directory, 'uploads', newId(systemRandom))
   const uploads = configuration.get(restOptions.uploadDir) ?? ownUploads

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { s3SettingsOf } from '../runtime/checkpoint/storage/s3-options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { FlinkError } from '../runtime/common/errors.ts'
@@ -87,6 +88,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       artifactDirectory,
       stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
       stderrPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.err`),
+      s3: s3SettingsOf(configuration),
       servesManyJobs: options.fetchArtifact === undefined,
       slotEntry: entryUrl('slot'),
       ioEntry: entryUrl('io-worker'),
@@ -105,7 +107,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     random: systemRandom,
     log,
     hosts,
-    openStore: storeOpener(log),
+    openStore: storeOpener(configuration, log),
     registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
     cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),

@@ -22,9 +22,9 @@ describe('broadcast state', () => {
     expect([plain.name, keyed.name]).toEqual(['Co-Process-Broadcast', 'Co-Process-Broadcast-Keyed'])
     expect(plain.inputs.map(({ partitioner }) => partitioner.kind)).toEqual(['FORWARD', 'BROADCAST'])
     expect(keyed.inputs.map(({ partitioner }) => partitioner.kind)).toEqual(['HASH', 'BROADCAST'])
-    expect(keyed.definition.states).toEqual([
-      { name: 'rules', kind: 'broadcast', type: 'MapState<STRING, INT>' },
-      { name: 'count', kind: 'value', type: 'ValueState<INT>' },
+    expect(keyed.definition.states.filter(({ builtIn }) => builtIn !== true)).toEqual([
+      { name: 'rules', kind: 'broadcast', type: { kind: 'MAP', key: { kind: 'STRING' }, value: { kind: 'INT' } }, namespace: null },
+      { name: 'count', kind: 'value', type: { kind: 'INT' }, namespace: { kind: 'VOID' } },
     ])
     expect(() => buildJobGraph({ ...graph, runtimeMode: 'BATCH' })).toThrow(
       "operator 'Co-Process-Broadcast': broadcast state is not supported in batch mode yet",

@@ -359,7 +359,11 @@ describe("users' functions", () => {
         .process(new Counter()),
     )
     const { functions, states } = nodeNamed(graph, 'KeyedProcess').definition
-    expect(states).toEqual([{ name: 'count', kind: 'value', type: 'ValueState<INT>' }])
+    expect(states[0]).toEqual({ name: 'count', kind: 'value', type: { kind: 'INT' }, namespace: { kind: 'VOID' } })
+    expect(states.slice(1).map(({ name, builtIn }) => [name, builtIn])).toEqual([
+      ['_timers/event-time', true],
+      ['_timers/processing-time', true],
+    ])
     expect(functions.find(fn => fn.role === 'process')?.source).toContain('class Counter')
     expect(functions.find(fn => fn.role === 'key')?.source).toMatch(/x\)? => x/)
   })

@@ -1,9 +1,11 @@
 import { FlinkError } from '../common/errors.ts'
+import { type DeclaredState, timerStates } from '../graph/declared-state.ts'
 import type { OperatorDefinition } from '../graph/stream-graph.ts'
 import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types, typesEqual } from '../serde/types.ts'
-import { declaredStates, describeState, type MapStateDescriptor, type StateDescriptor } from '../state/descriptors.ts'
+import { declaredStates, type MapStateDescriptor, type StateDescriptor } from '../state/descriptors.ts'
+import { schemaOf } from '../state/keyed-state-backend.ts'
 import type { BroadcastProcessFunction, KeyedBroadcastProcessFunction } from '../stream/broadcast-functions.ts'
 import { normaliseBroadcastProcess } from '../stream/broadcast-functions.ts'
 import type { CheckpointedFunction } from '../stream/checkpointed-function.ts'
@@ -47,11 +49,10 @@ import { isTypedKey, KeyedAggregateOperator, type KeyedAggregateSpec } from '../
 import { KeyedProcessOperator } from '../stream/operators/keyed-process-operator.ts'
 import { MapOperator } from '../stream/operators/map-operator.ts'
 import { ProcessOperator } from '../stream/operators/process-operator.ts'
-import { ReduceOperator } from '../stream/operators/reduce-operator.ts'
+import { ReduceOperator, reducedDescriptor } from '../stream/operators/reduce-operator.ts'
 import { SplitOperator } from '../stream/operators/split-operator.ts'
 import { TimestampsAndWatermarksOperator } from '../stream/operators/timestamps-and-watermarks-operator.ts'
-import type { WindowFunctionSpec } from '../stream/operators/window-operator.ts'
-import { WindowOperator } from '../stream/operators/window-operator.ts'
+import { type WindowFunctionSpec, WindowOperator, type WindowOperatorOptions, windowStates } from '../stream/operators/window-operator.ts'
 import type { WatermarkStrategy } from '../time/watermark-strategy.ts'
 import type { TumblingWindowAssigner } from '../time/windows.ts'
 import type { Field } from './fields.ts'
@@ -59,7 +60,7 @@ import { checkFieldSyntax, fieldReadBy, typeOfField } from './fields.ts'
 import type { StreamGraphBuilder } from './graph-builder.ts'
 import type { ResolvedKey } from './keys.ts'
 import type { SplitNames } from './split-names.ts'
-import { defineOperator, defineRowFunction, refuseAsync } from './user-functions.ts'
+import { defineOperator, defineRowFunction, keyed, refuseAsync } from './user-functions.ts'
 
 /**
  * What each method of a stream adds to the graph: a definition whose factory makes the operator of one subtask. What is data and
@@ -78,7 +79,10 @@ export function map(fn: MapLike<never, unknown>, key?: ResolvedKey): OperatorDef
   const normal = normaliseMap(fn)
   const stateKey = keyOfStates(fn, key)
   if (stateKey === undefined) return defineRowFunction('map', fn, () => new MapOperator(normal))
-  return defineOperator('map', { map: fn }, () => new MapOperator(normal, stateKey))
+  return keyed(
+    defineOperator('map', { map: fn }, () => new MapOperator(normal, stateKey)),
+    stateKey.type,
+  )
 }
 
 export function filter(fn: FilterLike<never>, key?: ResolvedKey): OperatorDefinition {
@@ -86,14 +90,20 @@ export function filter(fn: FilterLike<never>, key?: ResolvedKey): OperatorDefini
   const normal = normaliseFilter(fn)
   const stateKey = keyOfStates(fn, key)
   if (stateKey === undefined) return defineRowFunction('filter', fn, () => new FilterOperator(normal))
-  return defineOperator('filter', { filter: fn }, () => new FilterOperator(normal, stateKey))
+  return keyed(
+    defineOperator('filter', { filter: fn }, () => new FilterOperator(normal, stateKey)),
+    stateKey.type,
+  )
 }
 
 export function flatMap(fn: unknown, key?: ResolvedKey): OperatorDefinition {
   const normal = anyFlatMap(fn)
   const stateKey = keyOfStates(fn, key)
   if (stateKey === undefined) return defineRowFunction('flatMap', fn, () => new FlatMapOperator(normal))
-  return defineOperator('flatMap', { flatMap: fn }, () => new FlatMapOperator(normal, stateKey))
+  return keyed(
+    defineOperator('flatMap', { flatMap: fn }, () => new FlatMapOperator(normal, stateKey)),
+    stateKey.type,
+  )
 }
 
 export function process(fn: ProcessLike<never, unknown>): OperatorDefinition {
@@ -105,17 +115,19 @@ export function process(fn: ProcessLike<never, unknown>): OperatorDefinition {
 export function keyedProcess(fn: KeyedProcessLike<never, never, unknown>, key: ResolvedKey): OperatorDefinition {
   refuseAsync('process', fn)
   const normal = normaliseKeyedProcess(fn)
-  return defineOperator('keyedProcess', { process: fn, ...keySource(key) }, () => new KeyedProcessOperator(key.spec, normal))
+  const definition = defineOperator('keyedProcess', { process: fn, ...keySource(key) }, () => new KeyedProcessOperator(key.spec, normal))
+  return keyed(definition, key.spec.type, timerStates())
 }
 
 export function reduce<T>(graph: StreamGraphBuilder, fn: ReduceLike<T>, key: ResolvedKey, type: TypeInformation): OperatorDefinition {
   refuseAsync('reduce', fn)
   const normal = normaliseReduce(fn) as ReduceFunction<unknown>
-  return defineOperator(
+  const definition = defineOperator(
     'reduce',
     { reduce: fn, ...keySource(key) },
     () => new ReduceOperator(key.spec, normal as never, type, { finalOnly: graph.runtimeMode === 'BATCH' }),
   )
+  return keyed(definition, key.spec.type, [reduced(type)])
 }
 
 export function aggregation(
@@ -129,8 +141,16 @@ export function aggregation(
   const functions = { ...resolved.functions, ...keySource(key) }
   const options = () => ({ finalOnly: graph.runtimeMode === 'BATCH' })
   const typed = resolved.field === undefined ? undefined : typedAggregate(kind, resolved.field, key, type)
-  if (typed !== undefined) return defineOperator(kind, functions, () => new KeyedAggregateOperator(typed, options()), resolved.options, true)
-  return defineOperator(kind, functions, () => new ReduceOperator(key.spec, resolved.fn as never, type, options()), resolved.options)
+  const definition =
+    typed === undefined
+      ? defineOperator(kind, functions, () => new ReduceOperator(key.spec, resolved.fn as never, type, options()), resolved.options)
+      : defineOperator(kind, functions, () => new KeyedAggregateOperator(typed, options()), resolved.options, true)
+  return keyed(definition, key.spec.type, [reduced(type)])
+}
+
+/** Both operators keep the same, and are restored by each other. */
+function reduced(type: TypeInformation): DeclaredState {
+  return { ...schemaOf(reducedDescriptor(type)), builtIn: true }
 }
 
 export function split(names: SplitNames): OperatorDefinition {
@@ -148,7 +168,8 @@ export function coMap(first: unknown, second: unknown, keys: ConnectedKeys): Ope
   refuseAsync('map', first, second)
   const normal = normaliseCoMap(first as CoMapFunction<unknown, unknown, unknown>, second as ((value: unknown) => unknown) | undefined)
   const stateKeys = connectedKeysOfStates(first, keys, 'map')
-  return defineOperator('coMap', { map: first, map2: second }, () => new CoMapOperator(normal, stateKeys))
+  const definition = defineOperator('coMap', { map: first, map2: second }, () => new CoMapOperator(normal, stateKeys))
+  return stateKeys === undefined ? definition : keyed(definition, stateKeys[0].type)
 }
 
 export function coFlatMap(first: unknown, second: unknown, keys: ConnectedKeys): OperatorDefinition {
@@ -158,7 +179,8 @@ export function coFlatMap(first: unknown, second: unknown, keys: ConnectedKeys):
     second as ((value: unknown, out: Collector<unknown>) => void) | undefined,
   )
   const stateKeys = connectedKeysOfStates(first, keys, 'flatMap')
-  return defineOperator('coFlatMap', { flatMap: first, flatMap2: second }, () => new CoFlatMapOperator(normal, stateKeys))
+  const definition = defineOperator('coFlatMap', { flatMap: first, flatMap2: second }, () => new CoFlatMapOperator(normal, stateKeys))
+  return stateKeys === undefined ? definition : keyed(definition, stateKeys[0].type)
 }
 
 export function coProcess(fn: CoProcessFunction<never, never, unknown, never>, keys: ConnectedKeys): OperatorDefinition {
@@ -167,7 +189,9 @@ export function coProcess(fn: CoProcessFunction<never, never, unknown, never>, k
   const [first, second] = keys
   if (first === undefined && second === undefined) return defineOperator('coProcess', { process: fn }, () => new CoProcessOperator(normal))
   const specs = requireKeys(keys, 'process')
-  return defineOperator('coKeyedProcess', { process: fn, key: first?.source, key2: second?.source }, () => new CoProcessOperator(normal, specs))
+  const functions = { process: fn, key: first?.source, key2: second?.source }
+  const definition = defineOperator('coKeyedProcess', functions, () => new CoProcessOperator(normal, specs))
+  return keyed(definition, specs[0].type, timerStates())
 }
 
 /** The names of broadcast states are the operator's, whoever else has them for fields. */
@@ -183,8 +207,11 @@ export function broadcastProcess(
     { process: fn, ...(key === undefined ? {} : keySource(key)) },
     () => new BroadcastProcessOperator(normal, descriptors, key?.spec),
   )
-  const broadcasts = descriptors.map(descriptor => ({ name: descriptor.name, kind: 'broadcast', type: describeState(descriptor as StateDescriptor) }))
-  return { ...definition, states: [...broadcasts, ...definition.states.filter(({ name }) => !broadcasts.some(each => each.name === name))] }
+  const broadcasts = descriptors.map(
+    (descriptor): DeclaredState => ({ ...schemaOf(descriptor as StateDescriptor), kind: 'broadcast', namespace: null }),
+  )
+  const states = [...broadcasts, ...definition.states.filter(({ name }) => !broadcasts.some(each => each.name === name))]
+  return key === undefined ? { ...definition, states } : keyed({ ...definition, states }, key.spec.type, timerStates())
 }
 
 export function windowReduce<T>(
@@ -245,17 +272,20 @@ function window(
   if (assigner?.kind !== 'tumbling')
     throw new FlinkError('INVALID_PROGRAM', 'window takes TumblingEventTimeWindows.of(…) or TumblingProcessingTimeWindows.of(…)')
   const process = processWindow === undefined ? undefined : normaliseProcessWindow(processWindow as ProcessWindowLike<unknown, unknown, unknown>)
-  const factory = () =>
-    new WindowOperator({
-      key: key.spec,
-      assigner,
-      function: fn,
-      processWindow: process,
-      valueType,
-      accumulatorType: accumulatorType ?? Types.GENERIC,
-    })
+  const parts: WindowOperatorOptions = {
+    key: key.spec,
+    assigner,
+    function: fn,
+    processWindow: process,
+    valueType,
+    accumulatorType: accumulatorType ?? Types.GENERIC,
+  }
   const described = { timeDomain: assigner.timeDomain, sizeMs: assigner.sizeMs, offsetMs: assigner.offsetMs }
-  return defineOperator('window', { ...functions, processWindow, ...keySource(key) }, factory, { ...options, window: described })
+  const definition = defineOperator('window', { ...functions, processWindow, ...keySource(key) }, () => new WindowOperator(parts), {
+    ...options,
+    window: described,
+  })
+  return keyed(definition, key.spec.type, windowStates(parts))
 }
 
 /** Where row and key have a columnar form, values are kept in typed tables. */

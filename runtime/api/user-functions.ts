@@ -1,6 +1,9 @@
 import { FlinkError } from '../common/errors.ts'
+import type { DeclaredState } from '../graph/declared-state.ts'
 import type { OperatorDefinition } from '../graph/stream-graph.ts'
-import { declaredStates, describeState } from '../state/descriptors.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
+import { declaredStates } from '../state/descriptors.ts'
+import { schemaOf } from '../state/keyed-state-backend.ts'
 
 /** What the graph records of users' functions: their source text (graph hash, plans) and their declared states. */
 export type FunctionRoles = Readonly<Record<string, unknown>>
@@ -22,6 +25,11 @@ export function defineOperator(
   return { type, options, functions: sourcesOf(functions), states: statesOf(functions), factory, ...(columnar ? { columnar } : {}) }
 }
 
+/** With state by key; `builtIn` is what the operator keeps beside what its functions declare. */
+export function keyed(definition: OperatorDefinition, keyType: TypeInformation, builtIn: readonly DeclaredState[] = []): OperatorDefinition {
+  return { ...definition, keyType: keyType.json, states: [...definition.states, ...builtIn] }
+}
+
 /** As `defineOperator`, of an operator that is one function called with each row: it works columns, and what it reads can be proved. */
 export function defineRowFunction(type: 'map' | 'filter' | 'flatMap', fn: unknown, factory: () => unknown): OperatorDefinition {
   const definition = defineOperator(type, { [type]: fn }, factory, {}, true)
@@ -35,12 +43,12 @@ export function sourcesOf(functions: FunctionRoles): OperatorDefinition['functio
 }
 
 export function statesOf(functions: FunctionRoles): OperatorDefinition['states'] {
-  const states: { name: string; kind: string; type: string }[] = []
+  const states: DeclaredState[] = []
   for (const fn of Object.values(functions))
     for (const descriptor of declaredStates(fn)) {
       if (states.some(each => each.name === descriptor.name))
         throw new FlinkError('INVALID_PROGRAM', `state '${descriptor.name}' is declared twice in one operator`)
-      states.push({ name: descriptor.name, kind: descriptor.kind, type: describeState(descriptor) })
+      states.push(schemaOf(descriptor))
     }
   return states
 }

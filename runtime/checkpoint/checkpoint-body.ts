@@ -1,7 +1,9 @@
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
-import type { JobGraph, JobVertex } from '../graph/job-graph.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import { isSameState } from '../graph/declared-state.ts'
+import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
+import type { TypeJson } from '../serde/type-information.ts'
+import type { OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
 import { redistribute } from './redistribute.ts'
 import type { ObjectRef } from './storage/manifest.ts'
 import { objectsOf, type StatePlace, type TaskState, taskStateFromJson, taskStateToJson } from './task-state.ts'
@@ -20,6 +22,8 @@ export interface OperatorEntry {
   /** Null = it has none, and its id depends on the shape of the graph. */
   readonly uid: string | null
   readonly name: string
+  /** The kind of operator, as in `OperatorSpec`. */
+  readonly type: string
   /** Of the vertex that it was in. */
   readonly vertexId: string
   readonly parallelism: number
@@ -43,10 +47,11 @@ export function checkpointBody(
   return {
     operators: jobGraph.vertices.flatMap(vertex =>
       vertex.operators.map(
-        ({ operatorId, uid, name }): OperatorEntry => ({
+        ({ operatorId, uid, name, type }): OperatorEntry => ({
           operatorId,
           uid: uid ?? null,
           name,
+          type,
           vertexId: vertex.id,
           parallelism: vertex.parallelism,
           maxParallelism: vertex.maxParallelism,
@@ -61,7 +66,9 @@ export function checkpointBody(
 }
 
 export function bodyObjects({ tasks }: CheckpointBody): readonly ObjectRef[] {
-  return tasks.flatMap(({ state }) => (state === 'finished' ? [] : objectsOf(state)))
+  const refs = tasks.flatMap(({ state }) => (state === 'finished' ? [] : [...objectsOf(state.operators), ...state.kept]))
+  // Behind a change of parallelism tasks share objects.
+  return [...new Map(refs.map(ref => [ref.name, ref])).values()]
 }
 
 export function encodeBody({ operators, tasks }: CheckpointBody): Uint8Array {
@@ -97,20 +104,26 @@ export interface TaskRestore {
   readonly checkpointId: number
   /** It has nothing to do any more: it ends at once, and says so to those behind it. */
   readonly finished: boolean
+  /** URI of the folder that the state's objects lie in; null = where the job's own checkpoints have theirs. */
+  readonly location: string | null
   readonly state: TaskState
 }
 
 /** The state of a checkpoint, dealt out to the tasks of a graph. */
 export class RestorePlan {
   readonly checkpointId: number
-  private readonly body: CheckpointBody
+  /** As in `TaskRestore`. */
+  readonly location: string | null
+  /** State that the program does not declare is left out. */
+  private readonly ignoresUnclaimed: boolean
   private readonly byOperator: ReadonlyMap<string, OperatorEntry>
   private readonly taskStates: ReadonlyMap<string, TaskEntry['state']>
   private readonly dealt = new Map<string, readonly OperatorSnapshot<StatePlace>[]>()
 
-  constructor(checkpointId: number, body: CheckpointBody) {
+  constructor(checkpointId: number, body: CheckpointBody, location: string | null, ignoresUnclaimed: boolean) {
     this.checkpointId = checkpointId
-    this.body = body
+    this.ignoresUnclaimed = ignoresUnclaimed
+    this.location = location
     this.byOperator = new Map(body.operators.map(entry => [entry.operatorId, entry]))
     this.taskStates = new Map(body.tasks.map(({ vertexId, subtaskIndex, state }) => [`${vertexId}/${subtaskIndex}`, state]))
   }
@@ -119,40 +132,17 @@ export class RestorePlan {
     return this.byOperator.get(operatorId)?.enumerator ?? undefined
   }
 
-  /** Refuses a graph that the state does not fit, before anything of it runs. */
-  check({ vertices }: JobGraph): void {
-    const present = new Set(vertices.flatMap(vertex => vertex.operators.map(({ operatorId }) => operatorId)))
-    for (const entry of this.body.operators) {
-      if (!present.has(entry.operatorId) && this.hasState(entry))
-        throw new FlinkError(
-          'INVALID_PROGRAM',
-          `checkpoint ${this.checkpointId} has state of operator '${entry.name}' (${entry.operatorId}), which is not in the program any more`,
-          { operator: entry.name },
-        )
-    }
-    for (const vertex of vertices) {
-      for (const { operatorId, name } of vertex.operators) {
-        const entry = this.byOperator.get(operatorId)
-        if (entry !== undefined && entry.maxParallelism !== vertex.maxParallelism && this.hasState(entry))
-          throw new FlinkError(
-            'INVALID_PROGRAM',
-            `operator '${name}' has max parallelism ${vertex.maxParallelism}, its state in checkpoint ${this.checkpointId} was taken with ${entry.maxParallelism}`,
-            { operator: name },
-          )
-      }
-    }
-  }
-
   taskRestore(vertex: JobVertex, subtaskIndex: number): TaskRestore {
     const finished = this.isFinished(vertex, subtaskIndex)
     const operators = finished
       ? []
-      : vertex.operators.flatMap(({ operatorId }) => {
+      : vertex.operators.flatMap(spec => {
+          const { operatorId } = spec
           const entry = this.byOperator.get(operatorId)
           const snapshot = entry === undefined ? undefined : this.deal(entry, vertex.parallelism)[subtaskIndex]
-          return snapshot === undefined ? [] : [{ operatorId, snapshot }]
+          return snapshot === undefined ? [] : [{ operatorId, snapshot: this.ignoresUnclaimed ? claimedOf(spec, snapshot) : snapshot }]
         })
-    return { checkpointId: this.checkpointId, finished, state: { operators } }
+    return { checkpointId: this.checkpointId, finished, location: this.location, state: { operators, kept: [] } }
   }
 
   private isFinished(vertex: JobVertex, subtaskIndex: number): boolean {
@@ -193,23 +183,31 @@ export class RestorePlan {
       throw new FlinkError('CORRUPT_CHECKPOINT', `checkpoint ${this.checkpointId} lacks subtask ${subtaskIndex} of operator '${entry.name}'`)
     return state
   }
+}
 
-  private hasState(entry: OperatorEntry): boolean {
-    for (let subtask = 0; subtask < entry.parallelism; subtask++) {
-      const { keyed, lists } = this.snapshotOf(entry, subtask)
-      if ((keyed?.keyGroups.size ?? 0) > 0 || lists.some(({ items }) => items.length > 0)) return true
-    }
-    return false
+/** The states that the operator declares. Keyed ones share their bytes: the others are marked, for whoever reads them. */
+function claimedOf<B>({ states }: OperatorSpec, { keyed, lists }: OperatorSnapshot<B>): OperatorSnapshot<B> {
+  const isClaimed = (name: string, namespace: TypeJson | null) => states.some(state => isSameState(state, { name, namespace }))
+  const schemas = keyed?.schemas.map((schema): StateSchema => (isClaimed(schema.name, schema.namespace) ? schema : { ...schema, ignored: true }))
+  const isAnyClaimed = schemas?.some(({ ignored }) => ignored !== true) === true
+  return {
+    keyed: keyed === undefined || schemas === undefined || !isAnyClaimed ? undefined : { ...keyed, schemas },
+    lists: lists.filter(({ name }) => isClaimed(name, null)),
   }
 }
 
 const emptyPlaces: OperatorSnapshot<StatePlace> = { keyed: undefined, lists: [] }
 
-export function taskRestoreToJson({ checkpointId, finished, state }: TaskRestore): JsonObject {
-  return { checkpointId, finished, state: taskStateToJson(state) }
+export function taskRestoreToJson({ checkpointId, finished, location, state }: TaskRestore): JsonObject {
+  return { checkpointId, finished, location, state: taskStateToJson(state) }
 }
 
 export function taskRestoreFromJson(json: JsonObject): TaskRestore {
-  const { checkpointId, finished, state } = json as { checkpointId: number; finished: boolean; state: JsonObject }
-  return { checkpointId, finished, state: taskStateFromJson(state) }
+  const { checkpointId, finished, location, state } = json as {
+    checkpointId: number
+    finished: boolean
+    location: string | null
+    state: JsonObject
+  }
+  return { checkpointId, finished, location, state: taskStateFromJson(state) }
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { simSeeds } from '../../test/support/sim-seeds.ts'
 import { FlinkError, serializeError } from '../common/errors.ts'
 import { type Random, seededRandom } from '../common/random.ts'
+import { isTerminating, type SnapshotType, snapshotTypes } from '../common/snapshot-type.ts'
 import {
   type CoordinatorEffect,
   type CoordinatorEvent,
@@ -57,7 +58,27 @@ class Run {
   }
 }
 
-const trigger = (id: number, ...executionIds: string[]) => ({ kind: 'trigger', id, executionIds })
+const trigger = (id: number, ...executionIds: string[]) => asked(id, [], ...executionIds)
+const asked = (id: number, requests: readonly string[], ...executionIds: string[]) => ({
+  kind: 'trigger',
+  id,
+  type: 'checkpoint',
+  requests,
+  executionIds,
+})
+const savepoint = (id: number, type: SnapshotType, requestId: string, executionIds: readonly string[] = ['source', 'other']) => ({
+  kind: 'trigger',
+  id,
+  type,
+  requests: [requestId],
+  executionIds,
+})
+const completed = (requestId: string, id: number) => ({ kind: 'answer', requestId, end: { kind: 'completed', id } })
+const refused = (requestId: string, id: number | undefined, why: string, cause: unknown = undefined) => ({
+  kind: 'answer',
+  requestId,
+  end: { kind: 'aborted', id, why, error: cause },
+})
 const publish = (id: number, executionIds: readonly string[] = all) => ({
   kind: 'publish',
   id,
@@ -70,7 +91,13 @@ const complete = (id: number, retained: readonly number[] = [id], executionIds: 
   retained,
 })
 const abort = (id: number, why: string, executionIds: readonly string[] = all) => ({ kind: 'abort', id, why, executionIds })
-const failJob = (failures: number, why: string, cause: unknown = undefined) => ({ kind: 'failJob', failures, error: cause, why })
+const failJob = (failures: number, why: string, cause: unknown = undefined, type: SnapshotType = 'checkpoint') => ({
+  kind: 'failJob',
+  type,
+  failures,
+  error: cause,
+  why,
+})
 
 describe('a checkpoint', () => {
   test('is triggered at the sources, published when all tasks have acknowledged, and complete when it is published', () => {
@@ -194,7 +221,7 @@ describe('what fails', () => {
     run.start()
     run.wake(1000)
     run.acknowledgeAll(1100, 1)
-    run.at(1150, { kind: 'request', requestId: 'mine' })
+    run.at(1150, { kind: 'request', requestId: 'mine', type: 'checkpoint' })
     expect(run.at(1200, { kind: 'publishFailed', id: 1, outcome: 'lost', error })).toEqual([
       { kind: 'giveUp', error },
       { kind: 'answer', requestId: 'mine', end: { kind: 'aborted', id: 2, why: 'stopped', error: undefined } },
@@ -233,18 +260,21 @@ describe('tasks that finish', () => {
     const run = new Run({ minPauseMs: 800 })
     run.start()
     run.wake(1000)
-    run.at(1010, { kind: 'request', requestId: 'mine' })
+    run.at(1010, { kind: 'request', requestId: 'mine', type: 'checkpoint' })
     run.acknowledgeAll(1050, 1, ['source'])
     expect(run.at(1100, { kind: 'taskFinished', executionId: 'other' })).toEqual([
       abort(1, 'task finished', ['source', 'map', 'sink']),
-      trigger(2, 'source'),
+      asked(2, ['mine'], 'source'),
     ])
     expect(run.at(1110, { kind: 'taskFinished', executionId: 'other' })).toEqual([])
     expect(run.at(1120, { kind: 'decline', id: 2, executionId: 'source', error: undefined })).toEqual([
       abort(2, 'task finished', ['source', 'map', 'sink']),
-      trigger(3, 'source'),
+      asked(3, ['mine'], 'source'),
     ])
-    expect(run.at(1130, { kind: 'taskFinished', executionId: 'source' })).toEqual([abort(3, 'task finished', ['map', 'sink']), trigger(4, 'map')])
+    expect(run.at(1130, { kind: 'taskFinished', executionId: 'source' })).toEqual([
+      abort(3, 'task finished', ['map', 'sink']),
+      asked(4, ['mine'], 'map'),
+    ])
     run.acknowledgeAll(1140, 4, ['map', 'sink'])
     expect(run.at(1150, { kind: 'published', id: 4 })).toContainEqual({ kind: 'answer', requestId: 'mine', end: { kind: 'completed', id: 4 } })
   })
@@ -258,7 +288,7 @@ describe('tasks that finish', () => {
     expect(run.at(1200, { kind: 'published', id: 1 })).toEqual([complete(1, [1], [])])
     expect(wakeMs(run.state)).toBe(Number.POSITIVE_INFINITY)
     expect(run.wake(9000)).toEqual([])
-    expect(run.at(9000, { kind: 'request', requestId: 'late' })).toEqual([
+    expect(run.at(9000, { kind: 'request', requestId: 'late', type: 'checkpoint' })).toEqual([
       { kind: 'answer', requestId: 'late', end: { kind: 'aborted', id: undefined, why: 'no task runs', error: undefined } },
     ])
   })
@@ -269,15 +299,11 @@ describe('one that somebody asks for', () => {
     const run = new Run({ intervalMs: undefined })
     run.start(Number.POSITIVE_INFINITY)
     expect(wakeMs(run.state)).toBe(Number.POSITIVE_INFINITY)
-    expect(run.at(10, { kind: 'request', requestId: 'a' })).toEqual([trigger(1, 'source', 'other')])
-    expect(run.at(20, { kind: 'request', requestId: 'b' })).toEqual([])
-    expect(run.at(30, { kind: 'request', requestId: 'c' })).toEqual([])
+    expect(run.at(10, { kind: 'request', requestId: 'a', type: 'checkpoint' })).toEqual([asked(1, ['a'], 'source', 'other')])
+    expect(run.at(20, { kind: 'request', requestId: 'b', type: 'checkpoint' })).toEqual([])
+    expect(run.at(30, { kind: 'request', requestId: 'c', type: 'checkpoint' })).toEqual([])
     run.acknowledgeAll(40, 1)
-    expect(run.at(50, { kind: 'published', id: 1 })).toEqual([
-      complete(1),
-      { kind: 'answer', requestId: 'a', end: { kind: 'completed', id: 1 } },
-      trigger(2, 'source', 'other'),
-    ])
+    expect(run.at(50, { kind: 'published', id: 1 })).toEqual([complete(1), completed('a', 1), asked(2, ['b', 'c'], 'source', 'other')])
     run.acknowledgeAll(60, 2)
     expect(run.at(70, { kind: 'published', id: 2 }).slice(1)).toEqual(
       ['b', 'c'].map(requestId => ({ kind: 'answer', requestId, end: { kind: 'completed', id: 2 } })),
@@ -287,26 +313,150 @@ describe('one that somebody asks for', () => {
   test('is answered when it fails, when the job stops, and behind that', () => {
     const run = new Run({ tolerableFailures: 3 })
     run.start()
-    run.at(10, { kind: 'request', requestId: 'a' })
+    run.at(10, { kind: 'request', requestId: 'a', type: 'checkpoint' })
     expect(run.at(20, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([
       abort(1, 'declined'),
       { kind: 'answer', requestId: 'a', end: { kind: 'aborted', id: 1, why: 'declined', error } },
     ])
-    run.at(30, { kind: 'request', requestId: 'b' })
-    run.at(31, { kind: 'request', requestId: 'c' })
+    run.at(30, { kind: 'request', requestId: 'b', type: 'checkpoint' })
+    run.at(31, { kind: 'request', requestId: 'c', type: 'checkpoint' })
     expect(run.at(40, { kind: 'stop' })).toEqual([
       { kind: 'answer', requestId: 'b', end: { kind: 'aborted', id: 2, why: 'stopped', error: undefined } },
       { kind: 'answer', requestId: 'c', end: { kind: 'aborted', id: undefined, why: 'stopped', error: undefined } },
     ])
-    expect(run.at(50, { kind: 'request', requestId: 'd' })).toEqual([
+    expect(run.at(50, { kind: 'request', requestId: 'd', type: 'checkpoint' })).toEqual([
       { kind: 'answer', requestId: 'd', end: { kind: 'aborted', id: undefined, why: 'stopped', error: undefined } },
     ])
   })
 
   test('before the tasks run waits until they do', () => {
     const run = new Run()
-    expect(run.at(0, { kind: 'request', requestId: 'a' })).toEqual([])
-    expect(run.at(10, { kind: 'start', firstDelayMs: 1000 })).toEqual([trigger(1, 'source', 'other')])
+    expect(run.at(0, { kind: 'request', requestId: 'a', type: 'checkpoint' })).toEqual([])
+    expect(run.at(10, { kind: 'start', firstDelayMs: 1000 })).toEqual([asked(1, ['a'], 'source', 'other')])
+  })
+})
+
+describe('a savepoint', () => {
+  const request = (requestId: string, type: SnapshotType = 'savepoint') => ({ kind: 'request', requestId, type }) as const
+
+  test('is no checkpoint of the job: nobody commits, none is subsumed, the next one comes when it was due', () => {
+    const run = new Run({ maxConcurrent: 2, minPauseMs: 0, retainedMax: 3 })
+    run.start()
+    expect(run.wake(1000)).toEqual([trigger(1, 'source', 'other')])
+    expect(run.at(1100, request('mine'))).toEqual([savepoint(2, 'savepoint', 'mine')])
+    expect(run.acknowledgeAll(1200, 2)).toEqual([publish(2)])
+    expect(run.at(1250, { kind: 'published', id: 2 })).toEqual([completed('mine', 2)])
+    expect(run.acknowledgeAll(1300, 1)).toEqual([publish(1)])
+    expect(run.at(1350, { kind: 'published', id: 1 })).toEqual([complete(1)])
+    expect(wakeMs(run.state)).toBe(2000)
+    expect(run.wake(2000)).toEqual([trigger(3, 'source', 'other')])
+    run.acknowledgeAll(2100, 3)
+    expect(run.at(2200, { kind: 'published', id: 3 })).toEqual([complete(3, [1, 3])])
+  })
+
+  test('is not subsumed by a checkpoint behind it', () => {
+    const run = new Run({ maxConcurrent: 2, timeoutMs: 5000 })
+    run.start()
+    run.at(900, request('mine'))
+    run.wake(1000)
+    run.acknowledgeAll(1100, 2)
+    expect(run.at(1200, { kind: 'published', id: 2 })).toEqual([complete(2)])
+    expect(run.acknowledgeAll(1300, 1)).toEqual([publish(1)])
+    expect(run.at(1400, { kind: 'published', id: 1 })).toEqual([completed('mine', 1)])
+  })
+
+  test('is one for each request, in their order; those that want a checkpoint share one', () => {
+    const run = new Run({ intervalMs: undefined })
+    run.start(Number.POSITIVE_INFINITY)
+    run.at(1, request('a'))
+    for (const [requestId, type] of [
+      ['b', 'checkpoint'],
+      ['c', 'savepoint'],
+      ['d', 'checkpoint'],
+    ] as const)
+      run.at(2, request(requestId, type))
+    run.acknowledgeAll(3, 1)
+    expect(run.at(4, { kind: 'published', id: 1 })).toEqual([completed('a', 1), asked(2, ['b', 'd'], 'source', 'other')])
+    run.acknowledgeAll(5, 2)
+    expect(run.at(6, { kind: 'published', id: 2 })).toEqual([complete(2), completed('b', 2), completed('d', 2), savepoint(3, 'savepoint', 'c')])
+  })
+
+  test('is refused while not all tasks run, and when none does any more', () => {
+    const run = new Run()
+    expect(run.at(0, request('early'))).toEqual([refused('early', undefined, 'not all tasks run')])
+    run.start()
+    for (const executionId of all) run.at(1, { kind: 'taskFinished', executionId })
+    expect(run.at(2, request('late'))).toEqual([refused('late', undefined, 'no task runs')])
+  })
+
+  test.each(['savepoint', 'savepoint-terminate'] as const)('that fails is answered with why, and counts for nothing: %s', type => {
+    const run = new Run({ intervalMs: undefined })
+    run.start(Number.POSITIVE_INFINITY)
+    run.at(0, request('a', type))
+    expect(run.at(10, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined'), refused('a', 1, 'declined', error)])
+    run.at(20, request('b', type))
+    expect(run.wake(620)).toEqual([abort(2, 'expired'), refused('b', 2, 'expired')])
+    run.at(700, request('c', type))
+    run.acknowledgeAll(710, 3)
+    expect(run.at(720, { kind: 'publishFailed', id: 3, outcome: 'failed', error })).toEqual([
+      abort(3, 'publication failed'),
+      refused('c', 3, 'publication failed', error),
+    ])
+    // A checkpoint's failure is still the first one.
+    run.at(800, request('d', 'checkpoint'))
+    expect(run.at(810, { kind: 'decline', id: 4, executionId: 'map', error })).toContainEqual(failJob(1, 'declined', error))
+  })
+
+  test('that a task has finished too early for is taken again at once, and nothing else is', () => {
+    const run = new Run({ intervalMs: undefined })
+    run.start(Number.POSITIVE_INFINITY)
+    run.at(0, request('mine', 'savepoint-drain'))
+    expect(run.at(10, { kind: 'taskFinished', executionId: 'other' })).toEqual([
+      abort(1, 'task finished', ['source', 'map', 'sink']),
+      savepoint(2, 'savepoint-drain', 'mine', ['source']),
+    ])
+    run.acknowledgeAll(20, 2, ['source', 'map', 'sink'])
+    expect(run.at(30, { kind: 'published', id: 2 })).toEqual([complete(2, [], ['source', 'map', 'sink']), completed('mine', 2)])
+  })
+
+  test.each(['savepoint-terminate', 'savepoint-drain'] as const)('behind which the job stops is the last thing that happens: %s', type => {
+    const run = new Run({ maxConcurrent: 2, timeoutMs: 5000 })
+    run.start()
+    run.wake(1000)
+    expect(run.at(1100, request('stop', type))).toEqual([savepoint(2, type, 'stop')])
+    run.acknowledgeAll(1150, 1)
+    expect(run.at(1160, { kind: 'published', id: 1 })).toEqual([complete(1)])
+    // The interval is over, but tasks stand still.
+    expect(wakeMs(run.state)).toBe(6100)
+    expect(run.wake(2500)).toEqual([])
+    expect(run.at(2600, request('behind', 'checkpoint'))).toEqual([])
+    expect(run.acknowledgeAll(2700, 2)).toEqual([publish(2)])
+    expect(run.at(2800, { kind: 'published', id: 2 })).toEqual([complete(2, [1]), completed('stop', 2), refused('behind', undefined, 'stopped')])
+    for (const executionId of all) expect(run.at(2900, { kind: 'taskFinished', executionId })).toEqual([])
+    expect(wakeMs(run.state)).toBe(Number.POSITIVE_INFINITY)
+    expect(run.wake(9000)).toEqual([])
+  })
+
+  test('behind which the job stops subsumes the checkpoints in front of it: it is the newest one', () => {
+    const run = new Run({ maxConcurrent: 2 })
+    run.start()
+    run.wake(1000)
+    run.at(1100, request('stop', 'savepoint-terminate'))
+    run.acknowledgeAll(1200, 2)
+    expect(run.at(1300, { kind: 'published', id: 2 })).toEqual([abort(1, 'subsumed'), complete(2, []), completed('stop', 2)])
+  })
+
+  test('behind which the job was to stop lets it go on when it fails; a drain cannot be taken back, and fails the job', () => {
+    const run = new Run({ tolerableFailures: 5 })
+    run.start()
+    run.at(100, request('stop', 'savepoint-terminate'))
+    expect(run.wake(700)).toEqual([abort(1, 'expired'), refused('stop', 1, 'expired')])
+    expect(run.wake(1000)).toEqual([trigger(2, 'source', 'other')])
+    run.acknowledgeAll(1100, 2)
+    run.at(1200, { kind: 'published', id: 2 })
+    run.at(1300, request('drain', 'savepoint-drain'))
+    expect(run.wake(1900)).toEqual([abort(3, 'expired'), refused('drain', 3, 'expired'), failJob(1, 'expired', undefined, 'savepoint-drain')])
+    expect(run.wake(9000)).toEqual([])
   })
 })
 
@@ -332,7 +482,10 @@ describe('whatever happens', () => {
           'failJob',
           'giveUp',
           'publish',
-          'trigger',
+          'trigger:checkpoint',
+          'trigger:savepoint',
+          'trigger:savepoint-drain',
+          'trigger:savepoint-terminate',
         ])
     })
   }
@@ -356,8 +509,9 @@ function simulate(seed: number, seen: Set<string>): void {
     // One of the events, with its time again.
     const [next, effects] = step(state, { ...event, nowMs } as Event)
     state = next
-    world.check(nowMs, effects, event, (state.pending.at(-1)?.requests.length ?? 0) > 0)
-    for (const effect of effects) seen.add(effect.kind === 'abort' ? `abort:${effect.why}` : effect.kind)
+    world.check(nowMs, effects, event)
+    for (const effect of effects)
+      seen.add(effect.kind === 'abort' ? `abort:${effect.why}` : effect.kind === 'trigger' ? `trigger:${effect.type}` : effect.kind)
   }
   give({ kind: 'start', firstDelayMs: random.nextInt(100) })
   for (let i = 0; i < 300; i++) {
@@ -378,14 +532,17 @@ class World {
   private readonly options: CoordinatorOptions
   private readonly open = new Map<
     number,
-    { readonly triggeredMs: number; readonly acks: Map<string, string>; readonly waitsFor: readonly string[] }
+    { readonly type: SnapshotType; readonly triggeredMs: number; readonly acks: Map<string, string>; readonly waitsFor: readonly string[] }
   >()
+  private readonly typeOf = new Map<number, SnapshotType>()
   private readonly requests = new Map<string, number>()
+  private readonly types = new Map<string, SnapshotType>()
   private readonly finished = new Set<string>()
   private publishing: number | undefined = undefined
   private lastId = 0
   private lastEndMs = Number.NEGATIVE_INFINITY
   private lastPublished = 0
+  private retained: readonly number[] = []
   private failures = 0
   private ended = false
   private excused = false
@@ -410,7 +567,9 @@ class World {
     if (kind < 31) {
       const requestId = `request ${this.requests.size}`
       this.requests.set(requestId, 0)
-      return { kind: 'request', requestId }
+      const type = random.nextInt(3) > 0 ? 'checkpoint' : (snapshotTypes[random.nextInt(random.nextInt(6) === 0 ? 4 : 2)] ?? 'savepoint')
+      this.types.set(requestId, type)
+      return { kind: 'request', requestId, type }
     }
     if (this.publishing === undefined) return { kind: 'wake' }
     if (kind < 38) return { kind: 'published', id: this.publishing }
@@ -422,35 +581,48 @@ class World {
     }
   }
 
-  /** `asked`: for the checkpoint that is triggered now. */
-  check(nowMs: number, effects: readonly CoordinatorEffect<string>[], event: At<Event>, asked: boolean): void {
+  check(nowMs: number, effects: readonly CoordinatorEffect<string>[], event: At<Event>): void {
     if (event.kind === 'acknowledge') this.open.get(event.id)?.acks.set(event.executionId, event.state)
+    if (event.kind === 'published' && this.open.get(event.id)?.type === 'savepoint' && !this.ended) {
+      this.close(event.id, nowMs)
+      expect(effects[0], 'who has asked for it is told').toMatchObject({ kind: 'answer', end: { kind: 'completed', id: event.id } })
+    }
     for (const effect of effects) {
       expect(!this.ended || effect.kind === 'answer', `nothing behind the end but answers: ${effect.kind}`).toBe(true)
       switch (effect.kind) {
         case 'trigger': {
           expect(effect.id, 'ids grow').toBeGreaterThan(this.lastId)
           this.lastId = effect.id
-          if (!asked && !this.excused) expect(nowMs, 'the pause was kept').toBeGreaterThanOrEqual(this.lastEndMs + this.options.minPauseMs)
+          expect(
+            effect.requests.map(requestId => this.types.get(requestId)),
+            'everybody gets what they asked for',
+          ).toEqual(effect.requests.map(() => effect.type))
+          if (effect.type !== 'checkpoint') expect(effect.requests.length, 'a savepoint is for one').toBe(1)
+          for (const { type } of this.open.values()) expect(isTerminating(type), 'nothing follows while the job is to stop').toBe(false)
+          if (effect.requests.length === 0 && !this.excused)
+            expect(nowMs, 'the pause was kept').toBeGreaterThanOrEqual(this.lastEndMs + this.options.minPauseMs)
           const waitsFor = all.filter(executionId => !this.finished.has(executionId))
           for (const executionId of effect.executionIds)
             expect(
               tasks.find(task => task.executionId === executionId)?.upstream.filter(up => !this.finished.has(up)),
               'nobody in front of it runs',
             ).toEqual([])
-          this.open.set(effect.id, { triggeredMs: nowMs, acks: new Map(), waitsFor })
-          this.excused = false
+          this.open.set(effect.id, { type: effect.type, triggeredMs: nowMs, acks: new Map(), waitsFor })
+          this.typeOf.set(effect.id, effect.type)
+          if (effect.type === 'checkpoint') this.excused = false
           break
         }
         case 'abort':
           if (effect.why === 'expired') expect(nowMs).toBeGreaterThanOrEqual((this.open.get(effect.id)?.triggeredMs ?? 0) + this.options.timeoutMs)
           this.close(effect.id, nowMs)
-          if (effect.why === 'declined' || effect.why === 'expired' || effect.why === 'publication failed') this.failures++
-          else if (effect.why !== 'subsumed') this.excused = true
+          if (effect.why === 'declined' || effect.why === 'expired' || effect.why === 'publication failed') {
+            if (this.typeOf.get(effect.id) === 'checkpoint') this.failures++
+          } else if (effect.why === 'subsumed') expect(this.typeOf.get(effect.id), 'savepoints are not subsumed').toBe('checkpoint')
+          else if (this.typeOf.get(effect.id) === 'checkpoint') this.excused = true
           break
         case 'publish': {
           expect(this.publishing, 'one at a time').toBeUndefined()
-          expect(effect.id, 'in order').toBeGreaterThan(this.lastPublished)
+          if (this.open.get(effect.id)?.type !== 'savepoint') expect(effect.id, 'in order').toBeGreaterThan(this.lastPublished)
           this.publishing = effect.id
           const open = this.open.get(effect.id)
           expect([...effect.states.keys()].sort(), 'all have acknowledged').toEqual([...(open?.waitsFor ?? [])].sort())
@@ -463,10 +635,15 @@ class World {
           this.failures = 0
           this.close(effect.id, nowMs)
           expect(
-            [...this.open.keys()].every(id => id > effect.id),
+            [...this.open].every(([id, { type }]) => id > effect.id || type !== 'checkpoint'),
             'older ones are gone',
           ).toBe(true)
-          expect(effect.retained.at(-1)).toBe(effect.id)
+          expect(this.typeOf.get(effect.id), 'a savepoint of somebody else is no checkpoint of the job').not.toBe('savepoint')
+          if (isTerminating(this.typeOf.get(effect.id) ?? 'checkpoint')) this.ended = true
+          else {
+            this.retained = [...this.retained, effect.id].slice(-this.options.retainedMax)
+          }
+          expect(effect.retained, 'checkpoints only, the newest last').toEqual(this.retained)
           expect(effect.retained.length).toBeLessThanOrEqual(this.options.retainedMax)
           break
         case 'answer':
@@ -474,8 +651,10 @@ class World {
           expect(this.requests.get(effect.requestId), 'once').toBe(1)
           break
         case 'failJob':
-          expect(effect.failures).toBe(this.options.tolerableFailures + 1)
-          expect(this.failures).toBe(effect.failures)
+          if (effect.type === 'checkpoint') {
+            expect(effect.failures).toBe(this.options.tolerableFailures + 1)
+            expect(this.failures).toBe(effect.failures)
+          } else expect(effect.type, 'only a drain cannot be taken back').toBe('savepoint-drain')
           this.ended = true
           break
         case 'giveUp':

@@ -1,4 +1,5 @@
 import type { SerializedError } from '../common/errors.ts'
+import { isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
 
 /**
  * When a job's checkpoints are taken, and when one is done: pure. `step(state, event)` answers the next state and what is to be done for it; the shell
@@ -15,6 +16,11 @@ import type { SerializedError } from '../common/errors.ts'
  * - checkpoints are published one at a time, in order of their ids. A published one subsumes all that were triggered before it;
  * - what counts as failed: a decline because of an error, the time-out, a failed publication. More than `tolerableFailures` of them without a success
  *   between fail the job. A taken id (`conflict`) counts for nothing and is tried again at once;
+ * - a savepoint is asked for by one request and is its answer. It is refused while not all tasks run. It subsumes nothing and is not subsumed, does not
+ *   count among the completed ones, and nobody commits for it; that it fails counts for nothing, and the job goes on;
+ * - one behind which the job stops is different in that. While it is under way nothing else is triggered. When it is published it is the newest
+ *   checkpoint: sinks commit, and no other one follows. When it fails, tasks go on where they stood; but behind a drain they have seen the end of their
+ *   inputs, so the job fails, and its next attempt goes on from the newest checkpoint;
  * - when the store says that this process does not lead any more, or cannot tell whether it has published, nothing at all is done any more.
  *
  * Invariants: ids grow and are never used twice, whatever becomes of them; a checkpoint is published only when all tasks that it waits for have
@@ -51,8 +57,8 @@ export interface CoordinatorState<A> {
   readonly again: boolean
   /** In order of their ids. */
   readonly pending: readonly PendingCheckpoint<A>[]
-  /** Asked for, not triggered yet. */
-  readonly requests: readonly string[]
+  /** Asked for, not triggered yet: first come, first served. */
+  readonly requests: readonly SnapshotRequest[]
   readonly finished: ReadonlySet<string>
   /** Without a success since. */
   readonly failures: number
@@ -60,8 +66,14 @@ export interface CoordinatorState<A> {
   readonly completed: readonly number[]
 }
 
+export interface SnapshotRequest {
+  readonly requestId: string
+  readonly type: SnapshotType
+}
+
 export interface PendingCheckpoint<A> {
   readonly id: number
+  readonly type: SnapshotType
   readonly triggeredMs: number
   /** Who waits for it. */
   readonly requests: readonly string[]
@@ -74,7 +86,7 @@ export type CoordinatorEvent<A> =
   /** All tasks run. `firstDelayMs`: until the first periodic one is due. */
   | { readonly kind: 'start'; readonly nowMs: number; readonly firstDelayMs: number }
   | { readonly kind: 'wake'; readonly nowMs: number }
-  | { readonly kind: 'request'; readonly nowMs: number; readonly requestId: string }
+  | { readonly kind: 'request'; readonly nowMs: number; readonly requestId: string; readonly type: SnapshotType }
   | { readonly kind: 'acknowledge'; readonly nowMs: number; readonly id: number; readonly executionId: string; readonly state: A }
   /** `error` undefined = the task is about to end, which is nobody's failure. */
   | {
@@ -101,18 +113,41 @@ export type CheckpointEnd =
   | { readonly kind: 'completed'; readonly id: number }
   | { readonly kind: 'aborted'; readonly id: number | undefined; readonly why: AbortReason; readonly error: SerializedError | undefined }
 
-export type AbortReason = 'declined' | 'expired' | 'subsumed' | 'task finished' | 'publication failed' | 'id taken' | 'stopped' | 'no task runs'
+export type AbortReason =
+  | 'declined'
+  | 'expired'
+  | 'subsumed'
+  | 'task finished'
+  | 'publication failed'
+  | 'id taken'
+  | 'stopped'
+  | 'no task runs'
+  | 'not all tasks run'
 
 export type CoordinatorEffect<A> =
   /** Send a barrier from these tasks. */
-  | { readonly kind: 'trigger'; readonly id: number; readonly executionIds: readonly string[] }
+  | {
+      readonly kind: 'trigger'
+      readonly id: number
+      readonly type: SnapshotType
+      /** Who has asked for it. */
+      readonly requests: readonly string[]
+      readonly executionIds: readonly string[]
+    }
   /** Tasks forget it. */
   | { readonly kind: 'abort'; readonly id: number; readonly why: AbortReason; readonly executionIds: readonly string[] }
   | { readonly kind: 'publish'; readonly id: number; readonly states: ReadonlyMap<string, A> }
-  /** Sinks commit, sources tell their systems; then what is not in `retained` goes. */
+  /** Sinks commit, sources tell their systems; then what is not in `retained` goes. None for a savepoint behind which the job goes on. */
   | { readonly kind: 'complete'; readonly id: number; readonly executionIds: readonly string[]; readonly retained: readonly number[] }
   | { readonly kind: 'answer'; readonly requestId: string; readonly end: CheckpointEnd }
-  | { readonly kind: 'failJob'; readonly failures: number; readonly error: SerializedError | undefined; readonly why: AbortReason }
+  /** Too many checkpoints have failed one after the other; or `type` is a drain, whose failure is one too many. */
+  | {
+      readonly kind: 'failJob'
+      readonly type: SnapshotType
+      readonly failures: number
+      readonly error: SerializedError | undefined
+      readonly why: AbortReason
+    }
   /** Do nothing for the job any more. */
   | { readonly kind: 'giveUp'; readonly error: SerializedError }
 
@@ -151,9 +186,13 @@ export function wakeMs<A>(state: CoordinatorState<A>): number {
   const { timeoutMs, minPauseMs, maxConcurrent, intervalMs } = state.options
   let next = Number.POSITIVE_INFINITY
   for (const pending of state.pending) if (!pending.publishing) next = Math.min(next, pending.triggeredMs + timeoutMs)
-  if (intervalMs !== undefined && state.pending.length < maxConcurrent && runningTasks(state).length > 0)
+  if (intervalMs !== undefined && mayTrigger(state, maxConcurrent) && runningTasks(state).length > 0)
     next = Math.min(next, Math.max(state.dueMs, state.lastEndMs + minPauseMs))
   return next
+}
+
+function mayTrigger<A>({ pending }: CoordinatorState<A>, maxConcurrent: number): boolean {
+  return pending.length < maxConcurrent && !pending.some(({ type }) => isTerminating(type))
 }
 
 function runningTasks<A>({ tasks, finished }: CoordinatorState<A>): readonly CoordinatorTask[] {
@@ -183,7 +222,7 @@ class Step<A> {
       case 'wake':
         break
       case 'request':
-        this.set({ requests: [...this.state.requests, event.requestId] })
+        this.request({ requestId: event.requestId, type: event.type })
         break
       case 'acknowledge':
         this.acknowledge(event.id, event.executionId, event.state)
@@ -221,6 +260,11 @@ class Step<A> {
     this.set({ pending: this.state.pending.map(pending => (pending.id === next.id ? next : pending)) })
   }
 
+  private request(request: SnapshotRequest): void {
+    if (request.type !== 'checkpoint' && this.state.phase === 'waiting') this.answer([request.requestId], aborted(undefined, 'not all tasks run'))
+    else this.set({ requests: [...this.state.requests, request] })
+  }
+
   private acknowledge(id: number, executionId: string, state: A): void {
     const pending = this.find(id)
     // Late, of a task that it does not wait for, or a second time: the first one counts.
@@ -246,12 +290,19 @@ class Step<A> {
   private published(id: number): void {
     const pending = this.find(id)
     if (pending === undefined) return
-    for (const older of this.state.pending) if (older.id < id) this.abort(older, 'subsumed', undefined)
-    const completed = [...this.state.completed, id].slice(-this.state.options.retainedMax)
+    const answer = { kind: 'completed', id } as const
+    if (pending.type === 'savepoint') {
+      this.end(pending)
+      this.answer(pending.requests, answer)
+      return
+    }
+    for (const older of this.state.pending) if (older.id < id && older.type === 'checkpoint') this.abort(older, 'subsumed', undefined)
+    const completed = pending.type === 'checkpoint' ? [...this.state.completed, id].slice(-this.state.options.retainedMax) : this.state.completed
     this.end(pending)
     this.set({ failures: 0, completed })
     this.effects.push({ kind: 'complete', id, executionIds: runningTasks(this.state).map(task => task.executionId), retained: completed })
-    this.answer(pending.requests, { kind: 'completed', id })
+    this.answer(pending.requests, answer)
+    if (isTerminating(pending.type)) this.stop()
   }
 
   private publishFailed(id: number, outcome: 'failed' | 'conflict' | 'lost', error: SerializedError): void {
@@ -269,8 +320,8 @@ class Step<A> {
 
   private stop(): void {
     for (const pending of this.state.pending) this.abort(pending, 'stopped', undefined, false)
-    this.answer(this.state.requests, aborted(undefined, 'stopped'))
-    this.set({ phase: 'stopped', requests: [] })
+    this.answerAll(aborted(undefined, 'stopped'))
+    this.set({ phase: 'stopped' })
   }
 
   private expire(): void {
@@ -297,30 +348,47 @@ class Step<A> {
     if (state.phase !== 'running') return
     const running = runningTasks(state)
     if (running.length === 0) {
-      this.answer(state.requests, aborted(undefined, 'no task runs'))
-      this.set({ requests: [] })
+      this.answerAll(aborted(undefined, 'no task runs'))
       return
     }
     const { intervalMs, minPauseMs, maxConcurrent } = state.options
-    if (state.pending.length >= maxConcurrent) return
+    if (!mayTrigger(state, maxConcurrent)) return
     const isDue = state.again || (intervalMs !== undefined && nowMs >= state.dueMs && nowMs >= state.lastEndMs + minPauseMs)
-    if (!isDue && state.requests.length === 0) return
-    const { finished } = state
-    const id = state.nextId
+    const [next] = state.requests
+    if (!isDue && next === undefined) return
+    if (next === undefined || next.type === 'checkpoint') {
+      // All that want a checkpoint share it.
+      const asked = state.requests.filter(({ type }) => type === 'checkpoint')
+      this.set({ again: false, dueMs: intervalMs === undefined ? state.dueMs : nowMs + intervalMs })
+      this.trigger('checkpoint', asked, running)
+    } else {
+      this.trigger(next.type, [next], running)
+    }
+  }
+
+  private trigger(type: SnapshotType, asked: readonly SnapshotRequest[], running: readonly CoordinatorTask[]): void {
+    const { state, nowMs } = this
+    const { nextId: id, finished } = state
+    const requests = asked.map(({ requestId }) => requestId)
     const waitsFor = new Set(running.map(task => task.executionId))
-    const pending = { id, triggeredMs: nowMs, requests: state.requests, waitsFor, acknowledged: new Map<string, A>(), publishing: false }
-    const nextDueMs = intervalMs === undefined ? state.dueMs : nowMs + intervalMs
-    this.set({ nextId: id + 1, dueMs: nextDueMs, again: false, requests: [], pending: [...state.pending, pending] })
+    const pending = { id, type, triggeredMs: nowMs, requests, waitsFor, acknowledged: new Map<string, A>(), publishing: false }
+    this.set({
+      nextId: id + 1,
+      requests: state.requests.filter(request => !asked.includes(request)),
+      pending: [...state.pending, pending],
+    })
     const first = running.filter(({ upstream }) => upstream.every(executionId => finished.has(executionId)))
-    this.effects.push({ kind: 'trigger', id, executionIds: first.map(task => task.executionId) })
+    this.effects.push({ kind: 'trigger', id, type, requests, executionIds: first.map(task => task.executionId) })
   }
 
   private fail(pending: PendingCheckpoint<A>, why: AbortReason, error: SerializedError | undefined): void {
+    const { type } = pending
     this.abort(pending, why, error)
+    if (type === 'savepoint' || type === 'savepoint-terminate') return
     const failures = this.state.failures + 1
     this.set({ failures })
-    if (failures > this.state.options.tolerableFailures) {
-      this.effects.push({ kind: 'failJob', failures, error, why })
+    if (type === 'savepoint-drain' || failures > this.state.options.tolerableFailures) {
+      this.effects.push({ kind: 'failJob', type, failures, error, why })
       this.stop()
     }
   }
@@ -330,12 +398,23 @@ class Step<A> {
     this.end(pending)
     const waiting = [...pending.waitsFor].filter(executionId => !this.state.finished.has(executionId))
     if (tells && waiting.length > 0) this.effects.push({ kind: 'abort', id: pending.id, why, executionIds: waiting })
-    if (why === 'task finished' || why === 'id taken') this.set({ requests: [...pending.requests, ...this.state.requests], again: true })
-    else this.answer(pending.requests, aborted(pending.id, why, error))
+    if (why === 'task finished' || why === 'id taken') {
+      const { type } = pending
+      const again = pending.requests.map(requestId => ({ requestId, type }))
+      this.set({ requests: [...again, ...this.state.requests], again: this.state.again || type === 'checkpoint' })
+    } else this.answer(pending.requests, aborted(pending.id, why, error))
   }
 
   private end(pending: PendingCheckpoint<A>): void {
     this.set({ pending: this.state.pending.filter(({ id }) => id !== pending.id), lastEndMs: this.nowMs })
+  }
+
+  private answerAll(end: CheckpointEnd): void {
+    this.answer(
+      this.state.requests.map(({ requestId }) => requestId),
+      end,
+    )
+    this.set({ requests: [] })
   }
 
   private answer(requestIds: readonly string[], end: CheckpointEnd): void {

@@ -86,6 +86,42 @@ export const checkpointDirectory: ConfigOption<string | undefined> = {
   doc: 'where checkpoints are written, as file:///folder or s3://bucket/prefix; JobManager and TaskManagers must all reach it',
 }
 
+export const savepointDirectory: ConfigOption<string | undefined> = {
+  key: 'execution.checkpointing.savepoint-dir',
+  type: 'string',
+  defaultValue: undefined,
+  doc: 'where savepoints are written for which nobody names a place, as file:///folder or s3://bucket/prefix',
+}
+
+export const recoveryPath: ConfigOption<string | undefined> = {
+  key: 'execution.state-recovery.path',
+  type: 'string',
+  defaultValue: undefined,
+  doc: 'the savepoint, or checkpoint left by a job, that a job without checkpoints of its own begins with (run -s): the URI or absolute path of its folder',
+}
+
+export const recoveryClaimMode: ConfigOption<'NO_CLAIM' | 'CLAIM'> = {
+  key: 'execution.state-recovery.claim-mode',
+  type: 'enum',
+  defaultValue: 'NO_CLAIM',
+  values: ['NO_CLAIM', 'CLAIM'],
+  doc: "NO_CLAIM never changes what the job was started from; CLAIM makes it the job's own, which removes it when it has a checkpoint of its own; LEGACY is not supported",
+}
+
+export const ignoreUnclaimedState: ConfigOption<boolean> = {
+  key: 'execution.state-recovery.ignore-unclaimed-state',
+  type: 'boolean',
+  defaultValue: false,
+  doc: 'whether a job may begin with a savepoint that has state which it does not take up (run -n): that state is lost to it',
+}
+
+export const incrementalCheckpoints: ConfigOption<boolean> = {
+  key: 'execution.checkpointing.incremental',
+  type: 'boolean',
+  defaultValue: true,
+  doc: 'checkpoints hold what has changed since the one before, and a base now and then; false: each one holds all state. Without effect where storage is jobmanager, and for state below 1 MB. Default of Flink: false',
+}
+
 export const dataInlineThreshold: ConfigOption<number> = {
   key: 'execution.checkpointing.data-inline-threshold',
   type: 'memory',
@@ -105,6 +141,11 @@ export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   numRetainedCheckpoints,
   checkpointStorage,
   checkpointDirectory,
+  savepointDirectory,
+  recoveryPath,
+  recoveryClaimMode,
+  ignoreUnclaimedState,
+  incrementalCheckpoints,
   dataInlineThreshold,
 ]
 

@@ -1,12 +1,31 @@
 import type { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
-import { checkpointDirectory, checkpointStorage, dataInlineThreshold, stateBackendType } from './options.ts'
+import {
+  checkpointDirectory,
+  checkpointStorage,
+  dataInlineThreshold,
+  incrementalCheckpoints,
+  isCheckpointingEnabled,
+  recoveryPath,
+  savepointDirectory,
+  stateBackendType,
+} from './options.ts'
+import { splitLocation } from './savepoint.ts'
 import { objectName } from './storage/epoch-log.ts'
 import { refOf } from './storage/manifest.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
-import type { ObjectStore } from './storage/object-store.ts'
-import type { StoreOpener } from './storage/open-store.ts'
-import { type OperatorState, packState, placedIn, readState, sizeOf, type TaskState } from './task-state.ts'
+import { createOwn, type ObjectStore } from './storage/object-store.ts'
+import type { StoreAccess, StoreOpener } from './storage/open-store.ts'
+import {
+  handedOverSize,
+  type OperatorHandover,
+  type OperatorState,
+  packState,
+  placedIn,
+  readState,
+  type StatePlace,
+  type TaskState,
+} from './task-state.ts'
 
 /**
  * Where the state of a job goes, by two keys as in Flink (seed XA13):
@@ -25,9 +44,6 @@ export interface StorageSettings {
   /** Larger state of one operator cannot be taken: there is no store for it. */
   readonly stateMaxBytes: number
 }
-
-/** Further tries of a write whose answer was lost. */
-const UNKNOWN_TRIES = 3
 
 export const JOBMANAGER_STATE_MAX_BYTES = 5 * 1024 * 1024
 
@@ -48,66 +64,86 @@ function storageOfBackend(backend: string, directory: string | undefined): 'jobm
   return backend === 'filesystem' || directory !== undefined ? 'filesystem' : 'jobmanager'
 }
 
+/** Whether checkpoints stand behind earlier ones. Where manifests carry the state, each of them carries all of it, so that nothing is saved. */
+export function takesIncrements(configuration: Configuration): boolean {
+  return (
+    isCheckpointingEnabled(configuration) &&
+    configuration.get(incrementalCheckpoints) &&
+    storageSettings(configuration).stateMaxBytes === Number.POSITIVE_INFINITY
+  )
+}
+
 /** The JobManager's store of manifests. */
 export async function openCheckpointStore(configuration: Configuration, openStore: StoreOpener): Promise<ObjectStore> {
   const { directory } = storageSettings(configuration)
   return directory === undefined ? createMemoryStore() : openStore(directory, configuration, checkpointDirectory.key)
 }
 
-/** Of one job, in a TaskManager. */
+/** Folders that a TaskManager keeps open for a job: its own, and those of savepoints. */
+const OPEN_MAX = 4
+
+/** Of one job, in a TaskManager. A location is the URI of the folder that objects lie in: a savepoint's, or whatever the job was started from. */
 export class StateStorage {
   private readonly jobId: string
   private readonly settings: StorageSettings
-  private readonly open: (uri: string) => Promise<ObjectStore>
-  private store: Promise<ObjectStore> | undefined = undefined
+  private readonly inlineThreshold: number
+  private readonly open: (uri: string, key: string, access: StoreAccess) => Promise<ObjectStore>
+  /** By access and URI. */
+  private readonly stores = new Map<string, Promise<ObjectStore>>()
 
   constructor(jobId: string, configuration: Configuration, openStore: StoreOpener) {
     this.jobId = jobId
     this.settings = storageSettings(configuration)
-    this.open = uri => openStore(uri, configuration, checkpointDirectory.key)
+    this.inlineThreshold = configuration.get(dataInlineThreshold)
+    this.open = (uri, key, access) => openStore(uri, configuration, key, access)
   }
 
-  /** Resolves when the bytes are where they survive, as far as the storage promises that. */
-  async write(checkpointId: number, executionId: string, operators: readonly OperatorState<Uint8Array>[]): Promise<TaskState> {
-    const { stateMaxBytes, inlineMaxBytes } = this.settings
+  /**
+   * Resolves when the bytes are where they survive, as far as the storage promises that. Without a location it is a checkpoint of the job. `inlineBytes`: what
+   * the task's manifests carry of earlier checkpoints.
+   */
+  async write(
+    checkpointId: number,
+    executionId: string,
+    operators: readonly OperatorHandover<Uint8Array>[],
+    inlineBytes: number,
+    location: string | undefined,
+  ): Promise<readonly OperatorHandover<StatePlace>[]> {
+    if (location === undefined) this.checkSizes(operators)
     const packed = packState(operators)
     const { bytes } = packed
-    if (bytes.length <= inlineMaxBytes) {
-      const state = placedIn(packed, { kind: 'inline', bytes })
-      for (const operator of state.operators) {
-        const size = sizeOf({ operators: [operator] })
-        if (size > stateMaxBytes)
-          throw new FlinkError(
-            'UNSUPPORTED',
-            `the state of operator ${operator.operatorId} has ${size} bytes, ${checkpointStorage.key} jobmanager keeps at most ${stateMaxBytes} of one; set ${checkpointDirectory.key}`,
-          )
-      }
-      return state
-    }
+    const inlineMaxBytes = location === undefined ? this.settings.inlineMaxBytes : this.inlineThreshold
+    if (inlineBytes + bytes.length <= inlineMaxBytes) return placedIn(packed, { kind: 'inline', bytes })
     const ref = refOf(objectName(checkpointId, executionId), bytes)
-    await this.put(this.pathOf(ref.name), bytes)
+    // The name is of the execution and the checkpoint.
+    if (location === undefined) {
+      await createOwn(await this.ownDirectory(), this.pathOf(ref.name), bytes)
+    } else {
+      const { target, folder } = splitLocation(location)
+      await createOwn(await this.opened(target, savepointDirectory.key, 'write'), `${folder}/${ref.name}`, bytes)
+    }
     return placedIn(packed, { kind: 'object', ref })
   }
 
-  async read(state: TaskState): Promise<readonly OperatorState<Uint8Array>[]> {
-    return readState(state, async ({ name }) => {
-      const store = await this.directory()
-      const bytes = await store.read(this.pathOf(name))
+  /** Without a location from the job's own checkpoints. */
+  async read({ operators }: TaskState, location: string | undefined): Promise<readonly OperatorState<Uint8Array>[]> {
+    return readState(operators, async ({ name }) => {
+      const store = location === undefined ? await this.ownDirectory() : await this.opened(location, recoveryPath.key, 'read')
+      const bytes = await store.read(location === undefined ? this.pathOf(name) : name)
       if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)
       return bytes
     })
   }
 
-  /** Nobody else writes to the name, which is of the execution and the checkpoint: so `exists` is what an earlier try has left. */
-  private async put(path: string, bytes: Uint8Array): Promise<void> {
-    const store = await this.directory()
-    for (let left = UNKNOWN_TRIES; ; left--) {
-      try {
-        await store.create(path, bytes)
-        return
-      } catch (error) {
-        if (left === 0 || !(error instanceof FlinkError) || error.code !== 'OUTCOME_UNKNOWN') throw error
-      }
+  private checkSizes(operators: readonly OperatorHandover<Uint8Array>[]): void {
+    const { stateMaxBytes } = this.settings
+    for (const operator of operators) {
+      const size = handedOverSize(operator)
+      if (size > stateMaxBytes)
+        throw new FlinkError(
+          'UNSUPPORTED',
+          `the state of operator ${operator.operatorId} has ${size} bytes, ${checkpointStorage.key} jobmanager keeps at most ${stateMaxBytes} of one; set ${checkpointDirectory.key}`,
+        )
     }
   }
 
@@ -115,15 +151,24 @@ export class StateStorage {
     return `${this.jobId}/shared/${name}`
   }
 
-  private directory(): Promise<ObjectStore> {
+  private ownDirectory(): Promise<ObjectStore> {
     const { directory } = this.settings
     if (directory === undefined)
       throw new FlinkError('CORRUPT_CHECKPOINT', `job ${this.jobId} has objects in its state, but no ${checkpointDirectory.key}`)
-    this.store ??= this.open(directory).catch((error: unknown) => {
+    return this.opened(directory, checkpointDirectory.key, 'write')
+  }
+
+  private opened(uri: string, key: string, access: StoreAccess): Promise<ObjectStore> {
+    const id = `${access} ${uri}`
+    let store = this.stores.get(id)
+    if (store === undefined) {
+      store = this.open(uri, key, access)
       // The next checkpoint tries again.
-      this.store = undefined
-      throw error
-    })
-    return this.store
+      store.catch(() => this.stores.delete(id))
+      const [oldest] = this.stores.keys()
+      if (this.stores.size >= OPEN_MAX && oldest !== undefined) this.stores.delete(oldest)
+      this.stores.set(id, store)
+    }
+    return store
   }
 }

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
-import { FlinkError } from '../common/errors.ts'
+import { newId } from '../common/ids.ts'
 import { addConnectionOptions, type ConnectionOptions, clientEntriesOf, connect, requireJobId } from './connection-options.ts'
-import { CliArgsError, type CliContext } from './context.ts'
+import type { CliContext } from './context.ts'
 import { listingLines } from './job-listing.ts'
+import { awaitSavepoint, orFail } from './operations.ts'
 import { parseTarget } from './refused.ts'
 import { addProgramOptions, programRequest, type RunOptions } from './run-command.ts'
+import { addFormatOption, requireCanonical } from './savepoint-commands.ts'
 
 /** `list`, `cancel` and `info`. */
 export function addListCommand(program: Command, context: CliContext): void {
@@ -25,20 +27,36 @@ export function addListCommand(program: Command, context: CliContext): void {
 }
 
 export function addCancelCommand(program: Command, context: CliContext): void {
-  addConnectionOptions(program.command('cancel'))
+  addFormatOption(addConnectionOptions(program.command('cancel')))
     .description('cancels a running job')
     .argument('[job-id]', 'as `millrace list` shows it')
-    .option('-s, --withSavepoint [directory]', 'not supported yet')
+    .option('-s, --withSavepoint [directory]', 'takes a savepoint first (deprecated: use stop); default: execution.checkpointing.savepoint-dir')
     .addHelpText('after', '\nExample:\n  millrace cancel fd72014d4c864993a2e5a9287b4a9c5d')
-    .action(async (jobIdText: string | undefined, options: ConnectionOptions & { withSavepoint?: string | boolean }) => {
+    .action(async (jobIdText: string | undefined, options: ConnectionOptions & { withSavepoint?: string | boolean; type?: string }) => {
       parseTarget(options.target)
-      if (options.withSavepoint !== undefined) throw new CliArgsError('The option --withSavepoint is not supported yet.')
+      requireCanonical(options.type)
       const jobId = requireJobId(jobIdText, 'Missing JobID. Specify a JobID to cancel a job.')
-      const rest = connect(context, options, context.loadConfiguration(clientEntriesOf(options)))
+      const configuration = context.loadConfiguration(clientEntriesOf(options))
+      const rest = connect(context, options, configuration)
+      const { withSavepoint } = options
+      if (withSavepoint !== undefined) {
+        const directory = typeof withSavepoint === 'string' ? withSavepoint : undefined
+        context.stdout('DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.')
+        context.stdout(`Cancelling job ${jobId} with CANONICAL savepoint to ${directory ?? 'default savepoint directory'}.`)
+        const request = {
+          'cancel-job': true,
+          triggerId: newId(context.random),
+          ...(directory === undefined ? {} : { 'target-directory': directory }),
+        }
+        const path = await orFail(
+          `Could not cancel job ${jobId}.`,
+          rest.triggerSavepoint(jobId, request).then(triggerId => awaitSavepoint(context, rest, configuration, jobId, triggerId)),
+        )
+        context.stdout(`Cancelled job ${jobId}. Savepoint stored in ${path}.`)
+        return
+      }
       context.stdout(`Cancelling job ${jobId}.`)
-      await rest.cancelJob(jobId).catch((error: unknown) => {
-        throw new FlinkError(error instanceof FlinkError ? error.code : 'INTERNAL', `Could not cancel job ${jobId}.`, { status: 'refused' }, error)
-      })
+      await orFail(`Could not cancel job ${jobId}.`, rest.cancelJob(jobId))
       context.stdout(`Cancelled job ${jobId}.`)
     })
 }

@@ -1,126 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../common/clock.ts'
-import { Configuration, type OptionTable, requireNoProblems } from '../common/config.ts'
+import { finished, JOB, millrace } from '../../test/support/cli-harness.ts'
 import { FlinkError } from '../common/errors.ts'
-import { seededRandom } from '../common/random.ts'
-import type { ExecutionResult, JobResultJson, JobRow, RestClient } from '../rest/types.ts'
-import type { CliContext, JobOutcome, ProgramRequest } from './context.ts'
+import type { JobRow } from '../rest/types.ts'
+import type { CliContext } from './context.ts'
 import { runCli } from './main.ts'
-import { cliOptionTable } from './options.ts'
-
-const JOB = 'fd72014d4c864993a2e5a9287b4a9c5d'
-const tables: readonly OptionTable[] = [
-  cliOptionTable,
-  [
-    { key: 'pipeline.name', type: 'string', defaultValue: undefined, doc: '' },
-    { key: 'rest.port', type: 'int', defaultValue: 8081, doc: '' },
-    { key: 'taskmanager.numberOfTaskSlots', type: 'int', defaultValue: 1, doc: '' },
-  ],
-]
-
-interface World {
-  jobs: JobRow[]
-  results: ExecutionResult[]
-  calls: unknown[][]
-  outcome: JobOutcome
-  rest: Partial<RestClient>
-  context: Partial<CliContext>
-}
-
-function finished(status: JobResultJson['application-status'], cause?: string): ExecutionResult {
-  return {
-    status: { id: 'COMPLETED' },
-    'job-execution-result': {
-      id: JOB,
-      name: 'wc',
-      'application-status': status,
-      'accumulator-results': {},
-      'net-runtime': 1234,
-      ...(cause === undefined ? {} : { 'failure-cause': { class: 'Error', 'stack-trace': cause, 'serialized-throwable': '' } }),
-      'start-time': 1,
-      'end-time': 1235,
-    },
-  }
-}
-
-function atOnce(_delayMs: number, callback: () => void) {
-  queueMicrotask(callback)
-  return { cancel: () => {} }
-}
-
-async function millrace(line: string, change: Partial<World> = {}) {
-  const out: string[] = []
-  const err: string[] = []
-  const calls: unknown[][] = change.calls ?? []
-  const results = [...(change.results ?? [finished('SUCCEEDED')])]
-  const note =
-    <T>(name: string, answer: T) =>
-    async (...args: unknown[]) => {
-      calls.push([name, ...args])
-      return answer
-    }
-  const rest = (address: string): RestClient =>
-    ({
-      address: `http://${address || 'localhost:8081'}`,
-      jobsOverview: async () => ({ jobs: change.jobs ?? [] }),
-      uploadJar: note('uploadJar', 'jar-1'),
-      runJar: async (jar: string, request: { jobId?: string }) => {
-        calls.push(['runJar', jar, request])
-        return request.jobId ?? ''
-      },
-      deleteJar: note('deleteJar', undefined),
-      cancelJob: note('cancelJob', undefined),
-      shutDownCluster: note('shutDownCluster', undefined),
-      executionResult: async () => results.shift() ?? finished('SUCCEEDED'),
-      ...change.rest,
-      // Methods that no test calls are absent.
-    }) as unknown as RestClient
-  const context: CliContext = {
-    stdout: text => out.push(...text.split('\n')),
-    stderr: text => err.push(...text.split('\n')),
-    clock: { ...systemClock, schedule: atOnce },
-    random: seededRandom(1),
-    version: '0.1.0',
-    commit: 'abc1234',
-    cpuCores: 6,
-    timeZone: 'Europe/Berlin',
-    interrupted: new AbortController().signal,
-    loadConfiguration: entries => {
-      const { configuration, problems } = Configuration.parse(entries, tables)
-      requireNoProblems(problems)
-      return configuration
-    },
-    rest: address => {
-      calls.push(['rest', address])
-      return rest(address)
-    },
-    fileExists: path => path === 'job.ts',
-    bundle: async () => ({ bytes: new Uint8Array([1]), fileName: 'job.mjs' }),
-    plan: async request => {
-      calls.push(['plan', request.defaultParallelism])
-      return { json: '{"nodes":[]}', text: 'the plan' }
-    },
-    runLocal: async (request: ProgramRequest, events) => {
-      calls.push(['runLocal', request])
-      events.onSubmitted(JOB)
-      return change.outcome ?? { jobId: JOB, name: 'wc', state: 'FINISHED', runtimeMs: 77, failure: undefined }
-    },
-    cluster: {
-      start: async request => {
-        calls.push(['start', request.taskManagers, request.slots])
-        return { webAddress: 'http://localhost:8081', started: [{ kind: 'jobmanager', id: 'jobmanager-0', pid: 11 }] }
-      },
-      stop: async () => [],
-    },
-    runProcess: async (kind, request) => {
-      calls.push(['runProcess', kind, request.logFormat])
-      return 0
-    },
-    ...change.context,
-  }
-  const code = await runCli(line === '' ? [] : line.split(' '), context)
-  return { code, out, err, calls }
-}
 
 const HINT = ['', 'Use the help option (-h or --help) to get help on the command.']
 
@@ -223,7 +106,8 @@ describe('run', () => {
     ['run', 'The job module should be specified, for example: millrace run job.ts'],
     ['run nowhere.ts', 'Job file does not exist: nowhere.ts'],
     ['run -p zero job.ts', 'The parallelism must be a positive number: zero'],
-    ['run -s /sp job.ts', 'The option --fromSavepoint is not supported yet.'],
+    ['run -n job.ts', 'The options -n and -cm say how to begin with a savepoint: specify it with -s.'],
+    ['run -s /sp -cm legacy job.ts', 'option execution.state-recovery.claim-mode: expected one of NO_CLAIM, CLAIM, got "legacy"'],
     ['run -t local -d job.ts', 'The options -d and -t local exclude each other: the local cluster ends with this process.'],
     ['run --paralelism 2 job.ts', 'Unrecognized option: --paralelism (did you mean --parallelism?)'],
     ['run -p', 'Missing argument for option: p'],
@@ -241,9 +125,6 @@ describe('run', () => {
     ['run -m yarn-cluster job.ts', 'FlinkJob'],
     ['yarn-session -n 2', 'FlinkSession'],
     ['run -t kubernetes-application job.ts', 'FlinkJob'],
-    ['stop x', 'not supported yet'],
-    ['savepoint x', 'not supported yet'],
-    ['checkpoint x', 'not supported yet'],
   ])('%s is refused, naming its counterpart', async (line, counterpart) => {
     const { code, out } = await millrace(line)
     expect([code, out[0]]).toEqual([1, expect.stringContaining(counterpart)])
@@ -373,7 +254,7 @@ describe('info, cluster and the rest', () => {
     expect(unknown.out.slice(0, 4)).toEqual([
       '"lisst" is not a valid action.',
       '',
-      'Valid actions are "run", "info", "list", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".',
+      'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".',
       'Did you mean "list"?',
     ])
   })

@@ -5,6 +5,7 @@ import { CliArgsError, type CliContext } from './context.ts'
 import { addCancelCommand, addInfoCommand, addListCommand } from './job-commands.ts'
 import { refusedCommands } from './refused.ts'
 import { addRunCommand } from './run-command.ts'
+import { addCheckpointCommand, addSavepointCommand, addStopCommand } from './savepoint-commands.ts'
 
 /**
  * The `millrace` command, in the words of `bin/flink`.
@@ -17,7 +18,8 @@ import { addRunCommand } from './run-command.ts'
 export type CliExtension = (program: Command, context: CliContext, exit: (code: number) => void) => void
 
 const HELP_HINT = 'Use the help option (-h or --help) to get help on the command.'
-const VALID_ACTIONS = 'Valid actions are "run", "info", "list", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
+const VALID_ACTIONS =
+  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "up", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
 
 export async function runCli(argv: readonly string[], context: CliContext, extensions: readonly CliExtension[] = []): Promise<number> {
   let exitCode = 0
@@ -64,6 +66,9 @@ Examples:
   addRunCommand(program, context, exit)
   addInfoCommand(program, context)
   addListCommand(program, context)
+  addSavepointCommand(program, context)
+  addCheckpointCommand(program, context)
+  addStopCommand(program, context)
   addCancelCommand(program, context)
   addClusterCommands(program, context, exit)
   for (const extend of extensions) extend(program, context, exit)
@@ -72,7 +77,13 @@ Examples:
 }
 
 /** Flink's two-letter short options, which are no short options to commander. Only before the program's file: its arguments are its own. */
-const shortOptions: Readonly<Record<string, string>> = { '-sae': '--shutdownOnAttachedExit' }
+const shortOptions: Readonly<Record<string, string>> = {
+  '-sae': '--shutdownOnAttachedExit',
+  '-cm': '--claimMode',
+  '-type': '--type',
+  '-detached': '--detached',
+  '-full': '--full',
+}
 
 function expandShortOptions(argv: readonly string[]): string[] {
   const firstPositional = argv.findIndex((arg, at) => at > 0 && !arg.startsWith('-') && /\.[cm]?[jt]sx?$/.test(arg))

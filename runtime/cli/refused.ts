@@ -12,9 +12,6 @@ export const refusedCommands: Readonly<Record<string, string>> = {
   'sql-client': 'sql-client is not supported yet.',
   'sql-gateway': 'sql-gateway is not supported yet.',
   historyserver: 'historyserver is not supported yet.',
-  stop: 'stop is not supported yet: it takes a savepoint, and there are none yet. Use "cancel" to end a job without one.',
-  savepoint: 'savepoint is not supported yet.',
-  checkpoint: 'checkpoint is not supported yet.',
 }
 
 export type Target = 'local' | 'remote'

@@ -18,6 +18,8 @@ export interface RunOptions extends ConnectionOptions {
   readonly detached?: boolean
   readonly shutdownOnAttachedExit?: boolean
   readonly fromSavepoint?: string
+  readonly allowNonRestoredState?: boolean
+  readonly claimMode?: string
 }
 
 const POLL_INTERVAL_MS = 200
@@ -27,7 +29,6 @@ export function addRunCommand(program: Command, context: CliContext, exit: (code
     .description('compiles and runs a job module')
     .option('-d, --detached', 'answers once the job is submitted; it goes on in the cluster')
     .option('--shutdownOnAttachedExit', 'attached only (also -sae): Ctrl-C ends the cluster')
-    .option('-s, --fromSavepoint <path>', 'not supported yet')
     .addHelpText(
       'after',
       `
@@ -35,7 +36,8 @@ Examples:
   millrace run -t local word-count.ts --input text.txt     this process is the cluster
   millrace run -p 4 word-count.ts                          the cluster of start-cluster
   millrace run -d -m jobmanager:8081 -c main job.ts        another one, another export, not waiting
-  millrace run -D pipeline.name=counts job.ts              an option for this job`,
+  millrace run -D pipeline.name=counts job.ts              an option for this job
+  millrace run -s file:///savepoints/savepoint-1a2b3c-0123456789ab job.ts   with the state of a savepoint`,
     )
     .action(async (file: string | undefined, args: string[], options: RunOptions) => exit(await run(context, file, args, options)))
 }
@@ -47,19 +49,32 @@ export function addProgramOptions(command: Command): Command {
     .passThroughOptions()
     .option('-c, --class <export>', 'the export that is the program', 'default')
     .option('-p, --parallelism <n>', 'parallelism of operators that set none')
+    .option('-s, --fromSavepoint <path>', 'begins with the state of this savepoint, or checkpoint left by a job: URI or absolute path of its folder')
+    .option('-n, --allowNonRestoredState', 'also when it has state that the program does not have any more, which is lost')
+    .option('--claimMode <mode>', "what becomes of the savepoint (also -cm): no_claim (default) leaves it alone, claim makes it the job's own")
 }
 
 export function programRequest(context: CliContext, file: string | undefined, args: readonly string[], options: RunOptions): ProgramRequest {
   if (file === undefined) throw new CliArgsError('The job module should be specified, for example: millrace run job.ts')
-  if (options.fromSavepoint !== undefined) throw new CliArgsError('The option --fromSavepoint is not supported yet.')
   const parallelism = options.parallelism === undefined ? undefined : Number(options.parallelism)
   if (parallelism !== undefined && (!Number.isInteger(parallelism) || parallelism < 1)) {
     throw new CliArgsError(`The parallelism must be a positive number: ${options.parallelism}`)
   }
-  const clientEntries = clientEntriesOf(options)
+  const clientEntries = { ...clientEntriesOf(options), ...recoveryEntries(options) }
   const configuration = context.loadConfiguration(clientEntries)
   if (!context.fileExists(file)) throw new CliArgsError(`Job file does not exist: ${file}`)
   return { modulePath: file, entry: options.class, args, parallelism, defaultParallelism: 1, configuration, clientEntries }
+}
+
+/** `-s`, `-n` and `-cm` are options of the job. */
+function recoveryEntries({ fromSavepoint, allowNonRestoredState, claimMode }: RunOptions): Record<string, string> {
+  if (fromSavepoint === undefined && (allowNonRestoredState === true || claimMode !== undefined))
+    throw new CliArgsError('The options -n and -cm say how to begin with a savepoint: specify it with -s.')
+  return {
+    ...(fromSavepoint === undefined ? {} : { 'execution.state-recovery.path': fromSavepoint }),
+    ...(allowNonRestoredState === true ? { 'execution.state-recovery.ignore-unclaimed-state': 'true' } : {}),
+    ...(claimMode === undefined ? {} : { 'execution.state-recovery.claim-mode': claimMode }),
+  }
 }
 
 async function run(context: CliContext, file: string | undefined, args: readonly string[], options: RunOptions): Promise<number> {

@@ -7,7 +7,7 @@ import type { TypeInformation, TypeJsonObject } from '../serde/type-information.
 import type { OperatorContext, StreamOperator } from '../stream/operator.ts'
 import { FunctionSourceOperator } from '../stream/operators/function-source-operator.ts'
 import { SinkFunctionOperator } from '../stream/operators/sink-function-operator.ts'
-import { SourceOperator } from '../stream/operators/source-operator.ts'
+import { SourceOperator, sourceStates } from '../stream/operators/source-operator.ts'
 import { TransportSinkOperator } from '../stream/operators/transport-sink-operator.ts'
 import { userError } from '../stream/operators/user-code.ts'
 import type { SourceDescription, SourceReader, SourceReaderContext } from '../stream/spi/source.ts'
@@ -174,7 +174,7 @@ function source({ type, options, functions = [], source: description, watermarks
     type,
     options: described === undefined ? options : { ...options, watermarks: { kind: described.kind, boundMs: described.boundMs } },
     functions: [...functions, ...(described?.functions ?? [])],
-    states: [],
+    states: sourceStates,
     factory: (given: JsonObject): StreamOperator => new SourceOperator({ createReader: reader(given), watermarkStrategy: watermarks }),
     source: description,
   }

@@ -124,6 +124,18 @@ describe('datagen', () => {
     expect(clock.pendingCount).toBe(0)
   })
 
+  test('two splits without end, as a restore at a lower parallelism gives them, both go on', async () => {
+    const definition = datagen(undefined)
+    const { assigned } = await assign(definition, 2)
+    const harness = await new ConnectorHarness(operatorOf(travelled(definition))).open(assigned.flat())
+    for (let poll = 1; poll <= 4; poll++) {
+      harness.rowsPerPoll = 2
+      harness.poll()
+    }
+    await harness.close()
+    expect((harness.values() as number[]).sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+  })
+
   test('what the generator throws is named, with the index', async () => {
     const definition = datagen(3, undefined, index => {
       if (index === 2) throw new Error('no such row')
@@ -145,7 +157,7 @@ describe('datagen', () => {
       harness.poll()
       seen.push(...harness.values())
       const restored = new ConnectorHarness(operatorOf(definition))
-      restored.operator.restore?.(harness.operator.snapshot({ checkpointId: 1, timestampMs: 0, type: 'checkpoint' }))
+      restored.operator.restore?.(harness.snapshot())
       await restored.open()
       const rest: unknown[] = []
       restored.rowsPerPoll = 1

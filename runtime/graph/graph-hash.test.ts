@@ -9,7 +9,7 @@ import type { OperatorDefinition, StreamGraph } from './stream-graph.ts'
 const definition: Partial<OperatorDefinition> = {
   options: { sizeMs: 10, offsetMs: 0 },
   functions: [{ role: 'map', source: 'x => x + 1' }],
-  states: [{ name: 'count', kind: 'value', type: 'LONG' }],
+  states: [{ name: 'count', kind: 'value', type: { kind: 'LONG' }, namespace: { kind: 'VOID' } }],
 }
 
 function job(map: NodeSettings = { definition }, source: NodeSettings = {}): StreamGraph {
@@ -29,7 +29,11 @@ test.each<[string, Partial<OperatorDefinition>, string]>([
   ['another option', { options: { sizeMs: 20, offsetMs: 0 } }, 'options differ: sizeMs is 20, expected 10'],
   ['a missing option', { options: { offsetMs: 0 } }, 'options differ: sizeMs is not set, expected 10'],
   ['another function', { functions: [{ role: 'map', source: 'x => x + 2' }] }, 'source text of its functions differs (map)'],
-  ['another state', { states: [{ name: 'count', kind: 'list', type: 'LONG' }] }, "declared states differ: list 'count'"],
+  [
+    'another state',
+    { states: [{ name: 'count', kind: 'list', type: { kind: 'LONG' }, namespace: { kind: 'VOID' } }] },
+    "declared states differ: list 'count'",
+  ],
 ])('%s is named', (_, change, what) => {
   expect(compareGraphs(buildJobGraph(job()), job({ definition: { ...definition, ...change } }))).toEqual({ operator: 'map', nodeId: 2, what })
 })

@@ -107,7 +107,12 @@ function aspectValues(node: StreamNode, nodes: ReadonlyMap<number, StreamNode>):
     }),
     'output types': [jsonOf(node.outputType), [...node.sideOutputs].map(([tag, type]) => [tag, jsonOf(type)])],
     functions: definition.functions.map(fn => [fn.role, fn.source]),
-    states: definition.states.map(state => [state.name, state.kind, state.type]),
+    states: definition.states.map(state => [
+      state.name,
+      state.kind,
+      state.type as TypeJsonObject,
+      (state.namespace ?? null) as TypeJsonObject | null,
+    ]),
   }
 }
 

@@ -162,6 +162,8 @@ function operatorSpecOf(
     uid: node.uid,
     type: node.definition.type,
     options: node.definition.options,
+    states: node.definition.states,
+    keyType: node.definition.keyType ?? null,
     hash: operatorHash(node, nodes),
     kind: node.kind,
     source: node.definition.source,

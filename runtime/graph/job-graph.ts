@@ -1,5 +1,6 @@
 import type { JsonObject } from '../common/json.ts'
 import type { TypeJson } from '../serde/type-information.ts'
+import type { DeclaredState } from './declared-state.ts'
 import type { PartitionerKind } from './stream-graph.ts'
 
 /** JobGraph: chained vertices, pure JSON. Made by the planner from a StreamGraph, kept by the JobManager, sent to workers with each task. */
@@ -38,6 +39,9 @@ export interface OperatorSpec {
   readonly uid: string | undefined
   readonly type: string
   readonly options: JsonObject
+  readonly states: readonly DeclaredState[]
+  /** Of its keyed state; null = it has none. */
+  readonly keyType: TypeJson | null
   /** Hash over type, options, uid, types, functions' source, states: compared with the worker's own, first difference is named. */
   readonly hash: string
   readonly kind: 'source' | 'operator' | 'sink'

@@ -1,7 +1,7 @@
 import { Configuration } from '../common/config.ts'
-import type { TypeJson } from '../serde/type-information.ts'
 import { chainingObstacle, type ResolvedNode } from './chaining.ts'
 import { distributionPattern } from './channels.ts'
+import { stateText } from './declared-state.ts'
 import { vertexById } from './execution-graph.ts'
 import type { JobEdge, JobGraph, JobVertex, OperatorSpec } from './job-graph.ts'
 import { operatorChainingEnabled } from './options.ts'
@@ -9,6 +9,7 @@ import { schedulingStages } from './scheduling.ts'
 import { slotsRequired, slotsRequiredByGroup } from './slot-assignment.ts'
 import { stateGrowth } from './state-growth.ts'
 import type { StreamGraph, StreamNode } from './stream-graph.ts'
+import { typeText } from './type-text.ts'
 
 /** Figures of a job before anything starts: the same for `millrace info` and REST. */
 export interface PlanFigures {
@@ -128,7 +129,7 @@ function operatorText(vertex: JobVertex, spec: OperatorSpec, node: StreamNode | 
 
 function stateLines(node: StreamNode | undefined, mode: JobGraph['runtimeMode']): string[] {
   if (node === undefined) return []
-  const states = node.definition.states.map(state => `state '${state.name}': ${state.kind} of ${state.type}`)
+  const states = node.definition.states.filter(({ builtIn }) => builtIn !== true).map(state => `state '${state.name}': ${stateText(state)}`)
   return [...states, ...(mode === 'STREAMING' ? stateGrowth(node.definition).map(warning => `warning: ${warning}`) : [])]
 }
 
@@ -147,22 +148,4 @@ export function operatorTree(operators: readonly OperatorSpec[]): { spec: Operat
   }
   visit(0, '', '')
   return lines
-}
-
-/** The text of a type that has travelled as JSON: `ROW<shop STRING, amount DOUBLE>`. */
-export function typeText(type: TypeJson): string {
-  switch (type.kind) {
-    case 'TUPLE':
-      return `TUPLE<${type.fields.map(typeText).join(', ')}>`
-    case 'ROW':
-      return `ROW<${type.fields.map(field => `${field.name} ${typeText(field.type)}`).join(', ')}>`
-    case 'COLUMNS':
-      return `ROW<${type.fields.map(field => `${field.name} ${field.type}`).join(', ')}>`
-    case 'LIST':
-      return `LIST<${typeText(type.element)}>`
-    case 'MAP':
-      return `MAP<${typeText(type.key)}, ${typeText(type.value)}>`
-    default:
-      return type.kind
-  }
 }

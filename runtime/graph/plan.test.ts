@@ -9,7 +9,10 @@ function wordCount() {
   const counts = graph
     .source('words', { uid: 'words' })
     .map('Flat Map', { slotSharingGroup: 'red', parallelism: 3 })
-    .keyed('sum', { chaining: 'head', definition: { states: [{ name: 'sum', kind: 'reducing', type: 'LONG' }] } })
+    .keyed('sum', {
+      chaining: 'head',
+      definition: { states: [{ name: 'sum', kind: 'reducing', type: { kind: 'LONG' }, namespace: { kind: 'VOID' } }] },
+    })
   counts.sink('a')
   counts.map('<b>').sink('c')
   return graph.build({ jobName: 'word count' })
@@ -38,7 +41,7 @@ test('the text shows vertices, slots, parallelism with its origin, partitioners,
    id ${ids[2]}, 2 subtasks, max parallelism 128, slot sharing group red
    reads #2 'Flat Map': HASH by field word: STRING (ALL_TO_ALL, pipelined_bounded), STRING
    sum: type reduce, parallelism 2 (client), starts a new chain, output STRING
-        state 'sum': reducing of LONG
+        state 'sum': ReducingState<LONG>
         warning: its state never shrinks: it keeps a value for every key that it has seen (docs/state.md)
    :- Sink: a: type sink:test, parallelism 2 (client), output STRING
    +- <b>: type map, parallelism 2 (client), output STRING

@@ -1,3 +1,4 @@
+import { expires } from '../serde/ttl-type.ts'
 import type { OperatorDefinition } from './stream-graph.ts'
 
 /** Rolling aggregations: one value for each key that there ever was. docs/state.md lists them. */
@@ -14,6 +15,6 @@ export function stateGrowth({ type, states, functions }: OperatorDefinition): st
   if (rolling.has(type)) return ['its state never shrinks: it keeps a value for every key that it has seen (docs/state.md)']
   if (functions.some(({ source }) => clears.test(source))) return []
   return states
-    .filter(state => state.kind !== 'broadcast' && !state.type.endsWith(' with TTL'))
+    .filter(({ kind, type: held, builtIn }) => builtIn !== true && kind !== 'broadcast' && !expires(held))
     .map(({ name }) => `state '${name}' never shrinks: it has no TTL, and its function never clears it (docs/state.md)`)
 }

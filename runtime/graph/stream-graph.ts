@@ -1,5 +1,6 @@
 import type { JsonObject } from '../common/json.ts'
-import type { TypeInformation } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
+import type { DeclaredState } from './declared-state.ts'
 
 /**
  * StreamGraph: what the user's program built, one node per transformation. It lives in memory where the program ran (planner, every
@@ -84,8 +85,10 @@ export interface OperatorDefinition {
   readonly options: JsonObject
   /** Users' functions by role, their source text: part of the graph hash. */
   readonly functions: readonly { readonly role: string; readonly source: string }[]
-  /** Declared states, by name and kind, for hash, info and state plan. */
-  readonly states: readonly { readonly name: string; readonly kind: string; readonly type: string }[]
+  /** For hash, info and state plan. */
+  readonly states: readonly DeclaredState[]
+  /** Of keyed state. */
+  readonly keyType?: TypeJson
   /**
    * Makes the operator of one subtask: `(options: JsonObject) => StreamOperator` of runtime/stream, for sources `SourceOperatorSpec`.
    * Opaque here because this room must not know operators; `runtime/stream/factory.ts` is the one place that casts.

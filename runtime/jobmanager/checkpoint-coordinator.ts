@@ -8,17 +8,27 @@ import {
   type TaskEntry,
 } from '../checkpoint/checkpoint-body.ts'
 import {
+  type AbortReason,
   type CheckpointEnd,
   type CoordinatorEffect,
   type CoordinatorEvent,
-  type CoordinatorOptions,
   type CoordinatorState,
   createCoordinator,
   step,
   wakeMs,
 } from '../checkpoint/coordinator-core.ts'
-import * as options from '../checkpoint/options.ts'
-import { openCheckpointStore, storageSettings } from '../checkpoint/state-storage.ts'
+import { recoveryPath, savepointDirectory } from '../checkpoint/options.ts'
+import {
+  disposeSnapshot,
+  locationOf,
+  newSavepointFolder,
+  readSnapshot,
+  removeUnfinished,
+  type SavepointTarget,
+  writeSavepoint,
+} from '../checkpoint/savepoint.ts'
+import { planState, requireRestorable } from '../checkpoint/state-plan.ts'
+import { openCheckpointStore } from '../checkpoint/state-storage.ts'
 import { EpochLog, readManifest } from '../checkpoint/storage/epoch-log.ts'
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
@@ -31,9 +41,13 @@ import { newId } from '../common/ids.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
+import { isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
 import type { Execution, ExecutionGraph } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import type { TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+import type { CheckpointSettings } from './checkpoint-settings.ts'
+import { CheckpointStatistics } from './checkpoint-statistics.ts'
+import type { TriggeredSnapshot } from './task-gateway.ts'
 
 /**
  * The checkpoints of one job, over all its attempts: the shell around the pure core (checkpoint/coordinator-core.ts), which says when and what, and the
@@ -44,6 +58,9 @@ import type { TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
  * - Each attempt begins by claiming the next epoch. What was being published by the one before is awaited first, so it either counts or never will.
  * - Enumerators are asked for their state before the first barrier is sent: what they hand out later is sent behind the barriers, and is no part of it.
  * - A checkpoint is complete when its epoch is claimed; then tasks are told, then what is not retained is removed. That removing fails is logged only.
+ * - A savepoint is complete when its manifest is in its folder (checkpoint/savepoint.ts). One behind which the job stops claims an epoch as well, before
+ *   anybody commits: should the job fail on its way out, it goes on from there.
+ * - A job without a checkpoint of its own begins with what it was told to (`execution.state-recovery.path`), if anything.
  */
 export interface CheckpointCoordinatorServices {
   readonly clock: Clock
@@ -52,49 +69,26 @@ export interface CheckpointCoordinatorServices {
   readonly generation: number
   readonly openStore: StoreOpener
   snapshotEnumerators(): ReadonlyMap<string, JsonObject>
-  trigger(executionIds: readonly string[], checkpointId: number, timestampMs: number): void
+  trigger(executionIds: readonly string[], snapshot: TriggeredSnapshot): void
   notify(executionIds: readonly string[], checkpointId: number, outcome: 'complete' | 'aborted'): void
   failJob(error: FlinkError): void
 }
 
-export interface CheckpointSettings {
-  readonly coordinator: CoordinatorOptions
-  readonly retention: 'NO_EXTERNALIZED_CHECKPOINTS' | 'DELETE_ON_CANCELLATION' | 'RETAIN_ON_CANCELLATION'
-}
-
-/** Undefined = the job takes no checkpoints. Values that are out of their range are INVALID_CONFIGURATION. */
-export function checkpointSettings(configuration: Configuration): CheckpointSettings | undefined {
-  if (!options.isCheckpointingEnabled(configuration)) return undefined
-  const least = (option: Parameters<typeof configuration.get<number>>[0], from: number): number => {
-    const value = configuration.get(option)
-    if (value < from) throw new FlinkError('INVALID_CONFIGURATION', `option ${option.key}: expected a number from ${from}, got ${value}`)
-    return value
-  }
-  storageSettings(configuration)
-  const minPauseMs = configuration.get(options.checkpointMinPause)
-  return {
-    coordinator: {
-      intervalMs: configuration.get(options.checkpointInterval),
-      timeoutMs: least(options.checkpointTimeout, 10),
-      minPauseMs,
-      // Flink's rule: a pause between checkpoints means one at a time.
-      maxConcurrent: minPauseMs > 0 ? 1 : least(options.maxConcurrentCheckpoints, 1),
-      tolerableFailures: least(options.tolerableFailedCheckpoints, 0),
-      retainedMax: least(options.numRetainedCheckpoints, 1),
-    },
-    retention: configuration.get(options.checkpointRetention),
-  }
-}
-
 interface Triggered {
+  readonly type: SnapshotType
   readonly timestampMs: number
   readonly enumerators: ReadonlyMap<string, JsonObject>
+  /** Of a savepoint. */
+  readonly target: SavepointTarget | undefined
 }
+
+/** History that is kept of the checkpoints of a job. */
+const HISTORY_MAX = 10
 
 export class CheckpointCoordinator {
   private readonly jobId: string
-  private readonly jobGraph: JobGraph
-  private readonly settings: CheckpointSettings
+  private jobGraph: JobGraph
+  readonly settings: CheckpointSettings
   private readonly services: CheckpointCoordinatorServices
   private readonly log: Logger
   private store: ObjectStore | undefined
@@ -103,11 +97,16 @@ export class CheckpointCoordinator {
   private executions: readonly Execution[] = []
   private readonly triggered = new Map<number, Triggered>()
   private readonly waiting = new Map<string, (end: CheckpointEnd) => void>()
+  /** Where requested savepoints go, by request. */
+  private readonly targets = new Map<string, SavepointTarget>()
   private timer: Timer | undefined
   /** What is being published or removed: one thing after the other. */
   private storing: Promise<void> = Promise.resolve()
   private completed: readonly number[] = []
   private lastId = 0
+  /** What the job was started from is its own, and has not been removed yet. */
+  private claimed: string | undefined
+  readonly statistics = new CheckpointStatistics(HISTORY_MAX)
 
   constructor(jobId: string, jobGraph: JobGraph, settings: CheckpointSettings, services: CheckpointCoordinatorServices) {
     this.jobId = jobId
@@ -115,26 +114,39 @@ export class CheckpointCoordinator {
     this.settings = settings
     this.services = services
     this.log = services.log
+    this.claimed = settings.recovery?.claim === true ? settings.recovery.path : undefined
   }
 
-  /** Before an attempt is deployed; undefined = there is no checkpoint yet. */
-  async restore(): Promise<RestorePlan | undefined> {
+  /** Before an attempt of this graph is deployed; undefined = there is no checkpoint yet. */
+  async restore(jobGraph: JobGraph): Promise<RestorePlan | undefined> {
     await this.storing
-    const { store, checkpointId } = await this.takeOver()
-    if (checkpointId === null) return undefined
+    const { store, checkpointId, savepoint } = await this.takeOver()
+    if (checkpointId !== null && savepoint === null) {
+      if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
+      const { body } = await readManifest(store, this.jobId, checkpointId)
+      return this.restoring(new RestorePlan(checkpointId, decodeBody(body), null, false), false, this.checkpointPath(checkpointId))
+    }
+    const path = savepoint ?? this.settings.recovery?.path
+    if (path === undefined) return undefined
+    const { head, body, isSavepoint, location, objectsLocation } = await readSnapshot(path, uri => this.openFolder(uri))
+    const ignores = this.settings.ignoresUnclaimedState
+    requireRestorable(planState(body, jobGraph), location, ignores)
+    return this.restoring(new RestorePlan(head.checkpointId, body, objectsLocation, ignores), isSavepoint, location)
+  }
+
+  private restoring(plan: RestorePlan, isSavepoint: boolean, path: string | undefined): RestorePlan {
+    const { checkpointId } = plan
     this.lastId = Math.max(this.lastId, checkpointId)
-    if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
-    const plan = new RestorePlan(checkpointId, decodeBody((await readManifest(store, this.jobId, checkpointId)).body))
-    plan.check(this.jobGraph)
+    this.statistics.restored({ id: checkpointId, timestampMs: Math.round(this.services.clock.nowMs()), isSavepoint, path })
     return plan
   }
 
   /** From here on no other JobManager's checkpoints of the job count. */
-  async takeOver(): Promise<{ readonly store: ObjectStore; readonly checkpointId: number | null }> {
+  async takeOver(): Promise<{ readonly store: ObjectStore; readonly checkpointId: number | null; readonly savepoint: string | null }> {
     const { clock, random, log, generation, openStore } = this.services
-    const store = (this.store ??= await openCheckpointStore(Configuration.fromObject(this.jobGraph.configuration), openStore))
+    const store = (this.store ??= await openCheckpointStore(this.configuration, openStore))
     this.epochs ??= new EpochLog({ store, jobId: this.jobId, generation, clock, random, log })
-    return { store, checkpointId: await this.epochs.takeOver() }
+    return { store, checkpointId: await this.epochs.takeOver(), savepoint: this.epochs.savepoint }
   }
 
   /** The attempt's tasks, all of them still to be deployed. */
@@ -144,6 +156,7 @@ export class CheckpointCoordinator {
       return { executionId, upstream: executions.filter(other => producers.includes(other.vertexId)).map(other => other.executionId) }
     })
     this.executions = executions
+    this.jobGraph = jobGraph
     this.triggered.clear()
     this.state = createCoordinator(this.settings.coordinator, tasks, this.completed, this.lastId)
   }
@@ -154,6 +167,7 @@ export class CheckpointCoordinator {
   }
 
   acknowledge(executionId: string, id: number, state: TaskState): void {
+    this.statistics.acknowledged(id, executionId, sizeOf(state.operators), Math.round(this.services.clock.nowMs()))
     this.take({ kind: 'acknowledge', nowMs: this.nowMs(), id, executionId, state })
   }
 
@@ -167,18 +181,43 @@ export class CheckpointCoordinator {
   }
 
   /** One more, beside the periodic ones. */
-  request(): Promise<CheckpointEnd> {
-    const requestId = newId(this.services.random)
+  requestCheckpoint(): Promise<CheckpointEnd> {
+    return this.request(newId(this.services.random), 'checkpoint')
+  }
+
+  /** Answers where it is, once it is there. */
+  async requestSavepoint(type: Exclude<SnapshotType, 'checkpoint'>, targetDirectory: string): Promise<string> {
+    const { random, openStore } = this.services
+    const store = await openStore(targetDirectory, this.configuration, savepointDirectory.key, 'write')
+    const target = { store, folder: newSavepointFolder(this.jobId, random) }
+    const requestId = newId(random)
+    this.targets.set(requestId, target)
+    try {
+      const end = await this.request(requestId, type)
+      if (end.kind === 'completed') return locationOf(target)
+      throw new FlinkError(
+        'EXTERNAL_SYSTEM',
+        end.why === 'not all tasks run' ? 'Not all required tasks are currently running.' : `the savepoint could not be taken: ${reasonOf(end.why)}`,
+        {},
+        end.error === undefined ? undefined : deserializeError(end.error),
+      )
+    } finally {
+      this.targets.delete(requestId)
+    }
+  }
+
+  private request(requestId: string, type: SnapshotType): Promise<CheckpointEnd> {
     return new Promise(resolve => {
       this.waiting.set(requestId, resolve)
-      if (this.state === undefined) this.answer(requestId, { kind: 'aborted', id: undefined, why: 'no task runs', error: undefined })
-      else this.take({ kind: 'request', nowMs: this.nowMs(), requestId })
+      if (this.state === undefined) this.answer(requestId, { kind: 'aborted', id: undefined, why: 'not all tasks run', error: undefined })
+      else this.take({ kind: 'request', nowMs: this.nowMs(), requestId, type })
     })
   }
 
   /** The attempt is over: nothing is triggered any more; what is being published goes on. */
   stop(): void {
     this.take({ kind: 'stop', nowMs: this.nowMs() })
+    for (const id of this.triggered.keys()) this.giveUp(id, 'stopped')
     this.timer?.cancel()
     this.timer = undefined
   }
@@ -187,12 +226,13 @@ export class CheckpointCoordinator {
   async close(end: TerminalJobStatus): Promise<void> {
     this.stop()
     await this.storing
-    const { retention } = this.settings
+    const { retention } = this.settings.view
     const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : end === 'CANCELED' && retention === 'RETAIN_ON_CANCELLATION'
     // One that never led has nothing to remove.
     if (retained || this.epochs === undefined || !this.epochs.leads) return
     try {
       await this.epochs.discard()
+      await this.removeClaimed()
     } catch (error) {
       this.log.warn('the checkpoints of a job that has ended could not be removed', { uri: this.store?.uri, error: String(error) })
     }
@@ -209,18 +249,13 @@ export class CheckpointCoordinator {
   private carryOut(effect: CoordinatorEffect<TaskState>): void {
     const { services } = this
     switch (effect.kind) {
-      case 'trigger': {
-        const timestampMs = services.clock.nowMs()
-        this.lastId = effect.id
-        this.triggered.set(effect.id, { timestampMs, enumerators: services.snapshotEnumerators() })
-        this.log.info(`triggering checkpoint ${effect.id}`, { timestampMs })
-        services.trigger(effect.executionIds, effect.id, timestampMs)
+      case 'trigger':
+        this.trigger(effect.id, effect.type, effect.requests[0], effect.executionIds)
         return
-      }
       case 'abort':
         this.log.info(`checkpoint ${effect.id} was given up`, { why: effect.why })
-        this.triggered.delete(effect.id)
         services.notify(effect.executionIds, effect.id, 'aborted')
+        this.giveUp(effect.id, effect.why)
         return
       case 'publish':
         this.publish(effect.id, effect.states)
@@ -237,7 +272,9 @@ export class CheckpointCoordinator {
         services.failJob(
           new FlinkError(
             'EXTERNAL_SYSTEM',
-            `Exceeded checkpoint tolerable failure threshold. ${effect.failures} in a row failed, the last one because it was ${effect.why}`,
+            effect.type === 'savepoint-drain'
+              ? `the job was to stop, its inputs were ended, and the savepoint could not be taken: ${reasonOf(effect.why)}`
+              : `Exceeded checkpoint tolerable failure threshold. ${effect.failures} in a row failed, the last one because it was ${effect.why}`,
             {},
             effect.error === undefined ? undefined : deserializeError(effect.error),
           ),
@@ -250,6 +287,32 @@ export class CheckpointCoordinator {
         return
       }
     }
+  }
+
+  private trigger(id: number, type: SnapshotType, requestId: string | undefined, executionIds: readonly string[]): void {
+    const { services, state } = this
+    const timestampMs = Math.round(services.clock.nowMs())
+    const target = type === 'checkpoint' || requestId === undefined ? undefined : this.targets.get(requestId)
+    this.lastId = id
+    this.triggered.set(id, { type, timestampMs, enumerators: services.snapshotEnumerators(), target })
+    const waitsFor = state?.pending.find(pending => pending.id === id)?.waitsFor ?? new Set()
+    const waiting = this.executions.filter(({ executionId }) => waitsFor.has(executionId))
+    this.statistics.triggered(id, type, timestampMs, new Map(waiting.map(({ executionId, vertexId }) => [executionId, vertexId])))
+    const location = target === undefined ? null : locationOf(target)
+    this.log.info(`triggering ${type} ${id}`, location === null ? { timestampMs } : { timestampMs, location })
+    services.trigger(executionIds, { checkpointId: id, timestampMs, type, location })
+  }
+
+  /** Of a savepoint that did not come about nothing is left. */
+  private giveUp(id: number, why: AbortReason): void {
+    const triggered = this.triggered.get(id)
+    this.triggered.delete(id)
+    this.statistics.failed(id, reasonOf(why), Math.round(this.services.clock.nowMs()))
+    if (triggered?.target !== undefined) this.removeUnfinished(id, triggered.target)
+  }
+
+  private removeUnfinished(id: number, target: SavepointTarget): void {
+    removeUnfinished(target, id).catch(error => this.log.warn('what was written of a savepoint could not be removed', { id, error: String(error) }))
   }
 
   private publish(id: number, states: ReadonlyMap<string, TaskState>): void {
@@ -265,8 +328,9 @@ export class CheckpointCoordinator {
     const startMs = this.nowMs()
     this.storing = this.storing.then(async () => {
       try {
-        await epochs.publish({ checkpointId: id, timestampMs: triggered.timestampMs, objects: bodyObjects(body) }, encodeBody(body))
+        await this.save(id, triggered, body, epochs)
       } catch (error) {
+        this.statistics.failed(id, reasonOf('publication failed'), Math.round(this.services.clock.nowMs()))
         const serialized = serializeError(error)
         const outcome =
           serialized.code === 'CONFLICT' ? 'conflict' : serialized.code === 'FENCED' || serialized.code === 'OUTCOME_UNKNOWN' ? 'lost' : 'failed'
@@ -275,11 +339,33 @@ export class CheckpointCoordinator {
         return
       }
       let size = 0
-      for (const taskState of states.values()) size += sizeOf(taskState)
-      const durationMs = Math.round(this.services.clock.nowMs() - triggered.timestampMs)
-      this.log.info(`completed checkpoint ${id}`, { bytes: size, durationMs, publishedInMs: Math.round(this.nowMs() - startMs) })
+      for (const taskState of states.values()) size += sizeOf(taskState.operators)
+      const nowMs = Math.round(this.services.clock.nowMs())
+      const path = triggered.target === undefined ? this.checkpointPath(id) : locationOf(triggered.target)
+      this.statistics.completed(id, path, nowMs)
+      this.log.info(`completed ${triggered.type} ${id}`, {
+        bytes: size,
+        durationMs: nowMs - triggered.timestampMs,
+        publishedInMs: Math.round(this.nowMs() - startMs),
+      })
       tell({ kind: 'published', nowMs: this.nowMs(), id })
     })
+  }
+
+  private async save(id: number, { type, timestampMs, target }: Triggered, body: CheckpointBody, epochs: EpochLog): Promise<void> {
+    const about = { checkpointId: id, timestampMs, objects: bodyObjects(body) }
+    if (target === undefined) {
+      await epochs.publish(about, encodeBody(body))
+      return
+    }
+    try {
+      await writeSavepoint(target, { ...about, jobId: this.jobId, generation: this.services.generation, nonce: epochs.nonce }, body)
+    } catch (error) {
+      // Its manifest may be there.
+      if (!(error instanceof FlinkError) || error.code !== 'OUTCOME_UNKNOWN') this.removeUnfinished(id, target)
+      throw error
+    }
+    if (isTerminating(type)) await epochs.claimSavepoint(id, locationOf(target))
   }
 
   private bodyOf(states: ReadonlyMap<string, TaskState>, enumerators: ReadonlyMap<string, JsonObject>): CheckpointBody {
@@ -295,10 +381,34 @@ export class CheckpointCoordinator {
     this.storing = this.storing.then(async () => {
       try {
         await epochs?.cleanUp(retained)
+        // As if it were the oldest one.
+        if (retained.length >= this.settings.coordinator.retainedMax) await this.removeClaimed()
       } catch (error) {
         this.log.warn('old checkpoints could not be removed; it is tried again after the next one', { error: String(error) })
       }
     })
+  }
+
+  private async removeClaimed(): Promise<void> {
+    if (this.claimed === undefined) return
+    await disposeSnapshot(this.claimed, uri => this.openFolder(uri)).catch((error: unknown) => {
+      // Removed by an attempt or a JobManager before this one.
+      if (!(error instanceof FlinkError) || error.code !== 'INVALID_ARGUMENT') throw error
+    })
+    this.claimed = undefined
+  }
+
+  private openFolder(uri: string): Promise<ObjectStore> {
+    return this.services.openStore(uri, this.configuration, recoveryPath.key, 'read')
+  }
+
+  private get configuration(): Configuration {
+    return Configuration.fromObject(this.jobGraph.configuration)
+  }
+
+  /** Undefined = it is in the memory of the JobManager only. */
+  private checkpointPath(id: number): string | undefined {
+    return this.settings.view.storage === 'JobManagerCheckpointStorage' ? undefined : `${this.store?.uri}/${this.jobId}/chk-${id}`
   }
 
   private answer(requestId: string, end: CheckpointEnd): void {
@@ -320,4 +430,20 @@ export class CheckpointCoordinator {
   private nowMs(): number {
     return this.services.clock.monotonicMs()
   }
+}
+
+const reasons: Record<AbortReason, string> = {
+  declined: 'a task could not take it',
+  expired: 'it took longer than execution.checkpointing.timeout',
+  subsumed: 'a later one has completed before it',
+  'task finished': 'a task has finished',
+  'publication failed': 'it could not be stored',
+  'id taken': 'its id was taken',
+  stopped: 'the job ends, or is about to restart',
+  'no task runs': 'no task runs any more',
+  'not all tasks run': 'not all tasks run',
+}
+
+function reasonOf(why: AbortReason): string {
+  return reasons[why]
 }

@@ -3,6 +3,7 @@ import { FlinkError } from '../common/errors.ts'
 import { isId, newId } from '../common/ids.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
+import { rescaled } from '../graph/rescale.ts'
 import type { CancelAnswer, JobSubmission } from '../rpc/job-manager-gateway.ts'
 import { JobMaster, type JobMasterServices } from './job-master.ts'
 import { isOver, isTerminalStatus } from './job-status.ts'
@@ -62,10 +63,11 @@ export class Dispatcher {
   }
 
   /** What the JobManager before has left. */
-  recover({ jobId, submission, result }: RecoveredJob): void {
+  recover({ jobId, submission, requirements, result }: RecoveredJob): void {
     const { services } = this.options
     const { log } = services
-    const jobGraph = graphOf(submission)
+    const submitted = graphOf(submission)
+    const jobGraph = requirements === undefined ? submitted : (rescaled(submitted, requirements, Number.POSITIVE_INFINITY) ?? submitted)
     const jobMaster = this.make(jobId, jobGraph, submission)
     if (result !== undefined) {
       log.info('a job that has ended is cleared', { jobId, result })

@@ -1,16 +1,20 @@
+import { savepointDirectory } from '../checkpoint/options.ts'
+import { disposeSavepoint } from '../checkpoint/savepoint.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import { taskStateFromJson } from '../checkpoint/task-state.ts'
 import { type Clock, sleep } from '../common/clock.ts'
+import { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject, JsonValue } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.ts'
-import type { JobManagerGateway } from '../rpc/job-manager-gateway.ts'
+import type { JobManagerGateway, ResourceRequirements, SavepointRequest, TriggerAnswer } from '../rpc/job-manager-gateway.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorFromJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import { ArtifactRetention } from './artifact-retention.ts'
 import type { ArtifactStore } from './artifact-store.ts'
+import { AsyncOperations } from './async-operations.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { JobMaster } from './job-master.ts'
 import type { JobStore } from './job-store.ts'
@@ -52,6 +56,8 @@ export interface JobManagerOptions {
   readonly slotIdleTimeoutMs: number
   readonly completedJobExpirationMs: number
   readonly exceptionHistorySize: number
+  /** How long the result of a triggered operation can be asked for. */
+  readonly operationStoreDurationMs: number
 }
 
 const tailBytesMax = 1024 * 1024
@@ -61,12 +67,18 @@ export class JobManager implements JobManagerGateway {
   private readonly resources: ResourceManager
   private readonly dispatcher: Dispatcher
   private readonly artifacts: ArtifactRetention
+  private readonly savepoints: AsyncOperations<{ readonly location: string }>
+  private readonly checkpoints: AsyncOperations<{ readonly checkpointId: number }>
+  private readonly disposals: AsyncOperations<null>
   private server: RpcServer | undefined = undefined
   private shuttingDown: Promise<void> | undefined = undefined
 
   constructor(options: JobManagerOptions) {
     this.options = options
-    const { clock, random, log, generation } = options
+    const { clock, random, log, generation, operationStoreDurationMs } = options
+    this.savepoints = new AsyncOperations(clock, operationStoreDurationMs)
+    this.checkpoints = new AsyncOperations(clock, operationStoreDurationMs)
+    this.disposals = new AsyncOperations(clock, operationStoreDurationMs)
     this.resources = new ResourceManager({
       clock,
       log,
@@ -183,8 +195,66 @@ export class JobManager implements JobManagerGateway {
     return { jobId }
   }
 
+  triggerSavepoint(jobId: string, { triggerId, targetDirectory, behind }: SavepointRequest): TriggerAnswer {
+    const job = this.dispatcher.job(jobId)
+    if (job === undefined) return 'not-found'
+    const target = targetDirectory ?? Configuration.fromObject(job.job.jobGraph.configuration).get(savepointDirectory)
+    if (target === undefined)
+      throw new FlinkError(
+        'INVALID_ARGUMENT',
+        `Config key [${savepointDirectory.key}] is not set. Property [${behind === 'go-on' || behind === 'cancel' ? 'target-directory' : 'targetDirectory'}] must be provided.`,
+      )
+    this.savepoints.trigger(`${jobId}/${triggerId}`, async () => ({ location: await job.savepoint(target, behind) }))
+    return 'accepted'
+  }
+
+  savepointOperation(jobId: string, triggerId: string) {
+    return this.savepoints.get(`${jobId}/${triggerId}`)
+  }
+
+  triggerCheckpoint(jobId: string, triggerId: string): TriggerAnswer {
+    const job = this.dispatcher.job(jobId)
+    if (job === undefined) return 'not-found'
+    this.checkpoints.trigger(`${jobId}/${triggerId}`, async () => ({ checkpointId: await job.checkpoint() }))
+    return 'accepted'
+  }
+
+  checkpointOperation(jobId: string, triggerId: string) {
+    return this.checkpoints.get(`${jobId}/${triggerId}`)
+  }
+
+  triggerDisposal(path: string, triggerId: string) {
+    const open = (uri: string) => this.options.openStore(uri, Configuration.fromObject({}), 'savepoint-path', 'read')
+    this.disposals.trigger(triggerId, async () => {
+      await disposeSavepoint(path, open)
+      return null
+    })
+  }
+
+  disposalOperation(triggerId: string) {
+    return this.disposals.get(triggerId)
+  }
+
+  checkpointStatistics(jobId: string) {
+    return this.dispatcher.job(jobId)?.checkpointCoordinator?.statistics.view()
+  }
+
+  checkpointConfig(jobId: string) {
+    return this.dispatcher.job(jobId)?.checkpointCoordinator?.settings.view
+  }
+
   cancelJob(jobId: string) {
     return this.dispatcher.cancel(jobId)
+  }
+
+  resourceRequirements(jobId: string) {
+    return this.of(jobId, job => job.resourceRequirements)
+  }
+
+  async rescaleJob(jobId: string, requirements: ResourceRequirements) {
+    const job = this.dispatcher.job(jobId)
+    await job?.rescale(requirements)
+    return job !== undefined
   }
 
   taskManagers() {

@@ -4,7 +4,7 @@ import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
-import { errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
+import { deserializeError, errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
@@ -23,9 +23,11 @@ import {
   transitionText,
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
-import type { CompletedJob, ExceptionEntry, JobStatus, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+import { checkRequirements, type ResourceRequirements, requirementsOf, rescaled } from '../graph/rescale.ts'
+import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
-import { CheckpointCoordinator, checkpointSettings } from './checkpoint-coordinator.ts'
+import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
+import { checkpointSettings } from './checkpoint-settings.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { JobSlots } from './job-slots.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
@@ -93,12 +95,16 @@ export class JobMaster {
   private sources: SourceCoordinators
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
+  /** What the next attempt is made of: the job's, or what it was rescaled to. */
+  private nextGraph: JobGraph
+  private requirements: ResourceRequirements
   private failure: SerializedError | undefined = undefined
   private readonly checkpoints: CheckpointCoordinator | undefined
   /** What the attempt began with. */
   private restored: RestorePlan | undefined = undefined
   /** Barriers may be sent. */
   private checkpointing = false
+  private attemptFailed = Promise.withResolvers<SerializedError>()
   private restarts = noRestarts
   /** The delay of a restart is running. */
   private restartTimer: Timer | undefined = undefined
@@ -113,6 +119,8 @@ export class JobMaster {
     this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
     this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
+    this.nextGraph = job.jobGraph
+    this.requirements = requirementsOf(job.jobGraph)
     this.executionGraph = this.newExecutionGraph(0)
     this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
     this.slots = new JobSlots({
@@ -171,7 +179,7 @@ export class JobMaster {
       return
     }
     const isCurrent = () => attempt === this.attempt && status === this.status
-    checkpoints.restore().then(
+    checkpoints.restore(this.executionGraph.jobGraph).then(
       plan => {
         if (isCurrent()) this.begin(plan)
       },
@@ -193,8 +201,7 @@ export class JobMaster {
 
   private newExecutionGraph(attempt: number): ExecutionGraph {
     const { clock, random } = this.services
-    const { jobId, jobGraph } = this.job
-    return createExecutionGraph(jobId, jobGraph, { attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
+    return createExecutionGraph(this.job.jobId, this.nextGraph, { attempt, nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
   }
 
   private newSources(): SourceCoordinators {
@@ -206,7 +213,7 @@ export class JobMaster {
       }
     }
     return new SourceCoordinators({
-      jobGraph: this.job.jobGraph,
+      jobGraph: this.executionGraph.jobGraph,
       enumerators: this.services.enumerators,
       clock: this.services.clock,
       log: this.log,
@@ -218,10 +225,11 @@ export class JobMaster {
     })
   }
 
+  /** Batch jobs take no checkpoints. */
   private newCheckpoints(): CheckpointCoordinator | undefined {
     const { jobId, jobGraph } = this.job
+    if (jobGraph.runtimeMode === 'BATCH') return undefined
     const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
-    if (settings === undefined) return undefined
     const { clock, random, generation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,
@@ -230,8 +238,7 @@ export class JobMaster {
       generation,
       openStore,
       snapshotEnumerators: () => this.sources.snapshot(),
-      trigger: (executionIds, checkpointId, timestampMs) =>
-        this.gateway.triggerCheckpoint(this.executionsOf(executionIds), checkpointId, timestampMs),
+      trigger: (executionIds, snapshot) => this.gateway.triggerCheckpoint(this.executionsOf(executionIds), snapshot),
       notify: (executionIds, checkpointId, outcome) => this.gateway.notifyCheckpoint(this.executionsOf(executionIds), checkpointId, outcome),
       failJob: error => this.failJob(serializeError(error), undefined),
     })
@@ -240,6 +247,52 @@ export class JobMaster {
   private executionsOf(executionIds: readonly string[]): readonly Execution[] {
     const wanted = new Set(executionIds)
     return this.executionGraph.executions.filter(({ executionId }) => wanted.has(executionId))
+  }
+
+  get resourceRequirements(): ResourceRequirements {
+    return this.requirements
+  }
+
+  /**
+   * Other parallelisms for a running job: a checkpoint is taken, then the attempt ends and the next one goes on from it. Refused, with the job left alone,
+   * where that cannot be done; answered when the checkpoint has been asked for.
+   */
+  async rescale(requirements: ResourceRequirements): Promise<void> {
+    const { checkpoints, services, executionGraph } = this
+    const { jobGraph } = executionGraph
+    checkRequirements(jobGraph, requirements)
+    if (this.status !== 'RUNNING')
+      throw new FlinkError('CONFLICT', `job ${jobGraph.jobName} is ${this.status}; it can be rescaled while it is RUNNING`)
+    if (checkpoints === undefined)
+      throw new FlinkError(
+        'UNSUPPORTED',
+        `job ${jobGraph.jobName} is a batch job, which takes no checkpoints: it cannot be rescaled without losing its state`,
+      )
+    const slots = this.slots.ownedCount + services.slotCounts().free
+    const target = rescaled(jobGraph, requirements, slots)
+    if (target === undefined)
+      throw new FlinkError(
+        'CONFLICT',
+        `job ${jobGraph.jobName} cannot be rescaled: there are ${slots} slots for it, fewer than its lower bounds need`,
+      )
+    this.requirements = requirements
+    // The next JobManager must not go back to what was before.
+    await services.jobStore?.setRequirements(this.job.jobId, requirements)
+    if (sameParallelisms(target, jobGraph)) return
+    this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
+    void checkpoints.requestCheckpoint().then(end => {
+      // Cancelled, failed or asked for something else meanwhile.
+      if (this.executionGraph.attempt !== executionGraph.attempt || this.status !== 'RUNNING' || this.requirements !== requirements) return
+      if (end.kind === 'completed') this.restartAs(target)
+      else this.log.warn(`job ${jobGraph.jobName} is not rescaled: its checkpoint was aborted`, { why: end.why, error: end.error?.message })
+    })
+  }
+
+  private restartAs(graph: JobGraph): void {
+    this.log.info(`job ${graph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(graph) })
+    this.nextGraph = graph
+    this.enter('RESTARTING')
+    this.cancelTasks()
   }
 
   cancel(): void {
@@ -255,6 +308,10 @@ export class JobMaster {
     this.restartTimer?.cancel()
     this.enter('SUSPENDED')
     this.cancelTasks()
+  }
+
+  coordinatorMetrics(vertexId: string): Readonly<Record<string, Readonly<Record<string, number>>>> {
+    return this.sources.metricsOf(vertexId)
   }
 
   /** What this job still waits for; undefined when it has all its slots. */
@@ -277,7 +334,57 @@ export class JobMaster {
   /** A task has come to its end, and is finished when a checkpoint has its last results: so it is taken now. */
   awaitCheckpoint(attempt: number): void {
     this.checkAttempt(attempt)
-    void this.checkpoints?.request()
+    void this.checkpoints?.requestCheckpoint()
+  }
+
+  /** Answers the id of a checkpoint that was taken now. */
+  async checkpoint(): Promise<number> {
+    const end = await this.coordinator().requestCheckpoint()
+    if (end.kind === 'completed') return end.id
+    throw new FlinkError(
+      'EXTERNAL_SYSTEM',
+      `the checkpoint was not completed: it was ${end.why}`,
+      {},
+      end.error === undefined ? undefined : deserializeError(end.error),
+    )
+  }
+
+  /** Answers where it is: when it is there, or when the job has ended behind it. */
+  async savepoint(targetDirectory: string, behind: SavepointRequest['behind']): Promise<string> {
+    const checkpoints = this.coordinator()
+    const { promise: attemptFailed } = this.attemptFailed
+    switch (behind) {
+      case 'go-on':
+        return checkpoints.requestSavepoint('savepoint', targetDirectory)
+      case 'cancel': {
+        const location = await checkpoints.requestSavepoint('savepoint', targetDirectory)
+        this.cancel()
+        return location
+      }
+      case 'stop':
+      case 'drain': {
+        const location = await checkpoints.requestSavepoint(behind === 'stop' ? 'savepoint-terminate' : 'savepoint-drain', targetDirectory)
+        const error = await Promise.race([attemptFailed, this.result.then(({ failureCause }) => failureCause)])
+        if (this.status === 'FINISHED') return location
+        throw new FlinkError(
+          'EXTERNAL_SYSTEM',
+          `A savepoint has been created at: ${location}, but the corresponding job ${this.job.jobId} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint.`,
+          {},
+          error === undefined ? undefined : deserializeError(error),
+        )
+      }
+    }
+  }
+
+  /** Undefined = a batch job. */
+  get checkpointCoordinator(): CheckpointCoordinator | undefined {
+    return this.checkpoints
+  }
+
+  private coordinator(): CheckpointCoordinator {
+    if (isOver(this.status)) throw new FlinkError('CONFLICT', `Job ${this.job.jobId} has already reached the state ${this.status}.`)
+    if (this.checkpoints === undefined) throw new FlinkError('UNSUPPORTED', `Job ${this.job.jobId} is not a streaming job.`)
+    return this.checkpoints
   }
 
   exceptionView(): readonly ExceptionEntry[] {
@@ -433,6 +540,7 @@ export class JobMaster {
     // On its way down already: what else goes wrong belongs to the failure that began it. Unless that is over, and the next attempt cannot begin.
     if ((this.status !== 'RESTARTING' || this.failure === undefined) && mayEnter(this.status, 'FAILING')) {
       this.failure = error
+      this.attemptFailed.resolve(error)
       this.exceptions.root(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
       const delayMs = this.restartDelayMs(error)
       if (delayMs === undefined) this.enter('FAILING')
@@ -466,7 +574,7 @@ export class JobMaster {
     this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, {
       delayMs,
       restart: this.attempt + 1,
-      from: this.checkpoints === undefined ? 'the beginning: it takes no checkpoints' : 'its newest checkpoint',
+      from: this.checkpoints?.settings.periodic === true ? 'its newest checkpoint' : 'where it began: it takes no checkpoints by itself',
     })
     this.restartTimer = this.services.clock.schedule(delayMs, () => {
       this.restartTimer = undefined
@@ -478,10 +586,12 @@ export class JobMaster {
   private restart(): void {
     void this.sources.close()
     this.failure = undefined
+    this.attemptFailed = Promise.withResolvers()
     this.checkpointing = false
     this.metrics.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
+    this.slots.replan(this.nextGraph)
     this.slots.release()
     this.start()
   }
@@ -591,7 +701,7 @@ export class JobMaster {
     const moved = transition(this.executionGraph, executionId, next, this.services.clock.nowMs())
     if (moved === undefined) return undefined
     this.executionGraph = moved.graph
-    const text = transitionText(this.job.jobGraph, moved.before, moved.after)
+    const text = transitionText(this.executionGraph.jobGraph, moved.before, moved.after)
     // The chain of causes once, with the failure that brings the job down; the others follow from it or share it.
     if (next.name === 'FAILED' && this.failure === undefined) this.log.warn(text, { error: next.error.message, stack: stackWithCauses(next.error) })
     else if (next.name === 'FAILED') this.log.warn(text, { error: next.error.message })
@@ -607,6 +717,14 @@ export class JobMaster {
   private fence() {
     return { generation: this.services.generation, jobId: this.job.jobId, attempt: this.attempt }
   }
+}
+
+function parallelismsOf({ vertices }: JobGraph): Readonly<Record<string, number>> {
+  return Object.fromEntries(vertices.map(({ name, parallelism }) => [name, parallelism]))
+}
+
+function sameParallelisms(a: JobGraph, b: JobGraph): boolean {
+  return a.vertices.every(({ parallelism }, i) => parallelism === b.vertices[i]?.parallelism)
 }
 
 /**

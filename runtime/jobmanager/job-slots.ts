@@ -42,7 +42,7 @@ const SHORTAGE_AGAIN_MS = 60_000
 export class JobSlots {
   private readonly options: JobSlotsOptions
   private readonly pool: SlotPool
-  private readonly planned: readonly PlannedSlot[]
+  private planned: readonly PlannedSlot[]
   /** By the request id of a planned slot. */
   private readonly slots = new Map<string, AllocatedSlot>()
   /** All of them are wanted: an attempt waits for them. */
@@ -75,6 +75,15 @@ export class JobSlots {
     this.acquiring = true
     for (const slot of this.planned) this.request(slot)
     if (this.acquiring) this.watchShortage(SHORTAGE_FIRST_MS)
+  }
+
+  /** The next attempt has other parallelisms. Slots that it does not need go back when they are idle for long. */
+  replan(jobGraph: JobGraph): void {
+    this.planned = planSlots(jobGraph)
+  }
+
+  get ownedCount(): number {
+    return this.pool.ownedCount
   }
 
   /** The attempt is over: nothing is asked for any more. */

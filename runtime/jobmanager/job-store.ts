@@ -1,10 +1,10 @@
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
+import { decodeRecord, encodeRecord } from '../checkpoint/storage/record.ts'
 import { type Clock, sleep } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { isId } from '../common/ids.ts'
-import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
-import type { JobSubmission, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+import type { JobSubmission, ResourceRequirements, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 
 /**
  * What a JobManager that comes back finds of the jobs of the one before (`high-availability.storageDir`):
@@ -12,15 +12,17 @@ import type { JobSubmission, TerminalJobStatus } from '../rpc/job-manager-gatewa
  *   <cluster-id>/generations/<g>           each JobManager's own, so that the next one is newer whatever its clock says
  *   <cluster-id>/jobs/<job-id>/artifact    the code bundle
  *   <cluster-id>/jobs/<job-id>/submission  JSON; there is a job when this is there
+ *   <cluster-id>/jobs/<job-id>/requirements-<n>  what it was rescaled to; the largest n counts
  *   <cluster-id>/jobs/<job-id>/result      how it has ended; from now on it must not be run again
  *
  * A job is stored before its submission is answered. When it has ended its result is stored first, then its checkpoints are removed, then `submission`,
- * `artifact`, `result` in this order: wherever the process dies in between, the next one either runs the job from its newest checkpoint or finishes clearing.
+ * the others, and `result` last: wherever the process dies in between, the next one either runs the job from its newest checkpoint or finishes clearing.
  */
 export interface JobStore {
   /** One that no JobManager of this cluster has had. */
   claimGeneration(): Promise<number>
   add(jobId: string, submission: JobSubmission, artifact: Uint8Array): Promise<void>
+  setRequirements(jobId: string, requirements: ResourceRequirements): Promise<void>
   recordResult(jobId: string, state: TerminalJobStatus): Promise<void>
   /** Everything of it is done. */
   remove(jobId: string): Promise<void>
@@ -31,6 +33,8 @@ export interface RecoveredJob {
   readonly jobId: string
   readonly submission: JobSubmission
   readonly artifact: Uint8Array
+  /** Undefined = it was never rescaled. */
+  readonly requirements: ResourceRequirements | undefined
   /** It has ended, and is to be cleared. */
   readonly result: TerminalJobStatus | undefined
 }
@@ -78,15 +82,24 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
     async add(jobId, submission, artifact) {
       const folder = folderOf(jobId)
       await put(`${folder}/artifact`, artifact)
-      await put(`${folder}/submission`, toBytes({ ...submission, jobId }))
+      await put(`${folder}/submission`, encodeRecord({ ...submission, jobId }))
+    },
+
+    async setRequirements(jobId, requirements) {
+      const folder = folderOf(jobId)
+      const older = (await store.list(folder)).flatMap(path => requirementsNumber(path) ?? [])
+      await put(`${folder}/requirements-${Math.max(0, ...older) + 1}`, encodeRecord(requirements))
+      for (const number of older) await store.remove(`${folder}/requirements-${number}`)
     },
 
     async recordResult(jobId, state) {
-      await put(`${folderOf(jobId)}/result`, toBytes({ state }))
+      await put(`${folderOf(jobId)}/result`, encodeRecord({ state }))
     },
 
     async remove(jobId) {
-      for (const name of ['submission', 'artifact', 'result']) await store.remove(`${folderOf(jobId)}/${name}`)
+      const folder = folderOf(jobId)
+      const others = (await store.list(folder)).filter(path => path !== `${folder}/submission` && path !== `${folder}/result`)
+      for (const path of [`${folder}/submission`, ...others, `${folder}/result`]) await store.remove(path)
     },
 
     async recover() {
@@ -100,30 +113,31 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
         const folder = folderOf(jobId)
         if (!present.has('submission')) {
           // Never answered, or cleared but for this.
-          for (const name of ['artifact', 'result']) await store.remove(`${folder}/${name}`)
+          for (const name of [...present].filter(other => other !== 'result')) await store.remove(`${folder}/${name}`)
+          await store.remove(`${folder}/result`)
           continue
         }
+        const newest = Math.max(0, ...[...present].flatMap(name => requirementsNumber(name) ?? []))
         jobs.push({
           jobId,
           // Written by `add`.
-          submission: fromBytes(await read(`${folder}/submission`), `${folder}/submission`) as unknown as JobSubmission,
+          submission: decodeRecord(await read(`${folder}/submission`), `${folder}/submission`) as unknown as JobSubmission,
           artifact: await read(`${folder}/artifact`),
-          result: present.has('result') ? (fromBytes(await read(`${folder}/result`), `${folder}/result`)['state'] as TerminalJobStatus) : undefined,
+          requirements:
+            newest === 0
+              ? undefined
+              : (decodeRecord(await read(`${folder}/requirements-${newest}`), `${folder}/requirements-${newest}`) as ResourceRequirements),
+          result: present.has('result')
+            ? (decodeRecord(await read(`${folder}/result`), `${folder}/result`)['state'] as TerminalJobStatus)
+            : undefined,
         })
       }
       return jobs
     },
   }
-
-  function fromBytes(bytes: Uint8Array, path: string): JsonObject {
-    try {
-      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as JsonObject
-    } catch (error) {
-      throw new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} cannot be read: it was cut short or changed`, {}, error)
-    }
-  }
 }
 
-function toBytes(value: object): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value))
+function requirementsNumber(path: string): number | undefined {
+  const number = /requirements-(\d+)$/.exec(path)?.[1]
+  return number === undefined ? undefined : Number(number)
 }

@@ -63,7 +63,7 @@ export function vertexDetails(job: JobMaster, vertexId: string, nowMs: number): 
   const vertex = job.graph.jobGraph.vertices.find(candidate => candidate.id === vertexId)
   if (vertex === undefined) return undefined
   const subtasks = executionsOfVertex(job.graph, vertexId).map(execution => subtaskView(execution, job.metrics.get(execution.executionId), nowMs))
-  return { ...vertexSummary(job, vertex, nowMs), nowMs, subtasks }
+  return { ...vertexSummary(job, vertex, nowMs), nowMs, subtasks, coordinatorMetrics: job.coordinatorMetrics(vertexId) }
 }
 
 export function jobResult(job: JobMaster): JobResult {

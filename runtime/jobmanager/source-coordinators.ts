@@ -3,6 +3,7 @@ import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
+import { MetricGroup } from '../metrics/metric-group.ts'
 import type { SourceDescription, SourceSplit, SplitEnumerator, SplitEnumeratorFactory } from '../stream/spi/source.ts'
 
 /**
@@ -26,6 +27,7 @@ export type SplitMessage = { readonly kind: 'assign'; readonly splits: readonly 
 interface Coordinator {
   readonly vertexId: string
   readonly operatorId: string
+  readonly metrics: MetricGroup
   enumerator: SplitEnumerator | undefined
   readonly readers: Reader[]
 }
@@ -57,6 +59,7 @@ export class SourceCoordinators {
       const coordinator: Coordinator = {
         vertexId,
         operatorId,
+        metrics: new MetricGroup(),
         enumerator: undefined,
         readers: Array.from({ length: parallelism }, () => ({ started: false, kept: [] })),
       }
@@ -87,6 +90,12 @@ export class SourceCoordinators {
     if (coordinator !== undefined) this.guard(() => coordinator.enumerator?.handleSplitRequest(subtaskIndex))
   }
 
+  /** Of the enumerators of one vertex, by operator. */
+  metricsOf(vertexId: string): Record<string, Record<string, number>> {
+    const own = this.coordinators.filter(coordinator => coordinator.vertexId === vertexId)
+    return Object.fromEntries(own.map(({ operatorId, metrics }) => [operatorId, metrics.values()]))
+  }
+
   async close(): Promise<void> {
     if (this.abort.signal.aborted) return
     this.abort.abort(new FlinkError('CANCELLED', 'the job has ended'))
@@ -113,6 +122,7 @@ export class SourceCoordinators {
       clock,
       log: log.child({ operatorId: coordinator.operatorId, enumerator: description.enumerator }),
       signal: this.abort.signal,
+      metrics: coordinator.metrics,
       assignSplits: (subtaskIndex: number, splits: readonly SourceSplit[]) => this.deliver(coordinator, subtaskIndex, { kind: 'assign', splits }),
       signalNoMoreSplits: (subtaskIndex: number) => this.deliver(coordinator, subtaskIndex, { kind: 'noMore' }),
       fail: (error: unknown) => this.fail(error),

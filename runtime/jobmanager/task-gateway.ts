@@ -1,5 +1,6 @@
 import { FlinkError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
+import type { SnapshotType } from '../common/snapshot-type.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import { type Execution, type ExecutionLocation, isTerminal } from '../graph/execution-graph.ts'
 import type { RpcLink } from '../rpc/link.ts'
@@ -15,6 +16,14 @@ export interface TaskManagerHandle {
   readonly dataHost: string
   readonly dataPort: number
   readonly link: RpcLink<TaskManagerMethods>
+}
+
+export interface TriggeredSnapshot {
+  readonly checkpointId: number
+  readonly timestampMs: number
+  readonly type: SnapshotType
+  /** Of a savepoint: the URI of its folder. */
+  readonly location: string | null
 }
 
 export interface TaskGatewayOptions {
@@ -67,9 +76,9 @@ export class TaskGateway {
   }
 
   /** Only a task that ends can miss it, and that is told by its end. */
-  triggerCheckpoint(executions: readonly Execution[], checkpointId: number, timestampMs: number): void {
+  triggerCheckpoint(executions: readonly Execution[], snapshot: TriggeredSnapshot): void {
     for (const { link, allocationId, executionIds } of this.bySlot(executions))
-      link.callInOrder('triggerCheckpoint', { ...this.options.fence(), allocationId, executionIds, checkpointId, timestampMs }).catch(() => {})
+      link.callInOrder('triggerCheckpoint', { ...this.options.fence(), allocationId, executionIds, ...snapshot }).catch(() => {})
   }
 
   notifyCheckpoint(executions: readonly Execution[], checkpointId: number, outcome: 'complete' | 'aborted'): void {

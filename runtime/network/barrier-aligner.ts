@@ -2,7 +2,7 @@
  * Decides when a checkpoint barrier has arrived on every channel of a gate that has not ended.
  * - exactly-once: a channel that has delivered the barrier is blocked until the others have, so that no row behind the barrier is
  *   processed before the snapshot;
- * - at-least-once: nothing is blocked, the barrier is only counted.
+ * - at-least-once: nothing is blocked, the barrier is only counted; but savepoints are always aligned.
  * A newer checkpoint supersedes an older one that is not complete (the coordinator has given it up); barriers of the newest completed
  * checkpoint and older ones are ignored.
  */
@@ -32,7 +32,7 @@ export class BarrierAligner {
     if (id > this.newest) this.begin(barrier)
     if (this.arrived[channel]!) return undefined
     this.arrived[channel] = true
-    this.blocked[channel] = this.exactlyOnce
+    this.blocked[channel] = this.exactlyOnce || barrier.type !== 'checkpoint'
     this.remaining--
     return this.takeIfComplete()
   }

@@ -107,7 +107,8 @@ describe('frame codec', () => {
     { kind: 'watermark', timestamp: MIN_WATERMARK },
     { kind: 'status', idle: true },
     { kind: 'status', idle: false },
-    { kind: 'barrier', barrier: { checkpointId: 2 ** 50, timestampMs: 1.7e12, type: 'savepoint-terminate' } },
+    { kind: 'barrier', barrier: { checkpointId: 2 ** 50, timestampMs: 1.7e12, type: 'checkpoint' } },
+    { kind: 'barrier', barrier: { checkpointId: 1, timestampMs: 2, type: 'savepoint-drain', location: 's3://bücket/savepoint-1' } },
     { kind: 'end' },
     { kind: 'event', what: 'finished', data: '{"tag":1,"näme":"𝄞"}' },
   ])('control element $kind survives', control => {

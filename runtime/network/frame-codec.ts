@@ -11,18 +11,11 @@ import { crc32 } from 'node:zlib'
 import { unreachable } from '../common/assert.ts'
 import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
+import { snapshotTypes } from '../common/snapshot-type.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { WireFrame } from './columns.ts'
 import { decodeColumns, encodeColumns, fixedRowSize, hasRangeSizes, textSize } from './columns-codec.ts'
-import {
-  type ChannelElement,
-  type CheckpointBarrier,
-  type ControlElement,
-  type ObjectFrame,
-  PAGE_SIZE,
-  type RawFrame,
-  ROWS_PER_FRAME_MAX,
-} from './frame.ts'
+import { type ChannelElement, type ControlElement, type ObjectFrame, PAGE_SIZE, type RawFrame, ROWS_PER_FRAME_MAX } from './frame.ts'
 
 export const FRAME_HEADER_SIZE = 40
 export const FRAME_MAGIC = 0x4d52
@@ -49,8 +42,6 @@ const AT_CHECKSUM = 32
 
 const UPDATE_BEFORE = 1
 const UPDATE_AFTER = 2
-
-const barrierTypes = ['checkpoint', 'savepoint', 'savepoint-terminate'] as const satisfies readonly CheckpointBarrier['type'][]
 
 /** What a channel puts into each of its headers and names in each of its errors. */
 export interface FrameChannel {
@@ -226,7 +217,8 @@ export function encodeControl(out: ByteWriter, control: ControlElement): void {
       out.u8(3)
       out.f64(control.barrier.checkpointId)
       out.f64(control.barrier.timestampMs)
-      out.u8(barrierTypes.indexOf(control.barrier.type))
+      out.u8(snapshotTypes.indexOf(control.barrier.type))
+      if (control.barrier.type !== 'checkpoint') out.string(control.barrier.location ?? '')
       return
     case 'end':
       out.u8(4)
@@ -251,9 +243,10 @@ export function decodeControl(input: ByteReader, channel: FrameChannel): Control
     case 3: {
       const checkpointId = input.f64()
       const timestampMs = input.f64()
-      const barrierType = barrierTypes[input.u8()]
+      const barrierType = snapshotTypes[input.u8()]
       if (barrierType === undefined) throw corrupt(channel, 'unknown barrier type')
-      return { kind: 'barrier', barrier: { checkpointId, timestampMs, type: barrierType } }
+      const barrier = { checkpointId, timestampMs, type: barrierType }
+      return { kind: 'barrier', barrier: barrierType === 'checkpoint' ? barrier : { ...barrier, location: input.string() } }
     }
     case 4:
       return { kind: 'end' }

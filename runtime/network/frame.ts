@@ -1,3 +1,4 @@
+import type { SnapshotType } from '../common/snapshot-type.ts'
 import type { LocalFrame } from './columns.ts'
 
 /**
@@ -29,7 +30,9 @@ export const MIN_WATERMARK = Number.NEGATIVE_INFINITY
 export interface CheckpointBarrier {
   readonly checkpointId: number
   readonly timestampMs: number
-  readonly type: 'checkpoint' | 'savepoint' | 'savepoint-terminate'
+  readonly type: SnapshotType
+  /** Savepoints: URI of the folder that their data goes to. */
+  readonly location?: string
 }
 
 export type ControlElement =

@@ -31,6 +31,11 @@ export function createRestClient(options: RestClientOptions): RestClient {
   const address = baseUrl(options.address)
   const get = <T>(path: string) => requestJson<T>(options, address, { method: 'GET', path, repeatable: true })
   const id = encodeURIComponent
+  /** Either the id is the caller's, or what happens twice (removing) ends as if it had happened once. */
+  const trigger = async (path: string, body: object) => {
+    const call = { method: 'POST', path, body: JSON.stringify(body), repeatable: true } as const
+    return (await requestJson<{ 'request-id': string }>(options, address, call))['request-id']
+  }
   return {
     address,
     config: () => get('/v1/config'),
@@ -43,6 +48,12 @@ export function createRestClient(options: RestClientOptions): RestClient {
     cancelJob: async jobId => {
       await requestJson(options, address, { method: 'PATCH', path: `/v1/jobs/${id(jobId)}?mode=cancel`, repeatable: true })
     },
+    triggerSavepoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/savepoints`, request),
+    stopWithSavepoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/stop`, request),
+    triggerCheckpoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/checkpoints`, request),
+    triggerDisposal: savepointPath => trigger('/v1/savepoint-disposal', { 'savepoint-path': savepointPath }),
+    operation: (kind, jobId, triggerId) => get(`/v1/jobs/${id(jobId)}/${kind}s/${id(triggerId)}`),
+    disposal: triggerId => get(`/v1/savepoint-disposal/${id(triggerId)}`),
     vertex: (jobId, vertexId) => get(`/v1/jobs/${id(jobId)}/vertices/${id(vertexId)}`),
     taskManagers: async () => (await get<{ taskmanagers: [] }>('/v1/taskmanagers')).taskmanagers,
     taskManagerStdout: async taskManagerId =>

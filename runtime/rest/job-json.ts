@@ -1,4 +1,3 @@
-import { stackWithCauses } from '../common/errors.ts'
 import type {
   ExceptionEntry,
   ExecutionStateName,
@@ -12,6 +11,7 @@ import type {
   VertexSummary,
 } from '../rpc/job-manager-gateway.ts'
 import { executionStates } from '../rpc/job-manager-gateway.ts'
+import { throwableJson } from './checkpoint-json.ts'
 import type {
   Aggregated,
   ExceptionRow,
@@ -299,7 +299,7 @@ export function executionResult(result: JobResult): ExecutionResult {
       'application-status': applicationStatus[result.state],
       'accumulator-results': {},
       'net-runtime': result.endTimeMs - result.startTimeMs,
-      ...(cause === undefined ? {} : { 'failure-cause': { class: cause.name, 'stack-trace': stackWithCauses(cause), 'serialized-throwable': '' } }),
+      ...(cause === undefined ? {} : { 'failure-cause': throwableJson(cause) }),
       'start-time': result.startTimeMs,
       'end-time': result.endTimeMs,
     },

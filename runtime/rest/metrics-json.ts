@@ -62,13 +62,9 @@ function aggregateOf(name: Aggregation, values: readonly number[]): number {
 
 /** One store per subtask: `numRecordsIn` and `Flat_Map.numRecordsIn`. */
 export function subtaskStores(vertex: VertexDetails): Values[] {
-  const names = new Map(vertex.operators.map(operator => [operator.operatorId, metricScope(operator.name)]))
   return vertex.subtasks.map(subtask => {
     const store: Record<string, number> = { ...subtask.taskMetrics }
-    for (const [operatorId, metrics] of Object.entries(subtask.operatorMetrics)) {
-      const scope = names.get(operatorId) ?? operatorId
-      for (const [name, value] of Object.entries(metrics)) store[`${scope}.${name}`] = value
-    }
+    addScoped(store, vertex, subtask.operatorMetrics)
     return store
   })
 }
@@ -81,6 +77,20 @@ export function vertexStore(vertex: VertexDetails): Values {
     for (const [name, value] of Object.entries(store)) all[`${index}.${name}`] = value
   })
   return all
+}
+
+/** Of the split enumerators on the JobManager, in Flink's groups: `Source__orders.coordinator.enumerator.partitionDiscoveryFailures`. */
+export function coordinatorStore(vertex: VertexDetails): Values {
+  const store: Record<string, number> = {}
+  addScoped(store, vertex, vertex.coordinatorMetrics, 'coordinator.enumerator.')
+  return store
+}
+
+function addScoped(store: Record<string, number>, vertex: VertexDetails, byOperator: Readonly<Record<string, Values>>, group = ''): void {
+  for (const [operatorId, metrics] of Object.entries(byOperator)) {
+    const name = vertex.operators.find(operator => operator.operatorId === operatorId)?.name ?? operatorId
+    for (const [metric, value] of Object.entries(metrics)) store[`${metricScope(name)}.${group}${metric}`] = value
+  }
 }
 
 export function watermarks(vertex: VertexDetails): Metric[] {

@@ -62,6 +62,12 @@ export const restOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'where uploaded job bundles are kept; a new temporary directory when unset',
   } satisfies ConfigOption<string | undefined>,
+  asyncStoreDuration: {
+    key: 'rest.async.store-duration',
+    type: 'duration',
+    defaultValue: 300_000,
+    doc: 'how long the result of a triggered operation, such as a savepoint, can be asked for',
+  } satisfies ConfigOption<number>,
   allowOrigin: {
     key: 'web.access-control-allow-origin',
     type: 'string',

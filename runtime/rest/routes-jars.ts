@@ -81,6 +81,13 @@ interface RunRequest {
   readonly configuration: Readonly<Record<string, string>>
 }
 
+/** Options of the job, as `runtime/checkpoint/options.ts` has them. */
+const recoveryKeys = {
+  path: 'execution.state-recovery.path',
+  claimMode: 'execution.state-recovery.claim-mode',
+  ignoreUnclaimed: 'execution.state-recovery.ignore-unclaimed-state',
+} as const
+
 /** Body or query, the body wins. */
 function runRequest(request: FastifyRequest): RunRequest {
   const body = jsonBody(request, 'JarRunRequestBody', runFields)
@@ -92,7 +99,6 @@ function runRequest(request: FastifyRequest): RunRequest {
     if (typeof value !== 'string') throw wrong(field, 'a string')
     return value
   }
-  if (text('savepointPath') !== undefined) throw badRequest('starting from a savepoint (savepointPath) is not supported yet')
   const args = body['programArgsList'] ?? queryList(request, 'programArg') ?? []
   if (!Array.isArray(args) || !args.every(arg => typeof arg === 'string')) throw wrong('programArgsList', 'a list of strings')
   const parallelism = body['parallelism'] ?? queryNumber(request, 'parallelism')
@@ -105,13 +111,22 @@ function runRequest(request: FastifyRequest): RunRequest {
   if (typeof configuration !== 'object' || Object.values(configuration).some(value => typeof value !== 'string')) {
     throw wrong('flinkConfiguration', 'a map of strings')
   }
+  const allowed = body['allowNonRestoredState'] ?? queryText(request, 'allowNonRestoredState') ?? false
+  if (!['true', 'false'].includes(String(allowed))) throw wrong('allowNonRestoredState', 'true or false')
+  const savepointPath = text('savepointPath')
+  const claimMode = text('claimMode') ?? text('restoreMode')
   return {
     entry: text('entryClass', 'entry-class') ?? 'default',
     args,
     parallelism,
     jobId,
     // Checked one by one just above.
-    configuration: configuration as Record<string, string>,
+    configuration: {
+      ...(configuration as Record<string, string>),
+      ...(savepointPath === undefined ? {} : { [recoveryKeys.path]: savepointPath }),
+      ...(claimMode === undefined ? {} : { [recoveryKeys.claimMode]: claimMode }),
+      ...(String(allowed) === 'true' ? { [recoveryKeys.ignoreUnclaimed]: 'true' } : {}),
+    },
   }
 }
 

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { JobManagerGateway } from '../rpc/job-manager-gateway.ts'
+import type { JsonObject } from '../common/json.ts'
+import type { JobManagerGateway, ResourceRequirements } from '../rpc/job-manager-gateway.ts'
 import { badRequest, HttpError, notFound } from './http-errors.ts'
 import { executionResult, jobExceptions, jobInfo, jobRow } from './job-json.ts'
 import { jobMetrics, metricList } from './metrics-json.ts'
-import { pathId, queryList, queryNumber, queryText } from './request-parameters.ts'
+import { jsonBody, pathId, queryList, queryNumber, queryText } from './request-parameters.ts'
 import type { RestServerOptions } from './server.ts'
 import type { JobsOverview } from './types.ts'
 
@@ -57,24 +58,19 @@ export function addJobRoutes(app: FastifyInstance, options: RestServerOptions): 
   })
   app.get('/jobs/:jobid/metrics', async request => metricList(jobMetrics(job(request)), queryList(request, 'get')))
 
-  const noCheckpoints = async (request: FastifyRequest) => {
-    job(request)
-    // The Kubernetes operator looks for exactly this text.
-    throw notFound('Checkpointing has not been enabled.')
-  }
-  app.get('/jobs/:jobid/checkpoints', noCheckpoints)
-  app.get('/jobs/:jobid/checkpoints/config', noCheckpoints)
-  app.get('/jobs/:jobid/checkpoints/details/:checkpointid', noCheckpoints)
-  for (const [path, what] of [
-    ['checkpoints', 'checkpoints'],
-    ['savepoints', 'savepoints'],
-    ['stop', 'stopping with a savepoint'],
-  ] as const) {
-    app.post(`/jobs/:jobid/${path}`, async request => {
-      job(request)
-      throw badRequest(`${what}: not supported yet`)
-    })
-  }
+  app.get('/jobs/:jobid/resource-requirements', async request => {
+    const jobId = pathId(request, 'jobid')
+    const requirements = gateway.resourceRequirements(jobId)
+    if (requirements === undefined) throw jobNotFound(jobId)
+    return Object.fromEntries(Object.entries(requirements).map(([vertexId, parallelism]) => [vertexId, { parallelism }]))
+  })
+  app.put('/jobs/:jobid/resource-requirements', async request => {
+    const jobId = pathId(request, 'jobid')
+    const present = gateway.resourceRequirements(jobId)
+    if (present === undefined) throw jobNotFound(jobId)
+    await gateway.rescaleJob(jobId, requirementsFrom(jsonBody(request, 'JobResourceRequirementsBody', Object.keys(present))))
+    return {}
+  })
 
   app.patch('/jobs/:jobid', async (request, reply) => {
     const mode = queryText(request, 'mode') ?? 'cancel'
@@ -93,6 +89,19 @@ export function addJobRoutes(app: FastifyInstance, options: RestServerOptions): 
       'POST /jobs carries a graph serialized by Java, which Millrace cannot read: upload the bundled job with POST /jars/upload and start it with POST /jars/:jarid/run',
     )
   })
+}
+
+/** `{"<vertexId>":{"parallelism":{"lowerBound":1,"upperBound":4}}}`; the bounds themselves are checked by who knows the job. */
+function requirementsFrom(body: Readonly<Record<string, unknown>>): ResourceRequirements {
+  return Object.fromEntries(
+    Object.entries(body).map(([vertexId, value]) => {
+      const parallelism = (value as JsonObject | null)?.['parallelism'] as JsonObject | null | undefined
+      const { lowerBound, upperBound } = parallelism ?? {}
+      if (typeof lowerBound !== 'number' || typeof upperBound !== 'number')
+        throw badRequest(`Request did not match expected format: vertex ${vertexId}: expected {"parallelism":{"lowerBound":n,"upperBound":m}}`)
+      return [vertexId, { lowerBound, upperBound }]
+    }),
+  )
 }
 
 function cancel(gateway: JobManagerGateway, jobId: string): void {

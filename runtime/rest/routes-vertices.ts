@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { VertexDetails } from '../rpc/job-manager-gateway.ts'
 import { badRequest, notFound } from './http-errors.ts'
 import { subtaskRow, subtaskTimes, vertexInfo, vertexTaskManagers } from './job-json.ts'
-import { aggregatedMetrics, isAggregation, metricList, subtaskStores, vertexStore, watermarks } from './metrics-json.ts'
+import { aggregatedMetrics, coordinatorStore, isAggregation, metricList, subtaskStores, vertexStore, watermarks } from './metrics-json.ts'
 import { pathId, pathNumber, queryList, querySubtasks } from './request-parameters.ts'
 import { jobOf } from './routes-jobs.ts'
 import type { RestServerOptions } from './server.ts'
@@ -32,6 +32,7 @@ export function addVertexRoutes(app: FastifyInstance, options: RestServerOptions
   app.get(`${VERTEX}/watermarks`, async request => watermarks(vertex(request)))
   app.get(`${VERTEX}/accumulators`, async request => ({ id: vertex(request).id, 'user-accumulators': [] }))
   app.get(`${VERTEX}/metrics`, async request => metricList(vertexStore(vertex(request)), queryList(request, 'get')))
+  app.get(`${VERTEX}/jm-operator-metrics`, async request => metricList(coordinatorStore(vertex(request)), queryList(request, 'get')))
   app.get(`${VERTEX}/subtasks/metrics`, async request => {
     const details = vertex(request)
     const wanted = querySubtasks(request, 'subtasks')

@@ -6,7 +6,15 @@ import { systemClock } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { noLog } from '../common/log.ts'
 import { seededRandom } from '../common/random.ts'
-import type { JobDetails, JobManagerGateway, JobSubmission, SubtaskView, TaskManagerView, VertexDetails } from '../rpc/job-manager-gateway.ts'
+import type {
+  JobDetails,
+  JobManagerGateway,
+  JobSubmission,
+  ResourceRequirements,
+  SubtaskView,
+  TaskManagerView,
+  VertexDetails,
+} from '../rpc/job-manager-gateway.ts'
 import { createRestClient } from './client.ts'
 import { JarStore } from './jar-store.ts'
 import type { ProgramPlanRequest } from './program-planner.ts'
@@ -69,6 +77,7 @@ const vertex: VertexDetails = {
   taskCounts: { ...states, RUNNING: 2 },
   metrics,
   operators: [{ operatorId: 'op1', name: 'Source: words', metrics: {} }],
+  coordinatorMetrics: { op1: { partitionDiscoveryFailures: 2, unreachableBrokers: 1 } },
   nowMs: 1_500,
   subtasks: [subtask(0, 10), subtask(1, 30)],
 }
@@ -127,7 +136,16 @@ const taskManager: TaskManagerView = {
 const submitted: JobSubmission[] = []
 const artifacts = new Map<string, Uint8Array>()
 let taskManagerLog: string | undefined = 'taskmanager started\n'
+const rescaledTo: ResourceRequirements[] = []
+
 const gateway: JobManagerGateway = {
+  resourceRequirements: id => (id === JOB ? { [VERTEX]: { lowerBound: 1, upperBound: 2 } } : undefined),
+  rescaleJob: async (id, requirements) => {
+    const bounds = requirements[VERTEX]
+    if (bounds !== undefined && bounds.upperBound > 4) throw new FlinkError('INVALID_ARGUMENT', 'resource requirements: too many')
+    rescaledTo.push(requirements)
+    return id === JOB
+  },
   overview: () => ({ taskManagers: 1, slotsTotal: 4, slotsAvailable: 2, jobsRunning: 1, jobsFinished: 0, jobsCancelled: 0, jobsFailed: 0 }),
   listJobs: () => [job],
   jobDetails: id => (id === JOB ? job : undefined),
@@ -164,6 +182,15 @@ const gateway: JobManagerGateway = {
     if (id === JOB) return { kind: 'accepted' }
     return id === 'c'.repeat(32) ? { kind: 'already-terminal', state: 'FINISHED' } : { kind: 'not-found' }
   },
+  // Of a batch job; checkpoints.test.ts has the others.
+  triggerSavepoint: () => 'not-found',
+  savepointOperation: () => undefined,
+  triggerCheckpoint: () => 'not-found',
+  checkpointOperation: () => undefined,
+  triggerDisposal: () => {},
+  disposalOperation: () => undefined,
+  checkpointStatistics: () => undefined,
+  checkpointConfig: () => undefined,
   taskManagers: () => [taskManager],
   taskManager: id => (id === 'tm-1' ? taskManager : undefined),
   taskManagerStdout: async () => '1> hello\n',
@@ -420,9 +447,30 @@ describe('jobs', () => {
     })
   })
 
-  test('checkpoints are off, in the words that the operator looks for', async () => {
+  test('a batch job takes no checkpoints, in the words that the operator looks for', async () => {
     const { status, body } = await get(`/jobs/${JOB}/checkpoints`)
     expect([status, body.errors[0]]).toEqual([404, expect.stringContaining('Checkpointing has not been enabled')])
+  })
+
+  test('resource requirements: a bare map by vertex, all of it or nothing', async () => {
+    const url = `/jobs/${JOB}/resource-requirements`
+    expect((await get(url)).body).toEqual({ [VERTEX]: { parallelism: { lowerBound: 1, upperBound: 2 } } })
+    const put = async (body: unknown, at = url) => {
+      const response = await server.app.inject({ method: 'PUT', url: at, headers: { host: 'localhost:8081' }, payload: JSON.stringify(body) })
+      return [response.statusCode, response.json()]
+    }
+    expect(await put({ [VERTEX]: { parallelism: { lowerBound: 1, upperBound: 4 } } })).toEqual([200, {}])
+    expect(rescaledTo).toEqual([{ [VERTEX]: { lowerBound: 1, upperBound: 4 } }])
+    expect(await put({ [VERTEX]: { parallelism: { lowerBound: 1, upperBound: 5 } } })).toEqual([400, { errors: ['resource requirements: too many'] }])
+    expect(await put({ other: {} })).toEqual([400, { errors: [expect.stringContaining(`unknown field "other", known are ${VERTEX}`)] }])
+    expect(await put({ [VERTEX]: { parallelism: 4 } })).toEqual([
+      400,
+      { errors: [expect.stringContaining('expected {"parallelism":{"lowerBound":n,"upperBound":m}}')] },
+    ])
+    const unknown = `/jobs/${'e'.repeat(32)}/resource-requirements`
+    expect((await get(unknown)).status).toBe(404)
+    expect((await put({}, unknown))[0]).toBe(404)
+    expect(rescaledTo).toHaveLength(1)
   })
 
   test('cancel: 202, 404, 409 in Flink words; by the UI path too', async () => {
@@ -472,6 +520,15 @@ describe('vertices and metrics', () => {
     expect((await get(`${path}/subtasks/metrics?get=numRecordsIn&agg=max&subtasks=0`)).body).toEqual([{ id: 'numRecordsIn', max: 10 }])
     expect((await get(`${path}/subtasks/metrics?get=numRecordsIn,nothing`)).body).toEqual([])
     expect((await get(`${path}/subtasks/metrics?get=numRecordsIn&agg=median`)).status).toBe(400)
+  })
+
+  test('metrics of the operators on the JobManager: those of split enumerators', async () => {
+    const failures = 'Source__words.coordinator.enumerator.partitionDiscoveryFailures'
+    expect((await get(`${path}/jm-operator-metrics`)).body).toEqual([
+      { id: failures },
+      { id: 'Source__words.coordinator.enumerator.unreachableBrokers' },
+    ])
+    expect((await get(`${path}/jm-operator-metrics?get=${failures},unknown`)).body).toEqual([{ id: failures, value: '2' }])
   })
 
   test('watermarks: the smallest long before the first one', async () => {
@@ -533,7 +590,9 @@ describe('jars', () => {
       'Request did not match expected format JarRunRequestBody: unknown field "paralelism"',
     )
     expect((await send('POST', `/jars/${id}/run`, { parallelism: 0 })).status).toBe(400)
-    expect((await send('POST', `/jars/${id}/run`, { savepointPath: '/s' })).body.errors[0]).toContain('not supported yet')
+    expect((await send('POST', `/jars/${id}/run`, { allowNonRestoredState: 'perhaps' })).body.errors[0]).toContain(
+      'allowNonRestoredState must be true or false',
+    )
   })
 
   test('only bundles are taken, and an id never leads out of the directory', async () => {

@@ -11,6 +11,7 @@ import { installErrorReplies } from './http-errors.ts'
 import type { JarStore } from './jar-store.ts'
 import type { ProgramPlanner } from './program-planner.ts'
 import { installGuard, requireSafeBinding } from './request-guard.ts'
+import { addCheckpointRoutes } from './routes-checkpoints.ts'
 import { addClusterRoutes } from './routes-cluster.ts'
 import { addJarRoutes } from './routes-jars.ts'
 import { addJobRoutes } from './routes-jobs.ts'
@@ -99,6 +100,7 @@ export async function createRestServer(options: RestServerOptions): Promise<Rest
   await app.register(multipart, { limits: { files: 1, fields: 16, fileSize: settings.maxContentLength } })
   addClusterRoutes(app, options)
   addJobRoutes(app, options)
+  addCheckpointRoutes(app, options)
   addVertexRoutes(app, options)
   addTaskManagerRoutes(app, options)
   addJarRoutes(app, options)

@@ -251,6 +251,12 @@ export interface JarList {
 }
 
 /** Strictly parsed: an unknown field is refused. */
+/** What was triggered: `operation` is null until it is COMPLETED, then its result or its failure. */
+export interface AsyncOperationJson {
+  readonly status: { readonly id: 'IN_PROGRESS' | 'COMPLETED' }
+  readonly operation: Readonly<Record<string, unknown>> | null
+}
+
 export interface JarRunRequest {
   readonly entryClass?: string
   readonly programArgsList?: readonly string[]
@@ -261,6 +267,26 @@ export interface JarRunRequest {
   readonly claimMode?: string
   readonly restoreMode?: string
   readonly flinkConfiguration?: Readonly<Record<string, string>>
+}
+
+/** Bodies, strictly parsed. */
+export interface SavepointTrigger {
+  readonly 'target-directory'?: string
+  readonly 'cancel-job': boolean
+  readonly formatType?: string
+  readonly triggerId: string
+}
+
+export interface StopTrigger {
+  readonly targetDirectory?: string
+  readonly drain: boolean
+  readonly formatType?: string
+  readonly triggerId: string
+}
+
+export interface CheckpointTrigger {
+  readonly checkpointType: 'CONFIGURED' | 'FULL'
+  readonly triggerId: string
 }
 
 /** What the command line and the operator call; `createRestClient` makes one over HTTP. Every method rejects with a `FlinkError`. */
@@ -275,6 +301,13 @@ export interface RestClient {
   jobExceptions(jobId: string): Promise<JobExceptions>
   executionResult(jobId: string): Promise<ExecutionResult>
   cancelJob(jobId: string): Promise<void>
+  /** What is triggered answers its trigger's id; with one that the caller has chosen it can be sent again. */
+  triggerSavepoint(jobId: string, request: SavepointTrigger): Promise<string>
+  stopWithSavepoint(jobId: string, request: StopTrigger): Promise<string>
+  triggerCheckpoint(jobId: string, request: CheckpointTrigger): Promise<string>
+  triggerDisposal(savepointPath: string): Promise<string>
+  operation(kind: 'savepoint' | 'checkpoint', jobId: string, triggerId: string): Promise<AsyncOperationJson>
+  disposal(triggerId: string): Promise<AsyncOperationJson>
   vertex(jobId: string, vertexId: string): Promise<VertexInfo>
   taskManagers(): Promise<readonly TaskManagerRow[]>
   taskManagerStdout(taskManagerId: string): Promise<string>

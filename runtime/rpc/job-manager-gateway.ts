@@ -1,5 +1,6 @@
 import type { SerializedError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
+import type { SnapshotType } from '../common/snapshot-type.ts'
 
 /**
  * What the JobManager answers to whoever stands in front of it: REST, the local executor, tests. Views are plain data made at the
@@ -18,6 +19,22 @@ export interface JobManagerGateway {
   /** Idempotent by `jobId`: submitting the same id again answers the id of the job that is there. */
   submitJob(submission: JobSubmission): Promise<{ readonly jobId: string }>
   cancelJob(jobId: string): CancelAnswer
+  /**
+   * What takes time is triggered, and asked for by its id until it is done or a while after; triggering one id again changes nothing. CONFLICT for a job
+   * that has ended; INVALID_ARGUMENT when there is no place for a savepoint. What fails later is the answer of the operation.
+   */
+  triggerSavepoint(jobId: string, request: SavepointRequest): TriggerAnswer
+  savepointOperation(jobId: string, triggerId: string): Operation<{ readonly location: string }> | undefined
+  triggerCheckpoint(jobId: string, triggerId: string): TriggerAnswer
+  checkpointOperation(jobId: string, triggerId: string): Operation<{ readonly checkpointId: number }> | undefined
+  triggerDisposal(path: string, triggerId: string): void
+  disposalOperation(triggerId: string): Operation<null> | undefined
+  /** Undefined also for a batch job, which takes none. */
+  checkpointStatistics(jobId: string): CheckpointStatisticsView | undefined
+  checkpointConfig(jobId: string): CheckpointConfigView | undefined
+  resourceRequirements(jobId: string): ResourceRequirements | undefined
+  /** Answers when the job is on its way: false when there is no such job. Rejects, and leaves the job alone, where it cannot be done. */
+  rescaleJob(jobId: string, requirements: ResourceRequirements): Promise<boolean>
   taskManagers(): readonly TaskManagerView[]
   taskManager(taskManagerId: string): TaskManagerView | undefined
   /** The last part of a TaskManager's stdout file, at most `maxBytes` (default 1 MiB); `undefined` when there is no such TaskManager. */
@@ -144,6 +161,8 @@ export interface IoMetrics {
 }
 
 export interface VertexDetails extends VertexSummary {
+  /** Of the split enumerators on the JobManager, by operator. */
+  readonly coordinatorMetrics: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly nowMs: number
   readonly subtasks: readonly SubtaskView[]
 }
@@ -204,11 +223,108 @@ export interface JobSubmission {
   readonly jobId?: string
 }
 
+/** What a vertex may run with, by its id; both counted. */
+export type ResourceRequirements = Readonly<Record<string, { readonly lowerBound: number; readonly upperBound: number }>>
+
 export type CancelAnswer =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'not-found' }
   /** FAILED, FINISHED or CANCELED already. */
   | { readonly kind: 'already-terminal'; readonly state: TerminalJobStatus }
+
+export type TriggerAnswer = 'accepted' | 'not-found'
+
+export interface SavepointRequest {
+  readonly triggerId: string
+  /** Undefined = `execution.checkpointing.savepoint-dir`. */
+  readonly targetDirectory: string | undefined
+  /** What becomes of the job behind it; `stop` and `drain` end it when the savepoint is complete, `cancel` a moment later. */
+  readonly behind: 'go-on' | 'cancel' | 'stop' | 'drain'
+}
+
+export type Operation<T> =
+  | { readonly kind: 'in-progress' }
+  | { readonly kind: 'completed'; readonly value: T }
+  | { readonly kind: 'failed'; readonly error: SerializedError }
+
+export interface CheckpointView {
+  readonly id: number
+  readonly type: SnapshotType
+  readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'
+  readonly triggerMs: number
+  /** -1 = nobody has acknowledged yet. */
+  readonly latestAckMs: number
+  readonly sizeBytes: number
+  readonly durationMs: number
+  readonly subtasks: number
+  readonly acknowledged: number
+  /** Where it lies; undefined = in the JobManager's memory, or nowhere yet. */
+  readonly path: string | undefined
+  readonly failure: { readonly timestampMs: number; readonly message: string } | undefined
+}
+
+export interface CheckpointTaskView {
+  readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'
+  readonly latestAckMs: number
+  readonly sizeBytes: number
+  readonly durationMs: number
+  readonly subtasks: number
+  readonly acknowledged: number
+}
+
+export interface RestoredView {
+  readonly id: number
+  readonly timestampMs: number
+  readonly isSavepoint: boolean
+  readonly path: string | undefined
+}
+
+export interface Statistic {
+  readonly min: number
+  readonly max: number
+  readonly avg: number
+  readonly p50: number
+  readonly p90: number
+  readonly p95: number
+  readonly p99: number
+  readonly p999: number
+}
+
+export interface Summary {
+  readonly sizeBytes: Statistic
+  readonly durationMs: Statistic
+}
+
+export interface CheckpointStatisticsView {
+  readonly counts: {
+    readonly restored: number
+    readonly total: number
+    readonly inProgress: number
+    readonly completed: number
+    readonly failed: number
+  }
+  readonly summary: Summary
+  readonly latest: {
+    readonly completed: CheckpointView | undefined
+    readonly savepoint: CheckpointView | undefined
+    readonly failed: CheckpointView | undefined
+    readonly restored: RestoredView | undefined
+  }
+  /** Newest first; tasks by vertex id. */
+  readonly history: readonly (CheckpointView & { readonly tasks: Readonly<Record<string, CheckpointTaskView>> })[]
+}
+
+export interface CheckpointConfigView {
+  readonly exactlyOnce: boolean
+  /** Undefined = only when somebody asks. */
+  readonly intervalMs: number | undefined
+  readonly timeoutMs: number
+  readonly minPauseMs: number
+  readonly maxConcurrent: number
+  readonly tolerableFailures: number
+  readonly retention: 'NO_EXTERNALIZED_CHECKPOINTS' | 'DELETE_ON_CANCELLATION' | 'RETAIN_ON_CANCELLATION'
+  readonly storage: 'JobManagerCheckpointStorage' | 'FileSystemCheckpointStorage'
+}
 
 export interface TaskManagerView {
   readonly id: string

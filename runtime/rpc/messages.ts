@@ -1,5 +1,6 @@
 import { FlinkError, type SerializedError } from '../common/errors.ts'
 import type { JsonObject, JsonValue } from '../common/json.ts'
+import type { SnapshotType } from '../common/snapshot-type.ts'
 import type { HardwareDescription } from './job-manager-gateway.ts'
 
 /**
@@ -30,9 +31,16 @@ export type TaskManagerMethods = {
   }
   /** In order. */
   noMoreSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string }; answer: null }
-  /** In order: what enumerators hand out behind it is no part of the checkpoint. */
+  /** In order: what enumerators hand out behind it is no part of the checkpoint. `location`: of a savepoint, the URI of its folder. */
   triggerCheckpoint: {
-    payload: JobFenced & { allocationId: string; executionIds: readonly string[]; checkpointId: number; timestampMs: number }
+    payload: JobFenced & {
+      allocationId: string
+      executionIds: readonly string[]
+      checkpointId: number
+      timestampMs: number
+      type: SnapshotType
+      location: string | null
+    }
     answer: null
   }
   /** In order. `complete`: sinks may commit; `aborted`: what was taken for it is of no use. */
@@ -177,7 +185,14 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
   cancelTasks: { ...jobFields, allocationId: 'string' },
   assignSplits: { ...executionFields, splits: 'array' },
   noMoreSplits: executionFields,
-  triggerCheckpoint: { ...jobFields, allocationId: 'string', executionIds: 'array', checkpointId: 'number', timestampMs: 'number' },
+  triggerCheckpoint: {
+    ...jobFields,
+    allocationId: 'string',
+    executionIds: 'array',
+    checkpointId: 'number',
+    timestampMs: 'number',
+    type: 'string',
+  },
   notifyCheckpoint: { ...jobFields, allocationId: 'string', executionIds: 'array', checkpointId: 'number', outcome: 'string' },
   freeSlot: { ...jobFields, allocationId: 'string' },
   heartbeat: { allocations: 'array', allocationVersion: 'number' },

@@ -1,5 +1,5 @@
 import type { ByteReader, ByteWriter } from '../common/bytes.ts'
-import type { TypeSerializer } from './type-information.ts'
+import type { TypeJson, TypeSerializer } from './type-information.ts'
 
 /** A value of a state with time-to-live and when it was written, or read where reading counts: epoch ms. null is a map's entry without value. */
 export class TtlValue<T = unknown> {
@@ -30,4 +30,10 @@ export class TtlSerializer<T> implements TypeSerializer<TtlValue<T>> {
     const at = input.f64()
     return new TtlValue(input.u8() === 0 ? null : this.value.read(input), at)
   }
+}
+
+/** Whether what a state of this type holds has a time-to-live: of lists their elements, of maps their values. */
+export function expires(type: TypeJson): boolean {
+  const values = type.kind === 'LIST' ? type.element : type.kind === 'MAP' ? type.value : type
+  return values.kind === 'TTL'
 }

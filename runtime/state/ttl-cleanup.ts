@@ -1,7 +1,7 @@
 import type { KeyEntry } from './key-entry.ts'
 import type { TtlState } from './ttl-state.ts'
 
-/** What a clean-up needs of the backend. */
+/** What a clean-up needs of the table of keys. */
 export interface TtlKeys {
   /** In an order in which keys that come later are met later; stays valid while keys come and go. */
   keys(): IterableIterator<KeyEntry>
@@ -14,32 +14,36 @@ export interface TtlKeys {
  * a key holds, however long its list or map is.
  */
 export class TtlCleanup {
-  private readonly backend: TtlKeys
+  private readonly table: TtlKeys
   private readonly keysPerStep: number
   private readonly clearExpired: () => void
   private keys: IterableIterator<KeyEntry> | undefined = undefined
 
   /** `forEachNamespace` of the state below runs once for each namespace of the current key. */
-  constructor(backend: TtlKeys, state: TtlState, forEachNamespace: (run: () => void) => void, keysPerStep: number) {
-    this.backend = backend
+  constructor(table: TtlKeys, state: TtlState, forEachNamespace: (run: () => void) => void, keysPerStep: number) {
+    this.table = table
     this.keysPerStep = keysPerStep
     const clearOne = () => state.clearExpired()
     this.clearExpired = () => forEachNamespace(clearOne)
   }
 
   step(): void {
-    this.keys ??= this.backend.keys()
+    this.keys ??= this.table.keys()
     for (let count = 0; count < this.keysPerStep; count++) {
       const next = this.keys.next()
       if (next.done === true) {
         this.keys = undefined
         return
       }
-      this.backend.visit(next.value, this.clearExpired)
+      this.of(next.value)
     }
   }
 
   all(): void {
-    for (const entry of this.backend.keys()) this.backend.visit(entry, this.clearExpired)
+    for (const entry of this.table.keys()) this.of(entry)
+  }
+
+  of(entry: KeyEntry): void {
+    this.table.visit(entry, this.clearExpired)
   }
 }

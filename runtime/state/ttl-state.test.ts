@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { runs } from '../../test/support/runs.ts'
-import { assert } from '../common/assert.ts'
+import { wholeKeyedSnapshot } from '../../test/support/whole-snapshot.ts'
 import { Types } from '../serde/types.ts'
 import {
   AggregatingStateDescriptor,
@@ -50,10 +50,9 @@ class Expiring {
   }
 
   restart(): void {
-    const snapshot = this.backend.snapshot()
+    const snapshot = wholeKeyedSnapshot(this.backend)
     this.backend = this.start()
-    assert(snapshot !== undefined, 'states are registered')
-    this.backend.restore([snapshot])
+    this.backend.snapshots.restore(snapshot)
   }
 
   /** All states of a key, read once. */
@@ -205,7 +204,7 @@ describe('values expire', () => {
       seen.update(window)
       states.nowMs += 400
     }
-    states.backend.snapshot()
+    wholeKeyedSnapshot(states.backend)
     states.backend.setCurrentKey('a')
     const left = [0, 1_000, 2_000].map(window => {
       below.setNamespace(window)
@@ -290,10 +289,9 @@ describe('turned on or off for state that exists', () => {
     const { backend, state } = backendOf(before)
     backend.setCurrentKey('a')
     state.put('x', 1)
-    const snapshot = backend.snapshot()
-    assert(snapshot !== undefined, 'a state is registered')
-    expect(() => backendOf(after).backend.restore([snapshot])).toThrow(`time-to-live was turned ${how}`)
-    expect(() => backendOf(before).backend.restore([snapshot])).not.toThrow()
+    const snapshot = wholeKeyedSnapshot(backend)
+    expect(() => backendOf(after).backend.snapshots.restore(snapshot)).toThrow(`time-to-live was turned ${how}`)
+    expect(() => backendOf(before).backend.snapshots.restore(snapshot)).not.toThrow()
   })
 })
 

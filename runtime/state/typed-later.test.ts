@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { StreamOperatorHarness } from '../../test/support/stream-operator-harness.ts'
+import { wholeKeyedSnapshot } from '../../test/support/whole-snapshot.ts'
 import { assert } from '../common/assert.ts'
 import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
@@ -33,10 +34,9 @@ function backendOf(descriptor: object) {
 function restored(before: object, fill: (state: never) => void, after: object) {
   const from = backendOf(before)
   fill(from.state as never)
-  const snapshot = from.backend.snapshot()
-  assert(snapshot !== undefined, 'a state is registered')
+  const snapshot = wholeKeyedSnapshot(from.backend)
   const { backend, state } = backendOf(after)
-  backend.restore([snapshot])
+  backend.snapshots.restore(snapshot)
   backend.setCurrentKey('a')
   return state as never
 }
@@ -170,7 +170,7 @@ describe('a schema', () => {
     [new MapStateDescriptor('s', Types.STRING, order), undefined],
     [new ValueStateDescriptor('s', Types.row({ a: Types.list(Types.INT) })), undefined],
   ])('says whether values are untyped: %o', (descriptor, untyped) => {
-    expect(backendOf(descriptor).backend.snapshot()?.schemas[0]?.untyped).toBe(untyped)
+    expect(wholeKeyedSnapshot(backendOf(descriptor).backend).schemas[0]?.untyped).toBe(untyped)
   })
 
   test('what is no type is refused', () => {

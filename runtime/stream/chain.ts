@@ -6,7 +6,7 @@ import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/
 import { MAX_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
 import type { RowLayout } from '../serde/row-layout.ts'
-import { type OperatorSnapshot, snapshotSize } from '../state/snapshot.ts'
+import { type OperatorIncrement, type OperatorSnapshot, snapshotSize } from '../state/snapshot.ts'
 import type { ChainLimits, ChainLink, LinkCounters } from './chain-link.ts'
 import { ChainOutput } from './chain-output.ts'
 import type { FrameRunner, RunnerHost } from './frame-runner.ts'
@@ -80,6 +80,8 @@ export class OperatorChain implements RunnerHost {
   /** Rows of the columnar frame that the head is in the middle of. */
   private converted: { readonly frame: LocalFrame; readonly rows: ObjectFrame } | undefined = undefined
   private readonly visits: Visit[] = []
+  /** Its inputs were ended for a savepoint, whose barrier follows: so its outputs have not. */
+  private draining = false
   private readonly endedInputs: number[]
   private yieldCalls = 0
 
@@ -277,6 +279,17 @@ export class OperatorChain implements RunnerHost {
     this.visits.push({ kind: 'end', link: 0, input: 0 })
   }
 
+  /**
+   * The job is to stop behind what there is: the inputs that have not ended do so now, and operators emit their last results. Those behind the outputs
+   * do the same when the savepoint's barrier comes to them.
+   */
+  drain(openInputs: readonly number[]): void {
+    if (this.isEnded()) return
+    this.draining = true
+    if (this.inputCount === 0) this.endSource()
+    else for (const input of openInputs) this.accept({ kind: 'end' }, input)
+  }
+
   /** Nothing of it runs: what it was to emit was emitted before the checkpoint that it comes from. */
   endAtOnce(): void {
     for (let link = 0; link < this.links.length; link++) this.endedInputs[link] = this.inputsOf(link)
@@ -363,14 +376,21 @@ export class OperatorChain implements RunnerHost {
   }
 
   /** At a row border with no visit pending: barrier to the outputs, then every operator's state. Nothing follows an output's end. */
-  snapshot(barrier: CheckpointBarrier): OperatorSnapshot[] {
+  snapshot(barrier: CheckpointBarrier): OperatorIncrement[] {
     assert(this.visits.length === 0, 'no snapshot inside a cursor')
-    if (!this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
+    if (this.draining || !this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
     return this.links.map(({ operator, counters }) => {
       const snapshot = operator.snapshot(barrier)
       counters.stateBytes = snapshotSize(snapshot)
       return snapshot
     })
+  }
+
+  /** Some of what snapshots to come will need; true = there is more that could be done now. */
+  continueBase(): boolean {
+    let more = false
+    for (const { operator } of this.links) if (operator.continueBase?.() === true) more = true
+    return more
   }
 
   notifyCheckpoint(checkpointId: number, outcome: 'complete' | 'aborted'): void {
@@ -443,7 +463,7 @@ export class OperatorChain implements RunnerHost {
     const ended = ++this.endedInputs[visit.link]!
     if (ended === this.inputsOf(visit.link)) {
       for (const child of this.outputs[visit.link]!.children) this.enqueue({ kind: 'end', link: child, input: 0 })
-      for (const { output } of this.links[visit.link]!.networkOutputs) output.emit({ kind: 'end' })
+      if (!this.draining) for (const { output } of this.links[visit.link]!.networkOutputs) output.emit({ kind: 'end' })
     }
     return true
   }

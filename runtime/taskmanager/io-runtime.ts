@@ -21,6 +21,7 @@ export interface IoRuntimeOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly taskManager: IoContext['taskManager']
+  readonly s3?: IoContext['s3']
 }
 
 export interface IoPort {
@@ -338,7 +339,7 @@ class SinkHalf {
 }
 
 function contextOf(host: IoRuntimeOptions, signal: AbortSignal): IoContext {
-  return { clock: host.clock, log: host.log, signal, taskManager: host.taskManager }
+  return { clock: host.clock, log: host.log, signal, taskManager: host.taskManager, s3: host.s3 }
 }
 
 function errorElement(error: unknown): ChannelElement {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
+import type { S3Settings } from '../checkpoint/storage/s3-options.ts'
 import { systemClock } from '../common/clock.ts'
 import { type SerializedError, serializeError } from '../common/errors.ts'
 import { createLogger, type LogLevel } from '../common/log.ts'
@@ -31,6 +32,7 @@ export interface IoThreadData {
   /** What jobs print to stderr; undefined = the process's own. */
   readonly stderrPath: string | undefined
   readonly pageBudget: SharedArrayBuffer
+  readonly s3: S3Settings
 }
 
 export type IoCommand =
@@ -76,6 +78,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     clock: systemClock,
     log,
     taskManager: { id: taskManagerId, stdout: bytes => stdout.write(bytes), stderr: bytes => stderr.write(bytes) },
+    s3: data.s3,
     bell,
     pages: new PageBudget(data.pageBudget),
     others: [{ wake: () => void server.pump() }, { wake: () => void client.pump() }],

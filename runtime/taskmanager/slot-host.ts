@@ -1,4 +1,4 @@
-import type { OperatorState } from '../checkpoint/task-state.ts'
+import type { OperatorHandover, OperatorState } from '../checkpoint/task-state.ts'
 import type { SerializedError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
@@ -53,7 +53,9 @@ export type SlotEvent =
       readonly kind: 'checkpoint-ack'
       readonly executionId: string
       readonly checkpointId: number
-      readonly operators: readonly OperatorState<Uint8Array>[]
+      /** Savepoints: the folder that the state is written to. */
+      readonly location: string | undefined
+      readonly operators: readonly OperatorHandover<Uint8Array>[]
     }
   /** The task has come to its end, and waits for a checkpoint that contains its last results. */
   | { readonly kind: 'awaits-checkpoint'; readonly executionId: string }

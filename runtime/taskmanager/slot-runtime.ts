@@ -8,6 +8,7 @@ import type { SlotDeployment } from '../graph/deployment.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
+import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import type { ChannelProvider } from './channel-providers.ts'
@@ -30,6 +31,8 @@ export interface SlotRuntimeEnvironment extends SlotEnvironment {
   /** Tests of resumption only. */
   readonly suspendEverywhere?: boolean
   readonly generated?: boolean
+  /** Tests of small states only. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
   /** `wake` is called when a port of that task has something or has credit again. */
   ioHost(wake: () => void): IoHost
   loadProgram(deployment: SlotDeployment): Promise<StreamGraph>
@@ -71,19 +74,20 @@ export class SlotRuntime {
         scheduler: this.scheduler,
         suspendEverywhere: this.environment.suspendEverywhere ?? false,
         generated: this.environment.generated ?? true,
+        snapshotLimits: this.environment.snapshotLimits,
         splitRequest: (executionId, operatorId) => this.environment.emit({ kind: 'split-request', executionId, operatorId }),
         hooks: {
           state: (task, state, error) => {
             this.environment.emit({ kind: 'task-state', executionId: task.executionId, state, error })
             if (state === 'FINISHED' || state === 'CANCELED' || state === 'FAILED') this.ended()
           },
-          acknowledge: (task, { checkpointId }, snapshots) => {
+          acknowledge: (task, { checkpointId, location }, snapshots) => {
             const { operatorIds } = this.built.find(built => built.task === task) ?? { operatorIds: [] }
             // Most operators have none.
             const operators = snapshots.flatMap((snapshot, i) =>
               snapshot.keyed === undefined && snapshot.lists.length === 0 ? [] : [{ operatorId: operatorIds[i] ?? '', snapshot }],
             )
-            this.environment.emit({ kind: 'checkpoint-ack', executionId: task.executionId, checkpointId, operators })
+            this.environment.emit({ kind: 'checkpoint-ack', executionId: task.executionId, checkpointId, location, operators })
           },
           awaitsCheckpoint: ({ executionId }) => this.environment.emit({ kind: 'awaits-checkpoint', executionId }),
         },

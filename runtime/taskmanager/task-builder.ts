@@ -1,4 +1,5 @@
 import { checkpointMode, isCheckpointingEnabled } from '../checkpoint/options.ts'
+import { takesIncrements } from '../checkpoint/state-storage.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -21,6 +22,7 @@ import { RingReader } from '../network/ring-channel.ts'
 import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { typeFromJson } from '../serde/types.ts'
+import { defaultSnapshotLimits, type SnapshotLimits } from '../state/keyed-snapshots.ts'
 import { OperatorChain } from '../stream/chain.ts'
 import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
 import { createOperator } from '../stream/factory.ts'
@@ -46,6 +48,8 @@ export interface BuildParts {
   readonly suspendEverywhere: boolean
   /** False = users' functions are interpreted; default true. */
   readonly generated?: boolean
+  /** Tests of small states only. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -323,6 +327,7 @@ function operatorContext(
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
+      snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),

@@ -1,4 +1,3 @@
-import type { OperatorState } from '../checkpoint/task-state.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
@@ -32,7 +31,7 @@ export interface SlotRunOptions {
   /** What the tasks begin with. */
   readRestored(): Promise<RestoredTasks>
   /** Writes and acknowledges the state of a task, or declines; never rejects. */
-  onCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorState<Uint8Array>[]): Promise<void>
+  onCheckpoint(checkpoint: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): Promise<void>
   fatal(error: FlinkError): void
 }
 
@@ -173,7 +172,7 @@ export class SlotRun {
         this.exited(event.error)
         return
       case 'checkpoint-ack':
-        if (this.unfinished.has(event.executionId)) this.writeCheckpoint(event.executionId, event.checkpointId, event.operators)
+        if (this.unfinished.has(event.executionId)) this.writeCheckpoint(event)
         return
     }
   }
@@ -207,10 +206,11 @@ export class SlotRun {
     this.checkFinished()
   }
 
-  private writeCheckpoint(executionId: string, checkpointId: number, operators: readonly OperatorState<Uint8Array>[]): void {
+  private writeCheckpoint(checkpoint: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): void {
+    const { executionId } = checkpoint
     // Of one task one behind the other, so that they are acknowledged in order.
     const before = this.writing.get(executionId) ?? Promise.resolve()
-    const written = before.then(() => this.options.onCheckpoint(executionId, checkpointId, operators))
+    const written = before.then(() => this.options.onCheckpoint(checkpoint))
     this.writing.set(executionId, written)
     void written.then(() => {
       if (this.writing.get(executionId) === written) this.writing.delete(executionId)

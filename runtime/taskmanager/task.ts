@@ -1,10 +1,11 @@
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
+import { isTerminating } from '../common/snapshot-type.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier, ObjectFrame } from '../network/frame.ts'
 import type { InputGate } from '../network/io.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { OperatorIncrement } from '../state/snapshot.ts'
 import type { InputPlace, OperatorChain } from '../stream/chain.ts'
 import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
 import type { TaskState } from './slot-host.ts'
@@ -13,17 +14,22 @@ import type { TaskState } from './slot-host.ts'
  * One subtask: a chain, its gate and where it stands. The slot's scheduler calls `resume`, which works for one time slice and answers why
  * it stopped; nobody else ever waits.
  *
- * Order inside a slice, and the reason: spilled output first (nothing new while old output waits); then visits (watermarks, ends) and due
+ * Order inside a slice, and the reason: some of a base that snapshots need (a task that is idle goes on with it slice by slice); spilled output (nothing new
+ * while old output waits); then visits (watermarks, ends) and due
  * timers (they come before later rows); then a barrier that was asked for; then rows. When the input runs empty the output is flushed at
  * once, so an idle job has no rows in builders.
  *
  * Barriers come through the gate, or from the coordinator to a task without anybody left in front of it: a source, between two rows and in order with the
  * splits it gets; any other when it has read all of its input, since what it has not read is in no snapshot. At the end of its input a task whose operators
  * commit waits for a checkpoint that it has acknowledged since; one that a restored checkpoint calls finished only passes the end on.
+ *
+ * Behind the barrier of a savepoint with which the job stops, a task rests: it reads nothing and fires no timer. When the savepoint is complete it has
+ * finished, without having told anybody of its end, for the others have taken the same barrier; when it is given up the task goes on. A drain ends the
+ * inputs first, which cannot be taken back: from then on the task only waits for barriers.
  */
 export interface TaskHooks {
   state(task: Task, state: TaskState, error: SerializedError | undefined): void
-  acknowledge(task: Task, barrier: CheckpointBarrier, snapshots: readonly OperatorSnapshot[]): void
+  acknowledge(task: Task, barrier: CheckpointBarrier, snapshots: readonly OperatorIncrement[]): void
   /** It has come to its end and waits for a checkpoint. */
   awaitsCheckpoint(task: Task): void
 }
@@ -83,6 +89,10 @@ export class Task {
   private finalCheckpointComplete = false
   private awaitTold = false
   private sourceEnded = false
+  private readonly inputEnded: boolean[]
+  private drained = false
+  /** The savepoint behind which it rests. */
+  private resting: { readonly checkpointId: number; readonly complete: boolean } | undefined
   private sliceEndMs = 0
   private lastFlushMs = 0
   private parkedFullSinceMs = Number.NaN
@@ -120,6 +130,7 @@ export class Task {
     this.bufferTimeoutMs = parts.bufferTimeoutMs
     this.suspendEverywhere = parts.suspendEverywhere
     this.restoredFinished = parts.restoredFinished
+    this.inputEnded = parts.channelNames.map(() => false)
     this.endsByCheckpoint = parts.checkpointingEnabled && !parts.restoredFinished && parts.chain.commitsOnCheckpoint
   }
 
@@ -179,6 +190,9 @@ export class Task {
       const at = this.commands.findIndex(command => command.kind === 'barrier' && command.barrier.checkpointId === checkpointId)
       if (at >= 0) this.commands.splice(at, 1)
       if (this.barrier?.checkpointId === checkpointId) this.barrier = undefined
+      if (this.resting?.checkpointId === checkpointId) this.resting = undefined
+    } else if (this.resting?.checkpointId === checkpointId) {
+      this.resting = { checkpointId, complete: true }
     } else if (this.finalCheckpointId !== undefined && checkpointId >= this.finalCheckpointId) {
       this.finalCheckpointComplete = true
     }
@@ -218,7 +232,7 @@ export class Task {
 
   /** When the scheduler must resume this task even if nobody wakes it, epoch ms. */
   nextTimerMs(): number {
-    return this.phase.kind === 'running' ? this.chain.nextTimerMs() : Number.POSITIVE_INFINITY
+    return this.phase.kind === 'running' && this.resting === undefined ? this.chain.nextTimerMs() : Number.POSITIVE_INFINITY
   }
 
   cancel(): void {
@@ -233,8 +247,10 @@ export class Task {
     const { chain } = this
     if (startMs - this.lastFlushMs >= this.bufferTimeoutMs) this.flush(startMs)
     chain.pollAsyncHalves()
+    const baseUnfinished = chain.continueBase()
     for (;;) {
       if (!chain.drainOutputs() || chain.blockers > 0) return 'outputFull'
+      if (this.resting !== undefined) return this.rest(this.resting.complete)
       if (!chain.advance()) return this.whyStopped()
       const atEnd = this.isAtEnd()
       if (atEnd && this.mayFinish()) {
@@ -248,6 +264,10 @@ export class Task {
       if (chain.hasVisits()) continue
       if (this.barrier === undefined) this.takeCommands()
       if (this.barrier !== undefined && this.frame === undefined) {
+        if (this.barrier.type === 'savepoint-drain' && !this.drained) {
+          this.drain()
+          continue
+        }
         const prepared = chain.prepareSnapshot()
         if (chain.hasVisits()) continue
         if (!prepared) return this.whyStopped()
@@ -255,6 +275,10 @@ export class Task {
         this.barrier = undefined
         if (atEnd) this.finalCheckpointId ??= barrier.checkpointId
         this.hooks.acknowledge(this, barrier, chain.snapshot(barrier))
+        if (isTerminating(barrier.type)) {
+          this.resting = { checkpointId: barrier.checkpointId, complete: false }
+          this.flush(startMs)
+        }
         continue
       }
       if (this.frame !== undefined) {
@@ -267,7 +291,8 @@ export class Task {
       const read = this.source === undefined ? this.readGate() : this.readSource()
       if (read === 'nothing') {
         this.flush(startMs)
-        return chain.drainOutputs() ? 'idle' : 'outputFull'
+        if (!chain.drainOutputs()) return 'outputFull'
+        return baseUnfinished ? 'budget' : 'idle'
       }
       if (this.budgetSpent()) return 'budget'
     }
@@ -285,10 +310,23 @@ export class Task {
       this.frameRow = 0
     } else if (element.control.kind === 'barrier') {
       this.barrier = element.control.barrier
-    } else if (!this.restoredFinished) {
+    } else if (!this.restoredFinished && !this.drained) {
+      if (element.control.kind === 'end') this.inputEnded[element.input] = true
       this.chain.accept(element.control, element.input)
     }
     return 'more'
+  }
+
+  private drain(): void {
+    this.drained = true
+    this.sourceEnded = true
+    this.chain.drain(this.inputEnded.flatMap((ended, input) => (ended ? [] : [input])))
+  }
+
+  private rest(complete: boolean): Resumption {
+    if (!complete || !this.chain.commitsDone()) return 'idle'
+    this.end('FINISHED', undefined)
+    return 'ended'
   }
 
   private readSource(): 'more' | 'nothing' {
@@ -313,6 +351,7 @@ export class Task {
   }
 
   private mayFinish(): boolean {
+    if (this.drained) return false
     if (!this.endsByCheckpoint) return true
     if (this.finalCheckpointComplete) return this.chain.commitsDone()
     if (!this.awaitTold) this.hooks.awaitsCheckpoint(this)

@@ -1,5 +1,6 @@
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { MessageChannel, Worker } from 'node:worker_threads'
+import type { S3Settings } from '../checkpoint/storage/s3-options.ts'
 import { deserializeError, FlinkError, type SerializedError } from '../common/errors.ts'
 import { readFileTail } from '../common/file-tail.ts'
 import type { Logger } from '../common/log.ts'
@@ -42,6 +43,8 @@ export interface ThreadedSlotHostsOptions {
   /** What jobs print; undefined = the process's own streams. */
   readonly stdoutPath: string | undefined
   readonly stderrPath: string | undefined
+  /** For connectors that write to S3. */
+  readonly s3: S3Settings
   /** Entry files of the two kinds of threads; bin/ knows where they are. */
   readonly slotEntry: URL
   readonly ioEntry: URL
@@ -67,6 +70,7 @@ export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions):
     requestTimeoutMs: options.requestTimeoutMs,
     stdoutPath: options.stdoutPath,
     stderrPath: options.stderrPath,
+    s3: options.s3,
     pageBudget: pool.budget.buffer,
   }
   const io = new Worker(options.ioEntry, { workerData: data, name: 'io' })

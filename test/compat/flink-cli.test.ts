@@ -25,6 +25,13 @@ const flink = (...args: string[]) => run('java', ['-cp', `${lib}/*`, '-Dlog4j2.l
 
 test.runIf(process.env['CI'] === 'true')('Apache Flink and Java are here', () => expect(hasFlink).toBe(true))
 
+/** All of its tasks: before that Flink answers that not all required tasks are running. */
+function isRunning(jobId: string): boolean {
+  const { webAddress } = JSON.parse(readFileSync(join(directory, 'run/jobmanager-0.json'), 'utf8')) as { webAddress: string }
+  const { stdout } = spawnSync('curl', ['-s', `${webAddress}/jobs/${jobId}`], { encoding: 'utf8' })
+  return (JSON.parse(stdout) as { vertices: { status: string }[] }).vertices.every(({ status }) => status === 'RUNNING')
+}
+
 describe.runIf(hasFlink)("Apache Flink's command line", () => {
   beforeAll(() => {
     writeFileSync(join(directory, 'config.yaml'), '{}')
@@ -46,7 +53,37 @@ describe.runIf(hasFlink)("Apache Flink's command line", () => {
     expect(millrace('list', '-a')).toContain(`: ${jobId} : forever (CANCELED)`)
   })
 
-  test.each([[['cancel']], [['cancel', 'xyz']], [['list', '--foo']], [['run', '-p']]])('bad arguments are answered in the same words: %j', args => {
+  test('takes savepoints and checkpoints of our jobs, stops and cancels them behind one, and disposes of it, as ours does', () => {
+    const start = () => {
+      const jobId = /JobID ([0-9a-f]{32})/.exec(millrace('run', '-d', job))?.[1] ?? ''
+      while (!millrace('list').includes(`: ${jobId} : forever (RUNNING)`) || !isRunning(jobId));
+      return jobId
+    }
+    const savepoints = join(directory, 'savepoints')
+    // What differs from one savepoint to the next, and from one checkpoint to the next.
+    const masked = (text: string) => text.replace(/savepoint-[0-9a-f]{6}-[0-9a-f]{12}/g, 'savepoint-x').replace(/Checkpoint(\(FULL\))? \d+/, 'Checkpoint$1 n')
+    const first = start()
+    for (const args of [
+      ['savepoint', first, savepoints],
+      ['checkpoint', first],
+      ['checkpoint', '-full', first],
+    ])
+      expect(masked(flink(...args.slice(0, 1), '-m', address, ...args.slice(1)))).toBe(masked(millrace(...args)))
+    const stopped = flink('stop', '-m', address, '-p', savepoints, first)
+    const second = start()
+    expect(masked(stopped).replaceAll(first, second)).toBe(masked(millrace('stop', '-p', savepoints, second)))
+    expect(millrace('list', '-a')).toContain(`: ${first} : forever (FINISHED)`)
+    const third = start()
+    const cancelled = flink('cancel', '-m', address, '-s', savepoints, third)
+    const fourth = start()
+    expect(masked(cancelled).replaceAll(third, fourth)).toBe(masked(millrace('cancel', '-s', savepoints, fourth)))
+    const path = /Savepoint stored in (\S+)\.$/m.exec(cancelled)?.[1] ?? ''
+    expect(flink('savepoint', '-m', address, '-d', path)).toBe(`Disposing savepoint '${path}'.\nWaiting for response...\nSavepoint '${path}' disposed.\n`)
+    const fifth = start()
+    expect(flink('stop', '-m', address, '-d', '-p', savepoints, fifth)).toMatch(/^Draining job .*\n.*\n.*\nSavepoint completed\. Path: file:\/\/\S+\n$/)
+  })
+
+  test.each([[['cancel']], [['cancel', 'xyz']], [['list', '--foo']], [['run', '-p']], [['savepoint']], [['stop']], [['checkpoint']]])('bad arguments are answered in the same words: %j', args => {
     expect(millrace(...args)).toBe(flink(...args))
   })
 })

@@ -1,31 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import {
-  type Collector,
-  DataGeneratorSource,
-  type DataStream,
-  type FunctionInitializationContext,
-  type FunctionSnapshotContext,
-  type KeyedProcessContext,
-  type ListState,
-  ListStateDescriptor,
-  type RuntimeContext,
-  type SourceContext,
-  StreamExecutionEnvironment,
-  Types,
-  type ValueState,
-  ValueStateDescriptor,
-  WatermarkStrategy,
-} from '../../runtime/api/index.ts'
-import type { Clock } from '../../runtime/common/clock.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
-import { FileSink } from '../../runtime/connectors/files/file-sink.ts'
-import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
-import { DefaultRollingPolicy, OnCheckpointRollingPolicy } from '../../runtime/connectors/files/rolling-policies.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
-import { CommittedRows, CommittingSink } from '../support/committing-sink.ts'
-import { EngineCluster, type EngineClusterOptions } from '../support/engine-cluster.ts'
-import { MemoryFiles } from '../support/memory-recoverable-writer.ts'
+import { EngineCluster } from '../support/engine-cluster.ts'
+import { smallStateLimits } from '../support/increments.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
+import { buildSums, expectSums, type Outside, outsides } from '../support/sums-job.ts'
 
 /**
  * Exactly once, on simulated time: a sequence, a sum per key in keyed state, and a transactional sink, while TaskManagers are lost. What was committed is
@@ -35,60 +15,6 @@ const all = simSeeds(100)
 // They are long for `make check`.
 const seeds = all.length < 2_000 ? all.slice(0, 50) : all
 const chunkSize = 25
-const keyCount = 7
-
-/** What others can see of a job's results: a text a row. */
-interface Outside {
-  readonly rows: readonly string[]
-  write(results: DataStream<[number, number]>): void
-  /** Default: the data generator. */
-  read?(env: StreamExecutionEnvironment, count: number, rowsPerSecond: number, clock: Clock): DataStream<number>
-  readonly sinks: NonNullable<EngineClusterOptions['sinks']>
-}
-
-const outsides = {
-  'a sink in memory': (): Outside => {
-    const committed = new CommittedRows()
-    return {
-      get rows() {
-        return committed.rows
-      },
-      write: results => void results.sinkTo(new CommittingSink(committed)),
-      sinks: {},
-    }
-  },
-  "a user's own functions, from end to end": (): Outside => {
-    const committed = new CommittedRows()
-    return {
-      get rows() {
-        return committed.rows
-      },
-      read: (env, count, rowsPerSecond, clock) => env.addSource(new OwnNumbers(count, rowsPerSecond, clock), 'numbers', Types.INT),
-      write: results => void results.addSink(new OwnCommits(committed)),
-      sinks: {},
-    }
-  },
-  'the file sink': (random: Random): Outside => {
-    const files = new MemoryFiles()
-    const bySize = DefaultRollingPolicy.builder()
-      .withMaxPartSize(1 + random.nextInt(500))
-      .build()
-    const policy = [OnCheckpointRollingPolicy.build(), DefaultRollingPolicy.builder().build(), bySize][random.nextInt(3)] as DefaultRollingPolicy
-    return {
-      get rows() {
-        return Object.values(files.visible()).flatMap(text => text.split('\n').slice(0, -1))
-      },
-      write: results =>
-        void results.sinkTo(
-          FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
-            .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
-            .withRollingPolicy(policy)
-            .build(),
-        ),
-      sinks: { 'file-sink': fileSinkTransport(random, (_path, owner) => files.writer(owner)) },
-    }
-  },
-}
 
 describe.each(Object.keys(outsides) as (keyof typeof outsides)[])('checkpoints on a simulated cluster, into %s', name => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
@@ -103,113 +29,6 @@ describe.each(Object.keys(outsides) as (keyof typeof outsides)[])('checkpoints o
     })
   }
 })
-
-class RunningSum {
-  readonly sum = new ValueStateDescriptor('sum', Types.LONG)
-
-  private state!: ValueState<bigint>
-
-  open(context: RuntimeContext): void {
-    this.state = context.getState(this.sum)
-  }
-
-  processElement(value: number, _ctx: KeyedProcessContext<number>, out: Collector<[number, number]>): void {
-    const next = (this.state.value() ?? 0n) + BigInt(value)
-    this.state.update(next)
-    out.collect([value % keyCount, Number(next)])
-  }
-}
-
-/** Every subtask emits its share of 1 to `count`; where it stands is operator state. */
-class OwnNumbers {
-  readonly next = new ListStateDescriptor('next', Types.INT)
-  private readonly count: number
-  private readonly rowsPerSecond: number
-  private readonly clock: Clock
-  private state!: ListState<number>
-  private index = -1
-  private step = 1
-  private cancelled = false
-
-  constructor(count: number, rowsPerSecond: number, clock: Clock) {
-    this.count = count
-    this.rowsPerSecond = rowsPerSecond
-    this.clock = clock
-  }
-
-  initializeState(context: FunctionInitializationContext): void {
-    this.state = context.getOperatorStateStore().getListState(this.next)
-    for (const index of this.state.get()) this.index = index
-  }
-
-  open(context: RuntimeContext): void {
-    this.step = context.getNumberOfParallelSubtasks()
-    if (this.index < 0) this.index = context.getIndexOfThisSubtask()
-  }
-
-  async run(context: SourceContext<number>): Promise<void> {
-    while (this.index < this.count && !this.cancelled) {
-      const room = context.collect(this.index + 1)
-      this.index += this.step
-      await room
-      // Bursts: some rows come without waiting in between.
-      if (this.index % 3 === 0) await new Promise<void>(resolve => void this.clock.schedule((3_000 * this.step) / this.rowsPerSecond, resolve))
-    }
-  }
-
-  cancel(): void {
-    this.cancelled = true
-  }
-
-  snapshotState(): void {
-    this.state.update([this.index])
-  }
-}
-
-/** Rows of a checkpoint are a transaction, which is state from the barrier on until the checkpoint is complete. */
-class OwnCommits {
-  readonly transactions = new ListStateDescriptor('transactions', Types.STRING)
-  private readonly outside: CommittedRows
-  private state!: ListState<string>
-  private pending: { readonly id: string; readonly checkpointId: number; readonly rows: readonly string[] }[] = []
-  private rows: string[] = []
-  private owner = ''
-
-  constructor(outside: CommittedRows) {
-    this.outside = outside
-  }
-
-  initializeState(context: FunctionInitializationContext): void {
-    this.state = context.getOperatorStateStore().getListState(this.transactions)
-    // They are in a checkpoint that is complete.
-    for (const transaction of this.state.get()) {
-      const { id, rows } = JSON.parse(transaction) as (typeof this.pending)[number]
-      this.outside.commit(id, rows)
-    }
-  }
-
-  open(context: RuntimeContext): void {
-    this.owner = `${context.getIndexOfThisSubtask()}/${context.getAttemptNumber()}`
-  }
-
-  async invoke(row: unknown): Promise<void> {
-    this.rows.push(JSON.stringify(row))
-  }
-
-  snapshotState(context: FunctionSnapshotContext): void {
-    const checkpointId = context.getCheckpointId()
-    if (this.rows.length > 0) this.pending.push({ id: `${this.owner}/${checkpointId}`, checkpointId, rows: this.rows })
-    this.rows = []
-    this.state.update(this.pending.map(transaction => JSON.stringify(transaction)))
-  }
-
-  async notifyCheckpointComplete(checkpointId: number): Promise<void> {
-    const done = this.pending.filter(transaction => transaction.checkpointId <= checkpointId)
-    this.pending = this.pending.filter(transaction => transaction.checkpointId > checkpointId)
-    await Promise.resolve()
-    for (const { id, rows } of done) this.outside.commit(id, rows)
-  }
-}
 
 /** How often it was restored. */
 async function runningSums(seed: number, createOutside: (random: Random) => Outside): Promise<number> {
@@ -230,18 +49,8 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   const rowsPerSecond = count / (2 + random.next() * 8)
   const highAvailability = random.nextInt(2) === 0
   const outside = createOutside(random)
-  const build = () => {
-    const env = StreamExecutionEnvironment.createForProgram({ client })
-    const numbers =
-      outside.read?.(env, count, rowsPerSecond, cluster.clock) ??
-      env.fromSource(
-        new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT }),
-        WatermarkStrategy.noWatermarks(),
-        'numbers',
-      )
-    outside.write(numbers.keyBy((value: number) => value % keyCount).process(new RunningSum()))
-    return env.getStreamGraph()
-  }
+  const job = { client, count, rowsPerSecond, outside }
+  const build = () => buildSums(job, cluster.clock)
   const cluster = new EngineCluster({
     seed,
     build,
@@ -252,6 +61,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     suspendEverywhere: true,
     highAvailability,
     sinks: outside.sinks,
+    snapshotLimits: random.nextInt(3) === 0 ? undefined : smallStateLimits,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))
@@ -260,7 +70,24 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   let paused = false
   const isDone = () => cleared || cluster.jobManager.jobResult(jobId)?.kind === 'completed'
   let next = 0
+  const rescale = async () => {
+    const requirements = cluster.jobManager.resourceRequirements(jobId)
+    if (requirements === undefined) return
+    // One number for all: with chaining off, some of the edges are FORWARD.
+    const upperBound = 1 + random.nextInt(4)
+    const next = Object.fromEntries(Object.keys(requirements).map(id => [id, { lowerBound: 1, upperBound }]))
+    try {
+      await cluster.jobManager.rescaleJob(jobId, next)
+    } catch (error) {
+      // Between two attempts.
+      if (!(error instanceof FlinkError) || error.code !== 'CONFLICT') throw error
+    }
+  }
   const lose = async () => {
+    if (random.nextInt(3) === 0) {
+      await rescale()
+      return
+    }
     const kind = highAvailability ? random.nextInt(3) : 0
     if (kind > 0) {
       paused ||= kind === 2
@@ -289,18 +116,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     expect(result?.failureCause?.message).toBeUndefined()
     expect(result?.state).toBe('FINISHED')
   }
-  // Of a key the rows come in any order of several subtasks; what a sum is made of depends on it, but not the last one, nor their number.
-  const byKey = Map.groupBy(
-    outside.rows.map(row => JSON.parse(row) as [number, number]),
-    ([key]) => key,
-  )
-  for (let key = 0; key < keyCount; key++) {
-    const values = Array.from({ length: count }, (_, i) => i + 1).filter(value => value % keyCount === key)
-    const sums = (byKey.get(key) ?? []).map(([, sum]) => sum)
-    expect(sums.length, `results of key ${key}`).toBe(values.length)
-    expect(new Set(sums).size, `different results of key ${key}`).toBe(values.length)
-    expect(Math.max(...sums), `last sum of key ${key}`).toBe(values.reduce((a, b) => a + b, 0))
-  }
+  expectSums(job)
   await cluster.clock.run(120_000)
   const { slotsTotal, slotsAvailable } = cluster.jobManager.overview()
   expect(slotsAvailable, 'all slots are free again').toBe(slotsTotal)

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -126,17 +126,28 @@ export class Cluster implements AsyncDisposable {
 
   /** A further one, for the place of one that was killed. Its log goes on in the same file. */
   async startJobManager(): Promise<void> {
-    const record = join(this.folder.path, 'cluster/run/jobmanager-0.json')
-    await rm(record, { force: true })
-    const log = await open(join(this.folder.path, 'cluster/log/jobmanager-0.log'), 'a')
-    const child = spawn(millrace, ['jobmanager', '--record', record], {
+    const record = this.spawnProcess('jobmanager', 'jobmanager-0', [])
+    for (const end = Date.now() + 30_000; !existsSync(record); await nextPoll()) assert(Date.now() < end, 'the jobmanager writes its record')
+  }
+
+  /** Answers when it is on its way; it registers by itself. */
+  startTaskManager(id: string, slots: number): void {
+    this.spawnProcess('taskmanager', id, ['-D', `taskmanager.numberOfTaskSlots=${slots}`, '-D', `taskmanager.resource-id=${id}`])
+  }
+
+  /** Its record, which is there when it runs. */
+  private spawnProcess(kind: 'jobmanager' | 'taskmanager', id: string, args: readonly string[]): string {
+    const record = join(this.folder.path, `cluster/run/${id}.json`)
+    rmSync(record, { force: true })
+    const log = openSync(join(this.folder.path, `cluster/log/${id}.log`), 'a')
+    const child = spawn(millrace, [kind, '--record', record, ...args], {
       env: { ...process.env, ...this.environment },
-      stdio: ['ignore', log.fd, log.fd],
+      stdio: ['ignore', log, log],
       detached: true,
     })
     child.unref()
-    await log.close()
-    for (const end = Date.now() + 30_000; !existsSync(record); await nextPoll()) assert(Date.now() < end, 'the jobmanager writes its record')
+    closeSync(log)
+    return record
   }
 
   pidOf(kind: string): number {

@@ -1,8 +1,9 @@
 import type { Sink } from '../../runtime/api/index.ts'
 import { ByteReader, ByteWriter } from '../../runtime/common/bytes.ts'
+import { listState } from '../../runtime/graph/declared-state.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
 import type { TypeInformation } from '../../runtime/serde/type-information.ts'
-import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../runtime/state/snapshot.ts'
 import { BaseOperator } from '../../runtime/stream/operators/base-operator.ts'
 
 /**
@@ -14,6 +15,13 @@ export class CommittedRows {
 
   commit(id: string, rows: readonly string[]): void {
     this.transactions.set(id, rows)
+  }
+
+  /** As it was when this checkpoint was taken, and everything in it or before it committed. */
+  upTo(checkpointId: number): CommittedRows {
+    const before = new CommittedRows()
+    for (const [id, rows] of this.transactions) if (Number(id.slice(id.lastIndexOf('/') + 1)) <= checkpointId) before.commit(id, rows)
+    return before
   }
 
   get rows(): readonly string[] {
@@ -36,7 +44,13 @@ export class CommittingSink<T> implements Sink<T> {
   }
 
   define(_type: TypeInformation<T>): OperatorDefinition {
-    return { type: 'sink:committing', options: {}, functions: [], states: [], factory: () => new CommittingOperator(this.outside) }
+    return {
+      type: 'sink:committing',
+      options: {},
+      functions: [],
+      states: [listState('transactions', 'split', { kind: 'STRING' })],
+      factory: () => new CommittingOperator(this.outside),
+    }
   }
 }
 
@@ -66,7 +80,7 @@ class CommittingOperator extends BaseOperator {
     this.rows.push(JSON.stringify(value))
   }
 
-  override snapshot({ checkpointId }: { readonly checkpointId: number }): OperatorSnapshot {
+  override snapshot({ checkpointId }: { readonly checkpointId: number }): UnkeyedSnapshot {
     if (this.rows.length > 0) {
       const { operatorId, subtaskIndex, attempt } = this.context
       this.pending.push({ id: `${operatorId}/${subtaskIndex}/${attempt}/${checkpointId}`, checkpointId, rows: this.rows })
@@ -80,7 +94,7 @@ class CommittingOperator extends BaseOperator {
     return { keyed: undefined, lists: [{ name: 'transactions', mode: 'split', type: { kind: 'STRING' }, items }] }
   }
 
-  notifyCheckpointComplete(checkpointId: number): void {
+  override notifyCheckpointComplete(checkpointId: number): void {
     const done = this.pending.filter(transaction => transaction.checkpointId <= checkpointId)
     this.pending = this.pending.filter(transaction => transaction.checkpointId > checkpointId)
     for (const { id, rows } of done) this.outside.commit(id, rows)

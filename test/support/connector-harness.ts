@@ -1,15 +1,19 @@
+import type { S3Settings } from '../../runtime/checkpoint/storage/s3-options.ts'
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
+import { MetricGroup } from '../../runtime/metrics/metric-group.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
+import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
 import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import type { SourceSplit, SplitEnumeratorContext } from '../../runtime/stream/spi/source.ts'
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
+import { wholeSnapshot } from './whole-snapshot.ts'
 
 /**
  * One subtask of a source or sink with its async half in the same thread. Rows, watermarks and bytes printed are recorded; waiting is
@@ -23,6 +27,7 @@ export interface ConnectorHarnessOptions {
   readonly autoWatermarkIntervalMs?: number
   readonly registry?: ConnectorRegistry
   readonly checkpointingEnabled?: boolean
+  readonly s3?: S3Settings
 }
 
 export class ConnectorHarness {
@@ -52,11 +57,13 @@ export class ConnectorHarness {
       autoWatermarkIntervalMs = 200,
       registry = connectorRegistry,
       checkpointingEnabled = false,
+      s3,
     } = options
     const decoder = new TextDecoder()
     this.io = new IoRuntime({
       registry,
       clock,
+      s3,
       log: noLog,
       taskManager: {
         id: 'tm-1',
@@ -85,7 +92,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs, checkpointingEnabled },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled, snapshotLimits: undefined },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,
@@ -113,6 +120,10 @@ export class ConnectorHarness {
 
   get source(): SourceHeadOperator {
     return this.operator as SourceHeadOperator
+  }
+
+  snapshot(checkpointId = 1): OperatorSnapshot {
+    return wholeSnapshot(this.operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' }))
   }
 
   values(): unknown[] {
@@ -188,6 +199,7 @@ export class RecordingEnumeratorContext implements SplitEnumeratorContext {
   readonly clock = systemClock
   readonly log = noLog
   readonly signal = new AbortController().signal
+  readonly metrics = new MetricGroup()
   readonly parallelism: number
   readonly assigned: SourceSplit[][]
   readonly ended = new Set<number>()

@@ -1,5 +1,6 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
+import { KafkaFetcher, type KafkaFetcherOptions } from '../../runtime/connectors/kafka/kafka-fetcher.ts'
 import type {
   BrokerNode,
   ClusterMetadata,
@@ -11,6 +12,8 @@ import type {
   TopicPartition,
 } from '../../runtime/connectors/kafka/protocol.ts'
 import { batchSize, RecordBatchReader, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
+import { settingsFromJson } from '../../runtime/connectors/kafka/settings.ts'
+import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import { buildBatch } from './kafka-batches.ts'
 
 /**
@@ -47,6 +50,7 @@ export class FakeKafka {
   metadataCount = 0
   private readonly topics = new Map<string, FakePartition[]>()
   private waiters: (() => void)[] = []
+  private pollsEnded = 0
 
   constructor(brokerCount = 1) {
     this.nodes = Array.from({ length: brokerCount }, (_, i) => ({ nodeId: i + 1, host: '127.0.0.1', port: 9092 + i }))
@@ -97,6 +101,12 @@ export class FakeKafka {
     this.wakeAll()
   }
 
+  /** The longest wait of a fetch is over: those that have nothing to say answer that. */
+  endPolls(): void {
+    this.pollsEnded++
+    this.wakeAll()
+  }
+
   setSilent(nodeId: number, silent: boolean): void {
     if (silent) this.silent.add(nodeId)
     else this.silent.delete(nodeId)
@@ -135,12 +145,14 @@ export class FakeKafka {
       fetch: async (node, request, lane) => {
         await Promise.resolve()
         this.fetchCount++
+        const { pollsEnded } = this
         for (;;) {
           reach(node)
           if (closedLanes.has(lane))
             throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${node.host}:${node.port} was lost during Fetch`)
           const response = this.read(node, request)
           if (response !== undefined) return response
+          if (this.pollsEnded > pollsEnded) return { errorCode: 0, partitions: [] }
           await new Promise<void>(resolve => this.waiters.push(resolve))
         }
       },
@@ -159,9 +171,22 @@ export class FakeKafka {
         await Promise.resolve()
         this.commitCount++
         await answered(this.nodes[0]!)
-        const errorCode = this.commitRefusals.shift() ?? 0
-        for (const { topic, partition, offset } of errorCode === 0 ? offsets : []) this.committed.set(`${groupId} ${topic}-${partition}`, offset)
-        return offsets.map(({ topic, partition }) => ({ topic, partition, errorCode }))
+        const refusal = this.commitRefusals.shift() ?? 0
+        return offsets.map(({ topic, partition, offset }) => {
+          const errorCode = refusal !== 0 || this.topics.get(topic)?.[partition] !== undefined ? refusal : UNKNOWN_TOPIC
+          if (errorCode === 0) this.committed.set(`${groupId} ${topic}-${partition}`, offset)
+          return { topic, partition, errorCode }
+        })
+      },
+      committedOffsets: async (groupId, partitions) => {
+        await Promise.resolve()
+        await answered(this.nodes[0]!)
+        return partitions.map(({ topic, partition }) => ({
+          topic,
+          partition,
+          offset: this.committed.get(`${groupId} ${topic}-${partition}`) ?? -1,
+          errorCode: 0,
+        }))
       },
       unreachable: () => [...failed],
       closeLane: lane => {
@@ -172,6 +197,27 @@ export class FakeKafka {
         closed = true
         this.wakeAll()
       },
+    }
+  }
+
+  committedOffsets(groupId: string, topic: string): Record<string, number> {
+    const prefix = `${groupId} ${topic}-`
+    return Object.fromEntries(
+      [...this.committed].filter(([key]) => key.startsWith(prefix)).map(([key, offset]) => [key.slice(prefix.length), offset]),
+    )
+  }
+
+  /** The Kafka source's async half, reading from here. */
+  registry(): ConnectorRegistry {
+    return {
+      fetchers: {
+        kafka: (options, sink, context) => {
+          // Written by KafkaReader.
+          const given = options as KafkaFetcherOptions
+          return new KafkaFetcher(settingsFromJson(given.settings), given, sink, context, this.client())
+        },
+      },
+      sinks: {},
     }
   }
 
@@ -224,7 +270,7 @@ export class FakeKafka {
     const log = this.topics.get(topic)?.[partition]
     if (log === undefined) return { topic, partition, errorCode: UNKNOWN_TOPIC, offset: -1 }
     if (log.leader !== node.nodeId) return { topic, partition, errorCode: NOT_LEADER, offset: -1 }
-    return { topic, partition, errorCode: 0, offset: spec === 'earliest' ? log.logStart : log.end }
+    return { topic, partition, errorCode: 0, offset: spec === 'earliest' ? log.logStart : spec === 'latest' ? log.end : offsetOfTime(log, spec) }
   }
 
   /** undefined = nothing to say yet: the poll waits. */
@@ -265,6 +311,15 @@ export class FakeKafka {
 }
 
 const noBytes = Buffer.alloc(0)
+
+function offsetOfTime({ batches, logStart }: FakePartition, timestampMs: number): number {
+  const reader = new RecordBatchReader(true)
+  for (const batch of batches) {
+    reader.feed(batch)
+    while (reader.next()) if (reader.offset >= logStart && reader.timestamp >= timestampMs) return reader.offset
+  }
+  return -1
+}
 
 /** The first batch whole, whatever its size; the last one cut where the bytes end. */
 function cutAt(batches: readonly Buffer[], maxBytes: number): Buffer {

@@ -13,6 +13,7 @@ import { createExecutionGraph } from '../../runtime/graph/execution-graph.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { withProjections } from '../../runtime/graph/projection.ts'
 import { planSlots } from '../../runtime/graph/slot-assignment.ts'
+import { MetricGroup } from '../../runtime/metrics/metric-group.ts'
 import { fieldsRead } from '../../runtime/planner/fields-read.ts'
 import type { SourceDescription, SplitEnumerator } from '../../runtime/stream/spi/source.ts'
 import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
@@ -177,6 +178,7 @@ export async function runInProcess(
           clock,
           log: noLog,
           signal: new AbortController().signal,
+          metrics: new MetricGroup(),
           assignSplits: (subtaskIndex, splits) => {
             const { executionId, host } = to(subtaskIndex)
             host?.addSplits(executionId, head.operatorId, splits)
@@ -195,6 +197,7 @@ export async function runInProcess(
     for (const [i, deployment] of deployments.entries())
       hosts[i]?.deploy(JSON.parse(JSON.stringify(deployment)) as typeof deployment, factory.wire(deployment), new Map())
   })
+  for (const enumerator of enumerators.values()) await enumerator.close()
   await io.close()
   const failed = firstError !== undefined || [...states.values()].some(state => state !== 'FINISHED')
   return {

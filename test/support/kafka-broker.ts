@@ -85,6 +85,11 @@ export class KafkaBroker {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
     const admin = started(this.admin)
     await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] })
+    await this.untilLed(topic, partitions)
+  }
+
+  private async untilLed(topic: string, partitions: number): Promise<void> {
+    const admin = started(this.admin)
     // kafkajs itself waits for leaders, but gives up where a slow broker does not know the topic yet.
     const leaders = () =>
       admin.fetchTopicMetadata({ topics: [topic] }).then(
@@ -99,6 +104,24 @@ export class KafkaBroker {
       },
       { timeout: 30_000, interval: 50 },
     )
+  }
+
+  /** So many in all, each with a leader when this resolves. */
+  async createPartitions(topic: string, count: number): Promise<void> {
+    const admin = started(this.admin)
+    await admin.createPartitions({ topicPartitions: [{ topic, count }] })
+    await this.untilLed(topic, count)
+    // A producer of kafkajs knows a topic's partitions for five minutes.
+    await this.producer?.disconnect()
+    this.producer = started(this.kafka).producer()
+    await this.producer.connect()
+  }
+
+  /** Offsets that a group has committed, by partition. */
+  async committedOffsets(groupId: string, topic: string): Promise<Record<number, number>> {
+    const [found] = await started(this.admin).fetchOffsets({ groupId, topics: [topic] })
+    const committed = found?.partitions.filter(({ offset }) => Number(offset) >= 0) ?? []
+    return Object.fromEntries(committed.map(({ partition, offset }) => [partition, Number(offset)]))
   }
 
   /** One batch. `null` = a record without a value. */

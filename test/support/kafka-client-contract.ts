@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
+import { isRetriable, UNKNOWN_TOPIC_OR_PARTITION } from '../../runtime/connectors/kafka/error-codes.ts'
 import type { BrokerNode, FetchRequest } from '../../runtime/connectors/kafka/protocol.ts'
 import { RecordBatchReader } from '../../runtime/connectors/kafka/record-batch.ts'
 import { RecordBatchBuilder } from '../../runtime/connectors/kafka/record-batch-builder.ts'
@@ -11,6 +12,8 @@ export interface KafkaUnderTest {
   createTopic(topic: string, partitions: number): unknown
   produce(topic: string, partition: number, values: readonly string[]): unknown
   deleteRecords(topic: string, partition: number, before: number): unknown
+  /** What a group has committed, by partition. */
+  committedOffsets(groupId: string, topic: string): unknown
 }
 
 export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
@@ -61,6 +64,15 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
       (await client.listOffsets(leaderOf(0), [{ topic, partition: 0 }], spec, 'read_uncommitted'))[0]
     expect(await offset('earliest')).toEqual({ topic, partition: 0, errorCode: 0, offset: 2 })
     expect(await offset('latest')).toEqual({ topic, partition: 0, errorCode: 0, offset: 4 })
+    client.close()
+  })
+
+  test('offsets by time: the first record that is as late; -1 behind the last one', async () => {
+    const { topic, client, leaderOf } = await setUp(1)
+    await kafka().produce(topic, 0, ['a'])
+    const offset = async (timestampMs: number) =>
+      (await client.listOffsets(leaderOf(0), [{ topic, partition: 0 }], timestampMs, 'read_uncommitted'))[0]?.offset
+    expect([await offset(0), await offset(4_000_000_000_000)]).toEqual([0, -1])
     client.close()
   })
 
@@ -119,6 +131,29 @@ export function kafkaClientContract(kafka: () => KafkaUnderTest): void {
     expect(await produce(7, batch('e'))).toMatchObject([{ topic, partition: 7, errorCode: 3 }])
     const { partitions } = await client.fetch(leaderOf(0), request(topic, 0, 0), 2)
     expect(valuesOf(partitions[0]?.records)).toEqual(['0 a', '1 ', '2 c', '3 d'])
+    client.close()
+  })
+
+  test('offsets that are committed are the group’s, those of other partitions stay; a partition that is not there is answered by its code', async () => {
+    const { topic, client } = await setUp(2)
+    const groupId = `group-of-${topic}`
+    const commit = async (...offsets: readonly (readonly [partition: number, offset: number])[]) => {
+      const wanted = offsets.map(([partition, offset]) => ({ topic, partition, offset }))
+      // The coordinator of a new group may still have to be made.
+      for (;;) {
+        const answers = await client.commitOffsets(groupId, wanted)
+        if (!answers.some(({ errorCode }) => isRetriable(errorCode) && errorCode !== UNKNOWN_TOPIC_OR_PARTITION)) return answers
+      }
+    }
+    expect(await commit([0, 3], [1, 5])).toEqual([0, 1].map(partition => ({ topic, partition, errorCode: 0 })))
+    expect(await commit([1, 7])).toEqual([{ topic, partition: 1, errorCode: 0 }])
+    expect(await kafka().committedOffsets(groupId, topic)).toEqual({ 0: 3, 1: 7 })
+    expect(await commit([0, 2])).toEqual([{ topic, partition: 0, errorCode: 0 }])
+    expect(await kafka().committedOffsets(groupId, topic)).toEqual({ 0: 2, 1: 7 })
+    const read = [0, 1, 2].map(partition => ({ topic, partition }))
+    expect(await client.committedOffsets(groupId, read)).toEqual([2, 7, -1].map((offset, partition) => ({ topic, partition, offset, errorCode: 0 })))
+    expect(await commit([9, 1])).toEqual([{ topic, partition: 9, errorCode: UNKNOWN_TOPIC_OR_PARTITION }])
+    expect(client.unreachable()).toEqual([])
     client.close()
   })
 

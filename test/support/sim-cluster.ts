@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { createMemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
-import type { ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
+import { createMemoryStore, type MemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
+import type { ByteRange, ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../../runtime/checkpoint/storage/open-store.ts'
 import type { FlinkError } from '../../runtime/common/errors.ts'
 import { newId } from '../../runtime/common/ids.ts'
@@ -45,6 +45,13 @@ export interface SimTaskManager {
 
 const rpc = { host: 'jobmanager', port: 6123, token: 'secret' }
 
+/** `number` from 0 on, over all processes; `text` as in `create <path>`. */
+export interface StoreCall {
+  readonly node: string
+  readonly number: number
+  readonly text: string
+}
+
 export class SimCluster {
   readonly clock = new SimClock()
   readonly random: Random
@@ -58,8 +65,13 @@ export class SimCluster {
   /** JobManagers that have learned that they are old. */
   readonly fenced: { readonly generation: number; readonly error: FlinkError }[] = []
   readonly taskManagers: SimTaskManager[] = []
+  /** Around each call of a store. A process that is killed here never comes back from it; `before`: it had no effect. */
+  onStoreCall: (call: StoreCall, phase: 'before' | 'after') => void = () => {}
+  /** What a store answers instead of doing it. */
+  storeFault: (call: StoreCall) => FlinkError | undefined = () => undefined
+  private storeCalls = 0
   /** By URI: what outlives every process. */
-  readonly stores = new Map<string, ObjectStore>()
+  readonly stores = new Map<string, MemoryStore>()
   private readonly options: SimClusterOptions
 
   constructor(options: SimClusterOptions) {
@@ -83,7 +95,7 @@ export class SimCluster {
       enumerators: options.enumerators ?? { fake: createFakeEnumerator },
       openStore: this.openStoreOf(node),
       ...(options.highAvailability === true
-        ? { jobStore: createJobStore(whileAlive(this.storeAt(HA_URI), node, this.network), 'sim', { clock: this.clock, log: this.log }) }
+        ? { jobStore: createJobStore(this.storeOf(node, HA_URI), 'sim', { clock: this.clock, log: this.log }) }
         : {}),
       onFenced: error => this.fenced.push({ generation, error }),
       artifacts: createMemoryArtifactStore(),
@@ -95,18 +107,55 @@ export class SimCluster {
       slotIdleTimeoutMs: 50_000,
       completedJobExpirationMs: 3_600_000,
       exceptionHistorySize: 16,
+      operationStoreDurationMs: 300_000,
       ...options.jobManager,
     })
   }
 
-  private storeAt(uri: string): ObjectStore {
+  /** What there is in a store now, without anybody's asking for it. */
+  paths(uri: string): readonly string[] {
+    return this.stores.get(uri)?.paths() ?? []
+  }
+
+  private storeAt(uri: string): MemoryStore {
     const known = this.stores.get(uri) ?? createMemoryStore(uri)
     this.stores.set(uri, known)
     return known
   }
 
+  /** What a process does with a store stops with it. */
+  private storeOf(node: string, uri: string): ObjectStore {
+    const store = this.storeAt(uri)
+    const call =
+      <A extends unknown[], R>(operation: string, act: (path: string, ...args: A) => Promise<R>) =>
+      async (path: string, ...args: A): Promise<R> => {
+        await this.network.untilAlive(node)
+        const made = { node, number: this.storeCalls++, text: `${operation} ${path}` }
+        this.onStoreCall(made, 'before')
+        await this.network.untilAlive(node)
+        const fault = this.storeFault(made)
+        if (fault !== undefined) throw fault
+        const answer = await act(path, ...args)
+        this.onStoreCall(made, 'after')
+        await this.network.untilAlive(node)
+        return answer
+      }
+    return {
+      uri,
+      create: call('create', (path, bytes: Uint8Array) => store.create(path, bytes)),
+      read: call('read', (path, range?: ByteRange) => store.read(path, range)),
+      size: call('size', path => store.size(path)),
+      list: call('list', folder => store.list(folder)),
+      remove: call('remove', path => store.remove(path)),
+    }
+  }
+
+  /** A URI below that of a known store is a folder in it. */
   private openStoreOf(node: string): StoreOpener {
-    return async uri => whileAlive(this.storeAt(uri), node, this.network)
+    return async uri => {
+      const root = [...this.stores.keys()].find(known => uri.startsWith(`${known}/`))
+      return root === undefined ? this.storeOf(node, uri) : folderOf(this.storeOf(node, root), uri)
+    }
   }
 
   /** kill -9 of the JobManager, and another one at the same address. Or the old one only stands still for `pausedMs`, and is not told. */
@@ -212,27 +261,9 @@ export class SimCluster {
 const BUNDLE = { bytes: new Uint8Array(1), digest: createHash('sha256').update(new Uint8Array(1)).digest('hex') }
 const HA_URI = 'sim://high-availability'
 
-/** What a process does with a store stops with it. */
-function whileAlive(store: ObjectStore, node: string, network: SimNetwork): ObjectStore {
-  const alive =
-    <A extends unknown[], R>(act: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      await network.untilAlive(node)
-      return act(...args)
-    }
-  return {
-    uri: store.uri,
-    create: alive((path, bytes) => store.create(path, bytes)),
-    read: alive(path => store.read(path)),
-    size: alive(path => store.size(path)),
-    list: alive(folder => store.list(folder)),
-    remove: alive(path => store.remove(path)),
-  }
-}
-
 /** Hands out `options.splits` splits one by one to whoever asks. */
-export const createFakeEnumerator: SplitEnumeratorFactory = (options, context) => {
-  let next = 0
+export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, restored) => {
+  let next = Number(restored?.['next'] ?? 0)
   const total = Number(options['splits'])
   return {
     start() {},
@@ -244,6 +275,18 @@ export const createFakeEnumerator: SplitEnumeratorFactory = (options, context) =
     addSplitsBack() {},
     snapshot: () => ({ next }),
     close() {},
+  }
+}
+
+function folderOf(store: ObjectStore, uri: string): ObjectStore {
+  const at = (path: string) => `${uri.slice(store.uri.length + 1)}/${path}`
+  return {
+    uri,
+    create: (path, bytes) => store.create(at(path), bytes),
+    read: (path, range) => store.read(at(path), range),
+    size: path => store.size(at(path)),
+    list: async folder => (await store.list(at(folder))).map(path => path.slice(at('').length)),
+    remove: path => store.remove(at(path)),
   }
 }
 
@@ -285,6 +328,8 @@ export function simJobGraph(name: string, vertices: readonly SimVertex[]): JobGr
             uid: undefined,
             type: 'fake',
             options: script,
+            states: [],
+            keyType: null,
             hash: '',
             kind: source === undefined ? 'operator' : 'source',
             source,

@@ -16,6 +16,7 @@ import { TransportSinkOperator } from '../../runtime/stream/operators/transport-
 import type { SourceOutput, SourceReader, SourceSplit } from '../../runtime/stream/spi/source.ts'
 import { ConnectorHarness, type ConnectorHarnessOptions } from './connector-harness.ts'
 import { MemoryFiles } from './memory-recoverable-writer.ts'
+import { wholeSnapshot } from './whole-snapshot.ts'
 
 /**
  * Heads and tails of chains for the operators' registry: each operator meets a checkpoint and a restore after every single row, at
@@ -37,7 +38,6 @@ export const parallelismPlans: Readonly<Record<string, readonly number[]>> = {
   'rescaled after every row': [1, 2, 3, 5, 2],
 }
 
-const barrier = { checkpointId: 1, timestampMs: 0, type: 'checkpoint' } as const
 const maxParallelism = 16
 
 export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
@@ -119,7 +119,7 @@ async function runFileSink(parallelisms: readonly number[]): Promise<readonly st
     if (row < rows) subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
     else for (const subtask of subtasks) await subtask.until(() => subtask.operator.endInput(0))
     for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
-    snapshots = subtasks.map(({ operator }) => operator.snapshot({ ...barrier, checkpointId }))
+    snapshots = subtasks.map(({ operator }) => wholeSnapshot(operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' })))
     if (row % 2 === 1) for (const { operator } of subtasks) operator.notifyCheckpointComplete?.(checkpointId)
     for (const subtask of subtasks) {
       if (row % 2 === 1) await subtask.until(() => subtask.operator.commitsDone?.() ?? true)
@@ -192,7 +192,7 @@ async function runSource(parallelisms: readonly number[]): Promise<readonly stri
       return subtask.rows.length > 0
     })
     rows.push(...(giver?.values() ?? []).map(String))
-    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    snapshots = subtasks.map(subtask => subtask.snapshot())
     for (const subtask of subtasks) await subtask.close()
     // Stable: within a split the rows stay in the order in which they came.
     if (giver === undefined) return rows.sort((a, b) => a.charCodeAt(0) - b.charCodeAt(0))
@@ -223,7 +223,7 @@ async function runFunctionSource(parallelisms: readonly number[]): Promise<reado
     if (taken > 0) await harness.run(() => harness.rows.length >= taken)
     // Nobody asks what has gone out in front of the barrier: without state it all comes again.
     harness.operator.prepareSnapshotPreBarrier?.()
-    snapshot = harness.operator.snapshot(barrier)
+    snapshot = harness.snapshot()
     expect(snapshot).toEqual(emptySnapshot)
     await harness.close()
   }
@@ -271,7 +271,7 @@ async function runCheckpointedSource(parallelisms: readonly number[]): Promise<r
       subtask.poll()
       await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
     }
-    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    snapshots = subtasks.map(subtask => subtask.snapshot())
     for (const subtask of subtasks) {
       rows.push(...subtask.values().map(String))
       await subtask.close()
@@ -292,7 +292,7 @@ async function runSink(
     all.push(...subtasks)
     subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
     for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
-    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    snapshots = subtasks.map(subtask => subtask.snapshot())
     expect(snapshots).toEqual(subtasks.map(() => emptySnapshot))
     // A task that ends here, as by a failure after the barrier, has nothing left to give.
     for (const subtask of subtasks) await subtask.close()

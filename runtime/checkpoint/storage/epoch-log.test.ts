@@ -336,7 +336,15 @@ describe('a store that is away', () => {
 })
 
 describe('what is damaged', () => {
-  const head = { jobId, checkpointId: 7, generation: 1, nonce: 'ab', timestampMs: 1, objects: [{ name: '7-a', size: 3, crc: 9 }] }
+  const head = {
+    jobId,
+    checkpointId: 7,
+    generation: 1,
+    nonce: 'ab',
+    timestampMs: 1,
+    objectsFolder: 'shared' as const,
+    objects: [{ name: '7-a', size: 3, crc: 9 }],
+  }
   const whole = encodeManifest({ head, body: new TextEncoder().encode('state') })
 
   test('a manifest says what it said, and nothing at all when one bit is another or its end is missing', () => {

@@ -5,13 +5,14 @@ import type { Logger } from '../../common/log.ts'
 import type { Random } from '../../common/random.ts'
 import { decodeManifest, encodeManifest, type Manifest, type ManifestHead, type ObjectRef } from './manifest.ts'
 import type { ObjectStore } from './object-store.ts'
+import { decodeRecord, encodeRecord } from './record.ts'
 
 /**
  * Which checkpoint of a job is its newest, and who may add the next one (DESIGN 6, docs/decisions/0015-epochs.md).
  *
  *   <job-id>/shared/<name>          data, written once, listed with length and CRC by the manifests that need it
  *   <job-id>/chk-<id>/_metadata     a manifest; by itself it proves nothing
- *   <job-id>/epochs/<e>             the claim: checkpoint <id> exists, or generation g has taken over from checkpoint <id>
+ *   <job-id>/epochs/<e>             the claim: checkpoint <id> exists, or generation g has taken over from checkpoint <id>; or that one is a savepoint elsewhere
  *   <job-id>/head/<generation>      who was a generation; never removed while the job's folder is there
  *
  * Publishing: objects -> manifest -> claim of epoch e + 1 -> look that nobody has claimed a later one -> acknowledged. All of them are exclusive
@@ -37,6 +38,8 @@ export interface EpochRecord {
   readonly nonce: string
   /** The newest checkpoint as of this epoch; null = there is none yet. */
   readonly checkpointId: number | null
+  /** Where it lies when it is a savepoint, behind which the job was to stop; null = in the job's own folder. */
+  readonly savepoint: string | null
 }
 
 export interface EpochLogOptions {
@@ -61,6 +64,7 @@ export class EpochLog {
   /** The epoch that this process has claimed last; 0 = none, it has not taken over. */
   private epoch = 0
   private newestCheckpoint: number | null = null
+  private newestSavepoint: string | null = null
   /** A claim of this process that may or may not be there: until it has taken over again it does not know its own epoch. */
   private claimUnknown = false
 
@@ -74,7 +78,7 @@ export class EpochLog {
     const { generation, jobId } = this.options
     await this.checkGeneration()
     const head = { generation, nonce: this.nonce }
-    const found = await this.createKnown(`${jobId}/head/${generation}`, toBytes(head))
+    const found = await this.createKnown(`${jobId}/head/${generation}`, encodeRecord(head))
     if (found !== 'mine') throw this.fenced(`generation ${generation} is another process already`)
     for (;;) {
       const newest = await this.retried(() => newestRecordOf(this.options.store, jobId))
@@ -86,39 +90,65 @@ export class EpochLog {
         generation,
         nonce: this.nonce,
         checkpointId: newest?.checkpointId ?? null,
+        savepoint: newest?.savepoint ?? null,
       }
       // The old leader was faster: its checkpoint counts.
-      if ((await this.createKnown(this.epochPath(record.epoch), toBytes(record))) !== 'mine') continue
+      if ((await this.createKnown(this.epochPath(record.epoch), encodeRecord(record))) !== 'mine') continue
       await this.checkNewest(record.epoch)
       this.epoch = record.epoch
       this.claimUnknown = false
       this.newestCheckpoint = record.checkpointId
+      this.newestSavepoint = record.savepoint
       return record.checkpointId
     }
+  }
+
+  /** Where the newest checkpoint lies, when it is a savepoint. */
+  get savepoint(): string | null {
+    return this.newestSavepoint
   }
 
   /**
    * Makes a checkpoint whose objects are written exist. CONFLICT: the id is taken by a manifest of somebody else (one that a fenced JobManager has left);
    * the next id will do.
    */
-  async publish(checkpoint: Omit<ManifestHead, 'jobId' | 'generation' | 'nonce'>, body: Uint8Array): Promise<void> {
+  async publish(checkpoint: Omit<ManifestHead, 'jobId' | 'generation' | 'nonce' | 'objectsFolder'>, body: Uint8Array): Promise<void> {
     const { jobId, generation } = this.options
-    this.checkLeads()
     const { checkpointId } = checkpoint
-    if (this.newestCheckpoint !== null && checkpointId <= this.newestCheckpoint)
-      throw new FlinkError('INTERNAL', `job ${jobId}: checkpoint ${checkpointId} is published behind checkpoint ${this.newestCheckpoint}`)
-    await this.checkGeneration()
+    await this.checkMayClaim(checkpointId)
     await this.checkObjects(checkpoint.objects)
-    await this.writeManifest({ head: { ...checkpoint, jobId, generation, nonce: this.nonce }, body })
-    const record: EpochRecord = { epoch: this.epoch + 1, kind: 'checkpoint', generation, nonce: this.nonce, checkpointId }
+    await this.writeManifest({ head: { ...checkpoint, jobId, generation, nonce: this.nonce, objectsFolder: 'shared' }, body })
+    await this.claim(checkpointId, null)
+  }
+
+  /** A savepoint that is whole becomes the job's newest checkpoint: sinks commit what is in it. */
+  async claimSavepoint(checkpointId: number, location: string): Promise<void> {
+    await this.checkMayClaim(checkpointId)
+    await this.claim(checkpointId, location)
+  }
+
+  private async checkMayClaim(checkpointId: number): Promise<void> {
+    this.checkLeads()
+    if (this.newestCheckpoint !== null && checkpointId <= this.newestCheckpoint)
+      throw new FlinkError(
+        'INTERNAL',
+        `job ${this.options.jobId}: checkpoint ${checkpointId} is published behind checkpoint ${this.newestCheckpoint}`,
+      )
+    await this.checkGeneration()
+  }
+
+  private async claim(checkpointId: number, savepoint: string | null): Promise<void> {
+    const { generation } = this.options
+    const record: EpochRecord = { epoch: this.epoch + 1, kind: 'checkpoint', generation, nonce: this.nonce, checkpointId, savepoint }
     this.claimUnknown = true
-    if ((await this.createKnown(this.epochPath(record.epoch), toBytes(record))) !== 'mine')
+    if ((await this.createKnown(this.epochPath(record.epoch), encodeRecord(record))) !== 'mine')
       throw this.fenced(`epoch ${record.epoch} was claimed by another process`)
     this.epoch = record.epoch
     await this.checkNewest(record.epoch)
     await this.checkGeneration()
     this.claimUnknown = false
     this.newestCheckpoint = checkpointId
+    this.newestSavepoint = savepoint
   }
 
   /**
@@ -328,18 +358,18 @@ async function readRecord(store: ObjectStore, path: string): Promise<EpochRecord
   const bytes = await store.read(path)
   if (bytes === undefined) return undefined
   const corrupt = (why: string) => new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} cannot be read: ${why}`)
-  let record: Partial<EpochRecord> | null
-  try {
-    record = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch {
-    throw corrupt('it was cut short or changed')
-  }
-  if (typeof record !== 'object' || record === null) throw corrupt('it is no record')
-  const { epoch, kind, generation, nonce, checkpointId } = record
+  const record: Partial<EpochRecord> = decodeRecord(bytes, `${path} of ${store.uri}`)
+  const { epoch, kind, generation, nonce, checkpointId, savepoint } = record
   if (epoch !== numberOf(path)) throw corrupt(`it is the record of epoch ${epoch}`)
-  if ((kind !== 'takeover' && kind !== 'checkpoint') || typeof generation !== 'number' || typeof nonce !== 'string' || checkpointId === undefined)
+  if (
+    (kind !== 'takeover' && kind !== 'checkpoint') ||
+    typeof generation !== 'number' ||
+    typeof nonce !== 'string' ||
+    checkpointId === undefined ||
+    savepoint === undefined
+  )
     throw corrupt('a field is missing')
-  return { epoch, kind, generation, nonce, checkpointId }
+  return { epoch, kind, generation, nonce, checkpointId, savepoint }
 }
 
 function manifestPath(jobId: string, checkpointId: number): string {
@@ -353,8 +383,4 @@ function checkpointIdOf(path: string, jobId: string): number | undefined {
 
 function numberOf(path: string): number {
   return Number(path.slice(path.lastIndexOf('/') + 1))
-}
-
-function toBytes(record: object): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(record)}\n`)
 }

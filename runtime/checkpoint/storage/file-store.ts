@@ -19,6 +19,11 @@ export async function openFileStore(root: string, random: Random, nowMs: number)
   return store
 }
 
+/** For reading: it is left as it is, and need not be there. */
+export function fileStoreAt(root: string, random: Random): ObjectStore {
+  return new FileStore(resolve(root), random)
+}
+
 const TEMPORARY = '.tmp-'
 const TEMPORARY_AGE_MS = 24 * 60 * 60 * 1000
 /** Another process may remove an empty folder between our making it and our linking into it. */

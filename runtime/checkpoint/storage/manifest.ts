@@ -13,7 +13,9 @@ export interface ManifestHead {
   readonly nonce: string
   /** When the checkpoint was triggered, epoch ms. */
   readonly timestampMs: number
-  /** What it needs of `shared/`, and nothing else may need to be there. */
+  /** Where its objects lie: in `shared/` of the job's folder, or beside the manifest, which makes it a savepoint: it can be moved and copied as a whole. */
+  readonly objectsFolder: 'shared' | ''
+  /** What it needs of there, and nothing else may need to be there. */
   readonly objects: readonly ObjectRef[]
 }
 
@@ -30,7 +32,7 @@ export interface Manifest {
 }
 
 const MAGIC = 0x4d524350
-const VERSION = 1
+const VERSION = 2
 const FIXED = 12
 const TRAILER = 4
 

@@ -1,10 +1,16 @@
 import { beyondEnd, checkPath, checkRange, type ObjectStore } from './object-store.ts'
 
+export interface MemoryStore extends ObjectStore {
+  /** All of them, at once: for who may look at the memory. */
+  paths(): readonly string[]
+}
+
 /** `execution.checkpointing.storage: jobmanager`: lost with the process, and no other process can take over from it. */
-export function createMemoryStore(uri = 'jobmanager'): ObjectStore {
+export function createMemoryStore(uri = 'jobmanager'): MemoryStore {
   const objects = new Map<string, Uint8Array>()
   return {
     uri,
+    paths: () => [...objects.keys()],
     async create(path, bytes) {
       if (objects.has(checkPath(path))) return 'exists'
       objects.set(path, bytes.slice())

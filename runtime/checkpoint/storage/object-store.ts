@@ -51,11 +51,30 @@ export async function probeStore(store: ObjectStore, random: Random): Promise<vo
   throw new FlinkError('EXTERNAL_SYSTEM', `checkpoint storage ${store.uri} cannot be used: it does not keep two processes from creating one object`)
 }
 
+/** Further tries of a write whose answer was lost. */
+const UNKNOWN_TRIES = 3
+
+/** For a name that nobody else writes to: `exists` is what an earlier try has left. */
+export async function createOwn(store: ObjectStore, path: string, bytes: Uint8Array): Promise<void> {
+  for (let left = UNKNOWN_TRIES; ; left--) {
+    try {
+      await store.create(path, bytes)
+      return
+    } catch (error) {
+      if (left === 0 || !(error instanceof FlinkError) || error.code !== 'OUTCOME_UNKNOWN') throw error
+    }
+  }
+}
+
 const PATH = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
+
+export function isPath(path: string): boolean {
+  return PATH.test(path)
+}
 
 /** Relative, of plain names: nothing that a store could take for a way out of its root. Names that begin with a dot are the store's own. */
 export function checkPath(path: string): string {
-  if (!PATH.test(path))
+  if (!isPath(path))
     throw new FlinkError('INVALID_ARGUMENT', `"${path}" is no path of an object: names of letters, digits, ".", "_" and "-", joined by "/"`)
   return path
 }

@@ -82,10 +82,11 @@ describe('a place of objects', () => {
       const { Configuration } = await import(${module('../../common/config.ts')})
       const { systemClock: clock } = await import(${module('../../common/clock.ts')})
       const { noLog: log } = await import(${module('../../common/log.ts')})
-      await openStore(${JSON.stringify(join(root, 'lazy'))}, Configuration.empty, { clock, log })
+      const { systemRandom: random } = await import(${module('../../common/random.ts')})
+      await openStore(${JSON.stringify(join(root, 'lazy'))}, Configuration.empty, { clock, random, log })
       const before = loaded()
       const configuration = Configuration.fromObject({ 's3.endpoint': 'http://127.0.0.1:1', 's3.access-key': 'a', 's3.secret-key': 'b' })
-      await openStore('s3://bucket/a', configuration, { clock, log }).catch(error => console.log(error.code))
+      await openStore('s3://bucket/a', configuration, { clock, random, log }).catch(error => console.log(error.code))
       console.log(before, loaded())`
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
     expect(stdout).toBe('EXTERNAL_SYSTEM\nfalse true\n')

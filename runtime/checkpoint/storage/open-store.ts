@@ -3,12 +3,15 @@ import type { Configuration } from '../../common/config.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Random } from '../../common/random.ts'
-import { openFileStore } from './file-store.ts'
+import { fileStoreAt, openFileStore } from './file-store.ts'
 import type { ObjectStore } from './object-store.ts'
 import { s3SettingsOf } from './s3-options.ts'
 
 /** How whoever needs a store gets it; simulations hand out their own. */
-export type StoreOpener = (uri: string, configuration: Configuration, settingName: string) => Promise<ObjectStore>
+export type StoreOpener = (uri: string, configuration: Configuration, settingName: string, access?: StoreAccess) => Promise<ObjectStore>
+
+/** `read`: nothing is made or tried out, so that it need not be writable. */
+export type StoreAccess = 'write' | 'read'
 
 /**
  * From a URI, as it stands in the configuration or on the command line, to a store that has been tried out: `s3://bucket/prefix`, `file:///folder`,
@@ -17,16 +20,17 @@ export type StoreOpener = (uri: string, configuration: Configuration, settingNam
 export async function openStore(
   uri: string,
   configuration: Configuration,
-  parts: { readonly clock: Clock; readonly random: Random; readonly log: Logger; readonly settingName?: string },
+  parts: { readonly clock: Clock; readonly random: Random; readonly log: Logger; readonly settingName?: string; readonly access?: StoreAccess },
 ): Promise<ObjectStore> {
-  const { clock, random, log, settingName } = parts
+  const { clock, random, log, settingName, access = 'write' } = parts
   try {
     const place = parseStoreUri(uri)
-    if (place.scheme === 'file') return await openFileStore(place.path, random, clock.nowMs())
+    if (place.scheme === 'file') return access === 'read' ? fileStoreAt(place.path, random) : await openFileStore(place.path, random, clock.nowMs())
     const settings = s3SettingsOf(configuration)
     // The client takes a tenth of a second and 37 MB: only where it is used.
-    const { openS3Store } = await import('./s3-store.ts')
-    return await openS3Store({ bucket: place.bucket, prefix: place.prefix, settings, clock, log }, random)
+    const { openS3Store, probedS3Store } = await import('./s3-store.ts')
+    const options = { bucket: place.bucket, prefix: place.prefix, settings, clock, log }
+    return access === 'read' ? await openS3Store(options) : await probedS3Store(options, random)
   } catch (error) {
     if (!(error instanceof FlinkError) || settingName === undefined) throw error
     const code = error.code === 'INVALID_ARGUMENT' ? 'INVALID_CONFIGURATION' : error.code

@@ -44,8 +44,13 @@ export interface S3StoreOptions {
   readonly timeoutMs?: number
 }
 
-export async function openS3Store(options: S3StoreOptions, random: Random): Promise<ObjectStore> {
-  const store = new S3Store(options, await connect(options.settings))
+export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
+  return new S3Store(options, await connectS3(options.settings, 1))
+}
+
+/** One that is written to. */
+export async function probedS3Store(options: S3StoreOptions, random: Random): Promise<ObjectStore> {
+  const store = await openS3Store(options)
   await probeStore(store, random)
   return store
 }
@@ -58,11 +63,11 @@ const TRIES = 4
 const RETRY_MS = 100
 
 /** Without a call: the SDK connects when it is used. */
-async function connect({ endpoint, region, pathStyle, credentials }: S3Settings): Promise<S3Client> {
+export async function connectS3({ endpoint, region, pathStyle, credentials }: S3Settings, maxAttempts: number): Promise<S3Client> {
   const agent = { keepAlive: true, maxSockets: CONNECTIONS_MAX }
   const clientIn = (known: string | undefined) =>
     new S3Client({
-      maxAttempts: 1,
+      maxAttempts,
       forcePathStyle: pathStyle,
       // The signature covers the bytes. More checksums than that are what other stores than AWS stumble over.
       requestChecksumCalculation: 'WHEN_REQUIRED',

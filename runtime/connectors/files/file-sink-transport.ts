@@ -1,3 +1,4 @@
+import type { S3Settings } from '../../checkpoint/storage/s3-options.ts'
 import { assert } from '../../common/assert.ts'
 import type { Clock } from '../../common/clock.ts'
 import { newId } from '../../common/ids.ts'
@@ -19,21 +20,27 @@ import type { PartOwner, PartStream, RecoverableWriter } from './recoverable-wri
  * When the port closes, what no `prepared` has told of is in no snapshot and is removed; the rest stays for the next attempt.
  */
 export function fileSinkTransport(random: Random, create: RecoverableWriterFactory = recoverableWriterOf): SinkTransportFactory {
-  return (options, { clock }) => {
+  return (options, { clock, s3 }) => {
     // Of FileSinkOperator and FileSink.
     const { path, prefix, suffix, ...owner } = options as unknown as FileSinkTransportOptions
     const uid = newId(random)
-    return new FileSinkTransport(create(path, { ...owner, uid }, clock), count => `${prefix}-${uid}-${count}${suffix}`)
+    return new FileSinkTransport(create(path, { ...owner, uid }, { clock, s3 }), count => `${prefix}-${uid}-${count}${suffix}`)
   }
 }
 
-export type RecoverableWriterFactory = (path: string, owner: PartOwner, clock: Clock) => RecoverableWriter | Promise<RecoverableWriter>
+export type RecoverableWriterFactory = (path: string, owner: PartOwner, parts: WriterParts) => RecoverableWriter | Promise<RecoverableWriter>
 
-async function recoverableWriterOf(path: string, owner: PartOwner, clock: Clock): Promise<RecoverableWriter> {
+export interface WriterParts {
+  readonly clock: Clock
+  /** undefined = what the SDK finds. */
+  readonly s3: S3Settings | undefined
+}
+
+async function recoverableWriterOf(path: string, owner: PartOwner, parts: WriterParts): Promise<RecoverableWriter> {
   if (!path.startsWith('s3://')) return new LocalRecoverableWriter(localPath(path), owner)
   // The SDK takes a tenth of a second and 37 MB: only where it is used.
   const { openS3RecoverableWriter } = await import('./s3-multipart-uploads.ts')
-  return openS3RecoverableWriter(path, owner, clock)
+  return openS3RecoverableWriter(path, owner, parts)
 }
 
 interface FileSinkTransportOptions extends Omit<PartOwner, 'uid'> {

@@ -7,7 +7,7 @@ import type { JsonObject } from '../../common/json.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import type { StreamOperator } from '../../stream/operator.ts'
-import { FileSinkOperator, type FileSinkSpec } from '../../stream/operators/file-sink-operator.ts'
+import { FileSinkOperator, type FileSinkSpec, fileSinkStates } from '../../stream/operators/file-sink-operator.ts'
 import type { RollingPolicySettings } from '../../stream/operators/part-buckets.ts'
 import { writeLine } from '../text-lines.ts'
 import { valueFormatter } from '../value-text.ts'
@@ -50,7 +50,7 @@ export class FileSink<T> implements Sink<T> {
       type: 'sink:file-sink',
       options: { ...options },
       functions: sourcesOf({ encoder, bucketAssigner }),
-      states: [],
+      states: fileSinkStates,
       factory: (given: JsonObject): StreamOperator => new FileSinkOperator(operatorSpec(given as unknown as FileSinkOptions, this.spec, type)),
     }
   }

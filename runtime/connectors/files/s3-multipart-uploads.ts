@@ -7,39 +7,43 @@ import {
   HeadObjectCommand,
   ListPartsCommand,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
+import type { S3Settings } from '../../checkpoint/storage/s3-options.ts'
+import { connectS3 } from '../../checkpoint/storage/s3-store.ts'
 import { type Clock, withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
+import type { WriterParts } from './file-sink-transport.ts'
 import type { MultipartUploads, Upload, UploadedPart } from './multipart-uploads.ts'
 import type { PartOwner, RecoverableWriter } from './recoverable-writer.ts'
 import { S3RecoverableWriter } from './s3-recoverable-writer.ts'
 
 /**
- * The file sink on s3://, through the AWS SDK. Address, region and credentials are what the SDK finds in the TaskManager's environment (AWS_REGION,
- * AWS_ENDPOINT_URL_S3, a profile, the role of a pod, …). The SDK tries again what may be tried again; all calls here may. Each call has a deadline of ours,
+ * The file sink on s3://, through the AWS SDK, with the client that checkpoint storage has. The SDK tries again what may be tried again; all calls here may. Each call has a deadline of ours,
  * because promises of the SDK do not always settle.
  */
-export function openS3RecoverableWriter(path: string, owner: PartOwner, clock: Clock): RecoverableWriter {
+export async function openS3RecoverableWriter(path: string, owner: PartOwner, { clock, s3 }: WriterParts): Promise<RecoverableWriter> {
   const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]+)\/*(.*?)\/*$/.exec(path) ?? []
   if (bucket === '') throw new FlinkError('INVALID_ARGUMENT', `file sink: ${JSON.stringify(path)} names no bucket, expected s3://bucket/path`)
-  shared ??= new S3Client({
-    maxAttempts: TRIES,
-    // Every store knows it, AWS among them.
-    forcePathStyle: true,
-    // The signature covers the bytes. More checksums than that are what other stores than AWS stumble over.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  })
-  return new S3RecoverableWriter(new S3MultipartUploads(shared, bucket, clock), `s3://${bucket}`, prefix, owner)
+  const uploads = new S3MultipartUploads(await clientFor(s3 ?? foundBySdk), bucket, clock)
+  return new S3RecoverableWriter(uploads, `s3://${bucket}`, prefix, owner)
 }
 
-/** One for all sinks of the process. */
-let shared: S3Client | undefined
+const foundBySdk: S3Settings = { endpoint: undefined, region: undefined, pathStyle: false, credentials: undefined }
+
+/** One for all sinks of the process with the same address and credentials. */
+function clientFor(settings: S3Settings): Promise<S3Client> {
+  const key = JSON.stringify(settings)
+  const client = clients.get(key) ?? connectS3(settings, TRIES)
+  clients.set(key, client)
+  return client
+}
+
+const clients = new Map<string, Promise<S3Client>>()
 const TRIES = 4
 
-class S3MultipartUploads implements MultipartUploads {
+export class S3MultipartUploads implements MultipartUploads {
   private readonly client: S3Client
   private readonly bucket: string
   private readonly clock: Clock

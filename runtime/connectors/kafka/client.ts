@@ -30,10 +30,13 @@ import {
   findCoordinatorRequest,
   offsetCommitApi,
   offsetCommitRequest,
+  offsetFetchApi,
+  offsetFetchRequest,
   type PartitionAnswer,
   type PartitionOffset,
   parseFindCoordinator,
   parseOffsetCommit,
+  parseOffsetFetch,
 } from './protocol-groups.ts'
 import { addressText, type BrokerAddress, type KafkaSettings, parseAddress } from './settings.ts'
 import { type Connect, connectToBroker, type KafkaConnection } from './wire.ts'
@@ -57,6 +60,8 @@ export interface KafkaClient {
   produce(node: BrokerNode, request: ProduceRequest, lane: number): Promise<readonly ProducedPartition[]>
   /** At the group's coordinator, which is looked for if it is not known. One answer a partition. */
   commitOffsets(groupId: string, offsets: readonly PartitionOffset[]): Promise<readonly PartitionAnswer[]>
+  /** At the coordinator too; -1 where the group has committed none. */
+  committedOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (PartitionAnswer & PartitionOffset)[]>
   /** Brokers that did not answer when they were asked last. */
   unreachable(): readonly string[]
   /** Ends the connections of a lane that is not used any more. */
@@ -128,22 +133,23 @@ class WireClient implements KafkaClient {
   }
 
   async commitOffsets(groupId: string, offsets: readonly PartitionOffset[]): Promise<readonly PartitionAnswer[]> {
-    let node = this.coordinators.get(groupId)
-    try {
-      if (node === undefined) {
-        const found = await this.findCoordinator(groupId)
-        if (found.errorCode !== 0) return offsets.map(({ topic, partition }) => ({ topic, partition, errorCode: found.errorCode }))
-        node = found
-        this.coordinators.set(groupId, node)
-      }
-      const answers = parseOffsetCommit(await this.ask(CONTROL_LANE, node, offsetCommitApi, offsetCommitRequest(groupId, offsets)))
-      // It may have moved: asked for again.
-      if (answers.some(({ errorCode }) => errorCode !== 0)) this.coordinators.delete(groupId)
-      return answers
-    } catch (error) {
-      this.coordinators.delete(groupId)
-      throw error
-    }
+    return this.atCoordinator(
+      groupId,
+      async node => parseOffsetCommit(await this.ask(CONTROL_LANE, node, offsetCommitApi, offsetCommitRequest(groupId, offsets))),
+      errorCode => offsets.map(({ topic, partition }) => ({ topic, partition, errorCode })),
+    )
+  }
+
+  async committedOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (PartitionAnswer & PartitionOffset)[]> {
+    const refused = (errorCode: number) => partitions.map(({ topic, partition }) => ({ topic, partition, offset: -1, errorCode }))
+    return this.atCoordinator(
+      groupId,
+      async node => {
+        const answer = parseOffsetFetch(await this.ask(CONTROL_LANE, node, offsetFetchApi, offsetFetchRequest(groupId, partitions)))
+        return answer.errorCode === 0 ? answer.partitions : refused(answer.errorCode)
+      },
+      refused,
+    )
   }
 
   unreachable(): readonly string[] {
@@ -163,6 +169,29 @@ class WireClient implements KafkaClient {
     this.closed = true
     for (const connection of this.connections.values()) giveUp(connection)
     this.connections.clear()
+  }
+
+  private async atCoordinator<T extends PartitionAnswer>(
+    groupId: string,
+    request: (node: BrokerNode) => Promise<readonly T[]>,
+    refused: (errorCode: number) => readonly T[],
+  ): Promise<readonly T[]> {
+    let node = this.coordinators.get(groupId)
+    try {
+      if (node === undefined) {
+        const found = await this.findCoordinator(groupId)
+        if (found.errorCode !== 0) return refused(found.errorCode)
+        node = found
+        this.coordinators.set(groupId, node)
+      }
+      const answers = await request(node)
+      // It may have moved: asked for again.
+      if (answers.some(({ errorCode }) => errorCode !== 0)) this.coordinators.delete(groupId)
+      return answers
+    } catch (error) {
+      this.coordinators.delete(groupId)
+      throw error
+    }
   }
 
   /** Any broker knows who a group's coordinator is. */

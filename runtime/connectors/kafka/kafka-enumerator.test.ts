@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { RecordingEnumeratorContext } from '../../../test/support/connector-harness.ts'
 import { FakeKafka } from '../../../test/support/fake-kafka.ts'
+import { buildBatch } from '../../../test/support/kafka-batches.ts'
 import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { createLogger, type LogEntry } from '../../common/log.ts'
@@ -8,6 +9,7 @@ import type { SplitEnumeratorContext } from '../../stream/spi/source.ts'
 import { kafkaEnumerator } from './kafka-enumerator.ts'
 import { type KafkaSplit, ownerOf } from './kafka-split.ts'
 import { parseProperties, settingsJson } from './settings.ts'
+import type { StartingOffsets } from './starting-offsets.ts'
 
 class Context extends RecordingEnumeratorContext {
   readonly simulated = new SimulatedClock()
@@ -20,7 +22,7 @@ class Context extends RecordingEnumeratorContext {
 
 interface Given {
   readonly topics?: readonly string[]
-  readonly startingOffsets?: 'earliest' | 'latest'
+  readonly startingOffsets?: StartingOffsets
   readonly bounded?: boolean
   readonly ignoredProperties?: readonly string[]
   readonly parallelism?: number
@@ -214,6 +216,67 @@ describe('Kafka enumerator', () => {
   })
 })
 
+describe('where a source without a snapshot starts', () => {
+  const topic = () => {
+    const kafka = new FakeKafka(2)
+    kafka.createTopic('words', 3)
+    // Ten records a partition, one a millisecond from 1,000 on, each a batch.
+    for (let partition = 0; partition < 3; partition++)
+      for (let i = 0; i < 10; i++)
+        kafka.append('words', partition, buildBatch({ baseOffset: i, records: [{ value: 'x' }], baseTimestamp: 1_000 + i }))
+    kafka.createTopic('words', 4)
+    kafka.committed.set('g words-0', 4)
+    kafka.committed.set('g words-1', 0)
+    return kafka
+  }
+  const group = { 'group.id': 'g' }
+
+  test.each<readonly [string, StartingOffsets, Readonly<Record<string, string>>, readonly number[]]>([
+    ['committed, else earliest', { kind: 'committed', reset: 'earliest' }, group, [4, 0, 0, 0]],
+    ['committed, else latest', { kind: 'committed', reset: 'latest' }, group, [4, 0, 10, 0]],
+    ['a time; without a record so late, the end', { kind: 'timestamp', timestampMs: 1_007 }, {}, [7, 7, 7, 0]],
+    ['a time behind everything', { kind: 'timestamp', timestampMs: 9_000 }, {}, [10, 10, 10, 0]],
+    [
+      'given offsets, else committed, else reset',
+      { kind: 'specific', offsets: { 'words-1': 6, 'words-3': 0 }, reset: 'latest' },
+      group,
+      [4, 6, 10, 0],
+    ],
+    ['given offsets, without a group else reset', { kind: 'specific', offsets: { 'words-1': 6 }, reset: 'earliest' }, {}, [0, 6, 0, 0]],
+  ])('%s', async (_name, startingOffsets, properties, expected) => {
+    const { context, enumerator } = setUp(topic(), { startingOffsets, properties, parallelism: 1 })
+    await enumerator.start()
+    expect(context.failure).toBeUndefined()
+    const splits = [...(context.assigned[0] as KafkaSplit[])].sort((a, b) => a.partition - b.partition)
+    expect(splits.map(({ startingOffset }) => startingOffset)).toEqual(expected)
+    await enumerator.close()
+  })
+
+  test('a partition that the group has committed nothing of fails the job where nothing else is said', async () => {
+    const { context, enumerator } = setUp(topic(), { startingOffsets: { kind: 'committed', reset: 'none' }, properties: group })
+    await enumerator.start()
+    expect(context.failure).toMatchObject({
+      code: 'NOT_FOUND',
+      message: 'group g has committed no offset of kafka topic words, partition 2, and auto.offset.reset is none',
+    })
+  })
+
+  test('a restore looks at none of it: neither at the group nor at a time, and what is new begins at its earliest offset', async () => {
+    for (const startingOffsets of [
+      { kind: 'committed', reset: 'none' },
+      { kind: 'timestamp', timestampMs: 9_000 },
+    ] as const) {
+      const kafka = topic()
+      const restored = { known: ['words-0', 'words-1', 'words-2'], notAssigned: [] }
+      kafka.append('words', 3, buildBatch({ baseOffset: 0, records: [{ value: 'new' }] }))
+      const { context, enumerator } = setUp(kafka, { startingOffsets, properties: group, restored, parallelism: 1 })
+      await enumerator.start()
+      expect(context.assigned[0]).toEqual([{ splitId: 'words-3', topic: 'words', partition: 3, startingOffset: 0, stoppingOffset: null }])
+      await enumerator.close()
+    }
+  })
+})
+
 describe('Kafka partition discovery', () => {
   /** Lets the clock run, in steps, with everything that waits for promises at rest between them. */
   async function advance(context: Context, spanMs: number): Promise<void> {
@@ -293,11 +356,14 @@ describe('Kafka partition discovery', () => {
           'the partitions of kafka topics words could not be listed at brokers a:1, b:2 within 20000 ms (default.api.timeout.ms): kafka broker 127.0.0.1:9092 does not answer: it is down',
       })),
     )
+    expect(context.metrics.values()).toEqual({ partitionDiscoveryFailures: 2, lastPartitionDiscoveryAgeMs: 60_000, unreachableBrokers: 1 })
     // One attempt a second, that is retry.backoff.max.ms, and not one each millisecond.
     expect(kafka.metadataCount).toBeLessThan(75)
     kafka.setDown(1, false)
     await advance(context, 1_000)
     expect(Object.keys(offsetsOf(context)).sort()).toEqual(['words-0', 'words-1'])
+    expect(context.metrics.values()).toMatchObject({ partitionDiscoveryFailures: 2, unreachableBrokers: 0 })
+    expect(context.metrics.values()['lastPartitionDiscoveryAgeMs']).toBeLessThanOrEqual(1_000)
     await enumerator.close()
   })
 

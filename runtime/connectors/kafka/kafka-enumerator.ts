@@ -46,7 +46,10 @@ class KafkaEnumerator implements SplitEnumerator {
   /** Of the last pass. */
   private present: ReadonlySet<string> = new Set()
   private known: Set<string> | undefined
-  private failures = 0
+  private readonly failures: { inc(): void; readonly value: number }
+  /** Of the last pass that succeeded, or of the start. */
+  private lastFoundMs: number
+  private client: KafkaClient | undefined
   private readonly closing = new AbortController()
   private running: Promise<void> = Promise.resolve()
 
@@ -61,6 +64,10 @@ class KafkaEnumerator implements SplitEnumerator {
     this.context = context
     this.newClient = newClient
     this.assignment = new SplitAssignment<KafkaSplit>(context)
+    this.lastFoundMs = context.clock.monotonicMs()
+    this.failures = context.metrics.counter('partitionDiscoveryFailures')
+    context.metrics.gauge('lastPartitionDiscoveryAgeMs', () => Math.round(context.clock.monotonicMs() - this.lastFoundMs))
+    context.metrics.gauge('unreachableBrokers', () => this.client?.unreachable().length ?? 0)
     if (restored === undefined || restored.known === null) return
     this.known = new Set(restored.known)
     this.present = this.known
@@ -99,6 +106,7 @@ class KafkaEnumerator implements SplitEnumerator {
     const { clock } = this.context
     const signal = AbortSignal.any([this.context.signal, this.closing.signal])
     const client = this.newClient(this.settings)
+    this.client = client
     // Ends requests in flight: a cancelled job does not wait for a broker.
     signal.addEventListener('abort', () => client.close(), { once: true })
     const discovery = new PartitionDiscovery(this.options, this.settings, client, this.context, signal)
@@ -125,15 +133,16 @@ class KafkaEnumerator implements SplitEnumerator {
       } catch (error) {
         const again = error instanceof FlinkError && error.code === 'TIMEOUT' && !this.options.bounded
         if (signal.aborted || !again) throw error
-        this.failures++
-        this.context.log.warn('kafka partition discovery failed, trying again', { reason: error.message, failures: this.failures })
+        this.failures.inc()
+        this.context.log.warn('kafka partition discovery failed, trying again', { reason: error.message, failures: this.failures.value })
         await sleep(this.context.clock, this.settings.retryBackoffMaxMs, signal)
       }
     }
   }
 
   private found({ splits, present }: DiscoveryPass, complete: boolean): void {
-    const { log, parallelism } = this.context
+    const { log, parallelism, clock } = this.context
+    this.lastFoundMs = clock.monotonicMs()
     const removed = [...this.present].filter(id => !present.has(id))
     // In Flink's words. The readers keep them: what they have not read yet may come back with its topic.
     if (removed.length > 0) log.warn(`Discovered removed partitions: [${removed.join(', ')}]`)

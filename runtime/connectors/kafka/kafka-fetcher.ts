@@ -11,6 +11,7 @@ import type { PartitionOffset } from './protocol-groups.ts'
 import { Backoff } from './retry.ts'
 import { type KafkaSettings, settingsFromJson } from './settings.ts'
 import { acquireClient, newLane } from './shared-client.ts'
+import type { OffsetReset } from './starting-offsets.ts'
 
 /**
  * Async half of the Kafka source: the partitions of one subtask, read from their leaders without any consumer group.
@@ -31,8 +32,6 @@ export interface KafkaFetcherOptions extends JsonObject {
   readonly offsetReset: OffsetReset
   readonly subtaskIndex: number
 }
-
-type OffsetReset = 'earliest' | 'latest' | 'none'
 
 export function kafkaFetcher(options: JsonObject, sink: FetcherSink, context: IoContext): SourceFetcher {
   // Written by KafkaReader; JSON keeps no types.

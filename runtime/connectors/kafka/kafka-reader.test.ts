@@ -8,6 +8,7 @@ import { Types } from '../../serde/types.ts'
 import type { SourceReaderContext } from '../../stream/spi/source.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import { parseProperties, settingsJson } from './settings.ts'
+import type { StartingOffsets } from './starting-offsets.ts'
 import { type DeserializationSchema, jsonFormat, schemaFormat, stringFormat } from './value-format.ts'
 
 interface Given {
@@ -17,6 +18,7 @@ interface Given {
   readonly properties?: Readonly<Record<string, string>>
   readonly checkpointing?: boolean
   readonly restored?: boolean
+  readonly startingOffsets?: StartingOffsets
 }
 
 /** A reader whose fetcher is the test. */
@@ -34,7 +36,8 @@ class Bench {
   readonly reader: KafkaReader
   rowsPerPoll = Number.POSITIVE_INFINITY
 
-  constructor({ bounded = false, format = stringFormat.json, schema, properties = {}, checkpointing = false, restored = false }: Given = {}) {
+  constructor(given: Given = {}) {
+    const { bounded = false, format = stringFormat.json, schema, properties = {}, checkpointing = false, restored = false } = given
     const { settings } = parseProperties(new Map([['bootstrap.servers', 'a:1'], ...Object.entries(properties)]))
     const context: SourceReaderContext = {
       subtaskIndex: 1,
@@ -65,7 +68,11 @@ class Bench {
         gauge: () => {},
       },
     }
-    this.reader = new KafkaReader({ settings: settingsJson(settings), startingOffsets: 'earliest', bounded, format }, schema, context)
+    this.reader = new KafkaReader(
+      { settings: settingsJson(settings), startingOffsets: given.startingOffsets ?? 'earliest', bounded, format },
+      schema,
+      context,
+    )
   }
 
   private sent(what: string, data: JsonObject): void {
@@ -280,6 +287,22 @@ describe('Kafka reader', () => {
       "Consumer subtask 1 will start reading the following 1 partitions from the earliest offsets: [KafkaTopicPartition{topic='t', partition=7}]",
       "Consumer subtask 1 creating fetcher with offsets {KafkaTopicPartition{topic='t', partition=7}=3}.",
     ])
+  })
+
+  test.each<readonly [string, string, StartingOffsets]>([
+    ['the following 1 partitions from the committed group offsets in Kafka: [P]', 'earliest', { kind: 'committed', reset: 'earliest' }],
+    ['the following 1 partitions from timestamp 1234: [P]', 'latest', { kind: 'timestamp', timestampMs: 1234 }],
+    [
+      'the following 1 partitions from the specified startup offsets {t-0=5}: [P]',
+      'none',
+      { kind: 'specific', offsets: { 't-0': 5 }, reset: 'none' },
+    ],
+    ['the following 1 partitions from the latest offsets: [P]', 'latest', 'latest'],
+  ])('will start reading %s; what is not in the log is reset to %s', (words, reset, startingOffsets) => {
+    const bench = new Bench({ startingOffsets }).assign([0, 5, null])
+    const partition = "KafkaTopicPartition{topic='t', partition=0}"
+    expect(bench.logged[1]).toBe(`Consumer subtask 1 will start reading ${words.replace('P]', `${partition}]`)}`)
+    expect(bench.opened[0]?.['offsetReset']).toBe(reset)
   })
 
   test('a restored reader says so, and what comes later is no restored state', () => {

@@ -11,6 +11,7 @@ import type { PartitionOffset } from './protocol-groups.ts'
 import { ReaderCommits } from './reader-commits.ts'
 import { RecordBatchReader } from './record-batch.ts'
 import { settingsFromJson } from './settings.ts'
+import { resetOf, type StartingOffsets, startText } from './starting-offsets.ts'
 import { type ValueDecoder, valueDecoder } from './value-decoder.ts'
 import type { DeserializationSchema } from './value-format.ts'
 
@@ -24,7 +25,7 @@ import type { DeserializationSchema } from './value-format.ts'
  */
 export interface KafkaReaderOptions extends JsonObject {
   readonly settings: JsonObject
-  readonly startingOffsets: 'earliest' | 'latest'
+  readonly startingOffsets: StartingOffsets
   readonly bounded: boolean
   readonly format: JsonObject
 }
@@ -262,7 +263,7 @@ export class KafkaReader implements SourceReader {
     const reset = settings['offsetReset']
     this.port ??= this.context.io.openSource('kafka', {
       settings,
-      offsetReset: reset ?? startingOffsets,
+      offsetReset: reset ?? resetOf(startingOffsets),
       subtaskIndex: this.context.subtaskIndex,
     })
     return this.port
@@ -278,11 +279,11 @@ export class KafkaReader implements SourceReader {
     }
     const partitions = splits.map(partitionText).join(', ')
     const offsets = splits.map(split => `${partitionText(split)}=${split.startingOffset}`).join(', ')
-    const from = first ? this.options.startingOffsets : 'earliest'
+    const from = startText(first ? this.options.startingOffsets : 'earliest')
     log.info(
       first && restored
         ? `Consumer subtask ${subtaskIndex} will start reading ${splits.length} partitions with offsets in restored state: {${offsets}}`
-        : `Consumer subtask ${subtaskIndex} will start reading the following ${splits.length} partitions from the ${from} offsets: [${partitions}]`,
+        : `Consumer subtask ${subtaskIndex} will start reading the following ${splits.length} partitions ${from}: [${partitions}]`,
     )
     log.info(`Consumer subtask ${subtaskIndex} creating fetcher with offsets {${offsets}}.`)
   }

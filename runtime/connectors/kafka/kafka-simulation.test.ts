@@ -5,10 +5,8 @@ import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
 import { type Random, seededRandom } from '../../common/random.ts'
 import type { SourceDescription } from '../../stream/spi/source.ts'
 import { kafkaEnumerator } from './kafka-enumerator.ts'
-import { KafkaFetcher } from './kafka-fetcher.ts'
 import { KafkaSource } from './kafka-source.ts'
 import { OffsetsInitializer } from './offsets-initializer.ts'
-import { settingsFromJson } from './settings.ts'
 
 /**
  * All three parts over a cluster whose leaders move and whose brokers come and go while it is read, with tasks that suspend anywhere and
@@ -65,23 +63,7 @@ async function readSubtask(
 ): Promise<unknown[]> {
   const values: unknown[] = []
   const clock = new SimulatedClock()
-  const registry = {
-    fetchers: {
-      kafka: (
-        options: Readonly<Record<string, unknown>>,
-        sink: ConstructorParameters<typeof KafkaFetcher>[2],
-        io: ConstructorParameters<typeof KafkaFetcher>[3],
-      ) =>
-        new KafkaFetcher(
-          settingsFromJson(options['settings'] as Parameters<typeof settingsFromJson>[0]),
-          { offsetReset: 'earliest', subtaskIndex: 0 },
-          sink,
-          io,
-          kafka.client(),
-        ),
-    },
-    sinks: {},
-  }
+  const registry = kafka.registry()
   const definition = source.define(undefined)
   let harness = await new ConnectorHarness(operatorOf(definition), { clock, registry, subtaskIndex, parallelism: context.parallelism }).open(
     context.assigned[subtaskIndex] ?? [],
@@ -96,7 +78,7 @@ async function readSubtask(
       return [...values, ...harness.values()]
     }
     if (turn < 60 && random.nextInt(15) === 0) {
-      const state = harness.operator.snapshot({ checkpointId: turn, timestampMs: 0, type: 'checkpoint' })
+      const state = harness.snapshot(turn)
       await harness.close()
       values.push(...harness.values())
       harness = new ConnectorHarness(operatorOf(definition), { clock, registry, subtaskIndex, parallelism: context.parallelism })

@@ -92,9 +92,9 @@ describe('KafkaSource.builder', () => {
     ],
     [
       'no starting offsets',
-      'UNSUPPORTED',
+      'INVALID_PROGRAM',
       () => KafkaSource.builder().setBootstrapServers('a:1').setTopics('t').setGroupId('g').setValueFormat('string').build(),
-      /committed group offsets, is not supported yet: call setStartingOffsets/,
+      /no starting offsets are set: call setStartingOffsets/,
     ],
     [
       'a server without a port',
@@ -115,9 +115,25 @@ describe('KafkaSource.builder', () => {
       source => source.setStartingOffsets('earliest' as unknown as OffsetsInitializer),
       /setStartingOffsets takes/,
     ],
-    ['a start at a time', 'UNSUPPORTED', () => OffsetsInitializer.timestamp(1), /starting at a time is not supported yet/],
-    ['committed offsets', 'UNSUPPORTED', () => OffsetsInitializer.committedOffsets(), /committed group offsets is not supported yet/],
-    ['given offsets', 'UNSUPPORTED', () => OffsetsInitializer.offsets({}), /starting at given offsets is not supported yet/],
+    ['a time that is none', 'INVALID_PROGRAM', () => OffsetsInitializer.timestamp(1.5), /expected epoch milliseconds, got 1.5/],
+    [
+      'committed offsets of no group',
+      'INVALID_PROGRAM',
+      source => source.setStartingOffsets(OffsetsInitializer.committedOffsets()).build(),
+      /committed offsets are those of a group: call setGroupId/,
+    ],
+    [
+      'a reset that is none',
+      'INVALID_PROGRAM',
+      () => OffsetsInitializer.committedOffsets('NONE' as 'none'),
+      /expected earliest, latest or none, got 'NONE'/,
+    ],
+    [
+      'offsets below zero',
+      'INVALID_PROGRAM',
+      () => OffsetsInitializer.offsets([{ topic: 't', partition: 2, offset: -1 }]),
+      /topic t, partition 2: -1 is no offset/,
+    ],
     [
       'a topic pattern',
       'UNSUPPORTED',

@@ -7,12 +7,13 @@ import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { Types } from '../../serde/types.ts'
 import type { StreamOperator } from '../../stream/operator.ts'
-import { SourceOperator } from '../../stream/operators/source-operator.ts'
+import { SourceOperator, sourceStates } from '../../stream/operators/source-operator.ts'
 import type { WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import { KafkaReader, type KafkaReaderOptions } from './kafka-reader.ts'
 import type { KafkaEnumeratorOptions } from './kafka-split.ts'
 import { OffsetsInitializer } from './offsets-initializer.ts'
 import { parseProperties, settingsJson } from './settings.ts'
+import { needsGroup, type StartingOffsets } from './starting-offsets.ts'
 import {
   type DeserializationSchema,
   type JsonFormatOptions,
@@ -26,7 +27,7 @@ import {
 /**
  * The Kafka source, in Flink's words: `env.fromSource(KafkaSource.builder()….build(), watermarks, 'orders')`.
  *
- * Its parts: `kafka-enumerator.ts` (JobManager: partitions and numeric offsets), `kafka-fetcher.ts` (I/O worker: record batches as bytes),
+ * Its parts: `kafka-enumerator.ts` (JobManager: partitions and numeric offsets, again and again), `kafka-fetcher.ts` (I/O worker: record batches as bytes),
  * `kafka-reader.ts` (slot: batches to rows). Settings and formats travel in the options of the JobGraph; only an own
  * DeserializationSchema is taken from the program that the worker runs again.
  */
@@ -65,7 +66,7 @@ export class KafkaSource<T> implements Source<T> {
         ...(format.functionSource === undefined ? [] : [{ role: 'deserialize', source: format.functionSource }]),
         ...(described?.functions ?? []),
       ],
-      states: [],
+      states: sourceStates,
       factory: (given: JsonObject): StreamOperator =>
         new SourceOperator({
           // `given` is `options` as they travelled.
@@ -79,7 +80,7 @@ export class KafkaSource<T> implements Source<T> {
 
 export interface KafkaSourceSpec<T> {
   readonly topics: readonly string[]
-  readonly startingOffsets: 'earliest' | 'latest'
+  readonly startingOffsets: StartingOffsets
   readonly bounded: boolean
   readonly settings: JsonObject
   readonly ignoredProperties: readonly string[]
@@ -120,7 +121,7 @@ export class KafkaSourceBuilder<T> {
 
   /** Reads up to where the topics end when the job starts, and ends. */
   setBounded(offsets: OffsetsInitializer): this {
-    if (checkOffsets('setBounded', offsets).kind !== 'latest')
+    if (checkOffsets('setBounded', offsets).starting !== 'latest')
       throw new FlinkError('UNSUPPORTED', 'KafkaSource: setBounded takes OffsetsInitializer.latest(); other ends are not supported yet')
     this.bounded = true
     return this
@@ -163,13 +164,15 @@ export class KafkaSourceBuilder<T> {
       throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: nothing says how values are read: call setValueFormat or setValueOnlyDeserializer')
     if (this.startingOffsets === undefined) {
       throw new FlinkError(
-        'UNSUPPORTED',
-        'KafkaSource: no starting offsets are set; the default, committed group offsets, is not supported yet: call setStartingOffsets(OffsetsInitializer.earliest()) or (OffsetsInitializer.latest())',
+        'INVALID_PROGRAM',
+        'KafkaSource: no starting offsets are set: call setStartingOffsets(OffsetsInitializer.earliest()), latest(), committedOffsets(), timestamp() or offsets()',
       )
     }
+    if (needsGroup(this.startingOffsets.starting) && settings.groupId === undefined)
+      throw new FlinkError('INVALID_PROGRAM', 'KafkaSource: committed offsets are those of a group: call setGroupId("name")')
     return new KafkaSource<T>({
       topics: this.topics,
-      startingOffsets: this.startingOffsets.kind,
+      startingOffsets: this.startingOffsets.starting,
       bounded: this.bounded,
       settings: settingsJson(settings),
       ignoredProperties: ignored,
@@ -180,8 +183,7 @@ export class KafkaSourceBuilder<T> {
 }
 
 function checkOffsets(method: string, offsets: OffsetsInitializer): OffsetsInitializer {
-  if (!(offsets instanceof OffsetsInitializer))
-    throw new FlinkError('INVALID_PROGRAM', `KafkaSource: ${method} takes OffsetsInitializer.earliest() or latest()`)
+  if (!(offsets instanceof OffsetsInitializer)) throw new FlinkError('INVALID_PROGRAM', `KafkaSource: ${method} takes an OffsetsInitializer`)
   return offsets
 }
 

@@ -3,6 +3,7 @@ import { javaHash } from '../../serde/key.ts'
 import { Types } from '../../serde/types.ts'
 import type { SourceSplit } from '../../stream/spi/source.ts'
 import type { TopicPartition } from './protocol.ts'
+import type { StartingOffsets } from './starting-offsets.ts'
 
 /** One partition. Offsets are numbers from the start: `latest` looked up by each restart would skip what came between. */
 export interface KafkaSplit extends SourceSplit {
@@ -27,7 +28,7 @@ export function ownerOf({ topic, partition }: TopicPartition, parallelism: numbe
 /** What the enumerator is told, as it stands in the JobGraph. */
 export interface KafkaEnumeratorOptions extends JsonObject {
   readonly topics: readonly string[]
-  readonly startingOffsets: 'earliest' | 'latest'
+  readonly startingOffsets: StartingOffsets
   readonly bounded: boolean
   readonly settings: JsonObject
   readonly ignoredProperties: readonly string[]

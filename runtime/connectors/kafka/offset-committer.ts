@@ -1,4 +1,4 @@
-import { sleep, withDeadline } from '../../common/clock.ts'
+import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { FetcherSink, IoContext } from '../../stream/spi/io-host.ts'
 import { isPermanent, type KafkaClient, messageOf } from './client.ts'
@@ -50,7 +50,7 @@ export class OffsetCommitter {
 
   /** The commit of a job's last checkpoint is still made, if the coordinator answers soon. */
   async close(): Promise<void> {
-    if (this.running !== undefined) await Promise.race([this.running, sleep(this.context.clock, CLOSE_WAIT_MS)])
+    if (this.running !== undefined) await withDeadline(this.context.clock, CLOSE_WAIT_MS, this.running, tooLate).catch(() => {})
     this.waiting = undefined
   }
 
@@ -122,3 +122,7 @@ export class OffsetCommitter {
 }
 
 const CLOSE_WAIT_MS = 1_000
+
+function tooLate(): Error {
+  return new Error('the coordinator does not answer')
+}

@@ -2,9 +2,10 @@ import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { SplitEnumeratorContext } from '../../stream/spi/source.ts'
 import { isPermanent, type KafkaClient, messageOf } from './client.ts'
-import { INVALID_TOPIC, isRetriable, kafkaErrorName, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION } from './error-codes.ts'
+import { INVALID_TOPIC, kafkaErrorName, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION } from './error-codes.ts'
 import { type KafkaEnumeratorOptions, type KafkaSplit, splitIdOf } from './kafka-split.ts'
-import type { BrokerNode, ClusterMetadata, OffsetSpec, TopicPartition } from './protocol.ts'
+import { type LedPartition, OffsetLookup } from './offset-lookup.ts'
+import type { ClusterMetadata, TopicPartition } from './protocol.ts'
 import { Backoff } from './retry.ts'
 import type { KafkaSettings } from './settings.ts'
 
@@ -23,10 +24,6 @@ export interface DiscoveryPass {
   readonly present: ReadonlySet<string>
 }
 
-interface LedPartition extends TopicPartition {
-  readonly leader: BrokerNode
-}
-
 export class PartitionDiscovery {
   private readonly options: KafkaEnumeratorOptions
   private readonly settings: KafkaSettings
@@ -34,6 +31,7 @@ export class PartitionDiscovery {
   private readonly context: SplitEnumeratorContext
   private readonly signal: AbortSignal
   private readonly backoff: Backoff
+  private readonly offsets: OffsetLookup
 
   constructor(options: KafkaEnumeratorOptions, settings: KafkaSettings, client: KafkaClient, context: SplitEnumeratorContext, signal: AbortSignal) {
     this.options = options
@@ -41,6 +39,7 @@ export class PartitionDiscovery {
     this.client = client
     this.context = context
     this.signal = signal
+    this.offsets = new OffsetLookup(client, settings)
     this.backoff = new Backoff(settings, context.clock, context.log, signal)
   }
 
@@ -81,9 +80,9 @@ export class PartitionDiscovery {
         partitions.filter(partition => known?.has(splitIdOf(partition)) !== true),
       )
       if (typeof wanted === 'string') return wanted
-      const starts = await this.offsets(wanted, known === undefined ? startingOffsets : 'earliest')
+      const starts = await this.offsets.starting(wanted, known === undefined ? startingOffsets : 'earliest')
       if (typeof starts === 'string') return starts
-      const stops = !bounded ? undefined : startingOffsets === 'latest' ? starts : await this.offsets(wanted, 'latest')
+      const stops = !bounded ? undefined : startingOffsets === 'latest' ? starts : await this.offsets.listed(wanted, 'latest')
       if (typeof stops === 'string') return stops
       const splits = wanted.map(({ topic, partition }) => {
         const splitId = splitIdOf({ topic, partition })
@@ -96,24 +95,6 @@ export class PartitionDiscovery {
       if (isPermanent(error) && known === undefined) throw error
       return messageOf(error)
     }
-  }
-
-  private async offsets(partitions: readonly LedPartition[], spec: OffsetSpec): Promise<Map<string, number> | string> {
-    const found = new Map<string, number>()
-    for (const [leader, led] of Map.groupBy(partitions, partition => partition.leader)) {
-      for (const { topic, partition, errorCode, offset } of await this.client.listOffsets(leader, led, spec, this.settings.isolation)) {
-        if (errorCode === 0) found.set(splitIdOf({ topic, partition }), offset)
-        else if (isRetriable(errorCode))
-          return `topic ${topic}, partition ${partition}: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`
-        else
-          throw new FlinkError(
-            'EXTERNAL_SYSTEM',
-            `the ${spec} offset of kafka topic ${topic}, partition ${partition} cannot be read: broker ${leader.host}:${leader.port} answered ${kafkaErrorName(errorCode)}`,
-          )
-      }
-    }
-    const missing = partitions.find(partition => !found.has(splitIdOf(partition)))
-    return missing === undefined ? found : `no broker answered the ${spec} offset of topic ${missing.topic}, partition ${missing.partition}`
   }
 
   private timedOut(reason: string, elapsedMs: number): FlinkError {

@@ -92,7 +92,8 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-export type OffsetSpec = 'earliest' | 'latest'
+/** A number = the first record of this time (epoch ms) or a later one; the answer is -1 where there is none. */
+export type OffsetSpec = 'earliest' | 'latest' | number
 export type IsolationLevel = 'read_uncommitted' | 'read_committed'
 
 export interface ListedOffset extends TopicPartition {
@@ -101,36 +102,24 @@ export interface ListedOffset extends TopicPartition {
 }
 
 export function listOffsetsRequest(partitions: readonly TopicPartition[], spec: OffsetSpec, isolation: IsolationLevel): Buffer {
-  const timestamp = spec === 'earliest' ? -2n : -1n
+  const timestamp = spec === 'earliest' ? -2n : spec === 'latest' ? -1n : BigInt(spec)
   const out = new ProtocolWriter()
   out.int32(-1).int8(isolationByte(isolation))
-  out.array(byTopic(partitions), ([topic, list]) => {
-    out
-      .string(topic)
-      .array(list, ({ partition }) => out.int32(partition).int32(-1).int64(timestamp).tags())
-      .tags()
-  })
+  writeByTopic(out, partitions, ({ partition }) => out.int32(partition).int32(-1).int64(timestamp).tags())
   return out.tags().take()
 }
 
 export function parseListOffsets(bytes: Buffer): ListedOffset[] {
   const input = new ProtocolReader(bytes)
   input.int32() // throttle time
-  const topics = input.array(() => {
-    const topic = input.string()
-    const partitions = input.array(() => {
-      const partition = input.int32()
-      const errorCode = input.int16()
-      input.int64() // timestamp
-      const offset = input.offset()
-      input.int32() // leader epoch
-      input.tags()
-      return { topic, partition, errorCode, offset }
-    })
-    input.tags()
-    return partitions
+  return readByTopic(input, topic => {
+    const partition = input.int32()
+    const errorCode = input.int16()
+    input.int64() // timestamp
+    const offset = input.offset()
+    input.int32() // leader epoch
+    return { topic, partition, errorCode, offset }
   })
-  return topics.flat()
 }
 
 export interface FetchRequest {
@@ -165,14 +154,9 @@ export function fetchRequest(request: FetchRequest): Buffer {
   out.int32(-1).int32(request.maxWaitMs).int32(request.minBytes).int32(request.maxBytes).int8(isolationByte(request.isolation))
   // No fetch session: which partitions are asked for follows the credit, so it changes with every request.
   out.int32(0).int32(-1)
-  out.array(byTopic(request.partitions), ([topic, list]) => {
-    out
-      .string(topic)
-      .array(list, ({ partition, offset }) =>
-        out.int32(partition).int32(-1).int64(BigInt(offset)).int32(-1).int64(-1n).int32(request.maxPartitionBytes).tags(),
-      )
-      .tags()
-  })
+  writeByTopic(out, request.partitions, ({ partition, offset }) =>
+    out.int32(partition).int32(-1).int64(BigInt(offset)).int32(-1).int64(-1n).int32(request.maxPartitionBytes).tags(),
+  )
   return out
     .array([], () => {})
     .string('')
@@ -185,28 +169,22 @@ export function parseFetch(bytes: Buffer): FetchResponse {
   input.int32() // throttle time
   const errorCode = input.int16()
   input.int32() // session
-  const topics = input.array(() => {
-    const topic = input.string()
-    const partitions = input.array(() => {
-      const partition = input.int32()
-      const partitionError = input.int16()
-      const highWatermark = input.offset()
-      input.int64() // last stable offset
-      input.int64() // log start offset
-      const abortedTransactions = input.array(() => {
-        const aborted = { producerId: input.int64(), firstOffset: input.offset() }
-        input.tags()
-        return aborted
-      })
-      input.int32() // preferred read replica: none, since no rack is sent
-      const records = input.nullableBytes() ?? noBytes
+  const partitions = readByTopic(input, topic => {
+    const partition = input.int32()
+    const partitionError = input.int16()
+    const highWatermark = input.offset()
+    input.int64() // last stable offset
+    input.int64() // log start offset
+    const abortedTransactions = input.array(() => {
+      const aborted = { producerId: input.int64(), firstOffset: input.offset() }
       input.tags()
-      return { topic, partition, errorCode: partitionError, highWatermark, abortedTransactions, records }
+      return aborted
     })
-    input.tags()
-    return partitions
+    input.int32() // preferred read replica: none, since no rack is sent
+    const records = input.nullableBytes() ?? noBytes
+    return { topic, partition, errorCode: partitionError, highWatermark, abortedTransactions, records }
   })
-  return { errorCode, partitions: topics.flat() }
+  return { errorCode, partitions }
 }
 
 export interface ProduceRequest {
@@ -259,6 +237,26 @@ function isolationByte(isolation: IsolationLevel): number {
   return isolation === 'read_committed' ? 1 : 0
 }
 
-export function byTopic<T extends TopicPartition>(partitions: readonly T[]): [string, T[]][] {
+/** Partitions by topic, as most requests list them. `write` also ends a partition, with tags where it has them. */
+export function writeByTopic<T extends TopicPartition>(out: ProtocolWriter, partitions: readonly T[], write: (partition: T) => unknown): void {
+  out.array(byTopic(partitions), ([topic, list]) => void out.string(topic).array(list, write).tags())
+}
+
+/** Partitions by topic, as most answers list them, each with tags behind what `read` takes. */
+export function readByTopic<T>(input: ProtocolReader, read: (topic: string) => T): T[] {
+  const topics = input.array(() => {
+    const topic = input.string()
+    const partitions = input.array(() => {
+      const partition = read(topic)
+      input.tags()
+      return partition
+    })
+    input.tags()
+    return partitions
+  })
+  return topics.flat()
+}
+
+function byTopic<T extends TopicPartition>(partitions: readonly T[]): [string, T[]][] {
   return [...Map.groupBy(partitions, ({ topic }) => topic)]
 }

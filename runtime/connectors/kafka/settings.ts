@@ -1,6 +1,7 @@
 import { FlinkError, nearestName } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { IsolationLevel } from './protocol.ts'
+import type { OffsetReset } from './starting-offsets.ts'
 
 /**
  * Kafka's consumer properties, as the source builder's `setProperty` takes them: each is honoured, has no effect here (one warning names those),
@@ -22,7 +23,7 @@ export interface KafkaSettings {
   readonly isolation: IsolationLevel
   readonly checkCrcs: boolean
   /** What an offset that is no longer (or not yet) in the log becomes; `none` fails the job. undefined = as the starting offsets. */
-  readonly offsetReset: 'earliest' | 'latest' | 'none' | undefined
+  readonly offsetReset: OffsetReset | undefined
   /** 0 = partitions are looked for once. */
   readonly discoveryIntervalMs: number
   readonly commitOnCheckpoint: boolean
@@ -53,7 +54,7 @@ const security = 'only PLAINTEXT listeners are supported yet'
 
 export const kafkaProperties: Readonly<Record<string, KafkaProperty>> = {
   'bootstrap.servers': honoured('`host:port`, comma-separated'),
-  'group.id': honoured('offsets are committed under it; without it they are not'),
+  'group.id': honoured('offsets are committed under it, and read where the source starts at committed ones; without it neither'),
   'client.id': honoured('shown in the brokers’ logs; default `millrace`'),
   'client.id.prefix': honoured('as `client.id`, which it yields to'),
   'request.timeout.ms': honoured('how long a broker may take for one answer; default 30000'),

@@ -1,7 +1,7 @@
 import { FlinkError } from '../../common/errors.ts'
 import { loadKafkaPackage, rootMessage } from './kafka-package.ts'
 import { apiVersionsApi, fetchApi, type KafkaApi, listOffsetsApi, metadataApi, parseApiVersions, produceApi } from './protocol.ts'
-import { findCoordinatorApi, offsetCommitApi } from './protocol-groups.ts'
+import { findCoordinatorApi, offsetCommitApi, offsetFetchApi } from './protocol-groups.ts'
 import type { BrokerAddress } from './settings.ts'
 import { addressText } from './settings.ts'
 
@@ -41,14 +41,13 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
   })
   // `close` of a connection that is being opened waits until it is.
   const abort = () => connection.socket?.destroy(new Error('the attempt was given up'))
+  signal.addEventListener('abort', abort, { once: true })
   try {
     signal.throwIfAborted()
-    signal.addEventListener('abort', abort, { once: true })
     await connection.connect(broker.host, broker.port)
   } catch (error) {
+    if (signal.aborted) throw new FlinkError('CONNECTION_LOST', `the connection to kafka broker ${address} was given up`, { broker: address }, error)
     throw new FlinkError('CONNECTION_REFUSED', `kafka broker ${address} does not answer: ${rootMessage(error)}`, { broker: address }, error)
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
   const opened: KafkaConnection = {
     address,
@@ -96,12 +95,14 @@ export const connectToBroker: Connect = async (broker, { clientId, connectTimeou
   } catch (error) {
     opened.close()
     throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
   return opened
 }
 
 /** Kafka 2.7 is the first with all of these versions. */
-const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi, findCoordinatorApi, offsetCommitApi]
+const neededApis: readonly KafkaApi[] = [metadataApi, listOffsetsApi, fetchApi, produceApi, findCoordinatorApi, offsetCommitApi, offsetFetchApi]
 
 async function checkVersions(connection: KafkaConnection): Promise<void> {
   const { ranges } = parseApiVersions(await connection.request(apiVersionsApi, new Uint8Array(0)))

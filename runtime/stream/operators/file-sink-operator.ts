@@ -2,8 +2,9 @@ import { assert } from '../../common/assert.ts'
 import type { ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
+import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SinkPort } from '../spi/io-host.ts'
 import { type CommittableItem, Committables } from './committables.ts'
@@ -99,7 +100,6 @@ export class FileSinkOperator implements StreamOperator {
       subtaskIndex,
       parallelism,
       restoredCheckpointId: this.restoredCheckpointId,
-      checkpointing: this.isCheckpointing(),
     })
     this.outbox = new SinkOutbox(this.port, context)
     this.rowContext.processingTimeMs = context.clock.nowMs()
@@ -175,7 +175,7 @@ export class FileSinkOperator implements StreamOperator {
     return this.prepare(false)
   }
 
-  snapshot({ checkpointId }: CheckpointBarrier): OperatorSnapshot {
+  snapshot({ checkpointId }: CheckpointBarrier): UnkeyedSnapshot {
     assert(this.preparedVersion === this.version, 'nothing is written between prepare and snapshot')
     const parts = this.buckets.open().map((part): OpenPartItem => {
       const { tag, bucketId, createdMs, sizeBytes } = part
@@ -284,6 +284,13 @@ type OpenPartItem = { readonly bucketId: string; readonly createdMs: number; rea
 const COMMITTABLES_STATE = 'committables'
 const PARTS_STATE = 'open-parts'
 const CHECKPOINT_STATE = 'checkpoint'
+
+/** For the graph, which knows states without running. */
+export const fileSinkStates: readonly DeclaredState[] = [
+  listState(COMMITTABLES_STATE, 'split', { kind: 'STRING' }),
+  listState(PARTS_STATE, 'split', { kind: 'STRING' }),
+  listState(CHECKPOINT_STATE, 'union', { kind: 'STRING' }),
+]
 /** A command must fit into a frame. */
 const COMMITTABLES_PER_COMMAND = 1000
 

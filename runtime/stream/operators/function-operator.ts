@@ -4,7 +4,7 @@ import type { CheckpointBarrier } from '../../network/frame.ts'
 import { typesEqual } from '../../serde/types.ts'
 import { declaredStates, type StateDescriptor } from '../../state/descriptors.ts'
 import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Collector, KeySpec, RichFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { BaseOperator } from './base-operator.ts'
@@ -33,6 +33,7 @@ export abstract class FunctionOperator extends BaseOperator {
     super.setup(context, output)
     this.collector.output = output
     this.backend = this.keyedBackend(context)
+    this.snapshots = this.backend?.snapshots
     this.functions.setup(context, this.backend)
   }
 
@@ -44,17 +45,11 @@ export abstract class FunctionOperator extends BaseOperator {
         'INVALID_PROGRAM',
         `operator ${this.context.operatorName}: the snapshot has keyed state, but its stream is not keyed any more`,
       )
-    this.backend.restore([state.keyed])
+    this.backend.snapshots.restore(state.keyed)
   }
 
   override open(): void | Promise<void> {
     return this.functions.open()
-  }
-
-  override snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
-    // The functions first: they may still write keyed state.
-    const lists = this.functions.snapshot(barrier)
-    return { keyed: this.backend?.snapshot(), lists }
   }
 
   stateEntries(): number {
@@ -69,16 +64,22 @@ export abstract class FunctionOperator extends BaseOperator {
     return this.functions.notificationsDone()
   }
 
-  notifyCheckpointComplete(checkpointId: number): void {
+  override notifyCheckpointComplete(checkpointId: number): void {
+    super.notifyCheckpointComplete(checkpointId)
     this.functions.notifyCheckpointComplete(checkpointId)
   }
 
-  notifyCheckpointAborted(checkpointId: number): void {
+  override notifyCheckpointAborted(checkpointId: number): void {
+    super.notifyCheckpointAborted(checkpointId)
     this.functions.notifyCheckpointAborted(checkpointId)
   }
 
   override close(): void | Promise<void> {
     return this.functions.close()
+  }
+
+  protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
+    return this.functions.snapshot(barrier)
   }
 
   /** In an order that does not depend on data. Overridden by operators with states of their own. */
@@ -115,7 +116,7 @@ export abstract class FunctionOperator extends BaseOperator {
   }
 
   private keyedBackend(context: OperatorContext): KeyedStateBackend | undefined {
-    const { operatorName: owner, maxParallelism, clock } = context
+    const { operatorName: owner, maxParallelism, clock, options } = context
     const [first, second = first] = this.keys
     if (first === undefined || second === undefined) return undefined
     if (!typesEqual(first.type, second.type))
@@ -123,7 +124,13 @@ export abstract class FunctionOperator extends BaseOperator {
         'INVALID_PROGRAM',
         `operator ${owner}: its inputs are keyed by ${first.type} and by ${second.type}; connected streams need keys of one type`,
       )
-    const backend = new KeyedStateBackend({ owner, keyType: first.type, maxParallelism, nowMs: () => clock.nowMs() })
+    const backend = new KeyedStateBackend({
+      owner,
+      keyType: first.type,
+      maxParallelism,
+      limits: options.snapshotLimits,
+      nowMs: () => clock.nowMs(),
+    })
     this.registerStates(backend)
     return backend
   }

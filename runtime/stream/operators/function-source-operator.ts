@@ -2,7 +2,7 @@ import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot } from '../../state/snapshot.ts'
 import type { SourceContext, SourceFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { FunctionOperator } from './function-operator.ts'
@@ -89,9 +89,9 @@ export class FunctionSourceOperator extends FunctionOperator implements SourceHe
     return this.buffer.size === 0
   }
 
-  override snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
+  protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
     assert(this.buffer.size === 0, 'what was collected has gone out in front of the barrier')
-    return super.snapshot(barrier)
+    return super.operatorState(barrier)
   }
 
   override async close(): Promise<void> {

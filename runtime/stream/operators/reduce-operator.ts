@@ -12,6 +12,11 @@ export interface ReduceOptions {
   readonly finalOnly: boolean
 }
 
+/** What it keeps of a key: also for the graph, which knows states without running. */
+export function reducedDescriptor(valueType: TypeInformation): ValueStateDescriptor<unknown> {
+  return new ValueStateDescriptor('_reduce', valueType)
+}
+
 /** Rolling reduce of a keyed stream: every row gives one row, the reduction of its key so far. */
 export class ReduceOperator extends FunctionOperator {
   private readonly fn: ReduceFunction<unknown>
@@ -25,7 +30,7 @@ export class ReduceOperator extends FunctionOperator {
   constructor(key: KeySpec, fn: ReduceFunction<unknown>, valueType: TypeInformation, options: ReduceOptions) {
     super([fn], [key])
     this.fn = fn
-    this.descriptor = new ValueStateDescriptor('_reduce', valueType)
+    this.descriptor = reducedDescriptor(valueType)
     this.finalOnly = options.finalOnly
     this.checkFirst = (fn as AggregationFunction).checkFirst
   }

@@ -1,9 +1,10 @@
 import { assert } from '../../common/assert.ts'
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
+import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { LocalFrame } from '../../network/columns.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../spi/source.ts'
@@ -132,7 +133,7 @@ export class SourceOperator implements SourceHeadOperator {
     return true
   }
 
-  snapshot({ checkpointId }: CheckpointBarrier): OperatorSnapshot {
+  snapshot({ checkpointId }: CheckpointBarrier): UnkeyedSnapshot {
     const splits = this.reader?.snapshotSplits(checkpointId) ?? this.earlySplits ?? []
     return { keyed: undefined, lists: [{ name: SPLITS_STATE, mode: 'split', type: { kind: 'STRING' }, items: splits.map(encodeSplit) }] }
   }
@@ -257,6 +258,9 @@ export function userError(operatorName: string, what: string, error: unknown): u
 }
 
 const SPLITS_STATE = 'SourceReaderState'
+
+/** For the graph, which knows states without running. */
+export const sourceStates: readonly DeclaredState[] = [listState(SPLITS_STATE, 'split', { kind: 'STRING' })]
 
 function encodeSplit(split: SourceSplit): Uint8Array {
   const writer = new ByteWriter()

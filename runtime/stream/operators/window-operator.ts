@@ -1,11 +1,12 @@
 import { FlinkError } from '../../common/errors.ts'
+import { type DeclaredState, timerStates } from '../../graph/declared-state.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { Types } from '../../serde/types.ts'
-import { declaredStates, ListStateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
+import { declaredStates, ListStateDescriptor, type StateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
-import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import { type KeyedStateBackend, schemaOf } from '../../state/keyed-state-backend.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Timer } from '../../time/timer-queue.ts'
 import { MIN_WATERMARK } from '../../time/watermark.ts'
 import { TimeWindow, type TumblingWindowAssigner, windowStart } from '../../time/windows.ts'
@@ -13,7 +14,10 @@ import type { AggregateFunction, KeySpec, ProcessWindowFunction, ReduceFunction,
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { TimedOperator } from './timed-operator.ts'
 import { OperatorWindowContext } from './window-context.ts'
-import { progressLists, restoredProgress } from './window-progress.ts'
+import { progressLists, progressState, restoredProgress } from './window-progress.ts'
+
+/** A window is its start. */
+const windowNamespace = Types.SAFE_LONG as TypeInformation
 
 export type WindowFunctionSpec =
   | { readonly reduce: ReduceFunction<unknown> }
@@ -57,7 +61,7 @@ export class WindowOperator extends TimedOperator {
       [reduce, aggregate, options.processWindow].filter(fn => fn !== undefined),
       [options.key],
       1,
-      Types.SAFE_LONG as TypeInformation,
+      windowNamespace,
     )
     this.sizeMs = options.assigner.sizeMs
     this.offsetMs = options.assigner.offsetMs
@@ -100,7 +104,8 @@ export class WindowOperator extends TimedOperator {
       throw this.userError(error)
     }
     if (after instanceof Promise) throw this.promiseRefused(this.contents.name, after)
-    if (after !== before) state.write(after)
+    if (after === before) state.changedInPlace()
+    else state.write(after)
   }
 
   override restore(state: OperatorSnapshot): void {
@@ -108,9 +113,9 @@ export class WindowOperator extends TimedOperator {
     if (this.eventTime) this.firedWatermark = restoredProgress(state)
   }
 
-  override snapshot(barrier: CheckpointBarrier): OperatorSnapshot {
-    const { keyed, lists } = super.snapshot(barrier)
-    return { keyed, lists: this.eventTime ? [...lists, ...progressLists(this.firedWatermark)] : lists }
+  protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
+    const lists = super.operatorState(barrier)
+    return this.eventTime ? [...lists, ...progressLists(this.firedWatermark)] : lists
   }
 
   protected override advanceEventTime(watermark: number): boolean {
@@ -120,9 +125,9 @@ export class WindowOperator extends TimedOperator {
   }
 
   protected override registerStates(backend: KeyedStateBackend): void {
-    this.state = backend.register(this.contents.descriptor, Types.SAFE_LONG as TypeInformation)
+    this.state = backend.register(this.contents.descriptor, windowNamespace)
     super.registerStates(backend)
-    const windowStates = declaredStates(this.processWindow).map(descriptor => backend.register(descriptor, Types.SAFE_LONG as TypeInformation))
+    const windowStates = declaredStates(this.processWindow).map(descriptor => backend.register(descriptor, windowNamespace))
     this.windowContext.connect(backend, windowStates)
   }
 
@@ -164,6 +169,16 @@ export class WindowOperator extends TimedOperator {
     }
     if (result instanceof Promise) throw this.promiseRefused('process', result)
   }
+}
+
+/** What it keeps beside what its functions declare for the key: also for the graph, which knows states without running. */
+export function windowStates(options: WindowOperatorOptions): readonly DeclaredState[] {
+  const ofWindow = [windowContents(options).descriptor as StateDescriptor, ...declaredStates(options.processWindow)]
+  return [
+    ...ofWindow.map(descriptor => ({ ...schemaOf(descriptor, windowNamespace), builtIn: true as const })),
+    ...timerStates(windowNamespace.json),
+    ...(options.assigner.timeDomain === 'EVENT_TIME' ? [progressState] : []),
+  ]
 }
 
 /** What a window holds and how a row is added to it. */

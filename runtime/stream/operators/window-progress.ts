@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
+import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../../time/watermark.ts'
 
@@ -19,4 +20,7 @@ export function restoredProgress({ lists }: OperatorSnapshot): number {
   return least === MAX_WATERMARK ? MIN_WATERMARK : least
 }
 
-const WATERMARK_STATE = '_watermark'
+/** For the graph, which knows states without running. */
+export const progressState: DeclaredState = listState('_watermark', 'union', { kind: 'DOUBLE' })
+
+const WATERMARK_STATE = progressState.name

@@ -67,6 +67,8 @@ export interface IoContext {
   readonly log: import('../../common/log.ts').Logger
   /** Aborts when the task ends or the host closes. */
   readonly signal: AbortSignal
+  /** `s3.*` of this process, secrets among them, which no job's graph carries; undefined = what the SDK finds. */
+  readonly s3?: import('../../checkpoint/storage/s3-options.ts').S3Settings | undefined
   /** Folder of this TaskManager for stdout and the like. */
   readonly taskManager: {
     readonly id: string

@@ -91,6 +91,8 @@ export interface SplitEnumeratorContext {
   readonly clock: Clock
   readonly log: Logger
   readonly signal: AbortSignal
+  /** Shown as the operator's on the JobManager. */
+  readonly metrics: Pick<import('../operator.ts').OperatorMetrics, 'counter' | 'gauge'>
   /** No splits = there are none for this reader at the moment: it need not hold up the others' watermarks. */
   assignSplits(subtaskIndex: number, splits: readonly SourceSplit[]): void
   signalNoMoreSplits(subtaskIndex: number): void

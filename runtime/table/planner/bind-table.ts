@@ -28,7 +28,9 @@ export function bindSourceTable(table: CreateTable, path: TablePath, hints: read
     use,
     physical.map(column => column.name.text),
   )
-  if (connector === 'kafka') at(table.pos, () => kafkaTableSource(options))
+  // A table that is perhaps only written need not say where reading starts.
+  const startAtWill = use === 'declared' && options['scan.startup.mode'] === undefined ? { 'scan.startup.mode': 'earliest-offset' } : {}
+  if (connector === 'kafka') at(table.pos, () => kafkaTableSource({ ...options, ...startAtWill }))
   let node: LogicalNode = {
     kind: 'scan',
     table: name,

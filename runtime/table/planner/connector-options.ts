@@ -15,8 +15,7 @@ interface ConnectorSpec {
   readonly required: Readonly<Record<string, ValueKind>>
   readonly optional: Readonly<Record<string, ValueKind>>
   readonly refused: readonly string[]
-  /** What one use asks for or does not have, when the other does. */
-  readonly requiredBy?: Partial<Readonly<Record<TableRole, readonly string[]>>>
+  /** What one use does not have, when the other does. */
   readonly refusedBy?: Partial<Readonly<Record<TableRole, readonly string[]>>>
   readonly roles: readonly TableRole[]
   /** What `format` may be. */
@@ -43,8 +42,11 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
   kafka: {
     required: { topic: 'string', 'properties.bootstrap.servers': 'string' },
     optional: {
-      'scan.startup.mode': ['earliest-offset', 'latest-offset'],
+      'scan.startup.mode': ['group-offsets', 'earliest-offset', 'latest-offset', 'timestamp', 'specific-offsets'],
+      'scan.startup.specific-offsets': 'string',
+      'scan.startup.timestamp-millis': 'int',
       'scan.bounded.mode': ['unbounded', 'latest-offset'],
+      'scan.topic-partition-discovery.interval': 'duration',
       'scan.parallelism': 'int',
       'key.fields': 'string',
       'key.fields-prefix': 'string',
@@ -53,17 +55,7 @@ const connectors: Readonly<Record<string, ConnectorSpec>> = {
       'sink.delivery-guarantee': ['none', 'at-least-once', 'exactly-once'],
       'sink.parallelism': 'int',
     },
-    refused: [
-      'topic-pattern',
-      'scan.startup.specific-offsets',
-      'scan.startup.timestamp-millis',
-      'scan.bounded.specific-offsets',
-      'scan.bounded.timestamp-millis',
-      'scan.topic-partition-discovery.interval',
-      'sink.transactional-id-prefix',
-    ],
-    // Flink's default for the start, committed group offsets, is not there yet: so it is asked for.
-    requiredBy: { source: ['scan.startup.mode'] },
+    refused: ['topic-pattern', 'scan.bounded.specific-offsets', 'scan.bounded.timestamp-millis', 'sink.transactional-id-prefix'],
     refusedBy: { source: ['key.format', 'key.fields', 'key.fields-prefix', 'value.fields-include'] },
     roles: ['source', 'sink'],
     formats: ['csv', 'json', 'raw'],
@@ -137,8 +129,8 @@ export function checkOptions(
   const { connector, spec } = connectorOf(table, options, place)
   if (use !== 'declared' && !spec.roles.includes(use))
     throw planError(options.get('connector')!.pos, `connector '${connector}' of table '${table}' is no ${use}`)
-  const required = [...Object.keys(spec.required), ...(use === 'declared' ? [] : (spec.requiredBy?.[use] ?? []))]
-  for (const key of required) if (!options.has(key)) throw planError(place, `table '${table}': connector '${connector}' requires the option '${key}'`)
+  for (const key of Object.keys(spec.required))
+    if (!options.has(key)) throw planError(place, `table '${table}': connector '${connector}' requires the option '${key}'`)
   const kinds = new Map<string, ValueKind>([['connector', 'string'], ...Object.entries({ ...spec.required, ...spec.optional })])
   for (const [key, kind] of formatKinds(table, connector, spec, options, place)) kinds.set(key, kind)
   if (connector === 'datagen')

@@ -89,11 +89,27 @@ const cases: readonly (readonly [sql: string, message: string])[] = [
   ["CREATE TABLE x (a INT) WITH ('connector' = 'jdbc')", "connector 'jdbc' is not supported yet, at 3:30"],
   [
     "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json'); SELECT a FROM x",
-    "invalid SQL at 3:1: table 'x': connector 'kafka' requires the option 'scan.startup.mode'",
+    "'scan.startup.mode' = 'group-offsets', which is the default, needs the option 'properties.group.id', at 3:1",
   ],
   [
-    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'group-offsets')",
-    "invalid SQL at 3:127: option 'scan.startup.mode' is 'group-offsets', expected earliest-offset or latest-offset",
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'group-offset')",
+    "invalid SQL at 3:127: option 'scan.startup.mode' is 'group-offset', expected group-offsets or earliest-offset or latest-offset or timestamp or specific-offsets",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'timestamp')",
+    "option 'scan.startup.timestamp-millis' is required with 'scan.startup.mode' = 'timestamp', at 3:1",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'latest-offset', 'scan.startup.specific-offsets' = 'partition:0,offset:1')",
+    "option 'scan.startup.specific-offsets' has no effect with 'scan.startup.mode' = 'latest-offset', at 3:1",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'specific-offsets', 'scan.startup.specific-offsets' = '0:1')",
+    "option 'scan.startup.specific-offsets': expected partition:0,offset:42;partition:1,offset:300, got '0:1', at 3:1",
+  ],
+  [
+    "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'latest-offset', 'scan.topic-partition-discovery.interval' = '5 parsecs')",
+    'duration "5 parsecs" does not parse, expected for example "5 s", "200 ms" or "1 min", at 3:166',
   ],
   [
     "CREATE TABLE x (a INT) WITH ('connector' = 'kafka', 'topic' = 'a', 'properties.bootstrap.servers' = 'h:1', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset', 'properties.fetch.min.byte' = '1')",

@@ -15,6 +15,7 @@ import { RowLocalWindowAggregateOperator, RowWindowAggregateOperator } from '../
 import { scanDefinition } from '../runtime/scan-definition.ts'
 import { sinkDefinition } from '../runtime/sink-definition.ts'
 import { WindowAggregateOperator } from '../runtime/window-aggregate-operator.ts'
+import { windowAggregateStates } from '../runtime/window-aggregate-states.ts'
 
 /** What tables are read and written with. */
 export interface TableConnectors {
@@ -149,7 +150,7 @@ export class Translation {
                   ? new WindowAggregateOperator(given.node, given.inputTypes, given.codegen)
                   : new RowWindowAggregateOperator(given.node, given.inputTypes),
             ),
-            states: [{ name: 'window-aggs', kind: 'aggregating', type: keys.map(key => node.input.schema[key]!.type).join(', ') }],
+            ...windowAggregateStates(node, typesOf(node.input), settings.columnar),
           },
           outputType,
           inputs: [inputs],

@@ -1,9 +1,11 @@
+import { parseDuration } from '../../common/config.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { KafkaReader, type KafkaReaderOptions } from '../../connectors/kafka/kafka-reader.ts'
 import { KafkaSource } from '../../connectors/kafka/kafka-source.ts'
 import { OffsetsInitializer } from '../../connectors/kafka/offsets-initializer.ts'
 import { isProducerOnly } from '../../connectors/kafka/producer-settings.ts'
+import type { OffsetReset } from '../../connectors/kafka/starting-offsets.ts'
 import { createDecoder } from '../../formats/decoders.ts'
 import type { RecordDecoder } from '../../formats/format.ts'
 import { RowSink } from '../../formats/row-sink.ts'
@@ -19,17 +21,65 @@ export function kafkaTableSource(options: JsonObject): { readonly source: Source
         .split(';')
         .map(topic => topic.trim()),
     )
-    .setStartingOffsets(options['scan.startup.mode'] === 'latest-offset' ? OffsetsInitializer.latest() : OffsetsInitializer.earliest())
+    .setStartingOffsets(startOf(options))
   if (options['scan.bounded.mode'] === 'latest-offset') builder.setBounded(OffsetsInitializer.latest())
   for (const [key, value] of Object.entries(options))
     if (key.startsWith('properties.') && !isProducerOnly(key.slice('properties.'.length)))
       builder.setProperty(key.slice('properties.'.length), String(value))
+  // As in Flink the table's own option wins over the property.
+  const interval = options['scan.topic-partition-discovery.interval']
+  if (interval !== undefined) builder.setProperty('partition.discovery.interval.ms', parseDuration(String(interval)))
   const definition = builder
     .setValueOnlyDeserializer({ deserialize: () => undefined })
     .build()
     .define(undefined)
   // Both were made by KafkaSource just now.
   return { source: definition.source as SourceDescription, reader: definition.options as KafkaReaderOptions }
+}
+
+/** As in Flink: without a word, where the group stands. */
+function startOf(options: JsonObject): OffsetsInitializer {
+  const mode = options['scan.startup.mode'] ?? 'group-offsets'
+  const reset = resetProperty(options)
+  for (const [key, wanted] of Object.entries(startDetails)) {
+    const given = options[key] !== undefined
+    if (given !== (mode === wanted))
+      throw new FlinkError('INVALID_SQL', `option '${key}' ${given ? `has no effect with` : 'is required with'} 'scan.startup.mode' = '${mode}'`)
+  }
+  switch (mode) {
+    case 'earliest-offset':
+      return OffsetsInitializer.earliest()
+    case 'latest-offset':
+      return OffsetsInitializer.latest()
+    case 'timestamp':
+      return OffsetsInitializer.timestamp(Number(options['scan.startup.timestamp-millis']))
+    case 'specific-offsets':
+      return OffsetsInitializer.offsets(specificOffsets(options), reset ?? 'earliest')
+    default:
+      if (options['properties.group.id'] === undefined)
+        throw new FlinkError('INVALID_SQL', "'scan.startup.mode' = 'group-offsets', which is the default, needs the option 'properties.group.id'")
+      return OffsetsInitializer.committedOffsets(reset ?? 'none')
+  }
+}
+
+const startDetails = { 'scan.startup.timestamp-millis': 'timestamp', 'scan.startup.specific-offsets': 'specific-offsets' }
+
+/** Another value is refused where the properties are parsed. */
+function resetProperty(options: JsonObject): OffsetReset | undefined {
+  return (['earliest', 'latest', 'none'] as const).find(reset => reset === options['properties.auto.offset.reset'])
+}
+
+/** `partition:0,offset:42;partition:1,offset:300`, of one topic. */
+function specificOffsets(options: JsonObject): { topic: string; partition: number; offset: number }[] {
+  const text = String(options['scan.startup.specific-offsets'])
+  const topic = String(options['topic'])
+  const key = "option 'scan.startup.specific-offsets'"
+  if (topic.includes(';')) throw new FlinkError('INVALID_SQL', `${key} names partitions of one topic, and there are several: ${topic}`)
+  return text.split(';').map(part => {
+    const match = /^\s*partition:(\d+),offset:(\d+)\s*$/.exec(part)
+    if (match === null) throw new FlinkError('INVALID_SQL', `${key}: expected partition:0,offset:42;partition:1,offset:300, got '${text}'`)
+    return { topic, partition: Number(match[1]), offset: Number(match[2]) }
+  })
 }
 
 /**

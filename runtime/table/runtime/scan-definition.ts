@@ -3,7 +3,7 @@ import type { JsonObject } from '../../common/json.ts'
 import { recordsAreLines } from '../../formats/decoders.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../stream/operator.ts'
-import { SourceOperator } from '../../stream/operators/source-operator.ts'
+import { SourceOperator, sourceStates } from '../../stream/operators/source-operator.ts'
 import type { SourceDescription, SourceReader, SourceReaderContext } from '../../stream/spi/source.ts'
 import type { ScanNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
@@ -18,7 +18,7 @@ export function scanDefinition(node: ScanNode, settings: CalcSettings): Operator
     type: `source:table-${node.connector}`,
     options: { node, settings: { ...settings } },
     functions: [],
-    states: [],
+    states: sourceStates,
     factory: (given: JsonObject): StreamOperator => {
       // What was put into `options` above, as it travelled.
       const { node: scan, settings: scanSettings } = given as unknown as { readonly node: ScanNode; readonly settings: CalcSettings }

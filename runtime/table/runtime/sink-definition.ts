@@ -4,6 +4,7 @@ import { printPrefix, writeLine } from '../../connectors/text-lines.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
 import type { OperatorContext, StreamOperator } from '../../stream/operator.ts'
+import { fileSinkStates } from '../../stream/operators/file-sink-operator.ts'
 import type { SinkNode } from '../plan/physical.ts'
 import type { CalcSettings } from './calc-operator.ts'
 import { FileTableSinkOperator } from './file-table-sink.ts'
@@ -18,7 +19,7 @@ export function sinkDefinition(sink: SinkNode, settings: CalcSettings): Operator
     type: `sink:table-${connector}`,
     options: { connector, table, schema, options, settings: { ...settings } },
     functions: [],
-    states: [],
+    states: connector === 'filesystem' ? fileSinkStates : [],
     // What was put into `options` above, as it travelled.
     factory: (given: JsonObject): StreamOperator => operatorOf(given as unknown as SinkOptions),
   }

@@ -17,6 +17,7 @@ describe('the kafka client with a real broker', () => {
       client: () => createKafkaClient(parseProperties(new Map([['bootstrap.servers', broker.bootstrapServers]])).settings),
       createTopic: (topic, partitions) => broker.createTopic(topic, partitions),
       produce: (topic, partition, values) => broker.produce(topic, partition, values),
+      committedOffsets: (groupId, topic) => broker.committedOffsets(groupId, topic),
       deleteRecords: (topic, partition, before) => broker.deleteRecords(topic, partition, before),
     }),
   )

@@ -41,6 +41,7 @@ async function enumerate<T>(source: KafkaSource<T>, parallelism = 1, log?: (entr
   const enumerator = kafkaEnumerator(description.options, log === undefined ? context : Object.assign(context, { log: createLogger(log) }))
   for (let i = 0; i < parallelism; i++) enumerator.addReader(i)
   await enumerator.start()
+  await enumerator.close()
   return context
 }
 
@@ -140,7 +141,7 @@ describe('Kafka source', () => {
     const first = await open(source)
     first.rowsPerPoll = 42
     await first.run(() => first.rows.length >= 42)
-    const state = first.operator.snapshot({ checkpointId: 1, timestampMs: 0, type: 'checkpoint' })
+    const state = first.snapshot()
     await first.close()
     const second = new ConnectorHarness(operatorOf(source.define(undefined)))
     second.operator.restore?.(state)
@@ -174,7 +175,7 @@ describe('Kafka source', () => {
 
   test('after default.api.timeout.ms a start without brokers fails and names them', async () => {
     const down = await KafkaBroker.reserve()
-    const source = builder('words', down).setProperty('default.api.timeout.ms', 400).build()
+    const source = builder('words', down).setBounded(OffsetsInitializer.latest()).setProperty('default.api.timeout.ms', 400).build()
     const result = await runInProcess(env => void env.fromSource(source, WatermarkStrategy.noWatermarks<string>(), 'kafka').print())
     await down.close()
     expect(result.state).toBe('FAILED')

@@ -1,29 +1,26 @@
-import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type S3Settings, s3SettingsOf } from '../../../runtime/checkpoint/storage/s3-options.ts'
+import { connectS3 } from '../../../runtime/checkpoint/storage/s3-store.ts'
 import { systemClock } from '../../../runtime/common/clock.ts'
 import { SimpleStringEncoder } from '../../../runtime/connectors/files/encoders.ts'
 import { FileSink } from '../../../runtime/connectors/files/file-sink.ts'
-import { openS3RecoverableWriter } from '../../../runtime/connectors/files/s3-multipart-uploads.ts'
-import { PIECE_SIZE_BYTES } from '../../../runtime/connectors/files/s3-recoverable-writer.ts'
+import { S3MultipartUploads } from '../../../runtime/connectors/files/s3-multipart-uploads.ts'
+import { PIECE_SIZE_BYTES, S3RecoverableWriter } from '../../../runtime/connectors/files/s3-recoverable-writer.ts'
 import { Types } from '../../../runtime/serde/types.ts'
 import type { FileSinkOperator } from '../../../runtime/stream/operators/file-sink-operator.ts'
 import { ConnectorHarness, operatorOf } from '../../support/connector-harness.ts'
 import { recoverableWriterContract } from '../../support/recoverable-writer-contract.ts'
-import { ACCESS_KEY, S3Server, SECRET_KEY } from '../../support/s3-server.ts'
+import { S3Server } from '../../support/s3-server.ts'
 
 let server: S3Server
 let client: S3Client
+let settings: S3Settings
 let buckets = 0
 beforeAll(async () => {
   server = await S3Server.start()
-  // As a TaskManager finds it.
-  Object.assign(process.env, {
-    AWS_ENDPOINT_URL_S3: server.endpoint,
-    AWS_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: ACCESS_KEY,
-    AWS_SECRET_ACCESS_KEY: SECRET_KEY,
-  })
-  client = new S3Client({ forcePathStyle: true })
+  settings = s3SettingsOf(server.configuration())
+  client = await connectS3(settings, 1)
 })
 afterAll(() => server.stop())
 
@@ -37,7 +34,7 @@ for (const partSizeBytes of [1_000, PIECE_SIZE_BYTES + 7])
       ((await client.send(new ListObjectsV2Command({ Bucket: bucket }))).Contents ?? []).map(({ Key }) => Key ?? '').filter(key => !key.endsWith('/'))
     return {
       partSizeBytes,
-      create: owner => openS3RecoverableWriter(`s3://${bucket}/out`, owner, systemClock),
+      create: owner => new S3RecoverableWriter(new S3MultipartUploads(client, bucket, systemClock), `s3://${bucket}`, 'out', owner),
       visible: async () => {
         const visible = (await keys()).filter(key => !isHidden(key))
         const texts = visible.map(async key => {
@@ -59,7 +56,7 @@ test('rows of a job become objects when their checkpoint has completed', async (
   const builder = FileSink.forRowFormat<string>(`s3://${bucket}/out`, new SimpleStringEncoder()).withBucketAssigner(row => row.slice(0, 1))
   // The definition's factory makes it.
   const operator = operatorOf(builder.build().define(Types.STRING as never)) as FileSinkOperator
-  const harness = new ConnectorHarness(operator, { checkpointingEnabled: true })
+  const harness = new ConnectorHarness(operator, { checkpointingEnabled: true, s3: settings })
   await harness.open()
   for (const row of ['a1', 'b1', 'a2']) operator.processElement(row, Number.NaN)
   await harness.until(() => operator.endInput())
@@ -79,7 +76,7 @@ test('rows of a job become objects when their checkpoint has completed', async (
 test('a bucket that does not exist fails the task, by name', async () => {
   const builder = FileSink.forRowFormat<string>('s3://nobody-made-it/out', new SimpleStringEncoder())
   const operator = operatorOf(builder.build().define(Types.STRING as never)) as FileSinkOperator
-  const harness = new ConnectorHarness(operator)
+  const harness = new ConnectorHarness(operator, { s3: settings })
   await harness.open()
   await expect(harness.sink(['a'])).rejects.toMatchObject({ code: 'EXTERNAL_SYSTEM', message: expect.stringMatching(/nobody-made-it.*NoSuchBucket/) })
   await harness.close()

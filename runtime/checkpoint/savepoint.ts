@@ -1,0 +1,139 @@
+import { FlinkError } from '../common/errors.ts'
+import { hex } from '../common/ids.ts'
+import type { Random } from '../common/random.ts'
+import { type CheckpointBody, decodeBody, encodeBody } from './checkpoint-body.ts'
+import { objectName } from './storage/epoch-log.ts'
+import { decodeManifest, encodeManifest, type ManifestHead } from './storage/manifest.ts'
+import { createOwn, isPath, type ObjectStore } from './storage/object-store.ts'
+
+/**
+ * A savepoint: all of a job's state in one folder, which is nobody's but the user's.
+ *
+ *   <target>/savepoint-<6 hex of the job's id>-<12 hex>/_metadata   the manifest: the savepoint is there when this is there
+ *   <target>/savepoint-<..>-<..>/<name>                            what is too large for the manifest, named relative to it
+ *
+ * Written by TaskManagers (objects) and then by the JobManager (manifest). No name of another folder is in it, so it can be moved and copied as a whole.
+ * It is found by the path of its folder, or of its `_metadata`. A checkpoint that a job has left is found the same way, `<dir>/<job-id>/chk-<n>`: its
+ * objects are in `<dir>/<job-id>/shared`, so it cannot be moved.
+ */
+export interface SavepointTarget {
+  /** Where somebody has asked for it. */
+  readonly store: ObjectStore
+  readonly folder: string
+}
+
+const METADATA = '_metadata'
+
+export function newSavepointFolder(jobId: string, random: Random): string {
+  return `savepoint-${jobId.slice(0, 6)}-${hex(random.bytes(6))}`
+}
+
+export function locationOf({ store, folder }: SavepointTarget): string {
+  return `${store.uri.replace(/\/+$/, '')}/${folder}`
+}
+
+/** The target and the folder of a location that `locationOf` has made. */
+export function splitLocation(location: string): { readonly target: string; readonly folder: string } {
+  const at = location.lastIndexOf('/')
+  return { target: location.slice(0, at), folder: location.slice(at + 1) }
+}
+
+/** Its objects are written; afterwards it exists. */
+export async function writeSavepoint(
+  { store, folder }: SavepointTarget,
+  head: Omit<ManifestHead, 'objectsFolder'>,
+  body: CheckpointBody,
+): Promise<void> {
+  await checkObjects(store, `${folder}/`, head.objects)
+  const bytes = encodeManifest({ head: { ...head, objectsFolder: '' }, body: encodeBody(body) })
+  await createOwn(store, `${folder}/${METADATA}`, bytes)
+}
+
+/** What was written of one that did not come about; another try may be writing beside it. What a slow TaskManager still writes stays. */
+export async function removeUnfinished({ store, folder }: SavepointTarget, checkpointId: number): Promise<void> {
+  for (const path of await store.list(folder)) if (path.startsWith(`${folder}/${objectName(checkpointId, '')}`)) await store.remove(path)
+}
+
+/** Opens the folder at a URI for reading: nothing is made there, and nothing tried out. */
+export type FolderOpener = (uri: string) => Promise<ObjectStore>
+
+/** A savepoint, or a checkpoint that a job has left. */
+export interface ExternalSnapshot {
+  /** Of the folder with its manifest. */
+  readonly location: string
+  /** URI of the folder that its objects lie in. */
+  readonly objectsLocation: string
+  readonly isSavepoint: boolean
+  readonly head: ManifestHead
+  readonly body: CheckpointBody
+}
+
+/** All that has to be there is looked at: the manifest is read whole, of objects the length. CORRUPT_CHECKPOINT and INVALID_ARGUMENT name the path. */
+export async function readSnapshot(path: string, open: FolderOpener): Promise<ExternalSnapshot> {
+  const { snapshot, objects, prefix } = await findSnapshot(path, open)
+  await checkObjects(objects, prefix, snapshot.head.objects)
+  return snapshot
+}
+
+/** Only a savepoint: what a job has left may hold objects that other checkpoints of it need. */
+export async function disposeSavepoint(path: string, open: FolderOpener): Promise<void> {
+  const { snapshot } = await findSnapshot(path, open)
+  if (!snapshot.isSavepoint)
+    throw new FlinkError(
+      'INVALID_ARGUMENT',
+      `${JSON.stringify(path)} is no savepoint, but checkpoint ${snapshot.head.checkpointId} of job ${snapshot.head.jobId}`,
+    )
+  await disposeSnapshot(path, open)
+}
+
+/** The manifest first: what is left behind when it is cut short is no savepoint. */
+export async function disposeSnapshot(path: string, open: FolderOpener): Promise<void> {
+  const { manifest, snapshot, objects, prefix } = await findSnapshot(path, open)
+  const { target, folder } = splitLocation(snapshot.location)
+  if (snapshot.isSavepoint && isPath(folder)) {
+    // From outside, so that the folder goes as well.
+    const outside = await open(target)
+    for (const name of [METADATA, ...snapshot.head.objects.map(object => object.name)]) await outside.remove(`${folder}/${name}`)
+    return
+  }
+  await manifest.remove(METADATA)
+  for (const { name } of snapshot.head.objects) await objects.remove(`${prefix}${name}`)
+}
+
+async function findSnapshot(path: string, open: FolderOpener) {
+  const location = folderOf(path)
+  const manifest = await open(location)
+  const bytes = await manifest.read(METADATA)
+  if (bytes === undefined)
+    throw new FlinkError(
+      'INVALID_ARGUMENT',
+      `there is no savepoint at ${JSON.stringify(path)}: cannot find the file "${METADATA}" in it; expected the folder of a savepoint, or of a checkpoint that a job has left (chk-<n>)`,
+    )
+  const { head, body } = decodeManifest(bytes, `${METADATA} of ${location}`)
+  const isSavepoint = head.objectsFolder === ''
+  const jobFolder = splitLocation(location).target
+  const objects = isSavepoint ? manifest : await open(jobFolder)
+  const prefix = isSavepoint ? '' : 'shared/'
+  const objectsLocation = isSavepoint ? location : `${jobFolder}/shared`
+  const snapshot: ExternalSnapshot = { location, objectsLocation, isSavepoint, head, body: decodeBody(body) }
+  return { manifest, snapshot, objects, prefix }
+}
+
+/** Of the folder, or of the manifest in it. */
+function folderOf(path: string): string {
+  const folder = path.replace(/\/+$/, '').replace(/\/+_metadata$/, '')
+  return folder.replace(/\/+$/, '')
+}
+
+async function checkObjects(store: ObjectStore, prefix: string, objects: ManifestHead['objects']): Promise<void> {
+  for (const { name, size } of objects) {
+    const found = await store.size(`${prefix}${name}`)
+    if (found === size) continue
+    throw new FlinkError(
+      'CORRUPT_CHECKPOINT',
+      found === undefined
+        ? `object ${prefix}${name} of ${store.uri} is missing`
+        : `object ${prefix}${name} of ${store.uri} has ${found} bytes, ${size} were written`,
+    )
+  }
+}
