@@ -1,7 +1,8 @@
 import { FlinkError } from '../common/errors.ts'
-import { canonicalJson, type JsonObject } from '../common/json.ts'
+import type { JsonObject } from '../common/json.ts'
+import { isSameState } from '../graph/declared-state.ts'
 import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
-import type { TypeJson, TypeJsonObject } from '../serde/type-information.ts'
+import type { TypeJson } from '../serde/type-information.ts'
 import type { OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
 import { redistribute } from './redistribute.ts'
 import type { ObjectRef } from './storage/manifest.ts'
@@ -186,10 +187,7 @@ export class RestorePlan {
 
 /** The states that the operator declares. Keyed ones share their bytes: the others are marked, for whoever reads them. */
 function claimedOf<B>({ states }: OperatorSpec, { keyed, lists }: OperatorSnapshot<B>): OperatorSnapshot<B> {
-  const isClaimed = (name: string, namespace: TypeJson | null) =>
-    states.some(
-      state => state.name === name && canonicalJson(state.namespace as TypeJsonObject | null) === canonicalJson(namespace as TypeJsonObject | null),
-    )
+  const isClaimed = (name: string, namespace: TypeJson | null) => states.some(state => isSameState(state, { name, namespace }))
   const schemas = keyed?.schemas.map((schema): StateSchema => (isClaimed(schema.name, schema.namespace) ? schema : { ...schema, ignored: true }))
   const isAnyClaimed = schemas?.some(({ ignored }) => ignored !== true) === true
   return {

@@ -18,7 +18,10 @@ function operators(bytes: number) {
     handedOver: [
       {
         operatorId: 'totals',
-        snapshot: { keyed: { ...schema, written: new Map([['1', new Map([[3, state]])]]), chain: ['1'], kept: [], standalone: false }, lists: [] },
+        snapshot: {
+          keyed: { ...schema, written: new Map([['1', new Map([[3, state]])]]), chain: ['1'], chainBytes: bytes, kept: [], standalone: false },
+          lists: [],
+        },
       },
     ],
     restored: [{ operatorId: 'totals', snapshot: { keyed: { ...schema, keyGroups: new Map([[3, [state]]]) }, lists: [] } }],

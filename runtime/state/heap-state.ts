@@ -1,7 +1,8 @@
-import { unreachable } from '../common/assert.ts'
+import { assert, unreachable } from '../common/assert.ts'
 import type { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { TypeInformation } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson, TypeSerializer } from '../serde/type-information.ts'
+import { within } from '../serde/unsupported-value.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -14,6 +15,7 @@ import type { CurrentKey, KeyEntry } from './key-entry.ts'
 import { isOwnIndex, type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
+import { readerOf } from './typed-later.ts'
 
 /** One registered state on the heap: reads and writes its slot of the table's current entry, below the current namespace if it has any. */
 export abstract class HeapState<S = unknown> {
@@ -57,6 +59,22 @@ export abstract class HeapState<S = unknown> {
     entry.slots[this.slot] = undefined
     this.table.mark(entry, this.bit)
     this.table.emptied(entry)
+  }
+
+  /** Runs once for each namespace that the current key has, each the current one meanwhile; without namespaces once. */
+  forEachNamespace(run: () => void): void {
+    if (this.namespaceType === undefined) {
+      run()
+      return
+    }
+    const held = this.table.entry?.slots[this.slot] as Map<unknown, S> | undefined
+    if (held === undefined) return
+    const { namespace } = this
+    for (const each of held.keys()) {
+      this.namespace = each
+      run()
+    }
+    this.namespace = namespace
   }
 
   /** What the current key (and namespace) holds; undefined = nothing. */
@@ -124,6 +142,8 @@ export abstract class HeapState<S = unknown> {
     return byNamespace
   }
 
+  /** Of what type the values of the snapshot are: the declared one, or one that declared less. */
+  abstract readAs(saved: TypeJson): void
   protected abstract writeStored(stored: S, out: ByteWriter): void
   protected abstract readStored(input: ByteReader): S
 }
@@ -151,12 +171,33 @@ export function createHeapState(
   }
 }
 
-export class HeapValueState extends HeapState<unknown> implements ValueState<unknown> {
+/** One value a key. */
+abstract class HeapCell extends HeapState<unknown> {
   private readonly type: TypeInformation
+  private reader: Read
 
-  constructor(descriptor: ValueStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+  constructor(type: TypeInformation, ...rest: ConstructorParameters<typeof HeapState>) {
     super(...rest)
-    this.type = descriptor.type
+    this.type = type
+    this.reader = readerOf(type.json, type)
+  }
+
+  readAs(saved: TypeJson): void {
+    this.reader = readerOf(saved, this.type)
+  }
+
+  protected writeStored(stored: unknown, out: ByteWriter): void {
+    this.type.serializer.write(stored, out)
+  }
+
+  protected readStored(input: ByteReader): unknown {
+    return this.reader(input)
+  }
+}
+
+export class HeapValueState extends HeapCell implements ValueState<unknown> {
+  constructor(descriptor: ValueStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(descriptor.type, ...rest)
   }
 
   value(): unknown {
@@ -167,24 +208,23 @@ export class HeapValueState extends HeapState<unknown> implements ValueState<unk
     if (value === null || value === undefined) this.clear()
     else this.write(value)
   }
-
-  protected writeStored(stored: unknown, out: ByteWriter): void {
-    this.type.serializer.write(stored, out)
-  }
-
-  protected readStored(input: ByteReader): unknown {
-    return this.type.serializer.read(input)
-  }
 }
 
 const nothing: readonly unknown[] = Object.freeze([])
 
 export class HeapListState extends HeapState<unknown[]> implements ListState<unknown> {
   private readonly elementType: TypeInformation
+  private reader: Read
 
   constructor(descriptor: ListStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
     super(...rest)
     this.elementType = descriptor.type
+    this.reader = readerOf(this.elementType.json, this.elementType)
+  }
+
+  readAs(saved: TypeJson): void {
+    assert(saved.kind === 'LIST', 'the schema of a list says so')
+    this.reader = readerOf(saved.element, this.elementType)
   }
 
   get(): Iterable<unknown> {
@@ -219,7 +259,11 @@ export class HeapListState extends HeapState<unknown[]> implements ListState<unk
 
   protected readStored(input: ByteReader): unknown[] {
     const list: unknown[] = []
-    for (let rest = input.varint(); rest > 0; rest--) list.push(this.elementType.serializer.read(input))
+    try {
+      for (let rest = input.varint(); rest > 0; rest--) list.push(this.reader(input))
+    } catch (error) {
+      throw within(error, `[${list.length}]`)
+    }
     return list
   }
 }
@@ -230,6 +274,8 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
   private readonly valueType: TypeInformation
   private readonly indexOf: KeyIndex
   private readonly plain: boolean
+  private keyReader: Read
+  private valueReader: Read
 
   constructor(descriptor: MapStateDescriptor<unknown, unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
     super(...rest)
@@ -237,6 +283,14 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
     this.valueType = descriptor.valueType
     this.indexOf = keyIndexOf(descriptor.keyType)
     this.plain = isOwnIndex(descriptor.keyType)
+    this.keyReader = readerOf(this.keyType.json, this.keyType)
+    this.valueReader = readerOf(this.valueType.json, this.valueType)
+  }
+
+  readAs(saved: TypeJson): void {
+    assert(saved.kind === 'MAP', 'the schema of a map says so')
+    this.keyReader = readerOf(saved.key, this.keyType)
+    this.valueReader = readerOf(saved.value, this.valueType)
   }
 
   get(key: unknown): unknown {
@@ -303,21 +357,40 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
   protected readStored(input: ByteReader): Map<unknown, unknown> {
     const map = new Map<unknown, unknown>()
     for (let rest = input.varint(); rest > 0; rest--) {
-      const key = this.keyType.serializer.read(input)
-      const value = input.u8() === 0 ? null : this.valueType.serializer.read(input)
+      const key = this.readKey(input, map.size)
+      let value: unknown = null
+      try {
+        if (input.u8() !== 0) value = this.valueReader(input)
+      } catch (error) {
+        throw within(error, `.get(${shownKey(key)})`)
+      }
       map.set(this.indexOf(key), this.plain ? value : [key, value])
     }
     return map
   }
+
+  private readKey(input: ByteReader, at: number): unknown {
+    try {
+      return this.keyReader(input)
+    } catch (error) {
+      throw within(error, `'s key ${at}`)
+    }
+  }
 }
 
+/** As a message shows it. */
+export function shownKey(key: unknown): string {
+  return JSON.stringify(key, (_name, part) => (typeof part === 'bigint' ? `${part}` : part)) ?? String(key)
+}
+
+type Read = TypeSerializer<unknown>['read']
 type MapEntry = readonly [unknown, unknown]
 
-export class HeapReducingState extends HeapState<unknown> implements ReducingState<unknown> {
+export class HeapReducingState extends HeapCell implements ReducingState<unknown> {
   private readonly descriptor: ReducingStateDescriptor<unknown>
 
   constructor(descriptor: ReducingStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
-    super(...rest)
+    super(descriptor.type, ...rest)
     this.descriptor = descriptor
   }
 
@@ -329,21 +402,13 @@ export class HeapReducingState extends HeapState<unknown> implements ReducingSta
     const present = this.read()
     this.write(present === undefined ? value : this.descriptor.reducer.reduce(present, value))
   }
-
-  protected writeStored(stored: unknown, out: ByteWriter): void {
-    this.descriptor.type.serializer.write(stored, out)
-  }
-
-  protected readStored(input: ByteReader): unknown {
-    return this.descriptor.type.serializer.read(input)
-  }
 }
 
-export class HeapAggregatingState extends HeapState<unknown> implements AggregatingState<unknown, unknown> {
+export class HeapAggregatingState extends HeapCell implements AggregatingState<unknown, unknown> {
   private readonly descriptor: AggregatingStateDescriptor<unknown, unknown, unknown>
 
   constructor(descriptor: AggregatingStateDescriptor<unknown, unknown, unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
-    super(...rest)
+    super(descriptor.type, ...rest)
     this.descriptor = descriptor
   }
 
@@ -355,13 +420,5 @@ export class HeapAggregatingState extends HeapState<unknown> implements Aggregat
   add(value: unknown): void {
     const aggregator = this.descriptor.aggregator
     this.write(aggregator.add(value, this.read() ?? aggregator.createAccumulator()))
-  }
-
-  protected writeStored(stored: unknown, out: ByteWriter): void {
-    this.descriptor.type.serializer.write(stored, out)
-  }
-
-  protected readStored(input: ByteReader): unknown {
-    return this.descriptor.type.serializer.read(input)
   }
 }

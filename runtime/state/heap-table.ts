@@ -1,13 +1,14 @@
 import { assert } from '../common/assert.ts'
 import type { ByteReader } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { TypeInformation } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
 import { type CurrentKey, KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
+import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
 
 /**
  * The keys of a backend and what they hold: key -> entry -> one slot a state (-> namespace).
@@ -15,12 +16,16 @@ import type { StateSchema } from './snapshot.ts'
  * An entry whose last slot is emptied goes at once, unless a segment has values of it: then it stays, empty, until the checkpoint that says so. The list of
  * changed entries may name some that are gone; it is cleared of them when they are half of it, so that it is never longer than twice the keys.
  */
-export class HeapTable implements CurrentKey, KeyedPart<Rows> {
+export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
   readonly owner: string
   readonly schemas: StateSchema[] = []
   tracks = false
   /** Of the current key; undefined = it has no state yet. Read by `HeapState` on every access. */
   entry: KeyEntry | undefined = undefined
+  /** Of states whose expired values are in no whole snapshot and no base. */
+  readonly snapshotCleanups: TtlCleanup[] = []
+  /** A step of each for every record. */
+  readonly recordCleanups: TtlCleanup[] = []
   /** Values, over all keys and states. */
   rowCount = 0
   private readonly keyType: TypeInformation
@@ -56,6 +61,28 @@ export class HeapTable implements CurrentKey, KeyedPart<Rows> {
     this.index = index
     this.keySet = true
     this.entry = this.entries.get(index)
+    const { recordCleanups } = this
+    for (let i = 0; i < recordCleanups.length; i++) (recordCleanups[i] as TtlCleanup).step()
+  }
+
+  unsetCurrentKey(): void {
+    this.key = undefined
+    this.index = undefined
+    this.keySet = false
+    this.entry = undefined
+  }
+
+  visit(entry: KeyEntry, run: () => void): void {
+    const { key, index, keySet } = this
+    this.key = entry.key
+    this.index = entry.index
+    this.keySet = true
+    this.entry = entry
+    run()
+    this.key = key
+    this.index = index
+    this.keySet = keySet
+    this.entry = keySet ? this.entries.get(index) : undefined
   }
 
   get currentKey(): unknown {
@@ -74,7 +101,7 @@ export class HeapTable implements CurrentKey, KeyedPart<Rows> {
     if (this.keySet) return
     throw new FlinkError(
       'INVALID_PROGRAM',
-      `operator ${this.owner}: no key is set; keyed state can be used only while a record or a timer is processed, not in open or close`,
+      `operator ${this.owner}: no key is set; keyed state can be used only while a record of a keyed stream or a timer is processed, not in open, close or processBroadcastElement`,
     )
   }
 
@@ -113,6 +140,7 @@ export class HeapTable implements CurrentKey, KeyedPart<Rows> {
   }
 
   writeAll(out: SegmentWriter, begins: boolean): void {
+    for (const cleanup of this.snapshotCleanups) cleanup.all()
     for (const entry of this.entries.values()) {
       const written = this.writeValues(entry, ALL, out)
       if (!begins) continue
@@ -155,6 +183,8 @@ export class HeapTable implements CurrentKey, KeyedPart<Rows> {
       if (out.size >= sizeMax) return false
       const { done, value: entry } = base.entries.next()
       if (done === true) break
+      // What has expired is marked by that: its end is in the next segment of changes.
+      for (const cleanup of this.snapshotCleanups) cleanup.of(entry)
       const written = this.writeValues(entry, ~entry.changed, out)
       if (written !== 0) this.baseRows.add(entry, written)
     }
@@ -174,6 +204,10 @@ export class HeapTable implements CurrentKey, KeyedPart<Rows> {
       this.mark(present, bits[i] as number)
     }
     this.entry = this.keySet ? this.entries.get(this.index) : undefined
+  }
+
+  readAs(schema: number, saved: TypeJson): void {
+    this.states[schema]?.readAs(saved)
   }
 
   restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader): void {

@@ -1,4 +1,5 @@
 import type { ByteReader } from '../common/bytes.ts'
+import type { TypeJson } from '../serde/type-information.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
 
@@ -28,6 +29,8 @@ export interface KeyedPart<R = unknown> {
   /** Until `out` has `sizeMax` bytes, or a little more; true = the part's rows have all been written. */
   writeBase(out: SegmentWriter, sizeMax: number): boolean
   endBase(): void
+  /** Of what type the values of the snapshot are, before they are read; absent = of its own only. Its records begin with their key. */
+  readAs?(schema: number, saved: TypeJson): void
   /** What a record has behind its head, in order of segments; nothing is marked by it. */
   restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader): void
   /** All records of a key group have been given. */

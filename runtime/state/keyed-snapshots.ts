@@ -2,11 +2,15 @@ import { assert } from '../common/assert.ts'
 import { ByteReader } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
-import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
+import { expires } from '../serde/ttl-type.ts'
+import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
+import { UnsupportedValueError } from '../serde/unsupported-value.ts'
+import { shownKey } from './heap-state.ts'
 import { ignoredPart } from './ignored-part.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
 import { type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
+import { mayBeTyped } from './typed-later.ts'
 
 /**
  * The snapshots of one operator subtask's keyed state (decision 0018). The state of a checkpoint is a chain of segments: a base, and behind it what has
@@ -59,6 +63,7 @@ export interface KeyedSnapshotsOptions {
 interface Segment {
   readonly name: string
   readonly checkpointId: number
+  readonly bytes: number
   /** Nothing is missing in front of it. */
   readonly whole: boolean
 }
@@ -116,7 +121,8 @@ export class KeyedSnapshots {
     if (this.schemas().length === 0) return undefined
     if (limits === undefined || type !== 'checkpoint') {
       const name = String(checkpointId)
-      return this.increment(new Map([[name, this.writeWhole(false).keyGroups]]), [name], [], true)
+      const { keyGroups, size } = this.writeWhole(false)
+      return this.increment(new Map([[name, keyGroups]]), [{ name, checkpointId, bytes: size, whole: true }], [], true)
     }
     return this.isWholeDue(limits) ? this.whole(checkpointId) : this.changes(checkpointId, limits)
   }
@@ -172,7 +178,7 @@ export class KeyedSnapshots {
     }
     this.recordBytes = records === 0 ? 0 : bytes / records
     if (snapshot.foreign === true || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas())) return
-    this.chain = [{ name: RESTORED_SEGMENT, checkpointId: 0, whole: false }]
+    this.chain = [{ name: RESTORED_SEGMENT, checkpointId: 0, bytes, whole: false }]
     this.changedBytes = Math.max(0, bytes - this.stateBytes())
     this.changedSegments = segmentsMax
   }
@@ -187,12 +193,12 @@ export class KeyedSnapshots {
   private whole(checkpointId: number): KeyedIncrement {
     this.endBase()
     const { keyGroups, size, recordCount } = this.writeWhole(true)
-    const segment = { name: String(checkpointId), checkpointId, whole: true }
+    const segment = { name: String(checkpointId), checkpointId, bytes: size, whole: true }
     this.chain = [segment]
     // Given up, it is followed by another whole one.
     this.unconfirmed.push({ checkpointId, rows: [] })
     this.baseWritten(size, recordCount)
-    return this.increment(new Map([[segment.name, keyGroups]]), [segment.name], [], false)
+    return this.increment(new Map([[segment.name, keyGroups]]), [segment], [], false)
   }
 
   private changes(checkpointId: number, limits: SnapshotLimits): KeyedIncrement {
@@ -203,7 +209,7 @@ export class KeyedSnapshots {
     const rows = this.parts.map((_, i) => this.writing(i, out, part => part.writeChanged(out)))
     const { keyGroups, size, recordCount } = out.finish()
     if (recordCount > 0) {
-      const segment = { name: String(checkpointId), checkpointId, whole: false }
+      const segment = { name: String(checkpointId), checkpointId, bytes: size, whole: false }
       written.set(segment.name, keyGroups)
       this.chain.push(segment)
       this.base?.chain.push(segment)
@@ -220,7 +226,7 @@ export class KeyedSnapshots {
     const due = this.changedBytes >= this.stateBytes() * limits.baseShare || this.changedSegments >= limits.segmentsMax
     if (this.base === undefined && due) this.beginBase()
     if (this.base !== undefined) this.base.quotaBytes = Math.max(size * limits.baseRate, this.stateBytes() / limits.segmentsMax)
-    return this.increment(written, namesOf(this.chain), namesOf(this.base?.pieces ?? []), false)
+    return this.increment(written, this.chain, this.base?.pieces ?? [], false)
   }
 
   private beginBase(): void {
@@ -239,7 +245,7 @@ export class KeyedSnapshots {
   private takePiece(base: Base, checkpointId: number, written: Map<string, ReadonlyMap<number, Uint8Array>>): void {
     const { keyGroups, size, recordCount } = this.baseOut.finish()
     if (recordCount === 0) return
-    const piece = { name: `${checkpointId}-base`, checkpointId, whole: false }
+    const piece = { name: `${checkpointId}-base`, checkpointId, bytes: size, whole: false }
     written.set(piece.name, keyGroups)
     base.chain.push(piece)
     base.pieces.push(piece)
@@ -277,11 +283,20 @@ export class KeyedSnapshots {
 
   private increment(
     written: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>,
-    chain: readonly string[],
-    kept: readonly string[],
+    chain: readonly Segment[],
+    kept: readonly Segment[],
     standalone: boolean,
   ): KeyedIncrement {
-    return { keyType: this.options.keyType.json, schemas: this.schemas(), written, chain, kept, standalone }
+    const chainBytes = chain.reduce((sum, { bytes }) => sum + bytes, 0)
+    return {
+      keyType: this.options.keyType.json,
+      schemas: this.schemas(),
+      written,
+      chain: namesOf(chain),
+      chainBytes,
+      kept: namesOf(kept),
+      standalone,
+    }
   }
 
   private schemas(): StateSchema[] {
@@ -306,9 +321,25 @@ export class KeyedSnapshots {
       const place = places[head >>> 1]
       if (place === undefined)
         throw new FlinkError('CORRUPT_FRAME', `operator ${this.options.owner}: keyed state names a state that its schemas do not have`)
-      place.part.restoreRecord(place.schema, (head & 1) === 1, keyGroup, input)
+      const start = input.position
+      try {
+        place.part.restoreRecord(place.schema, (head & 1) === 1, keyGroup, input)
+      } catch (error) {
+        throw error instanceof UnsupportedValueError ? this.notTyped(place.name, bytes.subarray(start), error) : error
+      }
     }
     return records
+  }
+
+  /** `record` begins with its key. */
+  private notTyped(name: string, record: Uint8Array, error: UnsupportedValueError): FlinkError {
+    const key = this.options.keyType.serializer.read(new ByteReader(record))
+    return new FlinkError(
+      'INVALID_PROGRAM',
+      `operator ${this.options.owner}: state ${name} has been given a type since the snapshot, and what the snapshot has of key ${shownKey(key)} is not of it: ${error.message}`,
+      error.detail,
+      error,
+    )
   }
 
   private checkKeyType(snapshot: KeyedSnapshot): void {
@@ -324,14 +355,16 @@ export class KeyedSnapshots {
       const index = part.schemas.findIndex(candidate => schemaId(candidate) === schemaId(schema))
       const own = part.schemas[index]
       if (own === undefined) continue
-      if (own.kind !== schema.kind || !sameJson(own.type, schema.type))
+      const fits = part.readAs === undefined ? sameJson(own.type, schema.type) : mayBeTyped(schema.type, own.type)
+      if (own.kind !== schema.kind || !fits)
         throw new FlinkError(
           'INVALID_PROGRAM',
-          `operator ${owner}: state ${schema.name} is declared as ${own.kind} of ${canonicalJson(own.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}`,
+          `operator ${owner}: state ${schema.name} is declared as ${own.kind} of ${canonicalJson(own.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}${ttlHint(own.type, schema.type)}`,
         )
-      return { part, schema: index }
+      part.readAs?.(index, schema.type)
+      return { name: schema.name, part, schema: index }
     }
-    if (schema.ignored === true) return { part: ignoredPart(schema, this.options.keyType), schema: 0 }
+    if (schema.ignored === true) return { name: schema.name, part: ignoredPart(schema, this.options.keyType), schema: 0 }
     // Dropping it silently would lose state.
     throw new FlinkError(
       'INVALID_PROGRAM',
@@ -341,9 +374,16 @@ export class KeyedSnapshots {
 }
 
 interface Place {
+  readonly name: string
   readonly part: Pick<KeyedPart, 'restoreRecord'>
   /** Index among those of the part. */
   readonly schema: number
+}
+
+/** Values with and without the time of their last access are two types, as in Flink. */
+function ttlHint(declared: TypeJson, saved: TypeJson): string {
+  if (expires(declared) === expires(saved)) return ''
+  return `; time-to-live was turned ${expires(declared) ? 'on' : 'off'}, which state that exists does not allow: give the state another name`
 }
 
 /** A state of a window and one of the key may share a name, hence the namespace. */

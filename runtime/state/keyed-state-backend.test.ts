@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { assert } from '../common/assert.ts'
+import { wholeKeyedSnapshot } from '../../test/support/whole-snapshot.ts'
 import { keyGroupOf, keyGroupRange } from '../serde/key-groups.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
@@ -13,7 +13,6 @@ import {
   ValueStateDescriptor,
 } from './descriptors.ts'
 import { KeyedStateBackend } from './keyed-state-backend.ts'
-import type { KeyedSnapshot } from './snapshot.ts'
 
 const maxParallelism = 32
 
@@ -21,14 +20,6 @@ function backendOf(keyType: TypeInformation, ...descriptors: StateDescriptor[]):
   const backend = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism })
   for (const descriptor of descriptors) backend.register(descriptor)
   return backend
-}
-
-/** All of it. */
-function snapshotOf(backend: KeyedStateBackend): KeyedSnapshot {
-  const increment = backend.snapshots.snapshot({ checkpointId: 1, type: 'checkpoint' })
-  assert(increment?.standalone === true, 'without limits each snapshot is whole')
-  const { keyType, schemas, written } = increment
-  return { keyType, schemas, keyGroups: new Map([...(written.get('1') ?? [])].map(([group, bytes]) => [group, [bytes]])) }
 }
 
 const count = new ValueStateDescriptor('count', Types.INT)
@@ -196,18 +187,14 @@ describe('refusals', () => {
     const backend = backendOf(Types.STRING, count as never)
     backend.setCurrentKey('a')
     backend.getState(count).update('seven' as never)
-    expect(() => snapshotOf(backend)).toThrow('operator counts: state count: ')
-  })
-
-  test('time-to-live, by name', () => {
-    expect(() => count.enableTimeToLive()).toThrow('time-to-live (StateTtlConfig) is not supported yet')
+    expect(() => wholeKeyedSnapshot(backend)).toThrow('operator counts: state count: ')
   })
 
   test('a snapshot with other keys, another type, or a state that is gone', () => {
     const source = backendOf(Types.STRING, count as never)
     source.setCurrentKey('a')
     source.getState(count).update(1)
-    const snapshot = snapshotOf(source)
+    const snapshot = wholeKeyedSnapshot(source)
     const into =
       (keyType: TypeInformation, ...descriptors: StateDescriptor[]) =>
       () =>
@@ -260,7 +247,7 @@ describe('snapshot and restore', () => {
           source.getMapState(byShop).put(values.shop, values.count)
           source.getReducingState(total).add(values.count)
         }
-        const snapshot = snapshotOf(source)
+        const snapshot = wholeKeyedSnapshot(source)
         const copies = Array.from({ length: parallelism }, (_unused, subtask) => {
           const { startKeyGroup, endKeyGroup } = keyGroupRange(maxParallelism, parallelism, subtask)
           const copy = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism })
@@ -291,7 +278,7 @@ describe('snapshot and restore', () => {
     backend.setCurrentKey('a')
     backend.getMapState(byShop).put('x', null as never)
     backend.getListState(names).add('one')
-    const snapshot = snapshotOf(backend)
+    const snapshot = wholeKeyedSnapshot(backend)
     backend.getListState(names).add('two')
     const copy = backendOf(Types.STRING, byShop as never, names as never)
     copy.snapshots.restore(snapshot)

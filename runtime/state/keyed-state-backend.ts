@@ -1,5 +1,7 @@
+import { AssertionError } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { TypeInformation } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
+import { ttlType } from '../serde/types.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -15,7 +17,10 @@ import type { KeyEntry } from './key-entry.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { KeyedSnapshots, type KeyedSnapshotsOptions, schemaId } from './keyed-snapshots.ts'
 import type { StateSchema } from './snapshot.ts'
-import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
+import type { AggregatingState, ListState, MapState, ReducingState, State, ValueState } from './state.ts'
+import { TtlCleanup } from './ttl-cleanup.ts'
+import { createTtlState, Ttl, ttlDescriptor } from './ttl-state.ts'
+import { isUntyped } from './typed-later.ts'
 
 /**
  * Keyed state of one operator subtask on the JS heap.
@@ -35,13 +40,16 @@ export class KeyedStateBackend {
   readonly keyType: TypeInformation
   readonly snapshots: KeyedSnapshots
   private readonly table: HeapTable
-  private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState }>()
-  private readonly ofKey = new Map<StateDescriptor, HeapState>()
-  private readonly ofNamespace = new Map<StateDescriptor, HeapState>()
+  private readonly nowMs: () => number
+  /** `seen` is what functions get: the state itself, or the one above it that lets values expire. */
+  private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState; readonly seen: State }>()
+  private readonly ofKey = new Map<StateDescriptor, State>()
+  private readonly ofNamespace = new Map<StateDescriptor, State>()
 
-  constructor(options: KeyedSnapshotsOptions) {
+  constructor(options: KeyedStateBackendOptions) {
     this.owner = options.owner
     this.keyType = options.keyType
+    this.nowMs = options.nowMs ?? noClock
     this.table = new HeapTable(options.owner, options.keyType)
     this.snapshots = new KeyedSnapshots(options)
     this.snapshots.register(this.table)
@@ -60,10 +68,23 @@ export class KeyedStateBackend {
         )
       return present.state
     }
-    const state = createHeapState(this.table, descriptor, namespaceType, schema, this.states.size)
-    this.states.set(id, { descriptor, state })
+    const ttl = descriptor.ttl === undefined ? undefined : new Ttl(descriptor.ttl, this.nowMs)
+    const stored = ttl === undefined ? descriptor : ttlDescriptor(descriptor, ttl)
+    const state = createHeapState(this.table, stored, namespaceType, schema, this.states.size)
+    this.states.set(id, { descriptor, state, seen: ttl === undefined ? state : this.expiring(descriptor, state, ttl) })
     this.table.add(state)
     return state
+  }
+
+  private expiring(descriptor: StateDescriptor, state: HeapState, ttl: Ttl): State {
+    const seen = createTtlState(descriptor, state, ttl)
+    const { incrementalCleanup: incremental, cleanupInFullSnapshot = false } = descriptor.ttl ?? {}
+    const cleanup = new TtlCleanup(this.table, seen, run => state.forEachNamespace(run), incremental?.keysPerStep ?? 0)
+    if (cleanupInFullSnapshot) this.table.snapshotCleanups.push(cleanup)
+    if (incremental === undefined) return seen
+    ttl.onAccess = () => cleanup.step()
+    if (incremental.everyRecord) this.table.recordCleanups.push(cleanup)
+    return seen
   }
 
   registerPart(part: KeyedPart): void {
@@ -72,6 +93,16 @@ export class KeyedStateBackend {
 
   setCurrentKey(key: unknown): void {
     this.table.setCurrentKey(key)
+  }
+
+  /** For a row that has no key: it must not meet the state of the row before it. */
+  unsetCurrentKey(): void {
+    this.table.unsetCurrentKey()
+  }
+
+  /** Runs with this key as the current one; the one before is current again afterwards. */
+  visit(entry: KeyEntry, run: () => void): void {
+    this.table.visit(entry, run)
   }
 
   get currentKey(): unknown {
@@ -108,7 +139,7 @@ export class KeyedStateBackend {
   }
 
   /** The registered state that a descriptor names; `namespaceType` as it was registered with. */
-  declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): HeapState {
+  declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): State {
     // Functions may ask for a state on every record or window.
     const cache = namespaceType === undefined ? this.ofKey : this.ofNamespace
     const cached = cache.get(descriptor)
@@ -124,22 +155,31 @@ export class KeyedStateBackend {
         'INVALID_PROGRAM',
         `operator ${this.owner}: state ${descriptor.name} is declared as ${describeState(present.descriptor)} and asked for as ${describeState(descriptor)}`,
       )
-    cache.set(descriptor, present.state)
-    return present.state
+    cache.set(descriptor, present.seen)
+    return present.seen
   }
+}
+
+export interface KeyedStateBackendOptions extends KeyedSnapshotsOptions {
+  /** The clock of states with time-to-live. */
+  readonly nowMs?: () => number
+}
+
+function noClock(): number {
+  throw new AssertionError('a backend of states with time-to-live has a clock')
 }
 
 const noNamespace = { kind: 'VOID' } as const
 
 /** How a state stands in snapshots. */
 export function schemaOf(descriptor: StateDescriptor, namespaceType?: TypeInformation): StateSchema {
-  const namespace = namespaceType?.json ?? noNamespace
-  switch (descriptor.kind) {
-    case 'map':
-      return { name: descriptor.name, kind: 'map', type: { kind: 'MAP', key: descriptor.keyType.json, value: descriptor.valueType.json }, namespace }
-    case 'list':
-      return { name: descriptor.name, kind: 'list', type: { kind: 'LIST', element: descriptor.type.json }, namespace }
-    default:
-      return { name: descriptor.name, kind: descriptor.kind, type: descriptor.type.json, namespace }
-  }
+  const type = storedType(descriptor)
+  const schema: StateSchema = { name: descriptor.name, kind: descriptor.kind, type, namespace: namespaceType?.json ?? noNamespace }
+  return isUntyped(type) ? { ...schema, untyped: true } : schema
+}
+
+function storedType(descriptor: StateDescriptor): TypeJson {
+  const held = (type: TypeInformation): TypeJson => (descriptor.ttl === undefined ? type : ttlType(type)).json
+  if (descriptor.kind === 'map') return { kind: 'MAP', key: descriptor.keyType.json, value: held(descriptor.valueType) }
+  return descriptor.kind === 'list' ? { kind: 'LIST', element: held(descriptor.type) } : held(descriptor.type)
 }

@@ -37,6 +37,8 @@ export interface KeyedIncrement<B = Uint8Array> {
   readonly written: ReadonlyMap<string, ReadonlyMap<number, B>>
   /** Names of the segments that are the state, oldest first. */
   readonly chain: readonly string[]
+  /** Of these segments together. */
+  readonly chainBytes: number
   /** Names of segments that are no part of the state yet, and will be. */
   readonly kept: readonly string[]
   /** Its own segments are all of it, and nothing later will need them. */
@@ -51,6 +53,8 @@ export interface StateSchema {
   readonly kind: 'value' | 'list' | 'map' | 'reducing' | 'aggregating' | 'timers'
   readonly type: TypeJson
   readonly namespace: TypeJson
+  /** Some of its values have no declared type: they say themselves what they are. Absent = all have one. */
+  readonly untyped?: true
   /** On restore: it is not declared any more, and allowed to be lost. */
   readonly ignored?: true
 }
@@ -60,6 +64,13 @@ export interface OperatorListSnapshot<B = Uint8Array> {
   readonly mode: 'split' | 'union' | 'broadcast'
   readonly type: TypeJson
   readonly items: readonly B[]
+}
+
+/** Bytes of keys and values; names and types not counted. */
+export function snapshotSize({ keyed, lists }: OperatorIncrement): number {
+  let size = keyed?.chainBytes ?? 0
+  for (const { items } of lists) for (const item of items) size += item.length
+  return size
 }
 
 export const emptySnapshot: UnkeyedSnapshot = { keyed: undefined, lists: [] }

@@ -67,6 +67,8 @@ export interface StreamOperator {
   commitsDone?(): boolean
   notifyCheckpointComplete?(checkpointId: number): void
   notifyCheckpointAborted?(checkpointId: number): void
+  /** Keys that have state, timers, elements of lists: what the gauge of that name shows. Absent = it keeps none. */
+  stateEntries?(): number
   close(): void | Promise<void>
 }
 

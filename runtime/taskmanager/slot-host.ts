@@ -67,6 +67,6 @@ export interface TaskMetricsSnapshot {
   readonly executionId: string
   /** Flink's names: numRecordsIn, numRecordsOut, numBytesIn, numBytesOut, numBuffersOut, busyTimeMsPerSecond, …; watermarks as numbers. */
   readonly task: Readonly<Record<string, number>>
-  /** operatorId -> name -> value: numRecordsIn, numRecordsOut, rowsInterpreted, rowsColumnar, rowsConverted, rowsGenerated, valuesNotSent, users' counters. */
+  /** operatorId -> name -> value: numRecordsIn, numRecordsOut, rowsInterpreted, rowsColumnar, rowsConverted, rowsGenerated, valuesNotSent, stateEntries, stateBytes, users' counters. */
   readonly operators: Readonly<Record<string, Readonly<Record<string, number>>>>
 }

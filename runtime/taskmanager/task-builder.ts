@@ -358,7 +358,7 @@ function taskMetrics(
 ): TaskMetricsSnapshot {
   const operators: Record<string, Record<string, number>> = {}
   for (const [i, link] of links.entries()) {
-    const { recordsIn, recordsOut, rowsColumnar, rowsGenerated, rowsConverted, rowsOutColumnar } = link.counters
+    const { recordsIn, recordsOut, rowsColumnar, rowsGenerated, rowsConverted, rowsOutColumnar, stateBytes } = link.counters
     const values = groups[i]!.snapshot(recordsIn, recordsOut)
     // Which path rows took: in columns, in a generated loop (or both), or one by one through the interpreter. A source has none coming in: what
     // it emits counts.
@@ -367,6 +367,11 @@ function taskMetrics(
     if (rowsGenerated > 0) values['rowsGenerated'] = rowsGenerated
     values['rowsInterpreted'] = isSource ? recordsOut - rowsOutColumnar : recordsIn - Math.max(rowsColumnar, rowsGenerated)
     values['rowsConverted'] = rowsConverted
+    const stateEntries = link.operator.stateEntries?.()
+    if (stateEntries !== undefined) {
+      values['stateEntries'] = stateEntries
+      values['stateBytes'] = stateBytes
+    }
     const notSent = link.networkOutputs.reduce((total, { output }) => total + (output instanceof RecordWriter ? output.valuesNotSent : 0), 0)
     if (notSent > 0) values['valuesNotSent'] = notSent
     operators[specs[i]!.operatorId] = values

@@ -268,8 +268,9 @@ export class Task {
           this.drain()
           continue
         }
-        if (!chain.prepareSnapshot()) return this.whyStopped()
+        const prepared = chain.prepareSnapshot()
         if (chain.hasVisits()) continue
+        if (!prepared) return this.whyStopped()
         const { barrier } = this
         this.barrier = undefined
         if (atEnd) this.finalCheckpointId ??= barrier.checkpointId

@@ -50,7 +50,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   const highAvailability = random.nextInt(2) === 0
   const outside = createOutside(random)
   const job = { client, count, rowsPerSecond, outside }
-  const build = () => buildSums(job)
+  const build = () => buildSums(job, cluster.clock)
   const cluster = new EngineCluster({
     seed,
     build,

@@ -2,7 +2,10 @@ import { expect } from 'vitest'
 import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
+import { Types } from '../../runtime/serde/types.ts'
+import { ListStateDescriptor } from '../../runtime/state/descriptors.ts'
 import { emptySnapshot, type OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import type { ListState } from '../../runtime/state/state.ts'
 import type { SinkFunction, SourceFunction } from '../../runtime/stream/functions.ts'
 import type { StreamOperator } from '../../runtime/stream/operator.ts'
 import { FileSinkOperator } from '../../runtime/stream/operators/file-sink-operator.ts'
@@ -49,6 +52,12 @@ export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
     title: 'own source function',
     state: 'none: run() is a call that cannot be taken up in its middle; after a restore it begins anew, as without CheckpointedFunction in Flink',
     run: runFunctionSource,
+  },
+  {
+    covers: 'FunctionSourceOperator',
+    title: 'own source function with operator state',
+    state: 'the function’s: numbers that it has not collected, one item each, in a list that is split anew',
+    run: runCheckpointedSource,
   },
   {
     covers: 'SinkFunctionOperator',
@@ -212,6 +221,8 @@ async function runFunctionSource(parallelisms: readonly number[]): Promise<reado
     if (harness === undefined) break
     harness.rowsPerPoll = 1
     if (taken > 0) await harness.run(() => harness.rows.length >= taken)
+    // Nobody asks what has gone out in front of the barrier: without state it all comes again.
+    harness.operator.prepareSnapshotPreBarrier?.()
     snapshot = harness.snapshot()
     expect(snapshot).toEqual(emptySnapshot)
     await harness.close()
@@ -222,6 +233,51 @@ async function runFunctionSource(parallelisms: readonly number[]): Promise<reado
   const rows = await suspended(await harness.open())
   await harness.close()
   return rows
+}
+
+/** Collects the numbers that its state gives it; before any restore the first subtask has them all. */
+function countingSource(): SourceFunction<number> {
+  let rest: number[] = []
+  let state: ListState<number>
+  return {
+    initializeState(context) {
+      state = context.getOperatorStateStore().getListState(new ListStateDescriptor('rest', Types.INT))
+      rest = [...state.get()]
+      if (!context.isRestored()) rest = [0, 1, 2, 3, 4]
+    },
+    open(context) {
+      if (context.getIndexOfThisSubtask() > 0 && rest.length === 5) rest = []
+    },
+    async run(context) {
+      for (let next = rest.shift(); next !== undefined; next = rest.shift()) await context.collect(next)
+    },
+    cancel() {},
+    snapshotState: () => state.update(rest),
+  }
+}
+
+/** Before each barrier every subtask begins to run; what it has collected by then goes out in front of it. */
+async function runCheckpointedSource(parallelisms: readonly number[]): Promise<readonly string[]> {
+  const rows: string[] = []
+  let snapshots: readonly OperatorSnapshot[] | undefined
+  for (let step = 0; rows.length < 5; step++) {
+    const subtasks = await startAll(
+      parallelisms[step % parallelisms.length] ?? 1,
+      snapshots,
+      () => new FunctionSourceOperator(countingSource() as SourceFunction<never>, { bufferHighMark: 1 }),
+    )
+    for (const subtask of subtasks) {
+      subtask.rowsPerPoll = 0
+      subtask.poll()
+      await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
+    }
+    snapshots = subtasks.map(subtask => subtask.snapshot())
+    for (const subtask of subtasks) {
+      rows.push(...subtask.values().map(String))
+      await subtask.close()
+    }
+  }
+  return rows.sort()
 }
 
 async function runSink(

@@ -115,8 +115,18 @@ export class StreamOperatorHarness {
   }
 
   /** All of the state, as the TaskManager puts it together. */
-  snapshot(): OperatorSnapshot {
+  snapshot(checkpointId = this.increments.checkpointId + 1): OperatorSnapshot {
+    this.increments.checkpointId = checkpointId - 1
+    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
     return this.increments.snapshot(this.clock.nowMs())
+  }
+
+  completed(checkpointId: number): void {
+    this.operator.notifyCheckpointComplete?.(checkpointId)
+  }
+
+  aborted(checkpointId: number): void {
+    this.operator.notifyCheckpointAborted?.(checkpointId)
   }
 
   async close(): Promise<void> {
@@ -237,6 +247,8 @@ export interface OperatorCase {
   readonly outputLayout?: RowLayout
   /** Routes rows when there are several subtasks; none = not keyed, rows go in turn. */
   readonly keys?: readonly KeySpec[]
+  /** Rows of this input go to every subtask. */
+  readonly broadcastInput?: 1
   /** Rows with equal answers must come in equal order in every run. Default: all rows of unkeyed operators are compared as a set. */
   readonly orderBy?: (row: RecordedRow) => unknown
 }
@@ -302,8 +314,12 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
   }
   const apply = (step: ScriptStep) => {
     switch (step.kind) {
-      case 'row':
-        return route(step.value, step.input ?? 0).row(step.value, step.timestamp ?? Number.NaN, step.input ?? 0)
+      case 'row': {
+        const input = step.input ?? 0
+        const receivers = input === testCase.broadcastInput ? subtasks : [route(step.value, input)]
+        for (const subtask of receivers) subtask.row(step.value, step.timestamp ?? Number.NaN, input)
+        return
+      }
       case 'watermark':
         lastWatermarks[step.input ?? 0] = step.timestamp
         for (const subtask of subtasks) subtask.watermark(step.timestamp, step.input ?? 0)

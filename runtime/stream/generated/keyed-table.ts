@@ -3,11 +3,12 @@ import type { ByteReader } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { ownText } from '../../network/columns-text.ts'
 import type { FieldLayout, RowLayout } from '../../serde/row-layout.ts'
-import type { TypeInformation } from '../../serde/type-information.ts'
+import type { TypeInformation, TypeJson } from '../../serde/type-information.ts'
 import { ChangedRows } from '../../state/changed-rows.ts'
 import type { KeyedPart } from '../../state/keyed-part.ts'
 import type { SegmentWriter } from '../../state/segment-writer.ts'
 import type { StateSchema } from '../../state/snapshot.ts'
+import { readerOf } from '../../state/typed-later.ts'
 import type { KeySpec } from '../functions.ts'
 
 /**
@@ -51,6 +52,7 @@ export class KeyedTable implements KeyedPart<RowsOfCheckpoint> {
   /** 1 where a field is null; undefined = no row of the column is. Keys never are. */
   nulls: (Uint8Array | undefined)[]
   private readonly type: TypeInformation
+  private reader: (input: ByteReader) => unknown
   private readonly key: KeySpec
   /** Of each entry its key group + 1; 0 = not known yet. */
   private keyGroups = new Uint16Array(CAPACITY_MIN)
@@ -62,6 +64,7 @@ export class KeyedTable implements KeyedPart<RowsOfCheckpoint> {
   constructor(name: string, type: TypeInformation, layout: RowLayout, keyColumns: readonly number[], key: KeySpec, seed: number) {
     this.schemas = [{ name, kind: 'value', type: type.json, namespace: { kind: 'VOID' } }]
     this.type = type
+    this.reader = readerOf(type.json, type)
     this.layout = layout
     this.keyColumns = keyColumns
     this.key = key
@@ -208,11 +211,15 @@ export class KeyedTable implements KeyedPart<RowsOfCheckpoint> {
     for (let row = baseFrom; row < baseTo; row++) this.changes.mark(row)
   }
 
+  readAs(_schema: number, saved: TypeJson): void {
+    this.reader = readerOf(saved, this.type)
+  }
+
   restoreRecord(_schema: number, removes: boolean, keyGroup: number, input: ByteReader): void {
     this.key.type.serializer.read(input)
     // The bytes are also those of a reduce's state, whose values never go.
     if (removes) throw new FlinkError('CORRUPT_CHECKPOINT', `state ${this.schemas[0]?.name} has the end of a key, which it never has`)
-    const row = this.type.serializer.read(input)
+    const row = this.reader(input)
     const { shape } = this.layout
     const fields =
       shape.kind === 'array'

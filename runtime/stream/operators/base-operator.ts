@@ -74,7 +74,9 @@ export abstract class BaseOperator implements StreamOperator {
   }
 
   snapshot(barrier: CheckpointBarrier): OperatorIncrement {
-    return { keyed: this.snapshots?.snapshot(barrier), lists: this.operatorState() }
+    // Users' functions first: they may still write keyed state.
+    const lists = this.operatorState(barrier)
+    return { keyed: this.snapshots?.snapshot(barrier), lists }
   }
 
   continueBase(): boolean {
@@ -92,7 +94,7 @@ export abstract class BaseOperator implements StreamOperator {
   close(): void | Promise<void> {}
 
   /** What belongs to no key, at a barrier. */
-  protected operatorState(): readonly OperatorListSnapshot[] {
+  protected operatorState(_barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
     return []
   }
 

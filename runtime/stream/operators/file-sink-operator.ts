@@ -193,6 +193,10 @@ export class FileSinkOperator implements StreamOperator {
     }
   }
 
+  stateEntries(): number {
+    return this.committables.count + this.buckets.count
+  }
+
   notifyCheckpointComplete(checkpointId: number): void {
     this.commit(this.committables.complete(checkpointId))
     if (this.swept) return

@@ -81,6 +81,10 @@ export class KeyedAggregateOperator extends BaseOperator {
     if (state.keyed !== undefined) this.snapshots?.restore(state.keyed)
   }
 
+  stateEntries(): number {
+    return this.table.count
+  }
+
   processElement(value: unknown, timestamp: number): void {
     const timestamps = Number.isNaN(timestamp) ? undefined : Float64Array.of(timestamp)
     this.processFrame(columnarFrameOf({ kind: 'object', rows: [value], timestamps, rowKinds: undefined }, this.spec.layout))

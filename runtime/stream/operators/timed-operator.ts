@@ -69,6 +69,10 @@ export abstract class TimedOperator extends FunctionOperator {
     this.eventTimers.delete(timeMs, this.backend.currentKey)
   }
 
+  override stateEntries(): number {
+    return super.stateEntries() + (this.eventTimers?.size ?? 0) + (this.processingTimers?.size ?? 0)
+  }
+
   nowMs(): number {
     return this.context.clock.nowMs()
   }

@@ -8,11 +8,11 @@ import { KeyedSnapshots } from '../../state/keyed-snapshots.ts'
 import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
+import { progressLists, restoredProgress } from '../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../time/watermark.ts'
 import type { WindowAggregateNode, WindowSpec } from '../plan/physical.ts'
 import { type SliceTable, SliceTables } from './slice-tables.ts'
 import { type Slicing, slicingOf } from './slices.ts'
-import { progressLists, restoredProgress } from './window-progress.ts'
 import { WindowSnapshots } from './window-snapshots.ts'
 
 /**
@@ -94,6 +94,10 @@ export class WindowAggregateOperator extends BaseOperator {
         else table.add(frame, node.keys, rows, count)
       },
     )
+  }
+
+  stateEntries(): number {
+    return this.state.rowCount
   }
 
   protected override operatorState(): readonly OperatorListSnapshot[] {

@@ -4,13 +4,13 @@ import { ChangedRows } from '../../../state/changed-rows.ts'
 import type { OperatorListSnapshot, OperatorSnapshot } from '../../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../../stream/operator.ts'
 import { BaseOperator } from '../../../stream/operators/base-operator.ts'
+import { progressLists, restoredProgress } from '../../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../../time/watermark.ts'
 import type { AggregateCall, LocalWindowAggregateNode, WindowAggregateNode, WindowSpec } from '../../plan/physical.ts'
 import { accumulatorTypes } from '../accumulators.ts'
 import { nullRowtime } from '../slice-tables.ts'
 import { sliceEndOf, slicingOf } from '../slices.ts'
 import { windowSnapshots } from '../window-aggregate-operator.ts'
-import { progressLists, restoredProgress } from '../window-progress.ts'
 import { rowKeyText, WindowSnapshots, type WindowTable, type WindowTables } from '../window-snapshots.ts'
 import { type Partial, type RowAggregate, rowAggregate } from './row-aggregates.ts'
 
@@ -195,6 +195,10 @@ export class RowWindowAggregateOperator extends BaseOperator {
     const partials = merges ? this.windows.partialsOf(row, keys.length) : aggregates.map((call, i) => partialOf(this.aggregates[i]!, call, row))
     const key = keys.map(index => row[index])
     for (const end of open) this.windows.add(end, key, partials)
+  }
+
+  stateEntries(): number {
+    return this.windows.rowCount
   }
 
   protected override operatorState(): readonly OperatorListSnapshot[] {
