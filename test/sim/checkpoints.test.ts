@@ -75,7 +75,9 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     if (requirements === undefined) return
     // One number for all: with chaining off, some of the edges are FORWARD.
     const upperBound = 1 + random.nextInt(4)
-    const next = Object.fromEntries(Object.keys(requirements).map(id => [id, { lowerBound: 1, upperBound }]))
+    const next = Object.fromEntries(
+      cluster.job(jobId).vertices.map(({ id, maxParallelism }) => [id, { lowerBound: 1, upperBound: Math.min(upperBound, maxParallelism) }]),
+    )
     try {
       await cluster.jobManager.rescaleJob(jobId, next)
     } catch (error) {
