@@ -73,9 +73,11 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   const rescale = async () => {
     const requirements = cluster.jobManager.resourceRequirements(jobId)
     if (requirements === undefined) return
-    // One number for all: with chaining off, some of the edges are FORWARD.
-    const upperBound = 1 + random.nextInt(4)
-    const next = Object.fromEntries(Object.keys(requirements).map(id => [id, { lowerBound: 1, upperBound }]))
+    // One number for all that may have it: with chaining off, some of the edges are FORWARD.
+    const wanted = 1 + random.nextInt(4)
+    const next = Object.fromEntries(
+      buildJobGraph(build(), { client }).vertices.map(({ id, maxParallelism }) => [id, { lowerBound: 1, upperBound: Math.min(wanted, maxParallelism) }]),
+    )
     try {
       await cluster.jobManager.rescaleJob(jobId, next)
     } catch (error) {
