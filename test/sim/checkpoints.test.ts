@@ -76,7 +76,10 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     // One number for all that may have it: with chaining off, some of the edges are FORWARD.
     const wanted = 1 + random.nextInt(4)
     const next = Object.fromEntries(
-      buildJobGraph(build(), { client }).vertices.map(({ id, maxParallelism }) => [id, { lowerBound: 1, upperBound: Math.min(wanted, maxParallelism) }]),
+      buildJobGraph(build(), { client }).vertices.map(({ id, maxParallelism }) => [
+        id,
+        { lowerBound: 1, upperBound: Math.min(wanted, maxParallelism) },
+      ]),
     )
     try {
       await cluster.jobManager.rescaleJob(jobId, next)
