@@ -74,7 +74,7 @@ export class OwnCommits {
   }
 
   open(context: RuntimeContext): void {
-    this.owner = `${context.getIndexOfThisSubtask()}/${context.getAttemptNumber()}`
+    this.owner = `${context.getJobId()}/${context.getIndexOfThisSubtask()}/${context.getAttemptNumber()}`
   }
 
   async invoke(row: unknown): Promise<void> {
