@@ -9,6 +9,7 @@ import type { StatePlace } from './task-state.ts'
 
 const LONG: TypeJson = { kind: 'LONG' }
 const STRING: TypeJson = { kind: 'STRING' }
+const GENERIC: TypeJson = { kind: 'GENERIC' }
 const VOID: TypeJson = { kind: 'VOID' }
 const count: StateSchema = { name: 'count', kind: 'value', type: LONG, namespace: VOID }
 const seen: StateSchema = { name: 'seen', kind: 'list', type: { kind: 'LIST', element: STRING }, namespace: VOID }
@@ -122,6 +123,12 @@ function verdicts({ operators }: StatePlan): readonly string[] {
 }
 
 const listOf = (kind: DeclaredState['kind'], type = STRING): DeclaredState => ({ name: 'items', kind, type, namespace: null })
+const rulesOf = <K extends 'map' | 'broadcast', N extends TypeJson | null>(kind: K, namespace: N) => ({
+  name: 'rules',
+  kind,
+  type: { kind: 'MAP', key: STRING, value: LONG } as const,
+  namespace,
+})
 const sums: Operator = { id: 'sums', states: [count, seen] }
 const source: Operator = { id: 'numbers', type: 'source:kafka', enumerator: true, lists: [listOf('split')] }
 
@@ -220,6 +227,54 @@ describe('what becomes of the state when', () => {
       [source],
       [{ ...source, type: 'source:file' }],
       ['numbers incompatible, items kept, SplitEnumerator kept'],
+      false,
+      false,
+    ],
+    [
+      "lists and maps of functions, which say only while they run that they are not the key's",
+      [{ id: 's', lists: [listOf('split'), { name: 'offsets', kind: 'union', type: LONG, namespace: null }, rulesOf('broadcast', null)] }],
+      [{ id: 's', states: [{ ...seen, name: 'items' }, { ...seen, name: 'offsets', type: { kind: 'LIST', element: LONG } }, rulesOf('map', VOID)] }],
+      ['s kept, items kept, offsets kept, rules kept'],
+      true,
+      true,
+    ],
+    [
+      'a list of functions has other elements',
+      [{ id: 's', lists: [listOf('split', LONG)] }],
+      [{ id: 's', states: [{ ...seen, name: 'items' }] }],
+      ['s incompatible, items incompatible'],
+      false,
+      false,
+    ],
+    [
+      'a state without a type was given one, which each value has to be of',
+      [
+        {
+          ...sums,
+          states: [
+            { ...count, type: GENERIC },
+            { ...seen, type: { kind: 'LIST', element: GENERIC } },
+          ],
+        },
+      ],
+      [sums],
+      ['sums kept, count kept, seen kept'],
+      true,
+      true,
+    ],
+    [
+      'the type of a state was taken away',
+      [sums],
+      [{ ...sums, states: [{ ...count, type: GENERIC }, seen] }],
+      ['sums incompatible, count incompatible, seen kept'],
+      false,
+      false,
+    ],
+    [
+      'time-to-live was turned on',
+      [sums],
+      [{ ...sums, states: [{ ...count, type: { kind: 'TTL', value: LONG } }, seen] }],
+      ['sums incompatible, count incompatible, seen kept'],
       false,
       false,
     ],

@@ -1,4 +1,5 @@
 import type { BuiltInConnectors } from '../api/built-in-connectors.ts'
+import { statesOf } from '../api/user-functions.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
@@ -92,7 +93,7 @@ export const builtInConnectorsOfEngine: BuiltInConnectors = {
       type: 'source:function',
       options: { elementType: type.json as TypeJsonObject },
       functions: methodsOf(fn, ['open', 'run', 'cancel', 'close']),
-      states: [],
+      states: statesOf({ run: fn }),
       factory: (): StreamOperator => new FunctionSourceOperator(fn),
       source: { enumerator: 'static', options: { splits: [] }, bounded: false } satisfies SourceDescription,
     }
@@ -150,7 +151,7 @@ export const builtInConnectorsOfEngine: BuiltInConnectors = {
       type: 'sink:function',
       options: { inFlightMax },
       functions: methodsOf(fn, ['open', 'invoke', 'close']),
-      states: [],
+      states: statesOf({ invoke: fn }),
       factory: (options: JsonObject): StreamOperator => new SinkFunctionOperator(fn, { inFlightMax: Number(options['inFlightMax']) }),
       columnar: true,
       rowFunction: { fn, method: 'invoke', passesRows: false },

@@ -11,9 +11,10 @@ const clears = /\.\s*(?:clear|remove)\s*\(|\.\s*update\s*\(\s*(?:null|undefined|
  * Why an operator's state never shrinks, as far as its definition shows it: a sentence for each reason; none = nothing to warn of. Windows free theirs, and
  * broadcast state is as large as what its rules make it.
  */
-export function stateGrowth({ type, states, functions }: OperatorDefinition): string[] {
+export function stateGrowth({ type, states, functions, keyType }: OperatorDefinition): string[] {
   if (rolling.has(type)) return ['its state never shrinks: it keeps a value for every key that it has seen (docs/state.md)']
-  if (functions.some(({ source }) => clears.test(source))) return []
+  // Operator state does not grow with the keys.
+  if (keyType === undefined || functions.some(({ source }) => clears.test(source))) return []
   return states
     .filter(({ kind, type: held, builtIn }) => builtIn !== true && kind !== 'broadcast' && !expires(held))
     .map(({ name }) => `state '${name}' never shrinks: it has no TTL, and its function never clears it (docs/state.md)`)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { OperatorIncrements, smallStateLimits } from '../../test/support/increments.ts'
 import { runs } from '../../test/support/runs.ts'
 import { wholeKeyedSnapshot } from '../../test/support/whole-snapshot.ts'
 import { Types } from '../serde/types.ts'
@@ -12,11 +13,24 @@ import {
   type StateDescriptor,
   ValueStateDescriptor,
 } from './descriptors.ts'
+import type { SnapshotLimits } from './keyed-snapshots.ts'
 import { KeyedStateBackend } from './keyed-state-backend.ts'
 import { StateTtlConfig, type StateTtlConfigBuilder } from './ttl-config.ts'
 
 const ttlMs = 1_000
 const maxParallelism = 8
+
+function incrementsOf({ snapshots }: KeyedStateBackend): OperatorIncrements {
+  return new OperatorIncrements({
+    snapshot: barrier => ({ keyed: snapshots.snapshot(barrier), lists: [] }),
+    restore: ({ keyed }) => {
+      if (keyed !== undefined) snapshots.restore(keyed)
+    },
+    continueBase: () => snapshots.continueBase(),
+    notifyCheckpointComplete: checkpointId => snapshots.confirm(checkpointId),
+    notifyCheckpointAborted: checkpointId => snapshots.takeBack(checkpointId),
+  })
+}
 
 /** Every kind with one configuration, on a clock that the test moves. */
 class Expiring {
@@ -32,11 +46,15 @@ class Expiring {
     Types.tuple(Types.DOUBLE, Types.INT) as never,
   )
   backend: KeyedStateBackend
+  increments: OperatorIncrements
+  private readonly limits: SnapshotLimits | undefined
 
-  constructor(configure: (builder: StateTtlConfigBuilder) => StateTtlConfigBuilder) {
+  constructor(configure: (builder: StateTtlConfigBuilder) => StateTtlConfigBuilder, limits?: SnapshotLimits) {
+    this.limits = limits
     this.config = configure(StateTtlConfig.newBuilder(ttlMs)).build()
     for (const descriptor of this.descriptors) descriptor.enableTimeToLive(this.config)
     this.backend = this.start()
+    this.increments = incrementsOf(this.backend)
   }
 
   get descriptors(): StateDescriptor[] {
@@ -44,15 +62,25 @@ class Expiring {
   }
 
   start(): KeyedStateBackend {
-    const backend = new KeyedStateBackend({ owner: 'sessions', keyType: Types.STRING, maxParallelism, nowMs: () => this.nowMs })
+    const backend = new KeyedStateBackend({ owner: 'sessions', keyType: Types.STRING, maxParallelism, limits: this.limits, nowMs: () => this.nowMs })
     for (const descriptor of this.descriptors) backend.register(descriptor)
     return backend
   }
 
   restart(): void {
-    const snapshot = wholeKeyedSnapshot(this.backend)
+    const snapshot = this.increments.snapshot()
     this.backend = this.start()
-    this.backend.snapshots.restore(snapshot)
+    this.increments = incrementsOf(this.backend)
+    this.increments.restore(snapshot)
+  }
+
+  /** Some of a base, then a barrier, whose checkpoint completes or is given up. */
+  checkpoint(completes: boolean): void {
+    const { operator } = this.increments
+    operator.continueBase?.()
+    this.increments.handOver(completes)
+    if (completes) operator.notifyCheckpointComplete?.(this.increments.checkpointId)
+    else operator.notifyCheckpointAborted?.(this.increments.checkpointId)
   }
 
   /** All states of a key, read once. */
@@ -189,6 +217,20 @@ describe('values expire', () => {
     expect(states.read('a')).toEqual(nothing)
   })
 
+  test.each([true, false])('with cleanupFullSnapshot a base holds nothing that has expired, else all of it: %s', cleans => {
+    const states = new Expiring(builder => (cleans ? noBackground(builder).cleanupFullSnapshot() : noBackground(builder)), smallStateLimits)
+    for (let key = 0; key < 50; key++) states.write(`old ${key}`, 1)
+    states.checkpoint(true)
+    states.nowMs += ttlMs
+    // Until the base that is begun is written.
+    for (let checkpoint = 0; checkpoint < 1_000; checkpoint++) {
+      states.write('new', checkpoint)
+      states.checkpoint(true)
+    }
+    states.restart()
+    expect(states.backend.keyCount).toBe(cleans ? 1 : 51)
+  })
+
   test('below each window of its own', () => {
     const states = new Expiring(builder => noBackground(builder).cleanupFullSnapshot())
     const descriptor = new ValueStateDescriptor('of the window', Types.INT)
@@ -305,61 +347,71 @@ describe('any sequence of operations', () => {
       value: fc.integer({ min: 0, max: 4 }),
     }),
     fc.record({ kind: fc.constantFrom('read', 'restart' as const), key: fc.constantFrom('a', 'b') }),
+    fc.record({ kind: fc.constant('checkpoint' as const), completes: fc.boolean() }),
   )
   test.each(['OnCreateAndWrite', 'OnReadAndWrite'] as const)(
     'with %s and NeverReturnExpired reads what the model reads, whatever is cleaned up',
     updateType => {
       fc.assert(
-        fc.property(fc.array(operation, { maxLength: 60 }), fc.nat({ max: 3 }), (operations, cleanup) => {
-          const states = new Expiring(builder => {
-            builder.setUpdateType(updateType)
-            if (cleanup === 0) builder.disableCleanupInBackground()
-            if (cleanup >= 2) builder.cleanupFullSnapshot().cleanupIncrementally(cleanup - 1, cleanup === 3)
-            return builder
-          })
-          const cells = new Map<string, { value: number; at: number }[]>()
-          const alive = (name: string) => (cells.get(name) ?? []).filter(({ at }) => at + ttlMs > states.nowMs)
-          const seen = (name: string) => {
-            const values = alive(name)
-            if (updateType === 'OnReadAndWrite') for (const cell of values) cell.at = states.nowMs
-            cells.set(name, values)
-            return values.map(({ value }) => value)
-          }
-          for (const each of operations) {
-            const cell = () => ({ value: (each as { value: number }).value, at: states.nowMs })
-            if (each.kind === 'pass') {
-              states.nowMs += each.ms
-              continue
+        fc.property(
+          fc.array(operation, { maxLength: 60 }),
+          fc.nat({ max: 3 }),
+          fc.constantFrom(undefined, smallStateLimits),
+          (operations, cleanup, limits) => {
+            const states = new Expiring(builder => {
+              builder.setUpdateType(updateType)
+              if (cleanup === 0) builder.disableCleanupInBackground()
+              if (cleanup >= 2) builder.cleanupFullSnapshot().cleanupIncrementally(cleanup - 1, cleanup === 3)
+              return builder
+            }, limits)
+            const cells = new Map<string, { value: number; at: number }[]>()
+            const alive = (name: string) => (cells.get(name) ?? []).filter(({ at }) => at + ttlMs > states.nowMs)
+            const seen = (name: string) => {
+              const values = alive(name)
+              if (updateType === 'OnReadAndWrite') for (const cell of values) cell.at = states.nowMs
+              cells.set(name, values)
+              return values.map(({ value }) => value)
             }
-            if (each.kind === 'restart') {
-              states.restart()
-              continue
+            for (const each of operations) {
+              const cell = () => ({ value: (each as { value: number }).value, at: states.nowMs })
+              if (each.kind === 'pass') {
+                states.nowMs += each.ms
+                continue
+              }
+              if (each.kind === 'restart') {
+                states.restart()
+                continue
+              }
+              if (each.kind === 'checkpoint') {
+                states.checkpoint(each.completes)
+                continue
+              }
+              const { backend } = states
+              backend.setCurrentKey(each.key)
+              if (each.kind === 'value') {
+                backend.getState(states.value).update(each.value)
+                cells.set(`${each.key} value`, [cell()])
+              } else if (each.kind === 'list') {
+                backend.getListState(states.list).add(each.value)
+                cells.set(`${each.key} list`, [...(cells.get(`${each.key} list`) ?? []), cell()])
+              } else if (each.kind === 'map') {
+                backend.getMapState(states.map).put(`k${each.value}`, each.value)
+                cells.set(`${each.key} map k${each.value}`, [cell()])
+              } else if (each.kind === 'sum') {
+                const before = alive(`${each.key} sum`)[0]?.value ?? 0
+                backend.getReducingState(states.sum).add(each.value)
+                cells.set(`${each.key} sum`, [{ value: before + each.value, at: states.nowMs }])
+              } else {
+                expect(states.read(each.key)).toMatchObject({
+                  value: seen(`${each.key} value`)[0] ?? null,
+                  list: seen(`${each.key} list`),
+                  map: [0, 1, 2, 3, 4].flatMap(entry => seen(`${each.key} map k${entry}`).map(value => [`k${entry}`, value])),
+                  sum: seen(`${each.key} sum`)[0] ?? null,
+                })
+              }
             }
-            const { backend } = states
-            backend.setCurrentKey(each.key)
-            if (each.kind === 'value') {
-              backend.getState(states.value).update(each.value)
-              cells.set(`${each.key} value`, [cell()])
-            } else if (each.kind === 'list') {
-              backend.getListState(states.list).add(each.value)
-              cells.set(`${each.key} list`, [...(cells.get(`${each.key} list`) ?? []), cell()])
-            } else if (each.kind === 'map') {
-              backend.getMapState(states.map).put(`k${each.value}`, each.value)
-              cells.set(`${each.key} map k${each.value}`, [cell()])
-            } else if (each.kind === 'sum') {
-              const before = alive(`${each.key} sum`)[0]?.value ?? 0
-              backend.getReducingState(states.sum).add(each.value)
-              cells.set(`${each.key} sum`, [{ value: before + each.value, at: states.nowMs }])
-            } else {
-              expect(states.read(each.key)).toMatchObject({
-                value: seen(`${each.key} value`)[0] ?? null,
-                list: seen(`${each.key} list`),
-                map: [0, 1, 2, 3, 4].flatMap(entry => seen(`${each.key} map k${entry}`).map(value => [`k${entry}`, value])),
-                sum: seen(`${each.key} sum`)[0] ?? null,
-              })
-            }
-          }
-        }),
+          },
+        ),
         { numRuns: runs(300) },
       )
     },

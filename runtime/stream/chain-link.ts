@@ -50,7 +50,7 @@ export interface LinkCounters {
   rowsConverted: number
   /** Of the rows out, those in columnar frames. */
   rowsOutColumnar: number
-  /** Of the operator's state in the last snapshot. */
+  /** Of the operator's state as the last snapshot has it, all segments together. */
   stateBytes: number
 }
 

@@ -56,6 +56,7 @@ async function sums(seed: number) {
   const pick = <T>(of: readonly T[]): T => of[random.nextInt(of.length)] as T
   const count = 50 + random.nextInt(400)
   const committed = new CommittedRows()
+  const kind = seed % 3 === 0 ? "a user's own functions, from end to end" : 'a sink in memory'
   const clientOf = (path: string | undefined): Record<string, string> => ({
     'parallelism.default': String(pick([1, 2, 3, 5])),
     'pipeline.operator-chaining.enabled': String(random.nextInt(2) === 0),
@@ -75,12 +76,12 @@ async function sums(seed: number) {
     client: clientOf(path),
     count,
     rowsPerSecond: count / (4 + random.next() * 12),
-    outside: outsides['a sink in memory'](undefined, rows),
+    outside: outsides[kind](undefined, rows),
   })
   let job = jobOf(undefined, committed)
   const cluster = new EngineCluster({
     seed,
-    build: () => buildSums(job),
+    build: () => buildSums(job, cluster.clock),
     taskManagers: 3,
     slots: 2,
     faults: { delayMaxMs: 1 + random.nextInt(100), dropChance: random.next() * 0.05, duplicateChance: random.next() * 0.1 },
@@ -89,7 +90,7 @@ async function sums(seed: number) {
     highAvailability: true,
   })
   await cluster.start()
-  const submit = () => cluster.submit(buildJobGraph(buildSums(job), { client: job.client }))
+  const submit = () => cluster.submit(buildJobGraph(buildSums(job, cluster.clock), { client: job.client }))
   let jobId = await submit()
   const stateOf = () => cluster.jobManager.jobDetails(jobId)?.state
   // Forgotten: it has ended, and the JobManager that knew it is gone.

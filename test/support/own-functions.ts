@@ -10,18 +10,16 @@ import {
 import type { Clock } from '../../runtime/common/clock.ts'
 import type { CommittedRows } from './committing-sink.ts'
 
-/** A user's own source and two-phase sink: functions that take part in checkpoints, at any parallelism. */
+/** A user's own source and two-phase sink: functions that take part in checkpoints. */
 
-/** Every subtask begins with its share of 1 to `count`; where shares stand is operator state, which is dealt out anew when the job is rescaled. */
+/** 1 to `count`; where it stands is operator state. */
 export class OwnNumbers {
-  /** Of each share the index of its next number, and how far the one behind that is. */
-  readonly shares = new ListStateDescriptor('shares', Types.tuple(Types.INT, Types.INT))
+  readonly next = new ListStateDescriptor('next', Types.INT)
   private readonly count: number
   private readonly rowsPerSecond: number
   private readonly clock: Clock
-  private state!: ListState<[number, number]>
-  private restored = false
-  private left: [number, number][] = []
+  private state!: ListState<number>
+  private index = 0
   private cancelled = false
 
   constructor(count: number, rowsPerSecond: number, clock: Clock) {
@@ -31,29 +29,16 @@ export class OwnNumbers {
   }
 
   initializeState(context: FunctionInitializationContext): void {
-    this.state = context.getOperatorStateStore().getListState(this.shares)
-    this.left = [...this.state.get()]
-    this.restored = context.isRestored()
-  }
-
-  open(context: RuntimeContext): void {
-    if (!this.restored) this.left = [[context.getIndexOfThisSubtask(), context.getNumberOfParallelSubtasks()]]
+    this.state = context.getOperatorStateStore().getListState(this.next)
+    for (const index of this.state.get()) this.index = index
   }
 
   async run(context: SourceContext<number>): Promise<void> {
-    while (!this.cancelled) {
-      const [share, ...others] = this.left
-      if (share === undefined) return
-      const [index, step] = share
-      if (index >= this.count) {
-        this.left = others
-        continue
-      }
-      const room = context.collect(index + 1)
-      this.left = [...others, [index + step, step]]
+    while (this.index < this.count && !this.cancelled) {
+      const room = context.collect(++this.index)
       await room
       // Bursts: some rows come without waiting in between.
-      if (index % 3 === 0) await new Promise<void>(resolve => void this.clock.schedule((3_000 * step) / this.rowsPerSecond, resolve))
+      if (this.index % 3 === 0) await new Promise<void>(resolve => void this.clock.schedule(3_000 / this.rowsPerSecond, resolve))
     }
   }
 
@@ -62,7 +47,7 @@ export class OwnNumbers {
   }
 
   snapshotState(): void {
-    this.state.update(this.left)
+    this.state.update([this.index])
   }
 }
 
@@ -89,7 +74,7 @@ export class OwnCommits {
   }
 
   open(context: RuntimeContext): void {
-    this.owner = `${context.getIndexOfThisSubtask()}/${context.getAttemptNumber()}`
+    this.owner = `${context.getJobId()}/${context.getIndexOfThisSubtask()}/${context.getAttemptNumber()}`
   }
 
   async invoke(row: unknown): Promise<void> {

@@ -45,8 +45,7 @@ export const outsides = {
       sinks: {},
     }
   },
-  "a user's own functions, from end to end": (): Outside => {
-    const committed = new CommittedRows()
+  "a user's own functions, from end to end": (_random?: Random, committed = new CommittedRows()): Outside => {
     return {
       get rows() {
         return committed.rows
