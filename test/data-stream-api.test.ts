@@ -2,6 +2,11 @@ import { describe, expect, test } from 'vitest'
 import {
   type Collector,
   DataGeneratorSource,
+  type KeyedBroadcastContext,
+  type KeyedBroadcastReadOnlyContext,
+  type ListState,
+  ListStateDescriptor,
+  MapStateDescriptor,
   ParameterTool,
   type RuntimeContext,
   type SourceOutput,
@@ -175,4 +180,50 @@ test('job parameters reach functions', async () => {
       .print()
   })
   expect(brokers).toBe('a:1,b:2')
+})
+
+/** Rows wait for the factor, however the two inputs are interleaved; then all of them, of all keys, come out times it. */
+class Multiplying {
+  readonly waiting = new ListStateDescriptor('waiting', Types.INT)
+  private state!: ListState<number>
+
+  open(context: RuntimeContext) {
+    this.state = context.getListState(this.waiting)
+  }
+
+  processElement(value: number, context: KeyedBroadcastReadOnlyContext<number>, out: Collector<number>) {
+    const factor = context.getBroadcastState(factors).get('factor')
+    if (factor === null) this.state.add(value)
+    else out.collect(value * factor)
+  }
+
+  processBroadcastElement(factor: number, context: KeyedBroadcastContext<number>, out: Collector<number>) {
+    context.getBroadcastState(factors).put('factor', factor)
+    context.applyToKeyedState(this.waiting, (_key, state) => {
+      for (const value of state.get()) out.collect(value * factor)
+      state.clear()
+    })
+  }
+}
+
+const factors = new MapStateDescriptor('factors', Types.STRING, Types.INT)
+
+describe('broadcast state', () => {
+  test.each([1, 2, 3])('reaches the keys of every one of %i subtasks', async parallelism => {
+    for (const seed of [1, 2, 3]) {
+      const printed = await lines(
+        env =>
+          env
+            .fromSequence(1, 40)
+            .keyBy(value => value % 7)
+            .connect(env.fromElements(10).broadcast(factors))
+            .process(new Multiplying())
+            .print(),
+        { parallelism, seed, suspendEverywhere: true },
+      )
+      // Several subtasks put their number in front.
+      const values = printed.map(line => Number(line.replace(/^\d+> /, '')))
+      expect(values.sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => (i + 1) * 10))
+    }
+  })
 })

@@ -4,12 +4,16 @@ import { StreamExecutionEnvironment } from '../bin/api.ts'
 import filterFunction from '../examples/filter-function.ts'
 import revenue from '../examples/revenue.ts'
 import rollingAggregations from '../examples/rolling-aggregations.ts'
+import selfCleaningAlert, { SelfCleaningTemperatureAlert } from '../examples/self-cleaning-alert.ts'
 import sensorSource from '../examples/sensor-source.ts'
 import sideOutput from '../examples/side-output.ts'
 import splitConnectUnion from '../examples/split-connect-union.ts'
 import wordCount from '../examples/word-count.ts'
 import { buildJobGraph } from '../runtime/graph/job-graph-builder.ts'
+import { Types } from '../runtime/serde/types.ts'
+import { KeyedProcessOperator } from '../runtime/stream/operators/keyed-process-operator.ts'
 import { finishInProcess } from './support/in-process-job.ts'
+import { StreamOperatorHarness } from './support/stream-operator-harness.ts'
 
 /** Lines of a run, those of one `print(id)` in their order. Expected values: seed-details.md, the worked examples XE1 to XE6 and XE23. */
 async function linesOf(program: Parameters<typeof finishInProcess>[0], options: Parameters<typeof finishInProcess>[1] = {}) {
@@ -47,6 +51,26 @@ test('split, select, connect and union', async () => {
   expect(of('all').sort()).toEqual(['(a,80)', '(b,59)', '(c,60)'])
   expect(of('connected').sort()).toEqual(['(a,成绩异常优秀,奖励大红花一枚)', '(b,成绩异常糟糕,没有任何奖励)', '(c,成绩异常糟糕,没有任何奖励)'])
   expect(of('union').sort()).toEqual(['(a,80)', '(b,59)', '(c,60)'])
+})
+
+describe('self-cleaning alerts', () => {
+  test('a jump is one against the last reading, unless that is an hour old', async () => {
+    const { of } = await linesOf(selfCleaningAlert, { parallelism: 1 })
+    expect(of('alert')).toEqual(['(s1,24,2.5)', '(s2,22,-3)'])
+  })
+
+  test('nothing is kept of a sensor that has said nothing for an hour, in a checkpoint either', async () => {
+    const key = { select: (reading: unknown) => (reading as { sensor: string }).sensor, type: Types.STRING }
+    const harness = await new StreamOperatorHarness(new KeyedProcessOperator(key, new SelfCleaningTemperatureAlert(1.7) as never)).open()
+    for (const at of [0, 1_000, 2_000]) harness.row({ sensor: 's1', at, celsius: 20 }, at)
+    // A key and its only timer.
+    expect(harness.operator.stateEntries?.()).toBe(2)
+    harness.watermark(2_000 + 3_600_000 - 1)
+    expect(harness.operator.stateEntries?.()).toBe(2)
+    harness.watermark(2_000 + 3_600_000)
+    expect(harness.operator.stateEntries?.()).toBe(0)
+    expect(harness.snapshot().keyed?.keyGroups.size).toBe(0)
+  })
 })
 
 test('a function object and a lambda filter alike', async () => {

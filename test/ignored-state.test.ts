@@ -12,6 +12,7 @@ import {
 import { KeyedStateBackend } from '../runtime/state/keyed-state-backend.ts'
 import type { KeyedSnapshot, StateSchema } from '../runtime/state/snapshot.ts'
 import { TimerQueue } from '../runtime/time/timer-queue.ts'
+import { wholeSnapshot } from './support/whole-snapshot.ts'
 
 const count = new ValueStateDescriptor('count', Types.INT)
 
@@ -36,7 +37,7 @@ test('a state that is allowed to be lost is read past, whatever its kind; the ot
   ] as unknown as readonly StateDescriptor[]
   const source = backendOf(count as never, ...lost)
   const ofWindow = source.register(new ValueStateDescriptor('of a window', Types.INT) as never, window)
-  const timers = new TimerQueue('timers', key => key, window)
+  const timers = new TimerQueue('timers', Types.STRING as TypeInformation, key => key, window)
   source.registerPart(timers)
   for (const key of ['a', 'b', 'c']) {
     source.setCurrentKey(key)
@@ -50,13 +51,14 @@ test('a state that is allowed to be lost is read past, whatever its kind; the ot
     ofWindow.write(7)
     timers.register(5, key, 10)
   }
-  const snapshot = source.snapshot() as KeyedSnapshot
+  const keyed = source.snapshots.snapshot({ checkpointId: 1, type: 'savepoint' })
+  const snapshot = wholeSnapshot({ keyed, lists: [] }).keyed as KeyedSnapshot
   const kept = backendOf(count as never)
   const schemas = snapshot.schemas.map((schema): StateSchema => (schema.name === 'count' ? schema : { ...schema, ignored: true }))
-  kept.restore([{ ...snapshot, schemas }])
+  kept.snapshots.restore({ ...snapshot, schemas })
   for (const key of ['a', 'b', 'c']) {
     kept.setCurrentKey(key)
     expect(kept.getState(count).value()).toBe(key.charCodeAt(0))
   }
-  expect(kept.snapshot()?.schemas.map(({ name }) => name)).toEqual(['count'])
+  expect(kept.snapshots.snapshot({ checkpointId: 2, type: 'checkpoint' })?.schemas.map(({ name }) => name)).toEqual(['count'])
 })

@@ -40,6 +40,7 @@ const context = {
   jobName: 'bench',
   subtaskIndex: 0,
   maxParallelism: 128,
+  options: { snapshotLimits: undefined },
   clock: systemClock,
   random: seededRandom(1),
   shouldYield: () => false,

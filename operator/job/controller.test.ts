@@ -238,6 +238,25 @@ test('a TaskManager that never becomes ready fails the deployment instead of let
   expect(job.status?.error).toBe('taskmanager-0 ended with exit code 1')
 })
 
+test('a TaskManager that is lost while the job runs is named and replaced; one that never becomes ready is not started again and again', async () => {
+  const { cluster, pass, until } = world()
+  cluster.looksUntilFinished = undefined
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  const started = () => cluster.history.filter(action => action === 'startTaskManagers').length
+  expect(started()).toBe(1)
+  cluster.endedTaskManagers = [{ message: 'taskmanager-1 was killed by SIGKILL', wasReady: true }]
+  cluster.taskManagers = 1
+  expect((await pass()).status?.error).toBe('taskmanager-1 was killed by SIGKILL')
+  expect([started(), cluster.taskManagers]).toEqual([2, 2])
+  cluster.endedTaskManagers = []
+  expect((await until(job => job.status?.error === undefined)).status?.jobStatus?.state).toBe('RUNNING')
+  cluster.endedTaskManagers = [{ message: 'taskmanager-1 ended with exit code 1', wasReady: false }]
+  cluster.taskManagers = 1
+  await pass()
+  await pass()
+  expect(started()).toBe(2)
+})
+
 test('a status is written only when it says something new', async () => {
   const { cluster, store, pass, until } = world()
   cluster.looksUntilFinished = undefined

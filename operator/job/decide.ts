@@ -10,7 +10,7 @@ import { statusWith } from './status.ts'
  * 1. `deleteJob`: an object that is to go away: cancel, TaskManagers, JobManager, in this order.
  * 2. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
  * 3. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 4. `report`: what REST says of the job.
+ * 4. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  */
 export interface Input {
   readonly job: FlinkJob
@@ -201,7 +201,16 @@ function report(input: Input): Decision | undefined {
           },
         }),
   })
-  return answer(next, isGloballyTerminal(job.state) ? 0 : job.state === 'RUNNING' ? REPORT_MS : POLL_MS)
+  if (isGloballyTerminal(job.state)) return answer(next, 0)
+  const replacements = neverReady === undefined ? lostTaskManagers(input) : []
+  return answer(next, replacements.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...replacements)
+}
+
+/** Whether the job comes back in them is its restart strategy's to say; when it does not, they end with it. */
+function lostTaskManagers(input: Input): Action[] {
+  const status = statusOf(input)
+  const replicas = status.taskManager?.replicas ?? 1
+  return input.observed.cluster.taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec: intendedSpec(status), replicas }] : []
 }
 
 /** Why a job does not get on, once that has lasted longer than starting takes. */

@@ -19,6 +19,7 @@ import type {
 import { normaliseSink } from '../stream/functions.ts'
 import type { WatermarkStrategy } from '../time/watermark-strategy.ts'
 import type { TumblingWindowAssigner } from '../time/windows.ts'
+import { BroadcastConnectedStream, type BroadcastDescriptor, BroadcastStream, KeyedBroadcastConnectedStream } from './broadcast-stream.ts'
 import { builtInConnectors } from './built-in-connectors.ts'
 import { DataStreamSink } from './data-stream-sink.ts'
 import type { FieldOf, FieldValue, NumericFieldOf } from './fields.ts'
@@ -107,7 +108,14 @@ export class DataStream<T> {
     return new DataStream<T>(this.graph, [...this.upstreams, ...streams.flatMap(stream => stream.upstreams)])
   }
 
-  connect<U>(other: DataStream<U>, ...none: never[]): ConnectedStreams<T, U> {
+  connect<U>(other: DataStream<U>): ConnectedStreams<T, U>
+  connect<U>(other: BroadcastStream<U>): BroadcastConnectedStream<T, U>
+  connect<U>(other: DataStream<U> | BroadcastStream<U>, ...none: never[]): ConnectedStreams<T, U> | BroadcastConnectedStream<T, U> {
+    if (other instanceof BroadcastStream && none.length === 0)
+      return new BroadcastConnectedStream<T, U>(
+        (name, definition) => this.addOperator(name, [this.upstreams, other.upstreams], definition),
+        other.descriptors,
+      )
     if (none.length > 0 || !(other instanceof DataStream))
       throw new FlinkError(
         'INVALID_PROGRAM',
@@ -145,13 +153,12 @@ export class DataStream<T> {
     return this.partitioned({ kind: 'SHUFFLE', explicit: true })
   }
 
-  broadcast(...descriptors: never[]): DataStream<T> {
-    if (descriptors.length > 0)
-      throw new FlinkError(
-        'UNSUPPORTED',
-        'broadcast with state descriptors (broadcast state) is not supported yet; broadcast() sends every row to every subtask',
-      )
-    return this.partitioned({ kind: 'BROADCAST', explicit: true })
+  /** Every row to every subtask; with descriptors of the states that they are to fill, for `connect`. */
+  broadcast(): DataStream<T>
+  broadcast(first: BroadcastDescriptor, ...more: BroadcastDescriptor[]): BroadcastStream<T>
+  broadcast(...descriptors: BroadcastDescriptor[]): DataStream<T> | BroadcastStream<T> {
+    const stream = this.partitioned({ kind: 'BROADCAST', explicit: true })
+    return descriptors.length === 0 ? stream : new BroadcastStream<T>(stream.upstreams, descriptors)
   }
 
   global(): DataStream<T> {
@@ -202,6 +209,10 @@ export class DataStream<T> {
 
   protected keyOf(): ResolvedKey | undefined {
     return undefined
+  }
+
+  protected addOperator<R>(name: string, inputs: readonly (readonly Upstream[])[], definition: OperatorDefinition): SingleOutputStreamOperator<R> {
+    return new SingleOutputStreamOperator<R>(this.graph, this.graph.add({ name, kind: 'operator', inputs, outputType: Types.GENERIC, definition }))
   }
 
   protected transform<R>(name: string, outputType: TypeInformation, definition: OperatorDefinition): SingleOutputStreamOperator<R> {
@@ -326,6 +337,14 @@ export class KeyedStream<T, K> extends DataStream<T> {
 
   maxBy(field?: FieldOf<T> | ((value: T) => unknown)): SingleOutputStreamOperator<T> {
     return this.aggregate('maxBy', field)
+  }
+
+  override connect<U>(other: DataStream<U>): ConnectedStreams<T, U>
+  override connect<U>(other: BroadcastStream<U>): KeyedBroadcastConnectedStream<T, U, K>
+  override connect<U>(other: DataStream<U> | BroadcastStream<U>, ...none: never[]): ConnectedStreams<T, U> | KeyedBroadcastConnectedStream<T, U, K> {
+    if (!(other instanceof BroadcastStream)) return super.connect(other, ...(none as []))
+    const add = <R>(name: string, definition: OperatorDefinition) => this.addOperator<R>(name, [this.upstreams, other.upstreams], definition)
+    return new KeyedBroadcastConnectedStream<T, U, K>(add, other.descriptors, this.key)
   }
 
   window(assigner: TumblingWindowAssigner): WindowedStream<T, K> {

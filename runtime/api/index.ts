@@ -19,7 +19,34 @@ export {
   ReducingStateDescriptor,
   ValueStateDescriptor,
 } from '../state/descriptors.ts'
-export type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
+export type {
+  AggregatingState,
+  BroadcastState,
+  ListState,
+  MapState,
+  OperatorListState,
+  ReadOnlyBroadcastState,
+  ReducingState,
+  ValueState,
+} from '../state/state.ts'
+export { StateTtlConfig } from '../state/ttl-config.ts'
+export type {
+  BroadcastContext,
+  BroadcastProcessFunction,
+  BroadcastReadOnlyContext,
+  KeyedBroadcastContext,
+  KeyedBroadcastOnTimerContext,
+  KeyedBroadcastProcessFunction,
+  KeyedBroadcastReadOnlyContext,
+  KeyedStateFunction,
+} from '../stream/broadcast-functions.ts'
+export type {
+  CheckpointedFunction,
+  CheckpointListener,
+  FunctionInitializationContext,
+  FunctionSnapshotContext,
+  OperatorStateStore,
+} from '../stream/checkpointed-function.ts'
 export type {
   AggregateFunction,
   CoFlatMapFunction,
@@ -51,6 +78,7 @@ export { formatWatermark } from '../time/watermark.ts'
 export type { WatermarkGenerator, WatermarkOutput } from '../time/watermark-strategy.ts'
 export { WatermarkStrategy } from '../time/watermark-strategy.ts'
 export { TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows } from '../time/windows.ts'
+export { BroadcastConnectedStream, BroadcastStream, KeyedBroadcastConnectedStream } from './broadcast-stream.ts'
 export type {
   Boundedness,
   BuiltInConnectors,

@@ -4,8 +4,11 @@ import type { OperatorDefinition } from '../graph/stream-graph.ts'
 import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types, typesEqual } from '../serde/types.ts'
-import { declaredStates } from '../state/descriptors.ts'
+import { declaredStates, type MapStateDescriptor, type StateDescriptor } from '../state/descriptors.ts'
 import { schemaOf } from '../state/keyed-state-backend.ts'
+import type { BroadcastProcessFunction, KeyedBroadcastProcessFunction } from '../stream/broadcast-functions.ts'
+import { normaliseBroadcastProcess } from '../stream/broadcast-functions.ts'
+import type { CheckpointedFunction } from '../stream/checkpointed-function.ts'
 import type {
   AggregateFunction,
   CoFlatMapFunction,
@@ -36,6 +39,7 @@ import {
   normaliseReduce,
 } from '../stream/functions.ts'
 import { aggregationFunction } from '../stream/operators/aggregations.ts'
+import { BroadcastProcessOperator } from '../stream/operators/broadcast-process-operator.ts'
 import { CoFlatMapOperator } from '../stream/operators/co-flat-map-operator.ts'
 import { CoMapOperator } from '../stream/operators/co-map-operator.ts'
 import { CoProcessOperator } from '../stream/operators/co-process-operator.ts'
@@ -163,7 +167,7 @@ export function timestampsAndWatermarks(strategy: WatermarkStrategy<never>): Ope
 export function coMap(first: unknown, second: unknown, keys: ConnectedKeys): OperatorDefinition {
   refuseAsync('map', first, second)
   const normal = normaliseCoMap(first as CoMapFunction<unknown, unknown, unknown>, second as ((value: unknown) => unknown) | undefined)
-  const stateKeys = declaredStates(first).length === 0 ? undefined : requireKeys(keys, 'map')
+  const stateKeys = connectedKeysOfStates(first, keys, 'map')
   const definition = defineOperator('coMap', { map: first, map2: second }, () => new CoMapOperator(normal, stateKeys))
   return stateKeys === undefined ? definition : keyed(definition, stateKeys[0].type)
 }
@@ -174,7 +178,7 @@ export function coFlatMap(first: unknown, second: unknown, keys: ConnectedKeys):
     first as CoFlatMapFunction<unknown, unknown, unknown>,
     second as ((value: unknown, out: Collector<unknown>) => void) | undefined,
   )
-  const stateKeys = declaredStates(first).length === 0 ? undefined : requireKeys(keys, 'flatMap')
+  const stateKeys = connectedKeysOfStates(first, keys, 'flatMap')
   const definition = defineOperator('coFlatMap', { flatMap: first, flatMap2: second }, () => new CoFlatMapOperator(normal, stateKeys))
   return stateKeys === undefined ? definition : keyed(definition, stateKeys[0].type)
 }
@@ -188,6 +192,26 @@ export function coProcess(fn: CoProcessFunction<never, never, unknown, never>, k
   const functions = { process: fn, key: first?.source, key2: second?.source }
   const definition = defineOperator('coKeyedProcess', functions, () => new CoProcessOperator(normal, specs))
   return keyed(definition, specs[0].type, timerStates())
+}
+
+/** The names of broadcast states are the operator's, whoever else has them for fields. */
+export function broadcastProcess(
+  fn: BroadcastProcessFunction<never, never, unknown> | KeyedBroadcastProcessFunction<never, never, never, unknown>,
+  descriptors: readonly MapStateDescriptor<unknown, unknown>[],
+  key?: ResolvedKey,
+): OperatorDefinition {
+  refuseAsync('process', fn)
+  const normal = normaliseBroadcastProcess(fn)
+  const definition = defineOperator(
+    key === undefined ? 'broadcastProcess' : 'keyedBroadcastProcess',
+    { process: fn, ...(key === undefined ? {} : keySource(key)) },
+    () => new BroadcastProcessOperator(normal, descriptors, key?.spec),
+  )
+  const broadcasts = descriptors.map(
+    (descriptor): DeclaredState => ({ ...schemaOf(descriptor as StateDescriptor), kind: 'broadcast', namespace: null }),
+  )
+  const states = [...broadcasts, ...definition.states.filter(({ name }) => !broadcasts.some(each => each.name === name))]
+  return key === undefined ? { ...definition, states } : keyed({ ...definition, states }, key.spec.type, timerStates())
 }
 
 export function windowReduce<T>(
@@ -344,16 +368,25 @@ function requireKeys([first, second]: ConnectedKeys, method: string): readonly [
   return [first.spec, second.spec]
 }
 
-/** Only a function with declared states needs the key of each row. */
+/** Only a function with declared states needs the key of each row. Without a key they may be operator state, which `initializeState` gets. */
 function keyOfStates(fn: unknown, key: ResolvedKey | undefined): KeySpec | undefined {
   const [state] = declaredStates(fn)
-  if (state === undefined) return undefined
+  if (state === undefined || (key === undefined && hasOperatorState(fn))) return undefined
   if (key === undefined)
     throw new FlinkError(
       'INVALID_PROGRAM',
       `state '${state.name}' is declared by a function on a stream without keys: keyed state needs keyBy before it`,
     )
   return key.spec
+}
+
+function connectedKeysOfStates(fn: unknown, keys: ConnectedKeys, method: string): readonly [KeySpec, KeySpec] | undefined {
+  if (declaredStates(fn).length === 0 || (keys[0] === undefined && keys[1] === undefined && hasOperatorState(fn))) return undefined
+  return requireKeys(keys, method)
+}
+
+function hasOperatorState(fn: unknown): boolean {
+  return typeof (fn as Partial<CheckpointedFunction>).initializeState === 'function'
 }
 
 function keySource(key: ResolvedKey): Readonly<Record<string, unknown>> {

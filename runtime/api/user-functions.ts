@@ -9,7 +9,10 @@ import { schemaOf } from '../state/keyed-state-backend.ts'
 export type FunctionRoles = Readonly<Record<string, unknown>>
 
 /** Lifecycle methods may be async; `run` and `invoke` of own sources and sinks too. Everything else is called inside the data path. */
-const mayBeAsync = new Set(['open', 'close', 'run', 'invoke', 'cancel', 'constructor'])
+const mayBeAsync = new Set([
+  ...['open', 'close', 'run', 'invoke', 'cancel', 'constructor'],
+  ...['initializeState', 'notifyCheckpointComplete', 'notifyCheckpointAborted'],
+])
 
 /** A definition around users' functions, by role. */
 export function defineOperator(

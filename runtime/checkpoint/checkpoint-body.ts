@@ -1,7 +1,8 @@
 import { FlinkError } from '../common/errors.ts'
-import { canonicalJson, type JsonObject } from '../common/json.ts'
+import type { JsonObject } from '../common/json.ts'
+import { isSameState } from '../graph/declared-state.ts'
 import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
-import type { TypeJson, TypeJsonObject } from '../serde/type-information.ts'
+import type { TypeJson } from '../serde/type-information.ts'
 import type { OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
 import { redistribute } from './redistribute.ts'
 import type { ObjectRef } from './storage/manifest.ts'
@@ -65,7 +66,9 @@ export function checkpointBody(
 }
 
 export function bodyObjects({ tasks }: CheckpointBody): readonly ObjectRef[] {
-  return tasks.flatMap(({ state }) => (state === 'finished' ? [] : objectsOf(state)))
+  const refs = tasks.flatMap(({ state }) => (state === 'finished' ? [] : [...objectsOf(state.operators), ...state.kept]))
+  // Behind a change of parallelism tasks share objects.
+  return [...new Map(refs.map(ref => [ref.name, ref])).values()]
 }
 
 export function encodeBody({ operators, tasks }: CheckpointBody): Uint8Array {
@@ -139,7 +142,7 @@ export class RestorePlan {
           const snapshot = entry === undefined ? undefined : this.deal(entry, vertex.parallelism)[subtaskIndex]
           return snapshot === undefined ? [] : [{ operatorId, snapshot: this.ignoresUnclaimed ? claimedOf(spec, snapshot) : snapshot }]
         })
-    return { checkpointId: this.checkpointId, finished, location: this.location, state: { operators } }
+    return { checkpointId: this.checkpointId, finished, location: this.location, state: { operators, kept: [] } }
   }
 
   private isFinished(vertex: JobVertex, subtaskIndex: number): boolean {
@@ -184,10 +187,7 @@ export class RestorePlan {
 
 /** The states that the operator declares. Keyed ones share their bytes: the others are marked, for whoever reads them. */
 function claimedOf<B>({ states }: OperatorSpec, { keyed, lists }: OperatorSnapshot<B>): OperatorSnapshot<B> {
-  const isClaimed = (name: string, namespace: TypeJson | null) =>
-    states.some(
-      state => state.name === name && canonicalJson(state.namespace as TypeJsonObject | null) === canonicalJson(namespace as TypeJsonObject | null),
-    )
+  const isClaimed = (name: string, namespace: TypeJson | null) => states.some(state => isSameState(state, { name, namespace }))
   const schemas = keyed?.schemas.map((schema): StateSchema => (isClaimed(schema.name, schema.namespace) ? schema : { ...schema, ignored: true }))
   const isAnyClaimed = schemas?.some(({ ignored }) => ignored !== true) === true
   return {

@@ -115,6 +115,13 @@ export const ignoreUnclaimedState: ConfigOption<boolean> = {
   doc: 'whether a job may begin with a savepoint that has state which it does not take up (run -n): that state is lost to it',
 }
 
+export const incrementalCheckpoints: ConfigOption<boolean> = {
+  key: 'execution.checkpointing.incremental',
+  type: 'boolean',
+  defaultValue: true,
+  doc: 'checkpoints hold what has changed since the one before, and a base now and then; false: each one holds all state. Without effect where storage is jobmanager, and for state below 1 MB. Default of Flink: false',
+}
+
 export const dataInlineThreshold: ConfigOption<number> = {
   key: 'execution.checkpointing.data-inline-threshold',
   type: 'memory',
@@ -138,6 +145,7 @@ export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   recoveryPath,
   recoveryClaimMode,
   ignoreUnclaimedState,
+  incrementalCheckpoints,
   dataInlineThreshold,
 ]
 

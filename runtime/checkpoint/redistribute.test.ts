@@ -23,7 +23,7 @@ function snapshotsOf(
   return Array.from({ length: parallelism }, (_, subtask) => {
     const { startKeyGroup, endKeyGroup } = keyGroupRange(maxParallelism, parallelism, subtask)
     const own = groups.filter(group => group >= startKeyGroup && group <= endKeyGroup)
-    return { keyed: { keyType, schemas, keyGroups: new Map(own.map(group => [group, byte(group)])) }, lists: lists(subtask) }
+    return { keyed: { keyType, schemas, keyGroups: new Map(own.map(group => [group, [byte(group), byte(group + 1)]])) }, lists: lists(subtask) }
   })
 }
 

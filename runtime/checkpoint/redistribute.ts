@@ -27,13 +27,13 @@ function mergeKeyed<B>(snapshots: readonly OperatorSnapshot<B>[]): KeyedSnapshot
   const parts = snapshots.flatMap(snapshot => (snapshot.keyed === undefined ? [] : [snapshot.keyed]))
   const first = parts[0]
   if (first === undefined) return undefined
-  const keyGroups = new Map<number, B>()
+  const keyGroups = new Map<number, readonly B[]>()
   for (const part of parts) {
     // The bytes name states by their place in the schemas.
     assert(sameJson([part.keyType, part.schemas], [first.keyType, first.schemas]), 'all subtasks of an operator register the same states')
-    for (const [keyGroup, bytes] of part.keyGroups) {
+    for (const [keyGroup, segments] of part.keyGroups) {
       assert(!keyGroups.has(keyGroup), `key group ${keyGroup} belongs to one subtask`)
-      keyGroups.set(keyGroup, bytes)
+      keyGroups.set(keyGroup, segments)
     }
   }
   return { keyType: first.keyType, schemas: first.schemas, keyGroups }

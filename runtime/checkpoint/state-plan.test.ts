@@ -105,11 +105,12 @@ function savepoint(...operators: Operator[]): CheckpointBody {
               keyed:
                 states.length === 0
                   ? undefined
-                  : { keyType: keyType ?? VOID, schemas: states, keyGroups: new Map(empty === true ? [] : [[3, place]]) },
+                  : { keyType: keyType ?? VOID, schemas: states, keyGroups: new Map(empty === true ? [] : [[3, [place]]]) },
               lists: lists.map(({ name, kind, type }) => ({ name, mode: kind as 'split', type, items: empty === true ? [] : [place] })),
             },
           },
         ],
+        kept: [],
       },
     })),
   }

@@ -1,10 +1,11 @@
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson, type JsonValue } from '../common/json.ts'
-import { type DeclaredState, type StateKind, stateText } from '../graph/declared-state.ts'
+import { type DeclaredState, isSameState, type StateKind, stateText } from '../graph/declared-state.ts'
 import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
 import { typeText } from '../graph/type-text.ts'
 import { withoutUid } from '../graph/uids.ts'
 import type { TypeJson } from '../serde/type-information.ts'
+import { mayBeTyped } from '../state/typed-later.ts'
 import type { CheckpointBody, OperatorEntry } from './checkpoint-body.ts'
 
 /**
@@ -139,7 +140,7 @@ function planStates(saved: SavedOperator | undefined, spec: OperatorSpec): reado
       state,
     ),
   )
-  const rest = savedStates.filter(state => !declared.some(other => isSameState(state, other))).map(state => entryOf(state, undefined))
+  const rest = savedStates.filter(state => !declared.some(other => isSameState(other, state))).map(state => entryOf(state, undefined))
   return suggestNames([...entries, ...rest], [...declared, ...savedStates])
 }
 
@@ -158,7 +159,7 @@ function entryOf(saved: SavedState | undefined, declared: DeclaredState | undefi
   }
   if (saved === undefined) return { ...texts, verdict: 'new', reason: undefined }
   if (declared === undefined) return { ...texts, verdict: 'dropped', reason: undefined }
-  if (saved.kind === declared.kind && isSame(saved.type, declared.type)) return { ...texts, verdict: 'kept', reason: undefined }
+  if (fits(saved, declared)) return { ...texts, verdict: 'kept', reason: undefined }
   const what = `was ${texts.saved} and is declared as ${texts.declared}`
   const advice =
     saved.kind === declared.kind ? 'its type cannot change' : 'its kind cannot change: give the new one another name and copy what is needed'
@@ -214,12 +215,17 @@ function suggestUids(
 }
 
 function looksLike({ states, keyType }: SavedOperator, spec: OperatorSpec): boolean {
-  const declared = new Set(declaredStates(spec).map(stateId))
-  return isSame(keyType, spec.keyType) && states.every(state => declared.has(stateId(state))) && states.length > 0
+  const declared = declaredStates(spec)
+  const isDeclared = (state: SavedState) => declared.some(other => isSameState(other, state) && fits(state, other))
+  return isSame(keyType, spec.keyType) && states.every(isDeclared) && states.length > 0
 }
 
-function isSameState(a: SavedState, b: SavedState): boolean {
-  return a.name === b.name && isSame(a.namespace, b.namespace)
+/** Of the same kind and type, or given a type since (typed-later.ts). */
+function fits(saved: SavedState, { kind, type }: DeclaredState): boolean {
+  if (saved.kind === kind) return mayBeTyped(saved.type, type)
+  // Operator state of a function, which declares it as a list or a map.
+  if (saved.kind === 'split' || saved.kind === 'union') return kind === 'list' && type.kind === 'LIST' && mayBeTyped(saved.type, type.element)
+  return saved.kind === 'broadcast' && kind === 'map' && mayBeTyped(saved.type, type)
 }
 
 function isAlike(a: SavedState, b: SavedState): boolean {

@@ -1,13 +1,31 @@
 import type { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
-import { checkpointDirectory, checkpointStorage, dataInlineThreshold, recoveryPath, savepointDirectory, stateBackendType } from './options.ts'
+import {
+  checkpointDirectory,
+  checkpointStorage,
+  dataInlineThreshold,
+  incrementalCheckpoints,
+  isCheckpointingEnabled,
+  recoveryPath,
+  savepointDirectory,
+  stateBackendType,
+} from './options.ts'
 import { splitLocation } from './savepoint.ts'
 import { objectName } from './storage/epoch-log.ts'
 import { refOf } from './storage/manifest.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import { createOwn, type ObjectStore } from './storage/object-store.ts'
 import type { StoreAccess, StoreOpener } from './storage/open-store.ts'
-import { type OperatorState, packState, placedIn, readState, sizeOf, type TaskState } from './task-state.ts'
+import {
+  handedOverSize,
+  type OperatorHandover,
+  type OperatorState,
+  packState,
+  placedIn,
+  readState,
+  type StatePlace,
+  type TaskState,
+} from './task-state.ts'
 
 /**
  * Where the state of a job goes, by two keys as in Flink (seed XA13):
@@ -46,6 +64,15 @@ function storageOfBackend(backend: string, directory: string | undefined): 'jobm
   return backend === 'filesystem' || directory !== undefined ? 'filesystem' : 'jobmanager'
 }
 
+/** Whether checkpoints stand behind earlier ones. Where manifests carry the state, each of them carries all of it, so that nothing is saved. */
+export function takesIncrements(configuration: Configuration): boolean {
+  return (
+    isCheckpointingEnabled(configuration) &&
+    configuration.get(incrementalCheckpoints) &&
+    storageSettings(configuration).stateMaxBytes === Number.POSITIVE_INFINITY
+  )
+}
+
 /** The JobManager's store of manifests. */
 export async function openCheckpointStore(configuration: Configuration, openStore: StoreOpener): Promise<ObjectStore> {
   const { directory } = storageSettings(configuration)
@@ -71,20 +98,22 @@ export class StateStorage {
     this.open = (uri, key, access) => openStore(uri, configuration, key, access)
   }
 
-  /** Resolves when the bytes are where they survive, as far as the storage promises that. Without a location it is a checkpoint of the job. */
+  /**
+   * Resolves when the bytes are where they survive, as far as the storage promises that. Without a location it is a checkpoint of the job. `inlineBytes`: what
+   * the task's manifests carry of earlier checkpoints.
+   */
   async write(
     checkpointId: number,
     executionId: string,
-    operators: readonly OperatorState<Uint8Array>[],
+    operators: readonly OperatorHandover<Uint8Array>[],
+    inlineBytes: number,
     location: string | undefined,
-  ): Promise<TaskState> {
+  ): Promise<readonly OperatorHandover<StatePlace>[]> {
+    if (location === undefined) this.checkSizes(operators)
     const packed = packState(operators)
     const { bytes } = packed
-    if (bytes.length <= (location === undefined ? this.settings.inlineMaxBytes : this.inlineThreshold)) {
-      const state = placedIn(packed, { kind: 'inline', bytes })
-      if (location === undefined) this.checkSizes(state)
-      return state
-    }
+    const inlineMaxBytes = location === undefined ? this.settings.inlineMaxBytes : this.inlineThreshold
+    if (inlineBytes + bytes.length <= inlineMaxBytes) return placedIn(packed, { kind: 'inline', bytes })
     const ref = refOf(objectName(checkpointId, executionId), bytes)
     // The name is of the execution and the checkpoint.
     if (location === undefined) {
@@ -97,8 +126,8 @@ export class StateStorage {
   }
 
   /** Without a location from the job's own checkpoints. */
-  async read(state: TaskState, location: string | undefined): Promise<readonly OperatorState<Uint8Array>[]> {
-    return readState(state, async ({ name }) => {
+  async read({ operators }: TaskState, location: string | undefined): Promise<readonly OperatorState<Uint8Array>[]> {
+    return readState(operators, async ({ name }) => {
       const store = location === undefined ? await this.ownDirectory() : await this.opened(location, recoveryPath.key, 'read')
       const bytes = await store.read(location === undefined ? this.pathOf(name) : name)
       if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)
@@ -106,10 +135,10 @@ export class StateStorage {
     })
   }
 
-  private checkSizes({ operators }: TaskState): void {
+  private checkSizes(operators: readonly OperatorHandover<Uint8Array>[]): void {
     const { stateMaxBytes } = this.settings
     for (const operator of operators) {
-      const size = sizeOf({ operators: [operator] })
+      const size = handedOverSize(operator)
       if (size > stateMaxBytes)
         throw new FlinkError(
           'UNSUPPORTED',

@@ -2,24 +2,29 @@ import { crc32 } from 'node:zlib'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { TypeJson } from '../serde/type-information.ts'
-import type { KeyedSnapshot, OperatorListSnapshot, OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
+import type { KeyedIncrement, KeyedSnapshot, OperatorListSnapshot, OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
 import type { ObjectRef } from './storage/manifest.ts'
 
 /**
- * The state of a task, as it travels: the snapshots of its operators with places of bytes instead of bytes. At a barrier a task's bytes are packed into
- * one blob, which is written as an object of the store or, where it is small, carried along. Whoever restores gets places in the blobs of as many tasks as
- * had a part of his state, and reads those.
+ * The state of a task, as it travels: the snapshots of its operators with places of bytes instead of bytes. At a barrier what is new of a task's bytes is
+ * packed into one blob, which is written as an object of the store or, where it is small, carried along; what is not new has places in earlier blobs.
+ * Whoever restores gets places in the blobs of as many tasks as had a part of his state, and reads those.
  *
  * `TaskStateJson` is this as JSON: in acknowledgements, in the body of manifests and in deployments.
  */
 export interface TaskState {
   readonly operators: readonly OperatorState<StatePlace>[]
+  /** Objects that it does not need, but later ones of the task will: no clean-up may take them. */
+  readonly kept: readonly ObjectRef[]
 }
 
-export interface OperatorState<B> {
+export interface OperatorState<B, K = KeyedSnapshot<B>> {
   readonly operatorId: string
-  readonly snapshot: OperatorSnapshot<B>
+  readonly snapshot: OperatorSnapshot<B, K>
 }
+
+/** What an operator has handed over at a barrier. */
+export type OperatorHandover<B> = OperatorState<B, KeyedIncrement<B>>
 
 /** Bytes `offset` to `offset + length` of a blob. */
 export interface StatePlace {
@@ -36,18 +41,18 @@ interface Range {
   readonly length: number
 }
 
-/** The bytes of all snapshots one behind the other, and where each is. */
+/** The bytes that were handed over one behind the other, and where each is. */
 export interface PackedState {
   readonly bytes: Uint8Array
-  readonly operators: readonly OperatorState<Range>[]
+  readonly operators: readonly OperatorHandover<Range>[]
 }
 
-export function packState(operators: readonly OperatorState<Uint8Array>[]): PackedState {
+export function packState(operators: readonly OperatorHandover<Uint8Array>[]): PackedState {
   const parts: Uint8Array[] = []
   let length = 0
   const packed = operators.map(({ operatorId, snapshot }) => ({
     operatorId,
-    snapshot: mapSnapshot(snapshot, bytes => {
+    snapshot: mapIncrement(snapshot, bytes => {
       const range = { offset: length, length: bytes.length }
       parts.push(bytes)
       length += bytes.length
@@ -64,24 +69,22 @@ export function packState(operators: readonly OperatorState<Uint8Array>[]): Pack
 }
 
 /** Where the packed bytes are now. */
-export function placedIn(packed: PackedState, blob: Blob): TaskState {
-  return {
-    operators: packed.operators.map(({ operatorId, snapshot }) => ({
-      operatorId,
-      snapshot: mapSnapshot(snapshot, range => ({ blob, ...range })),
-    })),
-  }
+export function placedIn(packed: PackedState, blob: Blob): readonly OperatorHandover<StatePlace>[] {
+  return packed.operators.map(({ operatorId, snapshot }) => ({
+    operatorId,
+    snapshot: mapIncrement(snapshot, range => ({ blob, ...range })),
+  }))
 }
 
 /** Objects that the state needs. */
-export function objectsOf({ operators }: TaskState): readonly ObjectRef[] {
+export function objectsOf(operators: TaskState['operators']): readonly ObjectRef[] {
   const refs = new Map<string, ObjectRef>()
   for (const { snapshot } of operators) mapSnapshot(snapshot, ({ blob }) => (blob.kind === 'object' ? refs.set(blob.ref.name, blob.ref) : undefined))
   return [...refs.values()]
 }
 
-/** Bytes of all its operators. */
-export function sizeOf({ operators }: TaskState): number {
+/** Bytes of all these operators. */
+export function sizeOf(operators: TaskState['operators']): number {
   let size = 0
   for (const { snapshot } of operators) {
     mapSnapshot(snapshot, ({ length }) => {
@@ -91,13 +94,22 @@ export function sizeOf({ operators }: TaskState): number {
   return size
 }
 
+/** Bytes that are written for it. */
+export function handedOverSize({ snapshot }: OperatorHandover<Uint8Array>): number {
+  let size = 0
+  mapIncrement(snapshot, bytes => {
+    size += bytes.length
+  })
+  return size
+}
+
 /** Fetches each object that the state needs once, and checks it against its length and checksum. */
 export async function readState(
-  { operators }: TaskState,
+  operators: TaskState['operators'],
   read: (ref: ObjectRef) => Promise<Uint8Array>,
 ): Promise<readonly OperatorState<Uint8Array>[]> {
   const objects = new Map<string, Uint8Array>()
-  for (const ref of objectsOf({ operators })) {
+  for (const ref of objectsOf(operators)) {
     const bytes = await read(ref)
     if (bytes.length !== ref.size) throw corrupt(ref, `has ${bytes.length} bytes, ${ref.size} were written`)
     if (crc32(bytes) !== ref.crc) throw corrupt(ref, 'has a wrong checksum: it was changed')
@@ -121,9 +133,25 @@ function corrupt({ name }: ObjectRef, what: string): FlinkError {
 /** Another form of the same snapshot; `map` is called once for each piece, in order. */
 export function mapSnapshot<A, B>({ keyed, lists }: OperatorSnapshot<A>, map: (piece: A) => B): OperatorSnapshot<B> {
   return {
-    keyed: keyed === undefined ? undefined : { ...keyed, keyGroups: new Map([...keyed.keyGroups].map(([group, piece]) => [group, map(piece)])) },
-    lists: lists.map(list => ({ ...list, items: list.items.map(map) })),
+    keyed: keyed === undefined ? undefined : { ...keyed, keyGroups: mapValues(keyed.keyGroups, pieces => pieces.map(map)) },
+    lists: mapLists(lists, map),
   }
+}
+
+/** The same of what was handed over. */
+function mapIncrement<A, B>({ keyed, lists }: OperatorHandover<A>['snapshot'], map: (piece: A) => B): OperatorHandover<B>['snapshot'] {
+  return {
+    keyed: keyed === undefined ? undefined : { ...keyed, written: mapValues(keyed.written, segment => mapValues(segment, map)) },
+    lists: mapLists(lists, map),
+  }
+}
+
+function mapLists<A, B>(lists: readonly OperatorListSnapshot<A>[], map: (piece: A) => B): OperatorListSnapshot<B>[] {
+  return lists.map(list => ({ ...list, items: list.items.map(map) }))
+}
+
+function mapValues<K, A, B>(entries: ReadonlyMap<K, A>, map: (value: A) => B): Map<K, B> {
+  return new Map([...entries].map(([key, value]) => [key, map(value)]))
 }
 
 type BlobJson = { readonly inline: string } | { readonly object: ObjectRef }
@@ -135,7 +163,7 @@ interface OperatorStateJson {
   readonly keyed: {
     readonly keyType: TypeJson
     readonly schemas: readonly StateSchema[]
-    readonly keyGroups: readonly (readonly [number, PlaceJson])[]
+    readonly keyGroups: readonly (readonly [number, readonly PlaceJson[]])[]
   } | null
   readonly lists: readonly OperatorListSnapshot<PlaceJson>[]
 }
@@ -143,9 +171,10 @@ interface OperatorStateJson {
 interface TaskStateShape {
   readonly blobs: readonly BlobJson[]
   readonly operators: readonly OperatorStateJson[]
+  readonly kept: readonly ObjectRef[]
 }
 
-export function taskStateToJson({ operators }: TaskState): JsonObject {
+export function taskStateToJson({ operators, kept }: TaskState): JsonObject {
   const blobs = new Map<string | Uint8Array, { readonly index: number; readonly json: BlobJson }>()
   const place = ({ blob, offset, length }: StatePlace): PlaceJson => {
     const id = blob.kind === 'inline' ? blob.bytes : blob.ref.name
@@ -160,13 +189,13 @@ export function taskStateToJson({ operators }: TaskState): JsonObject {
     const { keyed, lists } = mapSnapshot(snapshot, place)
     return { operatorId, keyed: keyed === undefined ? null : { ...keyed, keyGroups: [...keyed.keyGroups] }, lists }
   })
-  const shape: TaskStateShape = { blobs: [...blobs.values()].map(({ json }) => json), operators: described }
+  const shape: TaskStateShape = { blobs: [...blobs.values()].map(({ json }) => json), operators: described, kept }
   return shape as unknown as JsonObject
 }
 
 /** What `taskStateToJson` made; it has crossed a socket or lain in a store, whose own checksums hold it. */
 export function taskStateFromJson(json: JsonObject): TaskState {
-  const { blobs, operators } = json as unknown as TaskStateShape
+  const { blobs, operators, kept } = json as unknown as TaskStateShape
   const known = blobs.map(
     (blob): Blob =>
       'inline' in blob ? { kind: 'inline', bytes: new Uint8Array(Buffer.from(blob.inline, 'base64')) } : { kind: 'object', ref: blob.object },
@@ -181,6 +210,7 @@ export function taskStateFromJson(json: JsonObject): TaskState {
       operatorId,
       snapshot: mapSnapshot<PlaceJson, StatePlace>({ keyed: keyed === null ? undefined : keyedFromJson(keyed), lists }, placeOf),
     })),
+    kept,
   }
 }
 

@@ -11,9 +11,10 @@ export class ByteWriter {
   length: number
   readonly maxLength: number
 
-  constructor(initialCapacity = 1024, maxLength = 2 ** 31 - 1) {
-    this.bytes = new Uint8Array(initialCapacity)
-    this.view = new DataView(this.bytes.buffer)
+  /** `initial`: how much room there is at first, or the bytes to begin with. */
+  constructor(initial: number | Uint8Array = 1024, maxLength = 2 ** 31 - 1) {
+    this.bytes = typeof initial === 'number' ? new Uint8Array(initial) : initial
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length)
     this.length = 0
     this.maxLength = maxLength
   }

@@ -157,7 +157,7 @@ describe('datagen', () => {
       harness.poll()
       seen.push(...harness.values())
       const restored = new ConnectorHarness(operatorOf(definition))
-      restored.operator.restore?.(harness.operator.snapshot({ checkpointId: 1, timestampMs: 0, type: 'checkpoint' }))
+      restored.operator.restore?.(harness.snapshot())
       await restored.open()
       const rest: unknown[] = []
       restored.rowsPerPoll = 1

@@ -142,7 +142,7 @@ describe('text file source', () => {
       await reader.open(snapshot === undefined ? context.assigned[0] : [])
       await reader.run(() => reader.rows.length === 1)
       seen.push(...reader.values())
-      snapshot = reader.operator.snapshot({ checkpointId: 1, timestampMs: 0, type: 'checkpoint' })
+      snapshot = reader.snapshot()
       await reader.close()
     }
     expect(seen).toEqual(['één', 'two', '', 'four', 'last without line feed'])

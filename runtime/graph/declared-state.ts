@@ -1,4 +1,6 @@
-import type { TypeJson } from '../serde/type-information.ts'
+import { canonicalJson } from '../common/json.ts'
+import { expires } from '../serde/ttl-type.ts'
+import type { TypeJson, TypeJsonObject } from '../serde/type-information.ts'
 import { typeText } from './type-text.ts'
 
 /**
@@ -30,8 +32,22 @@ export function listState(name: string, kind: 'split' | 'union' | 'broadcast', t
   return { name, kind, type, namespace: null, builtIn: true }
 }
 
-/** `ValueState<LONG>`, as plans and errors show it. */
-export function stateText({ kind, type }: Pick<DeclaredState, 'kind' | 'type'>): string {
+/**
+ * Whether a snapshot's state is the declared one, of whatever type. A list or map of a function may be keyed state, or the function's operator state, which
+ * has no namespace: which of them, the function says only while it runs.
+ */
+export function isSameState(declared: DeclaredState, saved: { readonly name: string; readonly namespace: TypeJson | null }): boolean {
+  if (declared.name !== saved.name) return false
+  if (canonicalJson(declared.namespace as TypeJsonObject | null) === canonicalJson(saved.namespace as TypeJsonObject | null)) return true
+  return saved.namespace === null && declared.builtIn !== true && (declared.kind === 'list' || declared.kind === 'map')
+}
+
+/** `ValueState<LONG>`, `ValueState<LONG> with TTL`, as plans and errors show it. */
+export function stateText(state: Pick<DeclaredState, 'kind' | 'type'>): string {
+  return expires(state.type) ? `${heldText(state)} with TTL` : heldText(state)
+}
+
+function heldText({ kind, type }: Pick<DeclaredState, 'kind' | 'type'>): string {
   switch (kind) {
     case 'value':
       return `ValueState<${typeText(type)}>`

@@ -37,7 +37,10 @@ export function buildJobGraph(graph: StreamGraph, options: JobGraphOptions = {})
   const scheduling = options.scheduling ?? 'eager'
   assert(scheduling === 'eager' || graph.runtimeMode === 'BATCH', 'lazy-from-sources scheduling of a streaming job')
   const nodes = orderedNodes(graph)
-  if (graph.runtimeMode === 'BATCH') refuseUnboundedSources(nodes)
+  if (graph.runtimeMode === 'BATCH') {
+    refuseUnboundedSources(nodes)
+    refuseBroadcastState(nodes)
+  }
   const parallelism = new Map(
     nodes.map(node => [node.id, resolveParallelism(node, graph, configuration, options.defaultParallelism ?? parallelismDefault.defaultValue)]),
   )
@@ -65,6 +68,13 @@ function refuseUnboundedSources(nodes: readonly StreamNode[]): void {
     'INVALID_PROGRAM',
     `source '${operatorName(unbounded)}' is unbounded, and execution.runtime-mode is BATCH: give the source an end or use STREAMING`,
   )
+}
+
+/** Flink reads the broadcast side to its end before the other, in batch mode; both at once would give results that depend on their order. */
+function refuseBroadcastState(nodes: readonly StreamNode[]): void {
+  const node = nodes.find(({ definition }) => definition.states.some(({ kind }) => kind === 'broadcast'))
+  if (node === undefined) return
+  throw new FlinkError('UNSUPPORTED', `operator '${operatorName(node)}': broadcast state is not supported in batch mode yet: use STREAMING`)
 }
 
 function resolveNodes(nodes: readonly StreamNode[], parallelism: ReadonlyMap<number, ResolvedParallelism>): ReadonlyMap<number, ResolvedNode> {

@@ -7,6 +7,7 @@ import type { JobEdge, JobGraph, JobVertex, OperatorSpec } from './job-graph.ts'
 import { operatorChainingEnabled } from './options.ts'
 import { schedulingStages } from './scheduling.ts'
 import { slotsRequired, slotsRequiredByGroup } from './slot-assignment.ts'
+import { stateGrowth } from './state-growth.ts'
 import type { StreamGraph, StreamNode } from './stream-graph.ts'
 import { typeText } from './type-text.ts'
 import { withoutUid } from './uids.ts'
@@ -67,7 +68,7 @@ function vertexLines(jobGraph: JobGraph, vertex: JobVertex, nodes: ReadonlyMap<n
       .map(edge => `   reads ${edgeText(jobGraph, edge, nodes)}${notChainedText(jobGraph, edge, nodes, streamGraph)}`),
     ...operatorTree(vertex.operators).flatMap(({ spec, prefix, below }) => [
       `   ${prefix}${operatorText(vertex, spec, nodes.get(spec.nodeId))}`,
-      ...stateLines(nodes.get(spec.nodeId)).map(line => `   ${below}     ${line}`),
+      ...stateLines(nodes.get(spec.nodeId), jobGraph.runtimeMode).map(line => `   ${below}     ${line}`),
     ]),
   ]
 }
@@ -129,9 +130,10 @@ function operatorText(vertex: JobVertex, spec: OperatorSpec, node: StreamNode | 
   return `${spec.name}: ${parts.join(', ')}`
 }
 
-function stateLines(node: StreamNode | undefined): string[] {
+function stateLines(node: StreamNode | undefined, mode: JobGraph['runtimeMode']): string[] {
   if (node === undefined) return []
-  return node.definition.states.filter(({ builtIn }) => builtIn !== true).map(state => `state '${state.name}': ${stateText(state)}`)
+  const states = node.definition.states.filter(({ builtIn }) => builtIn !== true).map(state => `state '${state.name}': ${stateText(state)}`)
+  return [...states, ...(mode === 'STREAMING' ? stateGrowth(node.definition).map(warning => `warning: ${warning}`) : [])]
 }
 
 /** Lines of a chain drawn as a tree, as Flink describes vertices: `+- ` before the last child, `:- ` before the others. */

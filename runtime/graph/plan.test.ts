@@ -43,6 +43,7 @@ test('the text shows vertices, slots, parallelism with its origin, partitioners,
    reads #2 'Flat Map': HASH by field word: STRING (ALL_TO_ALL, pipelined_bounded), STRING
    sum: type reduce, parallelism 2 (client), starts a new chain, output STRING
         state 'sum': ReducingState<LONG>
+        warning: its state never shrinks: it keeps a value for every key that it has seen (docs/state.md)
    :- Sink: a: type sink:test, parallelism 2 (client), output STRING
    +- <b>: type map, parallelism 2 (client), output STRING
       +- Sink: c: type sink:test, parallelism 2 (client), output STRING

@@ -1,6 +1,6 @@
 import type { TypeJson } from '../serde/type-information.ts'
 
-/** The text of a type that has travelled as JSON: `ROW<shop STRING, amount DOUBLE>`. */
+/** The text of a type that has travelled as JSON: `ROW<shop STRING, amount DOUBLE>`. Of what expires only the values. */
 export function typeText(type: TypeJson): string {
   switch (type.kind) {
     case 'TUPLE':
@@ -13,6 +13,8 @@ export function typeText(type: TypeJson): string {
       return `LIST<${typeText(type.element)}>`
     case 'MAP':
       return `MAP<${typeText(type.key)}, ${typeText(type.value)}>`
+    case 'TTL':
+      return typeText(type.value)
     default:
       return type.kind
   }

@@ -168,7 +168,7 @@ export class CheckpointCoordinator {
   }
 
   acknowledge(executionId: string, id: number, state: TaskState): void {
-    this.statistics.acknowledged(id, executionId, sizeOf(state), Math.round(this.services.clock.nowMs()))
+    this.statistics.acknowledged(id, executionId, sizeOf(state.operators), Math.round(this.services.clock.nowMs()))
     this.take({ kind: 'acknowledge', nowMs: this.nowMs(), id, executionId, state })
   }
 
@@ -345,7 +345,7 @@ export class CheckpointCoordinator {
         return
       }
       let size = 0
-      for (const taskState of states.values()) size += sizeOf(taskState)
+      for (const taskState of states.values()) size += sizeOf(taskState.operators)
       const nowMs = Math.round(this.services.clock.nowMs())
       const path = triggered.target === undefined ? this.checkpointPath(id) : locationOf(triggered.target)
       this.statistics.completed(id, path, nowMs)

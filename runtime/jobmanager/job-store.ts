@@ -1,8 +1,8 @@
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
+import { decodeRecord, encodeRecord } from '../checkpoint/storage/record.ts'
 import { type Clock, sleep } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { isId } from '../common/ids.ts'
-import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { JobSubmission, ResourceRequirements, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 
@@ -82,18 +82,18 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
     async add(jobId, submission, artifact) {
       const folder = folderOf(jobId)
       await put(`${folder}/artifact`, artifact)
-      await put(`${folder}/submission`, toBytes({ ...submission, jobId }))
+      await put(`${folder}/submission`, encodeRecord({ ...submission, jobId }))
     },
 
     async setRequirements(jobId, requirements) {
       const folder = folderOf(jobId)
       const older = (await store.list(folder)).flatMap(path => requirementsNumber(path) ?? [])
-      await put(`${folder}/requirements-${Math.max(0, ...older) + 1}`, toBytes(requirements))
+      await put(`${folder}/requirements-${Math.max(0, ...older) + 1}`, encodeRecord(requirements))
       for (const number of older) await store.remove(`${folder}/requirements-${number}`)
     },
 
     async recordResult(jobId, state) {
-      await put(`${folderOf(jobId)}/result`, toBytes({ state }))
+      await put(`${folderOf(jobId)}/result`, encodeRecord({ state }))
     },
 
     async remove(jobId) {
@@ -121,33 +121,23 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
         jobs.push({
           jobId,
           // Written by `add`.
-          submission: fromBytes(await read(`${folder}/submission`), `${folder}/submission`) as unknown as JobSubmission,
+          submission: decodeRecord(await read(`${folder}/submission`), `${folder}/submission`) as unknown as JobSubmission,
           artifact: await read(`${folder}/artifact`),
           requirements:
             newest === 0
               ? undefined
-              : (fromBytes(await read(`${folder}/requirements-${newest}`), `${folder}/requirements-${newest}`) as ResourceRequirements),
-          result: present.has('result') ? (fromBytes(await read(`${folder}/result`), `${folder}/result`)['state'] as TerminalJobStatus) : undefined,
+              : (decodeRecord(await read(`${folder}/requirements-${newest}`), `${folder}/requirements-${newest}`) as ResourceRequirements),
+          result: present.has('result')
+            ? (decodeRecord(await read(`${folder}/result`), `${folder}/result`)['state'] as TerminalJobStatus)
+            : undefined,
         })
       }
       return jobs
     },
-  }
-
-  function fromBytes(bytes: Uint8Array, path: string): JsonObject {
-    try {
-      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as JsonObject
-    } catch (error) {
-      throw new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} cannot be read: it was cut short or changed`, {}, error)
-    }
   }
 }
 
 function requirementsNumber(path: string): number | undefined {
   const number = /requirements-(\d+)$/.exec(path)?.[1]
   return number === undefined ? undefined : Number(number)
-}
-
-function toBytes(value: object): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value))
 }

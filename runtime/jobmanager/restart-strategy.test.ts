@@ -75,6 +75,16 @@ test('none: never', () => {
 })
 
 describe('of a configuration', () => {
+  test('where nothing is set it is exponential-delay with checkpoints, and none without, as in Flink', () => {
+    const of = (entries: Readonly<Record<string, string>>) => restartStrategyOf(Configuration.fromObject(entries)).kind
+    expect([of({}), of({ 'execution.checkpointing.interval': '0' }), of({ 'execution.checkpointing.interval': '1 s' })]).toEqual([
+      'none',
+      'none',
+      'exponential-delay',
+    ])
+    expect(of({ 'execution.checkpointing.interval': '1 s', 'restart-strategy.type': 'none' })).toBe('none')
+  })
+
   const of = (entries: Readonly<Record<string, string>>) => {
     const { configuration, problems } = Configuration.parse(entries, [restartStrategyOptions])
     expect(problems).toEqual([])

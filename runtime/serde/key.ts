@@ -82,6 +82,8 @@ function writeCanonical(type: TypeJson, value: unknown, out: ByteWriter): void {
       writeSorted(entries, out)
       break
     }
+    case 'TTL':
+      throw mismatch('TTL', value)
     default: {
       // Primitive encodings are canonical themselves: one NaN, no -0 in integers, one spelling of a string.
       const serializer: TypeSerializer<unknown> = primitiveSerializers[type.kind]
@@ -136,7 +138,8 @@ function hashOf(type: TypeJson, value: unknown): number {
       if (!(value instanceof Uint8Array)) throw mismatch('BYTES', value)
       return hashBytes(value, value.length)
     case 'VOID':
-      throw mismatch('VOID', value)
+    case 'TTL':
+      throw mismatch(type.kind, value)
     case 'TUPLE': {
       const array = asArray(value, `TUPLE of ${type.fields.length}`)
       if (array.length !== type.fields.length) throw mismatch(`TUPLE of ${type.fields.length}`, value)

@@ -38,5 +38,6 @@ export type TypeJson =
   | { readonly kind: 'COLUMNS'; readonly fields: readonly ColumnField[] }
   | { readonly kind: 'LIST'; readonly element: TypeJson }
   | { readonly kind: 'MAP'; readonly key: TypeJson; readonly value: TypeJson }
+  | { readonly kind: 'TTL'; readonly value: TypeJson }
 
 export type TypeJsonObject = TypeJson & JsonObject

@@ -5,6 +5,7 @@ import { ListSerializer, MapSerializer, RowSerializer, tupleSerializer } from '.
 import { genericSerializer } from './generic-codec.ts'
 import { primitiveSerializers } from './primitives.ts'
 import { rowLayout } from './row-layout.ts'
+import { TtlSerializer, type TtlValue } from './ttl-type.ts'
 import type { ColumnField, PrimitiveKind, TypeInformation, TypeJson, TypeSerializer } from './type-information.ts'
 
 /**
@@ -151,6 +152,11 @@ function pojoType(pojo: PojoClass | RowFieldTypes, declared?: RowFieldTypes): Ty
   return rowType(fields)
 }
 
+/** What a state with time-to-live stores for each value of `type`; not among `Types`, because no user's value has it. */
+export function ttlType<T>(type: TypeInformation<T>): TypeInformation<TtlValue<T>> {
+  return new Type({ kind: 'TTL', value: type.json }, new TtlSerializer(type.serializer), `TTL<${type}>`)
+}
+
 /** By shape, not by class: a bundled job may bring a copy of this module of its own. */
 function checkType(type: unknown, where: string): void {
   const candidate = type as Partial<TypeInformation> | null | undefined // what is not an object has no such members
@@ -170,6 +176,8 @@ export function typeFromJson(json: TypeJson): TypeInformation {
       return listType(typeFromJson(json.element))
     case 'MAP':
       return mapType(typeFromJson(json.key), typeFromJson(json.value))
+    case 'TTL':
+      return ttlType(typeFromJson(json.value))
     case 'GENERIC':
       return Types.GENERIC
     default: {

@@ -1,5 +1,7 @@
 import { FlinkError } from '../common/errors.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
+import { Types } from '../serde/types.ts'
+import { isStateTtlConfig, type StateTtlConfig } from './ttl-config.ts'
 
 /**
  * Names and types of keyed states. Descriptors are declared as fields of the function object, so that a graph knows its states
@@ -25,14 +27,22 @@ const brand = Symbol.for('millrace.StateDescriptor')
 abstract class NamedStateDescriptor {
   readonly name: string
   readonly [brand] = true
+  /** undefined = values live until they are cleared. */
+  ttl: StateTtlConfig | undefined = undefined
 
   constructor(name: string) {
     if (typeof name !== 'string' || name === '') throw new FlinkError('INVALID_PROGRAM', 'a state descriptor needs a name that is not empty')
     this.name = name
   }
 
-  enableTimeToLive(): never {
-    throw new FlinkError('UNSUPPORTED', `state ${this.name}: time-to-live (StateTtlConfig) is not supported yet`)
+  /** Values expire. Of keyed state only; part of the stored type, so that it cannot be turned on or off for state that exists. */
+  enableTimeToLive(config: StateTtlConfig): void {
+    if (!isStateTtlConfig(config))
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `state ${this.name}: enableTimeToLive takes a StateTtlConfig, such as StateTtlConfig.newBuilder('1 h').build()`,
+      )
+    this.ttl = config.isEnabled ? config : undefined
   }
 }
 
@@ -40,9 +50,9 @@ export class ValueStateDescriptor<T> extends NamedStateDescriptor {
   readonly kind = 'value'
   readonly type: TypeInformation<T>
 
-  constructor(name: string, type: TypeInformation<T>) {
+  constructor(name: string, type?: TypeInformation<T>) {
     super(name)
-    this.type = needType(name, 'type', type)
+    this.type = declaredType(name, 'type', type)
   }
 }
 
@@ -51,9 +61,9 @@ export class ListStateDescriptor<T> extends NamedStateDescriptor {
   /** Of one element. */
   readonly type: TypeInformation<T>
 
-  constructor(name: string, elementType: TypeInformation<T>) {
+  constructor(name: string, elementType?: TypeInformation<T>) {
     super(name)
-    this.type = needType(name, 'element type', elementType)
+    this.type = declaredType(name, 'element type', elementType)
   }
 }
 
@@ -62,10 +72,10 @@ export class MapStateDescriptor<K, V> extends NamedStateDescriptor {
   readonly keyType: TypeInformation<K>
   readonly valueType: TypeInformation<V>
 
-  constructor(name: string, keyType: TypeInformation<K>, valueType: TypeInformation<V>) {
+  constructor(name: string, keyType?: TypeInformation<K>, valueType?: TypeInformation<V>) {
     super(name)
-    this.keyType = needType(name, 'key type', keyType)
-    this.valueType = needType(name, 'value type', valueType)
+    this.keyType = declaredType(name, 'key type', keyType)
+    this.valueType = declaredType(name, 'value type', valueType)
   }
 }
 
@@ -74,11 +84,11 @@ export class ReducingStateDescriptor<T> extends NamedStateDescriptor {
   readonly reducer: StateReducer<T>
   readonly type: TypeInformation<T>
 
-  constructor(name: string, reducer: StateReducer<T> | ((a: T, b: T) => T), type: TypeInformation<T>) {
+  constructor(name: string, reducer: StateReducer<T> | ((a: T, b: T) => T), type?: TypeInformation<T>) {
     super(name)
     this.reducer = typeof reducer === 'function' ? { reduce: reducer } : reducer
     if (typeof this.reducer?.reduce !== 'function') throw new FlinkError('INVALID_PROGRAM', `state ${name}: a reducing state needs a reduce function`)
-    this.type = needType(name, 'type', type)
+    this.type = declaredType(name, 'type', type)
   }
 }
 
@@ -88,13 +98,13 @@ export class AggregatingStateDescriptor<IN, ACC, OUT> extends NamedStateDescript
   /** Of the accumulator: that is what is stored. */
   readonly type: TypeInformation<ACC>
 
-  constructor(name: string, aggregator: StateAggregator<IN, ACC, OUT>, accumulatorType: TypeInformation<ACC>) {
+  constructor(name: string, aggregator: StateAggregator<IN, ACC, OUT>, accumulatorType?: TypeInformation<ACC>) {
     super(name)
     this.aggregator = aggregator
     for (const method of ['createAccumulator', 'add', 'getResult'] as const)
       if (typeof aggregator?.[method] !== 'function')
         throw new FlinkError('INVALID_PROGRAM', `state ${name}: its aggregate function has no ${method}`)
-    this.type = needType(name, 'accumulator type', accumulatorType)
+    this.type = declaredType(name, 'accumulator type', accumulatorType)
   }
 }
 
@@ -118,8 +128,12 @@ export function declaredStates(functionObject: unknown): StateDescriptor[] {
   return found
 }
 
-/** As shown in plans and errors: `ValueState<LONG>`. */
+/** As shown in plans and errors: `ValueState<LONG>`, `ValueState<LONG> with TTL`. */
 export function describeState(descriptor: StateDescriptor): string {
+  return descriptor.ttl === undefined ? describeStored(descriptor) : `${describeStored(descriptor)} with TTL`
+}
+
+function describeStored(descriptor: StateDescriptor): string {
   switch (descriptor.kind) {
     case 'value':
       return `ValueState<${descriptor.type}>`
@@ -134,8 +148,10 @@ export function describeState(descriptor: StateDescriptor): string {
   }
 }
 
-function needType<T>(name: string, what: string, type: TypeInformation<T>): TypeInformation<T> {
+/** Without one, values are GENERIC: they say themselves what they are, and may be given a type later (typed-later.ts). */
+function declaredType<T>(name: string, what: string, type: TypeInformation<T> | undefined): TypeInformation<T> {
+  if (type === undefined) return Types.GENERIC as TypeInformation<T>
   if (typeof type !== 'object' || type === null || !('serializer' in type))
-    throw new FlinkError('INVALID_PROGRAM', `state ${name}: its ${what} is missing; give one of Types`)
+    throw new FlinkError('INVALID_PROGRAM', `state ${name}: its ${what} is not one of Types`)
   return type
 }

@@ -1,7 +1,8 @@
-import { unreachable } from '../common/assert.ts'
+import { assert, unreachable } from '../common/assert.ts'
 import type { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { TypeInformation } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson, TypeSerializer } from '../serde/type-information.ts'
+import { within } from '../serde/unsupported-value.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -10,24 +11,28 @@ import type {
   StateDescriptor,
   ValueStateDescriptor,
 } from './descriptors.ts'
-import type { CurrentKey, KeyEntry, KeyedSnapshotPart } from './key-entry.ts'
+import type { CurrentKey, KeyEntry } from './key-entry.ts'
 import { isOwnIndex, type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
+import { readerOf } from './typed-later.ts'
 
-/** One registered state on the heap: reads and writes its slot of the backend's current entry, below the current namespace if it has any. */
-export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
+/** One registered state on the heap: reads and writes its slot of the table's current entry, below the current namespace if it has any. */
+export abstract class HeapState<S = unknown> {
   readonly schema: StateSchema
   readonly slot: number
-  private readonly backend: CurrentKey
+  /** Among the bits of an entry. States beyond the 31st share one: what changes in one of them is written for all. */
+  readonly bit: number
+  private readonly table: CurrentKey
   private readonly namespaceType: TypeInformation | undefined
   private namespace: unknown = undefined
 
-  constructor(backend: CurrentKey, namespaceType: TypeInformation | undefined, schema: StateSchema, slot: number) {
-    this.backend = backend
+  constructor(table: CurrentKey, namespaceType: TypeInformation | undefined, schema: StateSchema, slot: number) {
+    this.table = table
     this.namespaceType = namespaceType
     this.schema = schema
     this.slot = slot
+    this.bit = 1 << Math.min(slot, 31)
   }
 
   /** A primitive value (a window's start), compared as by a JS Map. */
@@ -36,28 +41,47 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
   }
 
   clear(): void {
-    const entry = this.backend.entry
+    const entry = this.table.entry
     if (entry === undefined) {
-      this.backend.assertKeySet()
+      this.table.assertKeySet()
       return
     }
     const held = entry.slots[this.slot]
     if (held === undefined) return
     if (this.namespaceType !== undefined) {
       const byNamespace = held as Map<unknown, S>
-      byNamespace.delete(this.namespace)
-      if (byNamespace.size > 0) return
+      if (!byNamespace.delete(this.namespace)) return
+      if (byNamespace.size > 0) {
+        this.table.mark(entry, this.bit)
+        return
+      }
     }
     entry.slots[this.slot] = undefined
-    entry.filledCount--
-    if (entry.filledCount === 0) this.backend.drop(entry)
+    this.table.mark(entry, this.bit)
+    this.table.emptied(entry)
+  }
+
+  /** Runs once for each namespace that the current key has, each the current one meanwhile; without namespaces once. */
+  forEachNamespace(run: () => void): void {
+    if (this.namespaceType === undefined) {
+      run()
+      return
+    }
+    const held = this.table.entry?.slots[this.slot] as Map<unknown, S> | undefined
+    if (held === undefined) return
+    const { namespace } = this
+    for (const each of held.keys()) {
+      this.namespace = each
+      run()
+    }
+    this.namespace = namespace
   }
 
   /** What the current key (and namespace) holds; undefined = nothing. */
   read(): S | undefined {
-    const entry = this.backend.entry
+    const entry = this.table.entry
     if (entry === undefined) {
-      this.backend.assertKeySet()
+      this.table.assertKeySet()
       return undefined
     }
     const held = entry.slots[this.slot]
@@ -70,14 +94,21 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
     if (stored === undefined)
       throw new FlinkError(
         'USER_FUNCTION',
-        `operator ${this.backend.owner}: state ${this.schema.name}: undefined cannot be stored; did a function not return its result?`,
+        `operator ${this.table.owner}: state ${this.schema.name}: undefined cannot be stored; did a function not return its result?`,
       )
-    const entry = this.backend.entryForWrite()
+    const entry = this.table.entryForWrite()
     const held = entry.slots[this.slot]
-    if (held === undefined) entry.filledCount++
+    if (held === undefined) this.table.filled(entry)
     if (this.namespaceType === undefined) entry.slots[this.slot] = stored
     else if (held === undefined) entry.slots[this.slot] = new Map<unknown, S>([[this.namespace, stored]])
     else (held as Map<unknown, S>).set(this.namespace, stored)
+    if ((entry.changed & this.bit) === 0) this.table.mark(entry, this.bit)
+  }
+
+  /** What `read` has answered was changed in place. */
+  changedInPlace(): void {
+    const entry = this.table.entry
+    if (entry !== undefined && (entry.changed & this.bit) === 0) this.table.mark(entry, this.bit)
   }
 
   /** What `entry` holds of this state, whatever the current key; only for states without namespace. */
@@ -85,35 +116,40 @@ export abstract class HeapState<S = unknown> implements KeyedSnapshotPart {
     return entry.slots[this.slot] as S | undefined
   }
 
-  snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void {
+  /** A slot that is not empty: with all of its namespaces. */
+  writeRow(held: unknown, out: ByteWriter): void {
     const namespaceType = this.namespaceType
-    for (const entry of this.backend.keys()) {
-      const held = entry.slots[this.slot]
-      if (held === undefined) continue
-      if (entry.keyGroup < 0) entry.keyGroup = this.backend.keyGroupOf(entry.key)
-      if (namespaceType === undefined) {
-        this.writeStored(held as S, writerOf(entry.key, entry.keyGroup))
-        continue
-      }
-      for (const [namespace, stored] of held as Map<unknown, S>) {
-        const out = writerOf(entry.key, entry.keyGroup)
-        namespaceType.serializer.write(namespace, out)
-        this.writeStored(stored, out)
-      }
+    if (namespaceType === undefined) {
+      this.writeStored(held as S, out)
+      return
+    }
+    const byNamespace = held as Map<unknown, S>
+    out.varint(byNamespace.size)
+    for (const [namespace, stored] of byNamespace) {
+      namespaceType.serializer.write(namespace, out)
+      this.writeStored(stored, out)
     }
   }
 
-  restoreEntry(_key: unknown, input: ByteReader): void {
-    if (this.namespaceType !== undefined) this.namespace = this.namespaceType.serializer.read(input)
-    this.write(this.readStored(input))
+  readRow(input: ByteReader): unknown {
+    const namespaceType = this.namespaceType
+    if (namespaceType === undefined) return this.readStored(input)
+    const byNamespace = new Map<unknown, S>()
+    for (let rest = input.varint(); rest > 0; rest--) {
+      const namespace = namespaceType.serializer.read(input)
+      byNamespace.set(namespace, this.readStored(input))
+    }
+    return byNamespace
   }
 
+  /** Of what type the values of the snapshot are: the declared one, or one that declared less. */
+  abstract readAs(saved: TypeJson): void
   protected abstract writeStored(stored: S, out: ByteWriter): void
   protected abstract readStored(input: ByteReader): S
 }
 
 export function createHeapState(
-  backend: CurrentKey,
+  table: CurrentKey,
   descriptor: StateDescriptor,
   namespaceType: TypeInformation | undefined,
   schema: StateSchema,
@@ -121,26 +157,47 @@ export function createHeapState(
 ): HeapState {
   switch (descriptor.kind) {
     case 'value':
-      return new HeapValueState(descriptor, backend, namespaceType, schema, slot)
+      return new HeapValueState(descriptor, table, namespaceType, schema, slot)
     case 'list':
-      return new HeapListState(descriptor, backend, namespaceType, schema, slot) as HeapState
+      return new HeapListState(descriptor, table, namespaceType, schema, slot) as HeapState
     case 'map':
-      return new HeapMapState(descriptor, backend, namespaceType, schema, slot) as HeapState
+      return new HeapMapState(descriptor, table, namespaceType, schema, slot) as HeapState
     case 'reducing':
-      return new HeapReducingState(descriptor, backend, namespaceType, schema, slot)
+      return new HeapReducingState(descriptor, table, namespaceType, schema, slot)
     case 'aggregating':
-      return new HeapAggregatingState(descriptor, backend, namespaceType, schema, slot)
+      return new HeapAggregatingState(descriptor, table, namespaceType, schema, slot)
     default:
       return unreachable(descriptor)
   }
 }
 
-export class HeapValueState extends HeapState<unknown> implements ValueState<unknown> {
+/** One value a key. */
+abstract class HeapCell extends HeapState<unknown> {
   private readonly type: TypeInformation
+  private reader: Read
 
-  constructor(descriptor: ValueStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+  constructor(type: TypeInformation, ...rest: ConstructorParameters<typeof HeapState>) {
     super(...rest)
-    this.type = descriptor.type
+    this.type = type
+    this.reader = readerOf(type.json, type)
+  }
+
+  readAs(saved: TypeJson): void {
+    this.reader = readerOf(saved, this.type)
+  }
+
+  protected writeStored(stored: unknown, out: ByteWriter): void {
+    this.type.serializer.write(stored, out)
+  }
+
+  protected readStored(input: ByteReader): unknown {
+    return this.reader(input)
+  }
+}
+
+export class HeapValueState extends HeapCell implements ValueState<unknown> {
+  constructor(descriptor: ValueStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
+    super(descriptor.type, ...rest)
   }
 
   value(): unknown {
@@ -151,24 +208,23 @@ export class HeapValueState extends HeapState<unknown> implements ValueState<unk
     if (value === null || value === undefined) this.clear()
     else this.write(value)
   }
-
-  protected writeStored(stored: unknown, out: ByteWriter): void {
-    this.type.serializer.write(stored, out)
-  }
-
-  protected readStored(input: ByteReader): unknown {
-    return this.type.serializer.read(input)
-  }
 }
 
 const nothing: readonly unknown[] = Object.freeze([])
 
 export class HeapListState extends HeapState<unknown[]> implements ListState<unknown> {
   private readonly elementType: TypeInformation
+  private reader: Read
 
   constructor(descriptor: ListStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
     super(...rest)
     this.elementType = descriptor.type
+    this.reader = readerOf(this.elementType.json, this.elementType)
+  }
+
+  readAs(saved: TypeJson): void {
+    assert(saved.kind === 'LIST', 'the schema of a list says so')
+    this.reader = readerOf(saved.element, this.elementType)
   }
 
   get(): Iterable<unknown> {
@@ -177,8 +233,12 @@ export class HeapListState extends HeapState<unknown[]> implements ListState<unk
 
   add(value: unknown): void {
     const list = this.read()
-    if (list === undefined) this.write([value])
-    else list.push(value)
+    if (list === undefined) {
+      this.write([value])
+      return
+    }
+    list.push(value)
+    this.changedInPlace()
   }
 
   addAll(values: Iterable<unknown>): void {
@@ -199,7 +259,11 @@ export class HeapListState extends HeapState<unknown[]> implements ListState<unk
 
   protected readStored(input: ByteReader): unknown[] {
     const list: unknown[] = []
-    for (let rest = input.varint(); rest > 0; rest--) list.push(this.elementType.serializer.read(input))
+    try {
+      for (let rest = input.varint(); rest > 0; rest--) list.push(this.reader(input))
+    } catch (error) {
+      throw within(error, `[${list.length}]`)
+    }
     return list
   }
 }
@@ -210,6 +274,8 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
   private readonly valueType: TypeInformation
   private readonly indexOf: KeyIndex
   private readonly plain: boolean
+  private keyReader: Read
+  private valueReader: Read
 
   constructor(descriptor: MapStateDescriptor<unknown, unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
     super(...rest)
@@ -217,6 +283,14 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
     this.valueType = descriptor.valueType
     this.indexOf = keyIndexOf(descriptor.keyType)
     this.plain = isOwnIndex(descriptor.keyType)
+    this.keyReader = readerOf(this.keyType.json, this.keyType)
+    this.valueReader = readerOf(this.valueType.json, this.valueType)
+  }
+
+  readAs(saved: TypeJson): void {
+    assert(saved.kind === 'MAP', 'the schema of a map says so')
+    this.keyReader = readerOf(saved.key, this.keyType)
+    this.valueReader = readerOf(saved.value, this.valueType)
   }
 
   get(key: unknown): unknown {
@@ -228,6 +302,7 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
   put(key: unknown, value: unknown): void {
     let map = this.read()
     if (map === undefined) this.write((map = new Map()))
+    else this.changedInPlace()
     map.set(this.indexOf(key), this.plain ? (value ?? null) : [key, value ?? null])
   }
 
@@ -237,7 +312,9 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
 
   remove(key: unknown): void {
     const map = this.read()
-    if (map?.delete(this.indexOf(key)) === true && map.size === 0) this.clear()
+    if (map?.delete(this.indexOf(key)) !== true) return
+    if (map.size === 0) this.clear()
+    else this.changedInPlace()
   }
 
   contains(key: unknown): boolean {
@@ -280,21 +357,40 @@ export class HeapMapState extends HeapState<Map<unknown, unknown>> implements Ma
   protected readStored(input: ByteReader): Map<unknown, unknown> {
     const map = new Map<unknown, unknown>()
     for (let rest = input.varint(); rest > 0; rest--) {
-      const key = this.keyType.serializer.read(input)
-      const value = input.u8() === 0 ? null : this.valueType.serializer.read(input)
+      const key = this.readKey(input, map.size)
+      let value: unknown = null
+      try {
+        if (input.u8() !== 0) value = this.valueReader(input)
+      } catch (error) {
+        throw within(error, `.get(${shownKey(key)})`)
+      }
       map.set(this.indexOf(key), this.plain ? value : [key, value])
     }
     return map
   }
+
+  private readKey(input: ByteReader, at: number): unknown {
+    try {
+      return this.keyReader(input)
+    } catch (error) {
+      throw within(error, `'s key ${at}`)
+    }
+  }
 }
 
+/** As a message shows it. */
+export function shownKey(key: unknown): string {
+  return JSON.stringify(key, (_name, part) => (typeof part === 'bigint' ? `${part}` : part)) ?? String(key)
+}
+
+type Read = TypeSerializer<unknown>['read']
 type MapEntry = readonly [unknown, unknown]
 
-export class HeapReducingState extends HeapState<unknown> implements ReducingState<unknown> {
+export class HeapReducingState extends HeapCell implements ReducingState<unknown> {
   private readonly descriptor: ReducingStateDescriptor<unknown>
 
   constructor(descriptor: ReducingStateDescriptor<unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
-    super(...rest)
+    super(descriptor.type, ...rest)
     this.descriptor = descriptor
   }
 
@@ -306,21 +402,13 @@ export class HeapReducingState extends HeapState<unknown> implements ReducingSta
     const present = this.read()
     this.write(present === undefined ? value : this.descriptor.reducer.reduce(present, value))
   }
-
-  protected writeStored(stored: unknown, out: ByteWriter): void {
-    this.descriptor.type.serializer.write(stored, out)
-  }
-
-  protected readStored(input: ByteReader): unknown {
-    return this.descriptor.type.serializer.read(input)
-  }
 }
 
-export class HeapAggregatingState extends HeapState<unknown> implements AggregatingState<unknown, unknown> {
+export class HeapAggregatingState extends HeapCell implements AggregatingState<unknown, unknown> {
   private readonly descriptor: AggregatingStateDescriptor<unknown, unknown, unknown>
 
   constructor(descriptor: AggregatingStateDescriptor<unknown, unknown, unknown>, ...rest: ConstructorParameters<typeof HeapState>) {
-    super(...rest)
+    super(descriptor.type, ...rest)
     this.descriptor = descriptor
   }
 
@@ -332,13 +420,5 @@ export class HeapAggregatingState extends HeapState<unknown> implements Aggregat
   add(value: unknown): void {
     const aggregator = this.descriptor.aggregator
     this.write(aggregator.add(value, this.read() ?? aggregator.createAccumulator()))
-  }
-
-  protected writeStored(stored: unknown, out: ByteWriter): void {
-    this.descriptor.type.serializer.write(stored, out)
-  }
-
-  protected readStored(input: ByteReader): unknown {
-    return this.descriptor.type.serializer.read(input)
   }
 }

@@ -1,15 +1,3 @@
-import type { ByteReader, ByteWriter } from '../common/bytes.ts'
-import type { StateSchema } from './snapshot.ts'
-
-/** A state table or timer queue as the snapshot sees it. */
-export interface KeyedSnapshotPart {
-  readonly schema: StateSchema
-  /** Asks for the writer of each entry's key group and writes namespace and value to it, before asking for the next. */
-  snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void
-  /** Reads what `snapshotTo` wrote; `key` is the backend's current key. */
-  restoreEntry(key: unknown, input: ByteReader): void
-}
-
 /** Everything that one key holds. `slots` has one place a state; undefined = empty. */
 export class KeyEntry {
   readonly key: unknown
@@ -17,6 +5,10 @@ export class KeyEntry {
   /** -1 until the first snapshot needs it. */
   keyGroup = -1
   filledCount = 0
+  /** Bits of states that have changed since the last checkpoint; 0 = it is not in the list of changed entries. */
+  changed = 0
+  /** Bits of states that a segment has a value of. */
+  saved = 0
   readonly slots: unknown[]
 
   constructor(key: unknown, index: unknown, slotCount: number) {
@@ -26,7 +18,7 @@ export class KeyEntry {
   }
 }
 
-/** What a state needs of the backend that it belongs to. */
+/** What a state needs of the table that its keys are in. */
 export interface CurrentKey {
   /** Name of the operator, for messages. */
   readonly owner: string
@@ -36,7 +28,10 @@ export interface CurrentKey {
   entryForWrite(): KeyEntry
   /** A read before any key was set is the user's mistake (state used in `open`). */
   assertKeySet(): void
-  drop(entry: KeyEntry): void
-  keys(): IterableIterator<KeyEntry>
-  keyGroupOf(key: unknown): number
+  /** A slot that was empty is filled. */
+  filled(entry: KeyEntry): void
+  /** A slot that was filled is empty. */
+  emptied(entry: KeyEntry): void
+  /** The state of this bit has changed. */
+  mark(entry: KeyEntry, bit: number): void
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { wholeKeyedSnapshot } from '../../test/support/whole-snapshot.ts'
 import { keyGroupOf, keyGroupRange } from '../serde/key-groups.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
@@ -186,22 +187,18 @@ describe('refusals', () => {
     const backend = backendOf(Types.STRING, count as never)
     backend.setCurrentKey('a')
     backend.getState(count).update('seven' as never)
-    expect(() => backend.snapshot()).toThrow('operator counts: state count: ')
-  })
-
-  test('time-to-live, by name', () => {
-    expect(() => count.enableTimeToLive()).toThrow('time-to-live (StateTtlConfig) is not supported yet')
+    expect(() => wholeKeyedSnapshot(backend)).toThrow('operator counts: state count: ')
   })
 
   test('a snapshot with other keys, another type, or a state that is gone', () => {
     const source = backendOf(Types.STRING, count as never)
     source.setCurrentKey('a')
     source.getState(count).update(1)
-    const snapshot = source.snapshot()
+    const snapshot = wholeKeyedSnapshot(source)
     const into =
       (keyType: TypeInformation, ...descriptors: StateDescriptor[]) =>
       () =>
-        backendOf(keyType, ...descriptors).restore(snapshot === undefined ? [] : [snapshot])
+        backendOf(keyType, ...descriptors).snapshots.restore(snapshot)
     expect(into(Types.INT, count as never)).toThrow('its keys are {"kind":"INT"}, the keys in the snapshot are {"kind":"STRING"}')
     expect(into(Types.STRING, new ValueStateDescriptor('count', Types.LONG) as never)).toThrow(
       'state count is declared as value of {"kind":"LONG"}, the snapshot has value of {"kind":"INT"}',
@@ -250,12 +247,15 @@ describe('snapshot and restore', () => {
           source.getMapState(byShop).put(values.shop, values.count)
           source.getReducingState(total).add(values.count)
         }
-        const snapshot = source.snapshot()
+        const snapshot = wholeKeyedSnapshot(source)
         const copies = Array.from({ length: parallelism }, (_unused, subtask) => {
           const { startKeyGroup, endKeyGroup } = keyGroupRange(maxParallelism, parallelism, subtask)
-          const copy = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism, firstKeyGroup: startKeyGroup, lastKeyGroup: endKeyGroup })
+          const copy = new KeyedStateBackend({ owner: 'counts', keyType, maxParallelism })
           for (const descriptor of declared) copy.register(descriptor)
-          if (snapshot !== undefined) copy.restore([snapshot])
+          copy.snapshots.restore({
+            ...snapshot,
+            keyGroups: new Map([...snapshot.keyGroups].filter(([group]) => group >= startKeyGroup && group <= endKeyGroup)),
+          })
           return copy
         })
         expect(copies.reduce((sum, copy) => sum + copy.keyCount, 0)).toBe(source.keyCount)
@@ -278,10 +278,10 @@ describe('snapshot and restore', () => {
     backend.setCurrentKey('a')
     backend.getMapState(byShop).put('x', null as never)
     backend.getListState(names).add('one')
-    const snapshot = backend.snapshot()
+    const snapshot = wholeKeyedSnapshot(backend)
     backend.getListState(names).add('two')
     const copy = backendOf(Types.STRING, byShop as never, names as never)
-    copy.restore(snapshot === undefined ? [] : [snapshot])
+    copy.snapshots.restore(snapshot)
     copy.setCurrentKey('a')
     expect([copy.getMapState(byShop).contains('x'), copy.getMapState(byShop).get('x'), [...copy.getListState(names).get()]]).toEqual([
       true,

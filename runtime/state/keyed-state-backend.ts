@@ -1,9 +1,7 @@
-import { assert } from '../common/assert.ts'
-import { ByteReader, ByteWriter } from '../common/bytes.ts'
+import { AssertionError } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
-import { canonicalJson } from '../common/json.ts'
-import { keyGroupOf } from '../serde/key-groups.ts'
-import type { TypeInformation, TypeJsonObject } from '../serde/type-information.ts'
+import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
+import { ttlType } from '../serde/types.ts'
 import type {
   AggregatingStateDescriptor,
   ListStateDescriptor,
@@ -14,51 +12,47 @@ import type {
 } from './descriptors.ts'
 import { describeState } from './descriptors.ts'
 import { createHeapState, type HeapState } from './heap-state.ts'
-import { ignoredPart } from './ignored-part.ts'
-import { type CurrentKey, KeyEntry, type KeyedSnapshotPart } from './key-entry.ts'
-import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyedSnapshot, StateSchema } from './snapshot.ts'
-import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from './state.ts'
+import { HeapTable } from './heap-table.ts'
+import type { KeyEntry } from './key-entry.ts'
+import type { KeyedPart } from './keyed-part.ts'
+import { KeyedSnapshots, type KeyedSnapshotsOptions, schemaId } from './keyed-snapshots.ts'
+import type { StateSchema } from './snapshot.ts'
+import type { AggregatingState, ListState, MapState, ReducingState, State, ValueState } from './state.ts'
+import { TtlCleanup } from './ttl-cleanup.ts'
+import { createTtlState, Ttl, ttlDescriptor } from './ttl-state.ts'
+import { isUntyped } from './typed-later.ts'
 
 /**
  * Keyed state of one operator subtask on the JS heap.
  *
  * 1. `register` every declared state and `registerPart` every timer queue, always in the same order: positions are in the bytes.
- * 2. `restore` once, before the first key.
+ * 2. `snapshots.restore` once, before the first key.
  * 3. `setCurrentKey` before every call of a user's function: one Map lookup finds the key's entry; after that each state is one
  *    array index. Nothing is allocated until a key's first write.
- * 4. `snapshot` between two rows.
+ * 4. `snapshots.snapshot` between two rows, and what else keyed-snapshots.ts asks for.
  *
- * Layout: key -> entry -> one slot a state (-> namespace). An entry whose last slot is cleared is dropped, so that expired keys cost
- * nothing. Key groups are only computed for snapshots and kept with the entry. Values are held by reference.
+ * Key groups are only computed for snapshots and kept with the entry. Values are held by reference: a value that is changed in place and not written back is
+ * seen by whoever reads it next, and a checkpoint may have it as it was before (docs/checkpoints.md).
  */
-export class KeyedStateBackend implements CurrentKey {
+export class KeyedStateBackend {
   /** Name of the operator, for messages. */
   readonly owner: string
   readonly keyType: TypeInformation
-  readonly maxParallelism: number
-  private readonly firstKeyGroup: number
-  private readonly lastKeyGroup: number
-  private readonly entriesByIndex = new Map<unknown, KeyEntry>()
-  private readonly indexOf: KeyIndex
-  private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState }>()
-  private readonly ofKey = new Map<StateDescriptor, HeapState>()
-  private readonly ofNamespace = new Map<StateDescriptor, HeapState>()
-  private readonly parts: KeyedSnapshotPart[] = []
-  private slotCount = 0
-  private keySet = false
-  private key: unknown = undefined
-  private index: unknown = undefined
-  /** Of the current key; undefined = it has no state yet. Read by `HeapState` on every access. */
-  entry: KeyEntry | undefined = undefined
+  readonly snapshots: KeyedSnapshots
+  private readonly table: HeapTable
+  private readonly nowMs: () => number
+  /** `seen` is what functions get: the state itself, or the one above it that lets values expire. */
+  private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState; readonly seen: State }>()
+  private readonly ofKey = new Map<StateDescriptor, State>()
+  private readonly ofNamespace = new Map<StateDescriptor, State>()
 
   constructor(options: KeyedStateBackendOptions) {
     this.owner = options.owner
     this.keyType = options.keyType
-    this.maxParallelism = options.maxParallelism
-    this.firstKeyGroup = options.firstKeyGroup ?? 0
-    this.lastKeyGroup = options.lastKeyGroup ?? options.maxParallelism - 1
-    this.indexOf = keyIndexOf(options.keyType)
+    this.nowMs = options.nowMs ?? noClock
+    this.table = new HeapTable(options.owner, options.keyType)
+    this.snapshots = new KeyedSnapshots(options)
+    this.snapshots.register(this.table)
   }
 
   /** `namespaceType` undefined = the state belongs to the key alone; else `setNamespace` on the answer before each access. */
@@ -74,58 +68,54 @@ export class KeyedStateBackend implements CurrentKey {
         )
       return present.state
     }
-    assert(this.entriesByIndex.size === 0, 'states are registered before the first key has state')
-    const state = createHeapState(this, descriptor, namespaceType, schema, this.slotCount++)
-    this.states.set(id, { descriptor, state })
-    this.parts.push(state)
+    const ttl = descriptor.ttl === undefined ? undefined : new Ttl(descriptor.ttl, this.nowMs)
+    const stored = ttl === undefined ? descriptor : ttlDescriptor(descriptor, ttl)
+    const state = createHeapState(this.table, stored, namespaceType, schema, this.states.size)
+    this.states.set(id, { descriptor, state, seen: ttl === undefined ? state : this.expiring(descriptor, state, ttl) })
+    this.table.add(state)
     return state
   }
 
-  registerPart(part: KeyedSnapshotPart): void {
-    assert(!this.parts.some(other => schemaId(other.schema) === schemaId(part.schema)), `state ${part.schema.name} is registered once`)
-    this.parts.push(part)
+  private expiring(descriptor: StateDescriptor, state: HeapState, ttl: Ttl): State {
+    const seen = createTtlState(descriptor, state, ttl)
+    const { incrementalCleanup: incremental, cleanupInFullSnapshot = false } = descriptor.ttl ?? {}
+    const cleanup = new TtlCleanup(this.table, seen, run => state.forEachNamespace(run), incremental?.keysPerStep ?? 0)
+    if (cleanupInFullSnapshot) this.table.snapshotCleanups.push(cleanup)
+    if (incremental === undefined) return seen
+    ttl.onAccess = () => cleanup.step()
+    if (incremental.everyRecord) this.table.recordCleanups.push(cleanup)
+    return seen
+  }
+
+  registerPart(part: KeyedPart): void {
+    this.snapshots.register(part)
   }
 
   setCurrentKey(key: unknown): void {
-    const index = this.indexOf(key)
-    this.key = key
-    this.index = index
-    this.keySet = true
-    this.entry = this.entriesByIndex.get(index)
+    this.table.setCurrentKey(key)
+  }
+
+  /** For a row that has no key: it must not meet the state of the row before it. */
+  unsetCurrentKey(): void {
+    this.table.unsetCurrentKey()
+  }
+
+  /** Runs with this key as the current one; the one before is current again afterwards. */
+  visit(entry: KeyEntry, run: () => void): void {
+    this.table.visit(entry, run)
   }
 
   get currentKey(): unknown {
-    if (!this.keySet) throw this.noKey()
-    return this.key
-  }
-
-  /** Entry of the current key, made when it is the key's first write. */
-  entryForWrite(): KeyEntry {
-    if (this.entry !== undefined) return this.entry
-    if (!this.keySet) throw this.noKey()
-    const entry = new KeyEntry(this.key, this.index, this.slotCount)
-    this.entriesByIndex.set(this.index, entry)
-    this.entry = entry
-    return entry
-  }
-
-  /** A read before any key was set is the user's mistake (state used in `open`). */
-  assertKeySet(): void {
-    if (!this.keySet) throw this.noKey()
-  }
-
-  drop(entry: KeyEntry): void {
-    this.entriesByIndex.delete(entry.index)
-    if (this.entry === entry) this.entry = undefined
+    return this.table.currentKey
   }
 
   get keyCount(): number {
-    return this.entriesByIndex.size
+    return this.table.keyCount
   }
 
-  /** Every key that has state, in order of first write; stays valid while keys are dropped. */
+  /** In order of first write; stays valid while keys come and go. Some may be empty. */
   keys(): IterableIterator<KeyEntry> {
-    return this.entriesByIndex.values()
+    return this.table.keys()
   }
 
   getState<T>(descriptor: ValueStateDescriptor<T>): ValueState<T> {
@@ -149,7 +139,7 @@ export class KeyedStateBackend implements CurrentKey {
   }
 
   /** The registered state that a descriptor names; `namespaceType` as it was registered with. */
-  declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): HeapState {
+  declared(descriptor: StateDescriptor, namespaceType?: TypeInformation): State {
     // Functions may ask for a state on every record or window.
     const cache = namespaceType === undefined ? this.ofKey : this.ofNamespace
     const cached = cache.get(descriptor)
@@ -165,129 +155,31 @@ export class KeyedStateBackend implements CurrentKey {
         'INVALID_PROGRAM',
         `operator ${this.owner}: state ${descriptor.name} is declared as ${describeState(present.descriptor)} and asked for as ${describeState(descriptor)}`,
       )
-    cache.set(descriptor, present.state)
-    return present.state
-  }
-
-  snapshot(): KeyedSnapshot | undefined {
-    const writers = new Map<number, ByteWriter>()
-    const serializer = this.keyType.serializer
-    for (let i = 0; i < this.parts.length; i++) {
-      const part = this.parts[i] as KeyedSnapshotPart
-      try {
-        part.snapshotTo((key, keyGroup) => {
-          const group = keyGroup ?? this.keyGroupOfEntry(key)
-          let writer = writers.get(group)
-          if (writer === undefined) writers.set(group, (writer = new ByteWriter(256)))
-          writer.varint(i)
-          serializer.write(key, writer)
-          return writer
-        })
-      } catch (error) {
-        // A value that its type cannot encode: the codec knows the path inside the value, not whose it is.
-        throw error instanceof FlinkError
-          ? new FlinkError(error.code, `operator ${this.owner}: state ${part.schema.name}: ${error.message}`, error.detail, error)
-          : error
-      }
-    }
-    if (this.parts.length === 0) return undefined
-    const keyGroups = new Map<number, Uint8Array>()
-    for (const group of [...writers.keys()].sort((a, b) => a - b)) keyGroups.set(group, (writers.get(group) as ByteWriter).copy())
-    return { keyType: this.keyType.json, schemas: this.parts.map(part => part.schema), keyGroups }
-  }
-
-  /** From one snapshot or, after rescaling, several; key groups of other subtasks are left out. */
-  restore(snapshots: readonly KeyedSnapshot[]): void {
-    assert(this.entriesByIndex.size === 0, 'state is restored before the first record')
-    for (const snapshot of snapshots) {
-      this.checkKeyType(snapshot)
-      const parts = snapshot.schemas.map(schema => this.partFor(schema))
-      for (const [group, bytes] of snapshot.keyGroups)
-        if (group >= this.firstKeyGroup && group <= this.lastKeyGroup) this.restoreKeyGroup(bytes, parts)
-    }
-    this.keySet = false
-    this.entry = undefined
-  }
-
-  keyGroupOf(key: unknown): number {
-    return keyGroupOf(this.keyType, key, this.maxParallelism)
-  }
-
-  private noKey(): FlinkError {
-    return new FlinkError(
-      'INVALID_PROGRAM',
-      `operator ${this.owner}: no key is set; keyed state can be used only while a record or a timer is processed, not in open or close`,
-    )
-  }
-
-  private keyGroupOfEntry(key: unknown): number {
-    const entry = this.entriesByIndex.get(this.indexOf(key))
-    if (entry === undefined) return this.keyGroupOf(key)
-    if (entry.keyGroup < 0) entry.keyGroup = this.keyGroupOf(entry.key)
-    return entry.keyGroup
-  }
-
-  private restoreKeyGroup(bytes: Uint8Array, parts: readonly KeyedSnapshotPart[]): void {
-    const input = new ByteReader(bytes)
-    while (input.remaining > 0) {
-      const part = parts[input.varint()]
-      if (part === undefined) throw new FlinkError('CORRUPT_FRAME', `operator ${this.owner}: keyed state names a state that its schemas do not have`)
-      const key = this.keyType.serializer.read(input)
-      this.setCurrentKey(key)
-      part.restoreEntry(key, input)
-    }
-  }
-
-  private checkKeyType(snapshot: KeyedSnapshot): void {
-    const saved = canonicalJson(snapshot.keyType as TypeJsonObject)
-    const own = canonicalJson(this.keyType.json as TypeJsonObject)
-    if (saved !== own) throw new FlinkError('INVALID_PROGRAM', `operator ${this.owner}: its keys are ${own}, the keys in the snapshot are ${saved}`)
-  }
-
-  private partFor(schema: StateSchema): KeyedSnapshotPart {
-    const part = this.parts.find(candidate => schemaId(candidate.schema) === schemaId(schema))
-    if (part === undefined && schema.ignored === true) return ignoredPart(schema)
-    // Dropping it silently would lose state.
-    if (part === undefined)
-      throw new FlinkError(
-        'INVALID_PROGRAM',
-        `operator ${this.owner}: the snapshot has the state ${schema.name} (${schema.kind}), which is not declared any more`,
-      )
-    if (part.schema.kind !== schema.kind || canonicalJson(part.schema.type as TypeJsonObject) !== canonicalJson(schema.type as TypeJsonObject))
-      throw new FlinkError(
-        'INVALID_PROGRAM',
-        `operator ${this.owner}: state ${schema.name} is declared as ${part.schema.kind} of ${canonicalJson(part.schema.type as TypeJsonObject)}, the snapshot has ${schema.kind} of ${canonicalJson(schema.type as TypeJsonObject)}`,
-      )
-    return part
+    cache.set(descriptor, present.seen)
+    return present.seen
   }
 }
 
-export interface KeyedStateBackendOptions {
-  /** Name of the operator, for messages. */
-  readonly owner: string
-  readonly keyType: TypeInformation
-  readonly maxParallelism: number
-  /** Inclusive; default: all key groups. */
-  readonly firstKeyGroup?: number
-  readonly lastKeyGroup?: number
+export interface KeyedStateBackendOptions extends KeyedSnapshotsOptions {
+  /** The clock of states with time-to-live. */
+  readonly nowMs?: () => number
+}
+
+function noClock(): number {
+  throw new AssertionError('a backend of states with time-to-live has a clock')
 }
 
 const noNamespace = { kind: 'VOID' } as const
 
 /** How a state stands in snapshots. */
 export function schemaOf(descriptor: StateDescriptor, namespaceType?: TypeInformation): StateSchema {
-  const namespace = namespaceType?.json ?? noNamespace
-  switch (descriptor.kind) {
-    case 'map':
-      return { name: descriptor.name, kind: 'map', type: { kind: 'MAP', key: descriptor.keyType.json, value: descriptor.valueType.json }, namespace }
-    case 'list':
-      return { name: descriptor.name, kind: 'list', type: { kind: 'LIST', element: descriptor.type.json }, namespace }
-    default:
-      return { name: descriptor.name, kind: descriptor.kind, type: descriptor.type.json, namespace }
-  }
+  const type = storedType(descriptor)
+  const schema: StateSchema = { name: descriptor.name, kind: descriptor.kind, type, namespace: namespaceType?.json ?? noNamespace }
+  return isUntyped(type) ? { ...schema, untyped: true } : schema
 }
 
-/** A state of a window and one of the key may share a name, hence the namespace. */
-function schemaId(schema: StateSchema): string {
-  return `${canonicalJson(schema.namespace as TypeJsonObject)} ${schema.name}`
+function storedType(descriptor: StateDescriptor): TypeJson {
+  const held = (type: TypeInformation): TypeJson => (descriptor.ttl === undefined ? type : ttlType(type)).json
+  if (descriptor.kind === 'map') return { kind: 'MAP', key: descriptor.keyType.json, value: held(descriptor.valueType) }
+  return descriptor.kind === 'list' ? { kind: 'LIST', element: held(descriptor.type) } : held(descriptor.type)
 }

@@ -1,19 +1,28 @@
+import { assert } from '../common/assert.ts'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
-import type { ListStateDescriptor, MapStateDescriptor } from './descriptors.ts'
+import { UnsupportedValueError } from '../serde/unsupported-value.ts'
+import type { ListStateDescriptor, MapStateDescriptor, StateDescriptor } from './descriptors.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { OperatorListSnapshot } from './snapshot.ts'
 import type { BroadcastState, OperatorListState } from './state.ts'
+import { mayBeTyped, readerOf } from './typed-later.ts'
 
 /**
  * State of a subtask that belongs to no key: lists whose elements move one by one when rescaled (split) or go whole to every subtask
- * (union), and maps that are equal on every subtask (broadcast). Get every state before `restore`.
+ * (union), and maps that are equal on every subtask (broadcast).
+ *
+ * 1. `restore` what there is.
+ * 2. A state is filled when it is asked for first. When the functions are open, `checkAllDeclared`: nothing restored may be left over.
+ * 3. `snapshot` between two rows.
  */
 export class OperatorStateBackend {
   private readonly owner: string
   private readonly states = new Map<string, ListTable | BroadcastTable>()
+  /** What nobody has asked for yet. */
+  private readonly restored = new Map<string, OperatorListSnapshot>()
 
   constructor(owner: string) {
     this.owner = owner
@@ -30,32 +39,69 @@ export class OperatorStateBackend {
   getBroadcastState<K, V>(descriptor: MapStateDescriptor<K, V>): BroadcastState<K, V> {
     const map = descriptor as MapStateDescriptor<unknown, unknown>
     const type: TypeJson = { kind: 'MAP', key: map.keyType.json, value: map.valueType.json }
-    return this.registered(descriptor.name, 'broadcast', type, () => new BroadcastTable(type, map)) as BroadcastState<K, V>
+    return this.registered(map, 'broadcast', type, () => new BroadcastTable(type, map)) as BroadcastState<K, V>
   }
 
   snapshot(): OperatorListSnapshot[] {
-    return [...this.states].map(([name, state]) => ({ name, mode: state.mode, type: state.type, items: state.encode() }))
+    return [...this.states].map(([name, state]) => ({ name, mode: state.mode, type: state.type, items: this.encode(name, state) }))
   }
 
   restore(lists: readonly OperatorListSnapshot[]): void {
-    for (const list of lists) {
-      const state = this.states.get(list.name)
-      if (state === undefined)
+    for (const list of lists) this.restored.set(list.name, list)
+  }
+
+  checkAllDeclared(): void {
+    // Dropping it silently would lose state.
+    for (const { name, mode, items } of this.restored.values())
+      if (items.length > 0)
         throw new FlinkError(
           'INVALID_PROGRAM',
-          `operator ${this.owner}: the snapshot has the operator state ${list.name}, which is not declared any more`,
+          `operator ${this.owner}: the snapshot has the operator state ${name} (${mode}), which is not declared any more`,
         )
-      this.checkSame(list.name, state, list.mode, list.type)
-      state.decode(list.items)
+    this.restored.clear()
+  }
+
+  /** Elements of lists, entries of maps. */
+  get entryCount(): number {
+    let count = 0
+    for (const state of this.states.values()) count += state.size
+    return count
+  }
+
+  private decode(name: string, state: ListTable | BroadcastTable, { type, items }: OperatorListSnapshot): void {
+    const add = state.adderOf(type)
+    for (const [i, item] of items.entries()) {
+      try {
+        add(new ByteReader(item))
+      } catch (error) {
+        throw error instanceof UnsupportedValueError
+          ? new FlinkError(
+              'INVALID_PROGRAM',
+              `operator ${this.owner}: operator state ${name} has been given a type since the snapshot, and element ${i} of the snapshot is not of it: ${error.message}`,
+              error.detail,
+              error,
+            )
+          : error
+      }
+    }
+  }
+
+  private encode(name: string, state: ListTable | BroadcastTable): Uint8Array[] {
+    try {
+      return state.encode()
+    } catch (error) {
+      throw error instanceof FlinkError
+        ? new FlinkError(error.code, `operator ${this.owner}: operator state ${name}: ${error.message}`, error.detail, error)
+        : error
     }
   }
 
   private list(descriptor: ListStateDescriptor<unknown>, mode: 'split' | 'union'): ListTable | BroadcastTable {
-    return this.registered(descriptor.name, mode, descriptor.type.json, () => new ListTable(mode, descriptor.type))
+    return this.registered(descriptor, mode, descriptor.type.json, () => new ListTable(mode, descriptor.type))
   }
 
   private registered(
-    name: string,
+    { name, ttl }: StateDescriptor,
     mode: OperatorListSnapshot['mode'],
     type: TypeJson,
     create: () => ListTable | BroadcastTable,
@@ -65,7 +111,17 @@ export class OperatorStateBackend {
       this.checkSame(name, present, mode, type)
       return present
     }
+    if (ttl !== undefined)
+      throw new FlinkError('INVALID_PROGRAM', `operator ${this.owner}: operator state ${name}: only keyed state can have time-to-live`)
+    if (name.startsWith('_'))
+      throw new FlinkError('INVALID_PROGRAM', `operator ${this.owner}: operator state ${name}: names that begin with _ are the engine's own`)
     const state = create()
+    const restored = this.restored.get(name)
+    if (restored !== undefined) {
+      if (restored.mode !== mode || !mayBeTyped(restored.type, type)) this.checkSame(name, state, restored.mode, restored.type)
+      this.decode(name, state, restored)
+      this.restored.delete(name)
+    }
     this.states.set(name, state)
     return state
   }
@@ -90,6 +146,10 @@ class ListTable implements OperatorListState<unknown> {
     this.elementType = elementType
   }
 
+  get size(): number {
+    return this.values.length
+  }
+
   get(): Iterable<unknown> {
     return this.values
   }
@@ -99,7 +159,8 @@ class ListTable implements OperatorListState<unknown> {
   }
 
   addAll(values: Iterable<unknown>): void {
-    this.values.push(...values)
+    // Not spread into the call: that has a limit, and `values` may be this very list.
+    this.values = [...this.values, ...values]
   }
 
   update(values: Iterable<unknown>): void {
@@ -118,8 +179,10 @@ class ListTable implements OperatorListState<unknown> {
     })
   }
 
-  decode(items: readonly Uint8Array[]): void {
-    this.values = items.map(item => this.elementType.serializer.read(new ByteReader(item)))
+  /** Adds what is read of an item. */
+  adderOf(saved: TypeJson): (input: ByteReader) => void {
+    const read = readerOf(saved, this.elementType)
+    return input => void this.values.push(read(input))
   }
 }
 
@@ -136,12 +199,17 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
     this.indexOf = keyIndexOf(descriptor.keyType)
   }
 
+  get size(): number {
+    return this.map.size
+  }
+
   get(key: unknown): unknown {
     return this.map.get(this.indexOf(key))?.[1] ?? null
   }
 
   put(key: unknown, value: unknown): void {
-    this.map.set(this.indexOf(key), [key, value])
+    // Frozen: those who may only read get this very entry.
+    this.map.set(this.indexOf(key), Object.freeze([key, value] as const))
   }
 
   putAll(entries: Iterable<readonly [unknown, unknown]>): void {
@@ -158,6 +226,10 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
 
   entries(): Iterable<readonly [unknown, unknown]> {
     return this.map.values()
+  }
+
+  immutableEntries(): Iterable<readonly [unknown, unknown]> {
+    return this.entries()
   }
 
   keys(): Iterable<unknown> {
@@ -185,10 +257,10 @@ class BroadcastTable implements BroadcastState<unknown, unknown> {
     })
   }
 
-  decode(items: readonly Uint8Array[]): void {
-    for (const item of items) {
-      const input = new ByteReader(item)
-      this.put(this.descriptor.keyType.serializer.read(input), this.descriptor.valueType.serializer.read(input))
-    }
+  /** Adds what is read of an item. */
+  adderOf(saved: TypeJson): (input: ByteReader) => void {
+    assert(saved.kind === 'MAP', 'broadcast state is a map')
+    const [readKey, readValue] = [readerOf(saved.key, this.descriptor.keyType), readerOf(saved.value, this.descriptor.valueType)]
+    return input => this.put(readKey(input), readValue(input))
   }
 }

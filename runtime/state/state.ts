@@ -46,5 +46,15 @@ export interface AggregatingState<IN, OUT> extends State {
 /** Operator state: a list that is redistributed element by element (split) or handed whole to every subtask (union). */
 export type OperatorListState<T> = ListState<T>
 
+/** Broadcast state as those see it who must not change it. */
+export interface ReadOnlyBroadcastState<K, V> {
+  get(key: K): V | null
+  contains(key: K): boolean
+  immutableEntries(): Iterable<readonly [K, V]>
+}
+
 /** The same map on every subtask; written only by what every subtask sees. */
-export type BroadcastState<K, V> = MapState<K, V>
+export interface BroadcastState<K, V> extends MapState<K, V>, ReadOnlyBroadcastState<K, V> {
+  get(key: K): V | null
+  contains(key: K): boolean
+}

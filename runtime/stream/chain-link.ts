@@ -50,8 +50,10 @@ export interface LinkCounters {
   rowsConverted: number
   /** Of the rows out, those in columnar frames. */
   rowsOutColumnar: number
+  /** Of the operator's state in the last snapshot. */
+  stateBytes: number
 }
 
 export function newLinkCounters(): LinkCounters {
-  return { recordsIn: 0, recordsOut: 0, rowsColumnar: 0, rowsGenerated: 0, rowsConverted: 0, rowsOutColumnar: 0 }
+  return { recordsIn: 0, recordsOut: 0, rowsColumnar: 0, rowsGenerated: 0, rowsConverted: 0, rowsOutColumnar: 0, stateBytes: 0 }
 }

@@ -6,7 +6,7 @@ import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/
 import { MAX_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
 import type { RowLayout } from '../serde/row-layout.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import { type OperatorIncrement, type OperatorSnapshot, snapshotSize } from '../state/snapshot.ts'
 import type { ChainLimits, ChainLink, LinkCounters } from './chain-link.ts'
 import { ChainOutput } from './chain-output.ts'
 import type { FrameRunner, RunnerHost } from './frame-runner.ts'
@@ -370,15 +370,27 @@ export class OperatorChain implements RunnerHost {
 
   /** Lets operators finish what must precede a barrier; false = call again. */
   prepareSnapshot(): boolean {
+    this.yieldCalls = 0
     for (const { operator } of this.links) if (operator.prepareSnapshotPreBarrier?.() === false) return false
     return !this.isFull()
   }
 
   /** At a row border with no visit pending: barrier to the outputs, then every operator's state. Nothing follows an output's end. */
-  snapshot(barrier: CheckpointBarrier): OperatorSnapshot[] {
+  snapshot(barrier: CheckpointBarrier): OperatorIncrement[] {
     assert(this.visits.length === 0, 'no snapshot inside a cursor')
     if (this.draining || !this.isEnded()) for (const output of this.networkOutputs) output.emit({ kind: 'barrier', barrier })
-    return this.links.map(({ operator }) => operator.snapshot(barrier))
+    return this.links.map(({ operator, counters }) => {
+      const snapshot = operator.snapshot(barrier)
+      counters.stateBytes = snapshotSize(snapshot)
+      return snapshot
+    })
+  }
+
+  /** Some of what snapshots to come will need; true = there is more that could be done now. */
+  continueBase(): boolean {
+    let more = false
+    for (const { operator } of this.links) if (operator.continueBase?.() === true) more = true
+    return more
   }
 
   notifyCheckpoint(checkpointId: number, outcome: 'complete' | 'aborted'): void {

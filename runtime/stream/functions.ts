@@ -8,13 +8,14 @@ import type {
   ValueStateDescriptor,
 } from '../state/descriptors.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../state/state.ts'
+import type { CheckpointedFunction, CheckpointListener } from './checkpointed-function.ts'
 
 /**
  * Users' functions. Each is a lambda or an object with `open` and `close`; `normalise…` turns both into the object form that
  * operators call. Functions between source and sink are synchronous: one that returns a promise fails on its first record. Values
  * travel by reference inside a slot, so a function must not change its input; it may do what it likes with what it makes.
  */
-export interface RichFunction {
+export interface RichFunction extends Partial<CheckpointedFunction>, Partial<CheckpointListener> {
   open?(context: RuntimeContext): void | Promise<void>
   close?(): void | Promise<void>
 }
@@ -132,7 +133,10 @@ export interface ProcessWindowFunction<I, O, K> extends RichFunction {
   clear?(context: ProcessWindowContext): void
 }
 
-/** Own source: `run` emits until the input ends or `cancel` was called. May be async; awaiting gives way to the rest of the slot. */
+/**
+ * Own source: `run` emits until the input ends or `cancel` was called. May be async; awaiting gives way to the rest of the slot, and to checkpoints. What
+ * stands between two awaits is one piece to them, as inside Flink's `getCheckpointLock()`: collect a row and move on before awaiting what collect answered.
+ */
 export interface SourceContext<T> {
   collect(value: T): void | Promise<void>
   collectWithTimestamp(value: T, timestamp: number): void | Promise<void>
@@ -254,7 +258,7 @@ function secondLambda<F>(second: F | undefined, method: string): F {
   return second
 }
 
-function withMethods<F extends object>(fn: F, what: string, ...methods: readonly (keyof F & string)[]): F {
+export function withMethods<F extends object>(fn: F, what: string, ...methods: readonly (keyof F & string)[]): F {
   for (const method of methods)
     if (typeof fn?.[method] !== 'function')
       throw new FlinkError('INVALID_PROGRAM', `${what}: expected a function or an object with ${methods.join(', ')}; ${method} is missing`)

@@ -4,7 +4,8 @@ import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OperatorIncrement, OperatorSnapshot } from '../state/snapshot.ts'
 import type { GeneratedStep } from './generated/step.ts'
 import type { IoHost } from './spi/io-host.ts'
 
@@ -57,13 +58,17 @@ export interface StreamOperator {
   endInput(input: number): boolean
   /** What must be out before a barrier passes (an async sink's flights). A cursor like `endInput`; absent = nothing to do. */
   prepareSnapshotPreBarrier?(): boolean
-  snapshot(barrier: CheckpointBarrier): OperatorSnapshot
+  snapshot(barrier: CheckpointBarrier): OperatorIncrement
+  /** Between two rows, also while a cursor is unfinished: some of what the snapshots to come will need. True = there is more, call again when idle. */
+  continueBase?(): boolean
   /** What it was given is only for others to see when the checkpoint that contains it is complete. */
   readonly commitsOnCheckpoint?: boolean
   /** A cursor: nothing that `notifyCheckpointComplete` began is under way any more. */
   commitsDone?(): boolean
   notifyCheckpointComplete?(checkpointId: number): void
   notifyCheckpointAborted?(checkpointId: number): void
+  /** Keys that have state, timers, elements of lists: what the gauge of that name shows. Absent = it keeps none. */
+  stateEntries?(): number
   close(): void | Promise<void>
 }
 
@@ -122,6 +127,8 @@ export interface OperatorTaskOptions {
   readonly autoWatermarkIntervalMs: number
   /** False = no checkpoint will ever be taken: what would wait for one is done at the end of the input. */
   readonly checkpointingEnabled: boolean
+  /** When snapshots of keyed state are whole; undefined = always. */
+  readonly snapshotLimits: SnapshotLimits | undefined
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */

@@ -7,6 +7,7 @@ import type { CheckpointBarrier, Doorbell } from '../network/frame.ts'
 import { PageBudget, pageMetrics } from '../network/page-pool.ts'
 import { createUnpooledRing, type RingDescriptor } from '../network/ring.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
+import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { RingChannelProvider } from './channel-providers.ts'
@@ -34,6 +35,8 @@ export interface InProcessOptions {
   readonly suspendEverywhere?: boolean
   /** False = the interpreter takes all rows of users' functions. */
   readonly generated?: boolean
+  /** Tests of small states: when snapshots are whole. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
 }
 
 interface Edge {
@@ -151,6 +154,7 @@ class InProcessSlotHost implements SlotHost {
       }),
       suspendEverywhere: options.suspendEverywhere ?? false,
       generated: options.generated ?? true,
+      snapshotLimits: options.snapshotLimits,
       post: callback =>
         options.post(() => {
           if (!this.dead) callback()

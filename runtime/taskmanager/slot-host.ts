@@ -1,4 +1,4 @@
-import type { OperatorState } from '../checkpoint/task-state.ts'
+import type { OperatorHandover, OperatorState } from '../checkpoint/task-state.ts'
 import type { SerializedError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
@@ -55,7 +55,7 @@ export type SlotEvent =
       readonly checkpointId: number
       /** Savepoints: the folder that the state is written to. */
       readonly location: string | undefined
-      readonly operators: readonly OperatorState<Uint8Array>[]
+      readonly operators: readonly OperatorHandover<Uint8Array>[]
     }
   /** The task has come to its end, and waits for a checkpoint that contains its last results. */
   | { readonly kind: 'awaits-checkpoint'; readonly executionId: string }
@@ -67,6 +67,6 @@ export interface TaskMetricsSnapshot {
   readonly executionId: string
   /** Flink's names: numRecordsIn, numRecordsOut, numBytesIn, numBytesOut, numBuffersOut, busyTimeMsPerSecond, …; watermarks as numbers. */
   readonly task: Readonly<Record<string, number>>
-  /** operatorId -> name -> value: numRecordsIn, numRecordsOut, rowsInterpreted, rowsColumnar, rowsConverted, rowsGenerated, valuesNotSent, users' counters. */
+  /** operatorId -> name -> value: numRecordsIn, numRecordsOut, rowsInterpreted, rowsColumnar, rowsConverted, rowsGenerated, valuesNotSent, stateEntries, stateBytes, users' counters. */
   readonly operators: Readonly<Record<string, Readonly<Record<string, number>>>>
 }

@@ -8,6 +8,7 @@ import type { SlotDeployment } from '../graph/deployment.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
+import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import type { ChannelProvider } from './channel-providers.ts'
@@ -30,6 +31,8 @@ export interface SlotRuntimeEnvironment extends SlotEnvironment {
   /** Tests of resumption only. */
   readonly suspendEverywhere?: boolean
   readonly generated?: boolean
+  /** Tests of small states only. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
   /** `wake` is called when a port of that task has something or has credit again. */
   ioHost(wake: () => void): IoHost
   loadProgram(deployment: SlotDeployment): Promise<StreamGraph>
@@ -71,6 +74,7 @@ export class SlotRuntime {
         scheduler: this.scheduler,
         suspendEverywhere: this.environment.suspendEverywhere ?? false,
         generated: this.environment.generated ?? true,
+        snapshotLimits: this.environment.snapshotLimits,
         splitRequest: (executionId, operatorId) => this.environment.emit({ kind: 'split-request', executionId, operatorId }),
         hooks: {
           state: (task, state, error) => {

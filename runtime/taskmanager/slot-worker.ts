@@ -68,6 +68,13 @@ export interface SlotWorkerParts {
 
 const METRICS_INTERVAL_MS = 500
 
+/** Segments of keyed state were made to be handed over: they move instead of being copied. */
+function segmentBuffers({ operators }: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): ArrayBuffer[] {
+  const segments = operators.flatMap(({ snapshot }) => [...(snapshot.keyed?.written.values() ?? [])])
+  // Those of one segment may lie in one buffer; none is shared with another thread.
+  return [...new Set(segments.flatMap(segment => [...segment.values()].map(({ buffer }) => buffer as ArrayBuffer)))]
+}
+
 export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost, collectGarbage }: SlotWorkerParts): void {
   let asleep = false
   let runtime: SlotRuntime | undefined
@@ -130,7 +137,8 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
         // The last figures leave before the state that ends the task, so that a finished job shows them.
         if (event.kind === 'task-state' && runtime !== undefined && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state))
           post({ kind: 'metrics', tasks: runtime.metrics() })
-        post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
+        if (event.kind === 'checkpoint-ack') port.postMessage(event, segmentBuffers(event))
+        else post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
         if (event.kind === 'exited') stopReporting()
       },
     })

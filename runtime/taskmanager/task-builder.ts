@@ -1,4 +1,5 @@
 import { checkpointMode, isCheckpointingEnabled } from '../checkpoint/options.ts'
+import { takesIncrements } from '../checkpoint/state-storage.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -21,6 +22,7 @@ import { RingReader } from '../network/ring-channel.ts'
 import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { typeFromJson } from '../serde/types.ts'
+import { defaultSnapshotLimits, type SnapshotLimits } from '../state/keyed-snapshots.ts'
 import { OperatorChain } from '../stream/chain.ts'
 import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
 import { createOperator } from '../stream/factory.ts'
@@ -46,6 +48,8 @@ export interface BuildParts {
   readonly suspendEverywhere: boolean
   /** False = users' functions are interpreted; default true. */
   readonly generated?: boolean
+  /** Tests of small states only. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -323,6 +327,7 @@ function operatorContext(
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
+      snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),
@@ -353,7 +358,7 @@ function taskMetrics(
 ): TaskMetricsSnapshot {
   const operators: Record<string, Record<string, number>> = {}
   for (const [i, link] of links.entries()) {
-    const { recordsIn, recordsOut, rowsColumnar, rowsGenerated, rowsConverted, rowsOutColumnar } = link.counters
+    const { recordsIn, recordsOut, rowsColumnar, rowsGenerated, rowsConverted, rowsOutColumnar, stateBytes } = link.counters
     const values = groups[i]!.snapshot(recordsIn, recordsOut)
     // Which path rows took: in columns, in a generated loop (or both), or one by one through the interpreter. A source has none coming in: what
     // it emits counts.
@@ -362,6 +367,11 @@ function taskMetrics(
     if (rowsGenerated > 0) values['rowsGenerated'] = rowsGenerated
     values['rowsInterpreted'] = isSource ? recordsOut - rowsOutColumnar : recordsIn - Math.max(rowsColumnar, rowsGenerated)
     values['rowsConverted'] = rowsConverted
+    const stateEntries = link.operator.stateEntries?.()
+    if (stateEntries !== undefined) {
+      values['stateEntries'] = stateEntries
+      values['stateBytes'] = stateBytes
+    }
     const notSent = link.networkOutputs.reduce((total, { output }) => total + (output instanceof RecordWriter ? output.valuesNotSent : 0), 0)
     if (notSent > 0) values['valuesNotSent'] = notSent
     operators[specs[i]!.operatorId] = values

@@ -1,7 +1,8 @@
-import { taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
+import { type TaskRestore, taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
 import { StateStorage } from '../checkpoint/state-storage.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
-import { taskStateToJson } from '../checkpoint/task-state.ts'
+import { type OperatorState, taskStateToJson } from '../checkpoint/task-state.ts'
+import { TaskStateWriter } from '../checkpoint/task-state-writer.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { sleep } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -313,6 +314,10 @@ export class TaskExecutor {
     const { jobId, attempt, allocationId } = deployment
     const fence = () => ({ generation: this.highestGeneration, jobId, attempt })
     const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore)
+    const restores = restoresOf(deployment)
+    const writers = new Map(
+      deployment.tasks.map(({ executionId }) => [executionId, new TaskStateWriter(executionId, storage, ownOperators(restores.get(executionId)))]),
+    )
     return new SlotRun({
       clock,
       log: this.log.child({ jobId, slotIndex: allocation.slotIndex }),
@@ -333,12 +338,13 @@ export class TaskExecutor {
         }),
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
-      readRestored: () => readRestored(deployment, storage),
+      readRestored: () => readRestored(restores, storage),
       onCheckpoint: async ({ executionId, checkpointId, location, operators }) => {
         const about = { ...fence(), executionId, checkpointId }
         try {
-          const state = await storage.write(checkpointId, executionId, operators, location)
-          this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
+          const state = await writers.get(executionId)?.write(checkpointId, operators, location)
+          // Slots say nothing of executions that they were not given.
+          if (state !== undefined) this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
         } catch (error) {
           this.log.warn('the state of a task could not be written', { checkpointId, executionId, error: serializeError(error).message })
           this.tell('declineCheckpoint', { ...about, error: errorToJson(serializeError(error)) })
@@ -426,12 +432,29 @@ export class TaskExecutor {
   }
 }
 
-async function readRestored({ tasks }: SlotDeployment, storage: StateStorage): Promise<RestoredTasks> {
+/** By execution. */
+function restoresOf({ tasks }: SlotDeployment): ReadonlyMap<string, TaskRestore> {
+  const restores = new Map<string, TaskRestore>()
+  for (const { executionId, restore } of tasks) if (restore !== null) restores.set(executionId, taskRestoreFromJson(restore))
+  return restores
+}
+
+/** Of the job's own checkpoints: what the next ones may stand behind. */
+function ownOperators(restore: TaskRestore | undefined): TaskRestore['state']['operators'] {
+  return restore === undefined || restore.location !== null ? [] : restore.state.operators
+}
+
+function asForeign({ operatorId, snapshot }: OperatorState<Uint8Array>): OperatorState<Uint8Array> {
+  const { keyed, lists } = snapshot
+  return { operatorId, snapshot: { keyed: keyed === undefined ? undefined : { ...keyed, foreign: true }, lists } }
+}
+
+async function readRestored(restores: ReadonlyMap<string, TaskRestore>, storage: StateStorage): Promise<RestoredTasks> {
   const restored = new Map<string, RestoredTask>()
-  for (const { executionId, restore } of tasks) {
-    if (restore === null) continue
-    const { finished, state, location } = taskRestoreFromJson(restore)
-    restored.set(executionId, { finished, operators: await storage.read(state, location ?? undefined) })
+  for (const [executionId, { finished, state, location }] of restores) {
+    const operators = await storage.read(state, location ?? undefined)
+    // What lies elsewhere is nothing that checkpoints of the job may stand behind.
+    restored.set(executionId, { finished, operators: location === null ? operators : operators.map(asForeign) })
   }
   return restored
 }

@@ -5,7 +5,7 @@ import { isTerminating } from '../common/snapshot-type.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier, ObjectFrame } from '../network/frame.ts'
 import type { InputGate } from '../network/io.ts'
-import type { OperatorSnapshot } from '../state/snapshot.ts'
+import type { OperatorIncrement } from '../state/snapshot.ts'
 import type { InputPlace, OperatorChain } from '../stream/chain.ts'
 import type { SourceHeadOperator } from '../stream/operators/source-operator.ts'
 import type { TaskState } from './slot-host.ts'
@@ -14,7 +14,8 @@ import type { TaskState } from './slot-host.ts'
  * One subtask: a chain, its gate and where it stands. The slot's scheduler calls `resume`, which works for one time slice and answers why
  * it stopped; nobody else ever waits.
  *
- * Order inside a slice, and the reason: spilled output first (nothing new while old output waits); then visits (watermarks, ends) and due
+ * Order inside a slice, and the reason: some of a base that snapshots need (a task that is idle goes on with it slice by slice); spilled output (nothing new
+ * while old output waits); then visits (watermarks, ends) and due
  * timers (they come before later rows); then a barrier that was asked for; then rows. When the input runs empty the output is flushed at
  * once, so an idle job has no rows in builders.
  *
@@ -28,7 +29,7 @@ import type { TaskState } from './slot-host.ts'
  */
 export interface TaskHooks {
   state(task: Task, state: TaskState, error: SerializedError | undefined): void
-  acknowledge(task: Task, barrier: CheckpointBarrier, snapshots: readonly OperatorSnapshot[]): void
+  acknowledge(task: Task, barrier: CheckpointBarrier, snapshots: readonly OperatorIncrement[]): void
   /** It has come to its end and waits for a checkpoint. */
   awaitsCheckpoint(task: Task): void
 }
@@ -246,6 +247,7 @@ export class Task {
     const { chain } = this
     if (startMs - this.lastFlushMs >= this.bufferTimeoutMs) this.flush(startMs)
     chain.pollAsyncHalves()
+    const baseUnfinished = chain.continueBase()
     for (;;) {
       if (!chain.drainOutputs() || chain.blockers > 0) return 'outputFull'
       if (this.resting !== undefined) return this.rest(this.resting.complete)
@@ -266,8 +268,9 @@ export class Task {
           this.drain()
           continue
         }
-        if (!chain.prepareSnapshot()) return this.whyStopped()
+        const prepared = chain.prepareSnapshot()
         if (chain.hasVisits()) continue
+        if (!prepared) return this.whyStopped()
         const { barrier } = this
         this.barrier = undefined
         if (atEnd) this.finalCheckpointId ??= barrier.checkpointId
@@ -288,7 +291,8 @@ export class Task {
       const read = this.source === undefined ? this.readGate() : this.readSource()
       if (read === 'nothing') {
         this.flush(startMs)
-        return chain.drainOutputs() ? 'idle' : 'outputFull'
+        if (!chain.drainOutputs()) return 'outputFull'
+        return baseUnfinished ? 'budget' : 'idle'
       }
       if (this.budgetSpent()) return 'budget'
     }

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ByteReader, ByteWriter } from '../common/bytes.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
 import { TimerQueue } from './timer-queue.ts'
 
-const newQueue = (namespaced = false) => new TimerQueue('timers', key => key, namespaced ? Types.SAFE_LONG : undefined)
+// Of numbers and of texts.
+const keyType = Types.GENERIC as TypeInformation
+const newQueue = (namespaced = false) => new TimerQueue('timers', keyType, key => key, namespaced ? Types.SAFE_LONG : undefined)
 
 function drain(queue: TimerQueue, time: number): [number, unknown, unknown][] {
   const fired: [number, unknown, unknown][] = []
@@ -145,14 +148,21 @@ function sorted(timers: readonly unknown[]): string[] {
 
 function restored(queue: TimerQueue): TimerQueue {
   const out = new ByteWriter()
-  const keys: unknown[] = []
-  queue.snapshotTo(key => {
-    keys.push(key)
-    return out
-  })
+  let records = 0
+  queue.writeAll(
+    {
+      size: 0,
+      keyed: (_schema, _removes, key) => {
+        records++
+        keyType.serializer.write(key, out)
+        return out
+      },
+    },
+    false,
+  )
   const copy = newQueue(true)
   const input = new ByteReader(out.copy())
-  for (const key of keys) copy.restoreEntry(key, input)
+  for (; records > 0; records--) copy.restoreRecord(0, false, 0, input)
   expect(input.remaining).toBe(0)
   return copy
 }

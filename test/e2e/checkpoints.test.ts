@@ -78,3 +78,44 @@ test('a job survives kill -9 of its JobManager: the next one at the same address
 function hasCheckpoint(directory: string, job: string): boolean {
   return existsSync(join(directory, job)) && readdirSync(join(directory, job)).some(name => name.startsWith('chk-'))
 }
+const keyCount = 20_000
+const roundCount = 10
+/** Some 4 MB of state, a fifth of it changed at each checkpoint. */
+const largeJob = (
+  directory: string,
+) => `import { type Collector, DataGeneratorSource, type KeyedProcessContext, type RuntimeContext, type StreamExecutionEnvironment, Types, type ValueState, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
+class Rounds {
+  readonly rounds = new ValueStateDescriptor('rounds', Types.STRING)
+  private state!: ValueState<string>
+  open(context: RuntimeContext) { this.state = context.getState(this.rounds) }
+  processElement(value: number, ctx: KeyedProcessContext<number>, out: Collector<string>) {
+    const next = Number(this.state.value() ?? 0) + 1
+    this.state.update(String(next).padStart(200, '0'))
+    if (next >= ${roundCount}) out.collect(ctx.getCurrentKey() + ' ' + next)
+  }
+}
+export default (env: StreamExecutionEnvironment) => {
+  env.enableCheckpointing(200)
+  env.getCheckpointConfig().setCheckpointStorage(${JSON.stringify(directory)})
+  env.fromSource(new DataGeneratorSource(n => n, { count: ${keyCount * roundCount}, rowsPerSecond: ${keyCount}, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
+    .keyBy((n: number) => n % ${keyCount}).process(new Rounds()).print()
+}
+`
+
+test('state of some megabytes is restored from changes that stand behind one another: each key has counted each of its rows once', async () => {
+  await using cluster = await startCluster({ taskManagers: 2, slots: 2 })
+  const directory = join(cluster.folder.path, 'checkpoints')
+  const path = await cluster.folder.write('rounds.ts', largeJob(`file://${directory}`))
+  const job = await submit(cluster, path, ['-p', '2'])
+  await running(cluster, job)
+  const shared = join(directory, job, 'shared')
+  // A newest checkpoint that needs what earlier ones of both subtasks have written.
+  const isChained = () => existsSync(shared) && readdirSync(shared).filter(name => !name.startsWith('.')).length >= 6
+  await cluster.until('/jobs/overview', () => (isChained() ? true : undefined))
+  const [lost = ''] = await taskManagersOf(cluster, job)
+  process.kill(cluster.pidOf(`run/${lost}.json`), 'SIGKILL')
+  await ended(cluster, job, 'FINISHED')
+  const lines = new Set((await cluster.printed()).map(line => line.replace(/^\d+> /, '')))
+  expect([...lines].sort()).toEqual(Array.from({ length: keyCount }, (_, key) => `${key} ${roundCount}`).sort())
+  expect(existsSync(join(directory, job)) ? readdirSync(join(directory, job)) : []).toEqual([])
+})

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -141,6 +141,39 @@ test('the example goes on with a live top ten until Ctrl-C, which ends the job a
   expect(statusOf('word-count')).toMatchObject({ lifecycleState: 'DELETED', jobStatus: { state: 'CANCELED' } })
   const totals = [...stdout().matchAll(/^([\d,]+) words/gm)].map(([, total]) => Number(total?.replaceAll(',', '')))
   expect(totals).toEqual(totals.toSorted((a, b) => a - b))
+})
+
+test('a TaskManager that is killed is replaced, and the job goes on in it from its newest checkpoint, as the manifest says', async () => {
+  const checkpoints = join(directory, 'checkpoints')
+  const settings = {
+    'execution.checkpointing.interval': '200 ms',
+    'execution.checkpointing.dir': `file://${checkpoints}`,
+    'restart-strategy.type': 'fixed-delay',
+    'restart-strategy.fixed-delay.attempts': '5',
+    'restart-strategy.fixed-delay.delay': '100 ms',
+  }
+  const lines = Object.entries(settings).map(([key, value]) => `    ${key}: ${JSON.stringify(value)}\n`)
+  const path = manifest('survives', endless, `  flinkConfiguration:\n${lines.join('')}`)
+  const { child, exit, prints, stdout, stderr, says } = run(path)
+  await prints(/row 3\n/)
+  for (
+    const end = Date.now() + 20_000;
+    !(existsSync(checkpoints) && readdirSync(checkpoints, { recursive: true }).some(name => String(name).endsWith('_metadata')));
+  ) {
+    expect(Date.now()).toBeLessThan(end)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  const victim = clusterProcesses(directory).find(line => line.includes(' taskmanager '))
+  const seen = stdout().split('\n').length
+  process.kill(Number(victim?.split(' ')[0]), 'SIGKILL')
+  await says(/taskmanager-0 .*SIGKILL/)
+  await prints(new RegExp(`row ${seen + 20}\n`))
+  // From where the newest checkpoint stood, not from the beginning.
+  expect(stdout().match(/row 0\n/g)).toHaveLength(1)
+  expect(statusOf('survives')).toMatchObject({ lifecycleState: 'STABLE', jobStatus: { state: 'RUNNING' } })
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(processesOf(directory)).toEqual([])
 })
 
 test('an edited manifest and a second up are refused while the job goes on; a killed up is recovered by the next', async () => {

@@ -3,6 +3,7 @@ import { FlinkError } from '../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
+import { smallStateLimits } from '../support/increments.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 import { buildSums, expectSums, type Outside, outsides } from '../support/sums-job.ts'
 
@@ -49,7 +50,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   const highAvailability = random.nextInt(2) === 0
   const outside = createOutside(random)
   const job = { client, count, rowsPerSecond, outside }
-  const build = () => buildSums(job)
+  const build = () => buildSums(job, cluster.clock)
   const cluster = new EngineCluster({
     seed,
     build,
@@ -60,6 +61,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     suspendEverywhere: true,
     highAvailability,
     sinks: outside.sinks,
+    snapshotLimits: random.nextInt(3) === 0 ? undefined : smallStateLimits,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))
@@ -73,7 +75,9 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     if (requirements === undefined) return
     // One number for all: with chaining off, some of the edges are FORWARD.
     const upperBound = 1 + random.nextInt(4)
-    const next = Object.fromEntries(Object.keys(requirements).map(id => [id, { lowerBound: 1, upperBound }]))
+    const next = Object.fromEntries(
+      cluster.job(jobId).vertices.map(({ id, maxParallelism }) => [id, { lowerBound: 1, upperBound: Math.min(upperBound, maxParallelism) }]),
+    )
     try {
       await cluster.jobManager.rescaleJob(jobId, next)
     } catch (error) {

@@ -131,8 +131,17 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Answers when it is on its way; it registers by itself. */
-  startTaskManager(id: string, slots: number): void {
-    this.spawnProcess('taskmanager', id, ['-D', `taskmanager.numberOfTaskSlots=${slots}`, '-D', `taskmanager.resource-id=${id}`])
+  startTaskManager(id: string, slots: number, args: readonly string[] = []): void {
+    this.spawnProcess('taskmanager', id, ['-D', `taskmanager.numberOfTaskSlots=${slots}`, '-D', `taskmanager.resource-id=${id}`, ...args])
+  }
+
+  /** One more, beside the one that is there, with a TaskManager of its own. What it answers knows its address, and ends nothing. */
+  async startRival(slots: number): Promise<Cluster> {
+    const [restPort, rpcPort] = [await freePort(), await freePort()]
+    const record = this.spawnProcess('jobmanager', 'jobmanager-1', ['-D', `rest.port=${restPort}`, '-D', `jobmanager.rpc.port=${rpcPort}`])
+    for (const end = Date.now() + 30_000; !existsSync(record); await nextPoll()) assert(Date.now() < end, 'the jobmanager writes its record')
+    this.startTaskManager('rival-tm', slots, ['-D', `jobmanager.rpc.port=${rpcPort}`])
+    return new Cluster(this.folder, this.environment, `http://127.0.0.1:${restPort}`)
   }
 
   /** Its record, which is there when it runs. */

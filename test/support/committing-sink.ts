@@ -3,7 +3,7 @@ import { ByteReader, ByteWriter } from '../../runtime/common/bytes.ts'
 import { listState } from '../../runtime/graph/declared-state.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
 import type { TypeInformation } from '../../runtime/serde/type-information.ts'
-import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../runtime/state/snapshot.ts'
 import { BaseOperator } from '../../runtime/stream/operators/base-operator.ts'
 
 /**
@@ -80,7 +80,7 @@ class CommittingOperator extends BaseOperator {
     this.rows.push(JSON.stringify(value))
   }
 
-  override snapshot({ checkpointId }: { readonly checkpointId: number }): OperatorSnapshot {
+  override snapshot({ checkpointId }: { readonly checkpointId: number }): UnkeyedSnapshot {
     if (this.rows.length > 0) {
       const { operatorId, subtaskIndex, attempt } = this.context
       this.pending.push({ id: `${operatorId}/${subtaskIndex}/${attempt}/${checkpointId}`, checkpointId, rows: this.rows })
@@ -94,7 +94,7 @@ class CommittingOperator extends BaseOperator {
     return { keyed: undefined, lists: [{ name: 'transactions', mode: 'split', type: { kind: 'STRING' }, items }] }
   }
 
-  notifyCheckpointComplete(checkpointId: number): void {
+  override notifyCheckpointComplete(checkpointId: number): void {
     const done = this.pending.filter(transaction => transaction.checkpointId <= checkpointId)
     this.pending = this.pending.filter(transaction => transaction.checkpointId > checkpointId)
     for (const { id, rows } of done) this.outside.commit(id, rows)

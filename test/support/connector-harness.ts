@@ -6,12 +6,14 @@ import { connectorRegistry } from '../../runtime/connectors/registry.ts'
 import type { OperatorDefinition } from '../../runtime/graph/stream-graph.ts'
 import { MetricGroup } from '../../runtime/metrics/metric-group.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
+import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
 import type { SourceHeadOperator } from '../../runtime/stream/operators/source-operator.ts'
 import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import type { SourceSplit, SplitEnumeratorContext } from '../../runtime/stream/spi/source.ts'
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
+import { wholeSnapshot } from './whole-snapshot.ts'
 
 /**
  * One subtask of a source or sink with its async half in the same thread. Rows, watermarks and bytes printed are recorded; waiting is
@@ -90,7 +92,7 @@ export class ConnectorHarness {
       log: noLog,
       io: new LocalIoHost(this.io, wake),
       jobParameters: {},
-      options: { autoWatermarkIntervalMs, checkpointingEnabled },
+      options: { autoWatermarkIntervalMs, checkpointingEnabled, snapshotLimits: undefined },
       metrics: { recordsIn() {}, recordsOut() {}, counter: () => ({ inc() {}, value: 0 }), gauge() {} },
       shouldYield: () => false,
       wake,
@@ -118,6 +120,10 @@ export class ConnectorHarness {
 
   get source(): SourceHeadOperator {
     return this.operator as SourceHeadOperator
+  }
+
+  snapshot(checkpointId = 1): OperatorSnapshot {
+    return wholeSnapshot(this.operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' }))
   }
 
   values(): unknown[] {

@@ -6,6 +6,7 @@ import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/
 import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
 import '../../bin/api.ts'
+import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
 import { SimCluster, type SimClusterOptions } from './sim-cluster.ts'
 
 /**
@@ -18,12 +19,13 @@ export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 
   readonly suspendEverywhere: boolean
   /** Async halves in place of those that the engine comes with, by name. */
   readonly sinks?: ConnectorRegistry['sinks']
+  readonly snapshotLimits?: SnapshotLimits | undefined
 }
 
 export class EngineCluster extends SimCluster {
   readonly printed: { text: string }
 
-  constructor({ build, suspendEverywhere, sinks, ...options }: EngineClusterOptions) {
+  constructor({ build, suspendEverywhere, sinks, snapshotLimits, ...options }: EngineClusterOptions) {
     const network = new InProcessNetwork()
     const printed = { text: '' }
     super({
@@ -50,6 +52,7 @@ export class EngineCluster extends SimCluster {
           loadProgram: () => Promise.resolve(build()),
           createIoHost: wake => new LocalIoHost(io, wake),
           suspendEverywhere,
+          snapshotLimits,
         })
       },
     })

@@ -67,6 +67,8 @@ export class SimCluster {
   readonly taskManagers: SimTaskManager[] = []
   /** Around each call of a store. A process that is killed here never comes back from it; `before`: it had no effect. */
   onStoreCall: (call: StoreCall, phase: 'before' | 'after') => void = () => {}
+  /** What a store answers instead of doing it. */
+  storeFault: (call: StoreCall) => FlinkError | undefined = () => undefined
   private storeCalls = 0
   /** By URI: what outlives every process. */
   readonly stores = new Map<string, MemoryStore>()
@@ -131,6 +133,8 @@ export class SimCluster {
         const made = { node, number: this.storeCalls++, text: `${operation} ${path}` }
         this.onStoreCall(made, 'before')
         await this.network.untilAlive(node)
+        const fault = this.storeFault(made)
+        if (fault !== undefined) throw fault
         const answer = await act(path, ...args)
         this.onStoreCall(made, 'after')
         await this.network.untilAlive(node)

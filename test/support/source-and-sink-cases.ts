@@ -2,7 +2,10 @@ import { expect } from 'vitest'
 import { redistribute } from '../../runtime/checkpoint/redistribute.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
+import { Types } from '../../runtime/serde/types.ts'
+import { ListStateDescriptor } from '../../runtime/state/descriptors.ts'
 import { emptySnapshot, type OperatorSnapshot } from '../../runtime/state/snapshot.ts'
+import type { ListState } from '../../runtime/state/state.ts'
 import type { SinkFunction, SourceFunction } from '../../runtime/stream/functions.ts'
 import type { StreamOperator } from '../../runtime/stream/operator.ts'
 import { FileSinkOperator } from '../../runtime/stream/operators/file-sink-operator.ts'
@@ -13,6 +16,7 @@ import { TransportSinkOperator } from '../../runtime/stream/operators/transport-
 import type { SourceOutput, SourceReader, SourceSplit } from '../../runtime/stream/spi/source.ts'
 import { ConnectorHarness, type ConnectorHarnessOptions } from './connector-harness.ts'
 import { MemoryFiles } from './memory-recoverable-writer.ts'
+import { wholeSnapshot } from './whole-snapshot.ts'
 
 /**
  * Heads and tails of chains for the operators' registry: each operator meets a checkpoint and a restore after every single row, at
@@ -34,7 +38,6 @@ export const parallelismPlans: Readonly<Record<string, readonly number[]>> = {
   'rescaled after every row': [1, 2, 3, 5, 2],
 }
 
-const barrier = { checkpointId: 1, timestampMs: 0, type: 'checkpoint' } as const
 const maxParallelism = 16
 
 export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
@@ -49,6 +52,12 @@ export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
     title: 'own source function',
     state: 'none: run() is a call that cannot be taken up in its middle; after a restore it begins anew, as without CheckpointedFunction in Flink',
     run: runFunctionSource,
+  },
+  {
+    covers: 'FunctionSourceOperator',
+    title: 'own source function with operator state',
+    state: 'the function’s: numbers that it has not collected, one item each, in a list that is split anew',
+    run: runCheckpointedSource,
   },
   {
     covers: 'SinkFunctionOperator',
@@ -110,7 +119,7 @@ async function runFileSink(parallelisms: readonly number[]): Promise<readonly st
     if (row < rows) subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
     else for (const subtask of subtasks) await subtask.until(() => subtask.operator.endInput(0))
     for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
-    snapshots = subtasks.map(({ operator }) => operator.snapshot({ ...barrier, checkpointId }))
+    snapshots = subtasks.map(({ operator }) => wholeSnapshot(operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' })))
     if (row % 2 === 1) for (const { operator } of subtasks) operator.notifyCheckpointComplete?.(checkpointId)
     for (const subtask of subtasks) {
       if (row % 2 === 1) await subtask.until(() => subtask.operator.commitsDone?.() ?? true)
@@ -183,7 +192,7 @@ async function runSource(parallelisms: readonly number[]): Promise<readonly stri
       return subtask.rows.length > 0
     })
     rows.push(...(giver?.values() ?? []).map(String))
-    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    snapshots = subtasks.map(subtask => subtask.snapshot())
     for (const subtask of subtasks) await subtask.close()
     // Stable: within a split the rows stay in the order in which they came.
     if (giver === undefined) return rows.sort((a, b) => a.charCodeAt(0) - b.charCodeAt(0))
@@ -212,7 +221,9 @@ async function runFunctionSource(parallelisms: readonly number[]): Promise<reado
     if (harness === undefined) break
     harness.rowsPerPoll = 1
     if (taken > 0) await harness.run(() => harness.rows.length >= taken)
-    snapshot = harness.operator.snapshot(barrier)
+    // Nobody asks what has gone out in front of the barrier: without state it all comes again.
+    harness.operator.prepareSnapshotPreBarrier?.()
+    snapshot = harness.snapshot()
     expect(snapshot).toEqual(emptySnapshot)
     await harness.close()
   }
@@ -222,6 +233,51 @@ async function runFunctionSource(parallelisms: readonly number[]): Promise<reado
   const rows = await suspended(await harness.open())
   await harness.close()
   return rows
+}
+
+/** Collects the numbers that its state gives it; before any restore the first subtask has them all. */
+function countingSource(): SourceFunction<number> {
+  let rest: number[] = []
+  let state: ListState<number>
+  return {
+    initializeState(context) {
+      state = context.getOperatorStateStore().getListState(new ListStateDescriptor('rest', Types.INT))
+      rest = [...state.get()]
+      if (!context.isRestored()) rest = [0, 1, 2, 3, 4]
+    },
+    open(context) {
+      if (context.getIndexOfThisSubtask() > 0 && rest.length === 5) rest = []
+    },
+    async run(context) {
+      for (let next = rest.shift(); next !== undefined; next = rest.shift()) await context.collect(next)
+    },
+    cancel() {},
+    snapshotState: () => state.update(rest),
+  }
+}
+
+/** Before each barrier every subtask begins to run; what it has collected by then goes out in front of it. */
+async function runCheckpointedSource(parallelisms: readonly number[]): Promise<readonly string[]> {
+  const rows: string[] = []
+  let snapshots: readonly OperatorSnapshot[] | undefined
+  for (let step = 0; rows.length < 5; step++) {
+    const subtasks = await startAll(
+      parallelisms[step % parallelisms.length] ?? 1,
+      snapshots,
+      () => new FunctionSourceOperator(countingSource() as SourceFunction<never>, { bufferHighMark: 1 }),
+    )
+    for (const subtask of subtasks) {
+      subtask.rowsPerPoll = 0
+      subtask.poll()
+      await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
+    }
+    snapshots = subtasks.map(subtask => subtask.snapshot())
+    for (const subtask of subtasks) {
+      rows.push(...subtask.values().map(String))
+      await subtask.close()
+    }
+  }
+  return rows.sort()
 }
 
 async function runSink(
@@ -236,7 +292,7 @@ async function runSink(
     all.push(...subtasks)
     subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
     for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
-    snapshots = subtasks.map(({ operator }) => operator.snapshot(barrier))
+    snapshots = subtasks.map(subtask => subtask.snapshot())
     expect(snapshots).toEqual(subtasks.map(() => emptySnapshot))
     // A task that ends here, as by a failure after the barrier, has nothing left to give.
     for (const subtask of subtasks) await subtask.close()

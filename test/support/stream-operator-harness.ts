@@ -8,9 +8,11 @@ import { objectRowsOf } from '../../runtime/network/columns-rows.ts'
 import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
 import type { RowLayout } from '../../runtime/serde/row-layout.ts'
+import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
 import type { OperatorSnapshot } from '../../runtime/state/snapshot.ts'
 import type { KeySpec } from '../../runtime/stream/functions.ts'
 import type { OperatorContext, OperatorMetrics, OperatorOutput, StreamOperator } from '../../runtime/stream/operator.ts'
+import { OperatorIncrements, smallStateLimits, takeIncrements } from './increments.ts'
 import { SimulatedClock } from './simulated-clock.ts'
 
 /**
@@ -33,6 +35,8 @@ export interface HarnessOptions {
   readonly batch?: boolean
   readonly autoWatermarkIntervalMs?: number
   readonly clock?: Clock & { advanceTo(timeMs: number): void }
+  /** When snapshots are whole; default always. */
+  readonly snapshotLimits?: SnapshotLimits | undefined
   /** Asked before each unit of a cursor's work; default never. */
   readonly shouldYield?: () => boolean
   /** Rows and watermarks go on to this harness's first input as well. */
@@ -52,17 +56,19 @@ export class StreamOperatorHarness {
   readonly counters = new Map<string, number>()
   failure: unknown
   wakeCount = 0
+  readonly increments: OperatorIncrements
   private readonly options: HarnessOptions
 
   constructor(operator: StreamOperator, options: HarnessOptions = {}) {
     this.operator = operator
+    this.increments = new OperatorIncrements(operator)
     this.options = options
     this.clock = options.clock ?? new SimulatedClock()
     operator.setup(this.context(), this.output())
   }
 
   async open(snapshot?: OperatorSnapshot): Promise<this> {
-    if (snapshot !== undefined) this.operator.restore?.(snapshot)
+    if (snapshot !== undefined) this.increments.restore(snapshot)
     await this.operator.open()
     return this
   }
@@ -108,8 +114,19 @@ export class StreamOperatorHarness {
     this.options.next?.end()
   }
 
-  snapshot(): OperatorSnapshot {
-    return this.operator.snapshot({ checkpointId: 1, timestampMs: this.clock.nowMs(), type: 'checkpoint' })
+  /** All of the state, as the TaskManager puts it together. */
+  snapshot(checkpointId = this.increments.checkpointId + 1): OperatorSnapshot {
+    this.increments.checkpointId = checkpointId - 1
+    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
+    return this.increments.snapshot(this.clock.nowMs())
+  }
+
+  completed(checkpointId: number): void {
+    this.operator.notifyCheckpointComplete?.(checkpointId)
+  }
+
+  aborted(checkpointId: number): void {
+    this.operator.notifyCheckpointAborted?.(checkpointId)
   }
 
   async close(): Promise<void> {
@@ -175,7 +192,11 @@ export class StreamOperatorHarness {
       log: noLog,
       io: { openSource: () => assert(false, 'no sources here') as never, openSink: () => assert(false, 'no sinks here') as never },
       jobParameters: {},
-      options: { autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200, checkpointingEnabled: false },
+      options: {
+        autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200,
+        checkpointingEnabled: false,
+        snapshotLimits: options.snapshotLimits,
+      },
       metrics: this.metrics(),
       shouldYield: options.shouldYield ?? (() => false),
       wake: () => void this.wakeCount++,
@@ -226,17 +247,26 @@ export interface OperatorCase {
   readonly outputLayout?: RowLayout
   /** Routes rows when there are several subtasks; none = not keyed, rows go in turn. */
   readonly keys?: readonly KeySpec[]
+  /** Rows of this input go to every subtask. */
+  readonly broadcastInput?: 1
   /** Rows with equal answers must come in equal order in every run. Default: all rows of unkeyed operators are compared as a set. */
   readonly orderBy?: (row: RecordedRow) => unknown
 }
 
-export type RunMode = 'at once' | 'row by row' | 'restored after every step' | 'rescaled after every step' | 'output full every other call'
+export type RunMode =
+  | 'at once'
+  | 'row by row'
+  | 'restored after every step'
+  | 'rescaled after every step'
+  | 'restored from increments of which some are lost'
+  | 'output full every other call'
 
 export const runModes: readonly RunMode[] = [
   'at once',
   'row by row',
   'restored after every step',
   'rescaled after every step',
+  'restored from increments of which some are lost',
   'output full every other call',
 ]
 
@@ -244,7 +274,7 @@ const maxParallelism = 16
 const parallelisms = [1, 2, 3, 5, 2]
 
 /** Rows by group, in order within each. */
-export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Map<string, RecordedRow[]>> {
+export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): Promise<Map<string, RecordedRow[]>> {
   const clock = new SimulatedClock()
   const lastWatermarks = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   const rows: RecordedRow[] = []
@@ -263,6 +293,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Ma
         maxParallelism,
         batch: testCase.batch ?? false,
         outputLayout: testCase.outputLayout,
+        snapshotLimits: mode === 'restored from increments of which some are lost' ? smallStateLimits : undefined,
         shouldYield: mode === 'output full every other call' ? () => asked++ % 2 === 0 : () => false,
       })
       subtasks.push(await harness.open(parts?.[subtaskIndex]))
@@ -283,8 +314,12 @@ export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Ma
   }
   const apply = (step: ScriptStep) => {
     switch (step.kind) {
-      case 'row':
-        return route(step.value, step.input ?? 0).row(step.value, step.timestamp ?? Number.NaN, step.input ?? 0)
+      case 'row': {
+        const input = step.input ?? 0
+        const receivers = input === testCase.broadcastInput ? subtasks : [route(step.value, input)]
+        for (const subtask of receivers) subtask.row(step.value, step.timestamp ?? Number.NaN, input)
+        return
+      }
       case 'watermark':
         lastWatermarks[step.input ?? 0] = step.timestamp
         for (const subtask of subtasks) subtask.watermark(step.timestamp, step.input ?? 0)
@@ -294,15 +329,28 @@ export async function runCase(testCase: OperatorCase, mode: RunMode): Promise<Ma
     }
   }
 
+  const parallelismOf = (step: number): number => {
+    if (mode === 'restored after every step') return 1
+    return mode === 'rescaled after every step' ? (parallelisms[(step + 1) % parallelisms.length] as number) : 1 + random.nextInt(3)
+  }
+  const random = seededRandom(seed)
+
   await start(1, undefined)
   for (const [i, step] of testCase.script.entries()) {
     apply(step)
     if (mode === 'row by row') for (const subtask of subtasks) subtask.fireTimers()
     collect()
-    if (mode !== 'restored after every step' && mode !== 'rescaled after every step') continue
-    const snapshots = subtasks.map(subtask => subtask.snapshot())
+    let snapshots: readonly OperatorSnapshot[] | undefined
+    if (mode === 'restored after every step' || mode === 'rescaled after every step') snapshots = subtasks.map(subtask => subtask.snapshot())
+    if (mode === 'restored from increments of which some are lost') {
+      snapshots = takeIncrements(
+        subtasks.map(({ increments }) => increments),
+        random,
+      )
+    }
+    if (snapshots === undefined) continue
     for (const subtask of subtasks) await subtask.close()
-    await start(mode === 'restored after every step' ? 1 : (parallelisms[(i + 1) % parallelisms.length] as number), snapshots)
+    await start(parallelismOf(i), snapshots)
     collect()
   }
   for (const subtask of subtasks) subtask.end(testCase.inputCount ?? 1)

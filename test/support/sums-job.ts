@@ -2,15 +2,17 @@ import { expect } from 'vitest'
 import {
   type Collector,
   DataGeneratorSource,
+  type DataStream,
   type KeyedProcessContext,
   type RuntimeContext,
-  type Sink,
   StreamExecutionEnvironment,
   Types,
   type ValueState,
   ValueStateDescriptor,
   WatermarkStrategy,
 } from '../../runtime/api/index.ts'
+import { assert } from '../../runtime/common/assert.ts'
+import type { Clock } from '../../runtime/common/clock.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import { FileSink } from '../../runtime/connectors/files/file-sink.ts'
 import { fileSinkTransport } from '../../runtime/connectors/files/file-sink-transport.ts'
@@ -19,6 +21,7 @@ import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
 import { CommittedRows, CommittingSink } from './committing-sink.ts'
 import type { EngineClusterOptions } from './engine-cluster.ts'
 import { MemoryFiles } from './memory-recoverable-writer.ts'
+import { OwnCommits, OwnNumbers } from './own-functions.ts'
 
 /** A job that shows exactly once: numbers, a sum per key in keyed state, and a transactional sink. Each running sum is to be seen once, whatever happened. */
 const keyCount = 7
@@ -26,7 +29,9 @@ const keyCount = 7
 /** What others can see of a job's results: a text a row. */
 export interface Outside {
   readonly rows: readonly string[]
-  sink(): Sink<unknown>
+  write(results: DataStream<[number, number]>): void
+  /** Default: the data generator. */
+  read?(env: StreamExecutionEnvironment, job: SumsJob, clock: Clock): DataStream<number>
   readonly sinks: NonNullable<EngineClusterOptions['sinks']>
 }
 
@@ -36,7 +41,18 @@ export const outsides = {
       get rows() {
         return committed.rows
       },
-      sink: () => new CommittingSink(committed),
+      write: results => void results.sinkTo(new CommittingSink(committed)),
+      sinks: {},
+    }
+  },
+  "a user's own functions, from end to end": (): Outside => {
+    const committed = new CommittedRows()
+    return {
+      get rows() {
+        return committed.rows
+      },
+      read: (env, { count, rowsPerSecond }, clock) => env.addSource(new OwnNumbers(count, rowsPerSecond, clock), 'numbers', Types.INT),
+      write: results => void results.addSink(new OwnCommits(committed)),
       sinks: {},
     }
   },
@@ -50,11 +66,13 @@ export const outsides = {
       get rows() {
         return Object.values(files.visible()).flatMap(text => text.split('\n').slice(0, -1))
       },
-      sink: () =>
-        FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
-          .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
-          .withRollingPolicy(policy)
-          .build(),
+      write: results =>
+        void results.sinkTo(
+          FileSink.forRowFormat('/out', (row, stream) => stream.write(`${JSON.stringify(row)}\n`))
+            .withBucketAssigner(row => `key-${(row as [number, number])[0]}`)
+            .withRollingPolicy(policy)
+            .build(),
+        ),
       sinks: { 'file-sink': fileSinkTransport(random, (_path, owner) => files.writer(owner)) },
     }
   },
@@ -67,14 +85,22 @@ export interface SumsJob {
   readonly outside: Outside
 }
 
-export function buildSums({ client, count, rowsPerSecond, outside }: SumsJob): StreamGraph {
-  const env = StreamExecutionEnvironment.createForProgram({ client })
-  env
-    .fromSource(new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
-    .keyBy((value: number) => value % keyCount)
-    .process(new RunningSum())
-    .sinkTo(outside.sink())
+/** `clock` for functions that wait by themselves. */
+export function buildSums(job: SumsJob, clock?: Clock): StreamGraph {
+  const env = StreamExecutionEnvironment.createForProgram({ client: job.client })
+  const numbers = numbersOf(env, job, clock)
+  job.outside.write(numbers.keyBy((value: number) => value % keyCount).process(new RunningSum()))
   return env.getStreamGraph()
+}
+
+function numbersOf(env: StreamExecutionEnvironment, job: SumsJob, clock: Clock | undefined): DataStream<number> {
+  const { count, rowsPerSecond, outside } = job
+  if (outside.read !== undefined) {
+    assert(clock !== undefined, 'a source of its own waits on the clock of the cluster')
+    return outside.read(env, job, clock)
+  }
+  const generator = new DataGeneratorSource(index => index + 1, { count, rowsPerSecond, type: Types.INT })
+  return env.fromSource(generator, WatermarkStrategy.noWatermarks(), 'numbers')
 }
 
 class RunningSum {

@@ -5,6 +5,7 @@ import type { Logger } from '../../common/log.ts'
 import type { Random } from '../../common/random.ts'
 import { decodeManifest, encodeManifest, type Manifest, type ManifestHead, type ObjectRef } from './manifest.ts'
 import type { ObjectStore } from './object-store.ts'
+import { decodeRecord, encodeRecord } from './record.ts'
 
 /**
  * Which checkpoint of a job is its newest, and who may add the next one (DESIGN 6, docs/decisions/0015-epochs.md).
@@ -77,7 +78,7 @@ export class EpochLog {
     const { generation, jobId } = this.options
     await this.checkGeneration()
     const head = { generation, nonce: this.nonce }
-    const found = await this.createKnown(`${jobId}/head/${generation}`, toBytes(head))
+    const found = await this.createKnown(`${jobId}/head/${generation}`, encodeRecord(head))
     if (found !== 'mine') throw this.fenced(`generation ${generation} is another process already`)
     for (;;) {
       const newest = await this.retried(() => newestRecordOf(this.options.store, jobId))
@@ -92,7 +93,7 @@ export class EpochLog {
         savepoint: newest?.savepoint ?? null,
       }
       // The old leader was faster: its checkpoint counts.
-      if ((await this.createKnown(this.epochPath(record.epoch), toBytes(record))) !== 'mine') continue
+      if ((await this.createKnown(this.epochPath(record.epoch), encodeRecord(record))) !== 'mine') continue
       await this.checkNewest(record.epoch)
       this.epoch = record.epoch
       this.claimUnknown = false
@@ -140,7 +141,7 @@ export class EpochLog {
     const { generation } = this.options
     const record: EpochRecord = { epoch: this.epoch + 1, kind: 'checkpoint', generation, nonce: this.nonce, checkpointId, savepoint }
     this.claimUnknown = true
-    if ((await this.createKnown(this.epochPath(record.epoch), toBytes(record))) !== 'mine')
+    if ((await this.createKnown(this.epochPath(record.epoch), encodeRecord(record))) !== 'mine')
       throw this.fenced(`epoch ${record.epoch} was claimed by another process`)
     this.epoch = record.epoch
     await this.checkNewest(record.epoch)
@@ -357,13 +358,7 @@ async function readRecord(store: ObjectStore, path: string): Promise<EpochRecord
   const bytes = await store.read(path)
   if (bytes === undefined) return undefined
   const corrupt = (why: string) => new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} cannot be read: ${why}`)
-  let record: Partial<EpochRecord> | null
-  try {
-    record = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch {
-    throw corrupt('it was cut short or changed')
-  }
-  if (typeof record !== 'object' || record === null) throw corrupt('it is no record')
+  const record: Partial<EpochRecord> = decodeRecord(bytes, `${path} of ${store.uri}`)
   const { epoch, kind, generation, nonce, checkpointId, savepoint } = record
   if (epoch !== numberOf(path)) throw corrupt(`it is the record of epoch ${epoch}`)
   if (
@@ -388,8 +383,4 @@ function checkpointIdOf(path: string, jobId: string): number | undefined {
 
 function numberOf(path: string): number {
   return Number(path.slice(path.lastIndexOf('/') + 1))
-}
-
-function toBytes(record: object): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(record)}\n`)
 }

@@ -32,7 +32,7 @@ export interface Manifest {
 }
 
 const MAGIC = 0x4d524350
-const VERSION = 1
+const VERSION = 2
 const FIXED = 12
 const TRAILER = 4
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ConnectorHarness, operatorOf, RecordingEnumeratorContext } from '../../../test/support/connector-harness.ts'
 import { FakeKafka } from '../../../test/support/fake-kafka.ts'
 import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
+import { wholeSnapshot } from '../../../test/support/whole-snapshot.ts'
 import { redistribute } from '../../checkpoint/redistribute.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { type Random, seededRandom } from '../../common/random.ts'
@@ -110,7 +111,7 @@ class Job {
   checkpoint(): void {
     const id = this.nextCheckpointId++
     const enumerator = this.enumerator.snapshot()
-    const operators = this.subtasks.map(({ operator }) => operator.snapshot({ checkpointId: id, timestampMs: 0, type: 'checkpoint' }))
+    const operators = this.subtasks.map(({ operator }) => wholeSnapshot(operator.snapshot({ checkpointId: id, timestampMs: 0, type: 'checkpoint' })))
     // What was read: the rows themselves say it.
     const positions = new Map([...this.positions()].filter(([splitId, offset]) => offset > (this.started.get(splitId) ?? 0)))
     this.pending.push({ id, enumerator, operators, rows: [...this.rows], positions })

@@ -78,7 +78,7 @@ async function readSubtask(
       return [...values, ...harness.values()]
     }
     if (turn < 60 && random.nextInt(15) === 0) {
-      const state = harness.operator.snapshot({ checkpointId: turn, timestampMs: 0, type: 'checkpoint' })
+      const state = harness.snapshot(turn)
       await harness.close()
       values.push(...harness.values())
       harness = new ConnectorHarness(operatorOf(definition), { clock, registry, subtaskIndex, parallelism: context.parallelism })

@@ -41,6 +41,7 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   const mask = emitter.define(code`${slots}.length - 1`)
   const shift = emitter.define(code`${held}.shift`)
   const count = emitter.variable(code`${held}.count`)
+  const marks = table.tracks ? defineMarks(emitter, held) : undefined
   const outputs = columns.map((column, i) => (emitsRows && !table.keyColumns.includes(i) ? emitter.define(newArray(column, length)) : undefined))
   const words = new Map<number, { readonly of: Code; readonly stored: Code }>()
   for (const column of table.keyColumns) {
@@ -86,6 +87,7 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   emitter.line(code`${hashes}[${entry}] = ${hash}`)
   for (const [i, column] of columns.entries())
     emitStore(emitter, column, stored[i] as Code, entry, words.get(i) === undefined ? (values[i] as Code) : code`${input[i] as Code}[${row}]`)
+  emitMark(emitter, marks, entry)
   emitter.otherwise()
   const current = emitter.define(code`${stored[field] as Code}[${entry}]`)
   const candidate = values[field] as Code
@@ -93,12 +95,14 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   const layout = columns[field] as FieldLayout
   if (kind === 'sum') {
     emitter.line(code`${target} = ${sum(emitter, layout, current, candidate, spec)}`)
+    emitMark(emitter, marks, entry)
   } else {
     emitter.open(code`if (${better(emitter, layout, kind, current, candidate, spec)})`)
     for (const [i, column] of columns.entries()) {
       if (i !== field && (kind === 'min' || kind === 'max' || table.keyColumns.includes(i))) continue
       emitStore(emitter, column, stored[i] as Code, entry, values[i] as Code)
     }
+    emitMark(emitter, marks, entry)
     emitter.close()
   }
   emitter.close()
@@ -108,6 +112,7 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   }
   emitter.close()
   emitter.line(code`${held}.count = ${count}`)
+  if (marks !== undefined) emitter.line(code`${held}.changes.count = ${marks.count}`)
   if (recent !== undefined)
     emitter.line(
       code`if (${recent.used} && ${length} >= ${PAUSE_ROWS_MIN} && ${recent.found} < ${length} >> 2) ${held}.recentPause = ${RECENT_PAUSE}`,
@@ -126,6 +131,29 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
 const RECENT_PAUSE = 64
 /** Frames of fewer rows say nothing about how often keys come. */
 const PAUSE_ROWS_MIN = 64
+
+interface MarkNames {
+  readonly flags: Code
+  readonly list: Code
+  readonly count: Code
+}
+
+function defineMarks(emitter: FunctionEmitter, table: Code): MarkNames {
+  return {
+    flags: emitter.define(code`${table}.changes.flags`),
+    list: emitter.define(code`${table}.changes.list`),
+    count: emitter.variable(code`${table}.changes.count`),
+  }
+}
+
+/** As `ChangedRows.mark`. */
+function emitMark(emitter: FunctionEmitter, marks: MarkNames | undefined, entry: Code): void {
+  if (marks === undefined) return
+  emitter.open(code`if (${marks.flags}[${entry}] === 0)`)
+  emitter.line(code`${marks.flags}[${entry}] = 1`)
+  emitter.line(code`${marks.list}[${marks.count}++] = ${entry}`)
+  emitter.close()
+}
 
 interface RecentNames {
   readonly entries: Code

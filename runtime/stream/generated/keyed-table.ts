@@ -1,9 +1,15 @@
-import type { ByteReader, ByteWriter } from '../../common/bytes.ts'
+import { assert } from '../../common/assert.ts'
+import type { ByteReader } from '../../common/bytes.ts'
+import { FlinkError } from '../../common/errors.ts'
 import { ownText } from '../../network/columns-text.ts'
 import type { FieldLayout, RowLayout } from '../../serde/row-layout.ts'
-import type { TypeInformation } from '../../serde/type-information.ts'
-import type { KeyedSnapshotPart } from '../../state/key-entry.ts'
+import type { TypeInformation, TypeJson } from '../../serde/type-information.ts'
+import { ChangedRows } from '../../state/changed-rows.ts'
+import type { KeyedPart } from '../../state/keyed-part.ts'
+import type { SegmentWriter } from '../../state/segment-writer.ts'
 import type { StateSchema } from '../../state/snapshot.ts'
+import { readerOf } from '../../state/typed-later.ts'
+import type { KeySpec } from '../functions.ts'
 
 /**
  * One row per key, a typed array a field: keyed state of `sum`, `min`, `max`, `minBy`, `maxBy` (and nothing else yet). An open-addressing table
@@ -22,8 +28,10 @@ const CAPACITY_MIN = 1024
 /** Entries and what they refer to should stay in a core's second cache. */
 const RECENT_MAX = 1 << 14
 
-export class KeyedTable implements KeyedSnapshotPart {
-  readonly schema: StateSchema
+export class KeyedTable implements KeyedPart<RowsOfCheckpoint> {
+  readonly schemas: readonly StateSchema[]
+  tracks = false
+  readonly changes = new ChangedRows()
   readonly layout: RowLayout
   readonly keyColumns: readonly number[]
   /** Of hashes, drawn once per table: whoever chooses keys cannot choose where they collide. Odd. */
@@ -44,14 +52,22 @@ export class KeyedTable implements KeyedSnapshotPart {
   /** 1 where a field is null; undefined = no row of the column is. Keys never are. */
   nulls: (Uint8Array | undefined)[]
   private readonly type: TypeInformation
-  private readonly keyOf: (row: unknown) => unknown
+  private reader: (input: ByteReader) => unknown
+  private readonly key: KeySpec
+  /** Of each entry its key group + 1; 0 = not known yet. */
+  private keyGroups = new Uint16Array(CAPACITY_MIN)
+  private base: { next: number; readonly end: number } | undefined = undefined
+  /** First row that the base has written since the last checkpoint, and the one behind the last. */
+  private baseFrom = 0
+  private baseTo = 0
 
-  constructor(name: string, type: TypeInformation, layout: RowLayout, keyColumns: readonly number[], keyOf: (row: unknown) => unknown, seed: number) {
-    this.schema = { name, kind: 'value', type: type.json, namespace: { kind: 'VOID' } }
+  constructor(name: string, type: TypeInformation, layout: RowLayout, keyColumns: readonly number[], key: KeySpec, seed: number) {
+    this.schemas = [{ name, kind: 'value', type: type.json, namespace: { kind: 'VOID' } }]
     this.type = type
+    this.reader = readerOf(type.json, type)
     this.layout = layout
     this.keyColumns = keyColumns
-    this.keyOf = keyOf
+    this.key = key
     this.seed = seed | 1
     this.columns = layout.columns.map(column => newColumn(column, CAPACITY_MIN))
     if (this.hasTextKey) this.recent = new Int32Array(CAPACITY_MIN)
@@ -69,11 +85,16 @@ export class KeyedTable implements KeyedSnapshotPart {
 
   /** Room for `more` new keys. */
   reserve(more: number): void {
-    const needed = this.count + more
+    this.grow(this.count + more)
+    if (this.tracks) this.changes.reserve(this.hashes.length)
+  }
+
+  private grow(needed: number): void {
     if (needed <= this.hashes.length) return
     let capacity = this.hashes.length
     while (capacity < needed) capacity *= 2
     this.hashes = grown(this.hashes, capacity)
+    this.keyGroups = grown(this.keyGroups, capacity)
     if (this.hasTextKey) this.recent = new Int32Array(Math.min(capacity, RECENT_MAX))
     this.columns = this.columns.map(column => (Array.isArray(column) ? column : grown(column, capacity)))
     this.nulls = this.nulls.map(nulls => (nulls === undefined ? undefined : grown(nulls, capacity)))
@@ -107,7 +128,13 @@ export class KeyedTable implements KeyedSnapshotPart {
     this.slots[this.freeSlot(hash)] = entry + 1
     this.hashes[entry] = hash
     for (const [column, field] of fields.entries()) this.set(entry, column, field)
+    this.mark(entry)
     return entry
+  }
+
+  /** Its fields have changed. */
+  mark(entry: number): void {
+    if (this.tracks) this.changes.mark(entry)
   }
 
   set(entry: number, column: number, field: unknown): void {
@@ -134,15 +161,65 @@ export class KeyedTable implements KeyedSnapshotPart {
     return shape.kind === 'value' ? fields[0] : fields
   }
 
-  snapshotTo(writerOf: (key: unknown, keyGroup: number | undefined) => ByteWriter): void {
-    for (let entry = 0; entry < this.count; entry++) {
-      const row = this.row(entry)
-      this.type.serializer.write(row, writerOf(this.keyOf(row), undefined))
-    }
+  get rowCount(): number {
+    return this.count
   }
 
-  restoreEntry(_key: unknown, input: ByteReader): void {
-    const row = this.type.serializer.read(input)
+  get changedCount(): number {
+    return this.changes.count
+  }
+
+  writeAll(out: SegmentWriter, begins: boolean): void {
+    for (let entry = 0; entry < this.count; entry++) this.write(entry, out)
+    if (!begins) return
+    this.changes.clear()
+    this.baseFrom = this.baseTo
+  }
+
+  writeChanged(out: SegmentWriter): RowsOfCheckpoint {
+    const rows = this.changes.take()
+    for (let i = 0; i < rows.length; i++) this.write(rows[i] as number, out)
+    const { baseFrom, baseTo } = this
+    this.baseFrom = baseTo
+    return { rows, baseFrom, baseTo }
+  }
+
+  beginBase(): void {
+    this.base = { next: 0, end: this.count }
+    this.baseFrom = 0
+    this.baseTo = 0
+  }
+
+  writeBase(out: SegmentWriter, sizeMax: number): boolean {
+    const { base } = this
+    assert(base !== undefined, 'a base is begun before it is written')
+    while (base.next < base.end) {
+      if (out.size >= sizeMax) return false
+      if (this.changes.flags[base.next] !== 1) this.write(base.next, out)
+      this.baseTo = ++base.next
+    }
+    this.endBase()
+    return true
+  }
+
+  endBase(): void {
+    this.base = undefined
+  }
+
+  markAgain({ rows, baseFrom, baseTo }: RowsOfCheckpoint): void {
+    for (const row of rows) this.changes.mark(row)
+    for (let row = baseFrom; row < baseTo; row++) this.changes.mark(row)
+  }
+
+  readAs(_schema: number, saved: TypeJson): void {
+    this.reader = readerOf(saved, this.type)
+  }
+
+  restoreRecord(_schema: number, removes: boolean, keyGroup: number, input: ByteReader): void {
+    this.key.type.serializer.read(input)
+    // The bytes are also those of a reduce's state, whose values never go.
+    if (removes) throw new FlinkError('CORRUPT_CHECKPOINT', `state ${this.schemas[0]?.name} has the end of a key, which it never has`)
+    const row = this.reader(input)
     const { shape } = this.layout
     const fields =
       shape.kind === 'array'
@@ -150,7 +227,21 @@ export class KeyedTable implements KeyedSnapshotPart {
         : shape.kind === 'object'
           ? shape.names.map(name => (row as Record<string, unknown>)[name])
           : [row]
-    this.insert(fields, this.hash(fields))
+    const hash = this.hash(fields)
+    const { tracks } = this
+    this.tracks = false
+    let entry = this.find(fields, hash)
+    if (entry < 0) entry = this.insert(fields, hash)
+    else for (const [column, field] of fields.entries()) this.set(entry, column, field)
+    this.keyGroups[entry] = keyGroup + 1
+    this.tracks = tracks
+  }
+
+  private write(entry: number, out: SegmentWriter): void {
+    const row = this.row(entry)
+    const key = this.key.select(row)
+    if (this.keyGroups[entry] === 0) this.keyGroups[entry] = out.keyGroupOf(key) + 1
+    this.type.serializer.write(row, out.keyed(0, false, key, (this.keyGroups[entry] as number) - 1))
   }
 
   private freeSlot(hash: number): number {
@@ -177,6 +268,13 @@ export class KeyedTable implements KeyedSnapshotPart {
   }
 }
 
+interface RowsOfCheckpoint {
+  readonly rows: Int32Array
+  /** Of the base: rows `baseFrom` to `baseTo`. */
+  readonly baseFrom: number
+  readonly baseTo: number
+}
+
 /** 2^32 divided by the golden ratio: spreads neighbouring hashes over the table. */
 export const FIBONACCI = 0x9e3779b1 | 0
 
@@ -199,7 +297,7 @@ function newColumn({ kind }: FieldLayout, capacity: number): TableColumn {
   }
 }
 
-function grown<A extends Uint8Array | Int32Array | Float64Array | BigInt64Array>(array: A, length: number): A {
+function grown<A extends Uint8Array | Uint16Array | Int32Array | Float64Array | BigInt64Array>(array: A, length: number): A {
   // The same kind of array.
   const copy = new (array.constructor as new (length: number) => A)(length)
   copy.set(array as never)

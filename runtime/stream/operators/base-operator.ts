@@ -1,5 +1,6 @@
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import type { KeyedSnapshots } from '../../state/keyed-snapshots.ts'
+import type { OperatorIncrement, OperatorListSnapshot } from '../../state/snapshot.ts'
 import { MIN_WATERMARK } from '../../time/watermark.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 
@@ -13,6 +14,8 @@ export abstract class BaseOperator implements StreamOperator {
   protected output!: OperatorOutput
   /** What timers and users read: already the new watermark while its timers fire. */
   protected currentWatermark = MIN_WATERMARK
+  /** Of operators with keyed state: set by their `setup`. */
+  protected snapshots: KeyedSnapshots | undefined = undefined
   private forwardedWatermark = MIN_WATERMARK
   private forwardedIdle = false
   private statusAdvancePending = false
@@ -70,11 +73,30 @@ export abstract class BaseOperator implements StreamOperator {
     return true
   }
 
-  snapshot(_barrier: CheckpointBarrier): OperatorSnapshot {
-    return emptySnapshot
+  snapshot(barrier: CheckpointBarrier): OperatorIncrement {
+    // Users' functions first: they may still write keyed state.
+    const lists = this.operatorState(barrier)
+    return { keyed: this.snapshots?.snapshot(barrier), lists }
+  }
+
+  continueBase(): boolean {
+    return this.snapshots?.continueBase() ?? false
+  }
+
+  notifyCheckpointComplete(checkpointId: number): void {
+    this.snapshots?.confirm(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.snapshots?.takeBack(checkpointId)
   }
 
   close(): void | Promise<void> {}
+
+  /** What belongs to no key, at a barrier. */
+  protected operatorState(_barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
+    return []
+  }
 
   /** Fires what is due at `watermark`; false = more to do, call again. */
   protected advanceEventTime(_watermark: number): boolean {

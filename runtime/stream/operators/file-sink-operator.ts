@@ -4,7 +4,7 @@ import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SinkPort } from '../spi/io-host.ts'
 import { type CommittableItem, Committables } from './committables.ts'
@@ -175,7 +175,7 @@ export class FileSinkOperator implements StreamOperator {
     return this.prepare(false)
   }
 
-  snapshot({ checkpointId }: CheckpointBarrier): OperatorSnapshot {
+  snapshot({ checkpointId }: CheckpointBarrier): UnkeyedSnapshot {
     assert(this.preparedVersion === this.version, 'nothing is written between prepare and snapshot')
     const parts = this.buckets.open().map((part): OpenPartItem => {
       const { tag, bucketId, createdMs, sizeBytes } = part
@@ -191,6 +191,10 @@ export class FileSinkOperator implements StreamOperator {
         jsonList(CHECKPOINT_STATE, 'union', [checkpointId]),
       ],
     }
+  }
+
+  stateEntries(): number {
+    return this.committables.count + this.buckets.count
   }
 
   notifyCheckpointComplete(checkpointId: number): void {

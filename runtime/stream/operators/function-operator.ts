@@ -2,94 +2,94 @@ import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import { typesEqual } from '../../serde/types.ts'
-import { declaredStates } from '../../state/descriptors.ts'
+import { declaredStates, type StateDescriptor } from '../../state/descriptors.ts'
 import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Collector, KeySpec, RichFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { BaseOperator } from './base-operator.ts'
-import { OperatorRuntimeContext } from './runtime-context.ts'
 import { promiseRefused, userError } from './user-code.ts'
+import { UserFunctions } from './user-functions.ts'
 
 /**
  * An operator that runs users' functions: opens and closes them, gives them a runtime context, and, on a keyed stream, keeps the
- * states that their fields declare. One `KeySpec` an input makes it keyed; none = not keyed.
+ * states that their fields declare. One `KeySpec` an input makes it keyed, or one for the first input only; none = not keyed.
  */
 export abstract class FunctionOperator extends BaseOperator {
   protected readonly keys: readonly KeySpec[]
   protected readonly collector = new TimestampedCollector()
   /** undefined = the stream is not keyed. */
   protected backend: KeyedStateBackend | undefined = undefined
-  private readonly functions: readonly RichFunction[]
-  private openedCount = 0
+  protected readonly functions: UserFunctions
 
   constructor(functions: readonly RichFunction[], keys: readonly KeySpec[], inputCount: 1 | 2 = 1) {
     super(inputCount)
-    assert(keys.length === 0 || keys.length === inputCount, 'a keyed operator has one key an input')
-    this.functions = functions
+    assert(keys.length <= inputCount, 'an operator has at most one key an input')
+    this.functions = new UserFunctions(functions)
     this.keys = keys
   }
 
   override setup(context: OperatorContext, output: OperatorOutput): void {
     super.setup(context, output)
     this.collector.output = output
-    const first = this.keys[0]
-    if (first === undefined) return
-    const second = this.keys[1] ?? first
-    if (!typesEqual(first.type, second.type))
-      throw new FlinkError(
-        'INVALID_PROGRAM',
-        `operator ${context.operatorName}: its inputs are keyed by ${first.type} and by ${second.type}; connected streams need keys of one type`,
-      )
-    this.backend = new KeyedStateBackend({ owner: context.operatorName, keyType: first.type, maxParallelism: context.maxParallelism })
-    this.registerStates(this.backend)
+    this.backend = this.keyedBackend(context)
+    this.snapshots = this.backend?.snapshots
+    this.functions.setup(context, this.backend)
   }
 
   restore(state: OperatorSnapshot): void {
+    this.functions.restore(state)
     if (state.keyed === undefined) return
     if (this.backend === undefined)
       throw new FlinkError(
         'INVALID_PROGRAM',
         `operator ${this.context.operatorName}: the snapshot has keyed state, but its stream is not keyed any more`,
       )
-    this.backend.restore([state.keyed])
+    this.backend.snapshots.restore(state.keyed)
   }
 
   override open(): void | Promise<void> {
-    const context = new OperatorRuntimeContext(this.context, this.backend)
-    for (const [i, fn] of this.functions.entries()) {
-      this.openedCount = i + 1
-      let opening: unknown
-      try {
-        opening = fn.open?.(context)
-      } catch (error) {
-        throw userError(this.context.operatorName, error)
-      }
-      if (opening instanceof Promise) return this.openRest(opening, context, i + 1)
-    }
+    return this.functions.open()
   }
 
-  override snapshot(_barrier: CheckpointBarrier): OperatorSnapshot {
-    return { keyed: this.backend?.snapshot(), lists: [] }
+  stateEntries(): number {
+    return (this.backend?.keyCount ?? 0) + this.functions.stateEntries
   }
 
-  override async close(): Promise<void> {
-    const opened = this.functions.slice(0, this.openedCount)
-    this.openedCount = 0
-    let first: { readonly error: unknown } | undefined
-    for (const fn of opened) {
-      try {
-        await fn.close?.()
-      } catch (error) {
-        first ??= { error: userError(this.context.operatorName, error) }
-      }
-    }
-    if (first !== undefined) throw first.error
+  get commitsOnCheckpoint(): boolean {
+    return this.functions.listens
+  }
+
+  commitsDone(): boolean {
+    return this.functions.notificationsDone()
+  }
+
+  override notifyCheckpointComplete(checkpointId: number): void {
+    super.notifyCheckpointComplete(checkpointId)
+    this.functions.notifyCheckpointComplete(checkpointId)
+  }
+
+  override notifyCheckpointAborted(checkpointId: number): void {
+    super.notifyCheckpointAborted(checkpointId)
+    this.functions.notifyCheckpointAborted(checkpointId)
+  }
+
+  override close(): void | Promise<void> {
+    return this.functions.close()
+  }
+
+  protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
+    return this.functions.snapshot(barrier)
   }
 
   /** In an order that does not depend on data. Overridden by operators with states of their own. */
   protected registerStates(backend: KeyedStateBackend): void {
-    for (const fn of this.functions) for (const descriptor of declaredStates(fn)) backend.register(descriptor)
+    for (const fn of this.functions.list) for (const descriptor of declaredStates(fn)) if (this.isKeyedState(descriptor)) backend.register(descriptor)
+  }
+
+  /** Whether a descriptor among a function's fields is of keyed state. */
+  protected isKeyedState(_descriptor: StateDescriptor): boolean {
+    return true
   }
 
   /** Makes the record's key current. Does nothing on a stream that is not keyed. */
@@ -115,16 +115,24 @@ export abstract class FunctionOperator extends BaseOperator {
     return promiseRefused(this.context.operatorName, what, promise)
   }
 
-  private async openRest(opening: Promise<unknown>, context: OperatorRuntimeContext, from: number): Promise<void> {
-    try {
-      await opening
-      for (let i = from; i < this.functions.length; i++) {
-        this.openedCount = i + 1
-        await this.functions[i]?.open?.(context)
-      }
-    } catch (error) {
-      throw userError(this.context.operatorName, error)
-    }
+  private keyedBackend(context: OperatorContext): KeyedStateBackend | undefined {
+    const { operatorName: owner, maxParallelism, clock, options } = context
+    const [first, second = first] = this.keys
+    if (first === undefined || second === undefined) return undefined
+    if (!typesEqual(first.type, second.type))
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        `operator ${owner}: its inputs are keyed by ${first.type} and by ${second.type}; connected streams need keys of one type`,
+      )
+    const backend = new KeyedStateBackend({
+      owner,
+      keyType: first.type,
+      maxParallelism,
+      limits: options.snapshotLimits,
+      nowMs: () => clock.nowMs(),
+    })
+    this.registerStates(backend)
+    return backend
   }
 }
 

@@ -1,13 +1,13 @@
 import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import type { CheckpointBarrier } from '../../network/frame.ts'
+import type { OperatorListSnapshot } from '../../state/snapshot.ts'
 import type { SourceContext, SourceFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
-import { OperatorRuntimeContext } from './runtime-context.ts'
+import { FunctionOperator } from './function-operator.ts'
 import { SourceBuffer } from './source-buffer.ts'
 import type { SourceHeadOperator } from './source-operator.ts'
-import { userError } from './user-code.ts'
 
 /**
  * Own sources in the form `run(ctx)` / `cancel()`.
@@ -16,7 +16,10 @@ import { userError } from './user-code.ts'
  * 2. What it collects goes into a bounded buffer; the task takes it from there. Above the high mark `collect` answers a promise to
  *    await; a source that never awaits gets a named error at the hard bound instead of filling the memory.
  * 3. `run` returning (or its promise resolving) is the end of the input; throwing fails the task.
- * 4. `close` calls `cancel` once when `run` is still going on, lets go whoever waits in `collect`, and waits for `run` until a
+ * 4. At a barrier everything that was collected is emitted first, then `snapshotState` is called, and nothing of `run` comes in between: all runs on one
+ *    thread. So what `run` does between two awaits is one piece, as what stands in `synchronized (ctx.getCheckpointLock())` is in Flink: a source collects a
+ *    row and moves its position before it awaits. While a barrier waits, `collect` lets one row pass at a time.
+ * 5. `close` calls `cancel` once when `run` is still going on, lets go whoever waits in `collect`, and waits for `run` until a
  *    deadline. Whatever is collected or thrown after `cancel` is ignored.
  */
 export interface FunctionSourceOptions {
@@ -25,41 +28,32 @@ export interface FunctionSourceOptions {
   readonly cancelTimeoutMs?: number
 }
 
-export class FunctionSourceOperator implements SourceHeadOperator {
+export class FunctionSourceOperator extends FunctionOperator implements SourceHeadOperator {
   private readonly fn: SourceFunction<never>
   private readonly buffer: SourceBuffer
   private readonly cancelTimeoutMs: number
   private readonly drainState = { idle: false, passWatermarks: true }
-  private context: OperatorContext | undefined
-  private output: OperatorOutput | undefined
   private phase: 'created' | 'running' | 'ended' | 'cancelled' = 'created'
   private running: Promise<void> = Promise.resolve()
   private room: { readonly promise: Promise<void>; readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
-  private opened = false
+  /** A barrier waits until the buffer is empty: the producer is kept waiting too. */
+  private barrierWaits = false
 
   constructor(fn: SourceFunction<never>, options: FunctionSourceOptions = {}) {
+    super([fn], [])
     this.fn = fn
     this.buffer = new SourceBuffer(options.bufferHighMark ?? 1024, options.bufferSizeMax ?? 65_536)
     this.cancelTimeoutMs = options.cancelTimeoutMs ?? 10_000
   }
 
-  setup(context: OperatorContext, output: OperatorOutput): void {
-    this.context = context
-    this.output = output
+  override setup(context: OperatorContext, output: OperatorOutput): void {
+    super.setup(context, output)
     this.drainState.passWatermarks = !context.batch
   }
 
-  async open(): Promise<void> {
-    this.opened = true
-    try {
-      await this.fn.open?.(new OperatorRuntimeContext(this.ctx(), undefined))
-    } catch (error) {
-      throw userError(this.ctx().operatorName, error)
-    }
-  }
-
   pollSource(shouldYield: () => boolean): 'more' | 'nothing' | 'end' {
-    assert(this.output !== undefined, 'setup comes before polling')
+    // The barrier has passed, or is given up.
+    this.barrierWaits = false
     if (this.phase === 'created') this.start()
     this.buffer.drain(this.output, this.drainState, shouldYield)
     if (this.room !== undefined && this.buffer.size <= this.buffer.highMark / 2) {
@@ -85,19 +79,22 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     assert(false, 'a source has no input')
   }
 
-  processWatermark(): boolean {
+  override processWatermark(): boolean {
     return true
   }
 
-  endInput(): boolean {
-    return true
+  prepareSnapshotPreBarrier(): boolean {
+    this.barrierWaits = true
+    this.buffer.drain(this.output, this.drainState, () => this.context.shouldYield())
+    return this.buffer.size === 0
   }
 
-  snapshot(): OperatorSnapshot {
-    return emptySnapshot
+  protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
+    assert(this.buffer.size === 0, 'what was collected has gone out in front of the barrier')
+    return super.operatorState(barrier)
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     const { context } = this
     if (context === undefined) return
     let failure: unknown
@@ -106,7 +103,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     } catch (error) {
       failure = error
     }
-    if (this.opened) await this.fn.close?.()
+    await super.close()
     if (failure !== undefined) throw failure
   }
 
@@ -117,7 +114,7 @@ export class FunctionSourceOperator implements SourceHeadOperator {
       result = this.fn.run(this.sourceContext())
     } catch (error) {
       this.phase = 'ended'
-      throw userError(this.ctx().operatorName, error)
+      throw this.userError(error)
     }
     if (!(result instanceof Object && typeof result.then === 'function')) {
       this.phase = 'ended'
@@ -127,12 +124,12 @@ export class FunctionSourceOperator implements SourceHeadOperator {
       () => {
         if (this.phase !== 'running') return
         this.phase = 'ended'
-        this.ctx().wake()
+        this.context.wake()
       },
       error => {
         if (this.phase !== 'running') return
         this.phase = 'ended'
-        this.ctx().fail(userError(this.ctx().operatorName, error))
+        this.context.fail(this.userError(error))
       },
     )
   }
@@ -167,12 +164,12 @@ export class FunctionSourceOperator implements SourceHeadOperator {
           throw new FlinkError('USER_FUNCTION', `emitWatermark expects epoch milliseconds, got ${String(timestamp)}`)
         if (this.phase !== 'running') return
         this.buffer.watermark(timestamp)
-        this.ctx().wake()
+        this.context.wake()
       },
       markAsTemporarilyIdle: () => {
         if (this.phase !== 'running') return
         this.buffer.idle()
-        this.ctx().wake()
+        this.context.wake()
       },
     }
   }
@@ -182,19 +179,14 @@ export class FunctionSourceOperator implements SourceHeadOperator {
     if (this.phase === 'cancelled') throw cancelled()
     if (this.phase !== 'running') throw new FlinkError('USER_FUNCTION', 'a source function collected a row after its run had ended')
     this.buffer.row(value, timestamp)
-    if (this.buffer.size === 1) this.ctx().wake()
-    if (this.buffer.size < this.buffer.highMark) return undefined
+    if (this.buffer.size === 1) this.context.wake()
+    if (this.buffer.size < this.buffer.highMark && !this.barrierWaits) return undefined
     if (this.room === undefined) {
       this.room = Promise.withResolvers<void>()
       // Whoever awaits sees the rejection; for whoever does not, it must not end the process.
       this.room.promise.catch(() => {})
     }
     return this.room.promise
-  }
-
-  private ctx(): OperatorContext {
-    assert(this.context !== undefined, 'setup comes first')
-    return this.context
   }
 }
 

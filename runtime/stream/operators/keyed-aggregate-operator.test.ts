@@ -16,7 +16,13 @@ function sumOf(): { readonly add: (keys: readonly string[]) => unknown[][] } {
   const key = { select: (row: unknown) => (row as readonly unknown[])[0], type: Types.STRING }
   const operator = new KeyedAggregateOperator({ kind: 'sum', field: 1, key, keyColumns: [0], type: pair, layout }, { finalOnly: false })
   const out: LocalFrame[] = []
-  const context = { operatorName: 'sum', jobName: 'test', maxParallelism: 128, random: systemRandom } as unknown as OperatorContext // what it reads of it
+  const context = {
+    operatorName: 'sum',
+    jobName: 'test',
+    maxParallelism: 128,
+    random: systemRandom,
+    options: {},
+  } as unknown as OperatorContext // what it reads of it
   operator.setup(context, { collectFrame: (frame: LocalFrame) => void out.push(frame) } as unknown as OperatorOutput)
   return {
     add: keys => {

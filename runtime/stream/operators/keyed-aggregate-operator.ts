@@ -2,11 +2,10 @@ import { FlinkError } from '../../common/errors.ts'
 import type { LocalColumn, LocalFrame } from '../../network/columns.ts'
 import { columnarFrameOf, rowsOf } from '../../network/columns-rows.ts'
 import { texts } from '../../network/columns-text.ts'
-import type { CheckpointBarrier } from '../../network/frame.ts'
 import { ROWS_PER_FRAME_MAX } from '../../network/frame.ts'
 import type { RowLayout } from '../../serde/row-layout.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
-import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
+import { KeyedSnapshots } from '../../state/keyed-snapshots.ts'
 import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import type { KeySpec, ReduceFunction } from '../functions.ts'
 import { emitKeyedAggregate, type KeyedAggregateCode } from '../generated/emit-keyed-aggregate.ts'
@@ -51,7 +50,6 @@ export class KeyedAggregateOperator extends BaseOperator {
   private readonly options: KeyedAggregateOptions
   private readonly fn: ReduceFunction<unknown>
   private table!: KeyedTable
-  private backend!: KeyedStateBackend
   private code: KeyedAggregateCode | undefined = undefined
   /** Batch mode: the next key to be emitted. */
   private flushed = 0
@@ -67,19 +65,24 @@ export class KeyedAggregateOperator extends BaseOperator {
   override setup(context: OperatorContext, output: OperatorOutput): void {
     super.setup(context, output)
     const { key, keyColumns, type, layout } = this.spec
-    this.backend = new KeyedStateBackend({ owner: context.operatorName, keyType: key.type, maxParallelism: context.maxParallelism })
     // The factor of its hashes: odd, and large enough to reach the high bits.
     const seed = context.random.nextInt(2 ** 32) | 0x40000001
-    this.table = new KeyedTable('_reduce', type, layout, keyColumns, row => key.select(row), seed)
-    this.backend.registerPart(this.table)
+    this.table = new KeyedTable('_reduce', type, layout, keyColumns, key, seed)
+    this.snapshots = new KeyedSnapshots({
+      owner: context.operatorName,
+      keyType: key.type,
+      maxParallelism: context.maxParallelism,
+      limits: context.options.snapshotLimits,
+    })
+    this.snapshots.register(this.table)
   }
 
   restore(state: OperatorSnapshot): void {
-    if (state.keyed !== undefined) this.backend.restore([state.keyed])
+    if (state.keyed !== undefined) this.snapshots?.restore(state.keyed)
   }
 
-  override snapshot(_barrier: CheckpointBarrier): OperatorSnapshot {
-    return { keyed: this.backend.snapshot(), lists: [] }
+  stateEntries(): number {
+    return this.table.count
   }
 
   processElement(value: unknown, timestamp: number): void {
@@ -178,6 +181,7 @@ export class KeyedAggregateOperator extends BaseOperator {
       const name = shape.kind === 'object' ? shape.names[i]! : i
       this.table.set(entry, i, (reduced as Record<string | number, unknown>)[name])
     }
+    this.table.mark(entry)
   }
 
   /** A row that has nothing but the aggregated field. */

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type HarnessOptions, StreamOperatorHarness } from '../../../test/support/stream-operator-harness.ts'
+import { redistribute } from '../../checkpoint/redistribute.ts'
+import { keyGroupOf, subtaskOfKeyGroup } from '../../serde/key-groups.ts'
 import { Types } from '../../serde/types.ts'
+import type { OperatorSnapshot } from '../../state/snapshot.ts'
 import { formatWatermark } from '../../time/watermark.ts'
 import { WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import { type Collector, type KeyedProcessContext, type KeyedProcessFunction, type OnTimerContext, OutputTag } from '../functions.ts'
@@ -169,5 +172,69 @@ describe('the context', () => {
   test('has no time domain outside of onTimer', async () => {
     const harness = await opened({ processElement: (_: unknown, context: OnTimerContext<string>) => void context.timeDomain() } as never)
     expect(() => harness.row(['a'])).toThrow('timeDomain() exists only in onTimer')
+  })
+})
+
+describe('timers behind a restore', () => {
+  /** Of several times a key; every third is deleted again. */
+  const keys = Array.from({ length: 12 }, (_, i) => `k${i}`)
+  const timesOf = (i: number) => [100 + i * 10, 900 - i * 10, 5_000 + i]
+
+  test.each([
+    [1, 1],
+    [1, 3],
+    [3, 2],
+    [2, 5],
+  ])('%i subtasks restored as %i: what is overdue fires at once, once each, in order of time; event time waits', async (before, after) => {
+    const maxParallelism = 16
+    const ownerOf = (key: string, parallelism: number) =>
+      subtaskOfKeyGroup(keyGroupOf(Types.STRING, key, maxParallelism), maxParallelism, parallelism)
+    const start = (parallelism: number, parts: readonly (OperatorSnapshot | undefined)[]) =>
+      Promise.all(
+        Array.from({ length: parallelism }, (_, subtaskIndex) => {
+          const operator = new KeyedProcessOperator(byFirst, timerFunction as never)
+          return new StreamOperatorHarness(operator, { subtaskIndex, parallelism, maxParallelism }).open(parts[subtaskIndex])
+        }),
+      )
+    const old = await start(before, [])
+    for (const [i, key] of keys.entries()) {
+      const subtask = old[ownerOf(key, before)] as StreamOperatorHarness
+      // Registered twice is registered once.
+      for (const method of ['registerProcessingTimeTimer', 'registerEventTimeTimer'] as const)
+        for (const time of [...timesOf(i), ...timesOf(i)]) subtask.row([key, method, time])
+      if (i % 3 === 0) subtask.row([key, 'deleteProcessingTimeTimer', timesOf(i)[0]])
+    }
+    const snapshots = old.map(subtask => {
+      subtask.advanceTo(50)
+      return subtask.snapshot()
+    })
+    const subtasks = await start(after, redistribute(snapshots, after, maxParallelism))
+    const fired: unknown[][] = []
+    for (const [subtaskIndex, subtask] of subtasks.entries()) {
+      const own = keys.map((key, i) => ({ key, i })).filter(({ key }) => ownerOf(key, after) === subtaskIndex)
+      // The job was away for a second.
+      subtask.clock.advanceTo(1_050)
+      expect(subtask.operator.nextTimerMs?.()).toBe(Math.min(Number.POSITIVE_INFINITY, ...own.flatMap(({ i }) => overdue(i))))
+      subtask.fireTimers()
+      const values = subtask.values() as [string, number, string][]
+      expect(values.map(([, time]) => time)).toEqual(own.flatMap(({ i }) => overdue(i)).sort((a, b) => a - b))
+      expect(values.every(([, , domain]) => domain === 'PROCESSING_TIME')).toBe(true)
+      subtask.fireTimers()
+      expect(subtask.values(), 'once each').toHaveLength(values.length)
+      subtask.watermark(950)
+      fired.push(...(subtask.values().slice(values.length) as unknown[][]))
+    }
+    expect(fired.sort()).toEqual(
+      keys
+        .flatMap((key, i) =>
+          timesOf(i)
+            .filter(time => time <= 950)
+            .map(time => [key, time, 'EVENT_TIME']),
+        )
+        .sort(),
+    )
+    function overdue(i: number): number[] {
+      return timesOf(i).filter((time, which) => time <= 1_050 && !(i % 3 === 0 && which === 0))
+    }
   })
 })

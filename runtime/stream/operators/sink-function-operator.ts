@@ -2,55 +2,44 @@ import { assert } from '../../common/assert.ts'
 import { withDeadline } from '../../common/clock.ts'
 import { FlinkError } from '../../common/errors.ts'
 import { MIN_WATERMARK } from '../../network/frame.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
 import type { SinkContext, SinkFunction } from '../functions.ts'
 import type { GeneratedStep } from '../generated/step.ts'
-import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
-import { OperatorRuntimeContext } from './runtime-context.ts'
-import { userError } from './user-code.ts'
+import type { OperatorContext, OperatorOutput } from '../operator.ts'
+import { FunctionOperator } from './function-operator.ts'
 
 /**
  * Own sinks: `{ open, invoke(value, context), close }`. `invoke` may answer a promise; then up to `inFlightMax` run at once and the
  * task reads no further rows above that. Rows that one record still produces meanwhile wait here, in order. All promises have settled
- * before the input counts as ended and before a barrier passes. A rejected one fails the task.
+ * before the input counts as ended and before a barrier passes: what `snapshotState` saves then, all rows before the barrier have had their say in. A rejected
+ * one fails the task.
  */
 export interface SinkFunctionOptions {
   readonly inFlightMax?: number
   readonly closeTimeoutMs?: number
 }
 
-export class SinkFunctionOperator implements StreamOperator {
+export class SinkFunctionOperator extends FunctionOperator {
   private readonly fn: SinkFunction<never>
   private readonly inFlightMax: number
   private readonly closeTimeoutMs: number
-  private context: OperatorContext | undefined
   /** What `invoke` gets. Generated code sets its time and calls `invoke` itself while `accepting`. */
   rowContext: RowContext | undefined
   private watermark = MIN_WATERMARK
   private readonly inFlight = new Set<Promise<void>>()
   private waiting: { readonly value: unknown; readonly timestamp: number }[] = []
   private blocked = false
-  private opened = false
   private closed = false
 
   constructor(fn: SinkFunction<never>, options: SinkFunctionOptions = {}) {
+    super([fn], [])
     this.fn = fn
     this.inFlightMax = Math.max(1, options.inFlightMax ?? 64)
     this.closeTimeoutMs = options.closeTimeoutMs ?? 5_000
   }
 
-  setup(context: OperatorContext, _output: OperatorOutput): void {
-    this.context = context
+  override setup(context: OperatorContext, output: OperatorOutput): void {
+    super.setup(context, output)
     this.rowContext = new RowContext(context)
-  }
-
-  async open(): Promise<void> {
-    this.opened = true
-    try {
-      await this.fn.open?.(new OperatorRuntimeContext(this.ctx(), undefined))
-    } catch (error) {
-      throw userError(this.ctx().operatorName, error)
-    }
   }
 
   generatedStep(): GeneratedStep {
@@ -75,12 +64,12 @@ export class SinkFunctionOperator implements StreamOperator {
     rowContext.rowWatermark = this.watermark
   }
 
-  processWatermark(timestamp: number): boolean {
+  override processWatermark(timestamp: number): boolean {
     this.watermark = timestamp
     return true
   }
 
-  endInput(): boolean {
+  override endInput(): boolean {
     return this.isDrained()
   }
 
@@ -88,11 +77,7 @@ export class SinkFunctionOperator implements StreamOperator {
     return this.isDrained()
   }
 
-  snapshot(): OperatorSnapshot {
-    return emptySnapshot
-  }
-
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     const { context } = this
     if (context === undefined || this.closed) return
     this.closed = true
@@ -103,7 +88,7 @@ export class SinkFunctionOperator implements StreamOperator {
         context.log.warn('a sink function is closed with calls in flight', { operator: context.operatorName, error: String(error) }),
       )
     }
-    if (this.opened) await this.fn.close?.()
+    await super.close()
   }
 
   private invoke(value: unknown, timestamp: number): void {
@@ -115,7 +100,7 @@ export class SinkFunctionOperator implements StreamOperator {
     try {
       result = this.fn.invoke(value as never, rowContext)
     } catch (error) {
-      throw userError(this.ctx().operatorName, error)
+      throw this.userError(error)
     }
     this.invoked(result)
   }
@@ -124,13 +109,13 @@ export class SinkFunctionOperator implements StreamOperator {
   invoked(result: unknown): void {
     if (!(result instanceof Object && 'then' in result && typeof result.then === 'function')) return
     // The call goes on with the context it was given; the next row must not change it under its feet.
-    this.rowContext = new RowContext(this.ctx())
+    this.rowContext = new RowContext(this.context)
     this.beginRows()
     // A thenable: what it answers is nobody's business.
     const call: Promise<void> = (result as Promise<void>).then(
       () => this.settled(call),
       error => {
-        if (!this.closed) this.ctx().fail(userError(this.ctx().operatorName, error))
+        if (!this.closed) this.context.fail(this.userError(error))
         this.settled(call)
       },
     )
@@ -142,7 +127,7 @@ export class SinkFunctionOperator implements StreamOperator {
     if (this.waiting.length >= WAITING_MAX)
       throw new FlinkError(
         'OUTPUT_SPILL_EXHAUSTED',
-        `one record sent more than ${WAITING_MAX} rows to ${this.ctx().operatorName} while its calls in flight were at their bound`,
+        `one record sent more than ${WAITING_MAX} rows to ${this.context.operatorName} while its calls in flight were at their bound`,
       )
     this.waiting.push({ value, timestamp })
   }
@@ -159,11 +144,11 @@ export class SinkFunctionOperator implements StreamOperator {
         this.invoke(value, timestamp)
       }
     } catch (error) {
-      this.ctx().fail(error)
+      this.context.fail(error)
     }
     if (taken > 0) this.waiting = waiting.slice(taken)
     if (this.waiting.length === 0 && this.inFlight.size < this.inFlightMax) this.unblock()
-    if (this.isDrained()) this.ctx().wake()
+    if (this.isDrained()) this.context.wake()
   }
 
   private isDrained(): boolean {
@@ -173,19 +158,14 @@ export class SinkFunctionOperator implements StreamOperator {
   private block(): void {
     if (this.blocked) return
     this.blocked = true
-    this.ctx().block()
+    this.context.block()
   }
 
   private unblock(): void {
     if (!this.blocked) return
     this.blocked = false
-    this.ctx().unblock()
-    this.ctx().wake()
-  }
-
-  private ctx(): OperatorContext {
-    assert(this.context !== undefined, 'setup comes first')
-    return this.context
+    this.context.unblock()
+    this.context.wake()
   }
 }
 

@@ -148,7 +148,7 @@ describe('source operator', () => {
       const first = new ConnectorHarness(new SourceOperator({ createReader: context => new ListReader(context) }))
       await first.open([split('a', [1, 2]), split('b', [3])])
       for (let i = 0; i < taken; i++) first.poll()
-      const snapshot = first.operator.snapshot({ checkpointId: 1, timestampMs: 0, type: 'checkpoint' })
+      const snapshot = first.snapshot()
       const second = new ConnectorHarness(new SourceOperator({ createReader: context => new ListReader(context) }))
       second.operator.restore?.(snapshot)
       await second.open()

@@ -4,7 +4,7 @@ import { FlinkError } from '../../common/errors.ts'
 import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { LocalFrame } from '../../network/columns.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../spi/source.ts'
@@ -133,7 +133,7 @@ export class SourceOperator implements SourceHeadOperator {
     return true
   }
 
-  snapshot({ checkpointId }: CheckpointBarrier): OperatorSnapshot {
+  snapshot({ checkpointId }: CheckpointBarrier): UnkeyedSnapshot {
     const splits = this.reader?.snapshotSplits(checkpointId) ?? this.earlySplits ?? []
     return { keyed: undefined, lists: [{ name: SPLITS_STATE, mode: 'split', type: { kind: 'STRING' }, items: splits.map(encodeSplit) }] }
   }

@@ -27,8 +27,8 @@ export abstract class TimedOperator extends FunctionOperator {
   protected override registerStates(backend: KeyedStateBackend): void {
     super.registerStates(backend)
     const indexOf = keyIndexOf(backend.keyType)
-    this.eventTimers = new TimerQueue('_timers/event-time', indexOf, this.timerNamespace)
-    this.processingTimers = new TimerQueue('_timers/processing-time', indexOf, this.timerNamespace)
+    this.eventTimers = new TimerQueue('_timers/event-time', backend.keyType, indexOf, this.timerNamespace)
+    this.processingTimers = new TimerQueue('_timers/processing-time', backend.keyType, indexOf, this.timerNamespace)
     backend.registerPart(this.eventTimers)
     backend.registerPart(this.processingTimers)
   }
@@ -67,6 +67,10 @@ export abstract class TimedOperator extends FunctionOperator {
   deleteEventTimer(timeMs: number): void {
     if (this.eventTimers === undefined || this.backend === undefined) throw timersNeedKey('Deleting')
     this.eventTimers.delete(timeMs, this.backend.currentKey)
+  }
+
+  override stateEntries(): number {
+    return super.stateEntries() + (this.eventTimers?.size ?? 0) + (this.processingTimers?.size ?? 0)
   }
 
   nowMs(): number {

@@ -10,7 +10,7 @@ interface TimerFunction extends RichFunction {
 /** What process operators of one and of two inputs share: one function, one context for rows and timers, and the call of `onTimer`. */
 export abstract class TimerFunctionOperator<F extends TimerFunction> extends TimedOperator {
   protected readonly fn: F
-  protected readonly processContext = new OperatorProcessContext(this)
+  protected readonly processContext: OperatorProcessContext = new OperatorProcessContext(this)
 
   constructor(fn: F, keys: readonly KeySpec[], inputCount: 1 | 2) {
     super([fn], keys, inputCount)

@@ -3,7 +3,7 @@ import { ByteWriter } from '../../common/bytes.ts'
 import { type ErrorCode, errorCodes, FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { RECORD_SIZE_MAX } from '../../network/frame.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
+import { emptySnapshot, type UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SinkPort } from '../spi/io-host.ts'
 
@@ -117,7 +117,7 @@ export class TransportSinkOperator implements StreamOperator {
     return true
   }
 
-  snapshot(): OperatorSnapshot {
+  snapshot(): UnkeyedSnapshot {
     return emptySnapshot
   }
 

@@ -10,7 +10,7 @@ import type {
 } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
 import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
-import type { AggregatingState, ListState, MapState, ReducingState, ValueState } from '../../state/state.ts'
+import type { AggregatingState, ListState, MapState, ReducingState, State, ValueState } from '../../state/state.ts'
 import { TimeWindow } from '../../time/windows.ts'
 import type { KeyedStateStore, OutputTag, ProcessWindowContext, Window } from '../functions.ts'
 import type { TimedOperator } from './timed-operator.ts'
@@ -93,7 +93,7 @@ class WindowStateStore implements KeyedStateStore {
     return this.ofWindow(descriptor as StateDescriptor) as unknown as AggregatingState<IN, OUT>
   }
 
-  private ofWindow(descriptor: StateDescriptor): HeapState {
+  private ofWindow(descriptor: StateDescriptor): State {
     return this.backend.declared(descriptor, Types.SAFE_LONG as TypeInformation)
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type HarnessOptions, StreamOperatorHarness } from '../../../test/support/stream-operator-harness.ts'
+import { redistribute } from '../../checkpoint/redistribute.ts'
 import { Types } from '../../serde/types.ts'
 import { ValueStateDescriptor } from '../../state/descriptors.ts'
 import { WatermarkStrategy } from '../../time/watermark-strategy.ts'
@@ -233,4 +234,50 @@ test('processing-time windows fire by the clock and stay silent at the end of th
 test('an event-time window refuses rows without a timestamp', async () => {
   const harness = await windowOf({})
   expect(() => harness.row(1)).toThrow('operator window: a record has no timestamp; call assignTimestampsAndWatermarks before the window')
+})
+
+describe('behind a restore', () => {
+  const first = TumblingEventTimeWindows.of('5 s')
+
+  test.each([1, 3])('a row is late for what has fired before, though no watermark has come yet (FLINK-36663), in %i subtasks', async parallelism => {
+    const window = await windowOf({ assigner: first })
+    window.row(1, 1_000)
+    window.row(6, 6_000)
+    window.watermark(5_500)
+    expect(window.values()).toEqual([[0, [1], 5_500]])
+    const parts = redistribute([window.snapshot()], parallelism, 128)
+    const subtasks = await Promise.all(
+      parts.map(async part => {
+        const operator = new WindowOperator({
+          key: oneKey,
+          assigner: first,
+          function: { elements: true },
+          processWindow: listing,
+          valueType: Types.INT,
+        })
+        return new StreamOperatorHarness(operator, { name: 'window' }).open(part)
+      }),
+    )
+    const owner = subtasks.find((_, i) => (parts[i]?.keyed?.keyGroups.size ?? 0) > 0) as StreamOperatorHarness
+    owner.row(2, 2_000)
+    // The sources begin their watermarks anew, below the one of the checkpoint.
+    owner.watermark(4_000)
+    owner.row(3, 3_000)
+    owner.row(7, 7_000)
+    expect(owner.values()).toEqual([])
+    expect(owner.counters.get('numLateRecordsDropped')).toBe(2)
+    owner.watermark(10_000)
+    expect(owner.values()).toEqual([[5_000, [6, 7], 10_000]])
+  })
+
+  test('what was at the end of its input knows of nothing late', async () => {
+    const window = await windowOf({ assigner: first })
+    window.row(1, 1_000)
+    window.end()
+    const again = new WindowOperator({ key: oneKey, assigner: first, function: { elements: true }, processWindow: listing, valueType: Types.INT })
+    const restored = await new StreamOperatorHarness(again).open(window.snapshot())
+    restored.row(2, 2_000)
+    restored.end()
+    expect(restored.values()).toEqual([[0, [2], Number.POSITIVE_INFINITY]])
+  })
 })

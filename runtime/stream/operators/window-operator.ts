@@ -1,16 +1,20 @@
 import { FlinkError } from '../../common/errors.ts'
 import { type DeclaredState, timerStates } from '../../graph/declared-state.ts'
+import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { Types } from '../../serde/types.ts'
 import { declaredStates, ListStateDescriptor, type StateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
 import { type KeyedStateBackend, schemaOf } from '../../state/keyed-state-backend.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Timer } from '../../time/timer-queue.ts'
+import { MIN_WATERMARK } from '../../time/watermark.ts'
 import { TimeWindow, type TumblingWindowAssigner, windowStart } from '../../time/windows.ts'
 import type { AggregateFunction, KeySpec, ProcessWindowFunction, ReduceFunction, TimeDomain } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { TimedOperator } from './timed-operator.ts'
 import { OperatorWindowContext } from './window-context.ts'
+import { progressLists, progressState, restoredProgress } from './window-progress.ts'
 
 /** A window is its start. */
 const windowNamespace = Types.SAFE_LONG as TypeInformation
@@ -35,7 +39,8 @@ export interface WindowOperatorOptions {
 /**
  * Tumbling windows on the general path: contents per (key, window) in keyed state, one timer a key and window at the window's last
  * timestamp. A window fires once, when watermark (or clock) reaches that timestamp, and is then freed. A row whose window has already
- * fired is late: dropped and counted. A row is judged against the watermark before it.
+ * fired is late: dropped and counted. A row is judged against the watermark before it, and behind a restore against the one of the snapshot as long as
+ * the sources' new ones are behind that.
  */
 export class WindowOperator extends TimedOperator {
   private readonly sizeMs: number
@@ -44,6 +49,8 @@ export class WindowOperator extends TimedOperator {
   private readonly contents: WindowContents
   private readonly processWindow: ProcessWindowFunction<unknown, unknown, unknown> | undefined
   private readonly windowContext: OperatorWindowContext
+  /** Windows up to here have fired, maybe before a restore. */
+  private firedWatermark = MIN_WATERMARK
   // Both are set by `setup`.
   private state!: HeapState
   private lateCounter!: { inc(count?: number): void }
@@ -79,7 +86,7 @@ export class WindowOperator extends TimedOperator {
       )
     const start = windowStart(time, this.offsetMs, this.sizeMs)
     const maxTimestamp = start + this.sizeMs - 1
-    if (this.eventTime && maxTimestamp <= this.currentWatermark) {
+    if (this.eventTime && maxTimestamp <= this.firedWatermark) {
       this.lateCounter.inc()
       return
     }
@@ -97,7 +104,24 @@ export class WindowOperator extends TimedOperator {
       throw this.userError(error)
     }
     if (after instanceof Promise) throw this.promiseRefused(this.contents.name, after)
-    if (after !== before) state.write(after)
+    if (after === before) state.changedInPlace()
+    else state.write(after)
+  }
+
+  override restore(state: OperatorSnapshot): void {
+    super.restore(state)
+    if (this.eventTime) this.firedWatermark = restoredProgress(state)
+  }
+
+  protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
+    const lists = super.operatorState(barrier)
+    return this.eventTime ? [...lists, ...progressLists(this.firedWatermark)] : lists
+  }
+
+  protected override advanceEventTime(watermark: number): boolean {
+    if (!super.advanceEventTime(watermark)) return false
+    this.firedWatermark = Math.max(this.firedWatermark, watermark)
+    return true
   }
 
   protected override registerStates(backend: KeyedStateBackend): void {
@@ -150,7 +174,11 @@ export class WindowOperator extends TimedOperator {
 /** What it keeps beside what its functions declare for the key: also for the graph, which knows states without running. */
 export function windowStates(options: WindowOperatorOptions): readonly DeclaredState[] {
   const ofWindow = [windowContents(options).descriptor as StateDescriptor, ...declaredStates(options.processWindow)]
-  return [...ofWindow.map(descriptor => ({ ...schemaOf(descriptor, windowNamespace), builtIn: true as const })), ...timerStates(windowNamespace.json)]
+  return [
+    ...ofWindow.map(descriptor => ({ ...schemaOf(descriptor, windowNamespace), builtIn: true as const })),
+    ...timerStates(windowNamespace.json),
+    ...(options.assigner.timeDomain === 'EVENT_TIME' ? [progressState] : []),
+  ]
 }
 
 /** What a window holds and how a row is added to it. */

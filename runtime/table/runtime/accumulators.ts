@@ -66,6 +66,11 @@ export class Accumulators {
     this.distinct = program.distinct.map(one => new DistinctAccumulator(one, seed))
   }
 
+  /** Columns of `columns()`. */
+  get width(): number {
+    return this.program.width
+  }
+
   /** Makes room for keys up to `count`; new ones are fresh. */
   grow(count: number): void {
     for (const slot of this.slots) slot.grow(count)

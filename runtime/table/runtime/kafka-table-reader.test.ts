@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { ConnectorHarness, operatorOf } from '../../../test/support/connector-harness.ts'
 import { FakeKafka } from '../../../test/support/fake-kafka.ts'
 import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
+import { wholeSnapshot } from '../../../test/support/whole-snapshot.ts'
 import type { KafkaEnumeratorOptions } from '../../connectors/kafka/kafka-split.ts'
 import { settingsFromJson } from '../../connectors/kafka/settings.ts'
 import type { ScanNode } from '../plan/physical.ts'
@@ -45,7 +46,7 @@ test('a table in checkpoints: restored where its frames ended, committed when th
   await first.close()
   expect(kafka.committedOffsets('g', 't')).toEqual({ 0: 4 })
   const second = begin()
-  second.operator.restore?.(state)
+  second.operator.restore?.(wholeSnapshot(state))
   await second.open([], true)
   await second.run(() => numbers(second).length >= 1)
   second.operator.snapshot({ checkpointId: 6, timestampMs: 0, type: 'checkpoint' })

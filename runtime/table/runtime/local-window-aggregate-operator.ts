@@ -2,7 +2,6 @@ import { assert } from '../../common/assert.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { Column, ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
-import { emptySnapshot, type OperatorSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import type { LocalWindowAggregateNode, WindowSpec } from '../plan/physical.ts'
@@ -75,10 +74,6 @@ export class LocalWindowAggregateOperator extends BaseOperator {
 
   override endInput(): boolean {
     return this.flush(Number.POSITIVE_INFINITY, () => this.context.shouldYield())
-  }
-
-  override snapshot(): OperatorSnapshot {
-    return emptySnapshot
   }
 
   protected override advanceEventTime(watermark: number): boolean {

@@ -1,33 +1,37 @@
 import type { FunctionOrigin } from '../../codegen/emit.ts'
-import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { Random } from '../../common/random.ts'
 import type { Column, ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { isValid } from '../../network/columns.ts'
-import { ColumnsKeyHasher } from '../../network/columns-hash.ts'
 import { frameOf, rowsOf } from '../../network/columns-rows.ts'
 import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
 import type { TypeJson } from '../../serde/type-information.ts'
-import { typeFromJson } from '../../serde/types.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import { ChangedRows } from '../../state/changed-rows.ts'
 import type { AggregateCall } from '../plan/physical.ts'
 import { type AccumulatorProgram, Accumulators, accumulatorProgram, accumulatorTypes } from './accumulators.ts'
 import { KeyTable } from './key-table.ts'
 import { type Slicing, sliceEndOf } from './slices.ts'
+import type { WindowTable, WindowTables } from './window-snapshots.ts'
 
 export function nullRowtime(): FlinkError {
   return new FlinkError('SQL_RUNTIME', 'the row time column is NULL in a row, expected a time; filter such rows before the watermark')
 }
 
 /** Accumulators of one slice (or of one window being fired) by key. */
-export class SliceTable {
+export class SliceTable implements WindowTable {
+  readonly changes = new ChangedRows()
   private readonly table: KeyTable
   private readonly accumulators: Accumulators
+  private readonly tracks: boolean
+  /** Of keys, then of the accumulators' columns. */
+  private readonly layouts: readonly ColumnLayout[]
   private indices = noRows
 
-  constructor(table: KeyTable, accumulators: Accumulators) {
+  constructor(table: KeyTable, accumulators: Accumulators, layouts: readonly ColumnLayout[], tracks: boolean) {
     this.table = table
     this.accumulators = accumulators
+    this.layouts = layouts
+    this.tracks = tracks
   }
 
   get count(): number {
@@ -38,12 +42,33 @@ export class SliceTable {
   add(frame: ColumnarFrame, keys: readonly number[], rows: Int32Array, count: number): void {
     this.lookup(frame, keys, rows, count)
     this.accumulators.add(frame, rows, this.indices, count)
+    this.mark(count)
   }
 
   /** Rows hold keys first, then the columns of the accumulators in order. */
   merge(frame: ColumnarFrame, keys: readonly number[], rows: Int32Array, count: number): void {
     this.lookup(frame, keys, rows, count)
     this.accumulators.merge(frame.columns.slice(keys.length), rows, this.indices, count)
+    this.mark(count)
+  }
+
+  rows(from: number, to: number): Iterable<readonly unknown[]> {
+    const columns = [...this.keys(from, to), ...this.accumulatorColumns(from, to)]
+    return rowsOf({ kind: 'columnar', length: to - from, columns, timestamps: undefined, rowKinds: undefined }, this.layouts)
+  }
+
+  /** What `rows` has given, of keys that are not there. */
+  load(rows: readonly (readonly unknown[])[]): void {
+    const frame = frameOf(rows, this.layouts)
+    const keyCount = this.layouts.length - this.accumulators.width
+    const all = identity(rows.length)
+    this.lookup(
+      frame,
+      frame.columns.slice(0, keyCount).map((_, i) => i),
+      all,
+      rows.length,
+    )
+    this.accumulators.merge(frame.columns.slice(keyCount), all, this.indices, rows.length)
   }
 
   /** A table of the same operator. */
@@ -58,6 +83,7 @@ export class SliceTable {
   clear(): void {
     this.table.clear()
     this.accumulators.clear()
+    this.changes.clear()
   }
 
   /** Takes over what a table of the same operator holds; what was here is gone. */
@@ -90,6 +116,21 @@ export class SliceTable {
     this.accumulators.grow(this.table.count)
   }
 
+  private mark(count: number): void {
+    if (!this.tracks) return
+    const { changes, indices } = this
+    changes.reserve(this.table.count)
+    const { flags, list } = changes
+    let marked = changes.count
+    for (let i = 0; i < count; i++) {
+      const row = indices[i]!
+      if (flags[row] !== 0) continue
+      flags[row] = 1
+      list[marked++] = row
+    }
+    changes.count = marked
+  }
+
   private room(count: number): void {
     if (this.indices.length < count) this.indices = new Int32Array(Math.max(ROWS_MIN, count))
   }
@@ -105,13 +146,16 @@ function identity(count: number): Int32Array {
   return counting
 }
 
-/** The slices of an aggregation by their ends, and their snapshot. */
-export class SliceTables {
+/** The slices of an aggregation by their ends. */
+export class SliceTables implements WindowTables {
+  tracks = false
+  readonly readsWhole: boolean
   private readonly tables = new Map<number, SliceTable>()
   /** Empty tables that keep their room: slices come and go, and arrays made anew for each keep the collector busy. */
   private readonly free: SliceTable[] = []
   private readonly keyLayouts: readonly ColumnLayout[]
   private readonly aggregates: readonly AggregateCall[]
+  private readonly layouts: readonly ColumnLayout[]
   private readonly program: AccumulatorProgram
   /** One for all tables of the operator: the hashes of one are those of the others. */
   private readonly keySeed: number
@@ -122,8 +166,11 @@ export class SliceTables {
   constructor(keyLayouts: readonly ColumnLayout[], aggregates: readonly AggregateCall[], origin: FunctionOrigin | undefined, random: Random) {
     this.keyLayouts = keyLayouts
     this.aggregates = aggregates
+    this.layouts = [...keyLayouts, ...aggregates.flatMap(accumulatorTypes).map(columnLayout)]
     this.program = accumulatorProgram(aggregates, origin)
     this.keySeed = random.nextInt(2 ** 32)
+    // The values of DISTINCT calls lie in one table, by no group.
+    this.readsWhole = this.program.distinct.length > 0
   }
 
   /**
@@ -187,7 +234,7 @@ export class SliceTables {
       this.keyLayouts.map(layout => layout.kind),
       this.keySeed,
     )
-    return new SliceTable(table, new Accumulators(this.program, this.keySeed))
+    return new SliceTable(table, new Accumulators(this.program, this.keySeed), this.layouts, this.tracks)
   }
 
   ends(): readonly number[] {
@@ -224,31 +271,6 @@ export class SliceTables {
     return count
   }
 
-  /** Per key group: slice end, key and accumulators of each entry, in the row form of their types. */
-  snapshot(maxParallelism: number): OperatorSnapshot {
-    const writers = new Map<number, ByteWriter>()
-    const type = typeFromJson(this.rowType())
-    const layouts = this.rowLayouts()
-    const hasher = new ColumnsKeyHasher(
-      layouts,
-      this.keyLayouts.map((_, i) => i),
-    )
-    for (const [sliceEnd, table] of this.tables) {
-      const columns = [...table.keys(0, table.count), ...table.accumulatorColumns(0, table.count)]
-      const frame: ColumnarFrame = { kind: 'columnar', length: table.count, columns, timestamps: undefined, rowKinds: undefined }
-      for (const row of rowsOf(frame, layouts)) {
-        const keyGroup = hasher.keyGroupOfRow(row, maxParallelism)
-        const writer = writers.get(keyGroup) ?? new ByteWriter(256)
-        writers.set(keyGroup, writer)
-        writer.f64(sliceEnd)
-        type.serializer.write(row, writer)
-      }
-    }
-    const keyGroups = new Map([...writers].map(([keyGroup, writer]) => [keyGroup, writer.copy()] as const))
-    const schema = { name: 'window-aggs', kind: 'aggregating', type: this.rowType(), namespace: { kind: 'DOUBLE' } } as const
-    return { keyed: { keyType: this.keyType(), schemas: [schema], keyGroups }, lists: [] }
-  }
-
   /** The slices `first`, `first + step`, … `last` as one table, to be recycled, added up in this order; the slice itself when there is one only. */
   merged(first: number, last: number, step: number): SliceTable {
     const slices: SliceTable[] = []
@@ -264,35 +286,17 @@ export class SliceTables {
     return merged
   }
 
-  /** Answers the ends of the slices that have rows now. */
-  restore(snapshot: OperatorSnapshot): readonly number[] {
-    const type = typeFromJson(this.rowType())
-    const layouts = this.rowLayouts()
-    const keys = this.keyLayouts.map((_, i) => i)
-    for (const bytes of snapshot.keyed?.keyGroups.values() ?? []) {
-      const reader = new ByteReader(bytes)
-      const bySlice = new Map<number, unknown[]>()
-      while (reader.remaining > 0) {
-        const sliceEnd = reader.f64()
-        const rows = bySlice.get(sliceEnd) ?? []
-        bySlice.set(sliceEnd, rows)
-        rows.push(type.serializer.read(reader))
-      }
-      for (const [sliceEnd, rows] of bySlice) this.table(sliceEnd).merge(frameOf(rows, layouts), keys, identity(rows.length), rows.length)
-    }
-    return this.ends()
+  load(end: number, rows: readonly (readonly unknown[])[]): void {
+    this.table(end).load(rows)
   }
 
-  private rowType(): TypeJson {
+  /** Of what a table's `rows` are. */
+  rowType(): TypeJson {
     return { kind: 'COLUMNS', fields: [...this.keyTypes(), ...this.aggregates.flatMap(accumulatorTypes)].map((type, i) => ({ name: `f${i}`, type })) }
   }
 
-  private keyType(): TypeJson {
+  keyType(): TypeJson {
     return { kind: 'COLUMNS', fields: this.keyTypes().map((type, i) => ({ name: `f${i}`, type })) }
-  }
-
-  private rowLayouts(): ColumnLayout[] {
-    return [...this.keyLayouts, ...this.aggregates.flatMap(accumulatorTypes).map(columnLayout)]
   }
 
   private keyTypes(): string[] {

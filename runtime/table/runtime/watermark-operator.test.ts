@@ -31,7 +31,7 @@ function run(frames: readonly (readonly [time: number, watermark: number | null]
   const operator = new SqlWatermarkOperator(0, frame => frame.columns[1] as Float64Column)
   const context: Partial<OperatorContext> = {
     batch: false,
-    options: { autoWatermarkIntervalMs: INTERVAL_MS, checkpointingEnabled: false },
+    options: { autoWatermarkIntervalMs: INTERVAL_MS, checkpointingEnabled: false, snapshotLimits: undefined },
     clock: { nowMs: () => 0 } as OperatorContext['clock'],
   }
   operator.setup(context as OperatorContext, output)

@@ -2,14 +2,18 @@ import type { FunctionOrigin } from '../../codegen/emit.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { Column, ColumnarFrame, Float64Column } from '../../network/columns.ts'
 import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { TypeJson } from '../../serde/type-information.ts'
+import { typeFromJson } from '../../serde/types.ts'
+import { KeyedSnapshots } from '../../state/keyed-snapshots.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
+import { progressLists, restoredProgress } from '../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../time/watermark.ts'
 import type { WindowAggregateNode, WindowSpec } from '../plan/physical.ts'
 import { type SliceTable, SliceTables } from './slice-tables.ts'
 import { type Slicing, slicingOf } from './slices.ts'
-import { progressLists, restoredProgress } from './window-progress.ts'
+import { WindowSnapshots } from './window-snapshots.ts'
 
 /**
  * GROUP BY keys and a window of event time, on slices: a row is added to the accumulators of its key in one slice; a window's result is the
@@ -31,6 +35,7 @@ export class WindowAggregateOperator extends BaseOperator {
   private readonly codegen: boolean
   // Set by `setup`, which precedes every other call.
   private state!: SliceTables
+  private slices!: WindowSnapshots
   /** Ends of windows that have rows and have not fired, unordered. */
   private readonly pending = new Set<number>()
   /** Windows up to here have fired, maybe before a restore, when the watermark of now is behind it. */
@@ -54,6 +59,8 @@ export class WindowAggregateOperator extends BaseOperator {
   override setup(context: OperatorContext, output: OperatorOutput): void {
     super.setup(context, output)
     this.state = new SliceTables(this.keyLayouts, this.node.aggregates, originOf(context, this.codegen), context.random)
+    this.slices = new WindowSnapshots('window-aggs', this.state, this.keyLayouts, this.state.rowType(), context.maxParallelism)
+    this.snapshots = windowSnapshots(context, this.state.keyType(), this.slices)
   }
 
   override open(): void {
@@ -89,13 +96,18 @@ export class WindowAggregateOperator extends BaseOperator {
     )
   }
 
-  override snapshot(): OperatorSnapshot {
-    return { ...this.state.snapshot(this.context.maxParallelism), lists: progressLists(this.firedWatermark) }
+  stateEntries(): number {
+    return this.state.rowCount
+  }
+
+  protected override operatorState(): readonly OperatorListSnapshot[] {
+    return progressLists(this.firedWatermark)
   }
 
   restore(snapshot: OperatorSnapshot): void {
     this.firedWatermark = restoredProgress(snapshot)
-    for (const sliceEnd of this.state.restore(snapshot)) {
+    if (snapshot.keyed !== undefined) this.snapshots?.restore(snapshot.keyed)
+    for (const sliceEnd of this.state.ends()) {
       for (let end = this.slicing.firstWindowEnd(sliceEnd); end <= this.slicing.lastWindowEnd(sliceEnd); end += this.slicing.windowStep)
         if (end - 1 > this.firedWatermark) this.pending.add(end)
     }
@@ -151,11 +163,27 @@ export class WindowAggregateOperator extends BaseOperator {
   }
 
   private dropSlices(firedEnd: number): void {
-    for (const sliceEnd of this.state.ends()) if (this.slicing.lastWindowEnd(sliceEnd) <= firedEnd) this.state.drop(sliceEnd)
+    for (const sliceEnd of this.state.ends()) {
+      if (this.slicing.lastWindowEnd(sliceEnd) > firedEnd) continue
+      this.state.drop(sliceEnd)
+      this.slices.drop(sliceEnd)
+    }
   }
 }
 
 const ROWS_PER_RESULT_FRAME = 2048
+
+/** Of the windows of an operator, which are all of its keyed state. */
+export function windowSnapshots(context: OperatorContext, keyType: TypeJson, windows: WindowSnapshots): KeyedSnapshots {
+  const snapshots = new KeyedSnapshots({
+    owner: context.operatorName,
+    keyType: typeFromJson(keyType),
+    maxParallelism: context.maxParallelism,
+    limits: context.options.snapshotLimits,
+  })
+  snapshots.register(windows)
+  return snapshots
+}
 
 /** undefined: without generated code. */
 export function originOf(context: OperatorContext, codegen: boolean): FunctionOrigin | undefined {

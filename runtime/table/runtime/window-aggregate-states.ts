@@ -2,10 +2,10 @@ import type { DeclaredState } from '../../graph/declared-state.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import { columnLayout } from '../../serde/columns-type.ts'
 import type { TypeJson } from '../../serde/type-information.ts'
+import { progressState } from '../../stream/operators/window-progress.ts'
 import type { WindowAggregateNode } from '../plan/physical.ts'
 import { accumulatorTypes } from './accumulators.ts'
 import { typeTextOf } from './slice-tables.ts'
-import { progressState } from './window-progress.ts'
 
 /** What a window aggregate keeps, for the graph, which knows states without running: keys and accumulators by the end of their slice or window. */
 export function windowAggregateStates(

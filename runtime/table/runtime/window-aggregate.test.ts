@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { runs } from '../../../test/support/runs.ts'
+import { wholeSnapshot } from '../../../test/support/whole-snapshot.ts'
 import { redistribute } from '../../checkpoint/redistribute.ts'
 import { createLogger } from '../../common/log.ts'
 import { seededRandom } from '../../common/random.ts'
@@ -32,6 +33,7 @@ const call = (name: string, argument: number, type: string): AggregateCall => ({
 })
 const aggregates = [call('COUNT', -1, 'BIGINT NOT NULL'), call('SUM', 1, 'INT'), call('MIN', 1, 'INT'), call('MAX', 1, 'INT'), call('AVG', 1, 'INT')]
 const layouts = inputTypes.map(columnLayout)
+const barrier = { checkpointId: 1, timestampMs: 0, type: 'checkpoint' } as const
 
 function windowsOf(window: WindowSpec, time: number): [number, number][] {
   const found: [number, number][] = []
@@ -104,6 +106,7 @@ function set(operator: StreamOperator, output: OperatorOutput, yields: () => boo
     operatorName: 'window',
     maxParallelism: 128,
     random,
+    options: { autoWatermarkIntervalMs: 0, checkpointingEnabled: false, snapshotLimits: undefined },
     log: createLogger(() => {}),
     metrics: {
       recordsIn: () => {},
@@ -270,7 +273,7 @@ test('restored from a snapshot it fires what it would have fired', () => {
       const output = new Collector()
       const second = globalNode(window, false)
       set(second, output)
-      second.restore(first.snapshot())
+      second.restore(wholeSnapshot(first.snapshot(barrier)))
       if (half < input.length) second.processFrame(frameOf(input.slice(half), layouts))
       second.processWatermark(Number.POSITIVE_INFINITY, 0)
       expect(results(output).sort()).toEqual(model(window, input))
@@ -342,7 +345,7 @@ test('snapshotted behind every row and restored at another parallelism it fires 
       for (const [i, row] of input.entries()) {
         const parallelism = parallelisms[i]!
         const snapshots = redistribute(
-          subtasks.map(subtask => subtask.snapshot()),
+          subtasks.map(subtask => wholeSnapshot(subtask.snapshot(barrier))),
           parallelism,
           128,
         )
@@ -391,7 +394,7 @@ test('restored between any two steps and at any parallelism, no window fires twi
             if (parallelism > 0) {
               late += subtasks.reduce((sum, { state }) => sum + state.late, 0)
               const snapshots = redistribute(
-                subtasks.map(({ operator }) => operator.snapshot()),
+                subtasks.map(({ operator }) => wholeSnapshot(operator.snapshot(barrier))),
                 parallelism,
                 128,
               )

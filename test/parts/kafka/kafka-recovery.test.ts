@@ -7,6 +7,7 @@ import type { OperatorSnapshot } from '../../../runtime/state/snapshot.ts'
 import type { SourceDescription, SourceSplit, SplitEnumerator } from '../../../runtime/stream/spi/source.ts'
 import { ConnectorHarness, operatorOf, RecordingEnumeratorContext } from '../../support/connector-harness.ts'
 import { KafkaBroker } from '../../support/kafka-broker.ts'
+import { wholeSnapshot } from '../../support/whole-snapshot.ts'
 
 /** One reader and its enumerator, with a real broker: offsets in checkpoints, commits, and partitions that are made while it reads. */
 let broker: KafkaBroker
@@ -66,7 +67,7 @@ class Reading {
 
   checkpoint(id: number): Checkpoint {
     const enumerator = JSON.parse(JSON.stringify(this.enumerator.snapshot())) as JsonObject
-    return { enumerator, operator: this.harness.operator.snapshot({ checkpointId: id, timestampMs: 0, type: 'checkpoint' }) }
+    return { enumerator, operator: wholeSnapshot(this.harness.operator.snapshot({ checkpointId: id, timestampMs: 0, type: 'checkpoint' })) }
   }
 
   async end(): Promise<void> {

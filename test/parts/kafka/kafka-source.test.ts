@@ -141,7 +141,7 @@ describe('Kafka source', () => {
     const first = await open(source)
     first.rowsPerPoll = 42
     await first.run(() => first.rows.length >= 42)
-    const state = first.operator.snapshot({ checkpointId: 1, timestampMs: 0, type: 'checkpoint' })
+    const state = first.snapshot()
     await first.close()
     const second = new ConnectorHarness(operatorOf(source.define(undefined)))
     second.operator.restore?.(state)

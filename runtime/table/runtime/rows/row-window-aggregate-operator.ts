@@ -1,16 +1,17 @@
-import { ByteReader, ByteWriter } from '../../../common/bytes.ts'
-import { ColumnsKeyHasher } from '../../../network/columns-hash.ts'
 import { columnLayout } from '../../../serde/columns-type.ts'
 import type { TypeJson } from '../../../serde/type-information.ts'
-import { typeFromJson } from '../../../serde/types.ts'
-import type { OperatorSnapshot } from '../../../state/snapshot.ts'
+import { ChangedRows } from '../../../state/changed-rows.ts'
+import type { OperatorListSnapshot, OperatorSnapshot } from '../../../state/snapshot.ts'
+import type { OperatorContext, OperatorOutput } from '../../../stream/operator.ts'
 import { BaseOperator } from '../../../stream/operators/base-operator.ts'
+import { progressLists, restoredProgress } from '../../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../../time/watermark.ts'
 import type { AggregateCall, LocalWindowAggregateNode, WindowAggregateNode, WindowSpec } from '../../plan/physical.ts'
 import { accumulatorTypes } from '../accumulators.ts'
 import { nullRowtime } from '../slice-tables.ts'
 import { sliceEndOf, slicingOf } from '../slices.ts'
-import { progressLists, restoredProgress } from '../window-progress.ts'
+import { windowSnapshots } from '../window-aggregate-operator.ts'
+import { rowKeyText, WindowSnapshots, type WindowTable, type WindowTables } from '../window-snapshots.ts'
 import { type Partial, type RowAggregate, rowAggregate } from './row-aggregates.ts'
 
 /** Aggregates before the exchange, a row at a time: each row is the partial result of itself. Nothing is kept. */
@@ -42,6 +43,102 @@ interface Group {
   partials: readonly Partial[]
 }
 
+/** The groups of one window, in order of their first rows. */
+class RowWindow implements WindowTable {
+  readonly changes = new ChangedRows()
+  readonly groups: Group[] = []
+  private readonly indices = new Map<string, number>()
+  private readonly merge: (a: readonly Partial[], b: readonly Partial[]) => readonly Partial[]
+
+  constructor(merge: RowWindow['merge']) {
+    this.merge = merge
+  }
+
+  get count(): number {
+    return this.groups.length
+  }
+
+  /** Answers the group's number. */
+  add(key: readonly unknown[], partials: readonly Partial[]): number {
+    const text = rowKeyText(key, key.length)
+    const index = this.indices.get(text)
+    if (index === undefined) {
+      this.indices.set(text, this.groups.length)
+      return this.groups.push({ key, partials }) - 1
+    }
+    const group = this.groups[index]!
+    group.partials = this.merge(group.partials, partials)
+    return index
+  }
+
+  rows(from: number, to: number): Iterable<readonly unknown[]> {
+    return this.groups.slice(from, to).map(({ key, partials }) => [...key, ...partials.flat()])
+  }
+}
+
+class RowWindows implements WindowTables {
+  tracks = false
+  readonly readsWhole = false
+  private readonly windows = new Map<number, RowWindow>()
+  private readonly keyCount: number
+  private readonly aggregates: readonly RowAggregate[]
+  private readonly widths: readonly number[]
+
+  /** `widths`: columns of each accumulator. */
+  constructor(keyCount: number, aggregates: readonly RowAggregate[], widths: readonly number[]) {
+    this.keyCount = keyCount
+    this.aggregates = aggregates
+    this.widths = widths
+  }
+
+  get rowCount(): number {
+    let count = 0
+    for (const window of this.windows.values()) count += window.count
+    return count
+  }
+
+  ends(): readonly number[] {
+    return [...this.windows.keys()]
+  }
+
+  find(end: number): RowWindow | undefined {
+    return this.windows.get(end)
+  }
+
+  add(end: number, key: readonly unknown[], partials: readonly Partial[]): void {
+    const window = this.window(end)
+    const index = window.add(key, partials)
+    if (this.tracks) window.changes.mark(index)
+  }
+
+  load(end: number, rows: readonly (readonly unknown[])[]): void {
+    const window = this.window(end)
+    for (const row of rows) window.add(row.slice(0, this.keyCount), this.partialsOf(row, this.keyCount))
+  }
+
+  drop(end: number): void {
+    this.windows.delete(end)
+  }
+
+  /** The accumulators that stand in a row from a column on. */
+  partialsOf(row: readonly unknown[], from: number): readonly Partial[] {
+    let next = from
+    return this.widths.map(width => {
+      next += width
+      return row.slice(next - width, next)
+    })
+  }
+
+  private window(end: number): RowWindow {
+    let window = this.windows.get(end)
+    if (window === undefined) {
+      window = new RowWindow((a, b) => b.map((partial, i) => this.aggregates[i]!.merge(a[i]!, partial)))
+      this.windows.set(end, window)
+    }
+    return window
+  }
+}
+
 /**
  * GROUP BY keys and a window of event time, a row at a time: a row is added to every window that holds it and has not fired; none is left:
  * it is late. Windows fire in order of their ends, groups in order of their first rows.
@@ -52,8 +149,9 @@ export class RowWindowAggregateOperator extends BaseOperator {
   private readonly node: Pick<WindowAggregateNode, 'keys' | 'aggregates' | 'rowtime' | 'merges' | 'windowColumns'> & { readonly window: WindowSpec }
   private readonly inputTypes: readonly string[]
   private readonly aggregates: readonly RowAggregate[]
-  /** By window end. */
-  private readonly windows = new Map<number, Map<string, Group>>()
+  private readonly windows: RowWindows
+  // Set by `setup`, which precedes every other call.
+  private parts!: WindowSnapshots
   /** Windows up to here have fired, maybe before a restore, when the watermark of now is behind it. */
   private firedWatermark = MIN_WATERMARK
   private firing: { readonly end: number; readonly groups: readonly Group[]; next: number } | undefined
@@ -67,6 +165,18 @@ export class RowWindowAggregateOperator extends BaseOperator {
     this.node = node
     this.inputTypes = inputTypes
     this.aggregates = node.aggregates.map(rowAggregate)
+    this.windows = new RowWindows(
+      node.keys.length,
+      this.aggregates,
+      node.aggregates.map(call => accumulatorTypes(call).length),
+    )
+  }
+
+  override setup(context: OperatorContext, output: OperatorOutput): void {
+    super.setup(context, output)
+    const layouts = this.keyTypes().map(columnLayout)
+    this.parts = new WindowSnapshots('window-rows', this.windows, layouts, this.groupType(), context.maxParallelism)
+    this.snapshots = windowSnapshots(context, columnsType(this.keyTypes()), this.parts)
   }
 
   override open(): void {
@@ -82,86 +192,46 @@ export class RowWindowAggregateOperator extends BaseOperator {
     const watermark = Math.max(this.currentWatermark, this.firedWatermark)
     const open = ends.filter(end => end - 1 > watermark)
     if (open.length === 0 && ends.length > 0) this.late.inc()
-    let next = keys.length
-    const partials = aggregates.map((call, i) => {
-      if (!merges) return partialOf(this.aggregates[i]!, call, row)
-      const from = next
-      next += accumulatorTypes(call).length
-      return row.slice(from, next)
-    })
+    const partials = merges ? this.windows.partialsOf(row, keys.length) : aggregates.map((call, i) => partialOf(this.aggregates[i]!, call, row))
     const key = keys.map(index => row[index])
-    for (const end of open) this.add(end, key, partials)
+    for (const end of open) this.windows.add(end, key, partials)
   }
 
-  /** Per key group: window end, key and partial results of each group. */
-  override snapshot(): OperatorSnapshot {
-    const { maxParallelism } = this.context
-    const type = typeFromJson(this.groupType())
-    const hasher = new ColumnsKeyHasher(
-      this.keyTypes().map(columnLayout),
-      this.node.keys.map((_, i) => i),
-    )
-    const writers = new Map<number, ByteWriter>()
-    for (const [end, groups] of this.windows)
-      for (const { key, partials } of groups.values()) {
-        const keyGroup = hasher.keyGroupOfRow(key, maxParallelism)
-        const writer = writers.get(keyGroup) ?? new ByteWriter(256)
-        writers.set(keyGroup, writer)
-        writer.f64(end)
-        type.serializer.write([...key, ...partials.flat()], writer)
-      }
-    const keyGroups = new Map([...writers].map(([keyGroup, writer]) => [keyGroup, writer.copy()] as const))
-    const schema = { name: 'window-rows', kind: 'aggregating', type: this.groupType(), namespace: { kind: 'DOUBLE' } } as const
-    return { keyed: { keyType: columnsType(this.keyTypes()), schemas: [schema], keyGroups }, lists: progressLists(this.firedWatermark) }
+  stateEntries(): number {
+    return this.windows.rowCount
+  }
+
+  protected override operatorState(): readonly OperatorListSnapshot[] {
+    return progressLists(this.firedWatermark)
   }
 
   restore(snapshot: OperatorSnapshot): void {
     this.firedWatermark = restoredProgress(snapshot)
-    const type = typeFromJson(this.groupType())
-    const keyCount = this.node.keys.length
-    for (const bytes of snapshot.keyed?.keyGroups.values() ?? []) {
-      const reader = new ByteReader(bytes)
-      while (reader.remaining > 0) {
-        const end = reader.f64()
-        const row = type.serializer.read(reader) as readonly unknown[]
-        let next = keyCount
-        const partials = this.node.aggregates.map(call => {
-          const from = next
-          next += accumulatorTypes(call).length
-          return row.slice(from, next)
-        })
-        this.add(end, row.slice(0, keyCount), partials)
-      }
-    }
+    if (snapshot.keyed !== undefined) this.snapshots?.restore(snapshot.keyed)
   }
 
   protected override advanceEventTime(watermark: number): boolean {
     for (;;) {
       if (this.firing === undefined) {
-        const [end] = [...this.windows.keys()].filter(each => each - 1 <= watermark).sort((a, b) => a - b)
+        const [end] = this.windows
+          .ends()
+          .filter(each => each - 1 <= watermark)
+          .sort((a, b) => a - b)
         if (end === undefined) {
           this.firedWatermark = Math.max(this.firedWatermark, watermark)
           return true
         }
-        this.firing = { end, groups: [...this.windows.get(end)!.values()], next: 0 }
+        this.firing = { end, groups: [...(this.windows.find(end)?.groups ?? [])], next: 0 }
       }
       const { end, groups } = this.firing
       for (; this.firing.next < groups.length; this.firing.next++) {
         if (this.context.shouldYield()) return false
         this.output.collect(this.resultOf(groups[this.firing.next]!, end), end - 1)
       }
-      this.windows.delete(end)
+      this.windows.drop(end)
+      this.parts.drop(end)
       this.firing = undefined
     }
-  }
-
-  private add(end: number, key: readonly unknown[], partials: readonly Partial[]): void {
-    const groups = this.windows.get(end) ?? new Map<string, Group>()
-    this.windows.set(end, groups)
-    const text = key.map(keyText).join()
-    const group = groups.get(text)
-    if (group === undefined) groups.set(text, { key, partials })
-    else group.partials = partials.map((partial, i) => this.aggregates[i]!.merge(group.partials[i]!, partial))
   }
 
   private resultOf({ key, partials }: Group, end: number): unknown[] {
@@ -202,13 +272,6 @@ function windowEnds(window: WindowSpec, time: number): number[] {
 
 function floorTo(time: number, step: number, offset: number): number {
   return Math.floor((time - offset) / step) * step + offset
-}
-
-/** Equal for equal keys: NULL is a value, -0 and 0 are two, all NaN are one. */
-function keyText(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (value instanceof Uint8Array) return `x${Buffer.from(value).toString('hex')}`
-  return Object.is(value, -0) ? '-0' : String(value)
 }
 
 function columnsType(types: readonly string[]): TypeJson {

@@ -4,7 +4,7 @@ import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapsho
 import { MAX_WATERMARK, MIN_WATERMARK } from '../../time/watermark.ts'
 
 /**
- * Up to which watermark the windows of an aggregate have fired, as operator state, as Flink's has it: sources begin their watermarks anew after a
+ * Up to which watermark an operator's windows have fired, as operator state, as Flink's SQL windows have it: sources begin their watermarks anew after a
  * restore, and until these have caught up no window may fire twice, nor a late row begin one that has fired.
  */
 export function progressLists(firedWatermark: number): OperatorListSnapshot[] {
@@ -21,6 +21,6 @@ export function restoredProgress({ lists }: OperatorSnapshot): number {
 }
 
 /** For the graph, which knows states without running. */
-export const progressState: DeclaredState = listState('watermark', 'union', { kind: 'DOUBLE' })
+export const progressState: DeclaredState = listState('_watermark', 'union', { kind: 'DOUBLE' })
 
 const WATERMARK_STATE = progressState.name

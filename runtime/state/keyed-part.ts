@@ -1,0 +1,38 @@
+import type { ByteReader } from '../common/bytes.ts'
+import type { TypeJson } from '../serde/type-information.ts'
+import type { SegmentWriter } from './segment-writer.ts'
+import type { StateSchema } from './snapshot.ts'
+
+/**
+ * A table of keyed rows as snapshots see it (keyed-snapshots.ts): states of the heap, timers, typed tables, slices of windows. A row is what one key has in
+ * one state, with all of its namespaces, or one timer, or one entry of a table.
+ *
+ * It marks rows as they change, with nothing allocated for a row that is marked already. `R` is how it remembers which rows a checkpoint has, until that is
+ * complete or given up.
+ */
+export interface KeyedPart<R = unknown> {
+  /** In order of the indices that its records have. */
+  readonly schemas: readonly StateSchema[]
+  /** Set once, before the first row: whether changes are to be marked. */
+  tracks: boolean
+  readonly rowCount: number
+  /** At most. */
+  readonly changedCount: number
+  /** All rows. `begins`: later segments will stand behind this one, so that nothing is marked any more. */
+  writeAll(out: SegmentWriter, begins: boolean): void
+  /** What has changed since it was called last, and the end of what is gone. Answers these rows, and those of a base that were written in the meantime. */
+  writeChanged(out: SegmentWriter): R
+  /** They are to be written again. Called for all checkpoints that are not complete, oldest first. */
+  markAgain(rows: R): void
+  /** A base holds the rows of this moment, as they are when they are written; marked ones may be left out. */
+  beginBase(): void
+  /** Until `out` has `sizeMax` bytes, or a little more; true = the part's rows have all been written. */
+  writeBase(out: SegmentWriter, sizeMax: number): boolean
+  endBase(): void
+  /** Of what type the values of the snapshot are, before they are read; absent = of its own only. Its records begin with their key. */
+  readAs?(schema: number, saved: TypeJson): void
+  /** What a record has behind its head, in order of segments; nothing is marked by it. */
+  restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader): void
+  /** All records of a key group have been given. */
+  keyGroupRestored?(): void
+}

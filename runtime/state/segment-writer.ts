@@ -1,0 +1,106 @@
+import { ByteWriter } from '../common/bytes.ts'
+import { keyGroupOf } from '../serde/key-groups.ts'
+import type { TypeInformation } from '../serde/type-information.ts'
+
+export interface FinishedSegment {
+  readonly keyGroups: ReadonlyMap<number, Uint8Array>
+  /** In bytes. */
+  readonly size: number
+  readonly recordCount: number
+}
+
+const CAPACITY_KEPT_MAX = 128 * 1024 * 1024
+/** Nobody writes to it. */
+const noWriter = new ByteWriter(0)
+
+/**
+ * One segment of keyed state while it is written. Per key group: records one behind the other, each a head (schema and whether it removes), then what the
+ * state's part writes: the key, and below it a namespace, a value. A record replaces those of the same key and namespace in front of it.
+ *
+ * It asks for memory seldom and in one piece: V8 looks at the whole heap for every 64 MB of buffers that are made, which takes seconds where it is large. So
+ * the room of small segments is used again, and that of large ones is made at once and handed over as it is.
+ */
+export class SegmentWriter {
+  /** Place of the current part's first schema among all schemas. */
+  firstSchema = 0
+  /** Of the current part, the state that wrote last: for messages. */
+  lastSchema = 0
+  recordCount = 0
+  private readonly keyType: TypeInformation
+  private readonly maxParallelism: number
+  private readonly groups: (ByteWriter | undefined)[]
+  private sizeBefore = 0
+  private last = noWriter
+  private lastStart = 0
+
+  constructor(keyType: TypeInformation, maxParallelism: number) {
+    this.keyType = keyType
+    this.maxParallelism = maxParallelism
+    this.groups = new Array(maxParallelism).fill(undefined)
+  }
+
+  /** Begins a record without a key. `schema` is the part's own index. */
+  record(schema: number, removes: boolean, keyGroup: number): ByteWriter {
+    let writer = this.groups[keyGroup]
+    if (writer === undefined) {
+      writer = new ByteWriter(256)
+      this.groups[keyGroup] = writer
+    }
+    this.sizeBefore = this.size
+    this.last = writer
+    this.lastStart = writer.length
+    this.lastSchema = schema
+    this.recordCount++
+    writer.varint((this.firstSchema + schema) * 2 + (removes ? 1 : 0))
+    return writer
+  }
+
+  /** Begins a record of `key`. */
+  keyed(schema: number, removes: boolean, key: unknown, keyGroup = this.keyGroupOf(key)): ByteWriter {
+    const writer = this.record(schema, removes, keyGroup)
+    this.keyType.serializer.write(key, writer)
+    return writer
+  }
+
+  keyGroupOf(key: unknown): number {
+    return keyGroupOf(this.keyType, key, this.maxParallelism)
+  }
+
+  get size(): number {
+    return this.sizeBefore + this.last.length - this.lastStart
+  }
+
+  /** A segment of about this size comes next. */
+  expect(bytes: number): void {
+    if (bytes <= CAPACITY_KEPT_MAX) return
+    const share = Math.ceil((bytes * 1.2) / this.maxParallelism)
+    const slab = new Uint8Array(share * this.maxParallelism)
+    for (let keyGroup = 0; keyGroup < this.maxParallelism; keyGroup++)
+      this.groups[keyGroup] = new ByteWriter(slab.subarray(keyGroup * share, (keyGroup + 1) * share))
+  }
+
+  /** By key group, ascending. The next segment may be written then. */
+  finish(): FinishedSegment {
+    const { size, recordCount } = this
+    const keyGroups = new Map<number, Uint8Array>()
+    let capacity = 0
+    for (const writer of this.groups) capacity += writer?.bytes.length ?? 0
+    const isKept = capacity <= CAPACITY_KEPT_MAX
+    const slab = new Uint8Array(isKept ? size : 0)
+    let at = 0
+    for (const [keyGroup, writer] of this.groups.entries()) {
+      if (writer === undefined || writer.length === 0) continue
+      if (isKept) {
+        slab.set(writer.subarray(), at)
+        keyGroups.set(keyGroup, slab.subarray(at, (at += writer.length)))
+        writer.reset()
+      } else keyGroups.set(keyGroup, writer.subarray())
+    }
+    if (!isKept) this.groups.fill(undefined)
+    this.recordCount = 0
+    this.sizeBefore = 0
+    this.last = noWriter
+    this.lastStart = 0
+    return { keyGroups, size, recordCount }
+  }
+}
