@@ -338,8 +338,8 @@ export class JobMaster {
   }
 
   /** Answers the id of a checkpoint that was taken now. */
-  async checkpoint(): Promise<number> {
-    const end = await this.coordinator().requestCheckpoint()
+  async checkpoint(full: boolean): Promise<number> {
+    const end = await this.coordinator().requestCheckpoint(full)
     if (end.kind === 'completed') return end.id
     throw new FlinkError(
       'EXTERNAL_SYSTEM',

@@ -68,6 +68,8 @@ export async function submit(cluster: Cluster, path: string, args: readonly stri
 /** Waits until every task of the job runs. */
 export async function running(cluster: Cluster, jobId: string): Promise<void> {
   await cluster.until(`/jobs/${jobId}`, (job: JobDetails) => {
+    // Where it begins is asked of the store first.
+    if (job.state === 'CREATED') return undefined
     assert(job.state === 'RUNNING', `job ${jobId} is ${job.state}`)
     return job.vertices.every(vertex => vertex.status === 'RUNNING') ? true : undefined
   })
