@@ -30,19 +30,19 @@ function mergeKeyed<B>(snapshots: readonly OperatorSnapshot<B>[]): KeyedSnapshot
   const keyGroups = new Map<number, readonly B[]>()
   for (const part of parts) {
     // The bytes name states by their place in the schemas.
-    assert(sameJson([part.keyType, part.schemas], [first.keyType, first.schemas]), 'all subtasks of an operator register the same states')
+    assert(sameJson([part.keyType, part.schemas, part.sized ?? false], [first.keyType, first.schemas, first.sized ?? false]), 'all subtasks of an operator register the same states')
     for (const [keyGroup, segments] of part.keyGroups) {
       assert(!keyGroups.has(keyGroup), `key group ${keyGroup} belongs to one subtask`)
       keyGroups.set(keyGroup, segments)
     }
   }
-  return { keyType: first.keyType, schemas: first.schemas, keyGroups }
+  return { ...first, keyGroups }
 }
 
 function keyedOf<B>(keyed: KeyedSnapshot<B>, maxParallelism: number, parallelism: number, subtask: number): KeyedSnapshot<B> {
   const { startKeyGroup, endKeyGroup } = keyGroupRange(maxParallelism, parallelism, subtask)
   const own = [...keyed.keyGroups].filter(([keyGroup]) => keyGroup >= startKeyGroup && keyGroup <= endKeyGroup).sort(([a], [b]) => a - b)
-  return { keyType: keyed.keyType, schemas: keyed.schemas, keyGroups: new Map(own) }
+  return { ...keyed, keyGroups: new Map(own) }
 }
 
 function mergeLists<B>(snapshots: readonly OperatorSnapshot<B>[], newParallelism: number): OperatorListSnapshot<B>[][] {

@@ -48,7 +48,7 @@ export class SegmentChain<B> {
         else present.push(...pieces)
       }
     if (!standalone) this.segments = new Map(named([...chain, ...kept]))
-    return { keyType, schemas, keyGroups: new Map([...keyGroups].sort(([a], [b]) => a - b)) }
+    return { keyType, schemas, keyGroups: new Map([...keyGroups].sort(([a], [b]) => a - b)), sized: true }
   }
 }
 

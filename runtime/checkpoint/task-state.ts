@@ -164,6 +164,7 @@ interface OperatorStateJson {
     readonly keyType: TypeJson
     readonly schemas: readonly StateSchema[]
     readonly keyGroups: readonly (readonly [number, readonly PlaceJson[]])[]
+    readonly sized?: true
   } | null
   readonly lists: readonly OperatorListSnapshot<PlaceJson>[]
 }
@@ -214,6 +215,6 @@ export function taskStateFromJson(json: JsonObject): TaskState {
   }
 }
 
-function keyedFromJson({ keyType, schemas, keyGroups }: NonNullable<OperatorStateJson['keyed']>): KeyedSnapshot<PlaceJson> {
-  return { keyType, schemas, keyGroups: new Map(keyGroups) }
+function keyedFromJson(keyed: NonNullable<OperatorStateJson['keyed']>): KeyedSnapshot<PlaceJson> {
+  return { ...keyed, keyGroups: new Map(keyed.keyGroups) }
 }

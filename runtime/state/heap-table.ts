@@ -1,22 +1,32 @@
 import { assert } from '../common/assert.ts'
 import type { ByteReader } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
+import { canonicalJson } from '../common/json.ts'
+import { keyGroupOf } from '../serde/key-groups.ts'
+import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
 import { type CurrentKey, KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedPart } from './keyed-part.ts'
+import { RowKeys } from './row-keys.ts'
+import type { RowPages } from './row-pages.ts'
+import { hasRow, RowStore } from './row-store.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
 import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
 
 /**
- * The keys of a backend and what they hold: key -> entry -> one slot a state (-> namespace).
+ * The keys of a backend and what they hold (decision 0021). Keys that were used lately are hot: key -> entry -> one slot a state (-> namespace), as objects.
+ * The others are rows of bytes in pages (`RowStore`), from which an entry is made when its key comes again.
  *
- * An entry whose last slot is emptied goes at once, unless a segment has values of it: then it stays, empty, until the checkpoint that says so. The list of
- * changed entries may name some that are gone; it is cleared of them when they are half of it, so that it is never longer than twice the keys.
+ * 1. What changes is marked in its entry, and written back to the pages when the entry has to leave, and at every barrier.
+ * 2. Snapshots are of the pages alone, after that: bytes are copied, and what has changed since which checkpoint is known there.
+ * 3. Above `hotKeysMax` entries each new one makes a few others leave that were not used since the last look at them. Entries that are large or cannot be
+ *    written stay: the former cost too much to read again, and what is wrong with the latter is for the next checkpoint to say.
+ *
+ * An entry without values stays until it has been written back where the pages have rows of it, and goes at once where they have none.
  */
-export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
+export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
   readonly owner: string
   readonly schemas: StateSchema[] = []
   tracks = false
@@ -28,29 +38,47 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
   readonly recordCleanups: TtlCleanup[] = []
   /** Values, over all keys and states. */
   rowCount = 0
+  /** Keys that hold something. */
+  keyCount = 0
   private readonly keyType: TypeInformation
+  private readonly maxParallelism: number
+  private readonly hotKeysMax: number
+  /** The hot ones. */
   private readonly entries = new Map<unknown, KeyEntry>()
+  private readonly store: RowStore
+  private readonly rowKeys: RowKeys
   private readonly indexOf: KeyIndex
   private readonly states: HeapState[] = []
+  /** Of the states' records. */
+  private readonly heads: number[] = []
+  /** Whether values of a state are restored from another type than its own. */
+  private readonly converts: boolean[] = []
   private keySet = false
   private key: unknown = undefined
   private index: unknown = undefined
-  /** Entries without a value that are still in `entries`. */
-  private emptyCount = 0
-  private changed: KeyEntry[] = []
-  private goneCount = 0
-  private base: { readonly entries: Iterator<KeyEntry>; left: number } | undefined = undefined
-  /** Of the base, since the last checkpoint. */
-  private baseRows = new Rows()
+  /** Hot entries that have changed since they were written back. */
+  private changedEntries = 0
+  /** Keys that hold something and are not hot. */
+  private coldCount = 0
+  /** The state that was written back last: for messages. */
+  private lastSchema = 0
+  /** Goes round the hot entries. */
+  private hand: Iterator<KeyEntry> | undefined = undefined
 
-  constructor(owner: string, keyType: TypeInformation) {
+  constructor(owner: string, keyType: TypeInformation, { maxParallelism, hotKeysMax = HOT_KEYS_MAX, seed = 0x5bd1e995 }: HeapTableOptions) {
     this.owner = owner
     this.keyType = keyType
+    this.maxParallelism = maxParallelism
+    this.hotKeysMax = hotKeysMax
     this.indexOf = keyIndexOf(keyType)
+    this.store = new RowStore(maxParallelism)
+    this.rowKeys = new RowKeys(keyType, this.indexOf, seed)
   }
 
   add(state: HeapState): void {
-    assert(this.entries.size === 0, 'states are registered before the first key has state')
+    assert(this.keyCount === 0, 'states are registered before the first key has state')
+    this.heads.push(2 * this.states.length)
+    this.converts.push(false)
     this.states.push(state)
     this.schemas.push(state.schema)
   }
@@ -60,7 +88,11 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
     this.key = key
     this.index = index
     this.keySet = true
-    this.entry = this.entries.get(index)
+    const entry = this.entries.get(index)
+    if (entry !== undefined) {
+      entry.touched = true
+      this.entry = entry
+    } else this.entry = this.load(key, index)
     const { recordCleanups } = this
     for (let i = 0; i < recordCleanups.length; i++) (recordCleanups[i] as TtlCleanup).step()
   }
@@ -72,17 +104,24 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
     this.entry = undefined
   }
 
-  visit(entry: KeyEntry, run: () => void): void {
+  visit(visited: KeyEntry, run: () => void): void {
     const { key, index, keySet } = this
+    // A key that is current has one entry, which `keys` may not know.
+    const entry = keySet && visited.index === index && this.entry !== undefined ? this.entry : visited
     this.key = entry.key
     this.index = entry.index
     this.keySet = true
     this.entry = entry
     run()
+    // Entries that `keys` has made of rows are known to nobody else.
+    if (entry.changed !== 0 && entry === visited && this.entries.get(entry.index) !== entry) {
+      this.writeBack(entry)
+      if (entry.filledCount === 0) this.coldCount--
+    }
     this.key = key
     this.index = index
     this.keySet = keySet
-    this.entry = keySet ? this.entries.get(index) : undefined
+    this.entry = keySet ? (this.entries.get(index) ?? this.load(key, index)) : undefined
   }
 
   get currentKey(): unknown {
@@ -93,8 +132,10 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
   entryForWrite(): KeyEntry {
     if (this.entry !== undefined) return this.entry
     this.assertKeySet()
-    this.entry = this.create(this.key, this.index)
-    return this.entry
+    const entry = new KeyEntry(this.key, this.index, this.states.length)
+    this.entry = entry
+    this.enter(entry)
+    return entry
   }
 
   assertKeySet(): void {
@@ -106,7 +147,7 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
   }
 
   filled(entry: KeyEntry): void {
-    if (entry.filledCount === 0) this.emptyCount--
+    if (entry.filledCount === 0) this.keyCount++
     entry.filledCount++
     this.rowCount++
   }
@@ -115,170 +156,244 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
     entry.filledCount--
     this.rowCount--
     if (entry.filledCount > 0) return
-    this.emptyCount++
-    if (entry.saved === 0) this.remove(entry)
+    this.keyCount--
+    if (entry.stored === 0) this.remove(entry)
   }
 
   mark(entry: KeyEntry, bit: number): void {
-    if (!this.tracks) return
-    if (entry.changed === 0) this.changed.push(entry)
+    if (entry.changed === 0) this.changedEntries++
     entry.changed |= bit
   }
 
-  get keyCount(): number {
-    return this.entries.size - this.emptyCount
-  }
-
-  /** In order of first write; stays valid while keys come and go. Some may be empty. */
-  keys(): IterableIterator<KeyEntry> {
-    return this.entries.values()
+  /** Hot ones in order of first use, then the others. Stays valid while keys come and go. Some may be empty. */
+  *keys(): Generator<KeyEntry, undefined> {
+    yield* this.entries.values()
+    for (const group of this.store.present()) {
+      const read = (of: RowPages, slot: number) => this.keyType.serializer.read(of.readerOf(slot))
+      for (const key of this.store.keysOf(group, this.rowKeys, this.heads, read)) {
+        const index = this.indexOf(key)
+        const entry = this.entries.has(index) ? undefined : this.read(key, index)
+        if (entry !== undefined) yield entry
+      }
+    }
+    return undefined
   }
 
   get changedCount(): number {
-    const { size } = this.entries
-    return size === 0 ? 0 : Math.ceil((this.changed.length - this.goneCount) * Math.max(1, this.rowCount / size))
+    const rowsOfKey = this.keyCount === 0 ? 1 : Math.max(1, this.rowCount / this.keyCount)
+    return Math.ceil(this.changedEntries * rowsOfKey) + this.store.markedCount
   }
 
   writeAll(out: SegmentWriter, begins: boolean): void {
     for (const cleanup of this.snapshotCleanups) cleanup.all()
-    for (const entry of this.entries.values()) {
-      const written = this.writeValues(entry, ALL, out)
-      if (!begins) continue
-      entry.saved = written
-      entry.changed = 0
-      if (entry.filledCount === 0) this.remove(entry)
-    }
-    if (!begins) return
-    this.changed = []
-    this.goneCount = 0
-    this.baseRows = new Rows()
+    this.writeBackAll(out)
+    this.store.writeAll(out, begins)
   }
 
-  writeChanged(out: SegmentWriter): Rows {
-    const rows = this.baseRows
-    this.baseRows = new Rows()
-    for (const entry of this.changed) {
-      const bits = entry.changed
-      entry.changed = 0
-      const removed = entry.saved & bits
-      entry.saved = (entry.saved & ~bits) | this.writeValues(entry, bits, out)
-      if (removed !== 0) this.writeRemoved(entry, removed, out)
-      if (entry.filledCount > 0 || removed !== 0) rows.add(entry, bits)
-      if (entry.filledCount === 0 && removed !== 0) this.remove(entry)
-    }
-    this.changed = []
-    this.goneCount = 0
-    return rows
+  writeChanged(out: SegmentWriter): number {
+    this.writeBackAll(out)
+    return this.store.writeMarked(out)
   }
 
   beginBase(): void {
-    // Entries that come later stand behind those that are there, and are in checkpoints of their own.
-    this.base = { entries: this.entries.values(), left: this.entries.size }
+    this.store.beginBase()
   }
 
   writeBase(out: SegmentWriter, sizeMax: number): boolean {
-    const { base } = this
-    assert(base !== undefined, 'a base is begun before it is written')
-    for (; base.left > 0; base.left--) {
-      if (out.size >= sizeMax) return false
-      const { done, value: entry } = base.entries.next()
-      if (done === true) break
-      // What has expired is marked by that: its end is in the next segment of changes.
-      for (const cleanup of this.snapshotCleanups) cleanup.of(entry)
-      const written = this.writeValues(entry, ~entry.changed, out)
-      if (written !== 0) this.baseRows.add(entry, written)
-    }
-    this.endBase()
-    return true
+    return this.store.writeBase(out, sizeMax, this.snapshotCleanups.length === 0 ? undefined : this.expire)
   }
 
   endBase(): void {
-    this.base = undefined
+    this.store.endBase()
   }
 
-  markAgain({ entries, bits }: Rows): void {
-    for (const [i, entry] of entries.entries()) {
-      // Gone by now: it comes back empty, until it has been said again that it is gone.
-      const present = this.entries.get(entry.index) ?? this.create(entry.key, entry.index)
-      present.saved |= bits[i] as number
-      this.mark(present, bits[i] as number)
-    }
-    this.entry = this.keySet ? this.entries.get(this.index) : undefined
+  confirm(stamp: number): void {
+    this.store.confirm(stamp)
+  }
+
+  markAgain(stamp: number): void {
+    this.store.markAgain(stamp)
   }
 
   readAs(schema: number, saved: TypeJson): void {
+    const own = this.schemas[schema] as StateSchema
     this.states[schema]?.readAs(saved)
+    this.converts[schema] = canonicalJson(saved as TypeJsonObject) !== canonicalJson(own.type as TypeJsonObject)
   }
 
-  restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader): void {
-    const state = this.states[schema] as HeapState
-    const key = this.keyType.serializer.read(input)
-    const index = this.indexOf(key)
-    const entry = this.entries.get(index)
-    if (!removes) {
-      const target = entry ?? this.create(key, index)
-      target.keyGroup = keyGroup
-      if (this.tracks) target.saved |= state.bit
-      if (target.slots[state.slot] === undefined) this.filled(target)
-      target.slots[state.slot] = state.readRow(input)
-    } else if (entry?.slots[state.slot] !== undefined) {
-      entry.slots[state.slot] = undefined
-      entry.saved &= ~state.bit
-      this.emptied(entry)
+  restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader, end: number | undefined): void {
+    const head = this.heads[schema] as number
+    const keys = this.rowKeys
+    const start = input.position
+    keys.setFrom(input)
+    const group = this.store.groupForWrite(keyGroup)
+    const slot = group.find(head, keys)
+    if (removes) {
+      if (slot < 0) return
+      group.remove(slot, keys.length, false)
+      this.restored(group, keys, head, -1)
+      return
+    }
+    if (slot < 0) this.restored(group, keys, head, 1)
+    if (this.converts[schema] === true) {
+      const state = this.states[schema] as HeapState
+      const stored = state.readRow(input)
+      keys.writer.reset()
+      keys.writer.raw(keys.bytes.subarray(keys.start, keys.start + keys.length))
+      state.writeRow(stored, keys.writer)
+      group.put(slot, head, keys, keys.writer.bytes, 0, keys.writer.length, true)
+    } else {
+      if (end === undefined) this.states[schema]?.readRow(input)
+      group.put(slot, head, keys, input.bytes, start, end ?? input.position, true)
     }
   }
 
-  private create(key: unknown, index: unknown): KeyEntry {
-    const entry = new KeyEntry(key, index, this.states.length)
-    this.entries.set(index, entry)
-    this.emptyCount++
+  restoreEnds(): void {
+    // The pages have values of the states' own types.
+    for (const [i, { type }] of this.schemas.entries()) if (this.converts[i] === true) this.states[i]?.readAs(type)
+    this.converts.fill(false)
+  }
+
+  private restored(group: RowPages, keys: RowKeys, head: number, count: 1 | -1): void {
+    this.rowCount += count
+    if (this.heads.length === 1 || !this.heads.some(other => other !== head && hasRow(group, other, keys))) {
+      this.keyCount += count
+      this.coldCount += count
+    }
+  }
+
+  /** The entry of a key that is not hot, hot from now on. */
+  private load(key: unknown, index: unknown): KeyEntry | undefined {
+    const entry = this.read(key, index)
+    if (entry === undefined) return undefined
+    this.coldCount--
+    this.enter(entry)
     return entry
+  }
+
+  private read(key: unknown, index: unknown): KeyEntry | undefined {
+    if (this.coldCount === 0) return undefined
+    const keyGroup = keyGroupOf(this.keyType, key, this.maxParallelism)
+    const group = this.store.group(keyGroup)
+    if (group === undefined) return undefined
+    const { rowKeys: keys, states } = this
+    keys.set(key, index)
+    let entry: KeyEntry | undefined
+    for (let i = 0; i < states.length; i++) {
+      const slot = group.find(this.heads[i] as number, keys)
+      if (slot < 0 || !group.isRow(slot)) continue
+      const state = states[i] as HeapState
+      entry ??= new KeyEntry(key, index, states.length)
+      const input = group.readerOf(slot)
+      keys.skip(input)
+      entry.slots[i] = state.readRow(input)
+      entry.size += group.sizeOf(slot)
+      entry.filledCount++
+      entry.stored |= state.bit
+    }
+    if (entry !== undefined) entry.keyGroup = keyGroup
+    return entry
+  }
+
+  private enter(entry: KeyEntry): void {
+    const { entries } = this
+    entries.set(entry.index, entry)
+    for (let looks = LOOKS; looks > 0 && entries.size > this.hotKeysMax; looks--) {
+      this.hand ??= entries.values()
+      const { done, value } = this.hand.next()
+      if (done === true) this.hand = undefined
+      else this.makeLeave(value)
+    }
+  }
+
+  private makeLeave(entry: KeyEntry): void {
+    if (entry.touched) {
+      entry.touched = false
+      return
+    }
+    if (entry === this.entry || entry.stays) return
+    if (entry.changed !== 0) {
+      try {
+        this.writeBack(entry)
+      } catch {
+        entry.stays = true
+      }
+    }
+    if (entry.stays || entry.size > LEAVING_BYTES_MAX) return
+    this.entries.delete(entry.index)
+    if (entry.filledCount > 0) this.coldCount++
+  }
+
+  private writeBackAll(out: SegmentWriter): void {
+    for (const entry of this.entries.values()) {
+      if (this.changedEntries === 0) return
+      if (entry.changed === 0) continue
+      try {
+        this.writeBack(entry)
+      } catch (error) {
+        out.lastSchema = this.lastSchema
+        throw error
+      }
+      entry.stays = false
+      if (entry.filledCount === 0) this.remove(entry)
+    }
+  }
+
+  private writeBack(entry: KeyEntry): void {
+    const { rowKeys: keys, states, heads } = this
+    const { changed } = entry
+    if (entry.keyGroup < 0) entry.keyGroup = keyGroupOf(this.keyType, entry.key, this.maxParallelism)
+    const group = this.store.groupForWrite(entry.keyGroup)
+    keys.set(entry.key, entry.index)
+    let stored = entry.stored & ~changed
+    for (let i = 0; i < states.length; i++) {
+      const state = states[i] as HeapState
+      if ((changed & state.bit) === 0) continue
+      const head = heads[i] as number
+      const held = entry.slots[i]
+      if (held === undefined) {
+        const slot = group.find(head, keys)
+        if (slot >= 0) entry.size -= group.remove(slot, keys.length, this.tracks)
+        continue
+      }
+      this.lastSchema = i
+      const { writer } = keys
+      writer.length = keys.length
+      state.writeRow(held, writer)
+      keys.bytes = writer.bytes
+      entry.size += group.put(group.find(head, keys), head, keys, writer.bytes, 0, writer.length, false)
+      stored |= state.bit
+    }
+    entry.stored = stored
+    entry.changed = 0
+    this.changedEntries--
   }
 
   private remove(entry: KeyEntry): void {
     this.entries.delete(entry.index)
-    this.emptyCount--
+    if (entry.changed !== 0) this.changedEntries--
+    entry.changed = 0
     if (this.entry === entry) this.entry = undefined
-    if (entry.changed === 0 || ++this.goneCount * 2 < this.changed.length || this.goneCount < GONE_MIN) return
-    this.changed = this.changed.filter(each => each.filledCount > 0 || each.saved !== 0)
-    this.goneCount = 0
   }
 
-  /** Answers the bits of states that it has written. */
-  private writeValues(entry: KeyEntry, bits: number, out: SegmentWriter): number {
-    let written = 0
-    const { states } = this
-    for (let i = 0; i < states.length; i++) {
-      const state = states[i] as HeapState
-      const held = entry.slots[i]
-      if (held === undefined || (bits & state.bit) === 0) continue
-      state.writeRow(held, out.keyed(i, false, entry.key, this.groupOf(entry, out)))
-      written |= state.bit
-    }
-    return written
-  }
-
-  private writeRemoved(entry: KeyEntry, bits: number, out: SegmentWriter): void {
-    for (const [i, state] of this.states.entries())
-      if (entry.slots[i] === undefined && (bits & state.bit) !== 0) out.keyed(i, true, entry.key, this.groupOf(entry, out))
-  }
-
-  private groupOf(entry: KeyEntry, out: SegmentWriter): number {
-    if (entry.keyGroup < 0) entry.keyGroup = out.keyGroupOf(entry.key)
-    return entry.keyGroup
+  private readonly expire = (group: RowPages, slot: number): void => {
+    const key = this.keyType.serializer.read(group.readerOf(slot))
+    const index = this.indexOf(key)
+    const entry = this.entries.get(index) ?? this.read(key, index)
+    // What has expired is marked by that: its end is in the next segment of changes.
+    if (entry !== undefined) for (const cleanup of this.snapshotCleanups) cleanup.of(entry)
   }
 }
 
-/** What a segment has of which entries. */
-class Rows {
-  readonly entries: KeyEntry[] = []
-  readonly bits: number[] = []
-
-  add(entry: KeyEntry, bits: number): void {
-    this.entries.push(entry)
-    this.bits.push(bits)
-  }
+export interface HeapTableOptions {
+  readonly maxParallelism: number
+  readonly hotKeysMax?: number | undefined
+  /** Of hashes, which whoever chooses keys should not know. */
+  readonly seed?: number | undefined
 }
 
-const ALL = -1
-const GONE_MIN = 1024
+/** Some tens of megabytes of objects. */
+const HOT_KEYS_MAX = 1 << 16
+/** Entries that are looked at for each that comes. */
+const LOOKS = 4
+const LEAVING_BYTES_MAX = 2048

@@ -19,7 +19,7 @@ export function ignoredPart(schema: StateSchema, keyType: TypeInformation): Pick
       },
     }
   }
-  const state = createHeapState(new HeapTable(schema.name, keyType), descriptorOf(schema), namespaceType, schema, 0)
+  const state = createHeapState(new HeapTable(schema.name, keyType, { maxParallelism: 1 }), descriptorOf(schema), namespaceType, schema, 0)
   return {
     restoreRecord: (_schema, removes, _keyGroup, input) => {
       keyType.serializer.read(input)

@@ -2,13 +2,19 @@
 export class KeyEntry {
   readonly key: unknown
   readonly index: unknown
-  /** -1 until the first snapshot needs it. */
+  /** -1 until rows of it are looked for or written. */
   keyGroup = -1
   filledCount = 0
-  /** Bits of states that have changed since the last checkpoint; 0 = it is not in the list of changed entries. */
+  /** Bits of states that have changed since they were written back. */
   changed = 0
-  /** Bits of states that a segment has a value of. */
-  saved = 0
+  /** Bits of states that have a row in the pages. */
+  stored = 0
+  /** Bytes of these rows. */
+  size = 0
+  /** It was current since somebody looked whether it may leave. */
+  touched = true
+  /** It cannot be written, so that it cannot leave. */
+  stays = false
   readonly slots: unknown[]
 
   constructor(key: unknown, index: unknown, slotCount: number) {

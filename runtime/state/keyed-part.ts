@@ -22,6 +22,8 @@ export interface KeyedPart<R = unknown> {
   writeAll(out: SegmentWriter, begins: boolean): void
   /** What has changed since it was called last, and the end of what is gone. Answers these rows, and those of a base that were written in the meantime. */
   writeChanged(out: SegmentWriter): R
+  /** The checkpoint that they were answered for is complete. */
+  confirm?(rows: R): void
   /** They are to be written again. Called for all checkpoints that are not complete, oldest first. */
   markAgain(rows: R): void
   /** A base holds the rows of this moment, as they are when they are written; marked ones may be left out. */
@@ -31,8 +33,10 @@ export interface KeyedPart<R = unknown> {
   endBase(): void
   /** Of what type the values of the snapshot are, before they are read; absent = of its own only. Its records begin with their key. */
   readAs?(schema: number, saved: TypeJson): void
-  /** What a record has behind its head, in order of segments; nothing is marked by it. */
-  restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader): void
+  /** What a record has behind its head, in order of segments; nothing is marked by it. `end`: of the record; undefined = it does not say. */
+  restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader, end: number | undefined): void
   /** All records of a key group have been given. */
   keyGroupRestored?(): void
+  /** All records have been given. */
+  restoreEnds?(): void
 }

@@ -144,6 +144,8 @@ export class KeyedSnapshots {
 
   /** This checkpoint is complete, and with it those that it stands behind. */
   confirm(checkpointId: number): void {
+    for (const { rows } of this.unconfirmed.filter(each => each.checkpointId <= checkpointId))
+      for (const [i, rowsOfPart] of rows.entries()) this.parts[i]?.confirm?.(rowsOfPart)
     this.unconfirmed = this.unconfirmed.filter(each => each.checkpointId > checkpointId)
   }
 
@@ -175,12 +177,13 @@ export class KeyedSnapshots {
       segmentsMax = Math.max(segmentsMax, segments.length)
       for (const segment of segments) {
         bytes += segment.length
-        records += this.restoreSegment(segment, keyGroup, places)
+        records += this.restoreSegment(segment, keyGroup, places, snapshot.sized === true)
       }
       for (const part of this.parts) part.keyGroupRestored?.()
     }
+    for (const part of this.parts) part.restoreEnds?.()
     this.recordBytes = records === 0 ? 0 : bytes / records
-    if (snapshot.foreign === true || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas())) return
+    if (snapshot.foreign === true || snapshot.sized !== true || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas())) return
     this.chain = [{ name: RESTORED_SEGMENT, checkpointId: 0, bytes, whole: false }]
     this.changedBytes = Math.max(0, bytes - this.stateBytes())
     this.changedSegments = segmentsMax
@@ -316,7 +319,7 @@ export class KeyedSnapshots {
     return this.rowCount() * this.recordBytes
   }
 
-  private restoreSegment(bytes: Uint8Array, keyGroup: number, places: readonly Place[]): number {
+  private restoreSegment(bytes: Uint8Array, keyGroup: number, places: readonly Place[], sized: boolean): number {
     const input = new ByteReader(bytes)
     let records = 0
     for (; input.remaining > 0; records++) {
@@ -324,9 +327,13 @@ export class KeyedSnapshots {
       const place = places[head >>> 1]
       if (place === undefined)
         throw new FlinkError('CORRUPT_FRAME', `operator ${this.options.owner}: keyed state names a state that its schemas do not have`)
+      const length = sized ? input.u32() : undefined
       const start = input.position
+      const end = length === undefined ? undefined : input.take(length) + length
+      input.position = start
       try {
-        place.part.restoreRecord(place.schema, (head & 1) === 1, keyGroup, input)
+        place.part.restoreRecord(place.schema, (head & 1) === 1, keyGroup, input, end)
+        if (end !== undefined) input.position = end
       } catch (error) {
         throw error instanceof UnsupportedValueError ? this.notTyped(place.name, bytes.subarray(start), error) : error
       }

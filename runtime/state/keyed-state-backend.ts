@@ -12,7 +12,7 @@ import type {
 } from './descriptors.ts'
 import { describeState } from './descriptors.ts'
 import { createHeapState, type HeapState } from './heap-state.ts'
-import { HeapTable } from './heap-table.ts'
+import { HeapTable, type HeapTableOptions } from './heap-table.ts'
 import type { KeyEntry } from './key-entry.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { KeyedSnapshots, type KeyedSnapshotsOptions, schemaId } from './keyed-snapshots.ts'
@@ -50,7 +50,7 @@ export class KeyedStateBackend {
     this.owner = options.owner
     this.keyType = options.keyType
     this.nowMs = options.nowMs ?? noClock
-    this.table = new HeapTable(options.owner, options.keyType)
+    this.table = new HeapTable(options.owner, options.keyType, options)
     this.snapshots = new KeyedSnapshots(options)
     this.snapshots.register(this.table)
   }
@@ -160,7 +160,7 @@ export class KeyedStateBackend {
   }
 }
 
-export interface KeyedStateBackendOptions extends KeyedSnapshotsOptions {
+export interface KeyedStateBackendOptions extends KeyedSnapshotsOptions, HeapTableOptions {
   /** The clock of states with time-to-live. */
   readonly nowMs?: () => number
 }

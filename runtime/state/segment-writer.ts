@@ -9,13 +9,15 @@ export interface FinishedSegment {
   readonly recordCount: number
 }
 
+const LENGTH_BYTES = 4
 const CAPACITY_KEPT_MAX = 128 * 1024 * 1024
 /** Nobody writes to it. */
 const noWriter = new ByteWriter(0)
 
 /**
- * One segment of keyed state while it is written. Per key group: records one behind the other, each a head (schema and whether it removes), then what the
- * state's part writes: the key, and below it a namespace, a value. A record replaces those of the same key and namespace in front of it.
+ * One segment of keyed state while it is written. Per key group: records one behind the other, each a head (schema and whether it removes), the length of the
+ * rest in four bytes, then what the state's part writes: the key, and below it a namespace, a value. A record replaces those of the same key and namespace in
+ * front of it.
  *
  * It asks for memory seldom and in one piece: V8 looks at the whole heap for every 64 MB of buffers that are made, which takes seconds where it is large. So
  * the room of small segments is used again, and that of large ones is made at once and handed over as it is.
@@ -32,6 +34,8 @@ export class SegmentWriter {
   private sizeBefore = 0
   private last = noWriter
   private lastStart = 0
+  /** Where the length of the last record is to be; -1 = it has one. */
+  private lengthAt = -1
 
   constructor(keyType: TypeInformation, maxParallelism: number) {
     this.keyType = keyType
@@ -41,17 +45,11 @@ export class SegmentWriter {
 
   /** Begins a record without a key. `schema` is the part's own index. */
   record(schema: number, removes: boolean, keyGroup: number): ByteWriter {
-    let writer = this.groups[keyGroup]
-    if (writer === undefined) {
-      writer = new ByteWriter(256)
-      this.groups[keyGroup] = writer
-    }
-    this.sizeBefore = this.size
-    this.last = writer
-    this.lastStart = writer.length
+    const writer = this.begin(keyGroup)
     this.lastSchema = schema
     this.recordCount++
     writer.varint((this.firstSchema + schema) * 2 + (removes ? 1 : 0))
+    this.lengthAt = writer.reserve(LENGTH_BYTES)
     return writer
   }
 
@@ -60,6 +58,32 @@ export class SegmentWriter {
     const writer = this.record(schema, removes, keyGroup)
     this.keyType.serializer.write(key, writer)
     return writer
+  }
+
+  /** `recordCount` records that are complete. */
+  copy(keyGroup: number, bytes: Uint8Array, from: number, to: number, recordCount: number): void {
+    const writer = this.begin(keyGroup)
+    this.recordCount += recordCount
+    writer.raw(bytes.subarray(from, to))
+  }
+
+  private begin(keyGroup: number): ByteWriter {
+    this.endRecord()
+    let writer = this.groups[keyGroup]
+    if (writer === undefined) {
+      writer = new ByteWriter(256)
+      this.groups[keyGroup] = writer
+    }
+    this.sizeBefore = this.size
+    this.last = writer
+    this.lastStart = writer.length
+    return writer
+  }
+
+  private endRecord(): void {
+    const { last, lengthAt } = this
+    if (lengthAt >= 0) last.view.setUint32(lengthAt, last.length - lengthAt - LENGTH_BYTES, true)
+    this.lengthAt = -1
   }
 
   keyGroupOf(key: unknown): number {
@@ -81,6 +105,7 @@ export class SegmentWriter {
 
   /** By key group, ascending. The next segment may be written then. */
   finish(): FinishedSegment {
+    this.endRecord()
     const { size, recordCount } = this
     const keyGroups = new Map<number, Uint8Array>()
     let capacity = 0

@@ -17,6 +17,8 @@ export interface KeyedSnapshot<B = Uint8Array> {
   readonly schemas: readonly StateSchema[]
   /** Of each key group its segments: records of a later one replace those of an earlier one. Only key groups that hold something. */
   readonly keyGroups: ReadonlyMap<number, readonly B[]>
+  /** Records say how long they are; absent = they were written before format 3. */
+  readonly sized?: true
   /** It lies where it is not ours (a savepoint): nothing may stand behind its segments. */
   readonly foreign?: boolean
 }

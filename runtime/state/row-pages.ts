@@ -1,0 +1,402 @@
+import { assert } from '../common/assert.ts'
+import { ByteReader } from '../common/bytes.ts'
+import type { RowKeys } from './row-keys.ts'
+import type { SegmentWriter } from './segment-writer.ts'
+
+/**
+ * The rows of one key group as bytes: records as segments have them (segment-writer.ts), in pages of up to 256 KiB, found by an open-addressing table from a
+ * key's hash to a record's address. A row takes its record and 9 bytes a slot of the table, which is 3/8 to 3/4 full.
+ *
+ * - A row that keeps its size is overwritten in place; else its new record is appended, and the old one is dead. A page of which a third is dead is emptied into
+ *   the page that is being filled. That takes a fraction of a millisecond, so it is done at once.
+ * - A removed row of which a segment may have a value stays as a tombstone, until a checkpoint that says so is complete.
+ * - `stamps` says of each row what snapshots have to know: marked (not in any checkpoint as it is now), or which checkpoint had it last.
+ *
+ * Positions in the table stay what they are until it is made anew; then `generation` grows.
+ */
+export class RowPages {
+  generation = 0
+  /** Without tombstones. */
+  rowCount = 0
+  markedCount = 0
+  private slots = new Int32Array(SLOTS_MIN)
+  private hashes = new Int32Array(SLOTS_MIN)
+  private stamps = new Uint8Array(SLOTS_MIN)
+  private shift = 32 - Math.log2(SLOTS_MIN)
+  /** Slots that are not free. */
+  private usedCount = 0
+  private tombstoneCount = 0
+  private readonly pages: Page[] = []
+  private readonly freePages: number[] = []
+  /** The page that is being filled. */
+  private last = -1
+  private bytes = 0
+  private deadBytes = 0
+  private readonly keyGroup: number
+  private readonly stampUses: Uint16Array
+
+  /** `stampUses`: how often a stamp is in use by checkpoints that are not complete. */
+  constructor(keyGroup: number, stampUses: Uint16Array) {
+    this.keyGroup = keyGroup
+    this.stampUses = stampUses
+  }
+
+  /** The slot of the key's row in a state, or of its tombstone; -1 = none. `head`: of its records. */
+  find(head: number, keys: RowKeys): number {
+    const { slots, hashes } = this
+    const hash = mixed(keys.hash, head)
+    const mask = slots.length - 1
+    for (let slot = Math.imul(hash, FIBONACCI) >>> this.shift; ; slot = (slot + 1) & mask) {
+      const held = slots[slot]!
+      if (held === FREE) return -1
+      if (held === DELETED || hashes[slot] !== hash) continue
+      const page = this.pages[(held - 1) >>> OFFSET_BITS] as Page
+      const at = (held - 1) & OFFSET_MASK
+      if (headAt(page.reader.bytes, at) === head && keys.isAt(page.reader, at + headSize(head) + LENGTH_BYTES)) return slot
+    }
+  }
+
+  isRow(slot: number): boolean {
+    const held = this.slots[slot]!
+    return held > 0 && ((this.pages[(held - 1) >>> OFFSET_BITS] as Page).reader.bytes[(held - 1) & OFFSET_MASK]! & REMOVES) === 0
+  }
+
+  /** A reader in front of the row's key. */
+  readerOf(slot: number): ByteReader {
+    const held = this.slots[slot]! - 1
+    const { reader } = this.pages[held >>> OFFSET_BITS] as Page
+    const at = held & OFFSET_MASK
+    reader.position = at + headSize(headAt(reader.bytes, at)) + LENGTH_BYTES
+    return reader
+  }
+
+  headOf(slot: number): number {
+    const held = this.slots[slot]! - 1
+    return headAt((this.pages[held >>> OFFSET_BITS] as Page).reader.bytes, held & OFFSET_MASK)
+  }
+
+  /** Bytes of the record. */
+  sizeOf(slot: number): number {
+    const held = this.slots[slot]! - 1
+    return recordSize((this.pages[held >>> OFFSET_BITS] as Page).reader, held & OFFSET_MASK)
+  }
+
+  /**
+   * Puts `body`, the key and the value behind it, at the place that `find` has answered. `isSaved`: a segment has it, as in a restore. Answers by how many
+   * bytes the row has grown.
+   */
+  put(slot: number, head: number, keys: RowKeys, body: Uint8Array, start: number, end: number, isSaved: boolean): number {
+    const size = headSize(head) + LENGTH_BYTES + end - start
+    if (slot < 0) {
+      // First, because it may move records, and this one is in no slot yet.
+      if ((this.usedCount + 1) * 4 > this.slots.length * 3) this.makeAnew()
+      this.insert(mixed(keys.hash, head), this.write(head, body, start, end) + 1, isSaved ? SAVED : MARKED_NEW)
+      this.rowCount++
+      return size
+    }
+    const held = this.slots[slot]! - 1
+    const page = this.pages[held >>> OFFSET_BITS] as Page
+    const at = held & OFFSET_MASK
+    const wasRow = (page.reader.bytes[at]! & REMOVES) === 0
+    if (!wasRow) {
+      this.tombstoneCount--
+      this.rowCount++
+    }
+    if (!isSaved) this.mark(slot)
+    const sizeBefore = recordSize(page.reader, at)
+    if (wasRow && sizeBefore === size) copyBytes(body, start, end, page.reader.bytes, at + headSize(head) + LENGTH_BYTES)
+    else {
+      this.slots[slot] = DELETED
+      this.kill(held, sizeBefore)
+      this.slots[slot] = this.write(head, body, start, end) + 1
+    }
+    return wasRow ? size - sizeBefore : size
+  }
+
+  /** `leaves`: a tombstone, if a segment may have the row. Answers the bytes of the row. */
+  remove(slot: number, keyLength: number, leaves: boolean): number {
+    const held = this.slots[slot]! - 1
+    const { reader } = this.pages[held >>> OFFSET_BITS] as Page
+    const at = held & OFFSET_MASK
+    if ((reader.bytes[at]! & REMOVES) !== 0) return 0
+    const size = recordSize(reader, at)
+    this.rowCount--
+    if (!leaves || this.stamps[slot] === MARKED_NEW) {
+      this.drop(slot)
+      return size
+    }
+    this.mark(slot)
+    this.tombstoneCount++
+    const lengthAt = at + headSize(headAt(reader.bytes, at))
+    reader.bytes[at] = reader.bytes[at]! | REMOVES
+    reader.view.setUint32(lengthAt, keyLength, true)
+    this.kill(held, at + size - (lengthAt + LENGTH_BYTES + keyLength))
+    return size
+  }
+
+  /** Writes rows and tombstones that are marked; they are in the checkpoint of `stamp` then. */
+  writeMarked(out: SegmentWriter, stamp: number): void {
+    if (this.markedCount === 0) return
+    const { stamps } = this
+    for (let slot = 0; slot < stamps.length; slot++) {
+      const held = stamps[slot]!
+      if (held !== MARKED_NEW && held !== MARKED) continue
+      this.copy(slot, out)
+      stamps[slot] = stamp
+    }
+    this.markedCount = 0
+  }
+
+  /** Rows only. `begins`: all of them are in a segment then, and nothing else is. */
+  writeAll(out: SegmentWriter, begins: boolean): void {
+    if (this.deadBytes === 0 && this.tombstoneCount === 0) {
+      for (const page of this.pages) if (page.used > 0) out.copy(this.keyGroup, page.reader.bytes, 0, page.used, 0)
+      out.recordCount += this.rowCount
+    } else for (let slot = 0; slot < this.slots.length; slot++) if (this.isRow(slot)) this.copy(slot, out)
+    if (!begins) return
+    for (let slot = 0; this.tombstoneCount > 0 && slot < this.slots.length; slot++) {
+      if (this.slots[slot]! <= 0 || this.isRow(slot)) continue
+      this.drop(slot)
+      this.tombstoneCount--
+    }
+    this.stamps.fill(SAVED)
+    this.markedCount = 0
+  }
+
+  /** Writes one row, unless it is marked. */
+  writeUnmarked(slot: number, out: SegmentWriter, stamp: number): void {
+    const held = this.stamps[slot]!
+    if (held === MARKED_NEW || held === MARKED || !this.isRow(slot)) return
+    this.copy(slot, out)
+    this.stamps[slot] = stamp
+  }
+
+  get slotCount(): number {
+    return this.slots.length
+  }
+
+  /** What has one of these stamps is to be written again. */
+  markAgain(stamp: number, orStamp: number): void {
+    const { stamps, slots } = this
+    for (let slot = 0; slot < stamps.length; slot++) {
+      const held = stamps[slot]!
+      if ((held === stamp || held === orStamp) && slots[slot]! > 0) this.mark(slot)
+    }
+  }
+
+  private mark(slot: number): void {
+    const held = this.stamps[slot]!
+    if (held === MARKED_NEW || held === MARKED) return
+    this.stamps[slot] = MARKED
+    this.markedCount++
+  }
+
+  private copy(slot: number, out: SegmentWriter): void {
+    const held = this.slots[slot]! - 1
+    const { reader } = this.pages[held >>> OFFSET_BITS] as Page
+    const at = held & OFFSET_MASK
+    out.copy(this.keyGroup, reader.bytes, at, at + recordSize(reader, at), 1)
+  }
+
+  private insert(hash: number, held: number, stamp: number): void {
+    const { slots } = this
+    const mask = slots.length - 1
+    let slot = Math.imul(hash, FIBONACCI) >>> this.shift
+    while (slots[slot]! > 0) slot = (slot + 1) & mask
+    if (slots[slot] === FREE) this.usedCount++
+    slots[slot] = held
+    this.hashes[slot] = hash
+    this.stamps[slot] = stamp
+    if (stamp === MARKED_NEW) this.markedCount++
+  }
+
+  /** Forgets a slot's record. */
+  private drop(slot: number): void {
+    const held = this.slots[slot]! - 1
+    const { reader } = this.pages[held >>> OFFSET_BITS] as Page
+    const size = recordSize(reader, held & OFFSET_MASK)
+    const stamp = this.stamps[slot]
+    if (stamp === MARKED_NEW || stamp === MARKED) this.markedCount--
+    this.slots[slot] = DELETED
+    this.stamps[slot] = SAVED
+    this.kill(held, size)
+  }
+
+  /** With room for as many again, and without the tombstones that nobody needs any more. */
+  private makeAnew(): void {
+    const { slots, hashes, stamps } = this
+    for (let slot = 0; this.tombstoneCount > 0 && slot < slots.length; slot++) {
+      if (slots[slot]! <= 0 || this.stampUses[stamps[slot]!]! > 0 || this.isRow(slot)) continue
+      this.drop(slot)
+      this.tombstoneCount--
+    }
+    const count = this.rowCount + this.tombstoneCount
+    let length = SLOTS_MIN
+    while (length < count * 2) length *= 2
+    this.slots = new Int32Array(length)
+    this.hashes = new Int32Array(length)
+    this.stamps = new Uint8Array(length)
+    this.shift = 32 - Math.log2(length)
+    const mask = length - 1
+    this.usedCount = 0
+    for (let from = 0; from < slots.length; from++) {
+      if (slots[from]! <= 0) continue
+      const hash = hashes[from]!
+      let slot = Math.imul(hash, FIBONACCI) >>> this.shift
+      while (this.slots[slot] !== FREE) slot = (slot + 1) & mask
+      this.slots[slot] = slots[from]!
+      this.hashes[slot] = hash
+      this.stamps[slot] = stamps[from]!
+      this.usedCount++
+    }
+    this.generation++
+  }
+
+  /** Answers the record's address. */
+  private write(head: number, body: Uint8Array, start: number, end: number): number {
+    const address = this.room(headSize(head) + LENGTH_BYTES + end - start)
+    const { reader } = this.pages[address >>> OFFSET_BITS] as Page
+    let at = address & OFFSET_MASK
+    if (head >= 0x80) {
+      reader.bytes[at++] = (head & 0x7f) | 0x80
+      reader.bytes[at++] = head >>> 7
+    } else reader.bytes[at++] = head
+    reader.view.setUint32(at, end - start, true)
+    copyBytes(body, start, end, reader.bytes, at + LENGTH_BYTES)
+    return address
+  }
+
+  private room(size: number): number {
+    this.bytes += size
+    if (size > PAGE_BYTES / 4) {
+      const alone = this.newPage(size)
+      this.page(alone).used = size
+      return alone << OFFSET_BITS
+    }
+    const before = this.last
+    if (before < 0 || this.page(before).used + size > this.page(before).reader.bytes.length) {
+      this.last = this.newPage(Math.max(size, Math.min(PAGE_BYTES, Math.max(PAGE_BYTES_MIN, this.bytes - this.deadBytes))))
+      if (before >= 0) this.emptyIfDue(before)
+    }
+    const page = this.page(this.last)
+    const offset = page.used
+    // Emptying the page before may have filled this one.
+    if (offset + size > page.reader.bytes.length) {
+      this.bytes -= size
+      return this.room(size)
+    }
+    page.used += size
+    return (this.last << OFFSET_BITS) | offset
+  }
+
+  private newPage(size: number): number {
+    const number = this.freePages.pop() ?? this.pages.length
+    assert(number < PAGES_MAX, `key group ${this.keyGroup} has at most ${PAGES_MAX} pages`)
+    this.pages[number] = new Page(size)
+    return number
+  }
+
+  private page(number: number): Page {
+    return this.pages[number] as Page
+  }
+
+  private kill(address: number, size: number): void {
+    const number = address >>> OFFSET_BITS
+    this.page(number).dead += size
+    this.deadBytes += size
+    this.emptyIfDue(number)
+  }
+
+  private emptyIfDue(number: number): void {
+    const page = this.page(number)
+    if (page.dead === page.used) {
+      this.bytes -= page.used
+      this.deadBytes -= page.dead
+      page.used = 0
+      page.dead = 0
+      if (number === this.last) return
+      this.pages[number] = noPage
+      this.freePages.push(number)
+    } else if (number !== this.last && page.dead * 3 >= page.used) this.empty(number, page)
+  }
+
+  private empty(number: number, page: Page): void {
+    const { slots } = this
+    const { reader } = page
+    for (let slot = 0; slot < slots.length; slot++) {
+      const held = slots[slot]! - 1
+      if (held < 0 || held >>> OFFSET_BITS !== number) continue
+      const at = held & OFFSET_MASK
+      const size = recordSize(reader, at)
+      const address = this.room(size)
+      copyBytes(reader.bytes, at, at + size, this.page(address >>> OFFSET_BITS).reader.bytes, address & OFFSET_MASK)
+      slots[slot] = address + 1
+      page.dead += size
+      this.deadBytes += size
+    }
+    assert(page.dead === page.used, 'what is not dead in a page stands in the table')
+    this.emptyIfDue(number)
+  }
+}
+
+class Page {
+  /** Its `bytes` and `view` are the page's. */
+  readonly reader: ByteReader
+  used = 0
+  dead = 0
+
+  constructor(size: number) {
+    this.reader = new ByteReader(new Uint8Array(size))
+  }
+}
+
+const noPage = new Page(0)
+const OFFSET_BITS = 18
+const OFFSET_MASK = (1 << OFFSET_BITS) - 1
+const PAGE_BYTES = 1 << OFFSET_BITS
+const PAGE_BYTES_MIN = 512
+/** Addresses have 31 bits. */
+const PAGES_MAX = (1 << (31 - OFFSET_BITS)) - 1
+const SLOTS_MIN = 16
+const FREE = 0
+const DELETED = -1
+/** 2^32 divided by the golden ratio: spreads neighbouring hashes over the table. */
+const FIBONACCI = 0x9e3779b1 | 0
+const LENGTH_BYTES = 4
+const REMOVES = 1
+/** It is as some complete checkpoint has it. */
+export const SAVED = 0
+/** No segment has it. */
+export const MARKED_NEW = 1
+/** A segment may have what it was before. */
+export const MARKED = 2
+/** Others are checkpoints'. */
+export const FIRST_STAMP = 3
+
+function mixed(hash: number, head: number): number {
+  return hash ^ Math.imul(head, FIBONACCI)
+}
+
+/** Of records' heads below 2^14: 8,192 states. */
+function headSize(head: number): number {
+  return head < 0x80 ? 1 : 2
+}
+
+/** Without saying whether it removes. */
+function headAt(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]! & ~REMOVES
+  return first < 0x80 ? first : (first & 0x7f) | (bytes[at + 1]! << 7)
+}
+
+function recordSize({ bytes, view }: ByteReader, at: number): number {
+  const size = bytes[at]! < 0x80 ? 1 : 2
+  return size + LENGTH_BYTES + view.getUint32(at + size, true)
+}
+
+function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  if (end - start > COPY_LOOP_MAX) to.set(from.subarray(start, end), at)
+  else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!
+}
+
+/** Below this a loop is faster than a view and a call. */
+const COPY_LOOP_MAX = 64

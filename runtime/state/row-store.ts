@@ -1,0 +1,115 @@
+import type { RowKeys } from './row-keys.ts'
+import { FIRST_STAMP, MARKED, MARKED_NEW, RowPages } from './row-pages.ts'
+import type { SegmentWriter } from './segment-writer.ts'
+
+/**
+ * The rows of a heap table as bytes, by key group, and what snapshots do with them: copy them. Which checkpoint had a row last is a stamp beside it, one of 253
+ * that go round. A stamp that comes again before its old rows have changed marks them needlessly when its checkpoint is given up: too much is written then.
+ */
+export class RowStore {
+  private readonly groups: (RowPages | undefined)[]
+  private readonly stampUses = new Uint16Array(256)
+  /** Of the next checkpoint: what a base under way has written for it. */
+  private stamp = FIRST_STAMP
+  private base: { group: number; slot: number; generation: number } | undefined = undefined
+
+  constructor(maxParallelism: number) {
+    this.groups = new Array(maxParallelism).fill(undefined)
+    for (const stamp of [MARKED_NEW, MARKED, FIRST_STAMP]) this.stampUses[stamp] = 1
+  }
+
+  group(keyGroup: number): RowPages | undefined {
+    return this.groups[keyGroup]
+  }
+
+  groupForWrite(keyGroup: number): RowPages {
+    return (this.groups[keyGroup] ??= new RowPages(keyGroup, this.stampUses))
+  }
+
+  /** Ascending. */
+  *present(): Generator<RowPages> {
+    for (const group of this.groups) if (group !== undefined && group.rowCount > 0) yield group
+  }
+
+  get markedCount(): number {
+    let count = 0
+    for (const group of this.groups) count += group?.markedCount ?? 0
+    return count
+  }
+
+  writeAll(out: SegmentWriter, begins: boolean): void {
+    for (const group of this.groups) group?.writeAll(out, begins)
+  }
+
+  /** Answers the checkpoint's stamp. */
+  writeMarked(out: SegmentWriter): number {
+    const { stamp } = this
+    for (const group of this.groups) group?.writeMarked(out, stamp)
+    do this.stamp = this.stamp === this.stampUses.length - 1 ? FIRST_STAMP : this.stamp + 1
+    while (this.stampUses[this.stamp] !== 0 && this.stamp !== stamp)
+    this.use(this.stamp, 1)
+    return stamp
+  }
+
+  confirm(stamp: number): void {
+    this.use(stamp, -1)
+  }
+
+  markAgain(stamp: number): void {
+    // A base may have written rows of that checkpoint since; they have its next one's stamp.
+    for (const group of this.groups) group?.markAgain(stamp, this.stamp)
+    this.use(stamp, -1)
+  }
+
+  beginBase(): void {
+    this.base = { group: 0, slot: 0, generation: -1 }
+  }
+
+  /** `look` is called before a row is written; it may remove it. */
+  writeBase(out: SegmentWriter, sizeMax: number, look: ((group: RowPages, slot: number) => void) | undefined): boolean {
+    const { base, groups } = this
+    if (base === undefined) return true
+    for (; base.group < groups.length; base.group++, base.slot = 0, base.generation = -1) {
+      const group = groups[base.group]
+      if (group === undefined) continue
+      while (base.slot < group.slotCount) {
+        // Its rows lie elsewhere now: some of them are written twice.
+        if (base.generation !== group.generation) base.slot = 0
+        base.generation = group.generation
+        if (out.size >= sizeMax) return false
+        if (look !== undefined && group.isRow(base.slot)) look(group, base.slot)
+        if (base.generation === group.generation) group.writeUnmarked(base.slot++, out, this.stamp)
+      }
+    }
+    this.base = undefined
+    return true
+  }
+
+  endBase(): void {
+    this.base = undefined
+  }
+
+  /** The key of each row, once for a key with rows in several states. */
+  keysOf(group: RowPages, keys: RowKeys, heads: readonly number[], read: (group: RowPages, slot: number) => unknown): unknown[] {
+    const found: unknown[] = []
+    for (let slot = 0; slot < group.slotCount; slot++) {
+      if (!group.isRow(slot)) continue
+      const head = group.headOf(slot)
+      if (head > 0) {
+        keys.setFrom(group.readerOf(slot))
+        if (heads.some(other => other < head && hasRow(group, other, keys))) continue
+      }
+      found.push(read(group, slot))
+    }
+    return found
+  }
+
+  private use(stamp: number, change: number): void {
+    this.stampUses[stamp] = (this.stampUses[stamp] as number) + change
+  }
+}
+
+export function hasRow(group: RowPages, head: number, keys: RowKeys): boolean {
+  const slot = group.find(head, keys)
+  return slot >= 0 && group.isRow(slot)
+}
