@@ -10,7 +10,7 @@ import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { RowKeys } from './row-keys.ts'
 import type { RowPages } from './row-pages.ts'
-import { hasRow, RowStore } from './row-store.ts'
+import { RowStore } from './row-store.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
 import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
@@ -168,15 +168,17 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
   /** Hot ones in order of first use, then the others. Stays valid while keys come and go. Some may be empty. */
   *keys(): Generator<KeyEntry, undefined> {
     yield* this.entries.values()
-    for (const group of this.store.present()) {
-      const read = (of: RowPages, slot: number) => this.keyType.serializer.read(of.readerOf(slot))
-      for (const key of this.store.keysOf(group, this.rowKeys, this.heads, read)) {
-        const index = this.indexOf(key)
-        const entry = this.entries.has(index) ? undefined : this.read(key, index)
-        if (entry !== undefined) yield entry
-      }
-    }
+    for (const group of this.store.present()) for (const entry of this.entriesOf(group)) if (this.entries.get(entry.index) !== entry) yield entry
     return undefined
+  }
+
+  /** Of a key group's rows, as they are when each is asked for; or of those of a page. */
+  private *entriesOf(group: RowPages, page?: number): Generator<KeyEntry> {
+    for (const key of group.keysOf(this.keyType.serializer, this.rowKeys, this.heads, page)) {
+      const index = this.indexOf(key)
+      const entry = this.entries.get(index) ?? this.read(key, index)
+      if (entry !== undefined) yield entry
+    }
   }
 
   get changedCount(): number {
@@ -200,7 +202,7 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
   }
 
   writeBase(out: SegmentWriter, sizeMax: number): boolean {
-    return this.store.writeBase(out, sizeMax, this.snapshotCleanups.length === 0 ? undefined : this.expire)
+    return this.store.writeBase(out, sizeMax, this.expire)
   }
 
   endBase(): void {
@@ -256,7 +258,7 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
 
   private restored(group: RowPages, keys: RowKeys, head: number, count: 1 | -1): void {
     this.rowCount += count
-    if (this.heads.length === 1 || !this.heads.some(other => other !== head && hasRow(group, other, keys))) {
+    if (this.heads.length === 1 || !this.heads.some(other => other !== head && group.hasRow(other, keys))) {
       this.keyCount += count
       this.coldCount += count
     }
@@ -376,12 +378,10 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
     if (this.entry === entry) this.entry = undefined
   }
 
-  private readonly expire = (group: RowPages, slot: number): void => {
-    const key = this.keyType.serializer.read(group.readerOf(slot))
-    const index = this.indexOf(key)
-    const entry = this.entries.get(index) ?? this.read(key, index)
-    // What has expired is marked by that: its end is in the next segment of changes.
-    if (entry !== undefined) for (const cleanup of this.snapshotCleanups) cleanup.of(entry)
+  /** What has expired is marked by that: its end is in the next segment of changes. */
+  private readonly expire = (group: RowPages, page: number): void => {
+    if (this.snapshotCleanups.length === 0) return
+    for (const entry of this.entriesOf(group, page)) for (const cleanup of this.snapshotCleanups) cleanup.of(entry)
   }
 }
 

@@ -1,26 +1,24 @@
 import { assert } from '../common/assert.ts'
 import { ByteReader } from '../common/bytes.ts'
+import type { TypeSerializer } from '../serde/type-information.ts'
 import type { RowKeys } from './row-keys.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 
 /**
- * The rows of one key group as bytes: records as segments have them (segment-writer.ts), in pages of up to 256 KiB, found by an open-addressing table from a
+ * The rows of one key group as bytes: records as segments have them (segment-writer.ts), in pages of up to 128 KiB, found by an open-addressing table from a
  * key's hash to a record's address. A row takes its record and 9 bytes a slot of the table, which is 3/8 to 3/4 full.
  *
  * - A row that keeps its size is overwritten in place; else its new record is appended, and the old one is dead. A page of which a third is dead is emptied into
  *   the page that is being filled. That takes a fraction of a millisecond, so it is done at once.
  * - A removed row of which a segment may have a value stays as a tombstone, until a checkpoint that says so is complete.
  * - `stamps` says of each row what snapshots have to know: marked (not in any checkpoint as it is now), or which checkpoint had it last.
- *
- * Positions in the table stay what they are until it is made anew; then `generation` grows.
  */
 export class RowPages {
-  generation = 0
   /** Without tombstones. */
   rowCount = 0
   markedCount = 0
-  private slots = new Int32Array(SLOTS_MIN)
-  private hashes = new Int32Array(SLOTS_MIN)
+  /** Of each slot a hash (0 = it is free), and what it holds: an address + 1, or DELETED. Side by side, because they are read together and seldom cached. */
+  private slots = new Int32Array(2 * SLOTS_MIN)
   private stamps = new Uint8Array(SLOTS_MIN)
   private shift = 32 - Math.log2(SLOTS_MIN)
   /** Slots that are not free. */
@@ -30,8 +28,11 @@ export class RowPages {
   private readonly freePages: number[] = []
   /** The page that is being filled. */
   private last = -1
+  private fills = 0
   private bytes = 0
   private deadBytes = 0
+  /** A base is being written of it. */
+  private isCopied = false
   private readonly keyGroup: number
   private readonly stampUses: Uint16Array
 
@@ -43,41 +44,63 @@ export class RowPages {
 
   /** The slot of the key's row in a state, or of its tombstone; -1 = none. `head`: of its records. */
   find(head: number, keys: RowKeys): number {
-    const { slots, hashes } = this
+    const { slots } = this
     const hash = mixed(keys.hash, head)
-    const mask = slots.length - 1
+    const mask = this.slotCount - 1
     for (let slot = Math.imul(hash, FIBONACCI) >>> this.shift; ; slot = (slot + 1) & mask) {
-      const held = slots[slot]!
-      if (held === FREE) return -1
-      if (held === DELETED || hashes[slot] !== hash) continue
+      const found = slots[2 * slot]!
+      if (found === 0) return -1
+      if (found !== hash) continue
+      const held = slots[2 * slot + 1]!
+      if (held === DELETED) continue
       const page = this.pages[(held - 1) >>> OFFSET_BITS] as Page
       const at = (held - 1) & OFFSET_MASK
       if (headAt(page.reader.bytes, at) === head && keys.isAt(page.reader, at + headSize(head) + LENGTH_BYTES)) return slot
     }
   }
 
+  hasRow(head: number, keys: RowKeys): boolean {
+    const slot = this.find(head, keys)
+    return slot >= 0 && this.isRow(slot)
+  }
+
+  /** Each once, though it has rows in several states. `heads`: of the records of all states; `page`: only of this one's rows. */
+  keysOf(type: TypeSerializer<unknown>, keys: RowKeys, heads: readonly number[], page?: number): unknown[] {
+    const found: unknown[] = []
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      if (!this.isRow(slot) || (page !== undefined && (this.slots[2 * slot + 1]! - 1) >>> OFFSET_BITS !== page)) continue
+      const head = this.headOf(slot)
+      if (head > 0) {
+        keys.setFrom(this.readerOf(slot))
+        if (heads.some(other => other < head && this.hasRow(other, keys))) continue
+      }
+      found.push(type.read(this.readerOf(slot)))
+    }
+    return found
+  }
+
   isRow(slot: number): boolean {
-    const held = this.slots[slot]!
+    const held = this.slots[2 * slot + 1]!
     return held > 0 && ((this.pages[(held - 1) >>> OFFSET_BITS] as Page).reader.bytes[(held - 1) & OFFSET_MASK]! & REMOVES) === 0
   }
 
   /** A reader in front of the row's key. */
   readerOf(slot: number): ByteReader {
-    const held = this.slots[slot]! - 1
+    const held = this.slots[2 * slot + 1]! - 1
     const { reader } = this.pages[held >>> OFFSET_BITS] as Page
     const at = held & OFFSET_MASK
     reader.position = at + headSize(headAt(reader.bytes, at)) + LENGTH_BYTES
     return reader
   }
 
-  headOf(slot: number): number {
-    const held = this.slots[slot]! - 1
+  private headOf(slot: number): number {
+    const held = this.slots[2 * slot + 1]! - 1
     return headAt((this.pages[held >>> OFFSET_BITS] as Page).reader.bytes, held & OFFSET_MASK)
   }
 
   /** Bytes of the record. */
   sizeOf(slot: number): number {
-    const held = this.slots[slot]! - 1
+    const held = this.slots[2 * slot + 1]! - 1
     return recordSize((this.pages[held >>> OFFSET_BITS] as Page).reader, held & OFFSET_MASK)
   }
 
@@ -89,12 +112,12 @@ export class RowPages {
     const size = headSize(head) + LENGTH_BYTES + end - start
     if (slot < 0) {
       // First, because it may move records, and this one is in no slot yet.
-      if ((this.usedCount + 1) * 4 > this.slots.length * 3) this.makeAnew()
+      if ((this.usedCount + 1) * 4 > this.slotCount * 3) this.makeAnew()
       this.insert(mixed(keys.hash, head), this.write(head, body, start, end) + 1, isSaved ? SAVED : MARKED_NEW)
       this.rowCount++
       return size
     }
-    const held = this.slots[slot]! - 1
+    const held = this.slots[2 * slot + 1]! - 1
     const page = this.pages[held >>> OFFSET_BITS] as Page
     const at = held & OFFSET_MASK
     const wasRow = (page.reader.bytes[at]! & REMOVES) === 0
@@ -106,21 +129,23 @@ export class RowPages {
     const sizeBefore = recordSize(page.reader, at)
     if (wasRow && sizeBefore === size) copyBytes(body, start, end, page.reader.bytes, at + headSize(head) + LENGTH_BYTES)
     else {
-      this.slots[slot] = DELETED
+      this.leavesPage(slot, page)
+      this.slots[2 * slot + 1] = DELETED
       this.kill(held, sizeBefore)
-      this.slots[slot] = this.write(head, body, start, end) + 1
+      this.slots[2 * slot + 1] = this.write(head, body, start, end) + 1
     }
     return wasRow ? size - sizeBefore : size
   }
 
   /** `leaves`: a tombstone, if a segment may have the row. Answers the bytes of the row. */
   remove(slot: number, keyLength: number, leaves: boolean): number {
-    const held = this.slots[slot]! - 1
+    const held = this.slots[2 * slot + 1]! - 1
     const { reader } = this.pages[held >>> OFFSET_BITS] as Page
     const at = held & OFFSET_MASK
     if ((reader.bytes[at]! & REMOVES) !== 0) return 0
     const size = recordSize(reader, at)
     this.rowCount--
+    this.leavesPage(slot, this.page(held >>> OFFSET_BITS))
     if (!leaves || this.stamps[slot] === MARKED_NEW) {
       this.drop(slot)
       return size
@@ -141,21 +166,22 @@ export class RowPages {
     for (let slot = 0; slot < stamps.length; slot++) {
       const held = stamps[slot]!
       if (held !== MARKED_NEW && held !== MARKED) continue
-      this.copy(slot, out)
+      this.copy(this.slots[2 * slot + 1]! - 1, out)
       stamps[slot] = stamp
     }
+    out.recordCount += this.markedCount
     this.markedCount = 0
   }
 
   /** Rows only. `begins`: all of them are in a segment then, and nothing else is. */
   writeAll(out: SegmentWriter, begins: boolean): void {
-    if (this.deadBytes === 0 && this.tombstoneCount === 0) {
-      for (const page of this.pages) if (page.used > 0) out.copy(this.keyGroup, page.reader.bytes, 0, page.used, 0)
-      out.recordCount += this.rowCount
-    } else for (let slot = 0; slot < this.slots.length; slot++) if (this.isRow(slot)) this.copy(slot, out)
+    for (const [number, page] of this.pages.entries()) {
+      if (page.dead > 0 || this.tombstoneCount > 0) this.copyRowsOf(number, out)
+      else this.copyFrom(page, 0, Infinity, out)
+    }
     if (!begins) return
-    for (let slot = 0; this.tombstoneCount > 0 && slot < this.slots.length; slot++) {
-      if (this.slots[slot]! <= 0 || this.isRow(slot)) continue
+    for (let slot = 0; this.tombstoneCount > 0 && slot < this.slotCount; slot++) {
+      if (this.slots[2 * slot + 1]! <= 0 || this.isRow(slot)) continue
       this.drop(slot)
       this.tombstoneCount--
     }
@@ -163,24 +189,44 @@ export class RowPages {
     this.markedCount = 0
   }
 
-  /** Writes one row, unless it is marked. */
-  writeUnmarked(slot: number, out: SegmentWriter, stamp: number): void {
-    const held = this.stamps[slot]!
-    if (held === MARKED_NEW || held === MARKED || !this.isRow(slot)) return
-    this.copy(slot, out)
-    this.stamps[slot] = stamp
+  /**
+   * Writes what is in a page at `place`, until `out` has `sizeMax` bytes or a little more; answers whether there are more pages. Marked rows and tombstones may
+   * be among it: they are in the changes of a later checkpoint as well. Rows that move to another page meanwhile are marked.
+   */
+  writePage(place: PagePlace, out: SegmentWriter, sizeMax: number, stamp: number): boolean {
+    const page = this.pages[place.page]
+    this.isCopied = page !== undefined
+    if (page === undefined) return false
+    if (page.used > 0) page.stamp = stamp
+    if (page.dead > 0) this.copyRowsOf(place.page, out)
+    else {
+      place.offset = this.copyFrom(page, place.fill === page.fill ? place.offset : 0, sizeMax - out.size, out)
+      place.fill = page.fill
+      if (place.offset < page.used) return true
+    }
+    place.page++
+    place.offset = 0
+    return true
   }
 
-  get slotCount(): number {
-    return this.slots.length
+  /** The base is complete or given up. */
+  endCopy(): void {
+    this.isCopied = false
+  }
+
+  private get slotCount(): number {
+    return this.stamps.length
   }
 
   /** What has one of these stamps is to be written again. */
   markAgain(stamp: number, orStamp: number): void {
     const { stamps, slots } = this
     for (let slot = 0; slot < stamps.length; slot++) {
-      const held = stamps[slot]!
-      if ((held === stamp || held === orStamp) && slots[slot]! > 0) this.mark(slot)
+      const held = slots[2 * slot + 1]! - 1
+      if (held < 0) continue
+      const ofRow = stamps[slot]!
+      const ofPage = this.page(held >>> OFFSET_BITS).stamp
+      if (ofRow === stamp || ofRow === orStamp || ofPage === stamp || ofPage === orStamp) this.mark(slot)
     }
   }
 
@@ -191,65 +237,85 @@ export class RowPages {
     this.markedCount++
   }
 
-  private copy(slot: number, out: SegmentWriter): void {
-    const held = this.slots[slot]! - 1
+  /** A base may have a row that is in no other segment. */
+  private leavesPage(slot: number, page: Page): void {
+    if (this.stamps[slot] === MARKED_NEW && this.stampUses[page.stamp]! > 0) this.stamps[slot] = MARKED
+  }
+
+  private copyRowsOf(number: number, out: SegmentWriter): void {
+    const { slots } = this
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      const held = slots[2 * slot + 1]! - 1
+      if (held < 0 || held >>> OFFSET_BITS !== number || !this.isRow(slot)) continue
+      this.copy(held, out)
+      out.recordCount++
+    }
+  }
+
+  /** Of a page without dead records; answers the end of what was copied. */
+  private copyFrom({ reader, used }: Page, from: number, sizeMax: number, out: SegmentWriter): number {
+    let to = from
+    for (; to < used && to - from < sizeMax; out.recordCount++) to += recordSize(reader, to)
+    out.copy(this.keyGroup, reader.bytes, from, to)
+    return to
+  }
+
+  private copy(held: number, out: SegmentWriter): void {
     const { reader } = this.pages[held >>> OFFSET_BITS] as Page
     const at = held & OFFSET_MASK
-    out.copy(this.keyGroup, reader.bytes, at, at + recordSize(reader, at), 1)
+    out.copy(this.keyGroup, reader.bytes, at, at + recordSize(reader, at))
   }
 
   private insert(hash: number, held: number, stamp: number): void {
     const { slots } = this
-    const mask = slots.length - 1
+    const mask = this.slotCount - 1
     let slot = Math.imul(hash, FIBONACCI) >>> this.shift
-    while (slots[slot]! > 0) slot = (slot + 1) & mask
-    if (slots[slot] === FREE) this.usedCount++
-    slots[slot] = held
-    this.hashes[slot] = hash
+    while (slots[2 * slot + 1]! > 0) slot = (slot + 1) & mask
+    if (slots[2 * slot] === 0) this.usedCount++
+    slots[2 * slot] = hash
+    slots[2 * slot + 1] = held
     this.stamps[slot] = stamp
     if (stamp === MARKED_NEW) this.markedCount++
   }
 
   /** Forgets a slot's record. */
   private drop(slot: number): void {
-    const held = this.slots[slot]! - 1
+    const held = this.slots[2 * slot + 1]! - 1
     const { reader } = this.pages[held >>> OFFSET_BITS] as Page
     const size = recordSize(reader, held & OFFSET_MASK)
     const stamp = this.stamps[slot]
     if (stamp === MARKED_NEW || stamp === MARKED) this.markedCount--
-    this.slots[slot] = DELETED
+    this.slots[2 * slot + 1] = DELETED
     this.stamps[slot] = SAVED
     this.kill(held, size)
   }
 
   /** With room for as many again, and without the tombstones that nobody needs any more. */
   private makeAnew(): void {
-    const { slots, hashes, stamps } = this
-    for (let slot = 0; this.tombstoneCount > 0 && slot < slots.length; slot++) {
-      if (slots[slot]! <= 0 || this.stampUses[stamps[slot]!]! > 0 || this.isRow(slot)) continue
+    const { slots, stamps } = this
+    for (let slot = 0; this.tombstoneCount > 0 && slot < stamps.length; slot++) {
+      if (slots[2 * slot + 1]! <= 0 || this.stampUses[stamps[slot]!]! > 0 || this.isRow(slot)) continue
       this.drop(slot)
       this.tombstoneCount--
     }
     const count = this.rowCount + this.tombstoneCount
     let length = SLOTS_MIN
     while (length < count * 2) length *= 2
-    this.slots = new Int32Array(length)
-    this.hashes = new Int32Array(length)
+    this.slots = new Int32Array(2 * length)
     this.stamps = new Uint8Array(length)
     this.shift = 32 - Math.log2(length)
     const mask = length - 1
     this.usedCount = 0
-    for (let from = 0; from < slots.length; from++) {
-      if (slots[from]! <= 0) continue
-      const hash = hashes[from]!
+    for (let from = 0; from < stamps.length; from++) {
+      if (slots[2 * from + 1]! <= 0) continue
+      const hash = slots[2 * from]!
       let slot = Math.imul(hash, FIBONACCI) >>> this.shift
-      while (this.slots[slot] !== FREE) slot = (slot + 1) & mask
-      this.slots[slot] = slots[from]!
-      this.hashes[slot] = hash
+      while (this.slots[2 * slot] !== 0) slot = (slot + 1) & mask
+      this.slots[2 * slot] = hash
+      this.slots[2 * slot + 1] = slots[2 * from + 1]!
       this.stamps[slot] = stamps[from]!
       this.usedCount++
     }
-    this.generation++
   }
 
   /** Answers the record's address. */
@@ -292,7 +358,7 @@ export class RowPages {
   private newPage(size: number): number {
     const number = this.freePages.pop() ?? this.pages.length
     assert(number < PAGES_MAX, `key group ${this.keyGroup} has at most ${PAGES_MAX} pages`)
-    this.pages[number] = new Page(size)
+    this.pages[number] = new Page(size, ++this.fills)
     return number
   }
 
@@ -314,6 +380,8 @@ export class RowPages {
       this.deadBytes -= page.dead
       page.used = 0
       page.dead = 0
+      page.fill = ++this.fills
+      page.stamp = SAVED
       if (number === this.last) return
       this.pages[number] = noPage
       this.freePages.push(number)
@@ -323,14 +391,17 @@ export class RowPages {
   private empty(number: number, page: Page): void {
     const { slots } = this
     const { reader } = page
-    for (let slot = 0; slot < slots.length; slot++) {
-      const held = slots[slot]! - 1
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      const held = slots[2 * slot + 1]! - 1
       if (held < 0 || held >>> OFFSET_BITS !== number) continue
       const at = held & OFFSET_MASK
       const size = recordSize(reader, at)
       const address = this.room(size)
       copyBytes(reader.bytes, at, at + size, this.page(address >>> OFFSET_BITS).reader.bytes, address & OFFSET_MASK)
-      slots[slot] = address + 1
+      slots[2 * slot + 1] = address + 1
+      this.leavesPage(slot, page)
+      // A base may have passed where it goes; and a checkpoint that is given up has what had its page's stamp.
+      if (this.isCopied || this.stampUses[page.stamp]! > 0) this.mark(slot)
       page.dead += size
       this.deadBytes += size
     }
@@ -339,26 +410,37 @@ export class RowPages {
   }
 }
 
+/** How far a base has come in a key group. */
+export interface PagePlace {
+  page: number
+  offset: number
+  /** The page's when `offset` was right. */
+  fill: number
+}
+
 class Page {
   /** Its `bytes` and `view` are the page's. */
   readonly reader: ByteReader
   used = 0
   dead = 0
+  /** Another one whenever it begins to be filled. */
+  fill: number
+  /** Of the checkpoint that has all of it in a base, if none of its rows says otherwise. */
+  stamp = SAVED
 
-  constructor(size: number) {
+  constructor(size: number, fill: number) {
+    this.fill = fill
     this.reader = new ByteReader(new Uint8Array(size))
   }
 }
 
-const noPage = new Page(0)
-const OFFSET_BITS = 18
+const OFFSET_BITS = 17
 const OFFSET_MASK = (1 << OFFSET_BITS) - 1
 const PAGE_BYTES = 1 << OFFSET_BITS
 const PAGE_BYTES_MIN = 512
 /** Addresses have 31 bits. */
 const PAGES_MAX = (1 << (31 - OFFSET_BITS)) - 1
 const SLOTS_MIN = 16
-const FREE = 0
 const DELETED = -1
 /** 2^32 divided by the golden ratio: spreads neighbouring hashes over the table. */
 const FIBONACCI = 0x9e3779b1 | 0
@@ -372,9 +454,11 @@ export const MARKED_NEW = 1
 export const MARKED = 2
 /** Others are checkpoints'. */
 export const FIRST_STAMP = 3
+const noPage = new Page(0, 0)
 
+/** Never 0, which is the hash of a free slot. */
 function mixed(hash: number, head: number): number {
-  return hash ^ Math.imul(head, FIBONACCI)
+  return (hash ^ Math.imul(head, FIBONACCI)) || 1
 }
 
 /** Of records' heads below 2^14: 8,192 states. */
@@ -399,4 +483,4 @@ function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array,
 }
 
 /** Below this a loop is faster than a view and a call. */
-const COPY_LOOP_MAX = 64
+const COPY_LOOP_MAX = 16

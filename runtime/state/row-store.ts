@@ -1,5 +1,4 @@
-import type { RowKeys } from './row-keys.ts'
-import { FIRST_STAMP, MARKED, MARKED_NEW, RowPages } from './row-pages.ts'
+import { FIRST_STAMP, MARKED, MARKED_NEW, type PagePlace, RowPages } from './row-pages.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 
 /**
@@ -11,7 +10,7 @@ export class RowStore {
   private readonly stampUses = new Uint16Array(256)
   /** Of the next checkpoint: what a base under way has written for it. */
   private stamp = FIRST_STAMP
-  private base: { group: number; slot: number; generation: number } | undefined = undefined
+  private base: (PagePlace & { group: number }) | undefined = undefined
 
   constructor(maxParallelism: number) {
     this.groups = new Array(maxParallelism).fill(undefined)
@@ -62,23 +61,21 @@ export class RowStore {
   }
 
   beginBase(): void {
-    this.base = { group: 0, slot: 0, generation: -1 }
+    this.base = { group: 0, page: 0, offset: 0, fill: 0 }
   }
 
-  /** `look` is called before a row is written; it may remove it. */
-  writeBase(out: SegmentWriter, sizeMax: number, look: ((group: RowPages, slot: number) => void) | undefined): boolean {
+  /** `look` is called before a page of a key group is written. */
+  writeBase(out: SegmentWriter, sizeMax: number, look: (group: RowPages, page: number) => void): boolean {
     const { base, groups } = this
     if (base === undefined) return true
-    for (; base.group < groups.length; base.group++, base.slot = 0, base.generation = -1) {
-      const group = groups[base.group]
+    for (; base.group < groups.length; base.group++, base.page = 0, base.offset = 0) {
+      const group: RowPages | undefined = groups[base.group]
       if (group === undefined) continue
-      while (base.slot < group.slotCount) {
-        // Its rows lie elsewhere now: some of them are written twice.
-        if (base.generation !== group.generation) base.slot = 0
-        base.generation = group.generation
+      let more = true
+      while (more) {
         if (out.size >= sizeMax) return false
-        if (look !== undefined && group.isRow(base.slot)) look(group, base.slot)
-        if (base.generation === group.generation) group.writeUnmarked(base.slot++, out, this.stamp)
+        if (base.offset === 0) look(group, base.page)
+        more = group.writePage(base, out, sizeMax, this.stamp)
       }
     }
     this.base = undefined
@@ -86,30 +83,11 @@ export class RowStore {
   }
 
   endBase(): void {
+    if (this.base !== undefined) this.groups[this.base.group]?.endCopy()
     this.base = undefined
-  }
-
-  /** The key of each row, once for a key with rows in several states. */
-  keysOf(group: RowPages, keys: RowKeys, heads: readonly number[], read: (group: RowPages, slot: number) => unknown): unknown[] {
-    const found: unknown[] = []
-    for (let slot = 0; slot < group.slotCount; slot++) {
-      if (!group.isRow(slot)) continue
-      const head = group.headOf(slot)
-      if (head > 0) {
-        keys.setFrom(group.readerOf(slot))
-        if (heads.some(other => other < head && hasRow(group, other, keys))) continue
-      }
-      found.push(read(group, slot))
-    }
-    return found
   }
 
   private use(stamp: number, change: number): void {
     this.stampUses[stamp] = (this.stampUses[stamp] as number) + change
   }
-}
-
-export function hasRow(group: RowPages, head: number, keys: RowKeys): boolean {
-  const slot = group.find(head, keys)
-  return slot >= 0 && group.isRow(slot)
 }

@@ -60,11 +60,9 @@ export class SegmentWriter {
     return writer
   }
 
-  /** `recordCount` records that are complete. */
-  copy(keyGroup: number, bytes: Uint8Array, from: number, to: number, recordCount: number): void {
-    const writer = this.begin(keyGroup)
-    this.recordCount += recordCount
-    writer.raw(bytes.subarray(from, to))
+  /** Records that are complete; who copies counts them. */
+  copy(keyGroup: number, bytes: Uint8Array, from: number, to: number): void {
+    this.begin(keyGroup).raw(bytes.subarray(from, to))
   }
 
   private begin(keyGroup: number): ByteWriter {
