@@ -299,6 +299,8 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
 
   private enter(entry: KeyEntry): void {
     const { entries } = this
+    // The current one never leaves.
+    this.entry = entry
     entries.set(entry.index, entry)
     for (let looks = LOOKS; looks > 0 && entries.size > this.hotKeysMax; looks--) {
       this.hand ??= entries.values()

@@ -129,6 +129,8 @@ export interface OperatorTaskOptions {
   readonly checkpointingEnabled: boolean
   /** When snapshots of keyed state are whole; undefined = always. */
   readonly snapshotLimits: SnapshotLimits | undefined
+  /** Keys of a keyed operator that are held as objects; absent = the default of the state's backend. */
+  readonly hotKeysMax?: number | undefined
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */

@@ -37,6 +37,8 @@ export interface InProcessOptions {
   readonly generated?: boolean
   /** Tests of small states: when snapshots are whole. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  /** Tests of small states: how many keys are held as objects. */
+  readonly hotKeysMax?: number | undefined
 }
 
 interface Edge {
@@ -155,6 +157,7 @@ class InProcessSlotHost implements SlotHost {
       suspendEverywhere: options.suspendEverywhere ?? false,
       generated: options.generated ?? true,
       snapshotLimits: options.snapshotLimits,
+      hotKeysMax: options.hotKeysMax,
       post: callback =>
         options.post(() => {
           if (!this.dead) callback()

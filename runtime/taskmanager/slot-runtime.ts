@@ -33,6 +33,7 @@ export interface SlotRuntimeEnvironment extends SlotEnvironment {
   readonly generated?: boolean
   /** Tests of small states only. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  readonly hotKeysMax?: number | undefined
   /** `wake` is called when a port of that task has something or has credit again. */
   ioHost(wake: () => void): IoHost
   loadProgram(deployment: SlotDeployment): Promise<StreamGraph>
@@ -75,6 +76,7 @@ export class SlotRuntime {
         suspendEverywhere: this.environment.suspendEverywhere ?? false,
         generated: this.environment.generated ?? true,
         snapshotLimits: this.environment.snapshotLimits,
+        hotKeysMax: this.environment.hotKeysMax,
         splitRequest: (executionId, operatorId) => this.environment.emit({ kind: 'split-request', executionId, operatorId }),
         hooks: {
           state: (task, state, error) => {

@@ -50,6 +50,7 @@ export interface BuildParts {
   readonly generated?: boolean
   /** Tests of small states only. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  readonly hotKeysMax?: number | undefined
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -328,6 +329,7 @@ function operatorContext(
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
+      hotKeysMax: parts.hotKeysMax,
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),

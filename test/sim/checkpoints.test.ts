@@ -62,6 +62,7 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
     highAvailability,
     sinks: outside.sinks,
     snapshotLimits: random.nextInt(3) === 0 ? undefined : smallStateLimits,
+    hotKeysMax: random.nextInt(3) === 0 ? undefined : 2,
   })
   await cluster.start()
   const jobId = await cluster.submit(buildJobGraph(build(), { client }))

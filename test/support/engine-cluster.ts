@@ -20,12 +20,13 @@ export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 
   /** Async halves in place of those that the engine comes with, by name. */
   readonly sinks?: ConnectorRegistry['sinks']
   readonly snapshotLimits?: SnapshotLimits | undefined
+  readonly hotKeysMax?: number | undefined
 }
 
 export class EngineCluster extends SimCluster {
   readonly printed: { text: string }
 
-  constructor({ build, suspendEverywhere, sinks, snapshotLimits, ...options }: EngineClusterOptions) {
+  constructor({ build, suspendEverywhere, sinks, snapshotLimits, hotKeysMax, ...options }: EngineClusterOptions) {
     const network = new InProcessNetwork()
     const printed = { text: '' }
     super({
@@ -53,6 +54,7 @@ export class EngineCluster extends SimCluster {
           createIoHost: wake => new LocalIoHost(io, wake),
           suspendEverywhere,
           snapshotLimits,
+          hotKeysMax,
         })
       },
     })

@@ -116,7 +116,7 @@ export abstract class FunctionOperator extends BaseOperator {
   }
 
   private keyedBackend(context: OperatorContext): KeyedStateBackend | undefined {
-    const { operatorName: owner, maxParallelism, clock, options } = context
+    const { operatorName: owner, maxParallelism, clock, random, options } = context
     const [first, second = first] = this.keys
     if (first === undefined || second === undefined) return undefined
     if (!typesEqual(first.type, second.type))
@@ -129,6 +129,8 @@ export abstract class FunctionOperator extends BaseOperator {
       keyType: first.type,
       maxParallelism,
       limits: options.snapshotLimits,
+      hotKeysMax: options.hotKeysMax,
+      seed: random.nextInt(2 ** 32),
       nowMs: () => clock.nowMs(),
     })
     this.registerStates(backend)
