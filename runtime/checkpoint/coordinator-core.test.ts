@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { simSeeds } from '../../test/support/sim-seeds.ts'
 import { FlinkError, serializeError } from '../common/errors.ts'
 import { type Random, seededRandom } from '../common/random.ts'
-import { isTerminating, type SnapshotType, snapshotTypes } from '../common/snapshot-type.ts'
+import { isCheckpoint, isTerminating, type SnapshotType, snapshotTypes } from '../common/snapshot-type.ts'
 import {
   type CoordinatorEffect,
   type CoordinatorEvent,
@@ -329,6 +329,24 @@ describe('one that somebody asks for', () => {
     ])
   })
 
+  test('is a full one for all that wait for it where one of them wants that, and a checkpoint of the job like any other', () => {
+    const run = new Run({ intervalMs: undefined })
+    run.start(Number.POSITIVE_INFINITY)
+    run.at(1, { kind: 'request', requestId: 'a', type: 'checkpoint' })
+    run.at(2, { kind: 'request', requestId: 'b', type: 'checkpoint' })
+    run.at(2, { kind: 'request', requestId: 'c', type: 'full-checkpoint' })
+    run.acknowledgeAll(3, 1)
+    expect(run.at(4, { kind: 'published', id: 1 }).at(-1)).toEqual({
+      kind: 'trigger',
+      id: 2,
+      type: 'full-checkpoint',
+      requests: ['b', 'c'],
+      executionIds: ['source', 'other'],
+    })
+    run.acknowledgeAll(5, 2)
+    expect(run.at(6, { kind: 'published', id: 2 })).toEqual([complete(2), completed('b', 2), completed('c', 2)])
+  })
+
   test('before the tasks run waits until they do', () => {
     const run = new Run()
     expect(run.at(0, { kind: 'request', requestId: 'a', type: 'checkpoint' })).toEqual([])
@@ -483,6 +501,7 @@ describe('whatever happens', () => {
           'giveUp',
           'publish',
           'trigger:checkpoint',
+          'trigger:full-checkpoint',
           'trigger:savepoint',
           'trigger:savepoint-drain',
           'trigger:savepoint-terminate',
@@ -567,7 +586,8 @@ class World {
     if (kind < 31) {
       const requestId = `request ${this.requests.size}`
       this.requests.set(requestId, 0)
-      const type = random.nextInt(3) > 0 ? 'checkpoint' : (snapshotTypes[random.nextInt(random.nextInt(6) === 0 ? 4 : 2)] ?? 'savepoint')
+      const rare = snapshotTypes[random.nextInt(snapshotTypes.length)] ?? 'savepoint'
+      const type = random.nextInt(3) > 0 ? 'checkpoint' : isTerminating(rare) && random.nextInt(4) > 0 ? 'savepoint' : rare
       this.types.set(requestId, type)
       return { kind: 'request', requestId, type }
     }
@@ -593,11 +613,15 @@ class World {
         case 'trigger': {
           expect(effect.id, 'ids grow').toBeGreaterThan(this.lastId)
           this.lastId = effect.id
-          expect(
-            effect.requests.map(requestId => this.types.get(requestId)),
-            'everybody gets what they asked for',
-          ).toEqual(effect.requests.map(() => effect.type))
-          if (effect.type !== 'checkpoint') expect(effect.requests.length, 'a savepoint is for one').toBe(1)
+          const wanted = effect.requests.map(requestId => this.types.get(requestId))
+          if (!isCheckpoint(effect.type)) expect(wanted, 'a savepoint is for one, who wants it').toEqual([effect.type])
+          else {
+            expect(
+              wanted.every(type => isCheckpoint(type ?? 'savepoint')),
+              'nobody gets a checkpoint for a savepoint',
+            ).toBe(true)
+            expect(effect.type === 'full-checkpoint', 'full where somebody wants it').toBe(wanted.includes('full-checkpoint'))
+          }
           for (const { type } of this.open.values()) expect(isTerminating(type), 'nothing follows while the job is to stop').toBe(false)
           if (effect.requests.length === 0 && !this.excused)
             expect(nowMs, 'the pause was kept').toBeGreaterThanOrEqual(this.lastEndMs + this.options.minPauseMs)
@@ -609,16 +633,17 @@ class World {
             ).toEqual([])
           this.open.set(effect.id, { type: effect.type, triggeredMs: nowMs, acks: new Map(), waitsFor })
           this.typeOf.set(effect.id, effect.type)
-          if (effect.type === 'checkpoint') this.excused = false
+          if (isCheckpoint(effect.type)) this.excused = false
           break
         }
         case 'abort':
           if (effect.why === 'expired') expect(nowMs).toBeGreaterThanOrEqual((this.open.get(effect.id)?.triggeredMs ?? 0) + this.options.timeoutMs)
           this.close(effect.id, nowMs)
           if (effect.why === 'declined' || effect.why === 'expired' || effect.why === 'publication failed') {
-            if (this.typeOf.get(effect.id) === 'checkpoint') this.failures++
-          } else if (effect.why === 'subsumed') expect(this.typeOf.get(effect.id), 'savepoints are not subsumed').toBe('checkpoint')
-          else if (this.typeOf.get(effect.id) === 'checkpoint') this.excused = true
+            if (isCheckpoint(this.typeOf.get(effect.id) ?? 'savepoint')) this.failures++
+          } else if (effect.why === 'subsumed')
+            expect(isCheckpoint(this.typeOf.get(effect.id) ?? 'savepoint'), 'savepoints are not subsumed').toBe(true)
+          else if (isCheckpoint(this.typeOf.get(effect.id) ?? 'savepoint')) this.excused = true
           break
         case 'publish': {
           expect(this.publishing, 'one at a time').toBeUndefined()
@@ -635,7 +660,7 @@ class World {
           this.failures = 0
           this.close(effect.id, nowMs)
           expect(
-            [...this.open].every(([id, { type }]) => id > effect.id || type !== 'checkpoint'),
+            [...this.open].every(([id, { type }]) => id > effect.id || !isCheckpoint(type)),
             'older ones are gone',
           ).toBe(true)
           expect(this.typeOf.get(effect.id), 'a savepoint of somebody else is no checkpoint of the job').not.toBe('savepoint')
@@ -651,7 +676,7 @@ class World {
           expect(this.requests.get(effect.requestId), 'once').toBe(1)
           break
         case 'failJob':
-          if (effect.type === 'checkpoint') {
+          if (isCheckpoint(effect.type)) {
             expect(effect.failures).toBe(this.options.tolerableFailures + 1)
             expect(this.failures).toBe(effect.failures)
           } else expect(effect.type, 'only a drain cannot be taken back').toBe('savepoint-drain')

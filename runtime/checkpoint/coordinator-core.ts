@@ -1,5 +1,5 @@
 import type { SerializedError } from '../common/errors.ts'
-import { isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
+import { isCheckpoint, isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
 
 /**
  * When a job's checkpoints are taken, and when one is done: pure. `step(state, event)` answers the next state and what is to be done for it; the shell
@@ -261,7 +261,7 @@ class Step<A> {
   }
 
   private request(request: SnapshotRequest): void {
-    if (request.type !== 'checkpoint' && this.state.phase === 'waiting') this.answer([request.requestId], aborted(undefined, 'not all tasks run'))
+    if (!isCheckpoint(request.type) && this.state.phase === 'waiting') this.answer([request.requestId], aborted(undefined, 'not all tasks run'))
     else this.set({ requests: [...this.state.requests, request] })
   }
 
@@ -296,8 +296,8 @@ class Step<A> {
       this.answer(pending.requests, answer)
       return
     }
-    for (const older of this.state.pending) if (older.id < id && older.type === 'checkpoint') this.abort(older, 'subsumed', undefined)
-    const completed = pending.type === 'checkpoint' ? [...this.state.completed, id].slice(-this.state.options.retainedMax) : this.state.completed
+    for (const older of this.state.pending) if (older.id < id && isCheckpoint(older.type)) this.abort(older, 'subsumed', undefined)
+    const completed = isCheckpoint(pending.type) ? [...this.state.completed, id].slice(-this.state.options.retainedMax) : this.state.completed
     this.end(pending)
     this.set({ failures: 0, completed })
     this.effects.push({ kind: 'complete', id, executionIds: runningTasks(this.state).map(task => task.executionId), retained: completed })
@@ -356,11 +356,11 @@ class Step<A> {
     const isDue = state.again || (intervalMs !== undefined && nowMs >= state.dueMs && nowMs >= state.lastEndMs + minPauseMs)
     const [next] = state.requests
     if (!isDue && next === undefined) return
-    if (next === undefined || next.type === 'checkpoint') {
-      // All that want a checkpoint share it.
-      const asked = state.requests.filter(({ type }) => type === 'checkpoint')
+    if (next === undefined || isCheckpoint(next.type)) {
+      // All that want a checkpoint share it, which is a full one where anybody wants that.
+      const asked = state.requests.filter(({ type }) => isCheckpoint(type))
       this.set({ again: false, dueMs: intervalMs === undefined ? state.dueMs : nowMs + intervalMs })
-      this.trigger('checkpoint', asked, running)
+      this.trigger(asked.some(({ type }) => type === 'full-checkpoint') ? 'full-checkpoint' : 'checkpoint', asked, running)
     } else {
       this.trigger(next.type, [next], running)
     }
@@ -401,7 +401,7 @@ class Step<A> {
     if (why === 'task finished' || why === 'id taken') {
       const { type } = pending
       const again = pending.requests.map(requestId => ({ requestId, type }))
-      this.set({ requests: [...again, ...this.state.requests], again: this.state.again || type === 'checkpoint' })
+      this.set({ requests: [...again, ...this.state.requests], again: this.state.again || isCheckpoint(type) })
     } else this.answer(pending.requests, aborted(pending.id, why, error))
   }
 

@@ -128,7 +128,7 @@ test('what stands behind a segment that could not be written is refused, by the 
   expect(sizeOf((await checkpoint(4)).operators)).toBeGreaterThan(0)
 })
 
-test('a savepoint has its own object and no other, and the checkpoint behind it stands behind those before', async () => {
+test('savepoints and full checkpoints have their own object; the checkpoint behind them stands behind those before, which a full one keeps', async () => {
   const store = createMemoryStore('sim://checkpoints')
   const writer = new TaskStateWriter('first', new StateStorage('job', configuration, async () => store), [])
   const backend = newBackend()
@@ -139,7 +139,7 @@ test('a savepoint has its own object and no other, and the checkpoint behind it 
     }
     const keyed = backend.snapshots.snapshot({ checkpointId, type })
     const { operators, kept } = await writer.write(checkpointId, [{ operatorId: 'a', snapshot: { keyed, lists: [] } }], undefined)
-    if (type === 'checkpoint') backend.snapshots.confirm(checkpointId)
+    if (type !== 'savepoint') backend.snapshots.confirm(checkpointId)
     backend.snapshots.continueBase()
     return [
       objectsOf(operators)
@@ -153,6 +153,10 @@ test('a savepoint has its own object and no other, and the checkpoint behind it 
   expect(await take(3, 'checkpoint')).toEqual([['1-first', '2-first', '3-first'], []])
   expect(await take(4, 'savepoint')).toEqual([['4-first'], []])
   expect(await take(5, 'checkpoint')).toEqual([['1-first', '2-first', '3-first', '5-first'], []])
+  const [own, kept = []] = await take(6, 'full-checkpoint')
+  expect(own).toEqual(['6-first'])
+  const [next = []] = await take(7, 'checkpoint')
+  expect(next.filter(name => !kept.includes(name))).toEqual(['7-first'])
 })
 
 test('where manifests carry the state, and where it is switched off, every checkpoint is whole', () => {

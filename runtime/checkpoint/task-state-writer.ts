@@ -22,7 +22,8 @@ export class TaskStateWriter {
     const isStandalone = location !== undefined || handedOver.every(({ snapshot: { keyed } }) => keyed === undefined || keyed.standalone)
     const placed = await this.storage.write(checkpointId, this.executionId, handedOver, isStandalone ? 0 : this.inlineBytes(), location)
     const operators = placed.map(({ operatorId, snapshot }) => ({ operatorId, snapshot: this.chains.of(operatorId).add(snapshot) }))
-    if (isStandalone) return { operators, kept: [] }
+    const isLast = handedOver.every(({ snapshot: { keyed } }) => keyed === undefined || (keyed.standalone && keyed.kept.length === 0))
+    if (location !== undefined || isLast) return { operators, kept: [] }
     const needed = new Set(objectsOf(operators).map(({ name }) => name))
     const kept = new Map<string, ObjectRef>()
     for (const { blob } of this.chains.pieces()) if (blob.kind === 'object' && !needed.has(blob.ref.name)) kept.set(blob.ref.name, blob.ref)

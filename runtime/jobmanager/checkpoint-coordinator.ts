@@ -41,7 +41,7 @@ import { newId } from '../common/ids.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
-import { isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
+import { isCheckpoint, isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
 import type { Execution, ExecutionGraph } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { withoutUid } from '../graph/uids.ts'
@@ -182,12 +182,12 @@ export class CheckpointCoordinator {
   }
 
   /** One more, beside the periodic ones. */
-  requestCheckpoint(): Promise<CheckpointEnd> {
-    return this.request(newId(this.services.random), 'checkpoint')
+  requestCheckpoint(full = false): Promise<CheckpointEnd> {
+    return this.request(newId(this.services.random), full ? 'full-checkpoint' : 'checkpoint')
   }
 
   /** Answers where it is, once it is there. */
-  async requestSavepoint(type: Exclude<SnapshotType, 'checkpoint'>, targetDirectory: string): Promise<string> {
+  async requestSavepoint(type: Exclude<SnapshotType, 'checkpoint' | 'full-checkpoint'>, targetDirectory: string): Promise<string> {
     const { random, openStore } = this.services
     const store = await openStore(targetDirectory, this.configuration, savepointDirectory.key, 'write')
     const unnamed = withoutUid(this.jobGraph)
@@ -298,7 +298,7 @@ export class CheckpointCoordinator {
   private trigger(id: number, type: SnapshotType, requestId: string | undefined, executionIds: readonly string[]): void {
     const { services, state } = this
     const timestampMs = Math.round(services.clock.nowMs())
-    const target = type === 'checkpoint' || requestId === undefined ? undefined : this.targets.get(requestId)
+    const target = isCheckpoint(type) || requestId === undefined ? undefined : this.targets.get(requestId)
     this.lastId = id
     this.triggered.set(id, { type, timestampMs, enumerators: services.snapshotEnumerators(), target })
     const waitsFor = state?.pending.find(pending => pending.id === id)?.waitsFor ?? new Set()

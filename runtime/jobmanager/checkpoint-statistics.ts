@@ -1,4 +1,4 @@
-import type { SnapshotType } from '../common/snapshot-type.ts'
+import { isCheckpoint, type SnapshotType } from '../common/snapshot-type.ts'
 import type { CheckpointStatisticsView, CheckpointTaskView, CheckpointView, RestoredView, Statistic, Summary } from '../rpc/job-manager-gateway.ts'
 
 /** What is told of a job's checkpoints and savepoints, over all its attempts. Bounded: the newest ones whole, of the others figures. */
@@ -70,7 +70,7 @@ export class CheckpointStatistics {
     this.counts.completed++
     remember(this.sizes, entry.view.sizeBytes)
     remember(this.durations, entry.view.durationMs)
-    if (entry.view.type === 'checkpoint') this.latest.completed = entry.view
+    if (isCheckpoint(entry.view.type)) this.latest.completed = entry.view
     else this.latest.savepoint = entry.view
   }
 

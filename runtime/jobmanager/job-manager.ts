@@ -212,10 +212,10 @@ export class JobManager implements JobManagerGateway {
     return this.savepoints.get(`${jobId}/${triggerId}`)
   }
 
-  triggerCheckpoint(jobId: string, triggerId: string): TriggerAnswer {
+  triggerCheckpoint(jobId: string, triggerId: string, full: boolean): TriggerAnswer {
     const job = this.dispatcher.job(jobId)
     if (job === undefined) return 'not-found'
-    this.checkpoints.trigger(`${jobId}/${triggerId}`, async () => ({ checkpointId: await job.checkpoint() }))
+    this.checkpoints.trigger(`${jobId}/${triggerId}`, async () => ({ checkpointId: await job.checkpoint(full) }))
     return 'accepted'
   }
 

@@ -6,6 +6,7 @@
  * A newer checkpoint supersedes an older one that is not complete (the coordinator has given it up); barriers of the newest completed
  * checkpoint and older ones are ignored.
  */
+import { isCheckpoint } from '../common/snapshot-type.ts'
 import type { CheckpointBarrier } from './frame.ts'
 
 export class BarrierAligner {
@@ -32,7 +33,7 @@ export class BarrierAligner {
     if (id > this.newest) this.begin(barrier)
     if (this.arrived[channel]!) return undefined
     this.arrived[channel] = true
-    this.blocked[channel] = this.exactlyOnce || barrier.type !== 'checkpoint'
+    this.blocked[channel] = this.exactlyOnce || !isCheckpoint(barrier.type)
     this.remaining--
     return this.takeIfComplete()
   }

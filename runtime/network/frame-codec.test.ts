@@ -108,6 +108,7 @@ describe('frame codec', () => {
     { kind: 'status', idle: true },
     { kind: 'status', idle: false },
     { kind: 'barrier', barrier: { checkpointId: 2 ** 50, timestampMs: 1.7e12, type: 'checkpoint' } },
+    { kind: 'barrier', barrier: { checkpointId: 3, timestampMs: 1, type: 'full-checkpoint' } },
     { kind: 'barrier', barrier: { checkpointId: 1, timestampMs: 2, type: 'savepoint-drain', location: 's3://bücket/savepoint-1' } },
     { kind: 'end' },
     { kind: 'event', what: 'finished', data: '{"tag":1,"näme":"𝄞"}' },

@@ -11,7 +11,7 @@ import { crc32 } from 'node:zlib'
 import { unreachable } from '../common/assert.ts'
 import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
-import { snapshotTypes } from '../common/snapshot-type.ts'
+import { isCheckpoint, snapshotTypes } from '../common/snapshot-type.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { WireFrame } from './columns.ts'
 import { decodeColumns, encodeColumns, fixedRowSize, hasRangeSizes, textSize } from './columns-codec.ts'
@@ -218,7 +218,7 @@ export function encodeControl(out: ByteWriter, control: ControlElement): void {
       out.f64(control.barrier.checkpointId)
       out.f64(control.barrier.timestampMs)
       out.u8(snapshotTypes.indexOf(control.barrier.type))
-      if (control.barrier.type !== 'checkpoint') out.string(control.barrier.location ?? '')
+      if (!isCheckpoint(control.barrier.type)) out.string(control.barrier.location ?? '')
       return
     case 'end':
       out.u8(4)
@@ -246,7 +246,7 @@ export function decodeControl(input: ByteReader, channel: FrameChannel): Control
       const barrierType = snapshotTypes[input.u8()]
       if (barrierType === undefined) throw corrupt(channel, 'unknown barrier type')
       const barrier = { checkpointId, timestampMs, type: barrierType }
-      return { kind: 'barrier', barrier: barrierType === 'checkpoint' ? barrier : { ...barrier, location: input.string() } }
+      return { kind: 'barrier', barrier: isCheckpoint(barrierType) ? barrier : { ...barrier, location: input.string() } }
     }
     case 4:
       return { kind: 'end' }

@@ -1,5 +1,5 @@
 import { type SerializedError, stackWithCauses } from '../common/errors.ts'
-import { isTerminating } from '../common/snapshot-type.ts'
+import { isCheckpoint, isTerminating } from '../common/snapshot-type.ts'
 import type {
   CheckpointConfigView,
   CheckpointStatisticsView,
@@ -91,7 +91,7 @@ export function checkpointConfigText(config: CheckpointConfigView): string {
 
 function checkpoint(view: CheckpointView, tasks: Readonly<Record<string, CheckpointTaskView>> = {}) {
   const { type, status, failure } = view
-  const isSavepoint = type !== 'checkpoint'
+  const isSavepoint = !isCheckpoint(type)
   return {
     className: classNames[status],
     ...figures(view),

@@ -62,11 +62,10 @@ export function addCheckpointRoutes(app: FastifyInstance, { gateway, random }: R
   app.post('/jobs/:jobid/checkpoints', async (request, reply) => {
     const body = bodyOf(request, 'CheckpointTriggerRequestBody', ['checkpointType', 'triggerId'])
     const type = body.text('checkpointType') ?? 'CONFIGURED'
-    // Every checkpoint is whole.
     if (type !== 'CONFIGURED' && type !== 'FULL') throw body.wrong('checkpointType', 'CONFIGURED or FULL')
     const jobId = pathId(request, 'jobid')
     const triggerId = triggerIdOf(body)
-    if (gateway.triggerCheckpoint(jobId, triggerId) === 'not-found') throw jobNotFound(jobId)
+    if (gateway.triggerCheckpoint(jobId, triggerId, type === 'FULL') === 'not-found') throw jobNotFound(jobId)
     return reply.code(202).send({ 'request-id': triggerId })
   })
   app.get('/jobs/:jobid/checkpoints/:triggerid', async request => {

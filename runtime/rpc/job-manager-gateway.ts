@@ -25,7 +25,8 @@ export interface JobManagerGateway {
    */
   triggerSavepoint(jobId: string, request: SavepointRequest): TriggerAnswer
   savepointOperation(jobId: string, triggerId: string): Operation<{ readonly location: string }> | undefined
-  triggerCheckpoint(jobId: string, triggerId: string): TriggerAnswer
+  /** `full`: one that stands behind no earlier one. */
+  triggerCheckpoint(jobId: string, triggerId: string, full: boolean): TriggerAnswer
   checkpointOperation(jobId: string, triggerId: string): Operation<{ readonly checkpointId: number }> | undefined
   triggerDisposal(path: string, triggerId: string): void
   disposalOperation(triggerId: string): Operation<null> | undefined

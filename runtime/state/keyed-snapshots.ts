@@ -122,7 +122,10 @@ export class KeyedSnapshots {
     if (limits === undefined || type !== 'checkpoint') {
       const name = String(checkpointId)
       const { keyGroups, size } = this.writeWhole(false)
-      return this.increment(new Map([[name, keyGroups]]), [{ name, checkpointId, bytes: size, whole: true }], [], true)
+      // A full one is the newest checkpoint: later ones stand behind those before it, which must not go.
+      const { chain = [], base } = this
+      const kept = type === 'full-checkpoint' ? [...chain, ...(base?.chain ?? []), ...(base?.pieces ?? [])] : []
+      return this.increment(new Map([[name, keyGroups]]), [{ name, checkpointId, bytes: size, whole: true }], kept, true)
     }
     return this.isWholeDue(limits) ? this.whole(checkpointId) : this.changes(checkpointId, limits)
   }

@@ -39,9 +39,9 @@ export interface KeyedIncrement<B = Uint8Array> {
   readonly chain: readonly string[]
   /** Of these segments together. */
   readonly chainBytes: number
-  /** Names of segments that are no part of the state yet, and will be. */
+  /** Names of segments that are no part of this state, and will be of later ones. */
   readonly kept: readonly string[]
-  /** Its own segments are all of it, and nothing later will need them. */
+  /** Its own segments are all of it, and nothing later will need those. */
   readonly standalone: boolean
 }
 

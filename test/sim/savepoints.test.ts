@@ -51,6 +51,40 @@ test("a savepoint is the user's: the job restarts from its own checkpoint, whate
   expectSums(job)
 })
 
+test.each(['NO_CLAIM', 'CLAIM'] as const)('%s: what a job was started with', async claimMode => {
+  const committed = new CommittedRows()
+  const client = { 'execution.checkpointing.interval': '100 ms', 'execution.checkpointing.dir': 'sim://checkpoints', 'parallelism.default': '2' }
+  const jobOf = (entries: Readonly<Record<string, string>>): SumsJob => ({
+    client: { ...client, ...entries },
+    count: 100,
+    rowsPerSecond: 20,
+    outside: outsides['a sink in memory'](undefined, committed),
+  })
+  let job = jobOf({ 'execution.checkpointing.data-inline-threshold': '0' })
+  const cluster = new EngineCluster({ seed: 1, build: () => buildSums(job), taskManagers: 2, slots: 2, suspendEverywhere: false })
+  await cluster.start()
+  const first = await cluster.submit(buildJobGraph(buildSums(job), { client: job.client }))
+  await cluster.untilRunning(first)
+  await cluster.clock.run(1_000)
+  cluster.jobManager.triggerSavepoint(first, { triggerId: 'a', targetDirectory: TARGET, behind: 'stop' })
+  await cluster.untilState(first, 'FINISHED')
+  const taken = cluster.paths(TARGET)
+  expect(taken.length).toBeGreaterThan(1)
+  job = jobOf({
+    'execution.state-recovery.path': `${TARGET}/${taken[0]?.slice(0, taken[0].indexOf('/'))}`,
+    'execution.state-recovery.claim-mode': claimMode,
+  })
+  const second = await cluster.submit(buildJobGraph(buildSums(job), { client: job.client }))
+  await cluster.untilRunning(second)
+  // It restarts from it as long as it has no checkpoint of its own.
+  expect(cluster.paths(TARGET)).toEqual(taken)
+  await cluster.clock.run(1_000)
+  expect(cluster.paths(TARGET), 'behind a checkpoint of its own').toEqual(claimMode === 'CLAIM' ? [] : taken)
+  await cluster.untilState(second, 'FINISHED')
+  expect(cluster.paths(TARGET), 'at its end').toEqual(claimMode === 'CLAIM' ? [] : taken)
+  expectSums(job)
+})
+
 async function sums(seed: number) {
   const random = seededRandom(seed * 131 + 17)
   const pick = <T>(of: readonly T[]): T => of[random.nextInt(of.length)] as T

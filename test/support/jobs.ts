@@ -25,6 +25,7 @@ export interface JobDetails {
     readonly id: string
     readonly name: string
     readonly status: string
+    readonly parallelism: number
     readonly tasks: Readonly<Record<string, number>>
   }[]
   readonly 'millrace-message'?: string
@@ -65,11 +66,15 @@ export async function submit(cluster: Cluster, path: string, args: readonly stri
   return jobIdOf(await cluster.run(['run', '-d', ...args, path, ...programArgs]))
 }
 
-/** Waits until every task of the job runs. */
+/** Waits until every task of the job runs, or has nothing to do any more. */
 export async function running(cluster: Cluster, jobId: string): Promise<void> {
   await cluster.until(`/jobs/${jobId}`, (job: JobDetails) => {
+    // Where it begins is asked of the store first.
+    if (job.state === 'CREATED') return undefined
     assert(job.state === 'RUNNING', `job ${jobId} is ${job.state}`)
-    return job.vertices.every(vertex => vertex.status === 'RUNNING') ? true : undefined
+    // A vertex runs, as Flink counts, when one of its tasks does.
+    const begun = ({ tasks }: JobDetails['vertices'][number]) => (tasks['RUNNING'] ?? 0) + (tasks['FINISHED'] ?? 0)
+    return job.vertices.every(vertex => begun(vertex) === vertex.parallelism) ? true : undefined
   })
 }
 

@@ -110,6 +110,74 @@ describe('one JobManager after another', () => {
   })
 })
 
+describe('a savepoint behind which the job stops', () => {
+  const savepoint = 's3://savepoints/savepoint-1'
+
+  test('is the newest checkpoint until there is a later one, over as many takeovers as it takes', async () => {
+    const store = createMemoryStore()
+    const first = new Leader(store, 1)
+    await first.run(2)
+    await first.log.claimSavepoint(3, savepoint)
+    expect(first.log.savepoint).toBe(savepoint)
+    await expect(first.log.claimSavepoint(3, savepoint)).rejects.toMatchObject({ code: 'INTERNAL' })
+    for (const generation of [2, 3]) {
+      const log = logOf(store, generation)
+      expect([await log.takeOver(), log.savepoint]).toEqual([3, savepoint])
+    }
+    const last = logOf(store, 4)
+    await last.takeOver()
+    await last.publish({ checkpointId: 4, timestampMs: 0, objects: [] }, new Uint8Array())
+    expect(last.savepoint).toBeNull()
+    // Nothing of it is in the job's folder: what it has subsumed goes.
+    await last.cleanUp([])
+    expect(await store.list(`${jobId}/chk-4`)).toHaveLength(1)
+    expect(await store.list(`${jobId}/shared`)).toEqual([])
+    expect([await logOf(store, 5).takeOver(), last.savepoint]).toEqual([4, null])
+  })
+
+  test('an old JobManager cannot make it one', async () => {
+    const store = createMemoryStore()
+    const old = new Leader(store, 1)
+    await old.run(1)
+    await new Leader(store, 2).takeOver()
+    await expect(old.log.claimSavepoint(2, savepoint)).rejects.toMatchObject({ code: 'FENCED' })
+    expect(await newestRecordOf(store, jobId)).toMatchObject({ checkpointId: 1, savepoint: null })
+  })
+
+  test.each(faults)('%s of each call: once it is acknowledged, the next one begins with it; before, with it or with the one before', async fault => {
+    const run = async (store: ObjectStore) => {
+      const leader = new Leader(store, 1)
+      await leader.run(1)
+      let acknowledged = false
+      try {
+        await leader.log.claimSavepoint(2, savepoint)
+        acknowledged = true
+      } catch (error) {
+        if (!(error instanceof FlinkError || error instanceof Crash)) throw error
+      }
+      return acknowledged
+    }
+    const plain = new FaultyStore(createMemoryStore())
+    expect(await run(plain)).toBe(true)
+    let acknowledgements = 0
+    for (let at = 0; at < plain.calls; at++) {
+      const inner = createMemoryStore()
+      const store = new FaultyStore(inner, at, fault)
+      const acknowledged = await run(store)
+      if (acknowledged) acknowledgements++
+      for (const generation of [2, 3]) {
+        const log = logOf(inner, generation)
+        const restored = await log.takeOver()
+        if (acknowledged) expect([restored, log.savepoint], `call ${at}: ${store.log[at]}`).toEqual([2, savepoint])
+        else expect(log.savepoint, `call ${at}: ${store.log[at]}`).toBe(restored === 2 ? savepoint : null)
+        // What was late arrives when somebody else leads already.
+        await store.settle()
+      }
+    }
+    expect(acknowledgements > 0).toBe(fault !== 'before' && fault !== 'after')
+  })
+})
+
 describe('every call of a JobManager, with everything that can happen to it', () => {
   const checkpoints = 3
 
