@@ -112,15 +112,15 @@ export class CheckpointStorage {
 
 /** In the memory of the JobManager: lost with it. */
 export class JobManagerCheckpointStorage extends CheckpointStorage {
-  constructor() {
-    refuseArguments('JobManagerCheckpointStorage', arguments.length, 0)
+  constructor(...further: readonly never[]) {
+    refuseArguments('JobManagerCheckpointStorage', further, 'no argument is')
     super({ 'execution.checkpointing.storage': 'jobmanager' })
   }
 }
 
 export class FileSystemCheckpointStorage extends CheckpointStorage {
-  constructor(directory: string) {
-    refuseArguments('FileSystemCheckpointStorage', arguments.length, 1)
+  constructor(directory: string, ...further: readonly never[]) {
+    refuseArguments('FileSystemCheckpointStorage', further, 'no argument behind the directory is')
     super(directoryOptions('FileSystemCheckpointStorage', directory))
   }
 }
@@ -136,24 +136,24 @@ export class StateBackend {
 
 /** On the heap. */
 export class HashMapStateBackend extends StateBackend {
-  constructor() {
-    refuseArguments('HashMapStateBackend', arguments.length, 0)
+  constructor(...further: readonly never[]) {
+    refuseArguments('HashMapStateBackend', further, 'no argument is')
     super({ 'state.backend.type': 'hashmap' })
   }
 }
 
 /** Flink 1.x: on the heap, checkpoints in the memory of the JobManager. */
 export class MemoryStateBackend extends StateBackend {
-  constructor() {
-    refuseArguments('MemoryStateBackend', arguments.length, 0)
+  constructor(...further: readonly never[]) {
+    refuseArguments('MemoryStateBackend', further, 'no argument is')
     super({ 'state.backend.type': 'hashmap', 'execution.checkpointing.storage': 'jobmanager' })
   }
 }
 
 /** Flink 1.x: on the heap, checkpoints in a directory. */
 export class FsStateBackend extends StateBackend {
-  constructor(directory: string) {
-    refuseArguments('FsStateBackend', arguments.length, 1)
+  constructor(directory: string, ...further: readonly never[]) {
+    refuseArguments('FsStateBackend', further, 'no argument behind the directory is')
     super({ 'state.backend.type': 'hashmap', ...directoryOptions('FsStateBackend', directory) })
   }
 }
@@ -165,10 +165,6 @@ function directoryOptions(what: string, directory: string): Readonly<Record<stri
 }
 
 /** Flink's further ones are sizes and flags of its own implementation: none is taken and ignored. */
-function refuseArguments(what: string, count: number, known: number): void {
-  if (count > known)
-    throw new FlinkError(
-      'UNSUPPORTED',
-      `new ${what}(…): ${known === 0 ? 'no argument is' : 'no argument behind the directory is'} supported, got ${count}`,
-    )
+function refuseArguments(what: string, further: readonly never[], none: string): void {
+  if (further.length > 0) throw new FlinkError('UNSUPPORTED', `new ${what}(…): ${none} supported, got ${further.length} more`)
 }

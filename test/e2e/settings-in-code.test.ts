@@ -114,6 +114,6 @@ test('a state backend that is not there is refused by its name, in code and in t
   expect(refused.stderr).toMatch(/EmbeddedRocksDBStateBackend: RocksDB is not supported yet: state lives on the heap/)
   const configured = await cluster.run(['run', '-d', '-D', 'state.backend.type=rocksdb', await cluster.folder.write('plain.ts', job(''))])
   expect(configured).toMatchObject({ code: 1 })
-  expect(configured.stderr).toMatch(/option state\.backend\.type: RocksDB is not supported yet/)
+  expect(configured.stdout).toMatch(/option state\.backend\.type: RocksDB is not supported yet/)
   expect(await cluster.get('/jobs')).toEqual({ jobs: [] })
 })
