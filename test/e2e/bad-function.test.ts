@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Cluster, startCluster } from '../support/cluster.ts'
 import { ended, exceptions, slotsFree, submit } from '../support/jobs.ts'
+import { unfinishedParts, writtenLines } from '../support/written-lines.ts'
 
 /**
  * A function that throws on every tenth record, in front of the transactional file sink, as real processes. The rules of restart strategies are held by
@@ -34,11 +34,7 @@ export default (env: StreamExecutionEnvironment) => {
 
 /** What the sink has committed: each number with how many of its parity came until then. */
 function committed(folder: string): string[] {
-  const out = join(folder, 'out')
-  return (existsSync(out) ? readdirSync(out, { recursive: true, withFileTypes: true }) : [])
-    .filter(entry => entry.isFile() && !entry.name.startsWith('.'))
-    .flatMap(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8').trimEnd().split('\n'))
-    .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
+  return writtenLines(join(folder, 'out')).sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
 }
 
 const model = (last: number) => Array.from({ length: last }, (_, i) => `${i + 1} ${Math.ceil((i + 1) / 2)}`)
@@ -103,7 +99,5 @@ test('a function that throws on every tenth record when it first comes: each rec
   expect(messages).toEqual([60, 50, 40, 30, 20, 10].map(n => expect.stringContaining(`operator picky: not yet: ${n}`)))
   expect(await restartsOf(cluster, jobId)).toBe(rows / 10)
   // No part that was being written by an attempt that has failed.
-  expect(
-    readdirSync(join(folder, 'out'), { recursive: true, withFileTypes: true }).filter(entry => entry.isFile() && entry.name.startsWith('.')),
-  ).toEqual([])
+  expect(unfinishedParts(join(folder, 'out'))).toEqual([])
 })
