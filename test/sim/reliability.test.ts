@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
@@ -149,6 +150,39 @@ test('a savepoint that is older than what was committed since: what comes again 
   const after = outside.rows.filter(row => !before.includes(row))
   await jobs.cluster.untilState(await jobs.submit('c', { ...one, 'execution.state-recovery.path': path }, outside), 'FINISHED')
   expect(outside.rows.toSorted()).toEqual([...before, ...after, ...after].toSorted())
+})
+
+test.each([
+  ['an hour ahead', () => 3_600_000],
+  ['an hour back', () => -3_600_000],
+  ['to and fro', (n: number) => (n % 2 === 0 ? 3_600_000 : -3_600_000)],
+] as const)('a clock that is set %s every second: nobody is lost, checkpoints go on, each result is committed once', async (_, jumpMs) => {
+  const jobs = new Jobs()
+  await jobs.cluster.start()
+  const jobId = await jobs.submit('a')
+  for (let n = 0; n < 8; n++) {
+    jobs.cluster.clock.jump(jumpMs(n))
+    await jobs.cluster.clock.run(1_000)
+  }
+  expect(jobs.logged('completed checkpoint')).toBeGreaterThan(8)
+  expect(jobs.cluster.job(jobId).attempt).toBe(0)
+  await jobs.expectFinished(jobId)
+})
+
+test('a store that removes nothing for a while: checkpoints go on, and what was left is removed later (arroyo: clean-up that fails)', async () => {
+  const jobs = new Jobs()
+  await jobs.cluster.start()
+  const jobId = await jobs.submit('a')
+  jobs.cluster.storeFault = ({ text }) => (text.startsWith('remove') ? new FlinkError('EXTERNAL_SYSTEM', 'slow down') : undefined)
+  await jobs.cluster.clock.run(5_000)
+  expect(jobs.logged('completed checkpoint')).toBeGreaterThan(8)
+  expect(jobs.cluster.job(jobId).attempt).toBe(0)
+  const manifests = () => jobs.cluster.paths(CHECKPOINTS).filter(path => path.endsWith('_metadata')).length
+  expect(manifests()).toBeGreaterThan(8)
+  jobs.cluster.storeFault = () => undefined
+  await jobs.cluster.clock.run(2_000)
+  expect(manifests()).toBeLessThanOrEqual(2)
+  await jobs.expectFinished(jobId)
 })
 
 /** A job that has committed some rows. */
