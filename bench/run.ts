@@ -16,6 +16,9 @@ import { isExperiment, removeAbandonedFolders, runFolder, staleBuild } from './h
 import { exchangeLines, type Report, sideBySideLines, startupLines, writeReport } from './harness/report.ts'
 import { runSideBySide } from './harness/side-by-side.ts'
 import { runStartup } from './harness/startup.ts'
+import { runState } from './harness/state.ts'
+import { stateMeasures } from './harness/state-measures.ts'
+import { stateLines } from './harness/state-report.ts'
 
 const environment = process.env
 const write = process.argv.includes('--write')
@@ -46,7 +49,7 @@ async function runCase(bench: Case): Promise<number> {
   const engines = (environment['ENGINES'] ?? 'millrace,flink default,flink tuned').split(',')
   const options = {
     parallelism: positive('P', 1, true),
-    runs: positive('RUNS', 5, true),
+    runs: positive('RUNS', bench.kind === 'state' ? bench.runs : 5, true),
     scale,
     folder,
     engines,
@@ -63,6 +66,10 @@ async function runCase(bench: Case): Promise<number> {
       const result = await runExchange(bench, options)
       for (const line of exchangeLines(bench, result)) say(line)
       report = { kind: 'exchange', name: bench.name, parallelism: 1, scale, loadBefore, othersShare: result.othersShare, result }
+    } else if (bench.kind === 'state') {
+      const result = await runState(bench, stateMeasures[bench.measure], options)
+      for (const line of stateLines(bench, result)) say(line)
+      report = { kind: 'state', name: bench.name, parallelism: bench.parallelism, scale, loadBefore, othersShare: result.othersShare, result }
     } else {
       const result = await runStartup(options)
       for (const line of startupLines(result)) say(line)

@@ -8,6 +8,8 @@ import { root } from './millrace.ts'
 import { describePath } from './paths.ts'
 import type { SideBySide } from './side-by-side.ts'
 import type { Startup } from './startup.ts'
+import type { StateFigures } from './state.ts'
+import { stateRows } from './state-report.ts'
 
 /** Figures as text: for the terminal, and as the tables of docs/benchmarks.md, which are made from bench/results.json and nothing else. */
 interface ReportBase {
@@ -24,6 +26,7 @@ export type Report = ReportBase &
     | { readonly kind: 'program'; readonly result: SideBySide }
     | { readonly kind: 'exchange'; readonly result: Exchange }
     | { readonly kind: 'startup'; readonly result: Startup }
+    | { readonly kind: 'state'; readonly result: StateFigures }
   )
 
 export type StoredReport = Report & { readonly date: string; readonly machine: Machine; readonly versions: Versions }
@@ -135,6 +138,16 @@ function tables(reports: readonly StoredReport[], all: readonly Case[]): string 
     const report = reports.find(({ name }) => name === one.name)
     const rate = report?.kind === 'exchange' ? withSpread(report.result.mbPerSecond, 0, '') : ''
     lines.push(`| ${one.name} | ${rate} | ${one.targetMbPerSecond} | ${report === undefined ? 'not measured' : measured(report)} |`)
+  }
+  lines.push('', '| state case | figure | Millrace | Flink tuned | ratio | required | verdict | measured |', '|---|---|---|---|---|---|---|---|')
+  for (const bench of all) {
+    if (bench.kind !== 'state') continue
+    const report = reports.find(({ name }) => name === bench.name)
+    const rows = stateRows(bench, report?.kind === 'state' ? report.result : undefined)
+    for (const { label, millrace, flink, ratio, required, verdict } of rows)
+      lines.push(
+        `| ${bench.name} | ${label} | ${millrace} | ${flink} | ${ratio} | ${required} | ${verdict} | ${report === undefined ? 'not measured' : measured(report)} |`,
+      )
   }
   lines.push('', '| startup | empty local job | first row | idle memory, 2 slots | measured |', '|---|---|---|---|---|')
   const startup = reports.find(({ kind }) => kind === 'startup')
