@@ -82,8 +82,7 @@ export class Cluster implements AsyncDisposable {
     this.startSample = { wallSeconds: (systemClock.monotonicMs() - startMs) / 1000, cpuSeconds: this.group.cpuSeconds() }
   }
 
-  /** Also one that was killed before. */
-  startProcess(id: string): void {
+  private startProcess(id: string): void {
     const spec = this.spec.commands.find(one => one.id === id)
     if (spec === undefined) throw new Error(`${this.name} has no process ${id}`)
     const log = openSync(this.logPath(id), 'a')
@@ -94,7 +93,7 @@ export class Cluster implements AsyncDisposable {
     this.children.push({ id, child })
   }
 
-  /** `kill -9`. What its parent shell was is the process itself, which has no children of its own. */
+  /** `kill -9` of one that is not missed: no process of ours or Flink's has children. */
   killProcess(id: string): void {
     const at = this.children.findIndex(one => one.id === id)
     const killed = this.children[at]
@@ -103,8 +102,7 @@ export class Cluster implements AsyncDisposable {
     killed.child.kill('SIGKILL')
   }
 
-  /** Until so many TaskManagers have registered. */
-  async registered(taskManagers: number): Promise<void> {
+  private async registered(taskManagers: number): Promise<void> {
     const startMs = systemClock.monotonicMs()
     for (;;) {
       const registered = await this.rest.overview().then(

@@ -79,7 +79,9 @@ export function compilePrograms(): string {
   if (existsSync(stamp) && sources.every(source => statSync(source).mtimeMs < statSync(stamp).mtimeMs)) return classes
   rmSync(classes, { recursive: true, force: true })
   mkdirSync(classes, { recursive: true })
-  execFileSync('javac', ['-nowarn', '-Xlint:-options', '--release', '17', '-cp', join(lib, '*'), '-d', classes, ...sources], { stdio: 'inherit' })
+  execFileSync('javac', ['-nowarn', '-Xlint:-options', '-XDsuppressNotes', '--release', '17', '-cp', join(lib, '*'), '-d', classes, ...sources], {
+    stdio: 'inherit',
+  })
   writeFileSync(stamp, '')
   return classes
 }

@@ -64,14 +64,15 @@ export async function measureCheckpoints(run: StateRun): Promise<Measured> {
   await look()
   const history = [...seen.values()].sort((a, b) => a.id - b.id)
   const within = history.filter(({ trigger_timestamp: at }) => at >= fromMs && at <= toMs)
+  const completed = within.filter(({ status }) => status === 'COMPLETED').length
   const { slowestSecondRows, gapMaxMs } = evenness(run.attempts(job), fromMs, toMs)
   return {
     job,
     values: {
       ...(within.length === 0 ? {} : checkpointValues(within, history, run.keys)),
-      checkpoints: within.filter(({ status }) => status === 'COMPLETED').length,
+      checkpoints: completed,
       failed: within.filter(({ status }) => status === 'FAILED').length,
-      diskPerChanged: written / (changedRows(run.keys, seconds) * ROW_BYTES),
+      diskPerChanged: written / (completed * changedRows(run.keys, seconds / completed) * ROW_BYTES),
       slowestSecond: (100 * slowestSecondRows) / ROWS_PER_SECOND,
       gapMax: gapMaxMs / 1000,
       cpuPerSecond: windowCpu / seconds,

@@ -11,11 +11,11 @@ export interface StateCluster {
   readonly entry: string
 }
 
-/** Of all TaskManagers together, at full scale: state, its garbage, and room for a snapshot under way. */
-const MILLRACE_HEAP_MB = 12_288
-const FLINK_HEAP_MB = 7_168
+/** Of a slot with half of the state, at full scale: the state, its garbage, and room for a snapshot under way. */
+const MILLRACE_SLOT_MB = 6_144
+const FLINK_SLOT_MB = 3_584
 /** What rows under way need, however small the state. */
-const HEAP_MIN_MB = 768
+const SLOT_MIN_MB = 512
 
 const common = (folder: string) => ({
   'execution.checkpointing.interval': '1 s',
@@ -23,7 +23,7 @@ const common = (folder: string) => ({
   'execution.checkpointing.dir': `file://${join(folder, 'checkpoints')}`,
   'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION',
   'restart-strategy.type': 'fixed-delay',
-  'restart-strategy.fixed-delay.attempts': '100',
+  'restart-strategy.fixed-delay.attempts': '1000000',
   'restart-strategy.fixed-delay.delay': '0 ms',
   'heartbeat.interval': '500 ms',
   'heartbeat.timeout': '3 s',
@@ -50,7 +50,7 @@ const flinkAdaptive = {
 }
 
 export async function startMillraceWithState(bench: StateCase, scale: number, folder: string): Promise<StateCluster> {
-  const heapMb = heapOf(MILLRACE_HEAP_MB / bench.taskManagers, scale)
+  const heapMb = bench.slots * heapOf(MILLRACE_SLOT_MB, scale)
   const configuration = { ...common(folder), 'taskmanager.memory.task.heap.size': `${heapMb}m` }
   const cluster = await startMillrace({ taskManagers: bench.taskManagers, slots: bench.slots, configuration }, folder)
   return { cluster, jarId: await uploadJob(cluster, 'keyed-state'), entry: 'default' }
@@ -60,7 +60,7 @@ export async function startFlinkWithState(bench: StateCase, scale: number, folde
   requireFlink()
   const setting: FlinkSetting = {
     name: 'flink tuned',
-    heapMb: heapOf(FLINK_HEAP_MB / bench.taskManagers, scale),
+    heapMb: bench.slots * heapOf(FLINK_SLOT_MB, scale),
     managedMb: 64,
     networkMb: 128,
     // The throughput collector of the other cases stops for seconds with so much that lives.
@@ -72,5 +72,5 @@ export async function startFlinkWithState(bench: StateCase, scale: number, folde
 }
 
 function heapOf(fullMb: number, scale: number): number {
-  return Math.round(HEAP_MIN_MB + Math.max(0, fullMb - HEAP_MIN_MB) * scale)
+  return Math.round(SLOT_MIN_MB + (fullMb - SLOT_MIN_MB) * scale)
 }

@@ -53,19 +53,21 @@ async function measureRestore(run: StateRun): Promise<Measured> {
   }
 }
 
-/** `kill -9` of the TaskManager that has the state's first subtask; another one has a free slot. */
+/** `kill -9` of the TaskManager that has the state's first subtask, while another one has a free slot. */
 async function measureKill(run: StateRun): Promise<Measured> {
   const { cluster, bench } = run
-  return measureBreaks(run, async (job, last) => {
+  const spares = bench.taskManagers - bench.parallelism
+  // One that is started in between would be cold, and by chance the one that is taken.
+  if (run.runs > spares) throw new Error(`${bench.name} has ${spares} spare TaskManagers: RUNS is at most that`)
+  return measureBreaks(run, async job => {
     const { subtasks } = await run.stateVertex(job)
     const taskManager = subtasks[0]?.['taskmanager-id'].replace('tm-', 'taskmanager-') ?? ''
     const atMs = systemClock.nowMs()
     cluster.killProcess(taskManager)
     const after = await firstNew(run, job, atMs, bench.parallelism)
-    if (!last) {
-      cluster.startProcess(taskManager)
-      await cluster.registered(bench.taskManagers)
-    }
+    const { exceptionHistory } = await cluster.rest.jobExceptions(job.id)
+    const [newest] = exceptionHistory.entries
+    if (newest !== undefined) run.say(`noticed after ${newest.timestamp - atMs} ms: ${newest.stacktrace.split('\n')[0]}`)
     return { atMs, after }
   })
 }

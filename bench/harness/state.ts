@@ -13,9 +13,10 @@ import { startFlinkWithState, startMillraceWithState } from './state-engines.ts'
 
 /**
  * A job with much keyed state on both engines, one after the other, since both together do not fit into one machine:
- * 1. a fresh cluster, whose job first gives each key its value, as fast as it goes, then takes rows at a steady rate;
- * 2. the measure of the case (`state-measures.ts`) while it does;
- * 3. the job ends after a known number of rows; each must have been counted exactly once, whatever happened, else there is no figure.
+ * 1. a fresh cluster, and a small job in all of its slots, so that no TaskManager that takes over later is cold;
+ * 2. a job that first gives each key its value, as fast as it goes, then takes rows at a steady rate;
+ * 3. the measure of the case (`state-measures.ts`) while it does;
+ * 4. the job ends after a known number of rows; each must have been counted exactly once, whatever happened, else there is no figure.
  */
 export interface StateFigures {
   readonly keys: number
@@ -29,6 +30,7 @@ export type StateValues = Readonly<Record<string, number>>
 
 export const VALUE_BYTES = 100
 export const ROWS_PER_SECOND = 200_000
+const WARM_KEYS = 10_000
 const POLL_MS = 20
 const STEP_TIMEOUT_MS = 240_000
 
@@ -56,11 +58,20 @@ export class StateRun {
   }
 
   /** `rows`: after how many it ends. */
-  async submit(rows: number, savepointPath?: string): Promise<StateJob> {
+  submit(rows: number, savepointPath?: string): Promise<StateJob> {
+    return this.start(this.keys, rows, this.bench.parallelism, savepointPath)
+  }
+
+  async warmUp(): Promise<void> {
+    const job = await this.start(WARM_KEYS, WARM_KEYS + ROWS_PER_SECOND, this.bench.taskManagers * this.bench.slots)
+    await this.cluster.finished(job.id)
+  }
+
+  private async start(keys: number, rows: number, parallelism: number, savepointPath?: string): Promise<StateJob> {
     const folder = join(this.folder, `job-${this.outs++}`)
     const job = { id: '', rows, logs: join(folder, 'logs'), out: join(folder, 'out'), submittedMs: systemClock.nowMs() }
     const options = {
-      keys: this.keys,
+      keys,
       rows,
       rate: ROWS_PER_SECOND,
       'value-bytes': VALUE_BYTES,
@@ -69,7 +80,7 @@ export class StateRun {
       log: job.logs,
     }
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
-    const request = { entry: this.entry, args, parallelism: this.bench.parallelism }
+    const request = { entry: this.entry, args, parallelism }
     const id = await this.cluster.submit(this.jarId, savepointPath === undefined ? request : { ...request, savepointPath })
     return { ...job, id }
   }
@@ -136,7 +147,9 @@ export async function runState(bench: StateCase, measure: (run: StateRun) => Pro
     {
       const { cluster, jarId, entry } = await start(bench, Math.min(1, options.scale), folder)
       await using _ = cluster
-      const { values, job } = await measure(new StateRun(bench, options, keys, cluster, jarId, entry, folder))
+      const run = new StateRun(bench, options, keys, cluster, jarId, entry, folder)
+      await run.warmUp()
+      const { values, job } = await measure(run)
       const expected: JobResult = { ...readResult(''), totals: expectedCounts(keys, job.rows) }
       const difference = differenceOf(expected, readResult(job.out))
       if (difference !== undefined) problems.push(`${name}: expected and counted differ: ${difference}`)
