@@ -130,7 +130,7 @@ const checkpointFigures: readonly StateFigure[] = [
 
 const breakFigures: readonly StateFigure[] = [
   { id: 'firstNew', label: 'until the first new result', unit: 's', digits: 2, required: { of: 'ratio', atMost: 1 / 3 } },
-  { id: 'first', label: 'until the first result, old or new', unit: 's', digits: 2 },
+  { id: 'first', label: 'until the first result, seen before or not', unit: 's', digits: 2 },
 ]
 
 function state(
