@@ -20,6 +20,11 @@ export interface Mutation {
 
 const root = new URL('../..', import.meta.url).pathname
 
+/** How often what is to be changed stands in its file. */
+export function placesOf({ file, find }: Mutation): number {
+  return readFileSync(join(root, file), 'utf8').split(find).length - 1
+}
+
 /** A copy of the sources in which one file at a time is changed. */
 export class MutatedSources implements Disposable {
   private readonly folder = mkdtempSync(join(tmpdir(), 'millrace-mutations-'))
@@ -31,10 +36,11 @@ export class MutatedSources implements Disposable {
   }
 
   /** Titles of tests that fail with the mutation; empty = nobody noticed. */
-  async failuresWith({ file, find, replace, testFile, seeds = '300' }: Mutation): Promise<string> {
+  async failuresWith(mutation: Mutation): Promise<string> {
+    const { file, find, replace, testFile, seeds = '300' } = mutation
+    assert(placesOf(mutation) === 1, `what is to be changed stands once in ${file}: ${find}`)
     const path = join(this.folder, file)
     const original = readFileSync(path, 'utf8')
-    assert(original.split(find).length === 2, `what is to be changed stands once in ${file}: ${find}`)
     unlinkSync(path)
     writeFileSync(
       path,
