@@ -11,7 +11,8 @@ import { BaseOperator } from '../../runtime/stream/operators/base-operator.ts'
  * checkpoint are one transaction, with an id that is used once; to commit it again changes nothing.
  */
 export class CommittedRows {
-  private readonly transactions = new Map<string, readonly string[]>()
+  /** By id. */
+  readonly transactions = new Map<string, readonly string[]>()
 
   commit(id: string, rows: readonly string[]): void {
     this.transactions.set(id, rows)

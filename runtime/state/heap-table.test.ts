@@ -1,0 +1,149 @@
+import { describe, expect, test } from 'vitest'
+import type { TypeInformation } from '../serde/type-information.ts'
+import { Types } from '../serde/types.ts'
+import { ListStateDescriptor, MapStateDescriptor, type StateDescriptor, ValueStateDescriptor } from './descriptors.ts'
+import { defaultSnapshotLimits } from './keyed-snapshots.ts'
+import { KeyedStateBackend } from './keyed-state-backend.ts'
+
+const anything = new ValueStateDescriptor('anything')
+const text = new ValueStateDescriptor('text', Types.STRING)
+const list = new ListStateDescriptor('list', Types.INT)
+const map = new MapStateDescriptor('map', Types.STRING, Types.INT)
+
+function backendOf(keyType: TypeInformation, descriptors: readonly unknown[], hotKeysMax: number): KeyedStateBackend {
+  const backend = new KeyedStateBackend({ owner: 'subject', keyType, maxParallelism: 4, limits: defaultSnapshotLimits, hotKeysMax })
+  for (const descriptor of descriptors) backend.register(descriptor as StateDescriptor)
+  return backend
+}
+
+/** Keys that are held as objects. */
+function hotKeys(backend: KeyedStateBackend): unknown[] {
+  const { table } = backend as unknown as { table: { entries: Map<unknown, { key: unknown }> } }
+  return [...table.entries.values()].map(({ key }) => key)
+}
+
+describe('a key that has left the heap is the same key when it comes again', () => {
+  const keysOf: Record<string, readonly [TypeInformation<never>, readonly unknown[]]> = {
+    STRING: [Types.STRING as TypeInformation<never>, ['', 'a', 'ab', 'b', 'ä', '\ud800', '\ud801', '\u0000']],
+    INT: [Types.INT as TypeInformation<never>, [0, 1, -1, 2 ** 31 - 1]],
+    LONG: [Types.LONG as TypeInformation<never>, [0n, 1n, -1n, 2n ** 62n]],
+    DOUBLE: [Types.DOUBLE as TypeInformation<never>, [0, -0, 1.5, Number.NaN, Number.POSITIVE_INFINITY]],
+    TUPLE: [
+      Types.tuple(Types.STRING, Types.INT) as TypeInformation<never>,
+      [
+        ['a', 1],
+        ['a', 2],
+        ['a1', null],
+      ],
+    ],
+    GENERIC: [Types.GENERIC as TypeInformation<never>, ['1', 1, 1n, true, 1.5, [1], { a: 1 }, { a: 2, b: 1 }, new Map([['x', 1]])]],
+  }
+  test.each(Object.keys(keysOf))('%s', name => {
+    const [keyType, keys] = keysOf[name] ?? [Types.INT, []]
+    const backend = backendOf(keyType as TypeInformation, [text, list], 0)
+    for (const [i, key] of keys.entries()) {
+      backend.setCurrentKey(key)
+      backend.getState(text).update(`value ${i}`)
+    }
+    expect(hotKeys(backend)).toHaveLength(1)
+    expect(backend.keyCount).toBe(keys.length)
+    for (const [i, key] of keys.entries()) {
+      backend.setCurrentKey(key)
+      expect(backend.getState(text).value()).toBe(`value ${i}`)
+      expect([...backend.getListState(list).get()]).toEqual([])
+    }
+    const seen: unknown[] = []
+    for (const entry of backend.keys()) seen.push(entry.key)
+    expect(seen).toHaveLength(keys.length)
+    expect(seen).toEqual(expect.arrayContaining([...keys]))
+  })
+
+  test('an object with its properties in another order', () => {
+    const backend = backendOf(Types.GENERIC as TypeInformation, [text], 0)
+    backend.setCurrentKey({ a: 1, b: 2 })
+    backend.getState(text).update('x')
+    backend.setCurrentKey('another')
+    backend.getState(text).update('y')
+    backend.setCurrentKey({ b: 2, a: 1 })
+    expect(backend.getState(text).value()).toBe('x')
+    backend.getState(text).clear()
+    backend.setCurrentKey('another')
+    expect(backend.keyCount).toBe(1)
+  })
+})
+
+test('keys that are used often stay, the others leave, and no more stay than there is room for', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [text], 10)
+  for (let key = 0; key < 10_000; key++) {
+    for (const each of [key % 5, 100 + key]) {
+      backend.setCurrentKey(each)
+      const count = Number(backend.getState(text).value() ?? 0)
+      backend.getState(text).update(String(count + 1))
+    }
+    expect(hotKeys(backend).length).toBeLessThanOrEqual(20)
+  }
+  expect(hotKeys(backend)).toEqual(expect.arrayContaining([0, 1, 2, 3, 4]))
+  for (let key = 0; key < 5; key++) {
+    backend.setCurrentKey(key)
+    expect(backend.getState(text).value()).toBe('2000')
+  }
+  expect(backend.keyCount).toBe(10_005)
+})
+
+test('a key that holds much stays, because every access would read and write all of it', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [map, text], 1)
+  backend.setCurrentKey(1)
+  for (let i = 0; i < 1_000; i++) backend.getMapState(map).put(`entry ${i}`, i)
+  for (let key = 2; key < 100; key++) {
+    backend.setCurrentKey(key)
+    backend.getState(text).update('small')
+  }
+  expect(hotKeys(backend)).toContain(1)
+  backend.setCurrentKey(1)
+  for (let i = 10; i < 1_000; i++) backend.getMapState(map).remove(`entry ${i}`)
+  backend.snapshots.snapshot({ checkpointId: 1, type: 'checkpoint' })
+  for (let key = 2; key < 100; key++) backend.setCurrentKey(key)
+  expect(hotKeys(backend)).not.toContain(1)
+  backend.setCurrentKey(1)
+  expect([...backend.getMapState(map).keys()]).toHaveLength(10)
+})
+
+test('a value that cannot be written stays as it is, until a checkpoint is to have it', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [anything], 1)
+  const held = () => 'a function'
+  backend.setCurrentKey(1)
+  backend.getState(anything).update(held)
+  for (let key = 2; key < 100; key++) {
+    backend.setCurrentKey(key)
+    backend.getState(anything).update(key)
+  }
+  backend.setCurrentKey(1)
+  expect(backend.getState(anything).value()).toBe(held)
+  expect(() => backend.snapshots.snapshot({ checkpointId: 1, type: 'checkpoint' })).toThrow(/operator subject: state anything: .*function/)
+  backend.getState(anything).update('text')
+  expect(backend.snapshots.snapshot({ checkpointId: 2, type: 'checkpoint' })?.written.size).toBe(1)
+})
+
+test('all keys are visited once, wherever they are, and what a visit changes stays', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [text, list], 3)
+  for (let key = 0; key < 50; key++) {
+    backend.setCurrentKey(key)
+    if (key % 3 > 0) backend.getState(text).update(`text ${key}`)
+    if (key % 3 < 2) backend.getListState(list).add(key)
+  }
+  const visited: unknown[] = []
+  for (const entry of backend.keys())
+    backend.visit(entry, () => {
+      visited.push(backend.currentKey)
+      if ((entry.key as number) % 2 === 0) {
+        backend.getState(text).clear()
+        backend.getListState(list).clear()
+      } else backend.getState(text).update('visited')
+    })
+  expect(visited.sort((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 50 }, (_, i) => i))
+  expect(backend.keyCount).toBe(25)
+  for (let key = 0; key < 50; key++) {
+    backend.setCurrentKey(key)
+    expect(backend.getState(text).value(), `key ${key}`).toBe(key % 2 === 0 ? null : 'visited')
+  }
+})
