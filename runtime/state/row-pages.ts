@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.ts'
-import { ByteReader } from '../common/bytes.ts'
+import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { RowKeys } from './row-keys.ts'
 import type { SegmentWriter } from './segment-writer.ts'
@@ -162,11 +162,12 @@ export class RowPages {
   /** Writes rows and tombstones that are marked; they are in the checkpoint of `stamp` then. */
   writeMarked(out: SegmentWriter, stamp: number): void {
     if (this.markedCount === 0) return
-    const { stamps } = this
+    const { stamps, slots } = this
+    const writer = out.begin(this.keyGroup)
     for (let slot = 0; slot < stamps.length; slot++) {
       const held = stamps[slot]!
       if (held !== MARKED_NEW && held !== MARKED) continue
-      this.copy(this.slots[2 * slot + 1]! - 1, out)
+      this.copy(slots[2 * slot + 1]! - 1, writer)
       stamps[slot] = stamp
     }
     out.recordCount += this.markedCount
@@ -244,10 +245,11 @@ export class RowPages {
 
   private copyRowsOf(number: number, out: SegmentWriter): void {
     const { slots } = this
+    const writer = out.begin(this.keyGroup)
     for (let slot = 0; slot < this.slotCount; slot++) {
       const held = slots[2 * slot + 1]! - 1
       if (held < 0 || held >>> OFFSET_BITS !== number || !this.isRow(slot)) continue
-      this.copy(held, out)
+      this.copy(held, writer)
       out.recordCount++
     }
   }
@@ -256,14 +258,16 @@ export class RowPages {
   private copyFrom({ reader, used }: Page, from: number, sizeMax: number, out: SegmentWriter): number {
     let to = from
     for (; to < used && to - from < sizeMax; out.recordCount++) to += recordSize(reader, to)
-    out.copy(this.keyGroup, reader.bytes, from, to)
+    out.begin(this.keyGroup).raw(reader.bytes.subarray(from, to))
     return to
   }
 
-  private copy(held: number, out: SegmentWriter): void {
+  private copy(held: number, out: ByteWriter): void {
     const { reader } = this.pages[held >>> OFFSET_BITS] as Page
     const at = held & OFFSET_MASK
-    out.copy(this.keyGroup, reader.bytes, at, at + recordSize(reader, at))
+    const size = recordSize(reader, at)
+    const to = out.reserve(size)
+    copyBytes(reader.bytes, at, at + size, out.bytes, to)
   }
 
   private insert(hash: number, held: number, stamp: number): void {

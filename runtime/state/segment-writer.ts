@@ -60,12 +60,8 @@ export class SegmentWriter {
     return writer
   }
 
-  /** Records that are complete; who copies counts them. */
-  copy(keyGroup: number, bytes: Uint8Array, from: number, to: number): void {
-    this.begin(keyGroup).raw(bytes.subarray(from, to))
-  }
-
-  private begin(keyGroup: number): ByteWriter {
+  /** For records that are complete; who writes them there counts them. */
+  begin(keyGroup: number): ByteWriter {
     this.endRecord()
     let writer = this.groups[keyGroup]
     if (writer === undefined) {
