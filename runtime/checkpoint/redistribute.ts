@@ -30,7 +30,10 @@ function mergeKeyed<B>(snapshots: readonly OperatorSnapshot<B>[]): KeyedSnapshot
   const keyGroups = new Map<number, readonly B[]>()
   for (const part of parts) {
     // The bytes name states by their place in the schemas.
-    assert(sameJson([part.keyType, part.schemas, part.sized ?? false], [first.keyType, first.schemas, first.sized ?? false]), 'all subtasks of an operator register the same states')
+    assert(
+      sameJson([part.keyType, part.schemas, part.sized ?? false], [first.keyType, first.schemas, first.sized ?? false]),
+      'all subtasks of an operator register the same states',
+    )
     for (const [keyGroup, segments] of part.keyGroups) {
       assert(!keyGroups.has(keyGroup), `key group ${keyGroup} belongs to one subtask`)
       keyGroups.set(keyGroup, segments)

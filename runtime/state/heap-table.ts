@@ -228,7 +228,8 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
     const keys = this.rowKeys
     const start = input.position
     keys.setFrom(input)
-    const group = this.store.groupForWrite(keyGroup)
+    // As many rows as this one's size lets expect, if it is not a very small one.
+    const group = this.store.group(keyGroup) ?? this.store.groupForWrite(keyGroup, (input.end - start) / Math.max(ROW_BYTES_MIN, (end ?? start) - start))
     const slot = group.find(head, keys)
     if (removes) {
       if (slot < 0) return
@@ -254,6 +255,7 @@ export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
     // The pages have values of the states' own types.
     for (const [i, { type }] of this.schemas.entries()) if (this.converts[i] === true) this.states[i]?.readAs(type)
     this.converts.fill(false)
+    this.rowKeys.release()
   }
 
   private restored(group: RowPages, keys: RowKeys, head: number, count: 1 | -1): void {
@@ -399,3 +401,4 @@ const HOT_KEYS_MAX = 1 << 16
 /** Entries that are looked at for each that comes. */
 const LOOKS = 4
 const LEAVING_BYTES_MAX = 2048
+const ROW_BYTES_MIN = 64

@@ -183,7 +183,8 @@ export class KeyedSnapshots {
     }
     for (const part of this.parts) part.restoreEnds?.()
     this.recordBytes = records === 0 ? 0 : bytes / records
-    if (snapshot.foreign === true || snapshot.sized !== true || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas())) return
+    if (snapshot.foreign === true || snapshot.sized !== true || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas()))
+      return
     this.chain = [{ name: RESTORED_SEGMENT, checkpointId: 0, bytes, whole: false }]
     this.changedBytes = Math.max(0, bytes - this.stateBytes())
     this.changedSegments = segmentsMax

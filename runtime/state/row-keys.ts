@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../common/bytes.ts'
+import { type ByteReader, ByteWriter } from '../common/bytes.ts'
 import { writeKey } from '../serde/key.ts'
 import type { TypeInformation, TypeSerializer } from '../serde/type-information.ts'
 import type { KeyIndex } from './key-index.ts'
@@ -58,6 +58,12 @@ export class RowKeys {
     this.start = start
     this.length = input.position - start
     if (this.size >= 0) this.hash = this.hashOf(input.bytes, start, input.position)
+  }
+
+  /** Of bytes that are not its own: they may be part of much. */
+  release(): void {
+    this.bytes = this.writer.bytes
+    this.length = 0
   }
 
   /** Past this key, in front of which `input` stands. */

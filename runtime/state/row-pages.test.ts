@@ -12,7 +12,7 @@ const heads = [0, 2, 200]
 
 /** One key group and what its rows should be, by state and key. */
 class Subject {
-  readonly rows = new RowPages(0, new Uint16Array(256))
+  readonly rows = new RowPages(0, new Uint16Array(256), 0)
   readonly keys = new RowKeys(type, keyIndexOf(type), 7)
   readonly model = new Map<string, Uint8Array>()
 

@@ -2,6 +2,7 @@ import { assert } from '../common/assert.ts'
 import { ByteReader, type ByteWriter } from '../common/bytes.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import type { RowKeys } from './row-keys.ts'
+import { copyBytes, headAt, headSize, LENGTH_BYTES, REMOVES, recordSize } from './row-record.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 
 /**
@@ -18,9 +19,9 @@ export class RowPages {
   rowCount = 0
   markedCount = 0
   /** Of each slot a hash (0 = it is free), and what it holds: an address + 1, or DELETED. Side by side, because they are read together and seldom cached. */
-  private slots = new Int32Array(2 * SLOTS_MIN)
-  private stamps = new Uint8Array(SLOTS_MIN)
-  private shift = 32 - Math.log2(SLOTS_MIN)
+  private slots: Int32Array
+  private stamps: Uint8Array
+  private shift: number
   /** Slots that are not free. */
   private usedCount = 0
   private tombstoneCount = 0
@@ -36,8 +37,13 @@ export class RowPages {
   private readonly keyGroup: number
   private readonly stampUses: Uint16Array
 
-  /** `stampUses`: how often a stamp is in use by checkpoints that are not complete. */
-  constructor(keyGroup: number, stampUses: Uint16Array) {
+  /** `stampUses`: how often a stamp is in use by checkpoints that are not complete. `rowsExpected`: so that its table is made once. */
+  constructor(keyGroup: number, stampUses: Uint16Array, rowsExpected: number) {
+    let length = SLOTS_MIN
+    while (length * 3 < rowsExpected * 4) length *= 2
+    this.slots = new Int32Array(2 * length)
+    this.stamps = new Uint8Array(length)
+    this.shift = 32 - Math.log2(length)
     this.keyGroup = keyGroup
     this.stampUses = stampUses
   }
@@ -176,10 +182,8 @@ export class RowPages {
 
   /** Rows only. `begins`: all of them are in a segment then, and nothing else is. */
   writeAll(out: SegmentWriter, begins: boolean): void {
-    for (const [number, page] of this.pages.entries()) {
-      if (page.dead > 0 || this.tombstoneCount > 0) this.copyRowsOf(number, out)
-      else this.copyFrom(page, 0, Infinity, out)
-    }
+    if (this.deadBytes > 0 || this.tombstoneCount > 0) this.copyRowsOf(undefined, out)
+    else for (const page of this.pages) this.copyFrom(page, 0, Infinity, out)
     if (!begins) return
     for (let slot = 0; this.tombstoneCount > 0 && slot < this.slotCount; slot++) {
       if (this.slots[2 * slot + 1]! <= 0 || this.isRow(slot)) continue
@@ -243,12 +247,13 @@ export class RowPages {
     if (this.stamps[slot] === MARKED_NEW && this.stampUses[page.stamp]! > 0) this.stamps[slot] = MARKED
   }
 
-  private copyRowsOf(number: number, out: SegmentWriter): void {
+  /** `number`: of one page; undefined = of all. */
+  private copyRowsOf(number: number | undefined, out: SegmentWriter): void {
     const { slots } = this
     const writer = out.begin(this.keyGroup)
     for (let slot = 0; slot < this.slotCount; slot++) {
       const held = slots[2 * slot + 1]! - 1
-      if (held < 0 || held >>> OFFSET_BITS !== number || !this.isRow(slot)) continue
+      if (held < 0 || (number !== undefined && held >>> OFFSET_BITS !== number) || !this.isRow(slot)) continue
       this.copy(held, writer)
       out.recordCount++
     }
@@ -448,8 +453,6 @@ const SLOTS_MIN = 16
 const DELETED = -1
 /** 2^32 divided by the golden ratio: spreads neighbouring hashes over the table. */
 const FIBONACCI = 0x9e3779b1 | 0
-const LENGTH_BYTES = 4
-const REMOVES = 1
 /** It is as some complete checkpoint has it. */
 export const SAVED = 0
 /** No segment has it. */
@@ -462,29 +465,5 @@ const noPage = new Page(0, 0)
 
 /** Never 0, which is the hash of a free slot. */
 function mixed(hash: number, head: number): number {
-  return (hash ^ Math.imul(head, FIBONACCI)) || 1
+  return hash ^ Math.imul(head, FIBONACCI) || 1
 }
-
-/** Of records' heads below 2^14: 8,192 states. */
-function headSize(head: number): number {
-  return head < 0x80 ? 1 : 2
-}
-
-/** Without saying whether it removes. */
-function headAt(bytes: Uint8Array, at: number): number {
-  const first = bytes[at]! & ~REMOVES
-  return first < 0x80 ? first : (first & 0x7f) | (bytes[at + 1]! << 7)
-}
-
-function recordSize({ bytes, view }: ByteReader, at: number): number {
-  const size = bytes[at]! < 0x80 ? 1 : 2
-  return size + LENGTH_BYTES + view.getUint32(at + size, true)
-}
-
-function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start > COPY_LOOP_MAX) to.set(from.subarray(start, end), at)
-  else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!
-}
-
-/** Below this a loop is faster than a view and a call. */
-const COPY_LOOP_MAX = 16

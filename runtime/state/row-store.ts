@@ -21,8 +21,8 @@ export class RowStore {
     return this.groups[keyGroup]
   }
 
-  groupForWrite(keyGroup: number): RowPages {
-    return (this.groups[keyGroup] ??= new RowPages(keyGroup, this.stampUses))
+  groupForWrite(keyGroup: number, rowsExpected = 0): RowPages {
+    return (this.groups[keyGroup] ??= new RowPages(keyGroup, this.stampUses, rowsExpected))
   }
 
   /** Ascending. */
