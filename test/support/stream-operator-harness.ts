@@ -123,10 +123,15 @@ export class StreamOperatorHarness {
     this.options.next?.end()
   }
 
+  /** What is not kept over a barrier leaves in front of it. */
+  prepareSnapshot(): void {
+    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
+  }
+
   /** All of the state, as the TaskManager puts it together. */
   snapshot(checkpointId = this.increments.checkpointId + 1): OperatorSnapshot {
     this.increments.checkpointId = checkpointId - 1
-    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
+    this.prepareSnapshot()
     return this.increments.snapshot(this.clock.nowMs())
   }
 
@@ -288,6 +293,12 @@ export const runModes: readonly RunMode[] = [
   'output full every other call',
 ]
 
+const snapshotModes: ReadonlySet<RunMode> = new Set([
+  'restored after every step',
+  'rescaled after every step',
+  'restored from increments of which some are lost',
+])
+
 const maxParallelism = 16
 const parallelisms = [1, 2, 3, 5, 2]
 
@@ -359,6 +370,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
   for (const [i, step] of testCase.script.entries()) {
     apply(step)
     if (mode === 'row by row') for (const subtask of subtasks) subtask.fireTimers()
+    if (snapshotModes.has(mode)) for (const subtask of subtasks) subtask.prepareSnapshot()
     collect()
     let snapshots: readonly OperatorSnapshot[] | undefined
     if (mode === 'restored after every step' || mode === 'rescaled after every step') snapshots = subtasks.map(subtask => subtask.snapshot())
