@@ -173,7 +173,10 @@ describe('what fails', () => {
     run.start()
     run.wake(1000)
     run.acknowledgeAll(1010, 1, ['source'])
-    expect(run.at(1020, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined', all, error), failJob(1, 'declined', error)])
+    expect(run.at(1020, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([
+      abort(1, 'declined', all, error),
+      failJob(1, 'declined', error),
+    ])
     expect(wakeMs(run.state)).toBe(Number.POSITIVE_INFINITY)
     expect(run.wake(9000)).toEqual([])
     expect(run.acknowledgeAll(9000, 1)).toEqual([])
@@ -190,7 +193,10 @@ describe('what fails', () => {
     run.wake(3000)
     expect(run.at(3100, { kind: 'decline', id: 3, executionId: 'map', error })).toEqual([abort(3, 'declined', all, error)])
     run.wake(4000)
-    expect(run.at(4100, { kind: 'decline', id: 4, executionId: 'map', error })).toEqual([abort(4, 'declined', all, error), failJob(2, 'declined', error)])
+    expect(run.at(4100, { kind: 'decline', id: 4, executionId: 'map', error })).toEqual([
+      abort(4, 'declined', all, error),
+      failJob(2, 'declined', error),
+    ])
   })
 
   test('one that takes too long expires; one that is being published does not', () => {
@@ -211,7 +217,10 @@ describe('what fails', () => {
     run.start()
     run.wake(1000)
     run.acknowledgeAll(1100, 1)
-    expect(run.at(1200, { kind: 'publishFailed', id: 1, outcome: 'conflict', error })).toEqual([abort(1, 'id taken', all, error), trigger(2, 'source', 'other')])
+    expect(run.at(1200, { kind: 'publishFailed', id: 1, outcome: 'conflict', error })).toEqual([
+      abort(1, 'id taken', all, error),
+      trigger(2, 'source', 'other'),
+    ])
     run.acknowledgeAll(1300, 2)
     expect(run.at(1400, { kind: 'publishFailed', id: 2, outcome: 'failed', error })).toEqual([abort(2, 'publication failed', all, error)])
     run.wake(2200)
@@ -417,7 +426,10 @@ describe('a savepoint', () => {
     const run = new Run({ intervalMs: undefined })
     run.start(Number.POSITIVE_INFINITY)
     run.at(0, request('a', type))
-    expect(run.at(10, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined', all, error), refused('a', 1, 'declined', error)])
+    expect(run.at(10, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([
+      abort(1, 'declined', all, error),
+      refused('a', 1, 'declined', error),
+    ])
     run.at(20, request('b', type))
     expect(run.wake(620)).toEqual([abort(2, 'expired'), refused('b', 2, 'expired')])
     run.at(700, request('c', type))

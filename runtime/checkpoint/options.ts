@@ -3,7 +3,7 @@ import type { ConfigOption, Configuration } from '../common/config.ts'
 const second = 1_000
 const minute = 60 * second
 
-const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem'] as const
+const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem', 'own'] as const
 
 export const stateBackendType: ConfigOption<(typeof backends)[number]> = {
   key: 'state.backend.type',
@@ -14,7 +14,7 @@ export const stateBackendType: ConfigOption<(typeof backends)[number]> = {
     rocksdb: 'RocksDB is not supported yet: state lives on the heap (hashmap)',
     forst: 'ForSt is not supported: state lives on the heap (hashmap)',
   },
-  doc: 'where state lives: hashmap is the heap, the only one there is yet. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
+  doc: 'where state lives: hashmap is the heap; own is what a program gives to env.setStateBackend, and cannot be set otherwise. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
 }
 
 export const checkpointInterval: ConfigOption<number | undefined> = {

@@ -48,6 +48,7 @@ export function checkpointSettings(configuration: Configuration): CheckpointSett
       maxConcurrent: coordinator.maxConcurrent,
       tolerableFailures: coordinator.tolerableFailures,
       retention: configuration.get(options.checkpointRetention),
+      stateBackend: configuration.get(options.stateBackendType) === 'own' ? 'own' : 'HashMapStateBackend',
       storage: directory === undefined ? 'JobManagerCheckpointStorage' : 'FileSystemCheckpointStorage',
     },
   }

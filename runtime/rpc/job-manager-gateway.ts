@@ -324,6 +324,8 @@ export interface CheckpointConfigView {
   readonly maxConcurrent: number
   readonly tolerableFailures: number
   readonly retention: 'NO_EXTERNALIZED_CHECKPOINTS' | 'DELETE_ON_CANCELLATION' | 'RETAIN_ON_CANCELLATION'
+  /** own = the program's. */
+  readonly stateBackend: 'HashMapStateBackend' | 'own'
   readonly storage: 'JobManagerCheckpointStorage' | 'FileSystemCheckpointStorage'
 }
 

@@ -1,4 +1,4 @@
-import { checkpointMode, isCheckpointingEnabled } from '../checkpoint/options.ts'
+import { checkpointMode, isCheckpointingEnabled, stateBackendType } from '../checkpoint/options.ts'
 import { takesIncrements } from '../checkpoint/state-storage.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
@@ -23,6 +23,7 @@ import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { typeFromJson } from '../serde/types.ts'
 import { defaultSnapshotLimits, type SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OwnStateBackend } from '../state/own-backend.ts'
 import { OperatorChain } from '../stream/chain.ts'
 import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
 import { createOperator } from '../stream/factory.ts'
@@ -66,7 +67,7 @@ export interface BuiltTask {
 export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, restored: RestoredTasks, parts: BuildParts): BuiltTask[] {
   const nodes = new Map(graph.nodes.map(node => [node.id, node]))
   checkGraph(deployment, graph)
-  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, restored.get(task.executionId), parts))
+  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, graph, nodes, restored.get(task.executionId), parts))
 }
 
 /** The worker's own execution of the module must have given the planner's graph. */
@@ -82,6 +83,7 @@ function buildTask(
   deployment: SlotDeployment,
   spec: TaskDeployment,
   depth: number,
+  graph: StreamGraph,
   nodes: ReadonlyMap<number, StreamNode>,
   restored: RestoredTask | undefined,
   parts: BuildParts,
@@ -149,7 +151,7 @@ function buildTask(
     const group = groups[index]
     assert(operatorSpec !== undefined && group !== undefined, 'links, specs and groups are parallel arrays')
     const operator: StreamOperator = link.operator
-    operator.setup(operatorContext(deployment, spec, name, operatorSpec, group, chain, built, parts, wake), chain.outputOf(index))
+    operator.setup(operatorContext(deployment, spec, name, operatorSpec, group, chain, built, parts, wake, graph), chain.outputOf(index))
   }
   restoreChain(chain, vertex.operators, restored)
   if (source !== undefined) source.onSplitRequest = () => parts.splitRequest(spec.executionId, vertex.operators[0]!.operatorId)
@@ -306,6 +308,7 @@ function operatorContext(
   task: Task,
   parts: BuildParts,
   wake: () => void,
+  graph: StreamGraph,
 ): OperatorContext {
   const configuration = Configuration.fromObject(deployment.configuration)
   return {
@@ -328,6 +331,7 @@ function operatorContext(
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
+      stateBackend: ownBackend(configuration, graph),
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),
@@ -393,6 +397,18 @@ function taskMetrics(
     },
     operators,
   }
+}
+
+/** Code has the last word, so the option says whether it was the program that named it. */
+function ownBackend(configuration: Configuration, graph: StreamGraph): OwnStateBackend | undefined {
+  if (configuration.get(stateBackendType) !== 'own') return undefined
+  if (graph.stateBackend === undefined)
+    throw new FlinkError(
+      'INVALID_CONFIGURATION',
+      `option ${stateBackendType.key}: own is what a program sets by env.setStateBackend; this one does not`,
+    )
+  // `env.setStateBackend` has looked at it.
+  return graph.stateBackend as OwnStateBackend
 }
 
 function graphMismatch(deployment: SlotDeployment, operator: string, what: string): FlinkError {
