@@ -1,6 +1,5 @@
 import { parseDuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { OwnStateBackend } from '../state/own-backend.ts'
 import type { StreamExecutionEnvironment } from './environment.ts'
 import { refuseByName } from './refusals.ts'
 
@@ -157,13 +156,6 @@ export class FsStateBackend extends StateBackend {
     refuseArguments('FsStateBackend', further, 'no argument behind the directory is')
     super({ 'state.backend.type': 'hashmap', ...directoryOptions('FsStateBackend', directory) })
   }
-}
-
-/** Whatever its class is: a program without types may pass anything. */
-export function isOwnStateBackend(backend: unknown): backend is OwnStateBackend {
-  if (typeof backend !== 'object' || backend === null) return false
-  const { name, can, createStore } = backend as Partial<OwnStateBackend>
-  return typeof name === 'string' && typeof can?.snapshots === 'boolean' && typeof can.incremental === 'boolean' && typeof createStore === 'function'
 }
 
 function directoryOptions(what: string, directory: string): Readonly<Record<string, string>> {

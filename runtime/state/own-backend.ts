@@ -1,5 +1,5 @@
 /**
- * A state backend of somebody's own, given in code: `env.setStateBackend(backend)`. It keeps the rows of keyed state of functions, reductions and windows;
+ * A state backend of somebody's own: `env.setStateBackend(backend)`, or `state.backend.type: module#export`. It keeps the rows of keyed state of functions, reductions and windows;
  * what they mean is the engine's: types, lists and maps, time-to-live, snapshots and savepoints, which are the same whatever backend a job has. A row is what
  * one key has in one state, with all of its windows. Its contract is tested by `stateBackendContract` of `millrace/testing`.
  */
@@ -33,4 +33,11 @@ export interface StateStore {
   /** All rows of a state, in any order, each once. */
   rows(state: number): Iterable<Uint8Array>
   close(): void
+}
+
+/** Whatever its class is: a program without types may pass anything. */
+export function isOwnStateBackend(backend: unknown): backend is OwnStateBackend {
+  if (typeof backend !== 'object' || backend === null) return false
+  const { name, can, createStore } = backend as Partial<OwnStateBackend>
+  return typeof name === 'string' && typeof can?.snapshots === 'boolean' && typeof can.incremental === 'boolean' && typeof createStore === 'function'
 }

@@ -1,4 +1,4 @@
-import { checkpointMode, isCheckpointingEnabled, stateBackendType } from '../checkpoint/options.ts'
+import { checkpointMode, isCheckpointingEnabled } from '../checkpoint/options.ts'
 import { takesIncrements } from '../checkpoint/state-storage.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
@@ -51,6 +51,8 @@ export interface BuildParts {
   readonly generated?: boolean
   /** Tests of small states only. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  /** Undefined = the heap. */
+  readonly stateBackend?: OwnStateBackend | undefined
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -67,7 +69,7 @@ export interface BuiltTask {
 export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, restored: RestoredTasks, parts: BuildParts): BuiltTask[] {
   const nodes = new Map(graph.nodes.map(node => [node.id, node]))
   checkGraph(deployment, graph)
-  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, graph, nodes, restored.get(task.executionId), parts))
+  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, restored.get(task.executionId), parts))
 }
 
 /** The worker's own execution of the module must have given the planner's graph. */
@@ -83,7 +85,6 @@ function buildTask(
   deployment: SlotDeployment,
   spec: TaskDeployment,
   depth: number,
-  graph: StreamGraph,
   nodes: ReadonlyMap<number, StreamNode>,
   restored: RestoredTask | undefined,
   parts: BuildParts,
@@ -151,7 +152,7 @@ function buildTask(
     const group = groups[index]
     assert(operatorSpec !== undefined && group !== undefined, 'links, specs and groups are parallel arrays')
     const operator: StreamOperator = link.operator
-    operator.setup(operatorContext(deployment, spec, name, operatorSpec, group, chain, built, parts, wake, graph), chain.outputOf(index))
+    operator.setup(operatorContext(deployment, spec, name, operatorSpec, group, chain, built, parts, wake), chain.outputOf(index))
   }
   restoreChain(chain, vertex.operators, restored)
   if (source !== undefined) source.onSplitRequest = () => parts.splitRequest(spec.executionId, vertex.operators[0]!.operatorId)
@@ -308,7 +309,6 @@ function operatorContext(
   task: Task,
   parts: BuildParts,
   wake: () => void,
-  graph: StreamGraph,
 ): OperatorContext {
   const configuration = Configuration.fromObject(deployment.configuration)
   return {
@@ -331,7 +331,7 @@ function operatorContext(
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
-      stateBackend: ownBackend(configuration, graph),
+      stateBackend: parts.stateBackend,
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),
@@ -397,18 +397,6 @@ function taskMetrics(
     },
     operators,
   }
-}
-
-/** Code has the last word, so the option says whether it was the program that named it. */
-function ownBackend(configuration: Configuration, graph: StreamGraph): OwnStateBackend | undefined {
-  if (configuration.get(stateBackendType) !== 'own') return undefined
-  if (graph.stateBackend === undefined)
-    throw new FlinkError(
-      'INVALID_CONFIGURATION',
-      `option ${stateBackendType.key}: own is what a program sets by env.setStateBackend; this one does not`,
-    )
-  // `env.setStateBackend` has looked at it.
-  return graph.stateBackend as OwnStateBackend
 }
 
 function graphMismatch(deployment: SlotDeployment, operator: string, what: string): FlinkError {
