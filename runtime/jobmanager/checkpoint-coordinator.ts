@@ -29,10 +29,10 @@ import {
 } from '../checkpoint/savepoint.ts'
 import { planState, requireRestorable } from '../checkpoint/state-plan.ts'
 import { openCheckpointStore } from '../checkpoint/state-storage.ts'
-import { EpochLog, readManifest } from '../checkpoint/storage/epoch-log.ts'
+import { EpochLog, objectName, readManifest } from '../checkpoint/storage/epoch-log.ts'
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
-import { sizeOf, type TaskState } from '../checkpoint/task-state.ts'
+import { sizeOf, type TaskState, writtenSize } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -168,7 +168,8 @@ export class CheckpointCoordinator {
   }
 
   acknowledge(executionId: string, id: number, state: TaskState): void {
-    this.statistics.acknowledged(id, executionId, sizeOf(state.operators), Math.round(this.services.clock.nowMs()))
+    const bytes = { sizeBytes: sizeOf(state.operators), writtenBytes: writtenSize(state, objectName(id, executionId)) }
+    this.statistics.acknowledged(id, executionId, bytes, Math.round(this.services.clock.nowMs()))
     this.take({ kind: 'acknowledge', nowMs: this.nowMs(), id, executionId, state })
   }
 

@@ -69,8 +69,8 @@ export async function submit(cluster: Cluster, path: string, args: readonly stri
 /** Waits until every task of the job runs, or has nothing to do any more. */
 export async function running(cluster: Cluster, jobId: string): Promise<void> {
   await cluster.until(`/jobs/${jobId}`, (job: JobDetails) => {
-    // Where it begins is asked of the store first.
-    if (job.state === 'CREATED') return undefined
+    // Where it begins is asked of the store first; and it may have just been lost.
+    if (['INITIALIZING', 'CREATED', 'RESTARTING'].includes(job.state)) return undefined
     assert(job.state === 'RUNNING', `job ${jobId} is ${job.state}`)
     // A vertex runs, as Flink counts, when one of its tasks does.
     const begun = ({ tasks }: JobDetails['vertices'][number]) => (tasks['RUNNING'] ?? 0) + (tasks['FINISHED'] ?? 0)
@@ -113,7 +113,7 @@ export async function goesOn(cluster: Cluster, jobId: string): Promise<void> {
   const before = await recordsRead(cluster, jobId)
   for (;;) {
     const job = await cluster.get<JobDetails>(`/jobs/${jobId}`)
-    assert(job.state === 'RUNNING', `job ${jobId} is ${job.state}`)
+    assert(['RUNNING', 'RESTARTING'].includes(job.state), `job ${jobId} is ${job.state}`)
     if ((await recordsRead(cluster, jobId)) > before) return
     await new Promise(resolve => setTimeout(resolve, 50))
   }
