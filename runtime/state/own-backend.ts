@@ -8,7 +8,7 @@ export interface OwnStateBackend {
   readonly name: string
   /** What it can do: declared, for nobody tries it out. */
   readonly can: {
-    /** `rows` answers. False = a job with checkpoints is refused, and so are savepoints. */
+    /** `rows` answers. False = a job with checkpoints is refused, and so is whatever else needs all keys: savepoints, clean-up of expired values. */
     readonly snapshots: boolean
     /** An iteration of `rows` that has begun may go on while rows are put and removed, and meets at least those that stay. False = checkpoints hold all state. */
     readonly incremental: boolean

@@ -285,7 +285,7 @@ export class StoredTable implements KeyTable<readonly RowName[]> {
     if (!backend.can.snapshots)
       throw new FlinkError(
         'UNSUPPORTED',
-        `operator ${this.owner}: state backend ${backend.name} says that it cannot take snapshots: nothing asks for its rows`,
+        `operator ${this.owner}: state backend ${backend.name} says that it cannot list its rows (can.snapshots), which snapshots, the clean-up of expired values and calls for all keys need`,
       )
     // Where it says so, one that has begun goes on while rows come and go.
     const rows = backend.can.incremental ? store.rows(state) : [...store.rows(state)]
