@@ -9,10 +9,10 @@ import type {
   ListedOffset,
   OffsetSpec,
   ProducedPartition,
-  TopicPartition,
 } from '../../runtime/connectors/kafka/protocol.ts'
 import { batchSize, RecordBatchReader, readBatchHeader } from '../../runtime/connectors/kafka/record-batch.ts'
 import { settingsFromJson } from '../../runtime/connectors/kafka/settings.ts'
+import type { TopicPartition } from '../../runtime/connectors/kafka/topic-partition.ts'
 import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import { buildBatch } from './kafka-batches.ts'
 

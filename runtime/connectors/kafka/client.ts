@@ -22,7 +22,6 @@ import {
   parseProduce,
   produceApi,
   produceRequest,
-  type TopicPartition,
 } from './protocol.ts'
 import {
   type FoundCoordinator,
@@ -39,6 +38,7 @@ import {
   parseOffsetFetch,
 } from './protocol-groups.ts'
 import { addressText, type BrokerAddress, type KafkaSettings, parseAddress } from './settings.ts'
+import type { TopicPartition } from './topic-partition.ts'
 import { type Connect, connectToBroker, type KafkaConnection } from './wire.ts'
 
 /**

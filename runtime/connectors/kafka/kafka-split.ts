@@ -2,8 +2,8 @@ import type { JsonObject } from '../../common/json.ts'
 import { javaHash } from '../../serde/key.ts'
 import { Types } from '../../serde/types.ts'
 import type { SourceSplit } from '../../stream/spi/source.ts'
-import type { TopicPartition } from './protocol.ts'
 import type { StartingOffsets } from './starting-offsets.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /** One partition. Offsets are numbers from the start: `latest` looked up by each restart would skip what came between. */
 export interface KafkaSplit extends SourceSplit {

@@ -2,9 +2,10 @@ import { FlinkError } from '../../common/errors.ts'
 import type { KafkaClient } from './client.ts'
 import { isRetriable, kafkaErrorName } from './error-codes.ts'
 import { splitIdOf } from './kafka-split.ts'
-import type { BrokerNode, OffsetSpec, TopicPartition } from './protocol.ts'
+import type { BrokerNode, OffsetSpec } from './protocol.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { OffsetReset, StartingOffsets } from './starting-offsets.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /** A partition and the broker that leads it. */
 export interface LedPartition extends TopicPartition {

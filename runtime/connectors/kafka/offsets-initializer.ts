@@ -1,7 +1,7 @@
 import { FlinkError } from '../../common/errors.ts'
 import { splitIdOf } from './kafka-split.ts'
-import type { TopicPartition } from './protocol.ts'
 import type { OffsetReset, StartingOffsets } from './starting-offsets.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /** Where reading starts, or where a bounded source ends; Flink's names. */
 export class OffsetsInitializer {

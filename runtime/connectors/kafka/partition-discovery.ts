@@ -5,9 +5,10 @@ import { isPermanent, type KafkaClient, messageOf } from './client.ts'
 import { INVALID_TOPIC, kafkaErrorName, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION } from './error-codes.ts'
 import { type KafkaEnumeratorOptions, type KafkaSplit, splitIdOf } from './kafka-split.ts'
 import { type LedPartition, OffsetLookup } from './offset-lookup.ts'
-import type { ClusterMetadata, TopicPartition } from './protocol.ts'
+import type { ClusterMetadata } from './protocol.ts'
 import { Backoff } from './retry.ts'
 import type { KafkaSettings } from './settings.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /**
  * One pass over the topics' partitions: which there are, and where those begin that are not known yet. A pass asks again and again, with back-off,

@@ -1,5 +1,6 @@
-import { type KafkaApi, readByTopic, type TopicPartition, writeByTopic } from './protocol.ts'
+import { type KafkaApi, readByTopic, writeByTopic } from './protocol.ts'
 import { ProtocolReader, ProtocolWriter } from './protocol-io.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /** The requests about offsets that a consumer group has committed. No member ever joins: groups are only where offsets are kept. */
 export const findCoordinatorApi: KafkaApi = { name: 'FindCoordinator', key: 10, version: 3, flexible: true }

@@ -1,4 +1,5 @@
 import { ProtocolReader, ProtocolWriter } from './protocol-io.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 /**
  * The requests that source and sink need, each in one version that brokers from 2.7 to 4.x speak, so that nothing has to be negotiated;
@@ -85,11 +86,6 @@ export function parseMetadata(bytes: Buffer): ClusterMetadata {
     return { topic, errorCode, partitions }
   })
   return { brokers, topics }
-}
-
-export interface TopicPartition {
-  readonly topic: string
-  readonly partition: number
 }
 
 /** A number = the first record of this time (epoch ms) or a later one; the answer is -1 where there is none. */
