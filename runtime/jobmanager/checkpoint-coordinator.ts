@@ -262,7 +262,7 @@ export class CheckpointCoordinator {
       case 'abort':
         this.log.info(`checkpoint ${effect.id} was given up`, { why: effect.why })
         services.notify(effect.executionIds, effect.id, 'aborted')
-        this.giveUp(effect.id, effect.why)
+        this.giveUp(effect.id, effect.why, effect.error)
         return
       case 'publish':
         this.publish(effect.id, effect.states)
@@ -311,10 +311,10 @@ export class CheckpointCoordinator {
   }
 
   /** Of a savepoint that did not come about nothing is left. */
-  private giveUp(id: number, why: AbortReason): void {
+  private giveUp(id: number, why: AbortReason, error?: SerializedError): void {
     const triggered = this.triggered.get(id)
     this.triggered.delete(id)
-    this.statistics.failed(id, reasonOf(why), Math.round(this.services.clock.nowMs()))
+    this.statistics.failed(id, failureText(why, error), Math.round(this.services.clock.nowMs()))
     if (triggered?.target !== undefined) this.removeUnfinished(id, triggered.target)
   }
 
@@ -337,8 +337,8 @@ export class CheckpointCoordinator {
       try {
         await this.save(id, triggered, body, epochs)
       } catch (error) {
-        this.statistics.failed(id, reasonOf('publication failed'), Math.round(this.services.clock.nowMs()))
         const serialized = serializeError(error)
+        this.statistics.failed(id, failureText('publication failed', serialized), Math.round(this.services.clock.nowMs()))
         const outcome =
           serialized.code === 'CONFLICT' ? 'conflict' : serialized.code === 'FENCED' || serialized.code === 'OUTCOME_UNKNOWN' ? 'lost' : 'failed'
         this.log.warn(`checkpoint ${id} could not be published`, { outcome, error: serialized.message })
@@ -453,4 +453,9 @@ const reasons: Record<AbortReason, string> = {
 
 function reasonOf(why: AbortReason): string {
   return reasons[why]
+}
+
+/** What REST says of a checkpoint that has failed. */
+function failureText(why: AbortReason, error: SerializedError | undefined): string {
+  return error === undefined ? reasonOf(why) : `${reasonOf(why)}: ${error.message}`
 }

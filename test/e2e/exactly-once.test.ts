@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Cluster, startCluster } from '../support/cluster.ts'
 import { ended, type JobDetails, jobIdOf, submit } from '../support/jobs.ts'
 import { type S3Call, S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { S3Server } from '../support/s3-server.ts'
+import { writtenLines } from '../support/written-lines.ts'
 
 /**
  * A sequence, sums per key in keyed state, tumbling windows and the transactional file sink, as real processes over a real S3 server. A proxy in front of the
@@ -104,11 +105,6 @@ function model(): string[] {
   return lines
 }
 
-const written = (out: string) =>
-  (existsSync(out) ? readdirSync(out, { recursive: true, withFileTypes: true }) : [])
-    .filter(entry => entry.isFile() && !entry.name.startsWith('.'))
-    .flatMap(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8').trimEnd().split('\n'))
-
 test('killed at each step of publishing, taking over and restoring: each result is there once', { timeout: soak ? 1_800_000 : 240_000 }, async () => {
   const server = await S3Server.start()
   server.createBucket('state')
@@ -164,7 +160,7 @@ test('killed at each step of publishing, taking over and restoring: each result 
     expect(killedDuring('restore')).toBeGreaterThanOrEqual(soak ? 5 : 4)
     expect(killedDuring('takeover')).toBeGreaterThanOrEqual(4)
     expect(killedDuring('rescale')).toBeGreaterThanOrEqual(3)
-    expect(written(out).sort()).toEqual(model().sort())
+    expect(writtenLines(out).sort()).toEqual(model().sort())
   } finally {
     await proxy.stop()
     await server.stop()
