@@ -109,6 +109,17 @@ export class StateRun {
     }
   }
 
+  /** Its end, which it may have come to by itself meanwhile. */
+  async cancel(job: StateJob): Promise<void> {
+    const { rest } = this.cluster
+    await rest.cancelJob(job.id)
+    const startMs = systemClock.monotonicMs()
+    while (!['CANCELED', 'FINISHED'].includes(await rest.jobStatus(job.id))) {
+      if (systemClock.monotonicMs() - startMs > STEP_TIMEOUT_MS) throw new Error(`${this.cluster.name}: waited in vain until the job is cancelled`)
+      await delay(POLL_MS)
+    }
+  }
+
   /** The vertex that holds the state. */
   async stateVertex(job: StateJob): Promise<VertexInfo> {
     const { vertices } = await this.cluster.rest.job(job.id)
