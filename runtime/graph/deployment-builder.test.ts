@@ -26,7 +26,7 @@ function deploy(jobGraph: JobGraph, taskManagers: number): SlotDeployment[] {
       },
     }),
   )
-  return buildSlotDeployments(graph, slots, { generation: 5, artifact, args: ['--x'] })
+  return buildSlotDeployments(graph, slots, { generation: 5, stage: 0, artifact, args: ['--x'] })
 }
 
 function wordCount(): JobGraph {

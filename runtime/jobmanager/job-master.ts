@@ -30,6 +30,7 @@ import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { checkpointSettings } from './checkpoint-settings.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { JobSlots } from './job-slots.ts'
+import { JobStages } from './job-stages.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
 import type { JobStore } from './job-store.ts'
 import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
@@ -41,8 +42,9 @@ import { locationOf, TaskGateway, type TaskManagerHandle } from './task-gateway.
 /**
  * One job, from its slots to its end, over as many attempts as its restart strategy allows.
  *
- * 1. INITIALIZING -> CREATED -> RUNNING at once; all tasks SCHEDULED; one slot is requested per shared slot of the plan.
- * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier).
+ * 1. INITIALIZING -> CREATED -> RUNNING at once; the tasks of the first stage SCHEDULED; one slot is requested per shared slot of its plan.
+ * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier). When all of them have finished, the
+ *    next stage begins in the same way (job-stages.ts); with pipelined exchanges only, as in every streaming job, there is one stage.
  * 3. Tasks report their states; sources ask for splits, which their enumerators hand out through here.
  * 4. The first failure of an attempt (of a task, a TaskManager, an enumerator, or of the slot requests) is put to the restart strategy.
  *    No restart: the job is FAILING, everything is cancelled, and it is FAILED when the last task has ended. A restart: it is RESTARTING,
@@ -92,6 +94,7 @@ export class JobMaster {
   private readonly log: Logger
   private readonly slots: JobSlots
   private readonly gateway: TaskGateway
+  private readonly stages: JobStages
   private sources: SourceCoordinators
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
@@ -123,6 +126,7 @@ export class JobMaster {
     this.requirements = requirementsOf(job.jobGraph)
     this.executionGraph = this.newExecutionGraph(0)
     this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
+    this.stages = new JobStages({ release: executions => this.gateway.releaseResults(executions) })
     this.slots = new JobSlots({
       clock,
       random,
@@ -194,8 +198,15 @@ export class JobMaster {
     if (restored !== undefined) this.log.info(`job ${this.job.jobGraph.jobName} is restored from checkpoint ${restored.checkpointId}`)
     this.enter('RUNNING')
     this.checkpoints?.start(this.executionGraph)
-    for (const { executionId } of this.executionGraph.executions) this.move(executionId, { name: 'SCHEDULED' })
     this.sources.start(operatorId => restored?.enumerator(operatorId))
+    this.beginStage()
+  }
+
+  /** In the slots of the one before, as far as they suffice. */
+  private beginStage(): void {
+    for (const { executionId } of this.stages.executions(this.executionGraph)) this.move(executionId, { name: 'SCHEDULED' })
+    this.slots.release()
+    this.slots.replan(this.stages.graph(this.executionGraph))
     this.slots.acquire()
   }
 
@@ -420,7 +431,8 @@ export class JobMaster {
         this.move(update.executionId, { name: 'FINISHED', location })
         this.checkpoints?.taskFinished(update.executionId)
         this.checkAllRunning()
-        this.checkEnd()
+        if (this.status === 'RUNNING' && this.stages.advance(this.executionGraph)) this.beginStage()
+        else this.checkEnd()
         return
       case 'CANCELED':
         if (this.status === 'RUNNING') {
@@ -461,6 +473,8 @@ export class JobMaster {
   taskManagerLost(taskManagerId: string, error: FlinkError): void {
     for (const allocationId of this.slots.allocationsOn(taskManagerId)) this.slots.lose(allocationId)
     this.failWhere(location => location.taskManagerId === taskManagerId, error)
+    const lost = this.status === 'RUNNING' ? this.stages.lost(this.executionGraph, taskManagerId) : undefined
+    if (lost !== undefined) this.failJob(serializeError(error), lost)
   }
 
   /** The slot is not ours any more, or never will be. Before anything was deployed another one does as well. */
@@ -480,6 +494,7 @@ export class JobMaster {
     try {
       deployments = buildSlotDeployments(this.executionGraph, slots, {
         generation: this.services.generation,
+        stage: this.stages.current,
         artifact: { digest, entry, url: this.services.artifactUrl(digest) },
         args: this.job.args,
         restoreOf: restored === undefined ? undefined : (vertex, subtaskIndex) => taskRestoreToJson(restored.taskRestore(vertex, subtaskIndex)),
@@ -585,14 +600,13 @@ export class JobMaster {
   /** All tasks of the last attempt have ended, and the delay is over. */
   private restart(): void {
     void this.sources.close()
+    this.stages.end(this.executionGraph)
     this.failure = undefined
     this.attemptFailed = Promise.withResolvers()
     this.checkpointing = false
     this.metrics.clear()
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
-    this.slots.replan(this.nextGraph)
-    this.slots.release()
     this.start()
   }
 
@@ -631,6 +645,7 @@ export class JobMaster {
   private end(state: CompletedJob['state']): void {
     this.enter(state)
     this.restartTimer?.cancel()
+    this.stages.end(this.executionGraph)
     this.slots.close()
     const { job, failure, timestamps } = this
     void this.clear(state).then(this.over.resolve)
@@ -659,6 +674,7 @@ export class JobMaster {
 
   /** The tasks of a suspended job have ended. */
   private leave(): void {
+    this.stages.end(this.executionGraph)
     this.slots.close()
     void this.sources.close().then(this.over.resolve)
     this.services.onTerminal(this)

@@ -10,7 +10,7 @@ import { type AllocatedSlot, SlotPool, shortageText } from './slot-pool.ts'
 import type { TaskManagerHandle } from './task-gateway.ts'
 
 /**
- * The slots that a job's plan asks for, over all its attempts: one of the pool for each planned one.
+ * The slots that a job's plan asks for, over all its attempts and their stages: one of the pool for each planned one.
  *
  *   acquire -> (each planned slot has one) -> onComplete -> the attempt runs in `placed()` -> release -> acquire ...
  *
@@ -77,7 +77,7 @@ export class JobSlots {
     if (this.acquiring) this.watchShortage(SHORTAGE_FIRST_MS)
   }
 
-  /** The next attempt has other parallelisms. Slots that it does not need go back when they are idle for long. */
+  /** The next attempt or stage. Slots that it does not need go back when they are idle for long. */
   replan(jobGraph: JobGraph): void {
     this.planned = planSlots(jobGraph)
   }

@@ -12,7 +12,7 @@ import type { SlotHostFactory } from './slot-host-factory.ts'
  *
  * 1. The artefact is fetched, the state that the tasks begin with is read, channels are wired, the host is made and told to deploy.
  * 2. Task states are relayed; each execution ends exactly once, also when the host dies with tasks unfinished. A task has finished when the state of its
- *    checkpoints is written.
+ *    checkpoints is written, and what it gave to blocking edges is stored.
  * 3. `cancel` asks the host; after `task.cancellation.interval` a host that still runs is terminated; after
  *    `task.cancellation.timeout` the process ends, because a thread that cannot be ended holds its slot for ever.
  * 4. `release` cancels what still runs, ends the host, and gives channels back, once.
@@ -52,7 +52,7 @@ export class SlotRun {
   private readonly unfinished: Set<string>
   /** State that is being written, by execution. */
   private readonly writing = new Map<string, Promise<unknown>>()
-  /** Tasks that have finished but for that. */
+  /** Tasks that have finished but for that, or for their blocking results. */
   private readonly finishing = new Map<string, () => void>()
   private timers: Timer[] = []
   private readonly allFinished: Promise<void>
@@ -149,8 +149,7 @@ export class SlotRun {
     }
     this.phase = { kind: 'ended' }
     this.stopTimers()
-    const { jobId, attempt, allocationId } = this.deployment
-    if (this.wired) this.options.hosts.releaseJob(jobId, attempt, allocationId)
+    if (this.wired) this.options.hosts.releaseJob(this.deployment)
   }
 
   private onEvent(event: SlotEvent): void {
@@ -184,14 +183,27 @@ export class SlotRun {
       return
     }
     const metrics = this.lastMetrics(executionId)
-    const writing = state === 'FINISHED' && !this.cancelling ? this.writing.get(executionId) : undefined
-    if (writing === undefined) {
+    const lastSteps = state === 'FINISHED' && !this.cancelling ? this.lastSteps(executionId) : []
+    if (lastSteps.length === 0) {
       this.finish(executionId, state, error, metrics)
       return
     }
     const finish = () => this.finish(executionId, state, error, metrics)
     this.finishing.set(executionId, finish)
-    void writing.then(finish)
+    Promise.all(lastSteps).then(finish, (cause: unknown) => this.finish(executionId, 'FAILED', serializeError(cause), metrics))
+  }
+
+  /** What a task that has ended by itself still waits for. */
+  private lastSteps(executionId: string): readonly Promise<unknown>[] {
+    const writing = this.writing.get(executionId)
+    const task = this.deployment.tasks.find(candidate => candidate.executionId === executionId)
+    const hasResult = task?.outputs.some(({ edge }) => edge.exchange === 'blocking') ?? false
+    return [...(writing === undefined ? [] : [writing]), ...(hasResult ? [this.storeResult(executionId)] : [])]
+  }
+
+  private async storeResult(executionId: string): Promise<void> {
+    const { memoryBytes, diskBytes } = await this.options.hosts.finishResult(executionId)
+    this.options.log.info('blocking result stored', { executionId, memoryBytes, diskBytes })
   }
 
   private finish(

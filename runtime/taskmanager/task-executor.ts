@@ -74,6 +74,8 @@ export class TaskExecutor {
   /** By allocation id. */
   private readonly runs = new Map<string, SlotRun>()
   private readonly offering = new Set<string>()
+  /** Executions that have, or had, blocking results here. */
+  private readonly results = new Set<string>()
   private session: Session | undefined = undefined
   private highestGeneration = -1
   private readonly closing = new AbortController()
@@ -186,6 +188,7 @@ export class TaskExecutor {
     if (this.closing.signal.aborted) return
     this.log.warn('connection to the jobmanager lost, its jobs are cancelled', { reason: reason.message })
     for (const allocation of this.table.allocations()) void this.free(allocation)
+    this.releaseResults([...this.results.keys()])
     void this.register()
   }
 
@@ -237,6 +240,9 @@ export class TaskExecutor {
         if (allocation !== undefined) void this.free(allocation)
         return null
       }
+      case 'releaseResults':
+        this.releaseResults(of<'releaseResults'>().executionIds)
+        return null
       case 'heartbeat':
         return this.heartbeat(session, of<'heartbeat'>())
       case 'readStdout':
@@ -294,15 +300,18 @@ export class TaskExecutor {
       throw new FlinkError('NOT_FOUND', `slot allocation ${allocationId} of job ${jobId} is not on taskmanager ${this.options.id}`)
     }
     const previous = this.runs.get(allocationId)
+    const { stage } = deployment as unknown as SlotDeployment
     if (attempt < allocation.attempt)
       throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${jobId} was followed by attempt ${allocation.attempt}`)
     if (previous !== undefined) {
-      if (previous.deployment.attempt === attempt) return null
+      if (previous.deployment.attempt === attempt && previous.deployment.stage === stage) return null
       if (previous.isRunning)
         throw new FlinkError('CONFLICT', `attempt ${previous.deployment.attempt} of job ${jobId} still runs in slot ${allocation.slotIndex}`)
     }
     this.table.raiseAttempt(allocationId, attempt)
     const run = this.createRun(allocation, deployment as unknown as SlotDeployment)
+    for (const { executionId, outputs } of run.deployment.tasks)
+      if (outputs.some(({ edge }) => edge.exchange === 'blocking')) this.results.add(executionId)
     this.runs.set(allocationId, run)
     const ready = previous === undefined ? Promise.resolve() : previous.release()
     void ready.then(() => run.start())
@@ -383,6 +392,11 @@ export class TaskExecutor {
     }
     for (const allocation of this.table.unaccepted()) void this.offer(session, allocation)
     return { generation: session.generation, report: this.table.report() }
+  }
+
+  private releaseResults(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.results.delete(executionId)
+    this.options.hosts.releaseResults(executionIds)
   }
 
   private async free(allocation: SlotAllocation): Promise<void> {

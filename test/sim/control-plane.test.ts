@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
-import { endless, SimCluster, type SimTaskManager, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
+import { endless, inStages, SimCluster, type SimTaskManager, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
 import { calmNetwork, type NetworkFaults } from '../support/sim-network.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 import { attemptIdOf, FakeSlotHostFactory } from '../support/sim-slot-host.ts'
@@ -72,7 +72,8 @@ async function simulate(seed: number): Promise<void> {
   const lostWhileDeployed: { jobId: string; taskManagerId: string }[] = []
   for (let i = 1 + random.nextInt(4); i > 0; i--) {
     const configuration = restartOptions[random.nextInt(restartOptions.length)] ?? {}
-    const jobId = await cluster.submit({ ...simJobGraph(`job-${i}`, randomVertices(random)), configuration })
+    const graph = simJobGraph(`job-${i}`, randomVertices(random))
+    const jobId = await cluster.submit({ ...(random.nextInt(3) === 0 ? inStages(graph) : graph), configuration })
     jobs.push(jobId)
     if (configuration['restart-strategy.type'] !== undefined) restarting.add(jobId)
     if (random.nextInt(3) === 0) cluster.clock.schedule(random.next() * 60_000, () => cluster.jobManager.cancelJob(jobId))
@@ -107,6 +108,7 @@ async function simulate(seed: number): Promise<void> {
     if (!(hosts instanceof FakeSlotHostFactory)) continue
     expect(hosts.live.size, 'no host is left').toBe(0)
     expect(hosts.wired.size, 'no channel is left').toBe(0)
+    expect(hosts.results.size, 'no blocking result is left').toBe(0)
   }
   for (const jobId of jobs) {
     checkSplits(cluster, jobId)
@@ -128,11 +130,12 @@ function checkSplits(cluster: SimCluster, jobId: string): void {
   if (splits !== undefined && cluster.job(jobId).state === 'FINISHED') expect(seen.size, 'all splits were read').toBe(splits)
 }
 
-/** What finished ran in exactly the slots of its plan: per group the largest parallelism, each subtask once. */
+/** What finished ran in exactly the slots of its plan: per stage and group the largest parallelism, each subtask once. */
 function checkSlots(cluster: SimCluster, jobId: string): void {
   if (cluster.job(jobId).state !== 'FINISHED') return
   const deployments = cluster.ledger.deployments.get(attemptIdOf({ jobId, attempt: cluster.job(jobId).attempt })) ?? []
-  expect(deployments.length, 'slots taken').toBe(cluster.job(jobId).slotsNeeded)
+  const slotsOfStages = [...Map.groupBy(deployments, ({ stage }) => stage).values()].map(stage => stage.length)
+  expect(Math.max(...slotsOfStages), 'slots taken').toBe(cluster.job(jobId).slotsNeeded)
   const subtasks = deployments.flatMap(deployment => deployment.tasks.map(task => `${task.vertex.id}/${task.subtaskIndex}`))
   expect(subtasks.length).toBe(cluster.job(jobId).tasksTotal)
   expect(new Set(subtasks).size).toBe(subtasks.length)
