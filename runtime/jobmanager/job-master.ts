@@ -1,4 +1,5 @@
 import { type RestorePlan, taskRestoreToJson } from '../checkpoint/checkpoint-body.ts'
+import { isCheckpointingEnabled } from '../checkpoint/options.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
@@ -239,8 +240,13 @@ export class JobMaster {
   /** Batch jobs take no checkpoints. */
   private newCheckpoints(): CheckpointCoordinator | undefined {
     const { jobId, jobGraph } = this.job
-    if (jobGraph.runtimeMode === 'BATCH') return undefined
-    const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
+    const configuration = Configuration.fromObject(jobGraph.configuration)
+    if (jobGraph.runtimeMode === 'BATCH') {
+      if (isCheckpointingEnabled(configuration))
+        this.log.info('Disabled Checkpointing. Checkpointing is not supported and not needed when executing jobs in BATCH mode.')
+      return undefined
+    }
+    const settings = checkpointSettings(configuration)
     const { clock, random, generation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,

@@ -141,7 +141,7 @@ function buildTask(
     hooks: parts.hooks,
     bufferTimeoutMs: configuration.get(bufferTimeout),
     suspendEverywhere: parts.suspendEverywhere,
-    checkpointingEnabled: isCheckpointingEnabled(configuration),
+    checkpointingEnabled: takesCheckpoints(deployment),
     restoredFinished: restored?.finished ?? false,
   })
   for (const [index, link] of links.entries()) {
@@ -161,6 +161,11 @@ function buildTask(
     operatorIds: vertex.operators.map(({ operatorId }) => operatorId),
     metrics: () => taskMetrics(built, vertex.operators, links, groups, gate, readers, writers),
   }
+}
+
+/** A batch job takes none, whatever its options say, so its tasks wait for none. */
+function takesCheckpoints({ runtimeMode, configuration }: SlotDeployment): boolean {
+  return runtimeMode !== 'BATCH' && isCheckpointingEnabled(Configuration.fromObject(configuration))
 }
 
 function restoreChain(chain: OperatorChain, operators: readonly OperatorSpec[], restored: RestoredTask | undefined): void {
@@ -326,7 +331,7 @@ function operatorContext(
     jobParameters: jobParameters(deployment),
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
-      checkpointingEnabled: isCheckpointingEnabled(configuration),
+      checkpointingEnabled: takesCheckpoints(deployment),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
     },
     metrics,
