@@ -42,11 +42,13 @@ class DiskFile implements ResultFile {
   async append(parts: readonly Uint8Array[]): Promise<void> {
     this.opened ??= this.open()
     const handle = await this.opened
-    const { bytesWritten } = await handle.writev(parts as Uint8Array[], this.length)
-    const size = parts.reduce((sum, { length }) => sum + length, 0)
-    // A disk that runs full takes the first part of the bytes and says so only to whoever counts.
-    if (bytesWritten < size) throw new FlinkError('EXTERNAL_SYSTEM', `only ${bytesWritten} of ${size} bytes were written: is the disk full?`)
-    this.length += size
+    const bytes = Buffer.concat(parts)
+    // A disk that runs full takes the first part of the bytes; it says why when the rest is tried.
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, this.length)
+      this.length += bytesWritten
+      at += bytesWritten
+    }
   }
 
   async read(position: number, length: number): Promise<Uint8Array> {

@@ -23,7 +23,7 @@ const written: ExchangeScope = { jobId: 'job', generation: 1, region: 0, attempt
 const reading: ExchangeScope = { ...written, region: 1 }
 const silent = { ring: () => {} }
 
-const cleanups: (() => Promise<unknown> | void)[] = []
+const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
@@ -40,7 +40,8 @@ function storeOf(memoryLimit: number, files: ResultFiles, warnings: string[] = [
   return store
 }
 
-const rowsOf = (channel: string, frame: number) => Array.from({ length: 50 }, (_, i) => `${channel} ${frame}/${i} ${'x'.repeat((frame * 7 + i) % 300)}`)
+const rowsOf = (channel: string, frame: number) =>
+  Array.from({ length: 50 }, (_, i) => `${channel} ${frame}/${i} ${'x'.repeat((frame * 7 + i) % 300)}`)
 const frameOf = (rows: readonly string[]): ChannelElement => ({ kind: 'object', rows: [...rows], timestamps: undefined, rowKinds: undefined })
 
 /** A task that writes `frames` frames into each of its channels, to its end. */
@@ -210,14 +211,14 @@ test('after detach no ring of the scope is touched, and results stay for others'
   const writer = new RingWriter(open, { serializer: strings, doorbell: silent })
   store.accept(written, 'open', open, silent)
   store.detach(written)
-  while (writer.flush() && writer.offer(frameOf(rowsOf('0/1/0@open', 1)))) continue
+  while (writer.flush() && writer.offer(frameOf(rowsOf('0/1/0@open', 1))));
   store.pump()
   expect(writer.flush() && writer.offer(frameOf(['one more']))).toBe(false)
   const ring = createUnpooledRing(2, 0, '0/0/0@task', true)
   store.feed(reading, ring, silent)
   const reader = new RingReader(ring, { serializer: strings, doorbell: silent })
   store.detach(reading)
-  while (reader.poll() !== undefined) continue
+  while (reader.poll() !== undefined);
   store.pump()
   expect(reader.poll()).toBeUndefined()
   expect(await read(store, '0/0/0@task')).toEqual(all('0/0/0@task', 2))

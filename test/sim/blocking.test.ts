@@ -22,7 +22,9 @@ const words = ['hello', 'world', 'flink', 'scala', 'stream', 'job']
 describe('batch jobs on a simulated cluster', () => {
   for (let from = 0; from < seeds.length; from += chunkSize) {
     const chunk = seeds.slice(from, from + chunkSize)
-    test(`results are those of the whole input, and nothing of them is left: seeds ${chunk[0]} to ${chunk.at(-1)}`, { timeout: 120_000 }, async () => {
+    test(`results are those of the whole input, and nothing of them is left: seeds ${chunk[0]} to ${chunk.at(-1)}`, {
+      timeout: 120_000,
+    }, async () => {
       const seen = { memory: 0, disk: 0, restarts: 0 }
       await forSeeds(chunk, seed => countOfCounts(seed, seen))
       // Or some of all this was not tried.
