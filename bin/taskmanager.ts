@@ -66,12 +66,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
-  const temporary = configuration.get(processOptions.temporaryDirectories) ?? join(options.directory, 'tmp')
-  const resultDirectories = temporary
-    .split(/[,:]/)
-    .map(directory => directory.trim())
-    .filter(directory => directory !== '')
-    .map(directory => createOwnedFolder(directory, 'millrace-results-'))
+  const resultDirectories = resultFolders(configuration.get(processOptions.temporaryDirectories) ?? join(options.directory, 'tmp'))
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,
@@ -143,6 +138,20 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       return closing
     },
   }
+}
+
+/** One of our own in each of `io.tmp.dirs`. */
+function resultFolders(parents: string): string[] {
+  return parents.split(/[,:]/).flatMap(parent => {
+    const path = parent.trim()
+    if (path === '') return []
+    try {
+      return [createOwnedFolder(path, 'millrace-results-')]
+    } catch (error) {
+      const { key } = processOptions.temporaryDirectories
+      throw new FlinkError('INVALID_CONFIGURATION', `option ${key}: no folder can be made in ${path}: ${(error as Error).message}`, {}, error)
+    }
+  })
 }
 
 async function fetchFromJobManager(ref: ArtifactRef, token: string): Promise<Uint8Array> {

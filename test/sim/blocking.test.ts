@@ -10,6 +10,7 @@ import { MemoryResultFiles } from '../support/memory-result-files.ts'
 import { inStages, SimCluster, simJobGraph } from '../support/sim-cluster.ts'
 import { calmNetwork } from '../support/sim-network.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
+import { FakeSlotHostFactory } from '../support/sim-slot-host.ts'
 
 /**
  * Batch jobs in stages on simulated time: the whole engine, blocking results in little memory and on a slow disk, just as many slots as one stage needs,
@@ -126,17 +127,48 @@ async function lose(cluster: EngineCluster, jobId: string, random: Random, isDon
   cluster.startTaskManager(`${victim.id}-again`)
 }
 
-test('a TaskManager that holds only results is lost: the job begins anew, and names it', async () => {
+/** Two TaskManagers of one slot, and a job that has come to its third stage, which runs in one of them for half a minute. */
+async function inThirdStage() {
   const sim = new SimCluster({ seed: 5, taskManagers: 2, slots: 1 })
   await sim.start()
-  const graph = simJobGraph('two stages', [
-    { name: 'written', parallelism: 2, splits: 4 },
+  const graph = simJobGraph('three stages', [
+    { name: 'source', parallelism: 2, splits: 4 },
+    { name: 'written', parallelism: 2 },
     { name: 'reading', parallelism: 1, script: { finishAfterMs: 30_000 } },
   ])
   const restarting = { 'restart-strategy.type': 'fixed-delay', 'restart-strategy.fixed-delay.attempts': '1' }
   const jobId = await sim.submit({ ...inStages(graph), configuration: restarting })
-  const reading = () => sim.jobManager.vertexDetails(jobId, graph.vertices[1]?.id ?? '')?.subtasks[0]
-  await sim.clock.runUntil(() => reading()?.status === 'RUNNING', 60_000)
+  const subtasks = (vertex: number) => sim.jobManager.vertexDetails(jobId, graph.vertices[vertex]?.id ?? '')?.subtasks ?? []
+  await sim.clock.runUntil(() => subtasks(2)[0]?.status === 'RUNNING', 60_000)
+  const results = () =>
+    sim.taskManagers.filter(({ alive }) => alive).flatMap(({ hosts }) => (hosts instanceof FakeSlotHostFactory ? [...hosts.results.keys()] : []))
+  return { sim, jobId, subtasks, results }
+}
+
+test('a result is released when its last reader has finished, the last ones with the job', async () => {
+  const { sim, jobId, subtasks, results } = await inThirdStage()
+  expect(results().sort()).toEqual(
+    subtasks(1)
+      .map(({ executionId }) => executionId)
+      .sort(),
+  )
+  await sim.untilState(jobId, 'FINISHED')
+  await sim.clock.run(1_000)
+  expect(results()).toEqual([])
+  expect(sim.ledger.violations).toEqual([])
+})
+
+test('with its JobManager a TaskManager loses all use for the results that it holds', async () => {
+  const { sim, results } = await inThirdStage()
+  expect(results().length).toBe(2)
+  await sim.replaceJobManager()
+  await sim.clock.run(1_000)
+  expect(results()).toEqual([])
+})
+
+test('a TaskManager that holds only results is lost: the job begins anew, and names it', async () => {
+  const { sim, jobId, subtasks } = await inThirdStage()
+  const reading = () => subtasks(2)[0]
   const idle = sim.taskManagers.find(({ id }) => id !== reading()?.taskManagerId)
   if (idle === undefined) throw new Error('one of two TaskManagers runs nothing')
   sim.kill(idle)
