@@ -271,12 +271,12 @@ export class JobMaster {
   }
 
   /**
-   * Other parallelisms for a running job: a checkpoint is taken, then the attempt ends and the next one goes on from it. Refused, with the job left alone,
-   * where that cannot be done; answered when the checkpoint has been asked for.
+   * Other parallelisms for a running job: a checkpoint is taken, then the attempt ends and the next one goes on from it; one that fails before that has the
+   * same successor. Refused, with the job left alone, where that cannot be done; answered when the checkpoint has been asked for.
    */
   async rescale(requirements: ResourceRequirements): Promise<void> {
-    const { checkpoints, services, executionGraph } = this
-    const { jobGraph } = executionGraph
+    const { checkpoints, services } = this
+    const { jobGraph } = this.executionGraph
     checkRequirements(jobGraph, requirements)
     if (this.status !== 'RUNNING')
       throw new FlinkError('CONFLICT', `job ${jobGraph.jobName} is ${this.status}; it can be rescaled while it is RUNNING`)
@@ -292,24 +292,25 @@ export class JobMaster {
         'CONFLICT',
         `job ${jobGraph.jobName} cannot be rescaled: there are ${slots} slots for it, fewer than its lower bounds need`,
       )
-    this.requirements = requirements
-    // The next JobManager must not go back to what was before.
+    // The next JobManager must not go back to what was before, and the next attempt neither.
     await services.jobStore?.setRequirements(this.job.jobId, requirements)
-    if (sameParallelisms(target, jobGraph)) return
+    this.requirements = requirements
+    this.nextGraph = target
+    const { executionGraph } = this
+    if (this.status !== 'RUNNING' || sameParallelisms(target, executionGraph.jobGraph)) return
     this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
     void checkpoints.requestCheckpoint().then(end => {
       // Cancelled, failed or asked for something else meanwhile.
-      if (this.executionGraph.attempt !== executionGraph.attempt || this.status !== 'RUNNING' || this.requirements !== requirements) return
-      if (end.kind === 'completed') this.restartAs(target)
-      else this.log.warn(`job ${jobGraph.jobName} is not rescaled: its checkpoint was aborted`, { why: end.why, error: end.error?.message })
+      if (this.executionGraph.attempt !== executionGraph.attempt || this.status !== 'RUNNING' || this.nextGraph !== target) return
+      if (end.kind === 'completed') {
+        this.enter('RESTARTING')
+        this.cancelTasks()
+      } else
+        this.log.warn(`job ${jobGraph.jobName} is not rescaled before it is restarted for another reason: its checkpoint was aborted`, {
+          why: end.why,
+          error: end.error?.message,
+        })
     })
-  }
-
-  private restartAs(graph: JobGraph): void {
-    this.log.info(`job ${graph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(graph) })
-    this.nextGraph = graph
-    this.enter('RESTARTING')
-    this.cancelTasks()
   }
 
   cancel(): void {
@@ -611,6 +612,9 @@ export class JobMaster {
     this.attemptFailed = Promise.withResolvers()
     this.checkpointing = false
     this.metrics.clear()
+    const { nextGraph } = this
+    if (!sameParallelisms(nextGraph, this.executionGraph.jobGraph))
+      this.log.info(`job ${nextGraph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(nextGraph) })
     this.executionGraph = this.newExecutionGraph(this.attempt + 1)
     this.sources = this.newSources()
     this.start()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { assert } from '../../runtime/common/assert.ts'
 import type { FlinkError } from '../../runtime/common/errors.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
@@ -74,8 +75,31 @@ describe('a job that runs', () => {
     expectSums(job)
   })
 
+  test('whose TaskManager is lost before the checkpoint is there goes on from the one before, at the new parallelisms', async () => {
+    const { cluster, job, to, parallelisms, rescaled } = await start({
+      'execution.checkpointing.interval': '500 ms',
+      'restart-strategy.type': 'fixed-delay',
+    })
+    await cluster.jobManager.rescaleJob(jobId, to(1))
+    const [victim] = cluster.taskManagers
+    assert(victim !== undefined, 'there are two')
+    cluster.kill(victim)
+    await rescaled(1)
+    expect(parallelisms()).toEqual(parallelisms().map(() => 1))
+    expect(cluster.logs.filter(({ message }) => message.includes('is restarted with other parallelisms')).length).toBe(1)
+    await cluster.untilState(jobId, 'FINISHED')
+    expectSums(job)
+  })
+
   test.each([
-    ['as a batch job', { 'execution.runtime-mode': 'BATCH' }, 4, 1, 'UNSUPPORTED', 'it cannot be rescaled without losing its state'],
+    [
+      'as a batch job',
+      { 'execution.runtime-mode': 'BATCH', 'execution.batch-shuffle-mode': 'ALL_EXCHANGES_PIPELINED' },
+      4,
+      1,
+      'UNSUPPORTED',
+      'it cannot be rescaled without losing its state',
+    ],
     ['with fewer slots than its lower bounds', {}, 7, 5, 'CONFLICT', 'there are 4 slots for it, fewer than its lower bounds need'],
     ['above its max parallelism', {}, 200, 1, 'INVALID_ARGUMENT', 'expected 1 <= lowerBound <= upperBound <= 128 (its max parallelism)'],
   ] as const)('is left alone %s, and the answer says why', async (_what, client, upper, lower, code, message) => {
