@@ -69,14 +69,14 @@ test('on random graphs each channel has exactly one producer and one consumer, w
       const slots = deploy(buildJobGraph(streamGraph), taskManagers)
       const ends = (side: 'inputs' | 'outputs') =>
         new Map(
-          slots.flatMap((slot, i) =>
+          slots.flatMap(slot =>
             slot.tasks.flatMap(task =>
               task[side].flatMap(({ channels }) =>
                 channels.map(
                   channel =>
                     [
                       channel.channelId,
-                      { allocationId: slot.allocationId, taskManager: i % taskManagers, subtask: task.subtaskIndex, channel },
+                      { allocationId: slot.allocationId, taskManager: Number(slot.allocationId.slice('slot-'.length)) % taskManagers, subtask: task.subtaskIndex, channel },
                     ] as const,
                 ),
               ),

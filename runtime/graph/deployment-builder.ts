@@ -16,33 +16,53 @@ export interface DeploymentOptions {
   readonly generation: number
   readonly artifact: ArtifactRef
   readonly args: readonly string[]
+  /** Those to deploy; absent = all. */
+  readonly regions?: ReadonlySet<number>
   /** What a task begins with; absent = it begins empty. */
   readonly restoreOf?: ((vertex: JobVertex, subtaskIndex: number) => JsonObject) | undefined
 }
 
-/** One deployment per slot, in the order of `slots`. All subtasks of the graph must have a slot: channels name both of their ends. */
+/** One deployment for each slot and region, in the order of `slots`. Channels name both of their ends: all subtasks of these regions must have a slot. */
 export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly AllocatedSlot[], options: DeploymentOptions): SlotDeployment[] {
   const places = placesOf(slots)
-  const executionIds = new Map(graph.executions.map(({ vertexId, subtaskIndex, executionId }) => [subtaskKey(vertexId, subtaskIndex), executionId]))
+  const executions = new Map(
+    graph.executions.map((execution, index) => [
+      subtaskKey(execution.vertexId, execution.subtaskIndex),
+      { ...execution, region: graph.regions[index] ?? -1 },
+    ]),
+  )
   const { jobGraph } = graph
-  return slots.map(({ planned, location }) => ({
-    jobId: graph.jobId,
-    jobName: jobGraph.jobName,
-    generation: options.generation,
-    attempt: graph.attempt,
-    allocationId: location.allocationId,
-    artifact: options.artifact,
-    args: options.args,
-    configuration: jobGraph.configuration,
-    runtimeMode: jobGraph.runtimeMode,
-    tasks: planned.subtasks.map(({ vertexId, subtaskIndex }) => {
-      const executionId = executionIds.get(subtaskKey(vertexId, subtaskIndex))
-      assert(executionId !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has an execution`)
-      const vertex = vertexById(jobGraph, vertexId)
-      const restore = options.restoreOf?.(vertex, subtaskIndex) ?? null
-      return { ...taskDeployment(graph, vertex, subtaskIndex, executionId, location, places), restore }
-    }),
-  }))
+  return slots.flatMap(({ planned, location }) => {
+    const own = planned.subtasks.map(({ vertexId, subtaskIndex }) => {
+      const execution = executions.get(subtaskKey(vertexId, subtaskIndex))
+      assert(execution !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has an execution`)
+      return execution
+    })
+    const regions = new Map(own.map(({ region, attempt }) => [region, attempt]))
+    return [...regions]
+      .filter(([region]) => options.regions?.has(region) !== false)
+      .map(
+        ([region, attempt]): SlotDeployment => ({
+          jobId: graph.jobId,
+          jobName: jobGraph.jobName,
+          generation: options.generation,
+          region,
+          attempt,
+          allocationId: location.allocationId,
+          artifact: options.artifact,
+          args: options.args,
+          configuration: jobGraph.configuration,
+          runtimeMode: jobGraph.runtimeMode,
+          tasks: own
+            .filter(execution => execution.region === region)
+            .map(({ vertexId, subtaskIndex, executionId }) => {
+              const vertex = vertexById(jobGraph, vertexId)
+              const restore = options.restoreOf?.(vertex, subtaskIndex) ?? null
+              return { ...taskDeployment(graph, vertex, subtaskIndex, executionId, location, places), restore }
+            }),
+        }),
+      )
+  })
 }
 
 type Places = ReadonlyMap<string, ExecutionLocation>

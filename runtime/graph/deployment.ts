@@ -1,11 +1,14 @@
 import type { JsonObject } from '../common/json.ts'
 import type { JobEdge, JobGraph, JobVertex } from './job-graph.ts'
 
-/** What the JobMaster sends to a TaskManager for one slot: all subtasks of that slot at once, so that edges inside the slot are known. */
+/** What the JobMaster sends to a TaskManager for one slot: all subtasks of one region in that slot at once, so that edges inside the slot are known. */
 export interface SlotDeployment {
   readonly jobId: string
   readonly jobName: string
   readonly generation: number
+  /** Index among the regions of the graph (regions.ts): each is deployed, and ended, by itself. */
+  readonly region: number
+  /** How often the region was deployed before. */
   readonly attempt: number
   readonly allocationId: string
   readonly artifact: ArtifactRef
@@ -50,7 +53,7 @@ export interface OutputDeployment {
 }
 
 export interface ChannelDeployment {
-  /** Unique within the job attempt: `<edge>/<producer subtask>/<consumer subtask>`. */
+  /** Unique within an attempt of its region: `<edge>/<producer subtask>/<consumer subtask>`. */
   readonly channelId: string
   /** The other side. */
   readonly peer: ChannelPeer

@@ -14,15 +14,9 @@ import { type ErrorCode, FlinkError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { DataListener, DataNetwork, DataSocket } from './data-socket.ts'
 import * as protocol from './exchange-protocol.ts'
+import { type ExchangeScope, isOlder, regionKey, scopeKey } from './exchange-scope.ts'
 import type { Doorbell } from './frame.ts'
 import { failRing, type RingDescriptor, SegmentReader } from './ring.ts'
-
-/** A job attempt, as both sides of a connection must agree on it. */
-export interface ExchangeScope {
-  readonly jobId: string
-  readonly generation: number
-  readonly attempt: number
-}
 
 export interface ExchangeServerOptions {
   readonly network: DataNetwork
@@ -86,7 +80,7 @@ class Server implements ExchangeServer {
   readonly options: ExchangeServerOptions
   readonly channels = new Map<string, OutChannel>()
   readonly connections = new Set<ServerConnection>()
-  /** The newest attempt of each job that anything was registered for. */
+  /** The newest attempt of each region that anything was registered for. */
   private readonly newest = new Map<string, ExchangeScope>()
   private listener: DataListener | undefined = undefined
 
@@ -115,13 +109,14 @@ class Server implements ExchangeServer {
       forgotten: false,
     }
     this.channels.set(channelKey(scope, ring.channelId), channel)
-    const newest = this.newest.get(scope.jobId)
-    if (newest === undefined || isOlder(newest, scope)) this.newest.set(scope.jobId, scope)
+    const region = regionKey(scope)
+    const newest = this.newest.get(region)
+    if (newest === undefined || isOlder(newest, scope)) this.newest.set(region, scope)
     // Whoever has not fetched the channels of an older attempt by now never will.
     for (const old of this.channels.values())
-      if (old.scope.jobId === scope.jobId && old.connection === undefined && isOlder(old.scope, scope)) this.forget(old)
+      if (regionKey(old.scope) === region && old.connection === undefined && isOlder(old.scope, scope)) this.forget(old)
     for (const connection of this.connections) {
-      if (connection.scope === undefined || connection.scope.jobId !== scope.jobId) continue
+      if (connection.scope === undefined || regionKey(connection.scope) !== region) continue
       if (isOlder(connection.scope, scope)) connection.fail('STALE_GENERATION', staleText(connection.scope, scope))
       else connection.onRegistered(channel)
     }
@@ -156,8 +151,9 @@ class Server implements ExchangeServer {
   release(scope: ExchangeScope): void {
     for (const channel of this.channels.values()) if (isSame(channel.scope, scope)) this.forget(channel)
     for (const connection of this.connections) if (connection.scope !== undefined && isSame(connection.scope, scope)) connection.end()
-    const newest = this.newest.get(scope.jobId)
-    if (newest !== undefined && isSame(newest, scope)) this.newest.delete(scope.jobId)
+    const region = regionKey(scope)
+    const newest = this.newest.get(region)
+    if (newest !== undefined && isSame(newest, scope)) this.newest.delete(region)
   }
 
   pump(): boolean {
@@ -171,9 +167,9 @@ class Server implements ExchangeServer {
     await this.listener?.close()
   }
 
-  /** The newer attempt of the same job, when there is one. */
+  /** The newer attempt of the same region, when there is one. */
   newerThan(scope: ExchangeScope): ExchangeScope | undefined {
-    const newest = this.newest.get(scope.jobId)
+    const newest = this.newest.get(regionKey(scope))
     return newest !== undefined && isOlder(scope, newest) ? newest : undefined
   }
 }
@@ -277,7 +273,7 @@ class ServerConnection {
   }
 
   private onHello(payload: Uint8Array): void {
-    const { version, token, jobId, generation, attempt, taskManagerId } = protocol.parseJson(payload)
+    const { version, token, jobId, generation, region, attempt, taskManagerId } = protocol.parseJson(payload)
     if (version !== protocol.EXCHANGE_PROTOCOL_VERSION) {
       throw new FlinkError(
         'PROTOCOL_MISMATCH',
@@ -286,10 +282,9 @@ class ServerConnection {
     }
     if (typeof token !== 'string' || !tokensEqual(token, this.server.options.token))
       throw new FlinkError('UNAUTHENTICATED', 'wrong token on a data connection')
-    if (typeof jobId !== 'string' || typeof generation !== 'number' || typeof attempt !== 'number' || typeof taskManagerId !== 'string') {
+    const scope = { jobId, generation, region, attempt }
+    if (!isScope(scope) || typeof taskManagerId !== 'string')
       throw new FlinkError('PROTOCOL_MISMATCH', 'the handshake of a data connection lacks a field')
-    }
-    const scope = { jobId, generation, attempt }
     const newer = this.server.newerThan(scope)
     if (newer !== undefined) throw new FlinkError('STALE_GENERATION', staleText(scope, newer))
     this.handshakeTimer?.cancel()
@@ -428,15 +423,16 @@ class ServerConnection {
 }
 
 function channelKey(scope: ExchangeScope, channelId: string): string {
-  return `${scope.jobId}/${scope.generation}/${scope.attempt}/${channelId}`
+  return `${scopeKey(scope)}/${channelId}`
 }
 
 function isSame(a: ExchangeScope, b: ExchangeScope): boolean {
-  return a.jobId === b.jobId && a.generation === b.generation && a.attempt === b.attempt
+  return scopeKey(a) === scopeKey(b)
 }
 
-function isOlder(a: ExchangeScope, b: ExchangeScope): boolean {
-  return a.generation < b.generation || (a.generation === b.generation && a.attempt < b.attempt)
+function isScope(scope: { readonly [F in keyof ExchangeScope]: unknown }): scope is ExchangeScope {
+  const { jobId, generation, region, attempt } = scope
+  return typeof jobId === 'string' && typeof generation === 'number' && typeof region === 'number' && typeof attempt === 'number'
 }
 
 function staleText(stale: ExchangeScope, current: ExchangeScope): string {

@@ -1,7 +1,7 @@
 import type { SlotDeployment } from '../graph/deployment.ts'
 import { murmur3Hex } from '../graph/murmur3-128.ts'
 import type { ExchangePeer } from '../network/exchange-client.ts'
-import type { ExchangeScope } from '../network/exchange-server.ts'
+import { type ExchangeScope, scopeKey } from '../network/exchange-scope.ts'
 import type { PagePool, PageRef } from '../network/page-pool.ts'
 import { createRing } from '../network/ring.ts'
 import { type ChannelMedium, createMedium } from './channel-medium.ts'
@@ -9,7 +9,7 @@ import { type ChannelMedium, createMedium } from './channel-medium.ts'
 /**
  * Media of the channels that leave slots, on the TaskManager's main thread: who shares which ring, and when its pages may be used again.
  *
- * Pages of a job attempt go back to the pool together, when no thread can touch them any more: all its slots here are released, and the
+ * Pages of an attempt of a region go back to the pool together, when no thread can touch them any more: what was deployed of it into slots here is released, and the
  * I/O worker has let go (it first sends what slots that finished in order have left behind).
  */
 export interface ExchangePort {
@@ -45,8 +45,7 @@ export class DataPlane {
 
   /** Out of pages: INSUFFICIENT_NETWORK_BUFFERS; the slot counts as not wired. */
   wire(deployment: SlotDeployment): Record<string, ChannelMedium> {
-    const { jobId, generation, attempt, allocationId } = deployment
-    const scope = { jobId, generation, attempt }
+    const scope = scopeOf(deployment)
     const key = scopeKey(scope)
     const owner = this.attempts.get(key) ?? {
       scope,
@@ -56,7 +55,7 @@ export class DataPlane {
       orderly: true,
     }
     this.attempts.set(key, owner)
-    owner.allocations.add(allocationId)
+    owner.allocations.add(deployment.allocationId)
     const media: Record<string, ChannelMedium> = {}
     try {
       for (const task of deployment.tasks) {
@@ -74,19 +73,18 @@ export class DataPlane {
         }
       }
     } catch (error) {
-      this.release(jobId, attempt, allocationId, false)
+      this.release(deployment, false)
       throw error
     }
     return media
   }
 
-  /** `orderly`: all tasks of the slot finished. */
-  release(jobId: string, attempt: number, allocationId: string, orderly: boolean): void {
-    for (const owner of this.attempts.values()) {
-      if (owner.scope.jobId !== jobId || owner.scope.attempt !== attempt || !owner.allocations.delete(allocationId)) continue
-      owner.orderly &&= orderly
-      if (owner.allocations.size === 0) this.exchange.release(owner.scope, owner.orderly)
-    }
+  /** `orderly`: all its tasks have finished. */
+  release(deployment: SlotDeployment, orderly: boolean): void {
+    const owner = this.attempts.get(scopeKey(scopeOf(deployment)))
+    if (owner === undefined || !owner.allocations.delete(deployment.allocationId)) return
+    owner.orderly &&= orderly
+    if (owner.allocations.size === 0) this.exchange.release(owner.scope, owner.orderly)
   }
 
   onExchangeReleased(scope: ExchangeScope): void {
@@ -113,11 +111,11 @@ export class DataPlane {
   }
 }
 
+function scopeOf({ jobId, generation, region, attempt }: SlotDeployment): ExchangeScope {
+  return { jobId, generation, region, attempt }
+}
+
 /** In every frame's header, checked by the reader: both ends must come to the same number on their own. */
 function channelNumber(channelId: string): number {
   return Number.parseInt(murmur3Hex(channelId).slice(0, 8), 16)
-}
-
-function scopeKey({ jobId, generation, attempt }: ExchangeScope): string {
-  return `${jobId}/${generation}/${attempt}`
 }

@@ -87,8 +87,8 @@ export class InProcessSlotHosts implements SlotHostFactory {
     return { channels: {}, io: undefined }
   }
 
-  releaseJob(jobId: string, attempt: number, _allocationId: string): void {
-    this.options.network.release(`${jobId}/${attempt}`)
+  release(deployment: SlotDeployment): void {
+    this.options.network.release(scopeOf(deployment))
   }
 
   ensureArtifact(_ref: ArtifactRef): Promise<string> {
@@ -124,14 +124,15 @@ class InProcessSlotHost implements SlotHost {
 
   deploy(deployment: SlotDeployment, _wiring: SlotWiring, restored: RestoredTasks): void {
     const { options } = this
-    const scope = `${deployment.jobId}/${deployment.attempt}`
+    const scope = scopeOf(deployment)
     const edges = new Map<RingDescriptor, Edge>()
     const medium = (channelId: string) => {
       const edge = options.network.edge(scope, channelId)
       edges.set(edge.ring, edge)
       return { ring: edge.ring, ends: edge.ring.control }
     }
-    const wake = () => this.runtime?.wakeAll()
+    const runtime = (this.runtime ??= this.start())
+    const wake = () => runtime.wakeAll()
     const attach =
       (own: 'producer' | 'consumer', other: 'producer' | 'consumer') =>
       (ring: RingDescriptor): Doorbell => {
@@ -141,17 +142,22 @@ class InProcessSlotHost implements SlotHost {
       }
     const asProducer = attach('producer', 'consumer')
     const asConsumer = attach('consumer', 'producer')
-    this.runtime = new SlotRuntime({
+    const channels = new RingChannelProvider({
+      medium,
+      asProducer: ({ ring }) => asProducer(ring),
+      asConsumer: ({ ring }) => asConsumer(ring),
+      recordSizeMax: 16 * 1024 * 1024,
+      ...(options.channelCapacity === undefined ? {} : { localCapacity: options.channelCapacity }),
+    })
+    runtime.deploy(deployment, restored, channels).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
+  }
+
+  private start(): SlotRuntime {
+    const { options } = this
+    return new SlotRuntime({
       clock: options.clock,
       random: options.random,
       pages: this.pages,
-      channels: new RingChannelProvider({
-        medium,
-        asProducer: ({ ring }) => asProducer(ring),
-        asConsumer: ({ ring }) => asConsumer(ring),
-        recordSizeMax: 16 * 1024 * 1024,
-        ...(options.channelCapacity === undefined ? {} : { localCapacity: options.channelCapacity }),
-      }),
       suspendEverywhere: options.suspendEverywhere ?? false,
       generated: options.generated ?? true,
       snapshotLimits: options.snapshotLimits,
@@ -167,11 +173,10 @@ class InProcessSlotHost implements SlotHost {
         if (!this.dead) this.onEvent(event)
       },
     })
-    this.runtime.deploy(deployment, restored).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
   }
 
-  cancel(): void {
-    this.runtime?.cancel()
+  cancel(executionIds: readonly string[]): void {
+    this.runtime?.cancel(executionIds)
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
@@ -204,4 +209,8 @@ class InProcessSlotHost implements SlotHost {
     this.dead = true
     this.onEvent({ kind: 'exited', error: error === undefined ? undefined : serializeError(error) })
   }
+}
+
+function scopeOf({ jobId, region, attempt }: SlotDeployment): string {
+  return `${jobId}/${region}/${attempt}`
 }

@@ -9,7 +9,8 @@ import { createLogger, type LogLevel } from '../common/log.ts'
 import { tcpNetwork } from '../network/data-socket.ts'
 import { SharedDoorbell, SharedHostDoorbell } from '../network/doorbell.ts'
 import { ExchangeClient, type ExchangePeer } from '../network/exchange-client.ts'
-import { type ExchangeScope, startExchangeServer } from '../network/exchange-server.ts'
+import { type ExchangeScope, scopeKey } from '../network/exchange-scope.ts'
+import { startExchangeServer } from '../network/exchange-server.ts'
 import { PageBudget } from '../network/page-pool.ts'
 import type { ConnectorRegistry } from '../stream/spi/io-host.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
@@ -115,7 +116,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
   post({ kind: 'listening', dataPort: server.port })
 }
 
-/** Channels that this worker sends from, per job attempt, until no socket reads their pages any more. */
+/** Channels that this worker sends from, per attempt of a region, until no socket reads their pages any more. */
 class ServedChannels {
   private readonly scopes = new Map<string, { readonly channels: Set<string>; onGone: (() => void) | undefined }>()
 
@@ -144,10 +145,6 @@ class ServedChannels {
     if (entry === undefined) callback()
     else entry.onGone = callback
   }
-}
-
-function scopeKey({ jobId, generation, attempt }: ExchangeScope): string {
-  return `${jobId}/${generation}/${attempt}`
 }
 
 /** Appends in order, one write at a time; the promise is the credit that print sinks wait for. */

@@ -1,4 +1,3 @@
-import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import type { Task } from './task.ts'
 
@@ -38,9 +37,9 @@ export class SlotScheduler {
     this.environment = environment
   }
 
-  start(tasks: readonly Task[]): void {
-    assert(this.tasks.length === 0, 'a slot runs one deployment')
-    this.tasks = tasks
+  /** Beside those that run. */
+  add(tasks: readonly Task[]): void {
+    this.tasks = [...this.tasks.filter(task => !task.isClosed), ...tasks]
   }
 
   wake(task: Task): void {
