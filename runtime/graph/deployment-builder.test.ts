@@ -76,7 +76,12 @@ test('on random graphs each channel has exactly one producer and one consumer, w
                   channel =>
                     [
                       channel.channelId,
-                      { allocationId: slot.allocationId, taskManager: Number(slot.allocationId.slice('slot-'.length)) % taskManagers, subtask: task.subtaskIndex, channel },
+                      {
+                        allocationId: slot.allocationId,
+                        taskManager: Number(slot.allocationId.slice('slot-'.length)) % taskManagers,
+                        subtask: task.subtaskIndex,
+                        channel,
+                      },
                     ] as const,
                 ),
               ),

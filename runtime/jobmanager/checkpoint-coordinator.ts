@@ -42,6 +42,7 @@ import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import { isCheckpoint, isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
+import { producersOf } from '../graph/channels.ts'
 import type { Execution, ExecutionGraph } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { withoutUid } from '../graph/uids.ts'
@@ -169,9 +170,16 @@ export class CheckpointCoordinator {
 
   /** The job's tasks: those that are still to be deployed, and those that have run on. */
   start({ executions, jobGraph }: ExecutionGraph): void {
-    const tasks = executions.map(({ executionId, vertexId }) => {
-      const producers = jobGraph.edges.filter(edge => edge.target.vertexId === vertexId).map(edge => edge.source.vertexId)
-      return { executionId, upstream: executions.filter(other => producers.includes(other.vertexId)).map(other => other.executionId) }
+    const byVertex = Map.groupBy(executions, ({ vertexId }) => vertexId)
+    const tasks = executions.map(({ executionId, vertexId, subtaskIndex }) => {
+      const own = byVertex.get(vertexId) ?? []
+      // Of neighbours only those that send to it: others may run on when these have finished.
+      const upstream = jobGraph.edges.flatMap(({ source, target, partitioner }) => {
+        if (target.vertexId !== vertexId) return []
+        const producers = byVertex.get(source.vertexId) ?? []
+        return producersOf(partitioner, subtaskIndex, producers.length, own.length).flatMap(index => producers[index]?.executionId ?? [])
+      })
+      return { executionId, upstream }
     })
     this.executions = executions
     this.jobGraph = jobGraph

@@ -112,7 +112,12 @@ export class SlotScheduler {
       Math.max(0, next - this.environment.clock.nowMs()),
       () => {
         this.timer = undefined
-        this.wakeAll()
+        // The others have nothing to do: downstream first, they would keep those that are due from their turn.
+        const nowMs = this.environment.clock.nowMs()
+        const due = this.tasks.filter(task => task.nextTimerMs() <= nowMs)
+        for (const task of due) this.wake(task)
+        // A clock that is asked in fractions may say that it is not yet time.
+        if (due.length === 0) this.armTimer()
       },
       { ref: true },
     )
