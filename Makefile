@@ -53,7 +53,7 @@ bench: dist/.built ## side by side with Apache Flink: CASE=name (none = the list
 	@$(NODE) bench/run.ts $(if $(WRITE),--write,)
 
 soak: dist/.built parts ## the long forms
-	@SOAK=1 SEEDS=10000 $(NODE) test/support/run-tests.ts
+	@SOAK=1 SEEDS=100000 $(NODE) test/support/run-tests.ts
 
 format: node_modules/.installed ## format all sources
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --write .

@@ -54,7 +54,32 @@ export interface StartupCase extends Common {
   readonly kind: 'startup'
 }
 
-export type Case = ProgramCase | SqlCase | ExchangeCase | StartupCase
+/** Much keyed state under a steady rate; see `bench/harness/state.ts`. */
+export interface StateCase extends Common {
+  readonly kind: 'state'
+  readonly measure: 'checkpoint' | 'restore' | 'kill' | 'rescale'
+  /** Whether the state's type is declared. */
+  readonly values: 'typed' | 'generic'
+  readonly taskManagers: number
+  readonly slots: number
+  readonly parallelism: number
+  readonly keys: (scale: number) => number
+  /** Breaks or restores per engine, unless RUNS says otherwise. */
+  readonly runs: number
+  readonly figures: readonly StateFigure[]
+}
+
+export interface StateFigure {
+  /** As the measure calls it. */
+  readonly id: string
+  readonly label: string
+  readonly unit: string
+  readonly digits: number
+  /** Of ours, or of ours to Flink's. */
+  readonly required?: { readonly of: 'millrace' | 'ratio'; readonly atMost?: number; readonly atLeast?: number }
+}
+
+export type Case = ProgramCase | SqlCase | ExchangeCase | StartupCase | StateCase
 
 const scaled = (records: number) => (scale: number) => Math.max(1, Math.round(records * scale))
 const DISTINCT_WORDS = 50_000
@@ -83,6 +108,42 @@ function sql(name: string, summary: string, variables: SqlCase['variables'], tar
   const columns: Record<string, Path> = { Calc: 'generated', Sink__results: 'columnar' }
   const hotOperators = windows ? { ...columns, LocalWindowAggregate: 'generated' as const, GlobalWindowAggregate: 'generated' as const } : columns
   return { kind: 'sql', name, summary, script: name, records: scaled(NEXMARK_EVENTS), variables, hotOperators, target }
+}
+
+const STATE_KEYS = 10_000_000
+
+const checkpointFigures: readonly StateFigure[] = [
+  { id: 'durationMax', label: 'longest checkpoint', unit: 's', digits: 2, required: { of: 'millrace', atMost: 1 } },
+  { id: 'durationMedian', label: 'median checkpoint', unit: 's', digits: 2 },
+  { id: 'checkpoints', label: 'checkpoints in 15 s', unit: '', digits: 0 },
+  { id: 'failed', label: 'failed checkpoints', unit: '', digits: 0, required: { of: 'millrace', atMost: 0 } },
+  { id: 'size', label: 'bytes of a checkpoint', unit: 'MB', digits: 1 },
+  { id: 'perChanged', label: 'bytes per changed byte', unit: 'x', digits: 2, required: { of: 'millrace', atMost: 3 } },
+  { id: 'perChangedMax', label: 'the same, largest checkpoint', unit: 'x', digits: 2 },
+  { id: 'diskPerChanged', label: 'written to disk per changed byte', unit: 'x', digits: 2 },
+  { id: 'slowestSecond', label: "sink's slowest second, of the rate", unit: '%', digits: 1, required: { of: 'millrace', atLeast: 95 } },
+  { id: 'gapMax', label: 'longest time without a result', unit: 's', digits: 2 },
+  { id: 'cpuPerSecond', label: 'CPU-seconds a second', unit: '', digits: 2 },
+  { id: 'cpu', label: 'CPU-seconds of the whole job', unit: '', digits: 1 },
+  { id: 'memory', label: 'memory of all processes', unit: 'MB', digits: 0 },
+]
+
+const breakFigures: readonly StateFigure[] = [
+  { id: 'firstNew', label: 'until the first new result', unit: 's', digits: 2, required: { of: 'ratio', atMost: 1 / 3 } },
+  { id: 'first', label: 'until the first result, seen before or not', unit: 's', digits: 2 },
+]
+
+function state(
+  name: string,
+  what: string,
+  measure: StateCase['measure'],
+  layout: Pick<StateCase, 'taskManagers' | 'slots'>,
+  runs: number,
+  figures: readonly StateFigure[],
+  values: StateCase['values'] = 'typed',
+): StateCase {
+  const summary = `10 million keys with values of 100 bytes, 200,000 rows/s, a checkpoint a second: ${what}`
+  return { kind: 'state', name, summary, measure, values, ...layout, parallelism: 2, keys: scaled(STATE_KEYS), runs, figures }
 }
 
 const stateless: Target = { ratio: 5, aim: 12 }
@@ -131,5 +192,21 @@ export const cases: readonly Case[] = [
     records: scaled(20_000_000),
     targetMbPerSecond: 300,
   },
+  state('state-checkpoint', 'checkpoints', 'checkpoint', { taskManagers: 1, slots: 2 }, 1, checkpointFigures),
+  state(
+    'state-checkpoint-generic',
+    'checkpoints, values of no declared type',
+    'checkpoint',
+    { taskManagers: 1, slots: 2 },
+    1,
+    checkpointFigures,
+    'generic',
+  ),
+  state('state-restore', 'restore', 'restore', { taskManagers: 1, slots: 2 }, 3, [
+    { id: 'restored', label: 'from deploying to restored', unit: 's', digits: 2, required: { of: 'millrace', atMost: 3 } },
+    { id: 'firstNew', label: 'from the request to the first new result', unit: 's', digits: 2 },
+  ]),
+  state('state-kill', 'kill -9 of a TaskManager, a spare one there', 'kill', { taskManagers: 4, slots: 1 }, 2, breakFigures),
+  state('state-rescale', 'in place from parallelism 2 to 4', 'rescale', { taskManagers: 2, slots: 2 }, 1, breakFigures),
   { kind: 'startup', name: 'startup', summary: 'an empty local job, its first row, memory of an idle cluster with 2 slots' },
 ]

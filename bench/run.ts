@@ -2,6 +2,7 @@
  * Benches: `make bench CASE=word-count P=1`, or `node bench/run.ts --write` with the same variables. Without CASE the list.
  *
  * CASE=a,b  P=1|2 (parallelism)  RUNS=5  SCALE=1 (of the input)  ENGINES='millrace,flink default,flink tuned'
+ * CHECKPOINTS=10s compares ours without and with checkpoints instead (programs and SQL; SCALE so that a run lasts longer than that).
  * --write puts the figures into bench/results.json and docs/benchmarks.md; refused while the machine works for somebody else.
  *
  * Exit code 1: a job failed, results of the engines differ, or rows did not take the path that the case names.
@@ -13,9 +14,12 @@ import { runExchange } from './harness/exchange.ts'
 import { BUSY_SHARE, loadNow } from './harness/machine.ts'
 import { percent } from './harness/measure.ts'
 import { isExperiment, removeAbandonedFolders, runFolder, staleBuild } from './harness/millrace.ts'
-import { exchangeLines, type Report, sideBySideLines, startupLines, writeReport } from './harness/report.ts'
+import { checkpointedLines, exchangeLines, type Report, sideBySideLines, startupLines, writeReport } from './harness/report.ts'
 import { runSideBySide } from './harness/side-by-side.ts'
 import { runStartup } from './harness/startup.ts'
+import { runState } from './harness/state.ts'
+import { stateMeasures } from './harness/state-measures.ts'
+import { stateLines } from './harness/state-report.ts'
 
 const environment = process.env
 const write = process.argv.includes('--write')
@@ -40,13 +44,16 @@ function chosen(): Case[] {
 
 /** 0 or 1; see above. */
 async function runCase(bench: Case): Promise<number> {
+  if (environment['CHECKPOINTS'] && bench.kind !== 'program' && bench.kind !== 'sql') throw new Error(`CHECKPOINTS is not for ${bench.name}`)
   say(`== ${bench.name}: ${bench.summary}`)
   const folder = runFolder(bench.name)
   const scale = positive('SCALE', 1, false)
   const engines = (environment['ENGINES'] ?? 'millrace,flink default,flink tuned').split(',')
+  const checkpoints = environment['CHECKPOINTS'] || undefined
   const options = {
+    ...(checkpoints === undefined ? {} : { checkpoints }),
     parallelism: positive('P', 1, true),
-    runs: positive('RUNS', 5, true),
+    runs: positive('RUNS', bench.kind === 'state' ? bench.runs : 5, true),
     scale,
     folder,
     engines,
@@ -58,11 +65,20 @@ async function runCase(bench: Case): Promise<number> {
     if (bench.kind === 'program' || bench.kind === 'sql') {
       const result = await runSideBySide(bench, options)
       for (const line of sideBySideLines(bench, result)) say(line)
-      report = { kind: 'program', name: bench.name, parallelism: options.parallelism, scale, loadBefore, othersShare: result.othersShare, result }
+      const base = { parallelism: options.parallelism, scale, loadBefore, othersShare: result.othersShare, result }
+      if (checkpoints === undefined) report = { kind: 'program', name: bench.name, ...base }
+      else {
+        for (const line of checkpointedLines(checkpoints, result)) say(line)
+        report = { kind: 'checkpointed', name: `${bench.name} checkpointed`, interval: checkpoints, ...base }
+      }
     } else if (bench.kind === 'exchange') {
       const result = await runExchange(bench, options)
       for (const line of exchangeLines(bench, result)) say(line)
       report = { kind: 'exchange', name: bench.name, parallelism: 1, scale, loadBefore, othersShare: result.othersShare, result }
+    } else if (bench.kind === 'state') {
+      const result = await runState(bench, stateMeasures[bench.measure], options)
+      for (const line of stateLines(bench, result)) say(line)
+      report = { kind: 'state', name: bench.name, parallelism: bench.parallelism, scale, loadBefore, othersShare: result.othersShare, result }
     } else {
       const result = await runStartup(options)
       for (const line of startupLines(result)) say(line)
@@ -73,7 +89,13 @@ async function runCase(bench: Case): Promise<number> {
     if (report.result.problems.length > 0) return 1
     if (!write) return 0
     const hindrance =
-      busy > BUSY_SHARE ? 'the machine is busy' : scale !== 1 ? 'SCALE is not 1' : isExperiment ? 'BENCH_… variables are set' : undefined
+      busy > BUSY_SHARE
+        ? 'the machine is busy'
+        : scale !== 1 && report.kind !== 'checkpointed'
+          ? 'SCALE is not 1'
+          : isExperiment
+            ? 'BENCH_… variables are set'
+            : undefined
     if (hindrance === undefined) writeReport(report)
     else say(`not written: ${hindrance}`)
     return 0

@@ -37,7 +37,3 @@ const processPrefixes = ['rest.', 'web.', 'client.', 'cluster.', 'env.', 'planne
 export function jobEntries(entries: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(entries).filter(([key]) => !isSecretKey(key) && !processPrefixes.some(prefix => key.startsWith(prefix))))
 }
-
-export function withMaskedSecrets(entries: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(entries).map(([key, value]) => [key, isSecretKey(key) ? '******' : value]))
-}

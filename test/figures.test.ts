@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { cases } from '../bench/cases.ts'
-import { ratioTo, type StoredReport } from '../bench/harness/report.ts'
+import { LOSS_MAX, lossOf, ratioTo, type StoredReport } from '../bench/harness/report.ts'
+import { stateRows } from '../bench/harness/state-report.ts'
 
 /**
- * The figures that M2 requires, as they stand in bench/results.json: each measured at full scale on a quiet machine, results of both engines compared
+ * The figures that M2 and M3 require, as they stand in bench/results.json: each measured at full scale on a quiet machine, results of both engines compared
  * before. A figure is measured by `make bench CASE=… WRITE=1`, never here: tests do not time.
  */
 const stored = JSON.parse(readFileSync(new URL('../bench/results.json', import.meta.url), 'utf8')) as readonly StoredReport[]
@@ -45,19 +46,43 @@ const missed = [
 
 test.each(missed)('missed, and said so with what was measured, its profile and what was tried: $figure', ({ name, parallelisms }) => {
   for (const parallelism of parallelisms) reportOf(name, parallelism)
+  expectMissedSection(name)
+})
+
+function expectMissedSection(name: string): void {
   const page = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')
   const [, section = ''] = page.split(`\n### ${name}\n`)
   const own = section.split(/\n##/)[0] ?? ''
-  expect(own).toMatch(/^Required: .*\. Measured: .*\.$/m)
-  expect(own).toMatch(/^Profile: /m)
-  expect(own.match(/^- tried /gm)?.length ?? 0, 'attempts').toBeGreaterThanOrEqual(2)
+  expect(own, name).toMatch(/^Required: .*\. Measured: .*\.$/m)
+  expect(own, name).toMatch(/^Profile: /m)
+  expect(own.match(/^- tried /gm)?.length ?? 0, `attempts of ${name}`).toBeGreaterThanOrEqual(2)
+}
+
+test.each(cases.filter(one => one.kind === 'state'))('of $name: measured at full scale, and what is missed says so with its profile', bench => {
+  const report = stored.find(one => one.name === bench.name)
+  const page = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')
+  const rows = page.split('\n').filter(line => line.startsWith(`| ${bench.name} |`))
+  expect(rows).toHaveLength(bench.figures.length)
+  if (report?.kind !== 'state') return expect(rows.every(row => row.endsWith('| not measured |'))).toBe(true)
+  reportOf(bench.name, 2)
+  const missed = stateRows(bench, report.result).filter(({ verdict }) => verdict === 'BELOW')
+  if (missed.length > 0) expectMissedSection(bench.name)
+})
+
+test('what checkpoints cost a bench of M2: 5 % at most, or it says so with its profile', () => {
+  for (const report of stored) {
+    if (report.kind !== 'checkpointed') continue
+    expect(report.othersShare, report.name).toBeLessThan(0.05)
+    if ((lossOf(report.result) ?? 1) > LOSS_MAX) expectMissedSection(report.name)
+  }
+  expect(readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')).toContain('| records/CPU-s without | with | loss |')
 })
 
 test('every case has its row with machine and versions, and a profile with what bounds it', () => {
   const page = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')
   const [tables = '', profiles = ''] = page.split('\n## Profiles\n')
   // Beyond what M2 names.
-  for (const { name, kind } of cases.filter(one => one.name !== 'keyed-sum-1k-bigint')) {
+  for (const { name, kind } of cases.filter(one => one.name !== 'keyed-sum-1k-bigint' && one.kind !== 'state')) {
     for (const parallelism of kind === 'program' || kind === 'sql' ? [1, 2] : [1]) {
       const { machine, versions } = reportOf(name, parallelism)
       expect(machine.cpu, name).not.toBe('')

@@ -26,6 +26,7 @@ export interface JobRequest {
   readonly entry: string
   readonly args: readonly string[]
   readonly parallelism: number
+  readonly savepointPath?: string
 }
 
 export interface FinishedJob extends Sample {
@@ -76,25 +77,43 @@ export class Cluster implements AsyncDisposable {
   private async launch(): Promise<void> {
     const startMs = systemClock.monotonicMs()
     mkdirSync(this.spec.folder, { recursive: true })
-    for (const { id, command, environment } of this.spec.commands) {
-      const log = openSync(this.logPath(id), 'w')
-      const [executable = '', ...args] = this.group.wrap(command)
-      const child = spawn(executable, args, { cwd: this.spec.folder, env: { ...process.env, ...environment }, stdio: ['ignore', log, log] })
-      closeSync(log)
-      if (child.pid !== undefined) this.group.adopt(child.pid)
-      this.children.push({ id, child })
-    }
+    for (const { id } of this.spec.commands) this.startProcess(id)
+    await this.registered(this.spec.taskManagers)
+    this.startSample = { wallSeconds: (systemClock.monotonicMs() - startMs) / 1000, cpuSeconds: this.group.cpuSeconds() }
+  }
+
+  private startProcess(id: string): void {
+    const spec = this.spec.commands.find(one => one.id === id)
+    if (spec === undefined) throw new Error(`${this.name} has no process ${id}`)
+    const log = openSync(this.logPath(id), 'a')
+    const [executable = '', ...args] = this.group.wrap(spec.command)
+    const child = spawn(executable, args, { cwd: this.spec.folder, env: { ...process.env, ...spec.environment }, stdio: ['ignore', log, log] })
+    closeSync(log)
+    if (child.pid !== undefined) this.group.adopt(child.pid)
+    this.children.push({ id, child })
+  }
+
+  /** `kill -9` of one that is not missed: no process of ours or Flink's has children. */
+  killProcess(id: string): void {
+    const at = this.children.findIndex(one => one.id === id)
+    const killed = this.children[at]
+    if (killed === undefined) throw new Error(`${this.name} has no process ${id}`)
+    this.children.splice(at, 1)
+    killed.child.kill('SIGKILL')
+  }
+
+  private async registered(taskManagers: number): Promise<void> {
+    const startMs = systemClock.monotonicMs()
     for (;;) {
       const registered = await this.rest.overview().then(
-        ({ taskmanagers }) => taskmanagers,
+        overview => overview.taskmanagers,
         () => 0,
       )
-      if (registered >= this.spec.taskManagers) break
+      if (registered >= taskManagers) return
       this.requireAlive()
       if (systemClock.monotonicMs() - startMs > START_TIMEOUT_MS) throw new Error(`${this.name} did not start; its logs are in ${this.spec.folder}`)
       await delay(POLL_MS)
     }
-    this.startSample = { wallSeconds: (systemClock.monotonicMs() - startMs) / 1000, cpuSeconds: this.group.cpuSeconds() }
   }
 
   async upload(fileName: string, bytes: Uint8Array): Promise<string> {
@@ -105,17 +124,28 @@ export class Cluster implements AsyncDisposable {
   async run(jarId: string, request: JobRequest): Promise<FinishedJob> {
     const startMs = systemClock.monotonicMs()
     const startCpu = this.group.cpuSeconds()
-    const jobId = await this.rest.runJar(jarId, { entryClass: request.entry, programArgsList: request.args, parallelism: request.parallelism })
-    for (;;) {
-      const status = await this.rest.jobStatus(jobId)
-      if (status === 'FINISHED') break
-      if (status === 'FAILED' || status === 'CANCELED') throw new Error(`job of ${this.name} is ${status}: ${await this.causeOf(jobId)}`)
-      this.requireAlive()
-      await delay(POLL_MS)
-    }
+    const jobId = await this.submit(jarId, request)
+    await this.finished(jobId)
     const wallSeconds = (systemClock.monotonicMs() - startMs) / 1000
     const cpuSeconds = this.group.cpuSeconds() - startCpu
     return { wallSeconds, cpuSeconds, info: await this.rest.job(jobId) }
+  }
+
+  async submit(jarId: string, { entry, args, parallelism, savepointPath }: JobRequest): Promise<string> {
+    const request = { entryClass: entry, programArgsList: args, parallelism }
+    return this.rest.runJar(jarId, savepointPath === undefined ? request : { ...request, savepointPath })
+  }
+
+  async finished(jobId: string): Promise<void> {
+    while ((await this.requireSound(jobId)) !== 'FINISHED') await delay(POLL_MS)
+  }
+
+  /** The job's status, unless it or a process of the cluster has come to a bad end. */
+  async requireSound(jobId: string): Promise<string> {
+    const status = await this.rest.jobStatus(jobId)
+    if (status === 'FAILED' || status === 'CANCELED') throw new Error(`job of ${this.name} is ${status}: ${await this.causeOf(jobId)}`)
+    this.requireAlive()
+    return status
   }
 
   pssBytes(): number {

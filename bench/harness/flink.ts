@@ -79,7 +79,9 @@ export function compilePrograms(): string {
   if (existsSync(stamp) && sources.every(source => statSync(source).mtimeMs < statSync(stamp).mtimeMs)) return classes
   rmSync(classes, { recursive: true, force: true })
   mkdirSync(classes, { recursive: true })
-  execFileSync('javac', ['-nowarn', '-Xlint:-options', '--release', '17', '-cp', join(lib, '*'), '-d', classes, ...sources], { stdio: 'inherit' })
+  execFileSync('javac', ['-nowarn', '-Xlint:-options', '-XDsuppressNotes', '--release', '17', '-cp', join(lib, '*'), '-d', classes, ...sources], {
+    stdio: 'inherit',
+  })
   writeFileSync(stamp, '')
   return classes
 }
@@ -90,7 +92,9 @@ export function javaCommand(main: string, flags: readonly string[], args: readon
 }
 
 export interface FlinkLayout {
+  readonly taskManagers?: number
   readonly slots: number
+  readonly configuration?: Readonly<Record<string, string>>
 }
 
 export async function startFlink(setting: FlinkSetting, layout: FlinkLayout, folder: string): Promise<Cluster> {
@@ -112,6 +116,7 @@ export async function startFlink(setting: FlinkSetting, layout: FlinkLayout, fol
     'web.upload.dir': join(folder, 'upload'),
     'io.tmp.dirs': join(folder, 'tmp'),
     ...setting.configuration,
+    ...layout.configuration,
   }
   mkdirSync(configuration['io.tmp.dirs'] as string, { recursive: true })
   const lines = Object.entries(configuration).map(([key, value]) => `${key}: ${value}`)
@@ -141,22 +146,29 @@ export async function startFlink(setting: FlinkSetting, layout: FlinkLayout, fol
     ...setting.jvmFlags,
   ]
   const environment = { FLINK_CONF_DIR: conf }
+  const taskManagers = Array.from({ length: layout.taskManagers ?? 1 }, (_, index) => ({
+    id: `taskmanager-${index}`,
+    command: javaCommand('org.apache.flink.runtime.taskexecutor.TaskManagerRunner', taskManagerFlags, [
+      '--configDir',
+      conf,
+      ...properties,
+      '-D',
+      `taskmanager.resource-id=tm-${index}`,
+    ]),
+    environment,
+  }))
   return Cluster.start({
     name: setting.name,
     folder,
     restPort,
-    taskManagers: 1,
+    taskManagers: taskManagers.length,
     commands: [
       {
         id: 'jobmanager',
         command: javaCommand('org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint', jobManagerFlags, ['--configDir', conf]),
         environment,
       },
-      {
-        id: 'taskmanager',
-        command: javaCommand('org.apache.flink.runtime.taskexecutor.TaskManagerRunner', taskManagerFlags, ['--configDir', conf, ...properties]),
-        environment,
-      },
+      ...taskManagers,
     ],
   })
 }

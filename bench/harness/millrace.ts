@@ -15,6 +15,7 @@ export const launcher: readonly string[] = [node, ...flags, '--disable-warning=E
 export const isExperiment = process.env['BENCH_ENTRY'] !== undefined || flags.length > 0
 
 export interface MillraceLayout {
+  readonly name?: string
   readonly taskManagers: number
   readonly slots: number
   readonly configuration?: Readonly<Record<string, string>>
@@ -39,7 +40,7 @@ export async function startMillrace(layout: MillraceLayout, folder: string): Pro
     environment,
   }))
   return Cluster.start({
-    name: 'millrace',
+    name: layout.name ?? 'millrace',
     folder,
     restPort,
     taskManagers: layout.taskManagers,

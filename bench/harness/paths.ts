@@ -1,4 +1,5 @@
 import type { AggregatedMetric, JobInfo, Metric } from '../../runtime/rest/types.ts'
+import { requestJson } from './request.ts'
 
 /** Which way rows went through our operators; each counts its rows under one of three names. */
 export const paths = { interpreted: 'rowsInterpreted', generated: 'rowsGenerated', columnar: 'rowsColumnar' } as const
@@ -10,9 +11,9 @@ export async function readPaths(address: string, job: JobInfo): Promise<Map<stri
   const counts = new Map<string, Record<Path, number>>()
   for (const vertex of job.vertices) {
     const url = `${address}/v1/jobs/${job.jid}/vertices/${vertex.id}/subtasks/metrics`
-    const wanted = (await answer<Metric[]>(url)).flatMap(({ id }) => (pathOf(id) === undefined ? [] : [id]))
+    const wanted = (await requestJson<Metric[]>(url)).flatMap(({ id }) => (pathOf(id) === undefined ? [] : [id]))
     if (wanted.length === 0) continue
-    for (const { id, sum } of await answer<AggregatedMetric[]>(`${url}?agg=sum&get=${wanted.map(encodeURIComponent).join(',')}`)) {
+    for (const { id, sum } of await requestJson<AggregatedMetric[]>(`${url}?agg=sum&get=${wanted.map(encodeURIComponent).join(',')}`)) {
       const found = pathOf(id)
       if (found === undefined) continue
       const operator = counts.get(found.operator) ?? { interpreted: 0, generated: 0, columnar: 0 }
@@ -51,10 +52,4 @@ function pathOf(id: string): { readonly operator: string; readonly path: Path } 
     if (id.endsWith(suffix)) return { operator: id.slice(0, -suffix.length), path }
   }
   return undefined
-}
-
-async function answer<T>(url: string): Promise<T> {
-  const response = await fetch(url)
-  if (!response.ok) throw new Error(`GET ${url} answers ${response.status}`)
-  return (await response.json()) as T
 }

@@ -6,8 +6,10 @@ import { type Machine, machine, type Versions, versions } from './machine.ts'
 import { type Figure, percent, short } from './measure.ts'
 import { root } from './millrace.ts'
 import { describePath } from './paths.ts'
-import type { SideBySide } from './side-by-side.ts'
+import { CHECKPOINTED, type SideBySide } from './side-by-side.ts'
 import type { Startup } from './startup.ts'
+import type { StateFigures } from './state.ts'
+import { stateRows } from './state-report.ts'
 
 /** Figures as text: for the terminal, and as the tables of docs/benchmarks.md, which are made from bench/results.json and nothing else. */
 interface ReportBase {
@@ -24,6 +26,8 @@ export type Report = ReportBase &
     | { readonly kind: 'program'; readonly result: SideBySide }
     | { readonly kind: 'exchange'; readonly result: Exchange }
     | { readonly kind: 'startup'; readonly result: Startup }
+    | { readonly kind: 'state'; readonly result: StateFigures }
+    | { readonly kind: 'checkpointed'; readonly interval: string; readonly result: SideBySide }
   )
 
 export type StoredReport = Report & { readonly date: string; readonly machine: Machine; readonly versions: Versions }
@@ -36,6 +40,25 @@ export function ratioTo(result: SideBySide, engine: string): number | undefined 
   const ours = result.engines.find(({ name }) => name === 'millrace')
   const other = result.engines.find(({ name }) => name === engine)
   return ours === undefined || other === undefined ? undefined : ours.recordsPerCpuSecond / other.recordsPerCpuSecond
+}
+
+/** The share of rows per CPU-second that checkpoints cost. */
+export function lossOf(result: SideBySide): number | undefined {
+  const ratio = ratioTo(result, CHECKPOINTED)
+  return ratio === undefined ? undefined : 1 - 1 / ratio
+}
+
+export const LOSS_MAX = 0.05
+const tenths = (fraction: number) => `${(fraction * 100).toFixed(1)} %`
+
+export function checkpointedLines(interval: string, result: SideBySide): string[] {
+  const loss = lossOf(result)
+  const found = result.engines.find(({ name }) => name === CHECKPOINTED)
+  if (loss === undefined || found === undefined) return []
+  const verdict = loss <= LOSS_MAX ? 'reached' : 'BELOW'
+  return [
+    `checkpoints every ${interval} (${(found.checkpointsPerRun ?? 0).toFixed(1)} a run) cost ${tenths(loss)} of records/CPU-s, ${verdict}: at most ${percent(LOSS_MAX)}`,
+  ]
 }
 
 export function sideBySideLines(bench: ProgramCase | SqlCase, result: SideBySide): string[] {
@@ -82,7 +105,7 @@ const END = '<!-- end -->'
 export function writeReport(report: Report): void {
   const stored = existsSync(storePath) ? (JSON.parse(readFileSync(storePath, 'utf8')) as StoredReport[]) : []
   const others = stored.filter(one => one.name !== report.name || one.parallelism !== report.parallelism)
-  const order = (one: Report) => cases.findIndex(({ name }) => name === one.name) * 100 + one.parallelism
+  const order = (one: Report) => cases.findIndex(({ name }) => name === one.name.split(' ')[0]) * 100 + one.parallelism
   const all = [...others, { ...report, date: new Date().toISOString().slice(0, 10), machine: machine(), versions: versions() }].sort(
     (a, b) => order(a) - order(b),
   )
@@ -135,6 +158,34 @@ function tables(reports: readonly StoredReport[], all: readonly Case[]): string 
     const report = reports.find(({ name }) => name === one.name)
     const rate = report?.kind === 'exchange' ? withSpread(report.result.mbPerSecond, 0, '') : ''
     lines.push(`| ${one.name} | ${rate} | ${one.targetMbPerSecond} | ${report === undefined ? 'not measured' : measured(report)} |`)
+  }
+  lines.push('', '| state case | figure | Millrace | Flink tuned | ratio | required | verdict | measured |', '|---|---|---|---|---|---|---|---|')
+  for (const bench of all) {
+    if (bench.kind !== 'state') continue
+    const report = reports.find(({ name }) => name === bench.name)
+    const rows = stateRows(bench, report?.kind === 'state' ? report.result : undefined)
+    for (const { label, millrace, flink, ratio, required, verdict } of rows)
+      lines.push(
+        `| ${bench.name} | ${label} | ${millrace} | ${flink} | ${ratio} | ${required} | ${verdict} | ${report === undefined ? 'not measured' : measured(report)} |`,
+      )
+  }
+  lines.push(
+    '',
+    '| case | P | scale | checkpoints | a run | records/CPU-s without | with | loss | required | verdict | measured |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
+  )
+  for (const report of reports) {
+    if (report.kind !== 'checkpointed') continue
+    const { name, parallelism, scale, interval, result } = report
+    const engine = (wanted: string) => result.engines.find(one => one.name === wanted)
+    const rate = (wanted: string) => {
+      const found = engine(wanted)
+      return found === undefined ? '' : `${short(found.recordsPerCpuSecond)} ± ${percent(found.cpuSeconds.spread / 2)}`
+    }
+    const loss = lossOf(result) ?? Number.NaN
+    lines.push(
+      `| ${name.split(' ')[0]} | ${parallelism} | ${scale} | every ${interval} | ${engine(CHECKPOINTED)?.checkpointsPerRun?.toFixed(1)} | ${rate('millrace')} | ${rate(CHECKPOINTED)} | ${tenths(loss)} | <= ${percent(LOSS_MAX)} | ${loss <= LOSS_MAX ? 'reached' : 'BELOW'} | ${measured(report)} |`,
+    )
   }
   lines.push('', '| startup | empty local job | first row | idle memory, 2 slots | measured |', '|---|---|---|---|---|')
   const startup = reports.find(({ kind }) => kind === 'startup')

@@ -8,6 +8,7 @@ import { Neighbours } from './machine.ts'
 import { type Figure, figureOf, interleaved, type Sample } from './measure.ts'
 import { root, startMillrace, uploadJob } from './millrace.ts'
 import { type PathCounts, pathProblem, readPaths } from './paths.ts'
+import { requestJson } from './request.ts'
 import { differenceOf, type JobResult, readResult } from './results.ts'
 
 /**
@@ -23,8 +24,13 @@ export interface RunOptions {
   readonly scale: number
   readonly folder: string
   readonly engines: readonly string[]
+  /** The interval of the checkpoints that ours is compared with ours without them; undefined = the engines are compared, without. */
+  readonly checkpoints?: string
   readonly say: (line: string) => void
 }
+
+/** Ours with checkpoints. */
+export const CHECKPOINTED = 'millrace checkpointed'
 
 export interface EngineFigures {
   readonly name: string
@@ -35,6 +41,8 @@ export interface EngineFigures {
   /** Start of the cluster and its first job. */
   readonly cold: Sample
   readonly cpuCounter: string
+  /** Completed in each measured run, on average, where they are compared. */
+  readonly checkpointsPerRun?: number
 }
 
 export interface SideBySide {
@@ -51,6 +59,7 @@ interface Contender {
   readonly jarId: string
   readonly entry: string
   readonly samples: Sample[]
+  checkpoints: number
   cold: Sample
 }
 
@@ -62,7 +71,7 @@ export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOp
   const contenders: Contender[] = []
   for (const start of starters(bench, options)) {
     const { cluster, jarId, entry } = await start(stack)
-    contenders.push({ cluster, jarId, entry, samples: [], cold: cluster.startSample })
+    contenders.push({ cluster, jarId, entry, samples: [], checkpoints: 0, cold: cluster.startSample })
   }
   const problems: string[] = []
   let runNumber = 0
@@ -106,10 +115,14 @@ export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOp
       compare(`${contender.cluster.name}: result of run ${number + 1}`, plain, result)
       contender.samples.push(job)
       options.say(`${contender.cluster.name} ${number + 1}/${options.runs}: ${job.cpuSeconds.toFixed(2)} CPU-s, ${job.wallSeconds.toFixed(2)} s`)
+      if (options.checkpoints !== undefined) contender.checkpoints += await completedCheckpoints(contender.cluster, job.info.jid)
       if (contender.cluster.name === 'millrace') paths = await pathsOf(contender.cluster, job.info)
     }
     const problem = contenders.some(({ cluster }) => cluster.name === 'millrace') ? pathProblem(paths, bench.hotOperators) : undefined
     if (problem !== undefined) problems.push(problem)
+    const checkpointed = contenders.find(({ cluster }) => cluster.name === CHECKPOINTED)
+    if (checkpointed !== undefined && checkpointed.checkpoints < options.runs)
+      problems.push(`runs without a checkpoint: raise SCALE, or take a shorter interval than ${options.checkpoints}`)
     return {
       records,
       engines: contenders.map(contender => figures(contender, records)),
@@ -154,14 +167,20 @@ function* starters(
   bench: ProgramCase | SqlCase,
   options: RunOptions,
 ): Generator<(stack: AsyncDisposableStack) => Promise<Pick<Contender, 'cluster' | 'jarId' | 'entry'>>> {
-  if (options.engines.includes('millrace')) {
+  const ours: Readonly<Record<string, Readonly<Record<string, string>>>> =
+    options.checkpoints === undefined
+      ? { millrace: {} }
+      : { millrace: {}, [CHECKPOINTED]: checkpointsEvery(options.checkpoints, join(options.folder, 'checkpoints')) }
+  for (const [name, configuration] of Object.entries(ours)) {
+    if (!options.engines.includes('millrace')) continue
     yield async stack => {
-      const cluster = stack.use(await startMillrace({ taskManagers: 1, slots: options.parallelism }, join(options.folder, 'millrace')))
+      const layout = { name, taskManagers: 1, slots: options.parallelism, configuration }
+      const cluster = stack.use(await startMillrace(layout, join(options.folder, name.replace(' ', '-'))))
       return { cluster, jarId: await uploadJob(cluster, bench.kind === 'program' ? bench.job : 'sql-script'), entry: 'default' }
     }
   }
   for (const setting of [defaultSetting, tunedSetting]) {
-    if (!options.engines.includes(setting.name)) continue
+    if (!options.engines.includes(setting.name) || options.checkpoints !== undefined) continue
     yield async stack => {
       requireFlink()
       const folder = join(options.folder, setting.name.replace(' ', '-'))
@@ -171,11 +190,24 @@ function* starters(
   }
 }
 
+function checkpointsEvery(interval: string, folder: string): Readonly<Record<string, string>> {
+  return {
+    'execution.checkpointing.interval': interval,
+    'execution.checkpointing.storage': 'filesystem',
+    'execution.checkpointing.dir': `file://${folder}`,
+  }
+}
+
 async function pathsOf(cluster: Cluster, info: JobInfo): Promise<Map<string, PathCounts>> {
   return readPaths(cluster.rest.address, info)
 }
 
-function figures({ cluster, samples, cold }: Contender, records: number): EngineFigures {
+async function completedCheckpoints({ rest }: Cluster, jobId: string): Promise<number> {
+  const { counts } = await requestJson<{ readonly counts: { readonly completed: number } }>(`${rest.address}/v1/jobs/${jobId}/checkpoints`)
+  return counts.completed
+}
+
+function figures({ cluster, samples, checkpoints, cold }: Contender, records: number): EngineFigures {
   const cpuSeconds = figureOf(samples.map(sample => sample.cpuSeconds))
   return {
     name: cluster.name,
@@ -184,5 +216,6 @@ function figures({ cluster, samples, cold }: Contender, records: number): Engine
     recordsPerCpuSecond: records / cpuSeconds.median,
     cold,
     cpuCounter: cluster.group.kind,
+    ...(checkpoints === 0 ? {} : { checkpointsPerRun: checkpoints / samples.length }),
   }
 }

@@ -56,11 +56,10 @@ export class CheckpointConfig {
     return this.setOneOf('externalized-checkpoint-retention', retention, ExternalizedCheckpointRetention)
   }
 
-  /** `file:///folder` or `s3://bucket/prefix`. */
-  setCheckpointStorage(directory: string): this {
-    if (typeof directory !== 'string' || directory === '')
-      throw new FlinkError('INVALID_PROGRAM', 'setCheckpointStorage takes the URI of a directory, as in file:///checkpoints')
-    this.env.configure({ 'execution.checkpointing.storage': 'filesystem', 'execution.checkpointing.dir': directory })
+  /** A directory, `file:///folder` or `s3://bucket/prefix`, or what says where. */
+  setCheckpointStorage(storage: string | CheckpointStorage): this {
+    if (storage instanceof CheckpointStorage) this.env.configure(storage.options)
+    else this.env.configure(directoryOptions('setCheckpointStorage', storage))
     return this
   }
 
@@ -102,6 +101,30 @@ refuseByName(CheckpointConfig.prototype, 'getCheckpointConfig()', {
   setPreferCheckpointForRecovery: 'nothing needs it: a job goes on from its newest checkpoint or savepoint',
 })
 
+/** What `getCheckpointConfig().setCheckpointStorage` takes, where a directory is not enough. */
+export class CheckpointStorage {
+  readonly options: Readonly<Record<string, string>>
+
+  constructor(options: Readonly<Record<string, string>>) {
+    this.options = options
+  }
+}
+
+/** In the memory of the JobManager: lost with it. */
+export class JobManagerCheckpointStorage extends CheckpointStorage {
+  constructor(...further: readonly never[]) {
+    refuseArguments('JobManagerCheckpointStorage', further, 'no argument is')
+    super({ 'execution.checkpointing.storage': 'jobmanager' })
+  }
+}
+
+export class FileSystemCheckpointStorage extends CheckpointStorage {
+  constructor(directory: string, ...further: readonly never[]) {
+    refuseArguments('FileSystemCheckpointStorage', further, 'no argument behind the directory is')
+    super(directoryOptions('FileSystemCheckpointStorage', directory))
+  }
+}
+
 /** What `env.setStateBackend` takes: where state lives while the job runs, and with the names of Flink 1.x where its checkpoints go. */
 export class StateBackend {
   readonly options: Readonly<Record<string, string>>
@@ -113,23 +136,35 @@ export class StateBackend {
 
 /** On the heap. */
 export class HashMapStateBackend extends StateBackend {
-  constructor() {
+  constructor(...further: readonly never[]) {
+    refuseArguments('HashMapStateBackend', further, 'no argument is')
     super({ 'state.backend.type': 'hashmap' })
   }
 }
 
 /** Flink 1.x: on the heap, checkpoints in the memory of the JobManager. */
 export class MemoryStateBackend extends StateBackend {
-  constructor() {
+  constructor(...further: readonly never[]) {
+    refuseArguments('MemoryStateBackend', further, 'no argument is')
     super({ 'state.backend.type': 'hashmap', 'execution.checkpointing.storage': 'jobmanager' })
   }
 }
 
 /** Flink 1.x: on the heap, checkpoints in a directory. */
 export class FsStateBackend extends StateBackend {
-  constructor(directory: string) {
-    if (typeof directory !== 'string' || directory === '')
-      throw new FlinkError('INVALID_PROGRAM', 'FsStateBackend takes the URI of a directory, as in file:///checkpoints')
-    super({ 'state.backend.type': 'hashmap', 'execution.checkpointing.storage': 'filesystem', 'execution.checkpointing.dir': directory })
+  constructor(directory: string, ...further: readonly never[]) {
+    refuseArguments('FsStateBackend', further, 'no argument behind the directory is')
+    super({ 'state.backend.type': 'hashmap', ...directoryOptions('FsStateBackend', directory) })
   }
+}
+
+function directoryOptions(what: string, directory: string): Readonly<Record<string, string>> {
+  if (typeof directory !== 'string' || directory === '')
+    throw new FlinkError('INVALID_PROGRAM', `${what} takes the URI of a directory, as in file:///checkpoints`)
+  return { 'execution.checkpointing.storage': 'filesystem', 'execution.checkpointing.dir': directory }
+}
+
+/** Flink's further ones are sizes and flags of its own implementation: none is taken and ignored. */
+function refuseArguments(what: string, further: readonly never[], none: string): void {
+  if (further.length > 0) throw new FlinkError('UNSUPPORTED', `new ${what}(…): ${none} supported, got ${further.length} more`)
 }

@@ -4,8 +4,10 @@ import {
   DataGeneratorSource,
   EmbeddedRocksDBStateBackend,
   ExecutionEnvironment,
+  FileSystemCheckpointStorage,
   FsStateBackend,
   HashMapStateBackend,
+  JobManagerCheckpointStorage,
   MemoryStateBackend,
   ParameterTool,
   RestartStrategies,
@@ -265,6 +267,24 @@ describe('checkpoints in code', () => {
     })
   })
 
+  test('an interval in code leaves the mode to the configuration', () => {
+    expect(configured(env => env.configure('execution.checkpointing.mode', 'AT_LEAST_ONCE').enableCheckpointing('1 s'))).toMatchObject({
+      'execution.checkpointing.interval': '1000 ms',
+      'execution.checkpointing.mode': 'AT_LEAST_ONCE',
+    })
+  })
+
+  test('storage is a directory, or an object that says where', () => {
+    const storage = (env: StreamExecutionEnvironment) => env.getCheckpointConfig()
+    expect(configured(env => storage(env).setCheckpointStorage(new JobManagerCheckpointStorage()))).toMatchObject({
+      'execution.checkpointing.storage': 'jobmanager',
+    })
+    expect(configured(env => storage(env).setCheckpointStorage(new FileSystemCheckpointStorage('s3://b/p')))).toMatchObject({
+      'execution.checkpointing.storage': 'filesystem',
+      'execution.checkpointing.dir': 's3://b/p',
+    })
+  })
+
   test('backends by the names of Flink 1.x say where checkpoints go, too', () => {
     expect(configured(env => env.setStateBackend(new MemoryStateBackend()))).toMatchObject({ 'execution.checkpointing.storage': 'jobmanager' })
     expect(configured(env => env.setStateBackend(new FsStateBackend('file:///c')))).toMatchObject({
@@ -288,6 +308,13 @@ describe('checkpoints in code', () => {
     ],
     [(env: StreamExecutionEnvironment) => env.setStateBackend('hashmap' as never), 'env.setStateBackend takes a state backend'],
     [() => new FsStateBackend(''), 'FsStateBackend takes the URI of a directory'],
+    [(env: StreamExecutionEnvironment) => env.getCheckpointConfig().setCheckpointStorage(''), 'setCheckpointStorage takes the URI of a directory'],
+    // What a program without types may pass, as Flink's constructors take it.
+    [() => Reflect.construct(MemoryStateBackend, [1024]), 'new MemoryStateBackend(…): no argument is supported, got 1 more'],
+    [
+      () => Reflect.construct(FsStateBackend, ['file:///c', true]),
+      'new FsStateBackend(…): no argument behind the directory is supported, got 1 more',
+    ],
   ])('what cannot be is refused with its argument: %#', (make, message) => {
     expect(() => configured(make as (env: StreamExecutionEnvironment) => unknown)).toThrow(message)
   })

@@ -117,9 +117,10 @@ export class StreamExecutionEnvironment {
     return this.configure(strategy.options)
   }
 
-  /** A checkpoint every `interval` (milliseconds, or a text such as `10 s`). */
-  enableCheckpointing(interval: number | string, mode: CheckpointingMode = 'EXACTLY_ONCE'): this {
-    this.getCheckpointConfig().setCheckpointInterval(interval).setCheckpointingConsistencyMode(mode)
+  /** A checkpoint every `interval` (milliseconds, or a text such as `10 s`). Without `mode` it is what is configured. */
+  enableCheckpointing(interval: number | string, mode?: CheckpointingMode): this {
+    const config = this.getCheckpointConfig().setCheckpointInterval(interval)
+    if (mode !== undefined) config.setCheckpointingConsistencyMode(mode)
     return this
   }
 

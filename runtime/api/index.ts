@@ -93,9 +93,12 @@ export { setBuiltInConnectors } from './built-in-connectors.ts'
 export {
   CheckpointConfig,
   CheckpointingMode,
+  CheckpointStorage,
   ExternalizedCheckpointRetention,
+  FileSystemCheckpointStorage,
   FsStateBackend,
   HashMapStateBackend,
+  JobManagerCheckpointStorage,
   MemoryStateBackend,
   StateBackend,
 } from './checkpoint-config.ts'

@@ -256,7 +256,12 @@ export function windowProcess(assigner: TumblingWindowAssigner, fn: unknown, key
 
 /** `Window(TumblingEventTimeWindows(60000))`, as Flink names it. */
 export function windowName(assigner: TumblingWindowAssigner): string {
-  return `Window(Tumbling${assigner.timeDomain === 'EVENT_TIME' ? 'EventTime' : 'ProcessingTime'}Windows(${assigner.sizeMs}))`
+  return `Window(${windowsText({ ...assigner, offsetMs: 0 })})`
+}
+
+/** All that decides where windows begin and end. */
+function windowsText({ timeDomain, sizeMs, offsetMs }: Pick<TumblingWindowAssigner, 'timeDomain' | 'sizeMs' | 'offsetMs'>): string {
+  return `Tumbling${timeDomain === 'EVENT_TIME' ? 'EventTime' : 'ProcessingTime'}Windows(${offsetMs === 0 ? sizeMs : `${sizeMs}, ${offsetMs}`})`
 }
 
 function window(
@@ -285,7 +290,7 @@ function window(
     ...options,
     window: described,
   })
-  return keyed(definition, key.spec.type, windowStates(parts))
+  return { ...keyed(definition, key.spec.type, windowStates(parts)), windows: windowsText(assigner) }
 }
 
 /** Where row and key have a columnar form, values are kept in typed tables. */

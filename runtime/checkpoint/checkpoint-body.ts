@@ -28,6 +28,8 @@ export interface OperatorEntry {
   readonly vertexId: string
   readonly parallelism: number
   readonly maxParallelism: number
+  /** The windows that its state belongs to, as in `OperatorSpec`. */
+  readonly windows?: string
   /** Sources: what their enumerator had to say. */
   readonly enumerator: JsonObject | null
 }
@@ -47,7 +49,7 @@ export function checkpointBody(
   return {
     operators: jobGraph.vertices.flatMap(vertex =>
       vertex.operators.map(
-        ({ operatorId, uid, name, type }): OperatorEntry => ({
+        ({ operatorId, uid, name, type, windows }): OperatorEntry => ({
           operatorId,
           uid: uid ?? null,
           name,
@@ -55,6 +57,7 @@ export function checkpointBody(
           vertexId: vertex.id,
           parallelism: vertex.parallelism,
           maxParallelism: vertex.maxParallelism,
+          ...(windows === undefined ? {} : { windows }),
           enumerator: enumerators.get(operatorId) ?? null,
         }),
       ),

@@ -90,7 +90,13 @@ const complete = (id: number, retained: readonly number[] = [id], executionIds: 
   executionIds,
   retained,
 })
-const abort = (id: number, why: string, executionIds: readonly string[] = all) => ({ kind: 'abort', id, why, executionIds })
+const abort = (id: number, why: string, executionIds: readonly string[] = all, cause: unknown = undefined) => ({
+  kind: 'abort',
+  id,
+  why,
+  error: cause,
+  executionIds,
+})
 const failJob = (failures: number, why: string, cause: unknown = undefined, type: SnapshotType = 'checkpoint') => ({
   kind: 'failJob',
   type,
@@ -167,7 +173,10 @@ describe('what fails', () => {
     run.start()
     run.wake(1000)
     run.acknowledgeAll(1010, 1, ['source'])
-    expect(run.at(1020, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined'), failJob(1, 'declined', error)])
+    expect(run.at(1020, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([
+      abort(1, 'declined', all, error),
+      failJob(1, 'declined', error),
+    ])
     expect(wakeMs(run.state)).toBe(Number.POSITIVE_INFINITY)
     expect(run.wake(9000)).toEqual([])
     expect(run.acknowledgeAll(9000, 1)).toEqual([])
@@ -177,14 +186,17 @@ describe('what fails', () => {
     const run = new Run({ tolerableFailures: 1 })
     run.start()
     run.wake(1000)
-    expect(run.at(1100, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined')])
+    expect(run.at(1100, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined', all, error)])
     run.wake(2000)
     run.acknowledgeAll(2100, 2)
     run.at(2200, { kind: 'published', id: 2 })
     run.wake(3000)
-    expect(run.at(3100, { kind: 'decline', id: 3, executionId: 'map', error })).toEqual([abort(3, 'declined')])
+    expect(run.at(3100, { kind: 'decline', id: 3, executionId: 'map', error })).toEqual([abort(3, 'declined', all, error)])
     run.wake(4000)
-    expect(run.at(4100, { kind: 'decline', id: 4, executionId: 'map', error })).toEqual([abort(4, 'declined'), failJob(2, 'declined', error)])
+    expect(run.at(4100, { kind: 'decline', id: 4, executionId: 'map', error })).toEqual([
+      abort(4, 'declined', all, error),
+      failJob(2, 'declined', error),
+    ])
   })
 
   test('one that takes too long expires; one that is being published does not', () => {
@@ -205,13 +217,16 @@ describe('what fails', () => {
     run.start()
     run.wake(1000)
     run.acknowledgeAll(1100, 1)
-    expect(run.at(1200, { kind: 'publishFailed', id: 1, outcome: 'conflict', error })).toEqual([abort(1, 'id taken'), trigger(2, 'source', 'other')])
+    expect(run.at(1200, { kind: 'publishFailed', id: 1, outcome: 'conflict', error })).toEqual([
+      abort(1, 'id taken', all, error),
+      trigger(2, 'source', 'other'),
+    ])
     run.acknowledgeAll(1300, 2)
-    expect(run.at(1400, { kind: 'publishFailed', id: 2, outcome: 'failed', error })).toEqual([abort(2, 'publication failed')])
+    expect(run.at(1400, { kind: 'publishFailed', id: 2, outcome: 'failed', error })).toEqual([abort(2, 'publication failed', all, error)])
     run.wake(2200)
     run.acknowledgeAll(2300, 3)
     expect(run.at(2400, { kind: 'publishFailed', id: 3, outcome: 'failed', error })).toEqual([
-      abort(3, 'publication failed'),
+      abort(3, 'publication failed', all, error),
       failJob(2, 'publication failed', error),
     ])
   })
@@ -315,7 +330,7 @@ describe('one that somebody asks for', () => {
     run.start()
     run.at(10, { kind: 'request', requestId: 'a', type: 'checkpoint' })
     expect(run.at(20, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([
-      abort(1, 'declined'),
+      abort(1, 'declined', all, error),
       { kind: 'answer', requestId: 'a', end: { kind: 'aborted', id: 1, why: 'declined', error } },
     ])
     run.at(30, { kind: 'request', requestId: 'b', type: 'checkpoint' })
@@ -411,13 +426,16 @@ describe('a savepoint', () => {
     const run = new Run({ intervalMs: undefined })
     run.start(Number.POSITIVE_INFINITY)
     run.at(0, request('a', type))
-    expect(run.at(10, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([abort(1, 'declined'), refused('a', 1, 'declined', error)])
+    expect(run.at(10, { kind: 'decline', id: 1, executionId: 'map', error })).toEqual([
+      abort(1, 'declined', all, error),
+      refused('a', 1, 'declined', error),
+    ])
     run.at(20, request('b', type))
     expect(run.wake(620)).toEqual([abort(2, 'expired'), refused('b', 2, 'expired')])
     run.at(700, request('c', type))
     run.acknowledgeAll(710, 3)
     expect(run.at(720, { kind: 'publishFailed', id: 3, outcome: 'failed', error })).toEqual([
-      abort(3, 'publication failed'),
+      abort(3, 'publication failed', all, error),
       refused('c', 3, 'publication failed', error),
     ])
     // A checkpoint's failure is still the first one.

@@ -135,7 +135,13 @@ export type CoordinatorEffect<A> =
       readonly executionIds: readonly string[]
     }
   /** Tasks forget it. */
-  | { readonly kind: 'abort'; readonly id: number; readonly why: AbortReason; readonly executionIds: readonly string[] }
+  | {
+      readonly kind: 'abort'
+      readonly id: number
+      readonly why: AbortReason
+      readonly error: SerializedError | undefined
+      readonly executionIds: readonly string[]
+    }
   | { readonly kind: 'publish'; readonly id: number; readonly states: ReadonlyMap<string, A> }
   /** Sinks commit, sources tell their systems; then what is not in `retained` goes. None for a savepoint behind which the job goes on. */
   | { readonly kind: 'complete'; readonly id: number; readonly executionIds: readonly string[]; readonly retained: readonly number[] }
@@ -397,7 +403,7 @@ class Step<A> {
   private abort(pending: PendingCheckpoint<A>, why: AbortReason, error: SerializedError | undefined, tells = true): void {
     this.end(pending)
     const waiting = [...pending.waitsFor].filter(executionId => !this.state.finished.has(executionId))
-    if (tells && waiting.length > 0) this.effects.push({ kind: 'abort', id: pending.id, why, executionIds: waiting })
+    if (tells && waiting.length > 0) this.effects.push({ kind: 'abort', id: pending.id, why, error, executionIds: waiting })
     if (why === 'task finished' || why === 'id taken') {
       const { type } = pending
       const again = pending.requests.map(requestId => ({ requestId, type }))

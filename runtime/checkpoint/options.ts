@@ -10,6 +10,10 @@ export const stateBackendType: ConfigOption<(typeof backends)[number]> = {
   type: 'enum',
   defaultValue: 'hashmap',
   values: backends,
+  refusedValues: {
+    rocksdb: 'RocksDB is not supported yet: state lives on the heap (hashmap)',
+    forst: 'ForSt is not supported: state lives on the heap (hashmap)',
+  },
   doc: 'where state lives: hashmap is the heap, the only one there is yet. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
 }
 

@@ -16,7 +16,7 @@ import type { CheckpointBody, OperatorEntry } from './checkpoint-body.ts'
  * - kept: there on both sides, the same kind and type;
  * - new: declared, and not in the savepoint: it begins empty;
  * - dropped: in the savepoint, and not declared any more. Only with `ignore-unclaimed-state`, for it is lost;
- * - incompatible: of another kind or type, by another type of key, or with another max parallelism. Never restored.
+ * - incompatible: of another kind or type, by another type of key, of other windows, or with another max parallelism. Never restored.
  * What has no contents is neither dropped nor incompatible: nothing is lost with it.
  */
 export type Verdict = 'kept' | 'new' | 'dropped' | 'incompatible'
@@ -125,6 +125,8 @@ function whyIncompatible(vertex: JobVertex, spec: OperatorSpec, { entry, keyType
     return `${operator} has parallelism ${vertex.parallelism}, which is above the max parallelism ${entry.maxParallelism} that its state was taken with.`
   if (entry.type !== spec.type && (entry.type.startsWith('source:') || spec.type.startsWith('source:')))
     return `${operator} was a ${entry.type} and is a ${spec.type} now, which cannot go on where that one was: give it another uid.`
+  if (entry.windows !== undefined && spec.windows !== undefined && entry.windows !== spec.windows)
+    return `${operator} had windows ${entry.windows} and has ${spec.windows} now: what those hold cannot be divided among these.`
   if (keyType === null || (spec.keyType !== null && isSame(keyType, spec.keyType))) return undefined
   // Without keyed state on the other side it is dropped.
   if (spec.keyType === null && !spec.states.some(state => states.some(other => isSameState(state, other)))) return undefined

@@ -34,6 +34,7 @@ export function showState({ location, isSavepoint, head, body }: ExternalSnapsho
       parallelism: entry.parallelism,
       maxParallelism: entry.maxParallelism,
       keyType: keyType === null ? null : typeText(keyType),
+      windows: entry.windows ?? null,
       bytes,
       states: states.map(state => ({ name: state.name, kind: state.kind, type: stateText(state) })),
     })),
@@ -43,8 +44,9 @@ export function showState({ location, isSavepoint, head, body }: ExternalSnapsho
 
 function savedLines({ entry, keyType, states, bytes }: SavedOperator): readonly string[] {
   const key = keyType === null ? '' : `, keyed by ${typeText(keyType)}`
+  const windows = entry.windows === undefined ? '' : `, windows ${entry.windows}`
   return [
-    `${nameOf(entry)}: ${entry.type}, parallelism ${entry.parallelism} of ${entry.maxParallelism}${key}, ${bytes} bytes`,
+    `${nameOf(entry)}: ${entry.type}, parallelism ${entry.parallelism} of ${entry.maxParallelism}${key}${windows}, ${bytes} bytes`,
     ...(states.length === 0 ? ['  no state'] : states.map(state => `  ${state.name}: ${stateText(state)}`)),
   ]
 }

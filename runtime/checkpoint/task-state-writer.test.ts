@@ -8,9 +8,10 @@ import { Types } from '../serde/types.ts'
 import { ValueStateDescriptor } from '../state/descriptors.ts'
 import { KeyedStateBackend } from '../state/keyed-state-backend.ts'
 import { StateStorage, takesIncrements } from './state-storage.ts'
+import { objectName } from './storage/epoch-log.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import type { ObjectStore } from './storage/object-store.ts'
-import { objectsOf, sizeOf, type TaskState, taskStateFromJson, taskStateToJson } from './task-state.ts'
+import { objectsOf, sizeOf, type TaskState, taskStateFromJson, taskStateToJson, writtenSize } from './task-state.ts'
 import { TaskStateWriter } from './task-state-writer.ts'
 
 const inlineMaxBytes = 60
@@ -126,6 +127,24 @@ test('what stands behind a segment that could not be written is refused, by the 
   expect(await store.list('job/shared')).toHaveLength(1)
   backend.snapshots.takeBack(2)
   expect(sizeOf((await checkpoint(4)).operators)).toBeGreaterThan(0)
+})
+
+test('what a checkpoint has written is its own object and what its manifest carries, not what it stands behind', async () => {
+  const store = createMemoryStore('sim://checkpoints')
+  const writer = new TaskStateWriter('first', new StateStorage('job', configuration, async () => store), [])
+  const range = (bytes: Uint8Array) => new Map([[0, bytes]])
+  const take = (id: number, chain: readonly string[], kept: readonly string[], bytes: number) => {
+    const written = new Map([[String(id), range(new Uint8Array(bytes))]])
+    const keyed = { keyType: Types.INT.json, schemas: [], written, chain, chainBytes: 0, kept, standalone: false }
+    return writer.write(id, [{ operatorId: 'a', snapshot: { keyed, lists: [] } }], undefined)
+  }
+  const sizes = (state: TaskState, id: number) => [sizeOf(state.operators), writtenSize(state, objectName(id, 'first'))]
+  expect(sizes(await take(1, ['1'], [], 100_000), 1)).toEqual([100_000, 100_000])
+  expect(sizes(await take(2, ['1', '2'], [], 60_000), 2)).toEqual([160_000, 60_000])
+  expect(sizes(await take(3, ['1', '2'], ['3'], 50_000), 3), 'a piece of a base').toEqual([160_000, 50_000])
+  const carried = await take(4, ['1', '2', '4'], ['3'], 40)
+  expect(sizes(carried, 4)).toEqual([160_040, 40])
+  expect(sizes(await take(5, ['1', '2', '4', '5'], ['3'], 70_000), 5), 'carried again').toEqual([230_040, 70_040])
 })
 
 test('savepoints and full checkpoints have their own object; the checkpoint behind them stands behind those before, which a full one keeps', async () => {

@@ -94,6 +94,17 @@ export function sizeOf(operators: TaskState['operators']): number {
   return size
 }
 
+/** Bytes that this checkpoint has written: the task's own object, and what the manifest carries, of earlier ones too. */
+export function writtenSize({ operators, kept }: TaskState, ownObject: string): number {
+  let size = [...objectsOf(operators), ...kept].find(({ name }) => name === ownObject)?.size ?? 0
+  for (const { snapshot } of operators) {
+    mapSnapshot(snapshot, ({ blob, length }) => {
+      if (blob.kind === 'inline') size += length
+    })
+  }
+  return size
+}
+
 /** Bytes that are written for it. */
 export function handedOverSize({ snapshot }: OperatorHandover<Uint8Array>): number {
   let size = 0

@@ -131,6 +131,20 @@ describe('layers', () => {
     expect(configuration.get(parallelism)).toBe(3)
   })
 
+  test('a value of Flink that is not there says why', () => {
+    const option = {
+      key: 'a.b',
+      type: 'enum',
+      defaultValue: 'x',
+      values: ['x'],
+      refusedValues: { big: 'BIG is not supported yet' },
+      doc: '',
+    } as const
+    expect(Configuration.parseLayers([{ origin: 'client', name: '-D', entries: { 'a.b': 'Big' } }], [[option]]).problems).toEqual([
+      'option a.b: BIG is not supported yet (-D)',
+    ])
+  })
+
   test('an old spelling of a stronger layer wins over the new one of a weaker layer', () => {
     const { configuration } = Configuration.parseLayers(
       [

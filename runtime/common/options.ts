@@ -64,3 +64,7 @@ export const processOptionTable: readonly ConfigOption<unknown>[] = Object.value
 export function isSecretKey(key: string): boolean {
   return /(^|[.-])(token|password|secret|credentials|(access|secret)[.-]key)$/.test(key)
 }
+
+export function withMaskedSecrets(entries: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).map(([key, value]) => [key, isSecretKey(key) ? '******' : value]))
+}

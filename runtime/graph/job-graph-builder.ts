@@ -167,6 +167,7 @@ function operatorSpecOf(
     options: node.definition.options,
     states: node.definition.states,
     keyType: node.definition.keyType ?? null,
+    ...(node.definition.windows === undefined ? {} : { windows: node.definition.windows }),
     hash: operatorHash(node, nodes),
     kind: node.kind,
     source: node.definition.source,

@@ -42,6 +42,8 @@ export interface OperatorSpec {
   readonly states: readonly DeclaredState[]
   /** Of its keyed state; null = it has none. */
   readonly keyType: TypeJson | null
+  /** The windows that its state belongs to, `TUMBLE(60000)`; absent = none. */
+  readonly windows?: string
   /** Hash over type, options, uid, types, functions' source, states: compared with the worker's own, first difference is named. */
   readonly hash: string
   readonly kind: 'source' | 'operator' | 'sink'

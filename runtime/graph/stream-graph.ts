@@ -89,6 +89,8 @@ export interface OperatorDefinition {
   readonly states: readonly DeclaredState[]
   /** Of keyed state. */
   readonly keyType?: TypeJson
+  /** What cuts time into the windows that its state belongs to: state of others is none of these. */
+  readonly windows?: string
   /**
    * Makes the operator of one subtask: `(options: JsonObject) => StreamOperator` of runtime/stream, for sources `SourceOperatorSpec`.
    * Opaque here because this room must not know operators; `runtime/stream/factory.ts` is the one place that casts.

@@ -29,10 +29,10 @@ import {
 } from '../checkpoint/savepoint.ts'
 import { planState, requireRestorable } from '../checkpoint/state-plan.ts'
 import { openCheckpointStore } from '../checkpoint/state-storage.ts'
-import { EpochLog, readManifest } from '../checkpoint/storage/epoch-log.ts'
+import { EpochLog, objectName, readManifest } from '../checkpoint/storage/epoch-log.ts'
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
-import { sizeOf, type TaskState } from '../checkpoint/task-state.ts'
+import { sizeOf, type TaskState, writtenSize } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
@@ -195,7 +195,8 @@ export class CheckpointCoordinator {
   }
 
   acknowledge(executionId: string, id: number, state: TaskState): void {
-    this.statistics.acknowledged(id, executionId, sizeOf(state.operators), Math.round(this.services.clock.nowMs()))
+    const bytes = { sizeBytes: sizeOf(state.operators), writtenBytes: writtenSize(state, objectName(id, executionId)) }
+    this.statistics.acknowledged(id, executionId, bytes, Math.round(this.services.clock.nowMs()))
     this.take({ kind: 'acknowledge', nowMs: this.nowMs(), id, executionId, state })
   }
 
@@ -291,7 +292,7 @@ export class CheckpointCoordinator {
       case 'abort':
         this.log.info(`checkpoint ${effect.id} was given up`, { why: effect.why })
         services.notify(effect.executionIds, effect.id, 'aborted')
-        this.giveUp(effect.id, effect.why)
+        this.giveUp(effect.id, effect.why, effect.error)
         return
       case 'publish':
         this.publish(effect.id, effect.states)
@@ -342,11 +343,11 @@ export class CheckpointCoordinator {
   }
 
   /** Of a savepoint that did not come about nothing is left. */
-  private giveUp(id: number, why: AbortReason): void {
+  private giveUp(id: number, why: AbortReason, error?: SerializedError): void {
     const triggered = this.triggered.get(id)
     this.triggered.delete(id)
     if (triggered !== undefined && isTerminating(triggered.type)) this.stopping = false
-    this.statistics.failed(id, reasonOf(why), Math.round(this.services.clock.nowMs()))
+    this.statistics.failed(id, failureText(why, error), Math.round(this.services.clock.nowMs()))
     if (triggered?.target !== undefined) this.removeUnfinished(id, triggered.target)
   }
 
@@ -370,8 +371,8 @@ export class CheckpointCoordinator {
       try {
         await this.save(id, triggered, body, epochs)
       } catch (error) {
-        this.statistics.failed(id, reasonOf('publication failed'), Math.round(this.services.clock.nowMs()))
         const serialized = serializeError(error)
+        this.statistics.failed(id, failureText('publication failed', serialized), Math.round(this.services.clock.nowMs()))
         const outcome =
           serialized.code === 'CONFLICT' ? 'conflict' : serialized.code === 'FENCED' || serialized.code === 'OUTCOME_UNKNOWN' ? 'lost' : 'failed'
         this.log.warn(`checkpoint ${id} could not be published`, { outcome, error: serialized.message })
@@ -493,4 +494,9 @@ const reasons: Record<AbortReason, string> = {
 
 function reasonOf(why: AbortReason): string {
   return reasons[why]
+}
+
+/** What REST says of a checkpoint that has failed. */
+function failureText(why: AbortReason, error: SerializedError | undefined): string {
+  return error === undefined ? reasonOf(why) : `${reasonOf(why)}: ${error.message}`
 }

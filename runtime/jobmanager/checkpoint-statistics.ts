@@ -1,5 +1,5 @@
 import { isCheckpoint, type SnapshotType } from '../common/snapshot-type.ts'
-import type { CheckpointStatisticsView, CheckpointTaskView, CheckpointView, RestoredView, Statistic, Summary } from '../rpc/job-manager-gateway.ts'
+import type { CheckpointStatisticsView, CheckpointTaskView, CheckpointView, RestoredView, Statistic } from '../rpc/job-manager-gateway.ts'
 
 /** What is told of a job's checkpoints and savepoints, over all its attempts. Bounded: the newest ones whole, of the others figures. */
 interface Entry {
@@ -9,6 +9,8 @@ interface Entry {
   readonly vertexOf: ReadonlyMap<string, string>
 }
 
+type StateBytes = Pick<CheckpointTaskView, 'sizeBytes' | 'writtenBytes'>
+
 /** Completed ones that the summary is made of. */
 const SUMMARY_WINDOW = 1_000
 
@@ -17,6 +19,7 @@ export class CheckpointStatistics {
   /** Oldest first. */
   private readonly history: Entry[] = []
   private readonly sizes: number[] = []
+  private readonly written: number[] = []
   private readonly durations: number[] = []
   private counts = { restored: 0, total: 0, completed: 0, failed: 0 }
   private latest: { completed?: CheckpointView; savepoint?: CheckpointView; failed?: CheckpointView; restored?: RestoredView } = {}
@@ -29,7 +32,7 @@ export class CheckpointStatistics {
     const tasks = new Map<string, CheckpointTaskView>()
     for (const vertexId of vertexOf.values()) {
       const subtasks = (tasks.get(vertexId)?.subtasks ?? 0) + 1
-      tasks.set(vertexId, { status: 'IN_PROGRESS', latestAckMs: -1, sizeBytes: 0, durationMs: 0, subtasks, acknowledged: 0 })
+      tasks.set(vertexId, { status: 'IN_PROGRESS', latestAckMs: -1, sizeBytes: 0, writtenBytes: 0, durationMs: 0, subtasks, acknowledged: 0 })
     }
     const view: CheckpointView = {
       id,
@@ -38,6 +41,7 @@ export class CheckpointStatistics {
       triggerMs: timestampMs,
       latestAckMs: -1,
       sizeBytes: 0,
+      writtenBytes: 0,
       durationMs: 0,
       subtasks: vertexOf.size,
       acknowledged: 0,
@@ -49,7 +53,7 @@ export class CheckpointStatistics {
     this.trim()
   }
 
-  acknowledged(id: number, executionId: string, bytes: number, nowMs: number): void {
+  acknowledged(id: number, executionId: string, bytes: StateBytes, nowMs: number): void {
     const entry = this.inProgress(id)
     const vertexId = entry?.vertexOf.get(executionId)
     const task = vertexId === undefined ? undefined : entry?.tasks.get(vertexId)
@@ -58,8 +62,9 @@ export class CheckpointStatistics {
     const durationMs = nowMs - view.triggerMs
     const acknowledged = task.acknowledged + 1
     const status = acknowledged === task.subtasks ? 'COMPLETED' : task.status
-    entry.tasks.set(vertexId, { ...task, status, latestAckMs: nowMs, sizeBytes: task.sizeBytes + bytes, durationMs, acknowledged })
-    entry.view = { ...view, latestAckMs: nowMs, sizeBytes: view.sizeBytes + bytes, durationMs, acknowledged: view.acknowledged + 1 }
+    const sums = (of: StateBytes) => ({ sizeBytes: of.sizeBytes + bytes.sizeBytes, writtenBytes: of.writtenBytes + bytes.writtenBytes })
+    entry.tasks.set(vertexId, { ...task, status, latestAckMs: nowMs, ...sums(task), durationMs, acknowledged })
+    entry.view = { ...view, latestAckMs: nowMs, ...sums(view), durationMs, acknowledged: view.acknowledged + 1 }
   }
 
   completed(id: number, path: string | undefined, nowMs: number): void {
@@ -69,6 +74,7 @@ export class CheckpointStatistics {
     this.trim()
     this.counts.completed++
     remember(this.sizes, entry.view.sizeBytes)
+    remember(this.written, entry.view.writtenBytes)
     remember(this.durations, entry.view.durationMs)
     if (isCheckpoint(entry.view.type)) this.latest.completed = entry.view
     else this.latest.savepoint = entry.view
@@ -93,7 +99,7 @@ export class CheckpointStatistics {
     const { restored, total, completed, failed } = this.counts
     return {
       counts: { restored, total, inProgress: total - completed - failed, completed, failed },
-      summary: summaryOf(this.sizes, this.durations),
+      summary: { sizeBytes: statisticOf(this.sizes), writtenBytes: statisticOf(this.written), durationMs: statisticOf(this.durations) },
       latest: {
         completed: this.latest.completed,
         savepoint: this.latest.savepoint,
@@ -121,10 +127,6 @@ export class CheckpointStatistics {
 function remember(values: number[], value: number): void {
   values.push(value)
   if (values.length > SUMMARY_WINDOW) values.shift()
-}
-
-function summaryOf(sizes: readonly number[], durations: readonly number[]): Summary {
-  return { sizeBytes: statisticOf(sizes), durationMs: statisticOf(durations) }
 }
 
 function statisticOf(values: readonly number[]): Statistic {

@@ -287,8 +287,8 @@ export class JobMaster {
   }
 
   /**
-   * Other parallelisms for a running job: a checkpoint is taken, then all tasks end, and the job goes on from it. Refused, with the job left alone,
-   * where that cannot be done; answered when the checkpoint has been asked for.
+   * Other parallelisms for a running job: a checkpoint is taken, then all tasks end and the job goes on from it; a failure before that has the same
+   * successor. Refused, with the job left alone, where that cannot be done; answered when the checkpoint has been asked for.
    */
   async rescale(requirements: ResourceRequirements): Promise<void> {
     const { checkpoints, services, restartCount } = this
@@ -308,25 +308,26 @@ export class JobMaster {
         'CONFLICT',
         `job ${jobGraph.jobName} cannot be rescaled: there are ${slots} slots for it, fewer than its lower bounds need`,
       )
-    this.requirements = requirements
-    // The next JobManager must not go back to what was before.
+    // The next JobManager must not go back to what was before, and the next attempt neither.
     await services.jobStore?.setRequirements(this.job.jobId, requirements)
-    if (sameParallelisms(target, jobGraph)) return
+    this.requirements = requirements
+    const { jobGraph: present } = this.executionGraph
+    this.nextGraph = sameParallelisms(target, present) ? present : target
+    if (this.status !== 'RUNNING' || this.nextGraph === present) return
     this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
     void checkpoints.requestCheckpoint().then(end => {
       // Cancelled, failed or asked for something else meanwhile.
-      if (this.restartCount !== restartCount || this.status !== 'RUNNING' || this.requirements !== requirements) return
-      if (end.kind === 'completed') this.restartAs(target)
-      else this.log.warn(`job ${jobGraph.jobName} is not rescaled: its checkpoint was aborted`, { why: end.why, error: end.error?.message })
+      if (this.restartCount !== restartCount || this.status !== 'RUNNING' || this.nextGraph !== target) return
+      if (end.kind === 'completed') {
+        this.enter('RESTARTING')
+        this.restarts.add(this.allRegions)
+        this.cancelTasks(this.allRegions)
+      } else
+        this.log.warn(`job ${jobGraph.jobName} is not rescaled before it is restarted for another reason: its checkpoint was aborted`, {
+          why: end.why,
+          error: end.error?.message,
+        })
     })
-  }
-
-  private restartAs(graph: JobGraph): void {
-    this.log.info(`job ${graph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(graph) })
-    this.nextGraph = graph
-    this.enter('RESTARTING')
-    this.restarts.add(this.allRegions)
-    this.cancelTasks(this.allRegions)
   }
 
   cancel(): void {
@@ -627,9 +628,9 @@ export class JobMaster {
   }
 
   private regionsBehind(failed: ReadonlySet<number>): ReadonlySet<number> {
-    // Behind a savepoint with which the job stops, others may have seen the end of their input.
-    if (this.failsWhole || this.checkpoints?.isStopping === true) return this.allRegions
     const { jobGraph, regions } = this.executionGraph
+    // With a savepoint behind which the job stops others may have seen the end of their input; to be rescaled is all of it.
+    if (this.failsWhole || this.checkpoints?.isStopping === true || this.nextGraph !== jobGraph) return this.allRegions
     // There are no blocking results yet.
     return regionsToRestart(jobGraph, regions, failed, () => true)
   }
@@ -663,6 +664,12 @@ export class JobMaster {
   /** All tasks of these regions have ended, and the delay is over. */
   private restart(restart: Restart): void {
     const { regions } = restart
+    if (this.nextGraph !== this.executionGraph.jobGraph && !this.isWhole(regions)) {
+      // Told to be another one meanwhile.
+      this.restarts.add(this.allRegions)
+      this.cancelTasks(this.allRegions)
+      return
+    }
     const ended = executionsIn(this.executionGraph, regions)
     this.restartCount++
     this.failure = undefined
@@ -678,7 +685,7 @@ export class JobMaster {
       if (this.isWhole(regions)) this.sources = this.newSources()
       this.restore(restart)
     } else {
-      assert(this.isWhole(regions), 'a job is rescaled when none of its tasks runs')
+      this.log.info(`job ${this.nextGraph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(this.nextGraph) })
       this.executionGraph = this.newExecutionGraph(1 + Math.max(...ended.map(({ attempt }) => attempt)))
       this.sources = this.newSources()
       this.slots.replan(this.nextGraph)
@@ -720,7 +727,8 @@ export class JobMaster {
     if (this.status === 'RESTARTING') {
       const isDone = ({ phase, delay, regions }: Restart) =>
         phase === 'ending' && delay === undefined && executionsIn(this.executionGraph, regions).every(({ state }) => isTerminal(state))
-      for (const restart of this.restarts.current.filter(isDone)) this.restart(restart)
+      // One may take the others in.
+      for (const restart of this.restarts.current.filter(isDone)) if (this.restarts.includes(restart)) this.restart(restart)
       return
     }
     if (isTerminalStatus(this.status) || this.executionGraph.executions.some(({ state }) => !isTerminal(state))) return

@@ -26,6 +26,7 @@ export interface JobStore {
   recordResult(jobId: string, state: TerminalJobStatus): Promise<void>
   /** Everything of it is done. */
   remove(jobId: string): Promise<void>
+  /** A job that is damaged is told of and left as it is; it does not keep the others from going on. */
   recover(): Promise<readonly RecoveredJob[]>
 }
 
@@ -65,6 +66,19 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
     const bytes = await store.read(path)
     if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `${path} of ${store.uri} is missing`)
     return bytes
+  }
+
+  async function recoverJob(jobId: string, present: ReadonlySet<string>): Promise<RecoveredJob> {
+    const record = async (name: string) => decodeRecord(await read(`${folderOf(jobId)}/${name}`), `${folderOf(jobId)}/${name}`)
+    const newest = Math.max(0, ...[...present].flatMap(name => requirementsNumber(name) ?? []))
+    return {
+      jobId,
+      // Written by `add`.
+      submission: (await record('submission')) as unknown as JobSubmission,
+      artifact: await read(`${folderOf(jobId)}/artifact`),
+      requirements: newest === 0 ? undefined : ((await record(`requirements-${newest}`)) as ResourceRequirements),
+      result: present.has('result') ? ((await record('result'))['state'] as TerminalJobStatus) : undefined,
+    }
   }
 
   return {
@@ -117,20 +131,13 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
           await store.remove(`${folder}/result`)
           continue
         }
-        const newest = Math.max(0, ...[...present].flatMap(name => requirementsNumber(name) ?? []))
-        jobs.push({
-          jobId,
-          // Written by `add`.
-          submission: decodeRecord(await read(`${folder}/submission`), `${folder}/submission`) as unknown as JobSubmission,
-          artifact: await read(`${folder}/artifact`),
-          requirements:
-            newest === 0
-              ? undefined
-              : (decodeRecord(await read(`${folder}/requirements-${newest}`), `${folder}/requirements-${newest}`) as ResourceRequirements),
-          result: present.has('result')
-            ? (decodeRecord(await read(`${folder}/result`), `${folder}/result`)['state'] as TerminalJobStatus)
-            : undefined,
-        })
+        try {
+          jobs.push(await recoverJob(jobId, present))
+        } catch (error) {
+          // Anything else may be better the next time: the JobManager does not begin without these jobs.
+          if (!(error instanceof FlinkError && error.code === 'CORRUPT_CHECKPOINT')) throw error
+          log.error('a job could not be recovered', { jobId, error: error.message })
+        }
       }
       return jobs
     },

@@ -45,7 +45,7 @@ export function checkpointStatistics({ counts, summary, latest, history }: Check
       failed: counts.failed,
     },
     summary: {
-      checkpointed_size: statistic(summary.sizeBytes),
+      checkpointed_size: statistic(summary.writtenBytes),
       state_size: statistic(summary.sizeBytes),
       end_to_end_duration: statistic(summary.durationMs),
       alignment_buffered: nothing,
@@ -110,7 +110,7 @@ function figures(view: CheckpointTaskView) {
   return {
     status: view.status,
     latest_ack_timestamp: view.latestAckMs,
-    checkpointed_size: view.sizeBytes,
+    checkpointed_size: view.writtenBytes,
     state_size: view.sizeBytes,
     end_to_end_duration: view.durationMs,
     alignment_buffered: 0,

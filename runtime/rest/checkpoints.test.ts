@@ -166,11 +166,11 @@ describe('checkpoints', () => {
       [7, 'checkpoint'],
     ] as const) {
       statistics.triggered(id, type, id * 100, tasks)
-      statistics.acknowledged(id, 'e1', 10, id * 100 + 5)
-      statistics.acknowledged(id, 'stranger', 1_000, id * 100 + 6)
+      statistics.acknowledged(id, 'e1', { sizeBytes: 10, writtenBytes: 3 }, id * 100 + 5)
+      statistics.acknowledged(id, 'stranger', { sizeBytes: 1_000, writtenBytes: 900 }, id * 100 + 6)
     }
     for (const id of [4, 5]) {
-      statistics.acknowledged(id, 'e2', 30, id * 100 + 8)
+      statistics.acknowledged(id, 'e2', { sizeBytes: 30, writtenBytes: 4 }, id * 100 + 8)
       statistics.completed(id, id === 4 ? undefined : 'file:///s/savepoint-2', id * 100 + 10 * id)
     }
     statistics.failed(6, 'a task could not take it', 650)
@@ -178,6 +178,7 @@ describe('checkpoints', () => {
     expect(body.counts).toEqual({ restored: 1, total: 4, in_progress: 1, completed: 2, failed: 1 })
     expect(body.summary.end_to_end_duration).toEqual({ min: 40, max: 50, avg: 45, p50: 40, p90: 50, p95: 50, p99: 50, p999: 50 })
     expect(body.summary.state_size).toMatchObject({ min: 40, max: 40, avg: 40 })
+    expect(body.summary.checkpointed_size, 'what they have written').toMatchObject({ min: 7, max: 7, avg: 7 })
     expect(body.latest.completed).toMatchObject({ id: 4, className: 'completed', external_path: '<checkpoint-not-externally-addressable>' })
     expect(body.latest.savepoint).toMatchObject({ id: 5, is_savepoint: true, savepointFormat: 'CANONICAL', checkpoint_type: 'SYNC_SAVEPOINT' })
     expect(body.latest.failed).toMatchObject({ id: 6, className: 'failed', failure_timestamp: 650, failure_message: 'a task could not take it' })
@@ -191,7 +192,7 @@ describe('checkpoints', () => {
     expect((await call('GET', `/jobs/${JOB}/checkpoints/details/7`)).body).toMatchObject({
       num_subtasks: 2,
       num_acknowledged_subtasks: 1,
-      tasks: { [VERTEX]: { id: 7, status: 'IN_PROGRESS', num_subtasks: 2, num_acknowledged_subtasks: 1, state_size: 10 } },
+      tasks: { [VERTEX]: { id: 7, status: 'IN_PROGRESS', num_subtasks: 2, num_acknowledged_subtasks: 1, state_size: 10, checkpointed_size: 3 } },
     })
     expect((await call('GET', `/jobs/${JOB}/checkpoints/details/4`)).body.errors).toEqual([
       'Could not find checkpointing statistics for checkpoint 4.',

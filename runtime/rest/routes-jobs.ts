@@ -1,5 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Configuration } from '../common/config.ts'
+import { globalJobParameters, parseJobParameters } from '../common/job-parameters.ts'
 import type { JsonObject } from '../common/json.ts'
+import { withMaskedSecrets } from '../common/options.ts'
 import type { JobManagerGateway, ResourceRequirements } from '../rpc/job-manager-gateway.ts'
 import { badRequest, HttpError, notFound } from './http-errors.ts'
 import { executionResult, jobExceptions, jobInfo, jobRow } from './job-json.ts'
@@ -32,12 +35,14 @@ export function addJobRoutes(app: FastifyInstance, options: RestServerOptions): 
         'restart-strategy': details.restartStrategy,
         'job-parallelism': details.parallelism,
         'object-reuse-mode': false,
-        'user-config': {},
+        'user-config': parseJobParameters(Configuration.fromObject(details.configuration).get(globalJobParameters)),
       },
+      // What is set for the job, by key: in code, else by its client, else in the configuration of the cluster.
+      'millrace-options': withMaskedSecrets(details.configuration),
     }
   })
   app.get('/jobs/:jobid/jobmanager/config', async request => {
-    const merged = { ...gateway.clusterConfiguration(), ...job(request).configuration }
+    const merged = { ...gateway.clusterConfiguration(), ...withMaskedSecrets(job(request).configuration) }
     return Object.entries(merged).map(([key, value]) => ({ key, value }))
   })
   app.get('/jobs/:jobid/exceptions', async request => {

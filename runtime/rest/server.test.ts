@@ -112,7 +112,7 @@ const job: JobDetails = {
   jobGraph: { vertices: [] },
   slotsNeeded: 2,
   parallelism: 2,
-  configuration: { 'pipeline.name': 'wc' },
+  configuration: { 'pipeline.name': 'wc', 's3.secret-key': 'never-shown', 'pipeline.global-job-parameters': 'brokers:kafka, verbose:yes' },
   args: [],
   restartStrategy: 'Restart deactivated.',
   attempt: 1,
@@ -334,6 +334,18 @@ describe('cluster', () => {
     expect((await get('/taskmanagers/tm-1/metrics?get=Status.Shuffle.Netty.UsedMemorySegments')).body).toEqual([
       { id: 'Status.Shuffle.Netty.UsedMemorySegments', value: '7' },
     ])
+  })
+
+  test('/jobs/:jobid/config shows the options of the job and the parameters of the program, and no secret', async () => {
+    const { body } = await get(`/jobs/${JOB}/config`)
+    expect(body).toMatchObject({
+      jid: JOB,
+      'execution-config': { 'restart-strategy': 'Restart deactivated.', 'job-parallelism': 2, 'user-config': { brokers: 'kafka', verbose: 'yes' } },
+      'millrace-options': { 'pipeline.name': 'wc', 's3.secret-key': '******' },
+    })
+    const ofBoth = (await get(`/jobs/${JOB}/jobmanager/config`)).body
+    expect(ofBoth).toContainEqual({ key: 's3.secret-key', value: '******' })
+    expect(ofBoth).toContainEqual({ key: 'rest.port', value: '8081' })
   })
 
   test('/jobmanager/config, metrics, log', async () => {

@@ -255,7 +255,10 @@ export interface CheckpointView {
   readonly triggerMs: number
   /** -1 = nobody has acknowledged yet. */
   readonly latestAckMs: number
+  /** Of all state. */
   readonly sizeBytes: number
+  /** Of what this one has written: less, where it stands behind earlier ones. */
+  readonly writtenBytes: number
   readonly durationMs: number
   readonly subtasks: number
   readonly acknowledged: number
@@ -267,7 +270,10 @@ export interface CheckpointView {
 export interface CheckpointTaskView {
   readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'
   readonly latestAckMs: number
+  /** Of all state. */
   readonly sizeBytes: number
+  /** Of what this one has written: less, where it stands behind earlier ones. */
+  readonly writtenBytes: number
   readonly durationMs: number
   readonly subtasks: number
   readonly acknowledged: number
@@ -293,6 +299,7 @@ export interface Statistic {
 
 export interface Summary {
   readonly sizeBytes: Statistic
+  readonly writtenBytes: Statistic
   readonly durationMs: Statistic
 }
 

@@ -4,7 +4,7 @@ import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
-import type { JsonObject } from '../common/json.ts'
+import { globalJobParameters, parseJobParameters } from '../common/job-parameters.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from '../graph/deployment.ts'
@@ -34,7 +34,7 @@ import type { ChannelProvider } from './channel-providers.ts'
 import type { SlotScheduler } from './slot.ts'
 import type { RestoredTask, RestoredTasks, TaskMetricsSnapshot } from './slot-host.ts'
 import { Task, type TaskHooks } from './task.ts'
-import { autoWatermarkInterval, bufferTimeout, globalJobParameters } from './task-options.ts'
+import { autoWatermarkInterval, bufferTimeout } from './task-options.ts'
 
 /** Makes the tasks of a slot out of its deployment and the program's own graph: operators, chains, gates, writers. */
 export interface BuildParts {
@@ -323,7 +323,7 @@ function operatorContext(
     random: parts.random,
     log: parts.log.child({ jobId: deployment.jobId, task: taskName, operator: operator.name }),
     io: parts.ioHost(wake),
-    jobParameters: jobParameters(deployment),
+    jobParameters: parseJobParameters(Configuration.fromObject(deployment.configuration).get(globalJobParameters)),
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: isCheckpointingEnabled(configuration),
@@ -393,24 +393,6 @@ function taskMetrics(
     },
     operators,
   }
-}
-
-function jobParameters(deployment: SlotDeployment): JsonObject {
-  const text = Configuration.fromObject(deployment.configuration).get(globalJobParameters)
-  if (text === undefined || text === '') return {}
-  // What `setGlobalJobParameters` writes.
-  if (text.startsWith('{')) return JSON.parse(text) as JsonObject
-  return Object.fromEntries(
-    text.split(',').map(pair => {
-      const at = pair.indexOf(':')
-      if (at < 0)
-        throw new FlinkError(
-          'INVALID_CONFIGURATION',
-          `option pipeline.global-job-parameters: expected key:value pairs joined by commas, found '${pair}'`,
-        )
-      return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
-    }),
-  )
 }
 
 function graphMismatch(deployment: SlotDeployment, operator: string, what: string): FlinkError {

@@ -1,4 +1,5 @@
 import type { ConfigOption } from '../common/config.ts'
+import { globalJobParameters } from '../common/job-parameters.ts'
 
 export const bufferTimeout: ConfigOption<number> = {
   key: 'execution.buffer-timeout.interval',
@@ -12,13 +13,6 @@ export const autoWatermarkInterval: ConfigOption<number> = {
   type: 'duration',
   defaultValue: 200,
   doc: 'how often periodic watermark generators are asked, in processing time; 0 = never',
-}
-
-export const globalJobParameters: ConfigOption<string | undefined> = {
-  key: 'pipeline.global-job-parameters',
-  type: 'string',
-  defaultValue: undefined,
-  doc: 'parameters that every function reads by getRuntimeContext().getGlobalJobParameters(): key:value pairs joined by commas, or a JSON object',
 }
 
 export const taskOptions: readonly ConfigOption<unknown>[] = [bufferTimeout, autoWatermarkInterval, globalJobParameters]

@@ -1,15 +1,16 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Cluster, startCluster } from '../support/cluster.ts'
-import { type JobDetails, submit } from '../support/jobs.ts'
+import { ended, type JobDetails, jobIdOf, submit } from '../support/jobs.ts'
 import { type S3Call, S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { S3Server } from '../support/s3-server.ts'
+import { writtenLines } from '../support/written-lines.ts'
 
 /**
  * A sequence, sums per key in keyed state, tumbling windows and the transactional file sink, as real processes over a real S3 server. A proxy in front of the
  * server sees each step of publishing, restoring and taking over as a request, and kills (SIGKILL) whoever makes it: before it has an effect, or when it has had
- * it. Every step in its own right is held by test/sim/store-kills.test.ts.
+ * it. In between the job is rescaled, in place and by savepoints. Every step in its own right is held by test/sim/store-kills.test.ts.
  */
 const soak = process.env['SOAK'] === '1'
 
@@ -17,6 +18,8 @@ interface Point {
   readonly name: string
   readonly who: 'jobmanager' | 'taskmanager'
   readonly during: 'checkpoint' | 'takeover' | 'restore' | 'rescale'
+  /** What the JobManager must have logged before the point counts, since it was asked to rescale. */
+  readonly behind?: string
   matches(call: S3Call): boolean
 }
 
@@ -37,7 +40,25 @@ const steps: readonly Point[] = [
   { name: 'reading state', who: 'taskmanager', during: 'restore', matches: path(/\/shared\//, 'GetObject') },
 ]
 
-const rows = soak ? 120_000 : 4_000
+const rescaling: readonly Point[] = [
+  { name: 'state of a task', who: 'taskmanager', during: 'rescale', behind: 'is to be rescaled', matches: path(/\/shared\//, 'PutObject') },
+  {
+    name: 'the claim of its checkpoint',
+    who: 'jobmanager',
+    during: 'rescale',
+    behind: 'is to be rescaled',
+    matches: path(/\/epochs\/\d+/, 'PutObject'),
+  },
+  {
+    name: 'reading state at the new parallelism',
+    who: 'taskmanager',
+    during: 'rescale',
+    behind: 'is restarted with other parallelisms',
+    matches: path(/\/shared\//, 'GetObject'),
+  },
+]
+
+const rows = soak ? 120_000 : 6_000
 const rowsPerSecond = 200
 
 const job = (
@@ -84,12 +105,7 @@ function model(): string[] {
   return lines
 }
 
-const written = (out: string) =>
-  (existsSync(out) ? readdirSync(out, { recursive: true, withFileTypes: true }) : [])
-    .filter(entry => entry.isFile() && !entry.name.startsWith('.'))
-    .flatMap(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8').trimEnd().split('\n'))
-
-test('killed at each step of publishing, taking over and restoring: each result is there once', { timeout: soak ? 900_000 : 240_000 }, async () => {
+test('killed at each step of publishing, taking over and restoring: each result is there once', { timeout: soak ? 1_800_000 : 240_000 }, async () => {
   const server = await S3Server.start()
   server.createBucket('state')
   const proxy = await S3FaultProxy.start(server.endpoint)
@@ -113,18 +129,38 @@ test('killed at each step of publishing, taking over and restoring: each result 
     })
     const drill = new Drill(cluster, proxy)
     const out = join(cluster.folder.path, 'out')
-    const jobId = await submit(cluster, await cluster.folder.write('job.ts', job(`file://${out}`)), ['-p', '2'])
+    const file = await cluster.folder.write('job.ts', job(`file://${out}`))
+    let jobId = await submit(cluster, file, ['-p', '2'])
     await drill.checkpointDone()
+    const phasesOf = (point: Point) => (soak || point.during !== 'takeover' ? (['before', 'after'] as const) : (['after'] as const))
+    const killAt = async (points: readonly Point[]) => {
+      for (const point of points) for (const phase of phasesOf(point)) await drill.kill(point, phase)
+    }
+    const movedBySavepoint = async (parallelism: number) => {
+      const stopped = await cluster.run(['stop', '-p', 's3://state/savepoints', jobId])
+      const taken = /s3:\/\/\S+?(?=\.?$)/m.exec(stopped.stdout.split('completed').at(-1) ?? '')?.[0]
+      expect(taken, stopped.stdout + stopped.stderr).toBeDefined()
+      await ended(cluster, jobId, 'FINISHED')
+      jobId = jobIdOf(await cluster.run(['run', '-d', '-p', String(parallelism), '-s', taken ?? '', file]))
+      await drill.checkpointDone()
+    }
     const endMs = Date.now() + (soak ? 600_000 : 0)
     do {
-      for (const point of steps)
-        for (const phase of soak || point.during !== 'takeover' ? (['before', 'after'] as const) : (['after'] as const))
-          await drill.kill(point, phase)
+      await killAt(steps.slice(0, steps.length / 2))
+      await drill.rescaled(jobId, 3)
+      for (const [i, point] of rescaling.entries()) await drill.kill(point, i === 1 ? 'before' : 'after', () => drill.rescale(jobId, 2 + (i % 3)))
+      await movedBySavepoint(3)
+      await killAt(steps.slice(steps.length / 2))
+      await movedBySavepoint(1)
     } while (Date.now() < endMs)
-    await cluster.until(`/jobs/${jobId}`, ({ state }: JobDetails) => (state === 'FINISHED' ? true : undefined), 120_000)
-    expect(drill.kills.filter(kill => kill.includes('checkpoint')).length).toBeGreaterThanOrEqual(10)
-    expect(drill.kills.filter(kill => kill.includes('restore')).length).toBeGreaterThanOrEqual(4)
-    expect(written(out).sort()).toEqual(model().sort())
+    await cluster.until(`/jobs/${jobId}`, ({ state }: JobDetails) => (state === 'FINISHED' ? true : undefined), soak ? 900_000 : 120_000)
+    console.info(drill.kills.join('\n'))
+    const killedDuring = (what: Point['during']) => drill.kills.filter(kill => kill.startsWith(what)).length
+    expect(killedDuring('checkpoint')).toBeGreaterThanOrEqual(10)
+    expect(killedDuring('restore')).toBeGreaterThanOrEqual(soak ? 5 : 4)
+    expect(killedDuring('takeover')).toBeGreaterThanOrEqual(4)
+    expect(killedDuring('rescale')).toBeGreaterThanOrEqual(3)
+    expect(writtenLines(out).sort()).toEqual(model().sort())
   } finally {
     await proxy.stop()
     await server.stop()
@@ -147,7 +183,10 @@ class Drill {
     this.cluster.startTaskManager(`tm-${++this.taskManagers}`, 4)
   }
 
-  async kill(point: Point, phase: 'before' | 'after'): Promise<void> {
+  /** `bringAbout` is what leads to the point, where it does not come by itself. */
+  async kill(point: Point, phase: 'before' | 'after', bringAbout: () => Promise<void> = async () => {}): Promise<void> {
+    const { behind } = point
+    const seen = behind === undefined ? 0 : this.logged(behind)
     const hit = Promise.withResolvers<void>()
     let armed = true
     const strike = () => {
@@ -156,7 +195,7 @@ class Drill {
     }
     this.proxy.onHang = strike
     this.proxy.rule = call => {
-      if (!armed || !point.matches(call)) return undefined
+      if (!armed || !point.matches(call) || (behind !== undefined && this.logged(behind) === seen)) return undefined
       armed = false
       this.kills.push(`${point.during}: ${phase} ${point.name}`)
       if (phase === 'after') return 'hang-after'
@@ -171,11 +210,42 @@ class Drill {
       this.end('taskmanager')
       this.startTaskManager()
     }
+    await bringAbout()
     await hit.promise
     this.proxy.rule = () => undefined
     if (point.who === 'jobmanager') await this.cluster.startJobManager()
     else this.startTaskManager()
     await this.checkpointDone()
+  }
+
+  /** Asks for this parallelism of all that may have more than one; the answer comes before it is done. */
+  async rescale(jobId: string, parallelism: number): Promise<void> {
+    const url = `/jobs/${jobId}/resource-requirements`
+    const present = await this.cluster.get<Readonly<Record<string, { parallelism: { upperBound: number } }>>>(url)
+    const wanted = Object.entries(present).map(
+      ([
+        id,
+        {
+          parallelism: { upperBound },
+        },
+      ]) => [id, { parallelism: { lowerBound: 1, upperBound: upperBound === 1 ? 1 : parallelism } }],
+    )
+    const answer = await fetch(`${this.cluster.address}${url}`, { method: 'PUT', body: JSON.stringify(Object.fromEntries(wanted)) })
+    expect(answer.status, await answer.text()).toBe(200)
+  }
+
+  /** In place, to its end. */
+  async rescaled(jobId: string, parallelism: number): Promise<void> {
+    await this.rescale(jobId, parallelism)
+    await this.cluster.until(`/jobs/${jobId}`, ({ vertices }: JobDetails) =>
+      vertices.some(vertex => vertex.parallelism === parallelism) && vertices.every(vertex => vertex.status === 'RUNNING') ? true : undefined,
+    )
+    await this.checkpointDone()
+  }
+
+  /** How often the JobManagers have. */
+  private logged(text: string): number {
+    return readFileSync(join(this.cluster.folder.path, 'cluster/log/jobmanager-0.log'), 'utf8').split(text).length - 1
   }
 
   /** One that is claimed from now on. */

@@ -11,6 +11,8 @@ import { ended, jobIdOf, running, submit } from '../support/jobs.ts'
  */
 const count = 6_000
 const keys = 5
+/** Rows a second; by default so few that the job is still running when it is stopped, however slow the machine. */
+const fast = '5000'
 const sumsJob = (
   uid = 'sums',
 ) => `import { type Collector, DataGeneratorSource, type KeyedProcessContext, type RuntimeContext, type StreamExecutionEnvironment, Types, type ValueState, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
@@ -24,8 +26,8 @@ class RunningSum {
     out.collect(ctx.getCurrentKey() + ' ' + next)
   }
 }
-export default (env: StreamExecutionEnvironment) => {
-  env.fromSource(new DataGeneratorSource(n => n + 1, { count: ${count}, rowsPerSecond: 1000, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
+export default (env: StreamExecutionEnvironment, args: string[]) => {
+  env.fromSource(new DataGeneratorSource(n => n + 1, { count: ${count}, rowsPerSecond: Number(args[0] ?? 200), type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
     .keyBy((n: number) => n % ${keys}).process(new RunningSum()).uid('${uid}').print().uid('out')
 }
 `
@@ -41,7 +43,7 @@ function expectEachOnce(printed: readonly string[]): void {
 }
 
 /** Until some rows have come. */
-async function begun(cluster: Cluster, jobId: string, atLeast = 500): Promise<void> {
+async function begun(cluster: Cluster, jobId: string, atLeast = 200): Promise<void> {
   await running(cluster, jobId)
   await cluster.until('/jobs/overview', async () => ((await rows(cluster)).length >= atLeast ? true : undefined))
 }
@@ -59,7 +61,7 @@ test('a job is stopped, its savepoint moved, and the job goes on at other parall
   for (const [i, parallelism] of [2, 4, 1].entries()) {
     const started = path === undefined ? [] : ['-s', path]
     const jobId = await submit(cluster, job, ['-p', String(parallelism), ...started])
-    await begun(cluster, jobId, 1_000 * (i + 1))
+    await begun(cluster, jobId, 300 * (i + 1))
     const stopped = await cluster.run(['stop', '-p', `file://${cluster.folder.path}/savepoints`, jobId])
     expect(stopped.stdout.split('\n').slice(0, 3)).toEqual([
       `Suspending job "${jobId}" with a CANONICAL savepoint.`,
@@ -72,7 +74,7 @@ test('a job is stopped, its savepoint moved, and the job goes on at other parall
     path = join(cluster.folder.path, `moved ${i}`)
     await rename(taken, path)
   }
-  const last = await cluster.run(['run', '-p', '3', '-s', path ?? '', job])
+  const last = await cluster.run(['run', '-p', '3', '-s', path ?? '', job, fast])
   expect(last.stdout).toContain('Program execution finished')
   expectEachOnce(await rows(cluster))
 })
@@ -92,7 +94,7 @@ test('savepoint, checkpoint, cancel -s and dispose', async () => {
   const second = pathOf(cancelled)
   await ended(cluster, jobId, 'CANCELED')
   // The first is not touched by a job that begins with it, or by anything but its disposal.
-  const resumed = jobIdOf(await cluster.run(['run', '-s', taken, '-p', '1', job]))
+  const resumed = jobIdOf(await cluster.run(['run', '-s', taken, '-p', '1', job, fast]))
   await ended(cluster, resumed, 'FINISHED')
   const disposed = await cluster.run(['savepoint', '-d', taken])
   expect(disposed.stdout).toBe(`Disposing savepoint '${taken}'.\nWaiting for response...\nSavepoint '${taken}' disposed.\n`)
@@ -203,7 +205,7 @@ test('state show and state plan say what a savepoint holds, and what of it a cha
   }))(JSON.parse((await plan(other, '-n', '--json')).stdout))
   expect(verdicts).toEqual(['count new', '_timers/event-time kept', '_timers/processing-time kept', 'sum dropped'])
   const before = (await rows(cluster)).length
-  const run = await cluster.run(['run', '-n', '-s', path, other])
+  const run = await cluster.run(['run', '-n', '-s', path, other, fast])
   expect([run.code, run.stdout]).toEqual([0, expect.stringContaining('Program execution finished')])
   const after = (await rows(cluster)).slice(before)
   // The source has gone on, the sums have begun anew.

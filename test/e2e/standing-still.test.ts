@@ -14,7 +14,7 @@ export default (env: StreamExecutionEnvironment) => {
   env.enableCheckpointing(200)
   env.getCheckpointConfig().setCheckpointStorage(${JSON.stringify(checkpoints)}).setTolerableCheckpointFailureNumber(100)
   const sink = FileSink.forRowFormat<number>(${JSON.stringify(out)}, new SimpleStringEncoder<number>()).withRollingPolicy(OnCheckpointRollingPolicy.build()).build()
-  env.fromSource(new DataGeneratorSource(n => n, { count: ${count}, rowsPerSecond: 600, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').rebalance().sinkTo(sink)
+  env.fromSource(new DataGeneratorSource(n => n, { count: ${count}, rowsPerSecond: 400, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').rebalance().sinkTo(sink)
 }
 `
 const quick = {

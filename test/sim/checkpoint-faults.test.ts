@@ -77,10 +77,11 @@ class Case {
     return Promise.all(paths.map(async path => [path, (await store?.read(path)) ?? new Uint8Array()] as const))
   }
 
-  async overwrite(path: string, bytes: Uint8Array): Promise<void> {
+  /** Undefined = it is removed. */
+  async overwrite(path: string, bytes: Uint8Array | undefined): Promise<void> {
     const store = this.cluster.stores.get('sim://checkpoints')
     await store?.remove(path)
-    await store?.create(path, bytes)
+    if (bytes !== undefined) await store?.create(path, bytes)
   }
 
   loseTaskManager(): void {
@@ -138,8 +139,10 @@ test.each([
   ['a manifest cut short', '_metadata', (bytes: Uint8Array) => bytes.subarray(0, bytes.length >> 1)],
   ['a manifest with a flipped bit', '_metadata', flipped],
   ['an empty manifest', '_metadata', () => new Uint8Array()],
+  ['a manifest that is gone', '_metadata', () => undefined],
   ['data cut short', '/shared/', (bytes: Uint8Array) => bytes.subarray(0, bytes.length - 1)],
   ['data with a flipped bit', '/shared/', flipped],
+  ['data that is gone', '/shared/', () => undefined],
   ['a claim with a flipped bit', '/epochs/', flipped],
 ] as const)('%s: the job fails, names it, never goes back to an older one, and removes nothing', async (_what, part, damage) => {
   const one = await Case.start({

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { assert } from '../../runtime/common/assert.ts'
 import type { FlinkError } from '../../runtime/common/errors.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
@@ -70,6 +71,22 @@ describe('a job that runs', () => {
     await cluster.replaceJobManager()
     await cluster.untilRunning(jobId)
     expect(parallelisms()[0]).toBe(3)
+    await cluster.untilState(jobId, 'FINISHED')
+    expectSums(job)
+  })
+
+  test('whose TaskManager is lost before the checkpoint is there goes on from the one before, at the new parallelisms', async () => {
+    const { cluster, job, to, parallelisms, rescaled } = await start({
+      'execution.checkpointing.interval': '500 ms',
+      'restart-strategy.type': 'fixed-delay',
+    })
+    await cluster.jobManager.rescaleJob(jobId, to(1))
+    const [victim] = cluster.taskManagers
+    assert(victim !== undefined, 'there are two')
+    cluster.kill(victim)
+    await rescaled(1)
+    expect(parallelisms()).toEqual(parallelisms().map(() => 1))
+    expect(cluster.logs.filter(({ message }) => message.includes('is restarted with other parallelisms')).length).toBe(1)
     await cluster.untilState(jobId, 'FINISHED')
     expectSums(job)
   })

@@ -1,5 +1,6 @@
 import { noLog } from '../../runtime/common/log.ts'
 import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
+import type { SlotDeployment } from '../../runtime/graph/deployment.ts'
 import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
 import type { ConnectorRegistry } from '../../runtime/stream/spi/io-host.ts'
 import { InProcessNetwork, InProcessSlotHosts } from '../../runtime/taskmanager/in-process-slot-hosts.ts'
@@ -14,7 +15,8 @@ import { SimCluster, type SimClusterOptions } from './sim-cluster.ts'
  * a network that delays, drops and doubles control messages. Turns of different slots interleave differently with each seed.
  */
 export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 'enumerators'> {
-  build(): StreamGraph
+  /** Of the job that is deployed; most clusters have one. */
+  build(deployment: SlotDeployment): StreamGraph
   /** Every row and every unit of a cursor may be the last of its slice. */
   readonly suspendEverywhere: boolean
   /** Async halves in place of those that the engine comes with, by name. */
@@ -49,7 +51,7 @@ export class EngineCluster extends SimCluster {
           random,
           network,
           post: callback => void clock.schedule(random.next() * 5, callback),
-          loadProgram: () => Promise.resolve(build()),
+          loadProgram: deployment => Promise.resolve(build(deployment)),
           createIoHost: wake => new LocalIoHost(io, wake),
           suspendEverywhere,
           snapshotLimits,

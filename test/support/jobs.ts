@@ -25,6 +25,7 @@ export interface JobDetails {
     readonly id: string
     readonly name: string
     readonly status: string
+    readonly parallelism: number
     readonly tasks: Readonly<Record<string, number>>
   }[]
   readonly 'millrace-message'?: string
@@ -65,13 +66,15 @@ export async function submit(cluster: Cluster, path: string, args: readonly stri
   return jobIdOf(await cluster.run(['run', '-d', ...args, path, ...programArgs]))
 }
 
-/** Waits until every task of the job runs. */
+/** Waits until every task of the job runs, or has nothing to do any more. */
 export async function running(cluster: Cluster, jobId: string): Promise<void> {
   await cluster.until(`/jobs/${jobId}`, (job: JobDetails) => {
-    // Where it begins is asked of the store first.
-    if (job.state === 'CREATED') return undefined
+    // Where it begins is asked of the store first; and it may have just been lost.
+    if (['INITIALIZING', 'CREATED', 'RESTARTING'].includes(job.state)) return undefined
     assert(job.state === 'RUNNING', `job ${jobId} is ${job.state}`)
-    return job.vertices.every(vertex => vertex.status === 'RUNNING') ? true : undefined
+    // A vertex runs, as Flink counts, when one of its tasks does.
+    const begun = ({ tasks }: JobDetails['vertices'][number]) => (tasks['RUNNING'] ?? 0) + (tasks['FINISHED'] ?? 0)
+    return job.vertices.every(vertex => begun(vertex) === vertex.parallelism) ? true : undefined
   })
 }
 
@@ -110,7 +113,7 @@ export async function goesOn(cluster: Cluster, jobId: string): Promise<void> {
   const before = await recordsRead(cluster, jobId)
   for (;;) {
     const job = await cluster.get<JobDetails>(`/jobs/${jobId}`)
-    assert(job.state === 'RUNNING', `job ${jobId} is ${job.state}`)
+    assert(['RUNNING', 'RESTARTING'].includes(job.state), `job ${jobId} is ${job.state}`)
     if ((await recordsRead(cluster, jobId)) > before) return
     await new Promise(resolve => setTimeout(resolve, 50))
   }

@@ -107,7 +107,9 @@ export class S3FaultProxy {
     const fault = this.rule(call)
     if (fault === 'late') this.late = forward
     if (fault !== undefined && notCarriedOut.has(fault)) return this.answer(fault, incoming, response, noAnswer)
-    const answer = await forward()
+    const answer = await forward().catch(() => undefined)
+    // Nobody is there behind it.
+    if (answer === undefined) return void incoming.socket.destroy()
     // Whatever was late is overtaken by one request.
     await this.settle()
     this.answer(fault, incoming, response, answer)

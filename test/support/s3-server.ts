@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Configuration } from '../../runtime/common/config.ts'
@@ -8,7 +8,7 @@ import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.
 export class S3Server {
   readonly endpoint: string
   private readonly folder: string
-  private readonly running: GuardedProcess
+  private running: GuardedProcess
 
   private constructor(endpoint: string, folder: string, running: GuardedProcess) {
     this.endpoint = endpoint
@@ -17,18 +17,13 @@ export class S3Server {
   }
 
   static async start(): Promise<S3Server> {
-    const binary = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), 'versitygw-1.8.0', 'versitygw')
-    if (!existsSync(binary)) throw new Error(`no ${binary}: run test/parts/install-s3.sh`)
     const [port] = await freePorts(1)
     const folder = mkdtempSync(join(tmpdir(), 'millrace-s3-'))
     mkdirSync(join(folder, 'buckets'))
     mkdirSync(join(folder, 'metadata'))
     const address = `127.0.0.1:${port}`
     try {
-      const command = [binary, '--port', address, '--keep-alive', 'posix', '--sidecar', join(folder, 'metadata'), join(folder, 'buckets')]
-      const env = { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY }
-      const running = await startGuarded(command, { name: 'versitygw', ready: `http://${address}`, env })
-      return new S3Server(`http://${address}`, folder, running)
+      return new S3Server(`http://${address}`, folder, await runServer(address, folder))
     } catch (error) {
       rmSync(folder, { recursive: true, force: true })
       throw error
@@ -40,9 +35,25 @@ export class S3Server {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
+  /** It is killed, and what it has stored stays for `comeBack`. */
+  async goAway(): Promise<void> {
+    await this.running.stop()
+  }
+
+  async comeBack(): Promise<void> {
+    this.running = await runServer(new URL(this.endpoint).host, this.folder)
+  }
+
   /** To the server a folder is a bucket. */
   createBucket(name: string): void {
     mkdirSync(join(this.folder, 'buckets', name))
+  }
+
+  /** Names of the objects that a bucket has, read beside the server. */
+  objects(bucket: string): string[] {
+    return readdirSync(join(this.folder, 'buckets', bucket), { recursive: true, withFileTypes: true }).flatMap(entry =>
+      entry.isFile() ? [entry.name] : [],
+    )
   }
 
   removeBucket(name: string): void {
@@ -57,3 +68,11 @@ export class S3Server {
 
 export const ACCESS_KEY = 'AKIAMILLRACETESTS000'
 export const SECRET_KEY = 'a-secret-that-must-not-be-seen'
+
+function runServer(address: string, folder: string): Promise<GuardedProcess> {
+  const binary = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), 'versitygw-1.8.0', 'versitygw')
+  if (!existsSync(binary)) throw new Error(`no ${binary}: run test/parts/install-s3.sh`)
+  const command = [binary, '--port', address, '--keep-alive', 'posix', '--sidecar', join(folder, 'metadata'), join(folder, 'buckets')]
+  const env = { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY }
+  return startGuarded(command, { name: 'versitygw', ready: `http://${address}`, env })
+}

@@ -13,11 +13,17 @@ interface Entry {
 export class SimClock implements Clock {
   private timeMs = 1_700_000_000_000
   private readonly startMs = this.timeMs
+  private jumpedMs = 0
   private sequence = 0
   private readonly heap: Entry[] = []
 
   nowMs(): number {
-    return this.timeMs
+    return this.timeMs + this.jumpedMs
+  }
+
+  /** Somebody sets the clock. What waits goes on waiting as long as it would have. */
+  jump(byMs: number): void {
+    this.jumpedMs += byMs
   }
 
   monotonicMs(): number {

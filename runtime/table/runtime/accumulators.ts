@@ -1,5 +1,6 @@
 import type { FunctionOrigin } from '../../codegen/emit.ts'
 import type { BytesColumn, Column, ColumnarFrame } from '../../network/columns.ts'
+import type { TypeJson } from '../../serde/type-information.ts'
 import { typeText } from '../functions/value-type.ts'
 import type { AggregateCall } from '../plan/physical.ts'
 import { type SlotColumn, slotColumn } from './accumulator-slots.ts'
@@ -48,6 +49,18 @@ export function accumulatorProgram(calls: readonly AggregateCall[], origin: Func
 export function accumulatorTypes(call: AggregateCall): readonly string[] {
   const { slots } = functionOf(call)
   return isDistinct(call) ? ['BYTES NOT NULL'] : slots.map(slot => typeText(slot.type))
+}
+
+/**
+ * Of a key and its accumulators in snapshots. What the columns are called says what they are: with another function in its place a query finds other state,
+ * even where the types are the same.
+ */
+export function groupType(keyTypes: readonly string[], calls: readonly AggregateCall[]): TypeJson {
+  const keys = keyTypes.map(type => ({ name: 'key', type }))
+  const accumulators = calls.flatMap(call =>
+    accumulatorTypes(call).map(type => ({ name: call.distinct ? `${call.name}_DISTINCT` : call.name, type })),
+  )
+  return { kind: 'COLUMNS', fields: [...keys, ...accumulators].map(({ name, type }, i) => ({ name: `${name}_${i}`, type })) }
 }
 
 /** The least and the greatest of values are those of distinct values. */

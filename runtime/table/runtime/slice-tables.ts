@@ -8,7 +8,7 @@ import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
 import type { TypeJson } from '../../serde/type-information.ts'
 import { ChangedRows } from '../../state/changed-rows.ts'
 import type { AggregateCall } from '../plan/physical.ts'
-import { type AccumulatorProgram, Accumulators, accumulatorProgram, accumulatorTypes } from './accumulators.ts'
+import { type AccumulatorProgram, Accumulators, accumulatorProgram, accumulatorTypes, groupType } from './accumulators.ts'
 import { KeyTable } from './key-table.ts'
 import { type Slicing, sliceEndOf } from './slices.ts'
 import type { WindowTable, WindowTables } from './window-snapshots.ts'
@@ -292,11 +292,11 @@ export class SliceTables implements WindowTables {
 
   /** Of what a table's `rows` are. */
   rowType(): TypeJson {
-    return { kind: 'COLUMNS', fields: [...this.keyTypes(), ...this.aggregates.flatMap(accumulatorTypes)].map((type, i) => ({ name: `f${i}`, type })) }
+    return groupType(this.keyTypes(), this.aggregates)
   }
 
   keyType(): TypeJson {
-    return { kind: 'COLUMNS', fields: this.keyTypes().map((type, i) => ({ name: `f${i}`, type })) }
+    return groupType(this.keyTypes(), [])
   }
 
   private keyTypes(): string[] {

@@ -1,28 +1,29 @@
 import type { DeclaredState } from '../../graph/declared-state.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
 import { columnLayout } from '../../serde/columns-type.ts'
-import type { TypeJson } from '../../serde/type-information.ts'
 import { progressState } from '../../stream/operators/window-progress.ts'
-import type { WindowAggregateNode } from '../plan/physical.ts'
-import { accumulatorTypes } from './accumulators.ts'
+import type { WindowAggregateNode, WindowSpec } from '../plan/physical.ts'
+import { groupType } from './accumulators.ts'
 import { typeTextOf } from './slice-tables.ts'
 
 /** What a window aggregate keeps, for the graph, which knows states without running: keys and accumulators by the end of their slice or window. */
 export function windowAggregateStates(
-  { keys, aggregates }: Pick<WindowAggregateNode, 'keys' | 'aggregates'>,
+  { window, keys, aggregates }: Pick<WindowAggregateNode, 'window' | 'keys' | 'aggregates'>,
   inputTypes: readonly string[],
   columnar: boolean,
-): Pick<OperatorDefinition, 'states' | 'keyType'> {
+): Pick<OperatorDefinition, 'states' | 'keyType' | 'windows'> {
   const keyTypes = keys.map(key => inputTypes[key] ?? '').map(type => (columnar ? typeTextOf(columnLayout(type)) : type))
   const contents: DeclaredState = {
     name: columnar ? 'window-aggs' : 'window-rows',
     kind: 'aggregating',
-    type: columnsType([...keyTypes, ...aggregates.flatMap(accumulatorTypes)]),
+    type: groupType(keyTypes, aggregates),
     namespace: { kind: 'DOUBLE' },
   }
-  return { keyType: columnsType(keyTypes), states: [contents, progressState] }
+  return { keyType: groupType(keyTypes, []), states: [contents, progressState], windows: windowText(window) }
 }
 
-function columnsType(types: readonly string[]): TypeJson {
-  return { kind: 'COLUMNS', fields: types.map((type, i) => ({ name: `f${i}`, type })) }
+/** `HOP(3600000, 86400000)`: all that decides where windows begin and end, in ms. */
+function windowText(window: WindowSpec): string {
+  const step = window.kind === 'HOP' ? [window.slide] : window.kind === 'CUMULATE' ? [window.step] : []
+  return `${window.kind}(${[...step, window.size, ...(window.offset === 0 ? [] : [window.offset])].join(', ')})`
 }

@@ -121,7 +121,7 @@ test('a broker that goes while the source reads is waited for and found again, a
   const own = await KafkaBroker.start()
   try {
     await own.createTopic('words', 1)
-    const source = builder('words', own).setProperty('default.api.timeout.ms', 500).build()
+    const source = builder('words', own).setProperty('default.api.timeout.ms', 2_000).build()
     const first = await Reading.begin(source)
     await first.started
     await own.produce('words', 0, ['a'])

@@ -1,5 +1,4 @@
 import { columnLayout } from '../../../serde/columns-type.ts'
-import type { TypeJson } from '../../../serde/type-information.ts'
 import { ChangedRows } from '../../../state/changed-rows.ts'
 import type { OperatorListSnapshot, OperatorSnapshot } from '../../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../../stream/operator.ts'
@@ -7,7 +6,7 @@ import { BaseOperator } from '../../../stream/operators/base-operator.ts'
 import { progressLists, restoredProgress } from '../../../stream/operators/window-progress.ts'
 import { MIN_WATERMARK } from '../../../time/watermark.ts'
 import type { AggregateCall, LocalWindowAggregateNode, WindowAggregateNode, WindowSpec } from '../../plan/physical.ts'
-import { accumulatorTypes } from '../accumulators.ts'
+import { accumulatorTypes, groupType } from '../accumulators.ts'
 import { nullRowtime } from '../slice-tables.ts'
 import { sliceEndOf, slicingOf } from '../slices.ts'
 import { windowSnapshots } from '../window-aggregate-operator.ts'
@@ -174,9 +173,10 @@ export class RowWindowAggregateOperator extends BaseOperator {
 
   override setup(context: OperatorContext, output: OperatorOutput): void {
     super.setup(context, output)
-    const layouts = this.keyTypes().map(columnLayout)
-    this.parts = new WindowSnapshots('window-rows', this.windows, layouts, this.groupType(), context.maxParallelism)
-    this.snapshots = windowSnapshots(context, columnsType(this.keyTypes()), this.parts)
+    const keyTypes = this.node.keys.map(key => this.inputTypes[key]!)
+    const rowType = groupType(keyTypes, this.node.aggregates)
+    this.parts = new WindowSnapshots('window-rows', this.windows, keyTypes.map(columnLayout), rowType, context.maxParallelism)
+    this.snapshots = windowSnapshots(context, groupType(keyTypes, []), this.parts)
   }
 
   override open(): void {
@@ -240,14 +240,6 @@ export class RowWindowAggregateOperator extends BaseOperator {
     const times = { window_start: start, window_end: end, window_time: end - 1 }
     return [...key, ...partials.map((partial, i) => this.aggregates[i]!.result(partial)), ...windowColumns.map(column => times[column])]
   }
-
-  private keyTypes(): readonly string[] {
-    return this.node.keys.map(key => this.inputTypes[key]!)
-  }
-
-  private groupType(): TypeJson {
-    return columnsType([...this.keyTypes(), ...this.node.aggregates.flatMap(accumulatorTypes)])
-  }
 }
 
 function partialOf(aggregate: RowAggregate, call: AggregateCall, row: readonly unknown[]): Partial {
@@ -272,8 +264,4 @@ function windowEnds(window: WindowSpec, time: number): number[] {
 
 function floorTo(time: number, step: number, offset: number): number {
   return Math.floor((time - offset) / step) * step + offset
-}
-
-function columnsType(types: readonly string[]): TypeJson {
-  return { kind: 'COLUMNS', fields: types.map((type, i) => ({ name: `f${i}`, type })) }
 }
