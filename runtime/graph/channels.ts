@@ -40,7 +40,7 @@ export function producersOf(partitioner: PartitionerKind, consumer: number, prod
   return [Math.floor((consumer * producers) / consumers)]
 }
 
-/** Unique within a stage of a job attempt. */
+/** Unique within an attempt of its region. */
 export function channelId(edgeId: number, producer: number, consumer: number): string {
   return `${edgeId}/${producer}/${consumer}`
 }

@@ -27,7 +27,7 @@ function deploy(jobGraph: JobGraph, taskManagers: number): SlotDeployment[] {
       },
     }),
   )
-  return buildSlotDeployments(graph, slots, { generation: 5, stage: 0, artifact, args: ['--x'] })
+  return buildSlotDeployments(graph, slots, { generation: 5, artifact, args: ['--x'] })
 }
 
 function wordCount(): JobGraph {
@@ -70,14 +70,19 @@ test('on random graphs each channel has exactly one producer and one consumer, w
       const slots = deploy(buildJobGraph(streamGraph), taskManagers)
       const ends = (side: 'inputs' | 'outputs') =>
         new Map(
-          slots.flatMap((slot, i) =>
+          slots.flatMap(slot =>
             slot.tasks.flatMap(task =>
               task[side].flatMap(({ channels }) =>
                 channels.map(
                   channel =>
                     [
                       channel.channelId,
-                      { allocationId: slot.allocationId, taskManager: i % taskManagers, subtask: task.subtaskIndex, channel },
+                      {
+                        allocationId: slot.allocationId,
+                        taskManager: Number(slot.allocationId.slice('slot-'.length)) % taskManagers,
+                        subtask: task.subtaskIndex,
+                        channel,
+                      },
                     ] as const,
                 ),
               ),
@@ -115,16 +120,16 @@ test('a blocking edge is written to the results of its own TaskManager, and read
   const options = { generation: 5, artifact, args: [] }
   const slotsOf = (stage: number) =>
     planSlots(stageGraph(jobGraph, stages[stage] ?? [])).map((planned, i): AllocatedSlot => ({ planned, location: locationOn(i) }))
-  const written = buildSlotDeployments(graph, slotsOf(0), { ...options, stage: 0 })
-  expect(written.map(({ stage, tasks }) => [stage, tasks.map(task => task.executionId)])).toEqual([
+  const written = buildSlotDeployments(graph, slotsOf(0), options)
+  expect(written.map(({ region, tasks }) => [region, tasks.map(task => task.executionId)])).toEqual([
     [0, ['e0']],
-    [0, ['e1']],
+    [1, ['e1']],
   ])
   expect(written[1]?.tasks[0]?.outputs[0]?.channels).toEqual([
     { channelId: '0/1/0@e1', peer: { kind: 'result' }, peerSubtaskIndex: 0 },
     { channelId: '0/1/1@e1', peer: { kind: 'result' }, peerSubtaskIndex: 1 },
   ])
-  expect(() => buildSlotDeployments(graph, slotsOf(1), { ...options, stage: 1 })).toThrow('has finished, so that its blocking result can be read')
+  expect(() => buildSlotDeployments(graph, slotsOf(1), options)).toThrow('has finished, so that its blocking result can be read')
 
   for (const [i, executionId] of ['e0', 'e1'].entries()) {
     for (const state of [
@@ -134,7 +139,7 @@ test('a blocking edge is written to the results of its own TaskManager, and read
     ] as const)
       graph = transition(graph, executionId, state, 1)?.graph ?? graph
   }
-  const read = buildSlotDeployments(graph, slotsOf(1), { ...options, stage: 1 })
+  const read = buildSlotDeployments(graph, slotsOf(1), options)
   expect(read[1]?.tasks[0]?.inputs[0]?.channels).toEqual([
     { channelId: '0/0/1@e0', peer: { kind: 'remote', taskManagerId: 'tm-0', host: 'host-0', dataPort: 6000 }, peerSubtaskIndex: 0 },
     { channelId: '0/1/1@e1', peer: { kind: 'result' }, peerSubtaskIndex: 1 },

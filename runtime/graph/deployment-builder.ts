@@ -14,37 +14,58 @@ export interface AllocatedSlot {
 
 export interface DeploymentOptions {
   readonly generation: number
-  readonly stage: number
   readonly artifact: ArtifactRef
   readonly args: readonly string[]
+  /** Those to deploy; absent = all. */
+  readonly regions?: ReadonlySet<number>
   /** What a task begins with; absent = it begins empty. */
   readonly restoreOf?: ((vertex: JobVertex, subtaskIndex: number) => JsonObject) | undefined
 }
 
 /**
- * One deployment per slot, in the order of `slots`. Subtasks that are connected by pipelined edges must all have a slot: channels name both of their ends.
- * What is read from a blocking edge was written by an execution that has finished, and lies where that ran.
+ * One deployment for each slot and region, in the order of `slots`. Subtasks that are connected by pipelined edges must all have a slot: channels name both
+ * of their ends. What is read from a blocking edge was written by an execution that has finished, and lies where that ran.
  */
 export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly AllocatedSlot[], options: DeploymentOptions): SlotDeployment[] {
   const places = placesOf(slots)
+  const executions = new Map(
+    graph.executions.map((execution, index) => [
+      subtaskKey(execution.vertexId, execution.subtaskIndex),
+      { ...execution, region: graph.regions[index] ?? -1 },
+    ]),
+  )
   const { jobGraph } = graph
-  return slots.map(({ planned, location }) => ({
-    jobId: graph.jobId,
-    jobName: jobGraph.jobName,
-    generation: options.generation,
-    attempt: graph.attempt,
-    stage: options.stage,
-    allocationId: location.allocationId,
-    artifact: options.artifact,
-    args: options.args,
-    configuration: jobGraph.configuration,
-    runtimeMode: jobGraph.runtimeMode,
-    tasks: planned.subtasks.map(({ vertexId, subtaskIndex }) => {
-      const vertex = vertexById(jobGraph, vertexId)
-      const restore = options.restoreOf?.(vertex, subtaskIndex) ?? null
-      return { ...taskDeployment(graph, vertex, subtaskIndex, location, places), restore }
-    }),
-  }))
+  return slots.flatMap(({ planned, location }) => {
+    const own = planned.subtasks.map(({ vertexId, subtaskIndex }) => {
+      const execution = executions.get(subtaskKey(vertexId, subtaskIndex))
+      assert(execution !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has an execution`)
+      return execution
+    })
+    const regions = new Map(own.map(({ region, attempt }) => [region, attempt]))
+    return [...regions]
+      .filter(([region]) => options.regions?.has(region) !== false)
+      .map(
+        ([region, attempt]): SlotDeployment => ({
+          jobId: graph.jobId,
+          jobName: jobGraph.jobName,
+          generation: options.generation,
+          region,
+          attempt,
+          allocationId: location.allocationId,
+          artifact: options.artifact,
+          args: options.args,
+          configuration: jobGraph.configuration,
+          runtimeMode: jobGraph.runtimeMode,
+          tasks: own
+            .filter(execution => execution.region === region)
+            .map(({ vertexId, subtaskIndex }) => {
+              const vertex = vertexById(jobGraph, vertexId)
+              const restore = options.restoreOf?.(vertex, subtaskIndex) ?? null
+              return { ...taskDeployment(graph, vertex, subtaskIndex, location, places), restore }
+            }),
+        }),
+      )
+  })
 }
 
 type Places = ReadonlyMap<string, ExecutionLocation>

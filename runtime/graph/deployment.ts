@@ -1,14 +1,15 @@
 import type { JsonObject } from '../common/json.ts'
 import type { JobEdge, JobGraph, JobVertex } from './job-graph.ts'
 
-/** What the JobMaster sends to a TaskManager for one slot: all subtasks of a stage in that slot at once, so that edges inside the slot are known. */
+/** What the JobMaster sends to a TaskManager for one slot: all subtasks of one region in that slot at once, so that edges inside the slot are known. */
 export interface SlotDeployment {
   readonly jobId: string
   readonly jobName: string
   readonly generation: number
+  /** Index among the regions of the graph (regions.ts): each is deployed, and ended, by itself. */
+  readonly region: number
+  /** How often the region was deployed before. */
   readonly attempt: number
-  /** Index among the stages of the graph (scheduling.ts): each is deployed when the one before has finished. */
-  readonly stage: number
   readonly allocationId: string
   readonly artifact: ArtifactRef
   /** Arguments of the program (`main(env, args)`). */

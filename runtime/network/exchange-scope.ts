@@ -1,4 +1,4 @@
-/** What is deployed together, as both sides of a connection must agree on it: pipelined channels are between its own tasks. `region` is the stage of its deployments. */
+/** One attempt of a region of a job's graph (graph/regions.ts), as both sides of a connection must agree on it: its channels are between its own tasks. */
 export interface ExchangeScope {
   readonly jobId: string
   readonly generation: number

@@ -9,7 +9,7 @@ import { type ChannelMedium, createMedium } from './channel-medium.ts'
 /**
  * Media of the channels that leave slots, on the TaskManager's main thread: who shares which ring, and when its pages may be used again.
  *
- * Pages of a stage of a job attempt go back to the pool together, when no thread can touch them any more: all its slots here are released, and the
+ * Pages of an attempt of a region go back to the pool together, when no thread can touch them any more: what was deployed of it into slots here is released, and the
  * I/O worker has let go (it first sends what slots that finished in order have left behind).
  */
 export interface ExchangePort {
@@ -21,7 +21,7 @@ export interface ExchangePort {
   store(scope: ExchangeScope, executionId: string, medium: ChannelMedium): void
   /** Give a slot here what was stored here. */
   feed(scope: ExchangeScope, medium: ChannelMedium): void
-  /** The stage is over here; `onExchangeReleased` follows. `orderly`: what was written must still reach its consumers. */
+  /** The attempt is over here; `onExchangeReleased` follows. `orderly`: what was written must still reach its consumers. */
   release(scope: ExchangeScope, orderly: boolean): void
 }
 
@@ -49,7 +49,6 @@ export class DataPlane {
 
   /** Out of pages: INSUFFICIENT_NETWORK_BUFFERS; the slot counts as not wired. */
   wire(deployment: SlotDeployment): Record<string, ChannelMedium> {
-    const { jobId, attempt, stage, allocationId } = deployment
     const scope = scopeOf(deployment)
     const key = scopeKey(scope)
     const owner = this.attempts.get(key) ?? {
@@ -60,7 +59,7 @@ export class DataPlane {
       orderly: true,
     }
     this.attempts.set(key, owner)
-    owner.allocations.add(allocationId)
+    owner.allocations.add(deployment.allocationId)
     const media: Record<string, ChannelMedium> = {}
     try {
       for (const task of deployment.tasks) {
@@ -80,20 +79,18 @@ export class DataPlane {
         }
       }
     } catch (error) {
-      this.release(jobId, attempt, stage, allocationId, false)
+      this.release(deployment, false)
       throw error
     }
     return media
   }
 
-  /** `orderly`: all tasks of the slot finished. */
-  release(jobId: string, attempt: number, stage: number, allocationId: string, orderly: boolean): void {
-    for (const owner of this.attempts.values()) {
-      const { scope } = owner
-      if (scope.jobId !== jobId || scope.attempt !== attempt || scope.region !== stage || !owner.allocations.delete(allocationId)) continue
-      owner.orderly &&= orderly
-      if (owner.allocations.size === 0) this.exchange.release(scope, owner.orderly)
-    }
+  /** `orderly`: all its tasks have finished. */
+  release(deployment: SlotDeployment, orderly: boolean): void {
+    const owner = this.attempts.get(scopeKey(scopeOf(deployment)))
+    if (owner === undefined || !owner.allocations.delete(deployment.allocationId)) return
+    owner.orderly &&= orderly
+    if (owner.allocations.size === 0) this.exchange.release(owner.scope, owner.orderly)
   }
 
   onExchangeReleased(scope: ExchangeScope): void {
@@ -120,11 +117,11 @@ export class DataPlane {
   }
 }
 
+function scopeOf({ jobId, generation, region, attempt }: SlotDeployment): ExchangeScope {
+  return { jobId, generation, region, attempt }
+}
+
 /** In every frame's header, checked by the reader: both ends must come to the same number on their own. */
 function channelNumber(channelId: string): number {
   return Number.parseInt(murmur3Hex(channelId).slice(0, 8), 16)
-}
-
-function scopeOf({ jobId, generation, stage, attempt }: SlotDeployment): ExchangeScope {
-  return { jobId, generation, region: stage, attempt }
 }

@@ -120,7 +120,7 @@ export class InProcessSlotHosts implements SlotHostFactory {
     return { channels: {}, io: undefined }
   }
 
-  releaseJob(deployment: SlotDeployment): void {
+  release(deployment: SlotDeployment): void {
     this.options.network.release(scopeOf(deployment))
   }
 
@@ -183,7 +183,8 @@ class InProcessSlotHost implements SlotHost {
       edges.set(edge.ring, edge)
       return { ring: edge.ring, ends: edge.ring.control }
     }
-    const wake = () => this.runtime?.wakeAll()
+    const runtime = (this.runtime ??= this.start())
+    const wake = () => runtime.wakeAll()
     const attach =
       (own: 'producer' | 'consumer', other: 'producer' | 'consumer') =>
       (ring: RingDescriptor): Doorbell => {
@@ -193,17 +194,22 @@ class InProcessSlotHost implements SlotHost {
       }
     const asProducer = attach('producer', 'consumer')
     const asConsumer = attach('consumer', 'producer')
-    this.runtime = new SlotRuntime({
+    const channels = new RingChannelProvider({
+      medium,
+      asProducer: ({ ring }) => asProducer(ring),
+      asConsumer: ({ ring }) => asConsumer(ring),
+      recordSizeMax: 16 * 1024 * 1024,
+      ...(options.channelCapacity === undefined ? {} : { localCapacity: options.channelCapacity }),
+    })
+    runtime.deploy(deployment, restored, channels).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
+  }
+
+  private start(): SlotRuntime {
+    const { options } = this
+    return new SlotRuntime({
       clock: options.clock,
       random: options.random,
       pages: this.pages,
-      channels: new RingChannelProvider({
-        medium,
-        asProducer: ({ ring }) => asProducer(ring),
-        asConsumer: ({ ring }) => asConsumer(ring),
-        recordSizeMax: 16 * 1024 * 1024,
-        ...(options.channelCapacity === undefined ? {} : { localCapacity: options.channelCapacity }),
-      }),
       suspendEverywhere: options.suspendEverywhere ?? false,
       generated: options.generated ?? true,
       snapshotLimits: options.snapshotLimits,
@@ -219,11 +225,10 @@ class InProcessSlotHost implements SlotHost {
         if (!this.dead) this.onEvent(event)
       },
     })
-    this.runtime.deploy(deployment, restored).catch(error => this.die(new FlinkError('INTERNAL', 'a slot died while deploying', {}, error)))
   }
 
-  cancel(): void {
-    this.runtime?.cancel()
+  cancel(executionIds: readonly string[]): void {
+    this.runtime?.cancel(executionIds)
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
@@ -262,6 +267,6 @@ function isBlocking({ edge }: { readonly edge: JobEdge }): boolean {
   return edge.exchange === 'blocking'
 }
 
-function scopeOf({ jobId, generation, stage, attempt }: SlotDeployment): ExchangeScope {
-  return { jobId, generation, region: stage, attempt }
+function scopeOf({ jobId, generation, region, attempt }: SlotDeployment): ExchangeScope {
+  return { jobId, generation, region, attempt }
 }

@@ -147,7 +147,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
   post({ kind: 'listening', dataPort: server.port })
 }
 
-/** Channels that this worker sends from, per stage of a job attempt, until no socket reads their pages any more. */
+/** Channels that this worker sends from, per attempt of a region, until no socket reads their pages any more. */
 class ServedChannels {
   private readonly scopes = new Map<string, { readonly channels: Set<string>; onGone: (() => void) | undefined }>()
 

@@ -21,7 +21,7 @@ import { WorkerSlotHost } from './worker-slot-host.ts'
 
 /**
  * Slots as worker threads, the I/O worker beside them, and the memory they share: all that a TaskManager process owns besides its
- * control connection. A thread serves one deployment and ends with it; in a session one spare is kept warm, so that
+ * control connection. A thread serves what is deployed of one job into one slot and ends with it; in a session one spare is kept warm, so that
  * the next deployment does not wait for a thread to start.
  */
 export interface ThreadedSlotHostsOptions {
@@ -104,8 +104,6 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   private readonly plane: DataPlane
   private spare: Worker | undefined
   private readonly artifacts: ArtifactCache
-  /** Allocations of which some task did not finish: what they wrote need not reach anybody. */
-  private readonly disorderly = new Set<string>()
   /** Results that are being finished, by execution. */
   private readonly finishing = new Map<string, PromiseWithResolvers<ResultSize>>()
   private closed = false
@@ -169,7 +167,6 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       onEvent,
       artifactPath: digest => this.artifacts.path(digest),
       heapLimitMb: this.options.slotHeapMb,
-      onDisorderly: allocationId => this.disorderly.add(allocationId),
     })
     // Not now: starting a thread would take the time that the deployment has just saved.
     if (this.options.servesManyJobs) setImmediate(() => this.keepSpare())
@@ -177,13 +174,14 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   }
 
   wire(deployment: SlotDeployment): SlotWiring {
-    this.artifacts.hold(deployment.allocationId, deployment.artifact.digest)
-    return { channels: this.plane.wire(deployment), io: undefined }
+    const channels = this.plane.wire(deployment)
+    this.artifacts.hold(deploymentKey(deployment), deployment.artifact.digest)
+    return { channels, io: undefined }
   }
 
-  releaseJob({ jobId, attempt, stage, allocationId }: SlotDeployment): void {
-    this.artifacts.release(allocationId)
-    this.plane.release(jobId, attempt, stage, allocationId, !this.disorderly.delete(allocationId))
+  release(deployment: SlotDeployment, orderly: boolean): void {
+    this.artifacts.release(deploymentKey(deployment))
+    this.plane.release(deployment, orderly)
   }
 
   finishResult(executionId: string): Promise<ResultSize> {
@@ -283,4 +281,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     this.ioClosed()
     if (!this.closed) this.options.fatal(new FlinkError('INTERNAL', 'the I/O worker died', {}, error))
   }
+}
+
+function deploymentKey({ allocationId, region, attempt }: SlotDeployment): string {
+  return `${allocationId}/${region}/${attempt}`
 }

@@ -86,7 +86,6 @@ export async function runInProcess(
   }))
   const deployments = buildSlotDeployments(executionGraph, slots, {
     generation: 1,
-    stage: 0,
     artifact: { digest: '', entry: 'default', url: '' },
     args: [],
   })
@@ -141,7 +140,7 @@ export async function runInProcess(
     )
     const abort = (error: SerializedError | undefined) => {
       firstError ??= error
-      for (const host of hosts) host.cancel()
+      for (const [i, host] of hosts.entries()) host.cancel(deployments[i]?.tasks.map(({ executionId }) => executionId) ?? [])
     }
     for (const [i, deployment] of deployments.entries()) {
       const host = factory.create(i, event => {
@@ -213,7 +212,7 @@ export async function runInProcess(
     stdout,
     metrics,
     vertexNames: jobGraph.vertices.map(vertex => vertex.name),
-    slotCount: deployments.length,
+    slotCount: slots.length,
     pages: factory.pageCounts,
   }
 }

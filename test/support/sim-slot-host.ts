@@ -77,7 +77,7 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   }
 
   wire(deployment: SlotDeployment): SlotWiring {
-    const key = wiringOf(deployment)
+    const key = wiringKey(deployment)
     if (this.wired.has(key)) this.ledger.violations.push(`${key} was wired twice`)
     this.wired.add(key)
     for (const { executionId, outputs } of deployment.tasks) if (outputs.some(isBlocking)) this.results.set(executionId, 'written')
@@ -89,8 +89,9 @@ export class FakeSlotHostFactory implements SlotHostFactory {
     return { channels: {}, io: null }
   }
 
-  releaseJob(deployment: SlotDeployment): void {
-    if (!this.wired.delete(wiringOf(deployment))) this.ledger.violations.push(`${wiringOf(deployment)} was released without being wired`)
+  release(deployment: SlotDeployment): void {
+    const key = wiringKey(deployment)
+    if (!this.wired.delete(key)) this.ledger.violations.push(`${key} was released without being wired`)
   }
 
   finishResult(executionId: string): Promise<ResultSize> {
@@ -119,8 +120,8 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   }
 }
 
-function wiringOf({ jobId, attempt, stage, allocationId }: SlotDeployment): string {
-  return `${jobId}/${attempt}/${stage}/${allocationId}`
+function wiringKey({ jobId, region, attempt, allocationId }: SlotDeployment): string {
+  return `${jobId}/${region}/${attempt}/${allocationId}`
 }
 
 function isBlocking({ edge }: { readonly edge: JobEdge }): boolean {
@@ -128,6 +129,7 @@ function isBlocking({ edge }: { readonly edge: JobEdge }): boolean {
 }
 
 interface FakeTask {
+  readonly attemptId: string
   readonly deployment: TaskDeployment
   readonly script: TaskScript
   readonly sourceOperatorId: string | undefined
@@ -147,9 +149,7 @@ class FakeSlotHost implements SlotHost {
   private readonly onGone: () => void
   private readonly tasks = new Map<string, FakeTask>()
   private jobId = ''
-  private attemptId = ''
   private gone = false
-  private deployed = false
 
   constructor(clock: Clock, random: Random, ledger: SimLedger, onEvent: (event: SlotEvent) => void, onGone: () => void) {
     this.clock = clock
@@ -160,15 +160,13 @@ class FakeSlotHost implements SlotHost {
   }
 
   deploy(deployment: SlotDeployment): void {
-    if (this.deployed) this.ledger.violations.push(`slot ${deployment.allocationId} was deployed twice`)
-    this.deployed = true
     this.ledger.recordDeployment(deployment)
     this.jobId = deployment.jobId
-    this.attemptId = attemptIdOf(deployment)
     for (const task of deployment.tasks) {
       const head = task.vertex.operators[0]
       const source = task.vertex.operators.find(operator => operator.source !== undefined)
       const fake: FakeTask = {
+        attemptId: attemptIdOf(deployment),
         deployment: task,
         // Written by simJobGraph.
         script: head?.options as unknown as TaskScript,
@@ -185,8 +183,11 @@ class FakeSlotHost implements SlotHost {
     }
   }
 
-  cancel(): void {
-    for (const task of this.tasks.values()) if (!task.script.stuck) this.soon(300, () => this.end(task, 'CANCELED'))
+  cancel(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) {
+      const task = this.tasks.get(executionId)
+      if (task?.script.stuck === false) this.soon(300, () => this.end(task, 'CANCELED'))
+    }
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
@@ -195,7 +196,7 @@ class FakeSlotHost implements SlotHost {
       this.ledger.violations.push(`splits for ${executionId}/${operatorId}, which is not in this slot`)
       return
     }
-    for (const split of splits) this.ledger.recordSplit(this.attemptId, split.splitId)
+    for (const split of splits) this.ledger.recordSplit(task.attemptId, split.splitId)
     task.splits.push(...splits)
     this.work(task)
   }
