@@ -21,6 +21,7 @@ import {
   networkMemoryMin,
   networkPageCount,
   recordSizeMax,
+  resultMemorySize,
 } from '../runtime/network/options.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
 import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
@@ -65,6 +66,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
+  const resultDirectories = resultFolders(configuration.get(processOptions.temporaryDirectories) ?? join(options.directory, 'tmp'))
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,
@@ -84,6 +86,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       floatingPages: configuration.get(floatingBuffers),
       recordSizeMax: configuration.get(recordSizeMax),
       requestTimeoutMs: configuration.get(exchangeRequestTimeout),
+      resultMemoryBytes: configuration.get(resultMemorySize),
+      resultDirectories,
       slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
       artifactDirectory,
       stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
@@ -121,8 +125,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const close = async () => {
     await executor.close()
     await hosts.close()
-    // Fetched again when it is needed again.
-    await rm(artifactDirectory, { recursive: true, force: true })
+    // Fetched, or made, again when it is needed again.
+    for (const folder of [artifactDirectory, ...resultDirectories]) await rm(folder, { recursive: true, force: true })
   }
   let closing: Promise<void> | undefined
   return {
@@ -134,6 +138,20 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       return closing
     },
   }
+}
+
+/** One of our own in each of `io.tmp.dirs`. */
+function resultFolders(parents: string): string[] {
+  return parents.split(/[,:]/).flatMap(parent => {
+    const path = parent.trim()
+    if (path === '') return []
+    try {
+      return [createOwnedFolder(path, 'millrace-results-')]
+    } catch (error) {
+      const { key } = processOptions.temporaryDirectories
+      throw new FlinkError('INVALID_CONFIGURATION', `option ${key}: no folder can be made in ${path}: ${(error as Error).message}`, {}, error)
+    }
+  })
 }
 
 async function fetchFromJobManager(ref: ArtifactRef, token: string): Promise<Uint8Array> {

@@ -71,7 +71,6 @@ const flinkKeys: ReadonlySet<string> = new Set([
   'jobmanager.adaptive-scheduler.submission.resource-wait-timeout',
   'jobmanager.archive.fs.dir',
   'jobmanager.bind-host',
-  'jobmanager.execution.failover-strategy',
   'jobmanager.memory.flink.size',
   'jobmanager.memory.heap.size',
   'jobmanager.memory.off-heap.size',

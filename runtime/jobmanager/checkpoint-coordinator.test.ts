@@ -75,8 +75,8 @@ describe('an attempt', () => {
     written.resolve()
     await restoring
     expect(restored).toBe(1)
-    // Tasks of the attempt that is over are not told; ids go on behind it.
-    expect(told).toEqual([`trigger 1 ${a},${b}`])
+    // Those that run on are told; ids go on behind it.
+    expect(told).toEqual([`trigger 1 ${a},${b}`, `complete 1 ${a},${b}`])
     begin(1)
     await clock.run(1_000)
     expect(told.at(-1)).toMatch(/^trigger 2 /)

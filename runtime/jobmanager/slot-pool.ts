@@ -133,13 +133,22 @@ export class SlotPool {
     return true
   }
 
-  /** The tasks of every slot have ended: all are idle, for the next attempt. */
+  /** The tasks of every slot have ended: all are idle. */
   releaseAll(): void {
     for (const allocationId of [...this.owned.keys()]) this.release(allocationId)
   }
 
-  /** Nothing is wanted for now; what is owned stays until `close`, or goes when it is idle for too long. */
-  stopRequesting(): void {
+  /** Nobody waits for it any more. */
+  withdraw(requestId: string): void {
+    for (const request of this.pending.values()) {
+      if (request.requestId !== requestId) continue
+      this.pending.delete(request.allocationId)
+      this.options.cancelRequest(request.allocationId)
+    }
+    if (this.pending.size === 0) this.stopTimeout()
+  }
+
+  private stopRequesting(): void {
     this.stopTimeout()
     for (const allocationId of this.pending.keys()) this.options.cancelRequest(allocationId)
     this.pending.clear()

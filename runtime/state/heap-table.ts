@@ -5,18 +5,18 @@ import { canonicalJson } from '../common/json.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
-import { type CurrentKey, KeyEntry } from './key-entry.ts'
+import { KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyedPart } from './keyed-part.ts'
+import type { KeyTable } from './key-table.ts'
 import { RowKeys } from './row-keys.ts'
 import type { RowPages } from './row-pages.ts'
 import { RowStore } from './row-store.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
-import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
+import type { TtlCleanup } from './ttl-cleanup.ts'
 
 /**
- * The keys of a backend and what they hold (decision 0021). Keys that were used lately are hot: key -> entry -> one slot a state (-> namespace), as objects.
+ * The keys of a backend and what they hold (decision 0024). Keys that were used lately are hot: key -> entry -> one slot a state (-> namespace), as objects.
  * The others are rows of bytes in pages (`RowStore`), from which an entry is made when its key comes again.
  *
  * 1. What changes is marked in its entry, and written back to the pages when the entry has to leave, and at every barrier.
@@ -26,7 +26,7 @@ import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
  *
  * An entry without values stays until it has been written back where the pages have rows of it, and goes at once where they have none.
  */
-export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<number> {
+export class HeapTable implements KeyTable<number> {
   readonly owner: string
   readonly schemas: StateSchema[] = []
   tracks = false

@@ -5,6 +5,7 @@ import type { Random } from '../common/random.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OwnStateBackend } from '../state/own-backend.ts'
 import type { OperatorIncrement, OperatorSnapshot } from '../state/snapshot.ts'
 import type { GeneratedStep } from './generated/step.ts'
 import type { IoHost } from './spi/io-host.ts'
@@ -131,6 +132,8 @@ export interface OperatorTaskOptions {
   readonly snapshotLimits: SnapshotLimits | undefined
   /** Keys of a keyed operator that are held as objects; absent = the default of the state's backend. */
   readonly hotKeysMax?: number | undefined
+  /** From `env.setStateBackend`; undefined = the heap. */
+  readonly stateBackend?: OwnStateBackend | undefined
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */

@@ -15,10 +15,11 @@ import type { RpcTransport } from '../rpc/connection.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorToJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
+import type { DeployedTasksOptions, RelayedState } from './deployed-tasks.ts'
 import type { RestoredTask, RestoredTasks, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 import { asOffer, type SlotAllocation, SlotTable } from './slot-table.ts'
-import { type RelayedState, SlotRun } from './task-executor-slot.ts'
+import { SlotRun } from './task-executor-slot.ts'
 
 /**
  * A TaskManager's main thread: it registers slots with the JobManager, gives them to jobs, runs what is deployed into them, and says
@@ -26,7 +27,7 @@ import { type RelayedState, SlotRun } from './task-executor-slot.ts'
  *
  * 1. Connect and register, with back-off, until `taskmanager.registration.timeout`; then the process ends.
  * 2. `requestSlot` allocates a slot and offers it to the job's JobMaster; a rejected offer frees it, an unanswered one is repeated.
- * 3. `submitTasks` starts a SlotRun; `freeSlot` ends it and tells the ResourceManager (`slotFreed`).
+ * 3. `submitTasks` gives the slot's SlotRun tasks; `freeSlot` ends it and tells the ResourceManager (`slotFreed`).
  * 4. The JobManager's heartbeats bring what its JobMasters own: orphan slots are freed, open offers repeated; the answer is the report.
  * 5. Without heartbeats for `heartbeat.timeout`, or when the connection ends, all jobs are cancelled and it registers anew. Slots that
  *    are still being cleared are reported as `releasing`.
@@ -74,6 +75,8 @@ export class TaskExecutor {
   /** By allocation id. */
   private readonly runs = new Map<string, SlotRun>()
   private readonly offering = new Set<string>()
+  /** Executions that have, or had, blocking results here. */
+  private readonly results = new Set<string>()
   private session: Session | undefined = undefined
   private highestGeneration = -1
   private readonly closing = new AbortController()
@@ -186,6 +189,7 @@ export class TaskExecutor {
     if (this.closing.signal.aborted) return
     this.log.warn('connection to the jobmanager lost, its jobs are cancelled', { reason: reason.message })
     for (const allocation of this.table.allocations()) void this.free(allocation)
+    this.releaseResults([...this.results.keys()])
     void this.register()
   }
 
@@ -209,7 +213,7 @@ export class TaskExecutor {
       case 'submitTasks':
         return this.submitTasks(of<'submitTasks'>())
       case 'cancelTasks':
-        this.runOf(of<'cancelTasks'>())?.cancel()
+        this.runOf(of<'cancelTasks'>())?.cancel(of<'cancelTasks'>().executionIds)
         return null
       case 'assignSplits': {
         const { executionId, operatorId, splits } = of<'assignSplits'>()
@@ -237,6 +241,9 @@ export class TaskExecutor {
         if (allocation !== undefined) void this.free(allocation)
         return null
       }
+      case 'releaseResults':
+        this.releaseResults(of<'releaseResults'>().executionIds)
+        return null
       case 'heartbeat':
         return this.heartbeat(session, of<'heartbeat'>())
       case 'readStdout':
@@ -267,7 +274,7 @@ export class TaskExecutor {
 
   /** One offer at a time per slot; an unanswered one is repeated with the next heartbeat. */
   private async offer(session: Session, allocation: SlotAllocation): Promise<void> {
-    const { jobId, attempt, allocationId } = allocation
+    const { jobId, allocationId } = allocation
     if (this.offering.has(allocationId)) return
     this.offering.add(allocationId)
     try {
@@ -275,7 +282,6 @@ export class TaskExecutor {
       const answer = await session.link.call('offerSlots', {
         generation: session.generation,
         jobId,
-        attempt,
         slots: [asOffer(allocation)],
         slotVersion,
       })
@@ -288,45 +294,35 @@ export class TaskExecutor {
     }
   }
 
-  private submitTasks({ jobId, attempt, allocationId, deployment }: TaskManagerMethods['submitTasks']['payload']): null {
+  private submitTasks({ jobId, allocationId, deployment: json }: TaskManagerMethods['submitTasks']['payload']): null {
     const allocation = this.table.allocation(allocationId)
     if (allocation === undefined || allocation.jobId !== jobId) {
       throw new FlinkError('NOT_FOUND', `slot allocation ${allocationId} of job ${jobId} is not on taskmanager ${this.options.id}`)
     }
-    const previous = this.runs.get(allocationId)
-    if (attempt < allocation.attempt)
-      throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${jobId} was followed by attempt ${allocation.attempt}`)
-    if (previous !== undefined) {
-      if (previous.deployment.attempt === attempt) return null
-      if (previous.isRunning)
-        throw new FlinkError('CONFLICT', `attempt ${previous.deployment.attempt} of job ${jobId} still runs in slot ${allocation.slotIndex}`)
-    }
-    this.table.raiseAttempt(allocationId, attempt)
-    const run = this.createRun(allocation, deployment as unknown as SlotDeployment)
+    const deployment = json as unknown as SlotDeployment
+    for (const { executionId, outputs } of deployment.tasks)
+      if (outputs.some(({ edge }) => edge.exchange === 'blocking')) this.results.add(executionId)
+    const run = this.runs.get(allocationId) ?? this.createRun(allocation)
     this.runs.set(allocationId, run)
-    const ready = previous === undefined ? Promise.resolve() : previous.release()
-    void ready.then(() => run.start())
+    run.deploy(deployment, this.deployedTasks(deployment))
     return null
   }
 
-  private createRun(allocation: SlotAllocation, deployment: SlotDeployment): SlotRun {
+  private createRun({ jobId, slotIndex }: SlotAllocation): SlotRun {
     const { clock, hosts, cancellationIntervalMs, cancellationTimeoutMs, fatal } = this.options
-    const { jobId, attempt, allocationId } = deployment
-    const fence = () => ({ generation: this.highestGeneration, jobId, attempt })
+    const log = this.log.child({ jobId, slotIndex })
+    return new SlotRun({ clock, log, hosts, slotIndex, jobId, cancellationIntervalMs, cancellationTimeoutMs, fatal })
+  }
+
+  private deployedTasks(deployment: SlotDeployment): DeployedTasksOptions {
+    const { jobId, allocationId } = deployment
+    const fence = () => ({ generation: this.highestGeneration, jobId })
     const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore)
     const restores = restoresOf(deployment)
     const writers = new Map(
       deployment.tasks.map(({ executionId }) => [executionId, new TaskStateWriter(executionId, storage, ownOperators(restores.get(executionId)))]),
     )
-    return new SlotRun({
-      clock,
-      log: this.log.child({ jobId, slotIndex: allocation.slotIndex }),
-      hosts,
-      slotIndex: allocation.slotIndex,
-      deployment,
-      cancellationIntervalMs,
-      cancellationTimeoutMs,
-      fatal,
+    return {
       onTaskState: (executionId, state, error, metrics) =>
         this.tell('updateTaskState', {
           ...fence(),
@@ -339,6 +335,10 @@ export class TaskExecutor {
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
       readRestored: () => readRestored(restores, storage),
+      storeResult: async executionId => {
+        const { memoryBytes, diskBytes } = await this.options.hosts.finishResult(executionId)
+        this.log.info('blocking result stored', { jobId, executionId, memoryBytes, diskBytes })
+      },
       onCheckpoint: async ({ executionId, checkpointId, location, operators }) => {
         const about = { ...fence(), executionId, checkpointId }
         try {
@@ -350,7 +350,7 @@ export class TaskExecutor {
           this.tell('declineCheckpoint', { ...about, error: errorToJson(serializeError(error)) })
         }
       },
-    })
+    }
   }
 
   private tell<M extends 'updateTaskState' | 'splitRequest' | 'acknowledgeCheckpoint' | 'declineCheckpoint' | 'awaitCheckpoint'>(
@@ -363,16 +363,10 @@ export class TaskExecutor {
     })
   }
 
-  private runOf({ allocationId, jobId, attempt }: { allocationId: string; jobId: string; attempt: number }): SlotRun | undefined {
+  private runOf({ allocationId, jobId }: { allocationId: string; jobId: string }): SlotRun | undefined {
     const run = this.runs.get(allocationId)
-    if (run === undefined) return undefined
-    if (run.deployment.jobId !== jobId || run.deployment.attempt !== attempt) {
-      throw new FlinkError(
-        'STALE_GENERATION',
-        `slot allocation ${allocationId} runs attempt ${run.deployment.attempt} of job ${run.deployment.jobId}, not ${attempt}`,
-      )
-    }
-    return run
+    if (run === undefined || run.jobId === jobId) return run
+    throw new FlinkError('STALE_GENERATION', `slot allocation ${allocationId} is of job ${run.jobId}, not ${jobId}`)
   }
 
   private heartbeat(session: Session, { allocations, allocationVersion }: TaskManagerMethods['heartbeat']['payload']): JsonValue {
@@ -383,6 +377,11 @@ export class TaskExecutor {
     }
     for (const allocation of this.table.unaccepted()) void this.offer(session, allocation)
     return { generation: session.generation, report: this.table.report() }
+  }
+
+  private releaseResults(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.results.delete(executionId)
+    this.options.hosts.releaseResults(executionIds)
   }
 
   private async free(allocation: SlotAllocation): Promise<void> {
@@ -417,9 +416,8 @@ export class TaskExecutor {
     session.link.notify('taskManagerMetrics', { generation: session.generation, metrics: own })
     for (const run of this.runs.values()) {
       if (!run.isRunning) continue
-      const { jobId, attempt } = run.deployment
       const tasks = run.metrics().map(metricsJson)
-      if (tasks.length > 0) session.link.notify('metricsReport', { generation: session.generation, jobId, attempt, tasks })
+      if (tasks.length > 0) session.link.notify('metricsReport', { generation: session.generation, jobId: run.jobId, tasks })
     }
   }
 

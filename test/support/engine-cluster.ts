@@ -1,4 +1,6 @@
+import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import type { Random } from '../../runtime/common/random.ts'
 import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
 import type { SlotDeployment } from '../../runtime/graph/deployment.ts'
 import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
@@ -8,6 +10,7 @@ import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
 import '../../bin/api.ts'
 import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
+import type { MemoryResultFiles } from './memory-result-files.ts'
 import { SimCluster, type SimClusterOptions } from './sim-cluster.ts'
 
 /**
@@ -23,14 +26,19 @@ export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 
   readonly sinks?: ConnectorRegistry['sinks']
   readonly snapshotLimits?: SnapshotLimits | undefined
   readonly hotKeysMax?: number | undefined
+  /** Where a TaskManager's blocking results lie; absent = in memory. */
+  results?(clock: Clock, random: Random): { readonly memoryLimit: number; readonly files: MemoryResultFiles }
 }
 
 export class EngineCluster extends SimCluster {
   readonly printed: { text: string }
+  /** Of all TaskManagers there have been, in the order of their start. */
+  readonly resultFiles: MemoryResultFiles[]
 
-  constructor({ build, suspendEverywhere, sinks, snapshotLimits, hotKeysMax, ...options }: EngineClusterOptions) {
+  constructor({ build, suspendEverywhere, sinks, snapshotLimits, hotKeysMax, results, ...options }: EngineClusterOptions) {
     const network = new InProcessNetwork()
     const printed = { text: '' }
+    const resultFiles: MemoryResultFiles[] = []
     super({
       ...options,
       enumerators: enumeratorRegistry,
@@ -47,6 +55,8 @@ export class EngineCluster extends SimCluster {
             stderr: () => {},
           },
         })
+        const resultStorage = results?.(clock, random)
+        if (resultStorage !== undefined) resultFiles.push(resultStorage.files)
         return new InProcessSlotHosts({
           clock,
           random,
@@ -57,9 +67,11 @@ export class EngineCluster extends SimCluster {
           suspendEverywhere,
           snapshotLimits,
           hotKeysMax,
+          ...(resultStorage === undefined ? {} : { results: resultStorage }),
         })
       },
     })
     this.printed = printed
+    this.resultFiles = resultFiles
   }
 }
