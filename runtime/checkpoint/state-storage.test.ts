@@ -24,7 +24,7 @@ function operators(bytes: number) {
         },
       },
     ],
-    restored: [{ operatorId: 'totals', snapshot: { keyed: { ...schema, keyGroups: new Map([[3, [state]]]) }, lists: [] } }],
+    restored: [{ operatorId: 'totals', snapshot: { keyed: { ...schema, keyGroups: new Map([[3, [state]]]), sized: true }, lists: [] } }],
   }
 }
 

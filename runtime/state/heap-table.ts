@@ -229,7 +229,8 @@ export class HeapTable implements KeyTable<number> {
     const start = input.position
     keys.setFrom(input)
     // As many rows as this one's size lets expect, if it is not a very small one.
-    const group = this.store.group(keyGroup) ?? this.store.groupForWrite(keyGroup, (input.end - start) / Math.max(ROW_BYTES_MIN, (end ?? start) - start))
+    const group =
+      this.store.group(keyGroup) ?? this.store.groupForWrite(keyGroup, (input.end - start) / Math.max(ROW_BYTES_MIN, (end ?? start) - start))
     const slot = group.find(head, keys)
     if (removes) {
       if (slot < 0) return
@@ -289,7 +290,7 @@ export class HeapTable implements KeyTable<number> {
       const state = states[i] as HeapState
       entry ??= new KeyEntry(key, index, states.length)
       const input = group.readerOf(slot)
-      keys.skip(input)
+      keys.stepOver(input)
       entry.slots[i] = state.readRow(input)
       entry.size += group.sizeOf(slot)
       entry.filledCount++

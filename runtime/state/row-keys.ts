@@ -67,7 +67,7 @@ export class RowKeys {
   }
 
   /** Past this key, in front of which `input` stands. */
-  skip(input: ByteReader): void {
+  stepOver(input: ByteReader): void {
     if (this.size >= 0) input.position += this.length
     else this.serializer.read(input)
   }

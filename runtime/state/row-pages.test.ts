@@ -38,7 +38,7 @@ class Subject {
     const slot = this.rows.find(head, this.keys)
     if (slot < 0) return undefined
     const input = this.rows.readerOf(slot)
-    this.keys.skip(input)
+    this.keys.stepOver(input)
     return input.raw(this.rows.sizeOf(slot) - (head < 0x80 ? 1 : 2) - 4 - this.keys.length)
   }
 

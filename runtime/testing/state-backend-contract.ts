@@ -328,7 +328,7 @@ function snapshotOf({ keyType, schemas, chain }: KeyedIncrement, segments: Reado
     assert(segment !== undefined, `segment ${name} was handed over`)
     for (const [keyGroup, part] of segment) keyGroups.set(keyGroup, [...(keyGroups.get(keyGroup) ?? []), part])
   }
-  return { keyType, schemas, keyGroups: new Map([...keyGroups].sort(([a], [b]) => a - b)) }
+  return { keyType, schemas, keyGroups: new Map([...keyGroups].sort(([a], [b]) => a - b)), sized: true }
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
