@@ -4,6 +4,7 @@ import { Types } from '../serde/types.ts'
 import { ListStateDescriptor, MapStateDescriptor, type StateDescriptor, ValueStateDescriptor } from './descriptors.ts'
 import { defaultSnapshotLimits } from './keyed-snapshots.ts'
 import { KeyedStateBackend } from './keyed-state-backend.ts'
+import { pageMemory } from './row-pages.ts'
 
 const anything = new ValueStateDescriptor('anything')
 const text = new ValueStateDescriptor('text', Types.STRING)
@@ -122,6 +123,19 @@ test('a value that cannot be written stays as it is, until a checkpoint is to ha
   expect(() => backend.snapshots.snapshot({ checkpointId: 1, type: 'checkpoint' })).toThrow(/operator subject: state anything: .*function/)
   backend.getState(anything).update('text')
   expect(backend.snapshots.snapshot({ checkpointId: 2, type: 'checkpoint' })?.written.size).toBe(1)
+})
+
+test('the memory of rows is counted until the backend is closed', () => {
+  const before = pageMemory.bytes
+  const backend = backendOf(Types.INT as TypeInformation, [text], 1)
+  for (let key = 0; key < 1_000; key++) {
+    backend.setCurrentKey(key)
+    backend.getState(text).update('x'.repeat(1_000))
+  }
+  expect(pageMemory.bytes - before).toBeGreaterThan(999_000)
+  expect(pageMemory.bytes - before).toBeLessThan(1_500_000)
+  backend.close()
+  expect(pageMemory.bytes).toBe(before)
 })
 
 test('all keys are visited once, wherever they are, and what a visit changes stays', () => {

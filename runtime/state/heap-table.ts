@@ -259,6 +259,10 @@ export class HeapTable implements KeyTable<number> {
     this.rowKeys.release()
   }
 
+  close(): void {
+    this.store.close()
+  }
+
   private restored(group: RowPages, keys: RowKeys, head: number, count: 1 | -1): void {
     this.rowCount += count
     if (this.heads.length === 1 || !this.heads.some(other => other !== head && group.hasRow(other, keys))) {

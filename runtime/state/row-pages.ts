@@ -214,6 +214,12 @@ export class RowPages {
     return true
   }
 
+  /** Nobody will ask for its rows any more. */
+  close(): void {
+    for (const page of this.pages) pageMemory.bytes -= page.reader.bytes.length
+    this.pages.length = 0
+  }
+
   /** The base is complete or given up. */
   endCopy(): void {
     this.isCopied = false
@@ -368,6 +374,7 @@ export class RowPages {
     const number = this.freePages.pop() ?? this.pages.length
     assert(number < PAGES_MAX, `key group ${this.keyGroup} has at most ${PAGES_MAX} pages`)
     this.pages[number] = new Page(size, ++this.fills)
+    pageMemory.bytes += size
     return number
   }
 
@@ -392,6 +399,7 @@ export class RowPages {
       page.fill = ++this.fills
       page.stamp = SAVED
       if (number === this.last) return
+      pageMemory.bytes -= page.reader.bytes.length
       this.pages[number] = noPage
       this.freePages.push(number)
     } else if (number !== this.last && page.dead * 3 >= page.used) this.empty(number, page)
@@ -418,6 +426,9 @@ export class RowPages {
     this.emptyIfDue(number)
   }
 }
+
+/** What all pages of this thread take. V8 does not count it as heap, but it is the slot's. */
+export const pageMemory = { bytes: 0 }
 
 /** How far a base has come in a key group. */
 export interface PagePlace {

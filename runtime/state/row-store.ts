@@ -87,6 +87,11 @@ export class RowStore {
     this.base = undefined
   }
 
+  close(): void {
+    for (const group of this.groups) group?.close()
+    this.groups.fill(undefined)
+  }
+
   private use(stamp: number, change: number): void {
     this.stampUses[stamp] = (this.stampUses[stamp] as number) + change
   }

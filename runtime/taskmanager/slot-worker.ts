@@ -9,6 +9,7 @@ import type { StreamGraph } from '../graph/stream-graph.ts'
 import { SharedHostDoorbell } from '../network/doorbell.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import { PageBudget } from '../network/page-pool.ts'
+import { pageMemory } from '../state/row-pages.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
@@ -99,7 +100,7 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
     clock: systemClock,
     limitBytes: data.heapLimitMb * 2 ** 20,
     headroomBytes: heapHeadroomMb(data.heapLimitMb) * 2 ** 20,
-    usedBytes: () => getHeapStatistics().used_heap_size,
+    usedBytes: () => getHeapStatistics().used_heap_size + pageMemory.bytes,
     collect: collectGarbage,
   })
   /** False = the slot has been ended for its heap, and nothing of it may run on. */
