@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { localBackupDirectories } from '../runtime/checkpoint/options.ts'
 import { s3SettingsOf } from '../runtime/checkpoint/storage/s3-options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
@@ -23,6 +24,7 @@ import {
   recordSizeMax,
 } from '../runtime/network/options.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
+import { copyFilesIn } from '../runtime/taskmanager/copy-files.ts'
 import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
 import * as taskManagerOptions from '../runtime/taskmanager/task-executor-options.ts'
 import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
@@ -65,6 +67,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
+  const copyParents = configuration.get(localBackupDirectories) ?? [join(options.directory, 'local-state')]
+  const copyDirectories = copyParents.map(parent => createOwnedFolder(parent, 'taskmanager-'))
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,
@@ -108,6 +112,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     log,
     hosts,
     openStore: storeOpener(configuration, log),
+    copyFiles: copyFilesIn(copyDirectories),
     registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
     cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),
@@ -122,7 +127,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     await executor.close()
     await hosts.close()
     // Fetched again when it is needed again.
-    await rm(artifactDirectory, { recursive: true, force: true })
+    for (const own of [artifactDirectory, ...copyDirectories]) await rm(own, { recursive: true, force: true })
   }
   let closing: Promise<void> | undefined
   return {

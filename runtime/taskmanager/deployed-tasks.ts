@@ -13,6 +13,7 @@ export interface DeployedTasksOptions {
   onAwaitsCheckpoint(executionId: string): void
   /** What the tasks begin with. */
   readRestored(): Promise<RestoredTasks>
+  onCheckpointComplete(executionId: string, checkpointId: number): void
   /** Writes and acknowledges the state of a task, or declines; never rejects. */
   onCheckpoint(checkpoint: CheckpointAck): Promise<void>
 }
