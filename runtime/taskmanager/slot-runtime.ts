@@ -1,4 +1,5 @@
 import { assert } from '../common/assert.ts'
+import { Configuration } from '../common/config.ts'
 import { serializeError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { LogEntry, Logger } from '../common/log.ts'
@@ -14,6 +15,7 @@ import type { SourceSplit } from '../stream/spi/source.ts'
 import type { ChannelProvider } from './channel-providers.ts'
 import { type SlotEnvironment, SlotScheduler } from './slot.ts'
 import type { CheckpointOutcome, RestoredTasks, SlotEvent, TaskMetricsSnapshot } from './slot-host.ts'
+import { stateBackendOf } from './state-backend.ts'
 import type { Task } from './task.ts'
 import { type BuiltTask, buildTasks } from './task-builder.ts'
 
@@ -63,6 +65,7 @@ export class SlotRuntime {
     this.pendingIds = deployment.tasks.map(task => task.executionId)
     try {
       const graph = await this.environment.loadProgram(deployment)
+      const stateBackend = await stateBackendOf(Configuration.fromObject(deployment.configuration), graph)
       if (this.cancelled) return
       this.built = buildTasks(deployment, graph, restored, {
         clock: this.environment.clock,
@@ -75,6 +78,7 @@ export class SlotRuntime {
         suspendEverywhere: this.environment.suspendEverywhere ?? false,
         generated: this.environment.generated ?? true,
         snapshotLimits: this.environment.snapshotLimits,
+        stateBackend,
         splitRequest: (executionId, operatorId) => this.environment.emit({ kind: 'split-request', executionId, operatorId }),
         hooks: {
           state: (task, state, error) => {
