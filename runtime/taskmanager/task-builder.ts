@@ -144,7 +144,7 @@ function buildTask(
     hooks: parts.hooks,
     bufferTimeoutMs: configuration.get(bufferTimeout),
     suspendEverywhere: parts.suspendEverywhere,
-    checkpointingEnabled: isCheckpointingEnabled(configuration),
+    checkpointingEnabled: takesCheckpoints(deployment),
     restoredFinished: restored?.finished ?? false,
   })
   for (const [index, link] of links.entries()) {
@@ -164,6 +164,11 @@ function buildTask(
     operatorIds: vertex.operators.map(({ operatorId }) => operatorId),
     metrics: () => taskMetrics(built, vertex.operators, links, groups, gate, readers, writers),
   }
+}
+
+/** A batch job takes none, whatever its options say, so its tasks wait for none. */
+function takesCheckpoints({ runtimeMode, configuration }: SlotDeployment): boolean {
+  return runtimeMode !== 'BATCH' && isCheckpointingEnabled(Configuration.fromObject(configuration))
 }
 
 function restoreChain(chain: OperatorChain, operators: readonly OperatorSpec[], restored: RestoredTask | undefined): void {
@@ -329,7 +334,7 @@ function operatorContext(
     jobParameters: parseJobParameters(Configuration.fromObject(deployment.configuration).get(globalJobParameters)),
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
-      checkpointingEnabled: isCheckpointingEnabled(configuration),
+      checkpointingEnabled: takesCheckpoints(deployment),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
       stateBackend: parts.stateBackend,
     },

@@ -108,7 +108,14 @@ describe('a job that runs', () => {
   })
 
   test.each([
-    ['as a batch job', { 'execution.runtime-mode': 'BATCH' }, 4, 1, 'UNSUPPORTED', 'it cannot be rescaled without losing its state'],
+    [
+      'as a batch job',
+      { 'execution.runtime-mode': 'BATCH', 'execution.batch-shuffle-mode': 'ALL_EXCHANGES_PIPELINED' },
+      4,
+      1,
+      'UNSUPPORTED',
+      'it cannot be rescaled without losing its state',
+    ],
     ['with fewer slots than its lower bounds', {}, 7, 5, 'CONFLICT', 'there are 4 slots for it, fewer than its lower bounds need'],
     ['above its max parallelism', {}, 200, 1, 'INVALID_ARGUMENT', 'expected 1 <= lowerBound <= upperBound <= 128 (its max parallelism)'],
   ] as const)('is left alone %s, and the answer says why', async (_what, client, upper, lower, code, message) => {

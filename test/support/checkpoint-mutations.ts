@@ -155,8 +155,8 @@ const others: readonly Mutation[] = [
   {
     what: 'an attempt restores while the last one still publishes',
     file: 'runtime/jobmanager/checkpoint-coordinator.ts',
-    find: '    await this.storing\n    const { store, checkpointId, savepoint } = await this.takeOver()',
-    replace: '    const { store, checkpointId, savepoint } = await this.takeOver()',
+    find: 'const taken = this.storing.then(() => this.takeOver())',
+    replace: 'const taken = this.takeOver()',
     testFile: 'runtime/jobmanager/checkpoint-coordinator.test.ts',
     fails: 'awaits what is being published',
   },
