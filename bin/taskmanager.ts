@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { localBackupDirectories } from '../runtime/checkpoint/options.ts'
 import { s3SettingsOf } from '../runtime/checkpoint/storage/s3-options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
@@ -21,8 +22,10 @@ import {
   networkMemoryMin,
   networkPageCount,
   recordSizeMax,
+  resultMemorySize,
 } from '../runtime/network/options.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
+import { copyFilesIn } from '../runtime/taskmanager/copy-files.ts'
 import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
 import * as taskManagerOptions from '../runtime/taskmanager/task-executor-options.ts'
 import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
@@ -65,6 +68,9 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
+  const resultDirectories = resultFolders(configuration.get(processOptions.temporaryDirectories) ?? join(options.directory, 'tmp'))
+  const copyParents = configuration.get(localBackupDirectories) ?? [join(options.directory, 'local-state')]
+  const copyDirectories = copyParents.map(parent => createOwnedFolder(parent, 'taskmanager-'))
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,
@@ -84,6 +90,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       floatingPages: configuration.get(floatingBuffers),
       recordSizeMax: configuration.get(recordSizeMax),
       requestTimeoutMs: configuration.get(exchangeRequestTimeout),
+      resultMemoryBytes: configuration.get(resultMemorySize),
+      resultDirectories,
       slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
       artifactDirectory,
       stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
@@ -108,6 +116,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     log,
     hosts,
     openStore: storeOpener(configuration, log),
+    copyFiles: copyFilesIn(copyDirectories),
     registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
     cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),
@@ -121,8 +130,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const close = async () => {
     await executor.close()
     await hosts.close()
-    // Fetched again when it is needed again.
-    await rm(artifactDirectory, { recursive: true, force: true })
+    // Fetched, or made, again when it is needed again.
+    for (const own of [artifactDirectory, ...resultDirectories, ...copyDirectories]) await rm(own, { recursive: true, force: true })
   }
   let closing: Promise<void> | undefined
   return {
@@ -134,6 +143,20 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       return closing
     },
   }
+}
+
+/** One of our own in each of `io.tmp.dirs`. */
+function resultFolders(parents: string): string[] {
+  return parents.split(/[,:]/).flatMap(parent => {
+    const path = parent.trim()
+    if (path === '') return []
+    try {
+      return [createOwnedFolder(path, 'millrace-results-')]
+    } catch (error) {
+      const { key } = processOptions.temporaryDirectories
+      throw new FlinkError('INVALID_CONFIGURATION', `option ${key}: no folder can be made in ${path}: ${(error as Error).message}`, {}, error)
+    }
+  })
 }
 
 async function fetchFromJobManager(ref: ArtifactRef, token: string): Promise<Uint8Array> {

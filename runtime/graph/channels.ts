@@ -40,9 +40,14 @@ export function producersOf(partitioner: PartitionerKind, consumer: number, prod
   return [Math.floor((consumer * producers) / consumers)]
 }
 
-/** Unique within a job attempt. */
+/** Unique within an attempt of its region. */
 export function channelId(edgeId: number, producer: number, consumer: number): string {
   return `${edgeId}/${producer}/${consumer}`
+}
+
+/** Of a blocking edge: it outlives its producer, which may have run more than once, so it names the execution. */
+export function resultChannelId(edgeId: number, producer: number, consumer: number, producerExecutionId: string): string {
+  return `${channelId(edgeId, producer, consumer)}@${producerExecutionId}`
 }
 
 function range(from: number, to: number): number[] {

@@ -1,11 +1,14 @@
 import type { JsonObject } from '../common/json.ts'
 import type { JobEdge, JobGraph, JobVertex } from './job-graph.ts'
 
-/** What the JobMaster sends to a TaskManager for one slot: all subtasks of that slot at once, so that edges inside the slot are known. */
+/** What the JobMaster sends to a TaskManager for one slot: all subtasks of one region in that slot at once, so that edges inside the slot are known. */
 export interface SlotDeployment {
   readonly jobId: string
   readonly jobName: string
   readonly generation: number
+  /** Index among the regions of the graph (regions.ts): each is deployed, and ended, by itself. */
+  readonly region: number
+  /** How often the region was deployed before. */
   readonly attempt: number
   readonly allocationId: string
   readonly artifact: ArtifactRef
@@ -50,7 +53,7 @@ export interface OutputDeployment {
 }
 
 export interface ChannelDeployment {
-  /** Unique within the job attempt: `<edge>/<producer subtask>/<consumer subtask>`. */
+  /** `channelId` or, of a blocking edge, `resultChannelId` of channels.ts. */
   readonly channelId: string
   /** The other side. */
   readonly peer: ChannelPeer
@@ -61,4 +64,6 @@ export type ChannelPeer =
   | { readonly kind: 'slot' }
   /** Another slot of the same TaskManager. */
   | { readonly kind: 'local'; readonly allocationId: string }
+  /** The results of this TaskManager: what is written to a blocking edge, and what is read of one that was written here. */
+  | { readonly kind: 'result' }
   | { readonly kind: 'remote'; readonly taskManagerId: string; readonly host: string; readonly dataPort: number }

@@ -1,18 +1,20 @@
 import { assert } from '../common/assert.ts'
 import type { SerializedError } from '../common/errors.ts'
 import type { JobGraph, JobVertex } from './job-graph.ts'
+import { pipelinedRegions } from './regions.ts'
 
 /**
  * ExecutionGraph: one execution (attempt of a subtask) per parallel subtask of a JobGraph, as data. The JobMaster holds the current
  * value and replaces it by what `transition` answers; logging, deploying and cancelling are its own.
  *
  * Invariants: executions stand in vertex order, then subtask order; state changes follow `executionTransitions`; terminal states are
- * final. A new attempt of the job is a new ExecutionGraph (M1 restarts nothing in place).
+ * final. Behind a failure the executions of whole regions are replaced by new ones (`withNewAttempts`).
  */
 export interface ExecutionGraph {
   readonly jobId: string
-  readonly attempt: number
   readonly jobGraph: JobGraph
+  /** Of each execution, in their order (regions.ts). */
+  readonly regions: readonly number[]
   readonly executions: readonly Execution[]
 }
 
@@ -21,6 +23,7 @@ export interface Execution {
   readonly executionId: string
   readonly vertexId: string
   readonly subtaskIndex: number
+  /** How often its region was deployed before. */
   readonly attempt: number
   readonly state: ExecutionState
   /** When each state was entered, epoch ms; what REST shows as timestamps. */
@@ -67,19 +70,37 @@ export function createExecutionGraph(
 ): ExecutionGraph {
   const { attempt, nowMs, newExecutionId } = options
   const executions = jobGraph.vertices.flatMap(vertex =>
-    Array.from(
-      { length: vertex.parallelism },
-      (_, subtaskIndex): Execution => ({
-        executionId: newExecutionId(),
-        vertexId: vertex.id,
-        subtaskIndex,
-        attempt,
-        state: { name: 'CREATED' },
-        enteredMs: { CREATED: nowMs },
-      }),
-    ),
+    Array.from({ length: vertex.parallelism }, (_, subtaskIndex) => newExecution(vertex.id, subtaskIndex, attempt, nowMs, newExecutionId())),
   )
-  return { jobId, attempt, jobGraph, executions }
+  return { jobId, jobGraph, regions: pipelinedRegions(jobGraph), executions }
+}
+
+/** The graph with new executions, not scheduled yet, for all subtasks of these regions. */
+export function withNewAttempts(
+  graph: ExecutionGraph,
+  regions: ReadonlySet<number>,
+  options: { readonly nowMs: number; readonly newExecutionId: () => string },
+): ExecutionGraph {
+  const executions = graph.executions.map((execution, index): Execution => {
+    if (!regions.has(graph.regions[index] ?? -1)) return execution
+    const { vertexId, subtaskIndex, attempt } = execution
+    return newExecution(vertexId, subtaskIndex, attempt + 1, options.nowMs, options.newExecutionId())
+  })
+  return { ...graph, executions }
+}
+
+export function executionsIn(graph: ExecutionGraph, regions: ReadonlySet<number>): readonly Execution[] {
+  return graph.executions.filter((_, index) => regions.has(graph.regions[index] ?? -1))
+}
+
+/** The regions of those that are of this graph. */
+export function regionsOf(graph: ExecutionGraph, executions: readonly Execution[]): ReadonlySet<number> {
+  const ids = new Set(executions.map(({ executionId }) => executionId))
+  return new Set(graph.regions.filter((_, index) => ids.has(graph.executions[index]?.executionId ?? '')))
+}
+
+function newExecution(vertexId: string, subtaskIndex: number, attempt: number, nowMs: number, executionId: string): Execution {
+  return { executionId, vertexId, subtaskIndex, attempt, state: { name: 'CREATED' }, enteredMs: { CREATED: nowMs } }
 }
 
 export function isTerminal(state: ExecutionState | ExecutionStateName): boolean {

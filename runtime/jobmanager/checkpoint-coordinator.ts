@@ -42,6 +42,7 @@ import type { JsonObject } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import { isCheckpoint, isTerminating, type SnapshotType } from '../common/snapshot-type.ts'
+import { producersOf } from '../graph/channels.ts'
 import type { Execution, ExecutionGraph } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { withoutUid } from '../graph/uids.ts'
@@ -51,12 +52,13 @@ import { CheckpointStatistics } from './checkpoint-statistics.ts'
 import type { TriggeredSnapshot } from './task-gateway.ts'
 
 /**
- * The checkpoints of one job, over all its attempts: the shell around the pure core (checkpoint/coordinator-core.ts), which says when and what, and the
+ * The checkpoints of one job, over all its restarts: the shell around the pure core (checkpoint/coordinator-core.ts), which says when and what, and the
  * epochs (checkpoint/storage/epoch-log.ts), which say what exists.
  *
- *   restore -> (the attempt is deployed with the plan) -> start -> running -> trigger .. acknowledge .. publish .. complete -> stop -> restore ..
+ *   restore -> start -> (tasks are deployed with the plan) -> running -> trigger .. acknowledge .. publish .. complete -> stop -> restore ..
  *
- * - Each attempt begins by claiming the next epoch. What was being published by the one before is awaited first, so it either counts or never will.
+ * - Each restart begins by claiming the next epoch. What was being published before is awaited first, so it either counts or never will; tasks that ran on
+ *   in regions that have not failed learn which of the two it is.
  * - Enumerators are asked for their state before the first barrier is sent: what they hand out later is sent behind the barriers, and is no part of it.
  * - A checkpoint is complete when its epoch is claimed; then tasks are told, then what is not retained is removed. That removing fails is logged only.
  * - A savepoint is complete when its manifest is in its folder (checkpoint/savepoint.ts). One behind which the job stops claims an epoch as well, before
@@ -69,7 +71,7 @@ export interface CheckpointCoordinatorServices {
   readonly log: Logger
   readonly generation: number
   readonly openStore: StoreOpener
-  snapshotEnumerators(): ReadonlyMap<string, JsonObject>
+  snapshotEnumerators(checkpointId: number): ReadonlyMap<string, JsonObject>
   trigger(executionIds: readonly string[], snapshot: TriggeredSnapshot): void
   notify(executionIds: readonly string[], checkpointId: number, outcome: 'complete' | 'aborted'): void
   failJob(error: FlinkError): void
@@ -105,6 +107,10 @@ export class CheckpointCoordinator {
   private storing: Promise<void> = Promise.resolve()
   private completed: readonly number[] = []
   private lastId = 0
+  /** The newest one that tasks were told to be complete. */
+  private toldId = 0
+  /** A savepoint is taken, or has been, behind which all tasks end. */
+  private stopping = false
   /** What the job was started from is its own, and has not been removed yet. */
   private claimed: string | undefined
   readonly statistics = new CheckpointStatistics(HISTORY_MAX)
@@ -118,10 +124,18 @@ export class CheckpointCoordinator {
     this.claimed = settings.recovery?.claim === true ? settings.recovery.path : undefined
   }
 
-  /** Before an attempt of this graph is deployed; undefined = there is no checkpoint yet. */
+  /** Before tasks of this graph are deployed; undefined = there is no checkpoint yet. */
   async restore(jobGraph: JobGraph): Promise<RestorePlan | undefined> {
-    await this.storing
-    const { store, checkpointId, savepoint } = await this.takeOver()
+    const taken = this.storing.then(() => this.takeOver())
+    this.storing = taken.then(
+      () => {},
+      () => {},
+    )
+    const { store, checkpointId, savepoint } = await taken
+    if (checkpointId !== null && savepoint === null && checkpointId > this.toldId) {
+      this.toldId = checkpointId
+      this.tellAll(checkpointId, 'complete')
+    }
     if (checkpointId !== null && savepoint === null) {
       if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
       const { body } = await readManifest(store, this.jobId, checkpointId)
@@ -150,16 +164,29 @@ export class CheckpointCoordinator {
     return { store, checkpointId: await this.epochs.takeOver(), savepoint: this.epochs.savepoint }
   }
 
-  /** The attempt's tasks, all of them still to be deployed. */
+  get isStopping(): boolean {
+    return this.stopping
+  }
+
+  /** The job's tasks: those that are still to be deployed, and those that have run on. */
   start({ executions, jobGraph }: ExecutionGraph): void {
-    const tasks = executions.map(({ executionId, vertexId }) => {
-      const producers = jobGraph.edges.filter(edge => edge.target.vertexId === vertexId).map(edge => edge.source.vertexId)
-      return { executionId, upstream: executions.filter(other => producers.includes(other.vertexId)).map(other => other.executionId) }
+    const byVertex = Map.groupBy(executions, ({ vertexId }) => vertexId)
+    const tasks = executions.map(({ executionId, vertexId, subtaskIndex }) => {
+      const own = byVertex.get(vertexId) ?? []
+      // Of neighbours only those that send to it: others may run on when these have finished.
+      const upstream = jobGraph.edges.flatMap(({ source, target, partitioner }) => {
+        if (target.vertexId !== vertexId) return []
+        const producers = byVertex.get(source.vertexId) ?? []
+        return producersOf(partitioner, subtaskIndex, producers.length, own.length).flatMap(index => producers[index]?.executionId ?? [])
+      })
+      return { executionId, upstream }
     })
     this.executions = executions
     this.jobGraph = jobGraph
     this.triggered.clear()
+    this.stopping = false
     this.state = createCoordinator(this.settings.coordinator, tasks, this.completed, this.lastId)
+    for (const { executionId, state } of executions) if (state.name === 'FINISHED') this.taskFinished(executionId)
   }
 
   /** All of them run, or have finished by now. */
@@ -221,10 +248,13 @@ export class CheckpointCoordinator {
     })
   }
 
-  /** The attempt is over: nothing is triggered any more; what is being published goes on. */
+  /** Tasks have failed, or end: nothing is triggered any more; what is being published goes on. */
   stop(): void {
     this.take({ kind: 'stop', nowMs: this.nowMs() })
-    for (const id of this.triggered.keys()) this.giveUp(id, 'stopped')
+    for (const id of this.triggered.keys()) {
+      this.tellAll(id, 'aborted')
+      this.giveUp(id, 'stopped')
+    }
     this.timer?.cancel()
     this.timer = undefined
   }
@@ -269,6 +299,7 @@ export class CheckpointCoordinator {
         return
       case 'complete':
         this.completed = effect.retained
+        this.toldId = effect.id
         services.notify(effect.executionIds, effect.id, 'complete')
         this.cleanUp(effect.retained)
         return
@@ -301,7 +332,8 @@ export class CheckpointCoordinator {
     const timestampMs = Math.round(services.clock.nowMs())
     const target = isCheckpoint(type) || requestId === undefined ? undefined : this.targets.get(requestId)
     this.lastId = id
-    this.triggered.set(id, { type, timestampMs, enumerators: services.snapshotEnumerators(), target })
+    this.stopping ||= isTerminating(type)
+    this.triggered.set(id, { type, timestampMs, enumerators: services.snapshotEnumerators(id), target })
     const waitsFor = state?.pending.find(pending => pending.id === id)?.waitsFor ?? new Set()
     const waiting = this.executions.filter(({ executionId }) => waitsFor.has(executionId))
     this.statistics.triggered(id, type, timestampMs, new Map(waiting.map(({ executionId, vertexId }) => [executionId, vertexId])))
@@ -314,6 +346,7 @@ export class CheckpointCoordinator {
   private giveUp(id: number, why: AbortReason, error?: SerializedError): void {
     const triggered = this.triggered.get(id)
     this.triggered.delete(id)
+    if (triggered !== undefined && isTerminating(triggered.type)) this.stopping = false
     this.statistics.failed(id, failureText(why, error), Math.round(this.services.clock.nowMs()))
     if (triggered?.target !== undefined) this.removeUnfinished(id, triggered.target)
   }
@@ -328,9 +361,10 @@ export class CheckpointCoordinator {
     assert(epochs !== undefined && triggered !== undefined, 'a checkpoint is published by the process that has triggered it')
     this.triggered.delete(id)
     const body = this.bodyOf(states, triggered.enumerators)
-    // An event of an attempt that is over must not reach the next one's core.
+    const isOver = () => this.state?.tasks !== state?.tasks || this.state?.phase === 'stopped'
+    // An event of before a restart must not reach the core of behind it.
     const tell = (event: CoordinatorEvent<TaskState>) => {
-      if (this.state?.tasks === state?.tasks) this.take(event)
+      if (!isOver()) this.take(event)
     }
     const startMs = this.nowMs()
     this.storing = this.storing.then(async () => {
@@ -342,6 +376,7 @@ export class CheckpointCoordinator {
         const outcome =
           serialized.code === 'CONFLICT' ? 'conflict' : serialized.code === 'FENCED' || serialized.code === 'OUTCOME_UNKNOWN' ? 'lost' : 'failed'
         this.log.warn(`checkpoint ${id} could not be published`, { outcome, error: serialized.message })
+        if (isOver() && outcome !== 'lost') this.tellAll(id, 'aborted')
         tell({ kind: 'publishFailed', nowMs: this.nowMs(), id, error: serialized, outcome })
         return
       }
@@ -357,6 +392,12 @@ export class CheckpointCoordinator {
       })
       tell({ kind: 'published', nowMs: this.nowMs(), id })
     })
+  }
+
+  /** Those that run on while others have failed. */
+  private tellAll(id: number, outcome: 'complete' | 'aborted'): void {
+    const executionIds = this.executions.map(({ executionId }) => executionId)
+    this.services.notify(executionIds, id, outcome)
   }
 
   private async save(id: number, { type, timestampMs, target }: Triggered, body: CheckpointBody, epochs: EpochLog): Promise<void> {

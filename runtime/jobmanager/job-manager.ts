@@ -30,7 +30,7 @@ import type { EnumeratorRegistry } from './source-coordinators.ts'
  * How a job starts: `submitJob` -> Dispatcher makes a JobMaster -> its SlotPool asks the ResourceManager -> which asks TaskManagers
  * (`requestSlot`) -> which offer the slots to the JobMaster (`offerSlots`) -> which deploys (`submitTasks`).
  *
- * A message of another generation is refused here, one of another attempt by the JobMaster.
+ * A message of another generation is refused here, one of an execution that was replaced by the JobMaster.
  */
 export interface JobManagerOptions {
   readonly clock: Clock
@@ -356,29 +356,29 @@ export class JobManager implements JobManagerGateway {
         this.jobOf(of<'updateTaskState'>().jobId).updateTaskState(of<'updateTaskState'>())
         return null
       case 'splitRequest': {
-        const { jobId, executionId, operatorId, attempt } = of<'splitRequest'>()
-        this.jobOf(jobId).splitRequest(executionId, operatorId, attempt)
+        const { jobId, executionId, operatorId } = of<'splitRequest'>()
+        this.jobOf(jobId).splitRequest(executionId, operatorId)
         return null
       }
       case 'acknowledgeCheckpoint': {
-        const { jobId, executionId, checkpointId, state, attempt } = of<'acknowledgeCheckpoint'>()
-        this.jobOf(jobId).acknowledgeCheckpoint(executionId, checkpointId, taskStateFromJson(state), attempt)
+        const { jobId, executionId, checkpointId, state } = of<'acknowledgeCheckpoint'>()
+        this.jobOf(jobId).acknowledgeCheckpoint(executionId, checkpointId, taskStateFromJson(state))
         return null
       }
       case 'declineCheckpoint': {
-        const { jobId, executionId, checkpointId, error, attempt } = of<'declineCheckpoint'>()
-        this.jobOf(jobId).declineCheckpoint(executionId, checkpointId, errorFromJson(error), attempt)
+        const { jobId, executionId, checkpointId, error } = of<'declineCheckpoint'>()
+        this.jobOf(jobId).declineCheckpoint(executionId, checkpointId, errorFromJson(error))
         return null
       }
       case 'awaitCheckpoint':
-        this.jobOf(of<'awaitCheckpoint'>().jobId).awaitCheckpoint(of<'awaitCheckpoint'>().attempt)
+        this.jobOf(of<'awaitCheckpoint'>().jobId).awaitCheckpoint(of<'awaitCheckpoint'>().executionId)
         return null
       case 'slotFreed':
         this.resources.report(link.peerId, of<'slotFreed'>().report)
         return null
       case 'metricsReport': {
-        const { jobId, tasks, attempt } = of<'metricsReport'>()
-        this.jobOf(jobId).reportMetrics(tasks, attempt)
+        const { jobId, tasks } = of<'metricsReport'>()
+        this.jobOf(jobId).reportMetrics(tasks)
         return null
       }
       case 'taskManagerMetrics':
@@ -389,13 +389,13 @@ export class JobManager implements JobManagerGateway {
     }
   }
 
-  private offerSlots(taskManagerId: string, { jobId, attempt, slots }: JobManagerMethods['offerSlots']['payload']): JsonValue {
+  private offerSlots(taskManagerId: string, { jobId, slots }: JobManagerMethods['offerSlots']['payload']): JsonValue {
     const session = this.resources.session(taskManagerId)
     const job = this.dispatcher.job(jobId)
     const accepted: string[] = []
     const rejected: string[] = []
     for (const { allocationId, slotIndex } of slots) {
-      const taken = job?.offerSlot({ allocationId, taskManagerId, slotIndex }, attempt) === true
+      const taken = job?.offerSlot({ allocationId, taskManagerId, slotIndex }) === true
       ;(taken ? accepted : rejected).push(allocationId)
     }
     if (session !== undefined && accepted.length > 0) session.allocationVersion++

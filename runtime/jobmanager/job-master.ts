@@ -1,8 +1,9 @@
 import { type RestorePlan, taskRestoreToJson } from '../checkpoint/checkpoint-body.ts'
+import { isCheckpointingEnabled } from '../checkpoint/options.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
-import type { Clock, Timer } from '../common/clock.ts'
+import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
 import { deserializeError, errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
 import { newId } from '../common/ids.ts'
@@ -18,39 +19,50 @@ import {
   type ExecutionState,
   executionOf,
   executionOfSubtask,
+  executionsIn,
   isTerminal,
+  regionsOf,
   transition,
   transitionText,
+  withNewAttempts,
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
+import { regionsToRestart } from '../graph/regions.ts'
 import { checkRequirements, type ResourceRequirements, requirementsOf, rescaled } from '../graph/rescale.ts'
+import { storedResults } from '../graph/scheduling.ts'
+import type { PlannedSlot } from '../graph/slot-assignment.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { checkpointSettings } from './checkpoint-settings.ts'
 import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
 import { JobSlots } from './job-slots.ts'
+import { JobStages } from './job-stages.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
 import type { JobStore } from './job-store.ts'
+import { failoverStrategy } from './options.ts'
 import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
+import { type Restart, Restarts, type Waiting } from './restarts.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
 import { type AllocatedSlot, noResourceAvailable } from './slot-pool.ts'
 import { type EnumeratorRegistry, SourceCoordinators } from './source-coordinators.ts'
 import { locationOf, TaskGateway, type TaskManagerHandle } from './task-gateway.ts'
 
 /**
- * One job, from its slots to its end, over as many attempts as its restart strategy allows.
+ * One job, from its slots to its end, over as many restarts as its restart strategy allows.
  *
- * 1. INITIALIZING -> CREATED -> RUNNING at once; all tasks SCHEDULED; one slot is requested per shared slot of the plan.
- * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier).
+ * 1. INITIALIZING -> CREATED -> RUNNING at once; the tasks of the first stage SCHEDULED; one slot is requested per shared slot of theirs.
+ * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier). When all of them have finished, the
+ *    next stage begins in the same way, in slots that have become free (job-stages.ts); with pipelined exchanges only, as in every streaming job, there is one stage.
  * 3. Tasks report their states; sources ask for splits, which their enumerators hand out through here.
- * 4. The first failure of an attempt (of a task, a TaskManager, an enumerator, or of the slot requests) is put to the restart strategy.
- *    No restart: the job is FAILING, everything is cancelled, and it is FAILED when the last task has ended. A restart: it is RESTARTING,
- *    everything is cancelled as well; when the last task has ended and the delay is over, the next attempt begins at step 1 with new executions
- *    and enumerators, in the slots that are still there, with the state of the newest checkpoint. Failures on the way down are the same failure.
+ * 4. A failure of tasks (or of a TaskManager) is one of their regions (graph/regions.ts), everything else that fails (enumerators, the slot requests,
+ *    checkpoints) is one of all regions. It is put to the restart strategy. No restart: the job is FAILING, everything is cancelled, and it is FAILED when the
+ *    last task has ended. A restart: the job is RESTARTING, the tasks of these regions are cancelled while the others run on; when the last of them has ended
+ *    and the delay is over, they begin anew, with new executions, in the slots that are still there, with the state of the newest checkpoint. A source whose
+ *    readers all begin anew with the whole job gets a new enumerator. Failures of regions on their way down are the same failure.
  * 5. At the end the enumerators are closed and all slots given back at once.
  *
- * Late and doubled messages find no edge in the state tables and are dropped; messages of an earlier attempt are refused.
+ * Late and doubled messages find no edge in the state tables and are dropped; those of executions that have been replaced are refused.
  */
 export interface JobMasterServices {
   readonly clock: Clock
@@ -92,22 +104,25 @@ export class JobMaster {
   private readonly log: Logger
   private readonly slots: JobSlots
   private readonly gateway: TaskGateway
+  private readonly stages: JobStages
   private sources: SourceCoordinators
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
-  /** What the next attempt is made of: the job's, or what it was rescaled to. */
+  /** What the next restart of all tasks is made of: the job's, or what it was rescaled to. */
   private nextGraph: JobGraph
+  private restartCount = 0
   private requirements: ResourceRequirements
   private failure: SerializedError | undefined = undefined
   private readonly checkpoints: CheckpointCoordinator | undefined
-  /** What the attempt began with. */
-  private restored: RestorePlan | undefined = undefined
   /** Barriers may be sent. */
   private checkpointing = false
-  private attemptFailed = Promise.withResolvers<SerializedError>()
-  private restarts = noRestarts
-  /** The delay of a restart is running. */
-  private restartTimer: Timer | undefined = undefined
+  /** Tasks that have ended but for a checkpoint. */
+  private readonly awaitingCheckpoint = new Set<string>()
+  private failed = Promise.withResolvers<SerializedError>()
+  private strategyState = noRestarts
+  /** Whatever fails, all tasks are restarted. */
+  private readonly failsWhole: boolean
+  private readonly restarts = new Restarts<RestorePlan | undefined>()
   private readonly done = Promise.withResolvers<CompletedJob>()
   private readonly over = Promise.withResolvers<void>()
 
@@ -118,11 +133,14 @@ export class JobMaster {
     this.log = log.child({ jobId: job.jobId })
     this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
-    this.restartStrategy = restartStrategyOf(Configuration.fromObject(job.jobGraph.configuration))
+    const configuration = Configuration.fromObject(job.jobGraph.configuration)
+    this.restartStrategy = restartStrategyOf(configuration)
     this.nextGraph = job.jobGraph
     this.requirements = requirementsOf(job.jobGraph)
     this.executionGraph = this.newExecutionGraph(0)
+    this.failsWhole = configuration.get(failoverStrategy) === 'full'
     this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
+    this.stages = new JobStages({ release: executions => this.gateway.releaseResults(executions) })
     this.slots = new JobSlots({
       clock,
       random,
@@ -131,13 +149,12 @@ export class JobMaster {
       jobGraph: job.jobGraph,
       slotRequestTimeoutMs: services.slotRequestTimeoutMs,
       slotIdleTimeoutMs: services.slotIdleTimeoutMs,
-      attempt: () => this.attempt,
       requestSlot: request => services.requestSlot(request),
       cancelSlotRequest: allocationId => services.cancelSlotRequest(allocationId),
       freeSlot: slot => this.gateway.freeSlot(slot),
       slotCounts: () => services.slotCounts(),
       taskManager: id => services.taskManager(id),
-      onComplete: () => this.deploy(),
+      onAvailable: () => this.deployWaiting(),
       onTimeout: () => this.onSlotTimeout(),
     })
     this.sources = this.newSources()
@@ -149,9 +166,9 @@ export class JobMaster {
     return this.status
   }
 
-  /** 0 for the first, as in Flink; so it is also the number of restarts. */
+  /** The number of restarts, of whatever part of it. */
   get attempt(): number {
-    return this.executionGraph.attempt
+    return this.restartCount
   }
 
   get graph(): ExecutionGraph {
@@ -171,32 +188,51 @@ export class JobMaster {
     return this.failure
   }
 
-  /** The first attempt, or the next one: at once, or when it is known what to begin with. */
   start(): void {
-    const { checkpoints, attempt, status } = this
+    this.restore(this.restarts.add(this.allRegions))
+  }
+
+  /** At once, or when it is known what to begin with. */
+  private restore(restart: Restart): void {
+    restart.phase = 'restoring'
+    const { checkpoints } = this
     if (checkpoints === undefined) {
-      this.begin(undefined)
+      this.begin(restart, undefined)
       return
     }
-    const isCurrent = () => attempt === this.attempt && status === this.status
     checkpoints.restore(this.executionGraph.jobGraph).then(
       plan => {
-        if (isCurrent()) this.begin(plan)
+        if (this.restarts.includes(restart)) this.begin(restart, plan)
       },
       (error: unknown) => {
-        if (isCurrent()) this.failJob(serializeError(error), undefined)
+        if (this.restarts.includes(restart)) this.failJob(serializeError(error))
       },
     )
   }
 
-  private begin(restored: RestorePlan | undefined): void {
-    this.restored = restored
-    if (restored !== undefined) this.log.info(`job ${this.job.jobGraph.jobName} is restored from checkpoint ${restored.checkpointId}`)
-    this.enter('RUNNING')
+  private begin(restart: Restart, restored: RestorePlan | undefined): void {
+    const { regions } = restart
+    if (restored !== undefined)
+      this.log.info(
+        `job ${this.job.jobGraph.jobName} is restored from checkpoint ${restored.checkpointId}`,
+        this.isWhole(regions) ? {} : { regions: [...regions].join() },
+      )
+    this.restarts.restored(restart, restored)
+    if (this.restarts.isIdle) this.enter('RUNNING')
     this.checkpoints?.start(this.executionGraph)
-    for (const { executionId } of this.executionGraph.executions) this.move(executionId, { name: 'SCHEDULED' })
-    this.sources.start(operatorId => restored?.enumerator(operatorId))
-    this.slots.acquire()
+    if (this.isWhole(regions)) this.sources.start(operatorId => restored?.enumerator(operatorId))
+    else
+      for (const { vertexId, subtaskIndex } of executionsIn(this.executionGraph, regions))
+        this.sources.reset(vertexId, subtaskIndex, restored?.checkpointId)
+    this.want()
+  }
+
+  private get allRegions(): ReadonlySet<number> {
+    return new Set(this.executionGraph.regions)
+  }
+
+  private isWhole(regions: ReadonlySet<number>): boolean {
+    return regions.size === this.allRegions.size
   }
 
   private newExecutionGraph(attempt: number): ExecutionGraph {
@@ -205,31 +241,35 @@ export class JobMaster {
   }
 
   private newSources(): SourceCoordinators {
-    const { attempt } = this
-    const ofThis = <A extends unknown[]>(act: (...args: A) => void) => {
-      // Enumerators of an earlier attempt may still be closing.
-      return (...args: A) => {
-        if (attempt === this.attempt) act(...args)
-      }
-    }
-    return new SourceCoordinators({
+    // Enumerators from before a restart of the job may still be closing.
+    const isCurrent = () => this.sources === sources
+    const sources: SourceCoordinators = new SourceCoordinators({
       jobGraph: this.executionGraph.jobGraph,
       enumerators: this.services.enumerators,
       clock: this.services.clock,
       log: this.log,
-      send: ofThis((vertexId, subtaskIndex, operatorId, message) => {
+      send: (vertexId, subtaskIndex, operatorId, message) => {
+        if (!isCurrent()) return
         const execution = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
-        this.gateway.sendSplits(execution, operatorId, message, error => this.failJob(serializeError(error), execution))
-      }),
-      fail: ofThis(error => this.failJob(serializeError(error), undefined)),
+        this.gateway.sendSplits(execution, operatorId, message, error => this.failTasks([execution], serializeError(error)))
+      },
+      fail: error => {
+        if (isCurrent()) this.failJob(serializeError(error))
+      },
     })
+    return sources
   }
 
   /** Batch jobs take no checkpoints. */
   private newCheckpoints(): CheckpointCoordinator | undefined {
     const { jobId, jobGraph } = this.job
-    if (jobGraph.runtimeMode === 'BATCH') return undefined
-    const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
+    const configuration = Configuration.fromObject(jobGraph.configuration)
+    if (jobGraph.runtimeMode === 'BATCH') {
+      if (isCheckpointingEnabled(configuration))
+        this.log.info('Disabled Checkpointing. Checkpointing is not supported and not needed when executing jobs in BATCH mode.')
+      return undefined
+    }
+    const settings = checkpointSettings(configuration)
     const { clock, random, generation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,
@@ -237,10 +277,14 @@ export class JobMaster {
       log: this.log,
       generation,
       openStore,
-      snapshotEnumerators: () => this.sources.snapshot(),
+      snapshotEnumerators: checkpointId => this.sources.snapshot(checkpointId),
       trigger: (executionIds, snapshot) => this.gateway.triggerCheckpoint(this.executionsOf(executionIds), snapshot),
-      notify: (executionIds, checkpointId, outcome) => this.gateway.notifyCheckpoint(this.executionsOf(executionIds), checkpointId, outcome),
-      failJob: error => this.failJob(serializeError(error), undefined),
+      notify: (executionIds, checkpointId, outcome) => {
+        if (outcome === 'complete') this.sources.checkpointComplete(checkpointId)
+        const running = this.executionsOf(executionIds).filter(({ state }) => state.name !== 'CANCELING')
+        this.gateway.notifyCheckpoint(running, checkpointId, outcome)
+      },
+      failJob: error => this.failJob(serializeError(error)),
     })
   }
 
@@ -254,11 +298,11 @@ export class JobMaster {
   }
 
   /**
-   * Other parallelisms for a running job: a checkpoint is taken, then the attempt ends and the next one goes on from it; one that fails before that has the
-   * same successor. Refused, with the job left alone, where that cannot be done; answered when the checkpoint has been asked for.
+   * Other parallelisms for a running job: a checkpoint is taken, then all tasks end and the job goes on from it; a failure before that has the same
+   * successor. Refused, with the job left alone, where that cannot be done; answered when the checkpoint has been asked for.
    */
   async rescale(requirements: ResourceRequirements): Promise<void> {
-    const { checkpoints, services } = this
+    const { checkpoints, services, restartCount } = this
     const { jobGraph } = this.executionGraph
     checkRequirements(jobGraph, requirements)
     if (this.status !== 'RUNNING')
@@ -278,16 +322,17 @@ export class JobMaster {
     // The next JobManager must not go back to what was before, and the next attempt neither.
     await services.jobStore?.setRequirements(this.job.jobId, requirements)
     this.requirements = requirements
-    this.nextGraph = target
-    const { executionGraph } = this
-    if (this.status !== 'RUNNING' || sameParallelisms(target, executionGraph.jobGraph)) return
+    const { jobGraph: present } = this.executionGraph
+    this.nextGraph = sameParallelisms(target, present) ? present : target
+    if (this.status !== 'RUNNING' || this.nextGraph === present) return
     this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
     void checkpoints.requestCheckpoint().then(end => {
       // Cancelled, failed or asked for something else meanwhile.
-      if (this.executionGraph.attempt !== executionGraph.attempt || this.status !== 'RUNNING' || this.nextGraph !== target) return
+      if (this.restartCount !== restartCount || this.status !== 'RUNNING' || this.nextGraph !== target) return
       if (end.kind === 'completed') {
         this.enter('RESTARTING')
-        this.cancelTasks()
+        this.restarts.add(this.allRegions)
+        this.cancelTasks(this.allRegions)
       } else
         this.log.warn(`job ${jobGraph.jobName} is not rescaled before it is restarted for another reason: its checkpoint was aborted`, {
           why: end.why,
@@ -298,17 +343,15 @@ export class JobMaster {
 
   cancel(): void {
     if (!mayEnter(this.status, 'CANCELLING')) return
-    this.restartTimer?.cancel()
     this.enter('CANCELLING')
-    this.cancelTasks()
+    this.endTasks()
   }
 
   /** Another JobManager goes on with it, or this one when it is back: its tasks end, and nothing of it is removed. */
   suspend(): void {
     if (!mayEnter(this.status, 'SUSPENDED')) return
-    this.restartTimer?.cancel()
     this.enter('SUSPENDED')
-    this.cancelTasks()
+    this.endTasks()
   }
 
   coordinatorMetrics(vertexId: string): Readonly<Record<string, Readonly<Record<string, number>>>> {
@@ -322,19 +365,20 @@ export class JobMaster {
 
   // Checkpoints.
 
-  acknowledgeCheckpoint(executionId: string, checkpointId: number, state: TaskState, attempt: number): void {
-    this.checkAttempt(attempt)
+  acknowledgeCheckpoint(executionId: string, checkpointId: number, state: TaskState): void {
+    this.execution(executionId)
     this.checkpoints?.acknowledge(executionId, checkpointId, state)
   }
 
-  declineCheckpoint(executionId: string, checkpointId: number, error: SerializedError, attempt: number): void {
-    this.checkAttempt(attempt)
+  declineCheckpoint(executionId: string, checkpointId: number, error: SerializedError): void {
+    this.execution(executionId)
     this.checkpoints?.decline(executionId, checkpointId, error)
   }
 
   /** A task has come to its end, and is finished when a checkpoint has its last results: so it is taken now. */
-  awaitCheckpoint(attempt: number): void {
-    this.checkAttempt(attempt)
+  awaitCheckpoint(executionId: string): void {
+    this.execution(executionId)
+    this.awaitingCheckpoint.add(executionId)
     void this.checkpoints?.requestCheckpoint()
   }
 
@@ -353,7 +397,7 @@ export class JobMaster {
   /** Answers where it is: when it is there, or when the job has ended behind it. */
   async savepoint(targetDirectory: string, behind: SavepointRequest['behind']): Promise<string> {
     const checkpoints = this.coordinator()
-    const { promise: attemptFailed } = this.attemptFailed
+    const { promise: failed } = this.failed
     switch (behind) {
       case 'go-on':
         return checkpoints.requestSavepoint('savepoint', targetDirectory)
@@ -365,7 +409,7 @@ export class JobMaster {
       case 'stop':
       case 'drain': {
         const location = await checkpoints.requestSavepoint(behind === 'stop' ? 'savepoint-terminate' : 'savepoint-drain', targetDirectory)
-        const error = await Promise.race([attemptFailed, this.result.then(({ failureCause }) => failureCause)])
+        const error = await Promise.race([failed, this.result.then(({ failureCause }) => failureCause)])
         if (this.status === 'FINISHED') return location
         throw new FlinkError(
           'EXTERNAL_SYSTEM',
@@ -394,8 +438,8 @@ export class JobMaster {
 
   // From TaskManagers.
 
-  offerSlot(slot: AllocatedSlot, attempt: number): boolean {
-    return attempt === this.attempt && this.slots.offer(slot)
+  offerSlot(slot: AllocatedSlot): boolean {
+    return this.slots.offer(slot)
   }
 
   allocationsOn(taskManagerId: string): readonly string[] {
@@ -403,9 +447,7 @@ export class JobMaster {
   }
 
   updateTaskState(update: TaskStateUpdate): void {
-    this.checkAttempt(update.attempt)
-    const execution = executionOf(this.executionGraph, update.executionId)
-    if (execution === undefined) throw new FlinkError('NOT_FOUND', `execution ${update.executionId} is not of job ${this.job.jobId}`)
+    const execution = this.execution(update.executionId)
     if (update.metrics !== null) this.metrics.set(update.executionId, update.metrics)
     const location = locationOf(execution)
     switch (update.state) {
@@ -421,16 +463,16 @@ export class JobMaster {
         this.move(update.executionId, { name: 'FINISHED', location })
         this.checkpoints?.taskFinished(update.executionId)
         this.checkAllRunning()
+        this.stages.advance(this.executionGraph)
+        if (this.isLazy) this.want()
         this.checkEnd()
         return
       case 'CANCELED':
-        if (this.status === 'RUNNING') {
+        if (execution.state.name !== 'CANCELING') {
           // Nobody here asked for it. Without a failure the job would wait for ever for what this task does no more.
           const where = location?.taskManagerId ?? 'unknown'
-          this.failExecution(
-            execution,
-            serializeError(new FlinkError('TASKMANAGER_LOST', `TaskManager with id ${where} gave the task up: it is shutting down.`)),
-          )
+          const error = new FlinkError('TASKMANAGER_LOST', `TaskManager with id ${where} gave the task up: it is shutting down.`)
+          this.failAndMove([execution], serializeError(error))
           return
         }
         this.move(update.executionId, { name: 'CANCELED', location })
@@ -438,19 +480,17 @@ export class JobMaster {
         return
       case 'FAILED': {
         const unknown = new FlinkError('INTERNAL', 'the task failed without saying why')
-        this.failExecution(execution, update.error === null ? serializeError(unknown) : errorFromJson(update.error))
+        this.failAndMove([execution], update.error === null ? serializeError(unknown) : errorFromJson(update.error))
       }
     }
   }
 
-  splitRequest(executionId: string, operatorId: string, attempt: number): void {
-    this.checkAttempt(attempt)
-    const execution = executionOf(this.executionGraph, executionId)
-    if (execution !== undefined && this.status === 'RUNNING') this.sources.splitRequest(execution.vertexId, execution.subtaskIndex, operatorId)
+  splitRequest(executionId: string, operatorId: string): void {
+    const { vertexId, subtaskIndex, state } = this.execution(executionId)
+    if (state.name === 'RUNNING') this.sources.splitRequest(vertexId, subtaskIndex, operatorId)
   }
 
-  reportMetrics(tasks: readonly TaskMetrics[], attempt: number): void {
-    this.checkAttempt(attempt)
+  reportMetrics(tasks: readonly TaskMetrics[]): void {
     for (const task of tasks) {
       const execution = executionOf(this.executionGraph, task.executionId)
       // The figures of a terminal state are the last; a report that was under way is older.
@@ -461,45 +501,86 @@ export class JobMaster {
   /** Its slots go first: the end of the last task may be all that a restart waits for, and that asks for slots at once. */
   taskManagerLost(taskManagerId: string, error: FlinkError): void {
     for (const allocationId of this.slots.allocationsOn(taskManagerId)) this.slots.lose(allocationId)
-    this.failWhere(location => location.taskManagerId === taskManagerId, error)
+    const results = this.stages.lostWith(this.executionGraph, taskManagerId)
+    this.failWhere((_, location) => location.taskManagerId === taskManagerId, error, results)
   }
 
   /** The slot is not ours any more, or never will be. Before anything was deployed another one does as well. */
   allocationLost(allocationId: string): void {
     if (!this.slots.lose(allocationId)) return
     const error = new FlinkError('TASKMANAGER_LOST', `the slot of allocation ${allocationId} was freed while its tasks ran`)
-    this.failWhere(location => location.allocationId === allocationId, error)
+    this.failWhere((_, location) => location.allocationId === allocationId, error)
   }
 
   // Deployment.
 
-  private deploy(): void {
-    const { restored } = this
-    const slots = this.slots.placed()
+  private want(): void {
+    const startable = this.startableOf(this.restarts.waitingForSlots.flatMap(({ regions }) => [...regions]))
+    for (const { executionId } of executionsIn(this.executionGraph, startable)) this.move(executionId, { name: 'SCHEDULED' })
+    // What runs later may run in them; everybody else comes back to where he was.
+    if (this.isLazy) this.slots.giveBack(this.slots.plan.filter(slot => slot.subtasks.every(subtask => this.isIdle(subtask))))
+    this.slots.want(this.slotsOf(startable))
+    this.deployWaiting()
+  }
+
+  /** Some tasks wait until others have finished. */
+  private get isLazy(): boolean {
+    return this.executionGraph.jobGraph.scheduling === 'lazy-from-sources'
+  }
+
+  private startableOf(regions: Iterable<number>): ReadonlySet<number> {
+    const startable = this.stages.startable(this.executionGraph)
+    return new Set([...regions].filter(region => startable.has(region)))
+  }
+
+  private isIdle({ vertexId, subtaskIndex }: PlannedSlot['subtasks'][number]): boolean {
+    const { state } = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
+    return state.name === 'CREATED' || isTerminal(state)
+  }
+
+  /** Those that have a part of these regions. */
+  private slotsOf(regions: ReadonlySet<number>): readonly PlannedSlot[] {
+    const subtasks = new Set(executionsIn(this.executionGraph, regions).map(({ vertexId, subtaskIndex }) => `${vertexId}/${subtaskIndex}`))
+    return this.slots.plan.filter(slot => slot.subtasks.some(({ vertexId, subtaskIndex }) => subtasks.has(`${vertexId}/${subtaskIndex}`)))
+  }
+
+  private deployWaiting(): void {
+    const ready = this.restarts.waitingForSlots
+      .map(({ regions, restored }) => ({ regions: this.startableOf(regions), restored }))
+      .filter(({ regions }) => regions.size > 0 && this.slots.has(this.slotsOf(regions)))
+    for (const waiting of ready) {
+      this.restarts.deployed(waiting.regions)
+      this.deploy(waiting)
+    }
+    if (ready.length > 0) this.want()
+  }
+
+  private deploy({ regions, restored }: Waiting<RestorePlan | undefined>): void {
     const { digest, entry } = this.job.artifact
+    const slots = this.slots.placed(this.slotsOf(regions))
     let deployments: readonly SlotDeployment[]
     try {
       deployments = buildSlotDeployments(this.executionGraph, slots, {
         generation: this.services.generation,
         artifact: { digest, entry, url: this.services.artifactUrl(digest) },
         args: this.job.args,
+        regions,
         restoreOf: restored === undefined ? undefined : (vertex, subtaskIndex) => taskRestoreToJson(restored.taskRestore(vertex, subtaskIndex)),
       })
     } catch (error) {
       // State that cannot be dealt out to these tasks.
-      this.failJob(serializeError(error), undefined)
+      this.failJob(serializeError(error))
       return
     }
-    for (const { planned, location } of slots) {
-      for (const { vertexId, subtaskIndex } of planned.subtasks) {
-        this.move(executionOfSubtask(this.executionGraph, vertexId, subtaskIndex).executionId, { name: 'DEPLOYING', location })
-      }
-    }
-    for (const [index, deployment] of deployments.entries()) {
-      const { location } = slots[index] ?? {}
-      assert(location !== undefined, 'deployments stand in the order of the slots')
-      this.gateway.submit(deployment, location, error => this.failWhere(at => at.allocationId === deployment.allocationId, error))
-    }
+    const locations = new Map(slots.map(({ location }) => [location.allocationId, location]))
+    const placed = deployments.map(deployment => {
+      const location = locations.get(deployment.allocationId)
+      assert(location !== undefined, 'tasks are deployed to the slots that they were planned for')
+      return { deployment, location, executionIds: deployment.tasks.map(({ executionId }) => executionId) }
+    })
+    for (const { location, executionIds } of placed) for (const executionId of executionIds) this.move(executionId, { name: 'DEPLOYING', location })
+    for (const { deployment, location, executionIds } of placed)
+      this.gateway.submit(deployment, location, error => this.failWhere(({ executionId }) => executionIds.includes(executionId), error))
   }
 
   /** Barriers reach everybody only when everybody runs. */
@@ -508,121 +589,194 @@ export class JobMaster {
     if (!this.executionGraph.executions.every(({ state }) => state.name === 'RUNNING' || state.name === 'FINISHED')) return
     this.checkpointing = true
     this.checkpoints?.allRunning()
+    // What they have asked for was given up with a restart of others.
+    if (this.executionGraph.executions.some(({ executionId, state }) => state.name === 'RUNNING' && this.awaitingCheckpoint.has(executionId)))
+      void this.checkpoints?.requestCheckpoint()
   }
 
   private onSlotTimeout(): void {
     const { free, total } = this.services.slotCounts()
-    this.failJob(serializeError(noResourceAvailable(this.slots.missing(), free, total, this.services.slotRequestTimeoutMs)), undefined)
+    const error = serializeError(noResourceAvailable(this.slots.missing(), free, total, this.services.slotRequestTimeoutMs))
+    this.fail(error, new Set(this.restarts.waitingForSlots.flatMap(({ regions }) => [...regions])), [])
   }
 
   // Failure, cancel, end.
 
-  private failWhere(isThere: (location: ExecutionLocation) => boolean, error: FlinkError): void {
-    const cause = serializeError(error)
-    const { executions } = this.executionGraph
-    // A restart that the first ones bring about has executions of its own.
-    for (const execution of executions) {
+  /** `results`: of executions that have finished, and are lost with the same cause. */
+  private failWhere(
+    isThere: (execution: Execution, location: ExecutionLocation) => boolean,
+    error: FlinkError,
+    results: readonly Execution[] = [],
+  ): void {
+    const lost = this.executionGraph.executions.filter(execution => {
       const location = locationOf(execution)
-      if (location !== undefined && isThere(location) && !isTerminal(execution.state)) this.failExecution(execution, cause)
-    }
+      return location !== undefined && isThere(execution, location)
+    })
+    this.failAndMove(lost, serializeError(error), results)
   }
 
-  private failExecution(execution: Execution, error: SerializedError): void {
-    const moved = this.move(execution.executionId, { name: 'FAILED', location: locationOf(execution), error })
-    if (moved !== undefined) this.failJob(error, moved)
+  /** They have ended. All at once: what has one cause is one failure. */
+  private failAndMove(executions: readonly Execution[], error: SerializedError, results: readonly Execution[] = []): void {
+    const moved = executions.flatMap(execution => this.move(execution.executionId, { name: 'FAILED', location: locationOf(execution), error }) ?? [])
+    const failed = [...moved, ...results]
+    if (failed.length > 0) this.failTasks(failed, error)
   }
 
-  private failJob(error: SerializedError, execution: Execution | undefined): void {
+  private failTasks(executions: readonly Execution[], error: SerializedError): void {
+    this.fail(error, regionsOf(this.executionGraph, executions), executions)
+  }
+
+  private failJob(error: SerializedError): void {
+    this.fail(error, this.allRegions, [])
+  }
+
+  private fail(error: SerializedError, failed: ReadonlySet<number>, executions: readonly Execution[]): void {
     if (error.code === 'FENCED') {
       this.suspend()
       this.services.onFenced(this, error)
       return
     }
-    // On its way down already: what else goes wrong belongs to the failure that began it. Unless that is over, and the next attempt cannot begin.
-    if ((this.status !== 'RESTARTING' || this.failure === undefined) && mayEnter(this.status, 'FAILING')) {
+    const nowMs = this.services.clock.nowMs()
+    const entryOf = (execution: Execution | undefined) => exceptionEntry(error, nowMs, this.executionGraph, execution)
+    // On their way down already: what else goes wrong there belongs to the failure that began it.
+    const isNew = [...failed].some(region => !this.restarts.isEnding(region))
+    if (isNew && mayEnter(this.status, 'FAILING')) {
+      const [first, ...others] = executions
       this.failure = error
-      this.attemptFailed.resolve(error)
-      this.exceptions.root(exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution))
+      this.failed.resolve(error)
+      this.exceptions.root(entryOf(first))
+      for (const execution of others) this.exceptions.concurrent(entryOf(execution))
       const delayMs = this.restartDelayMs(error)
-      if (delayMs === undefined) this.enter('FAILING')
-      else this.restartAfter(delayMs)
-      this.cancelTasks()
+      if (delayMs === undefined) {
+        this.enter('FAILING')
+        this.endTasks()
+      } else {
+        this.restartAfter(delayMs, this.regionsBehind(failed))
+      }
     } else {
       if (!isOver(this.status)) {
-        const entry = exceptionEntry(error, this.services.clock.nowMs(), this.executionGraph, execution)
-        if (this.failure !== undefined && explains(error, this.failure)) {
-          this.failure = error
-          this.exceptions.explain(entry)
-        } else {
-          this.exceptions.concurrent(entry)
+        for (const execution of executions.length === 0 ? [undefined] : executions) {
+          if (this.failure !== undefined && explains(error, this.failure)) {
+            this.failure = error
+            this.exceptions.explain(entryOf(execution))
+          } else {
+            this.exceptions.concurrent(entryOf(execution))
+          }
         }
       }
       this.checkEnd()
     }
   }
 
+  private regionsBehind(failed: ReadonlySet<number>): ReadonlySet<number> {
+    const { jobGraph, regions, executions } = this.executionGraph
+    // With a savepoint behind which the job stops others may have seen the end of their input; to be rescaled is all of it.
+    if (this.failsWhole || this.checkpoints?.isStopping === true || this.nextGraph !== jobGraph) return this.allRegions
+    return regionsToRestart(jobGraph, regions, failed, subtask => {
+      const execution = executions[subtask]
+      return execution !== undefined && this.stages.isLost(execution)
+    })
+  }
+
   /** Undefined = the failure is final. */
   private restartDelayMs(error: SerializedError): number | undefined {
     if ((this.status !== 'RUNNING' && this.status !== 'RESTARTING') || isFinal(error)) return undefined
     const { clock, random } = this.services
-    const [state, delayMs] = next(this.restartStrategy, this.restarts, clock.monotonicMs(), random)
-    this.restarts = state
+    const [state, delayMs] = next(this.restartStrategy, this.strategyState, clock.monotonicMs(), random)
+    this.strategyState = state
     return delayMs
   }
 
-  private restartAfter(delayMs: number): void {
+  private restartAfter(delayMs: number, regions: ReadonlySet<number>): void {
     if (this.status !== 'RESTARTING') this.enter('RESTARTING')
-    this.log.info(`job ${this.job.jobGraph.jobName} is restarted`, {
+    const restart = this.restarts.add(regions)
+    const tasks = executionsIn(this.executionGraph, restart.regions).length
+    const what = this.isWhole(restart.regions) ? `job ${this.job.jobGraph.jobName} is` : `${tasks} tasks of job ${this.job.jobGraph.jobName} are`
+    this.log.info(`${what} restarted`, {
       delayMs,
-      restart: this.attempt + 1,
-      from: this.checkpoints?.settings.periodic === true ? 'its newest checkpoint' : 'where it began: it takes no checkpoints by itself',
+      restart: this.restartCount + 1,
+      from: this.checkpoints?.settings.periodic === true ? 'the newest checkpoint' : 'the beginning: the job takes no checkpoints by itself',
     })
-    this.restartTimer = this.services.clock.schedule(delayMs, () => {
-      this.restartTimer = undefined
+    restart.delay = this.services.clock.schedule(delayMs, () => {
+      restart.delay = undefined
       this.checkEnd()
     })
+    this.cancelTasks(restart.regions)
   }
 
-  /** All tasks of the last attempt have ended, and the delay is over. */
-  private restart(): void {
-    void this.sources.close()
+  /** All tasks of these regions have ended, and the delay is over. */
+  private restart(restart: Restart): void {
+    const { regions } = restart
+    if (this.nextGraph !== this.executionGraph.jobGraph && !this.isWhole(regions)) {
+      // Told to be another one meanwhile.
+      this.restarts.add(this.allRegions)
+      this.cancelTasks(this.allRegions)
+      return
+    }
+    const ended = executionsIn(this.executionGraph, regions)
+    this.restartCount++
     this.failure = undefined
-    this.attemptFailed = Promise.withResolvers()
-    this.checkpointing = false
-    this.metrics.clear()
-    const { nextGraph } = this
-    if (!sameParallelisms(nextGraph, this.executionGraph.jobGraph))
-      this.log.info(`job ${nextGraph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(nextGraph) })
-    this.executionGraph = this.newExecutionGraph(this.attempt + 1)
-    this.sources = this.newSources()
-    this.slots.replan(nextGraph)
-    this.slots.release()
-    this.start()
+    this.failed = Promise.withResolvers()
+    for (const { executionId } of ended) {
+      this.metrics.delete(executionId)
+      this.awaitingCheckpoint.delete(executionId)
+    }
+    if (this.isWhole(regions)) void this.sources.close()
+    this.stages.release(storedResults(this.executionGraph).filter(({ executionId }) => ended.some(other => other.executionId === executionId)))
+    if (this.nextGraph === this.executionGraph.jobGraph) {
+      const { clock, random } = this.services
+      this.executionGraph = withNewAttempts(this.executionGraph, regions, { nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
+      if (this.isWhole(regions)) this.sources = this.newSources()
+      this.restore(restart)
+    } else {
+      this.log.info(`job ${this.nextGraph.jobName} is restarted with other parallelisms`, { to: parallelismsOf(this.nextGraph) })
+      this.executionGraph = this.newExecutionGraph(1 + Math.max(...ended.map(({ attempt }) => attempt)))
+      this.sources = this.newSources()
+      this.slots.replan(this.nextGraph)
+      // Its regions are others.
+      this.restarts.clear()
+      this.restore(this.restarts.add(this.allRegions))
+    }
   }
 
-  private cancelTasks(): void {
-    this.slots.stop()
-    this.checkpoints?.stop()
-    const allocations = new Map<string, ExecutionLocation>()
-    for (const { executionId, state } of this.executionGraph.executions) {
+  /** The job ends, for this JobManager at least. */
+  private endTasks(): void {
+    this.restarts.clear()
+    this.cancelTasks(this.allRegions)
+  }
+
+  private cancelTasks(regions: ReadonlySet<number>): void {
+    const slots = new Map<string, { readonly location: ExecutionLocation; readonly executionIds: string[] }>()
+    for (const execution of executionsIn(this.executionGraph, regions)) {
+      const { executionId, state } = execution
       if (isTerminal(state)) continue
-      const location = 'location' in state ? state.location : undefined
+      const location = locationOf(execution)
       if (location === undefined) {
         this.move(executionId, { name: 'CANCELED', location })
       } else {
         this.move(executionId, { name: 'CANCELING', location })
-        allocations.set(location.allocationId, location)
+        const slot = slots.get(location.allocationId) ?? { location, executionIds: [] }
+        slots.set(location.allocationId, slot)
+        slot.executionIds.push(executionId)
       }
     }
-    for (const location of allocations.values()) this.gateway.cancel(location)
+    this.checkpointing = false
+    this.checkpoints?.stop()
+    this.want()
+    for (const { location, executionIds } of slots.values()) this.gateway.cancel(location, executionIds)
     this.checkEnd()
   }
 
   private checkEnd(): void {
-    if (isTerminalStatus(this.status) || this.executionGraph.executions.some(({ state }) => !isTerminal(state))) return
     if (this.status === 'RESTARTING') {
-      if (this.restartTimer === undefined) this.restart()
-    } else if (this.status === 'SUSPENDED') this.leave()
+      const isDone = ({ phase, delay, regions }: Restart) =>
+        phase === 'ending' && delay === undefined && executionsIn(this.executionGraph, regions).every(({ state }) => isTerminal(state))
+      // One may take the others in.
+      for (const restart of this.restarts.current.filter(isDone)) if (this.restarts.includes(restart)) this.restart(restart)
+      return
+    }
+    if (isTerminalStatus(this.status) || this.executionGraph.executions.some(({ state }) => !isTerminal(state))) return
+    if (this.status === 'SUSPENDED') this.leave()
     else if (this.status === 'FAILING') this.end('FAILED')
     else if (this.status === 'CANCELLING') this.end('CANCELED')
     else if (this.status === 'RUNNING') {
@@ -634,7 +788,7 @@ export class JobMaster {
 
   private end(state: CompletedJob['state']): void {
     this.enter(state)
-    this.restartTimer?.cancel()
+    this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
     const { job, failure, timestamps } = this
     void this.clear(state).then(this.over.resolve)
@@ -663,6 +817,7 @@ export class JobMaster {
 
   /** The tasks of a suspended job have ended. */
   private leave(): void {
+    this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
     void this.sources.close().then(this.over.resolve)
     this.services.onTerminal(this)
@@ -713,13 +868,15 @@ export class JobMaster {
     return moved.after
   }
 
-  private checkAttempt(attempt: number): void {
-    if (attempt !== this.attempt)
-      throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${this.job.jobId} is not the current one, ${this.attempt}`)
+  private execution(executionId: string): Execution {
+    const execution = executionOf(this.executionGraph, executionId)
+    if (execution === undefined)
+      throw new FlinkError('STALE_GENERATION', `execution ${executionId} is none of job ${this.job.jobId}, or was replaced by a later attempt`)
+    return execution
   }
 
   private fence() {
-    return { generation: this.services.generation, jobId: this.job.jobId, attempt: this.attempt }
+    return { generation: this.services.generation, jobId: this.job.jobId }
   }
 }
 

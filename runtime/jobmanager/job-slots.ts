@@ -10,11 +10,12 @@ import { type AllocatedSlot, SlotPool, shortageText } from './slot-pool.ts'
 import type { TaskManagerHandle } from './task-gateway.ts'
 
 /**
- * The slots that a job's plan asks for, over all its attempts: one of the pool for each planned one.
+ * The slots that a job's plan asks for, over all its restarts: one of the pool for each planned one, which keeps it until it is lost. So tasks come back to
+ * where they were.
  *
- *   acquire -> (each planned slot has one) -> onComplete -> the attempt runs in `placed()` -> release -> acquire ...
+ *   want -> (a slot has come) -> onAvailable -> has, placed
  *
- * A slot that is lost before the attempt was deployed is asked for again; afterwards it is missing until the next `acquire`.
+ * A slot that is lost while it is wanted is asked for again; otherwise it is missing until somebody wants it.
  */
 export interface JobSlotsOptions {
   readonly clock: Clock
@@ -24,14 +25,14 @@ export interface JobSlotsOptions {
   readonly jobGraph: JobGraph
   readonly slotRequestTimeoutMs: number
   readonly slotIdleTimeoutMs: number
-  attempt(): number
   requestSlot(request: SlotRequest): void
   cancelSlotRequest(allocationId: string): void
   /** To the TaskManager. */
   freeSlot(slot: AllocatedSlot): void
   slotCounts(): { readonly total: number; readonly free: number }
   taskManager(id: string): TaskManagerHandle | undefined
-  onComplete(): void
+  /** One more of those that are wanted is there. */
+  onAvailable(): void
   onTimeout(): void
 }
 
@@ -45,8 +46,8 @@ export class JobSlots {
   private planned: readonly PlannedSlot[]
   /** By the request id of a planned slot. */
   private readonly slots = new Map<string, AllocatedSlot>()
-  /** All of them are wanted: an attempt waits for them. */
-  private acquiring = false
+  /** Tasks wait for these, by request id. */
+  private wanted: ReadonlyMap<string, PlannedSlot> = new Map()
   private shortageTimer: Timer | undefined = undefined
 
   constructor(options: JobSlotsOptions) {
@@ -59,49 +60,59 @@ export class JobSlots {
       log,
       slotRequestTimeoutMs,
       slotIdleTimeoutMs,
-      requestSlot: allocationId => options.requestSlot({ allocationId, jobId, attempt: options.attempt() }),
+      requestSlot: allocationId => options.requestSlot({ allocationId, jobId }),
       cancelRequest: allocationId => options.cancelSlotRequest(allocationId),
       freeSlot: slot => options.freeSlot(slot),
       onAllocated: (requestId, slot) => {
         this.slots.set(requestId, slot)
-        this.checkComplete()
+        if (this.isWhole) this.shortageTimer?.cancel()
+        options.onAvailable()
       },
       onTimeout: () => options.onTimeout(),
     })
   }
 
-  /** For the next attempt, or the first. */
-  acquire(): void {
-    this.acquiring = true
-    for (const slot of this.planned) this.request(slot)
-    if (this.acquiring) this.watchShortage(SHORTAGE_FIRST_MS)
+  get plan(): readonly PlannedSlot[] {
+    return this.planned
   }
 
-  /** The next attempt has other parallelisms. Slots that it does not need go back when they are idle for long. */
+  /** Tasks wait for exactly these. */
+  want(planned: readonly PlannedSlot[]): void {
+    const before = this.wanted
+    this.wanted = new Map(planned.map(slot => [requestIdOf(slot), slot]))
+    for (const requestId of before.keys()) if (!this.wanted.has(requestId)) this.pool.withdraw(requestId)
+    for (const slot of planned) if (!this.has([slot]) && this.isWanted(slot)) this.pool.request(requestIdOf(slot), slot.slotSharingGroup)
+    if (this.isWhole) this.shortageTimer?.cancel()
+    else if (before.size === 0) this.watchShortage(SHORTAGE_FIRST_MS)
+  }
+
+  has(planned: readonly PlannedSlot[]): boolean {
+    return planned.every(slot => this.slots.has(requestIdOf(slot)))
+  }
+
+  /** None of their tasks runs, or is to run soon: others of the job may have them, until they have been idle for long. */
+  giveBack(planned: readonly PlannedSlot[]): void {
+    for (const requestId of planned.map(requestIdOf)) {
+      const slot = this.slots.get(requestId)
+      this.slots.delete(requestId)
+      if (slot !== undefined) this.pool.release(slot.allocationId)
+    }
+  }
+
+  /** The job has other parallelisms from now on, and no task runs. Slots that it does not need go back when they are idle for long. */
   replan(jobGraph: JobGraph): void {
     this.planned = planSlots(jobGraph)
+    this.slots.clear()
+    this.pool.releaseAll()
   }
 
   get ownedCount(): number {
     return this.pool.ownedCount
   }
 
-  /** The attempt is over: nothing is asked for any more. */
-  stop(): void {
-    this.acquiring = false
-    this.shortageTimer?.cancel()
-    this.pool.stopRequesting()
-  }
-
-  /** All of its tasks have ended: its slots are the next one's, for a while. */
-  release(): void {
-    this.slots.clear()
-    this.pool.releaseAll()
-  }
-
   /** The job has ended. */
   close(): void {
-    this.stop()
+    this.want([])
     this.pool.close()
   }
 
@@ -115,8 +126,8 @@ export class JobSlots {
     for (const [requestId, slot] of this.slots) {
       if (slot.allocationId !== allocationId) continue
       this.slots.delete(requestId)
-      const planned = this.planned.find(candidate => requestIdOf(candidate) === requestId)
-      if (this.acquiring && planned !== undefined) this.request(planned)
+      const planned = this.wanted.get(requestId)
+      if (planned !== undefined) this.pool.request(requestId, planned.slotSharingGroup)
     }
     return true
   }
@@ -125,11 +136,11 @@ export class JobSlots {
     return this.pool.allocationsOn(taskManagerId)
   }
 
-  /** Where each planned slot is; once they are complete. */
-  placed(): readonly PlacedSlot[] {
-    return this.planned.map(planned => {
+  /** Where each of these is, once they are there. */
+  placed(slots: readonly PlannedSlot[]): readonly PlacedSlot[] {
+    return slots.map(planned => {
       const slot = this.slots.get(requestIdOf(planned))
-      assert(slot !== undefined, 'every planned slot is allocated')
+      assert(slot !== undefined, 'the planned slot is allocated')
       const { allocationId, taskManagerId } = slot
       const taskManager = this.options.taskManager(taskManagerId)
       return { planned, location: { allocationId, taskManagerId, host: taskManager?.dataHost ?? '', dataPort: taskManager?.dataPort ?? 0 } }
@@ -146,22 +157,20 @@ export class JobSlots {
     return this.pool.pendingCount === 0 ? undefined : shortageText(this.pool.missing(), this.options.slotCounts().free)
   }
 
-  private request(slot: PlannedSlot): void {
-    this.pool.request(requestIdOf(slot), slot.slotSharingGroup)
+  /** Also behind what `onAvailable` has done. */
+  private isWanted(slot: PlannedSlot): boolean {
+    return this.wanted.has(requestIdOf(slot))
   }
 
-  private checkComplete(): void {
-    if (!this.acquiring || this.slots.size < this.planned.length) return
-    this.acquiring = false
-    this.shortageTimer?.cancel()
-    this.options.onComplete()
+  private get isWhole(): boolean {
+    return this.has([...this.wanted.values()])
   }
 
   private watchShortage(delayMs: number): void {
     this.shortageTimer?.cancel()
     this.shortageTimer = this.options.clock.schedule(delayMs, () => {
       const shortage = this.shortage()
-      if (!this.acquiring || shortage === undefined) return
+      if (this.isWhole || shortage === undefined) return
       this.options.log.warn(`job ${this.options.jobGraph.jobName} ${shortage}`)
       this.watchShortage(SHORTAGE_AGAIN_MS)
     })

@@ -68,6 +68,14 @@ export const exceptionHistorySize: ConfigOption<number> = {
   doc: 'failures of a job that are kept, newest first',
 }
 
+export const failoverStrategy: ConfigOption<'region' | 'full'> = {
+  key: 'jobmanager.execution.failover-strategy',
+  type: 'enum',
+  defaultValue: 'region',
+  values: ['region', 'full'],
+  doc: 'what is restarted when a task fails: region, the tasks that exchange records with it while they run; full, all tasks of the job',
+}
+
 export const jobManagerOptions: readonly ConfigOption<unknown>[] = [
   jobManagerRpcAddress,
   jobManagerRpcPort,
@@ -78,5 +86,6 @@ export const jobManagerOptions: readonly ConfigOption<unknown>[] = [
   loadBalanceModeOption,
   completedJobExpiration,
   exceptionHistorySize,
+  failoverStrategy,
   ...restartStrategyOptions,
 ]

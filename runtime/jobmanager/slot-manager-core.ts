@@ -14,7 +14,6 @@ export type LoadBalanceMode = 'NONE' | 'SLOTS'
 export interface SlotRequest {
   readonly allocationId: string
   readonly jobId: string
-  readonly attempt: number
 }
 
 type SlotRecord =

@@ -5,10 +5,12 @@ import type { Logger } from '../common/log.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { MetricGroup } from '../metrics/metric-group.ts'
 import type { SourceDescription, SourceSplit, SplitEnumerator, SplitEnumeratorFactory } from '../stream/spi/source.ts'
+import { AssignedSplits } from './assigned-splits.ts'
 
 /**
- * One SplitEnumerator per source operator of one job attempt. What an enumerator hands out before its reader runs is kept and sent
- * when the reader has started, in order; afterwards it goes out at once.
+ * One SplitEnumerator per source operator, from one restart of the whole job to the next. What an enumerator hands out before its reader runs is kept and
+ * sent when the reader has started, in order; afterwards it goes out at once. Where only some readers fail, the enumerator goes on, and gets back what
+ * they have been handed since the checkpoint that they go back to.
  */
 export type EnumeratorRegistry = Readonly<Record<string, SplitEnumeratorFactory>>
 
@@ -30,6 +32,7 @@ interface Coordinator {
   readonly metrics: MetricGroup
   enumerator: SplitEnumerator | undefined
   readonly readers: Reader[]
+  readonly assigned: AssignedSplits
 }
 
 interface Reader {
@@ -62,6 +65,7 @@ export class SourceCoordinators {
         metrics: new MetricGroup(),
         enumerator: undefined,
         readers: Array.from({ length: parallelism }, () => ({ started: false, kept: [] })),
+        assigned: new AssignedSplits(),
       }
       this.coordinators.push(coordinator)
       this.guard(() => this.startOne(coordinator, parallelism, description, restored(operatorId)))
@@ -78,11 +82,27 @@ export class SourceCoordinators {
     }
   }
 
+  /** A reader begins again with what it had in this checkpoint; undefined = with nothing. */
+  reset(vertexId: string, subtaskIndex: number, checkpointId: number | undefined): void {
+    for (const { vertexId: own, enumerator, readers, assigned } of this.coordinators) {
+      const reader = own === vertexId ? readers[subtaskIndex] : undefined
+      if (reader === undefined) continue
+      reader.started = false
+      reader.kept.length = 0
+      this.guard(() => enumerator?.addSplitsBack(subtaskIndex, assigned.takeBack(subtaskIndex, checkpointId)))
+    }
+  }
+
   /** By operator id. What an enumerator hands out from now on is in none of these. */
-  snapshot(): ReadonlyMap<string, JsonObject> {
+  snapshot(checkpointId: number): ReadonlyMap<string, JsonObject> {
+    for (const { assigned } of this.coordinators) assigned.snapshot(checkpointId)
     return new Map(
       this.coordinators.flatMap(({ operatorId, enumerator }) => (enumerator === undefined ? [] : [[operatorId, enumerator.snapshot()] as const])),
     )
+  }
+
+  checkpointComplete(checkpointId: number): void {
+    for (const { assigned } of this.coordinators) assigned.completed(checkpointId)
   }
 
   splitRequest(vertexId: string, subtaskIndex: number, operatorId: string): void {
@@ -133,6 +153,7 @@ export class SourceCoordinators {
 
   private deliver(coordinator: Coordinator, subtaskIndex: number, message: SplitMessage): void {
     const reader = coordinator.readers[subtaskIndex]
+    if (message.kind === 'assign') coordinator.assigned.add(subtaskIndex, message.splits)
     if (reader === undefined) {
       this.fail(new FlinkError('INTERNAL', `a split enumerator names reader ${subtaskIndex} of ${coordinator.readers.length}`))
     } else if (reader.started) {

@@ -4,11 +4,11 @@ import type { SnapshotType } from '../common/snapshot-type.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import { type Execution, type ExecutionLocation, isTerminal } from '../graph/execution-graph.ts'
 import type { RpcLink } from '../rpc/link.ts'
-import { asJson, type JobFenced, type TaskManagerMethods } from '../rpc/messages.ts'
+import { asJson, type OfJob, type TaskManagerMethods } from '../rpc/messages.ts'
 import type { SplitMessage } from './source-coordinators.ts'
 
 /**
- * How a JobMaster speaks to the tasks of its attempt: in order for each TaskManager, each call exactly once as long as the connection lives. That a connection
+ * How a JobMaster speaks to its tasks: in order for each TaskManager, each call exactly once as long as the connection lives. That a connection
  * is lost is told by the ResourceManager, with a better reason, so nothing here reports it.
  */
 export interface TaskManagerHandle {
@@ -29,7 +29,7 @@ export interface TriggeredSnapshot {
 export interface TaskGatewayOptions {
   readonly log: Logger
   taskManager(id: string): TaskManagerHandle | undefined
-  fence(): JobFenced
+  fence(): OfJob
 }
 
 export class TaskGateway {
@@ -53,12 +53,12 @@ export class TaskGateway {
     })
   }
 
-  /** All tasks of the slot. */
-  cancel({ allocationId, taskManagerId }: ExecutionLocation): void {
+  /** All of them in that slot. */
+  cancel({ allocationId, taskManagerId }: ExecutionLocation, executionIds: readonly string[]): void {
     // Refused: the slot is gone, and its tasks were told to have ended or will be told to be lost.
     this.options
       .taskManager(taskManagerId)
-      ?.link.callInOrder('cancelTasks', { ...this.options.fence(), allocationId })
+      ?.link.callInOrder('cancelTasks', { ...this.options.fence(), allocationId, executionIds })
       .catch(error => this.options.log.debug('cancelling was not answered', { taskManagerId, reason: String(error) }))
   }
 
@@ -84,6 +84,17 @@ export class TaskGateway {
   notifyCheckpoint(executions: readonly Execution[], checkpointId: number, outcome: 'complete' | 'aborted'): void {
     for (const { link, allocationId, executionIds } of this.bySlot(executions))
       link.callInOrder('notifyCheckpoint', { ...this.options.fence(), allocationId, executionIds, checkpointId, outcome }).catch(() => {})
+  }
+
+  /** A TaskManager that cannot be told drops what it has of this JobManager's jobs. */
+  releaseResults(executions: readonly Execution[]): void {
+    const byTaskManager = Map.groupBy(executions, execution => locationOf(execution)?.taskManagerId ?? '')
+    for (const [taskManagerId, ofIt] of byTaskManager) {
+      this.options
+        .taskManager(taskManagerId)
+        ?.link.callInOrder('releaseResults', { ...this.options.fence(), executionIds: ofIt.map(({ executionId }) => executionId) })
+        .catch(error => this.options.log.debug('releasing results was not answered', { taskManagerId, reason: String(error) }))
+    }
   }
 
   private bySlot(executions: readonly Execution[]) {

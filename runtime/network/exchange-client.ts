@@ -13,7 +13,7 @@ import { FlinkError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { DataNetwork, DataSocket } from './data-socket.ts'
 import * as protocol from './exchange-protocol.ts'
-import type { ExchangeScope } from './exchange-server.ts'
+import { type ExchangeScope, scopeKey } from './exchange-scope.ts'
 import type { Doorbell } from './frame.ts'
 import { failRing, LANE_SIZE, type RingDescriptor, SegmentWriter } from './ring.ts'
 
@@ -197,6 +197,7 @@ class ClientConnection {
       token: this.options.token,
       jobId: this.scope.jobId,
       generation: this.scope.generation,
+      region: this.scope.region,
       attempt: this.scope.attempt,
       taskManagerId: this.options.taskManagerId,
     }
@@ -292,8 +293,4 @@ class ClientConnection {
     )
     channel.consumer.ring()
   }
-}
-
-function scopeKey(scope: ExchangeScope): string {
-  return `${scope.jobId}/${scope.generation}/${scope.attempt}`
 }

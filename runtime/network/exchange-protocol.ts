@@ -1,8 +1,8 @@
 /**
- * The data plane between two TaskManagers: one connection per pair and job attempt, from consumer to producer. Messages are
+ * The data plane between two TaskManagers: one connection per pair and attempt of a region, from consumer to producer. Messages are
  * u32 length of what follows, u8 type, payload; little-endian.
  *
- * 1. client HELLO {version, token, jobId, generation, attempt, taskManagerId} -> server WELCOME, or REFUSED {code, message} and close.
+ * 1. client HELLO {version, token, jobId, generation, region, attempt, taskManagerId} -> server WELCOME, or REFUSED {code, message} and close.
  * 2. client REQUEST u32 number, u32 credit, channel id: asks for a channel and grants the free slots of its ring. The client chooses
  *    the number, which names the channel on this connection. A channel that its producer has not registered yet waits for it.
  * 3. server SEGMENT u32 number, bytes: one segment of the producer's ring, unchanged. Each uses one credit.
@@ -17,7 +17,7 @@ import { type ErrorCode, errorCodes, FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import { PAGE_SIZE } from './frame.ts'
 
-export const EXCHANGE_PROTOCOL_VERSION = 1
+export const EXCHANGE_PROTOCOL_VERSION = 2
 
 export const HELLO = 1
 export const WELCOME = 2
@@ -39,6 +39,7 @@ export interface ExchangeHello {
   readonly token: string
   readonly jobId: string
   readonly generation: number
+  readonly region: number
   readonly attempt: number
   readonly taskManagerId: string
 }

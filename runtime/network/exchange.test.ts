@@ -8,13 +8,14 @@ import { type DataNetwork, type DataSocket, tcpNetwork } from './data-socket.ts'
 import { LocalHostDoorbell } from './doorbell.ts'
 import { ExchangeClient } from './exchange-client.ts'
 import * as protocol from './exchange-protocol.ts'
-import { type ExchangeScope, type ExchangeServer, startExchangeServer } from './exchange-server.ts'
+import type { ExchangeScope } from './exchange-scope.ts'
+import { type ExchangeServer, startExchangeServer } from './exchange-server.ts'
 import type { ChannelElement, Doorbell } from './frame.ts'
 import { createUnpooledRing } from './ring.ts'
 import { RingReader, RingWriter } from './ring-channel.ts'
 
 const strings: TypeSerializer<unknown> = { write: (value, out) => out.string(value as string), read: input => input.string() }
-const scope: ExchangeScope = { jobId: 'job', generation: 1, attempt: 2 }
+const scope: ExchangeScope = { jobId: 'job', generation: 1, region: 0, attempt: 2 }
 const HOST = '127.0.0.1'
 const silent: Doorbell = { ring: () => {} }
 

@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue } from '../common/json.ts'
 /**
  * The control plane. One authenticated, ordered connection per TaskManager to its JobManager; both sides may call the other. TCP with
  * length-prefixed JSON in production (`tcp-transport.ts`), simulated network in `make sim`. Every payload carries `generation` and, where
- * a job is concerned, `jobId` and `attempt`; a receiver drops or refuses what is stale.
+ * a job is concerned, `jobId`; a receiver drops or refuses what is stale.
  *
  * The first frame of a connection is the hello: {protocolVersion, token, role, id}. Wrong token: UNAUTHENTICATED and closed.
  */

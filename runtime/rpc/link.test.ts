@@ -21,7 +21,7 @@ async function pair(seed: number, faults = calmNetwork) {
   return { clock, network, client, server: await accepted.promise }
 }
 
-const request = (n: number) => ({ generation: 1, jobId: 'j', attempt: 0, executionId: String(n), operatorId: 'o' })
+const request = (n: number) => ({ generation: 1, jobId: 'j', executionId: String(n), operatorId: 'o' })
 
 test('ordered calls arrive exactly once and in order, whatever the network drops, doubles and reorders', async () => {
   await fc.assert(
@@ -71,10 +71,8 @@ test('ordered calls that are under way when the connection ends reject with CONN
 
 test('a payload without what its method needs is refused before any handler sees it', () => {
   expect(() => checkPayload('splitRequest', request(0))).not.toThrow()
-  expect(() => checkPayload('splitRequest', { ...request(0), attempt: '0' })).toThrow('rpc splitRequest field attempt is string, not number')
-  expect(() => checkPayload('offerSlots', { generation: 1, jobId: 'j', attempt: 0, slots: {}, slotVersion: 1 })).toThrow(
-    'field slots is object, not array',
-  )
+  expect(() => checkPayload('splitRequest', { ...request(0), executionId: 0 })).toThrow('rpc splitRequest field executionId is number, not string')
+  expect(() => checkPayload('offerSlots', { generation: 1, jobId: 'j', slots: {}, slotVersion: 1 })).toThrow('field slots is object, not array')
   expect(() => checkPayload('heartbeat', { allocations: [], allocationVersion: 0 })).toThrow('rpc heartbeat carries no generation')
   expect(() => checkPayload('toString', { generation: 1 })).toThrow('rpc method toString does not exist')
 })

@@ -11,29 +11,29 @@ import type { HardwareDescription } from './job-manager-gateway.ts'
  * - `in order`: exactly once, in the order sent, for as long as the connection lives (`link.ts`). Deployments, cancels, task states and
  *   splits travel so: a split handed out twice or never would be wrong data.
  *
- * Every payload carries the JobManager's `generation`; whatever concerns a job also `jobId` and `attempt`. A receiver answers
+ * Every payload carries the JobManager's `generation`; whatever concerns a job also `jobId`. What concerns a task names its execution, whose id is new with each attempt. A receiver answers
  * STALE_GENERATION to what is older than itself.
  */
 export type Fenced = { readonly generation: number }
-export type JobFenced = Fenced & { readonly jobId: string; readonly attempt: number }
+export type OfJob = Fenced & { readonly jobId: string }
 
 /** Methods that the TaskManager serves. */
 export type TaskManagerMethods = {
-  requestSlot: { payload: JobFenced & { slotIndex: number; allocationId: string }; answer: RequestSlotAnswer }
+  requestSlot: { payload: OfJob & { slotIndex: number; allocationId: string }; answer: RequestSlotAnswer }
   /** In order. `deployment` is a SlotDeployment of runtime/graph. */
-  submitTasks: { payload: JobFenced & { allocationId: string; deployment: JsonObject }; answer: null }
-  /** In order. All tasks of the allocation. */
-  cancelTasks: { payload: JobFenced & { allocationId: string }; answer: null }
+  submitTasks: { payload: OfJob & { allocationId: string; deployment: JsonObject }; answer: null }
+  /** In order. All that were deployed together with these. */
+  cancelTasks: { payload: OfJob & { allocationId: string; executionIds: readonly string[] }; answer: null }
   /** In order. */
   assignSplits: {
-    payload: JobFenced & { allocationId: string; executionId: string; operatorId: string; splits: readonly JsonObject[] }
+    payload: OfJob & { allocationId: string; executionId: string; operatorId: string; splits: readonly JsonObject[] }
     answer: null
   }
   /** In order. */
-  noMoreSplits: { payload: JobFenced & { allocationId: string; executionId: string; operatorId: string }; answer: null }
+  noMoreSplits: { payload: OfJob & { allocationId: string; executionId: string; operatorId: string }; answer: null }
   /** In order: what enumerators hand out behind it is no part of the checkpoint. `location`: of a savepoint, the URI of its folder. */
   triggerCheckpoint: {
-    payload: JobFenced & {
+    payload: OfJob & {
       allocationId: string
       executionIds: readonly string[]
       checkpointId: number
@@ -45,11 +45,13 @@ export type TaskManagerMethods = {
   }
   /** In order. `complete`: sinks may commit; `aborted`: what was taken for it is of no use. */
   notifyCheckpoint: {
-    payload: JobFenced & { allocationId: string; executionIds: readonly string[]; checkpointId: number; outcome: 'complete' | 'aborted' }
+    payload: OfJob & { allocationId: string; executionIds: readonly string[]; checkpointId: number; outcome: 'complete' | 'aborted' }
     answer: null
   }
+  /** In order. Blocking results of these executions, if they are there, have no reader any more. */
+  releaseResults: { payload: OfJob & { executionIds: readonly string[] }; answer: null }
   /** The JobMaster has no use for the slot any more. */
-  freeSlot: { payload: JobFenced & { allocationId: string }; answer: null }
+  freeSlot: { payload: OfJob & { allocationId: string }; answer: null }
   heartbeat: { payload: HeartbeatRequest; answer: HeartbeatAnswer }
   readStdout: { payload: Fenced & { maxBytes: number }; answer: { text: string } }
   /** null = it writes no log file that it knows of. */
@@ -61,21 +63,21 @@ export type TaskManagerMethods = {
 export type JobManagerMethods = {
   /** The one message whose generation may be -1: a TaskManager that has not met its JobManager yet. */
   registerTaskManager: { payload: Registration; answer: { generation: number; heartbeatIntervalMs: number; heartbeatTimeoutMs: number } }
-  offerSlots: { payload: JobFenced & { slots: readonly SlotOffer[]; slotVersion: number }; answer: OfferAnswer }
+  offerSlots: { payload: OfJob & { slots: readonly SlotOffer[]; slotVersion: number }; answer: OfferAnswer }
   /** In order. */
   updateTaskState: { payload: TaskStateUpdate; answer: null }
   /** In order. */
-  splitRequest: { payload: JobFenced & { executionId: string; operatorId: string }; answer: null }
+  splitRequest: { payload: OfJob & { executionId: string; operatorId: string }; answer: null }
   /** In order. `state` is a TaskState of runtime/checkpoint; its objects are in the store. */
-  acknowledgeCheckpoint: { payload: JobFenced & { executionId: string; checkpointId: number; state: JsonObject }; answer: null }
+  acknowledgeCheckpoint: { payload: OfJob & { executionId: string; checkpointId: number; state: JsonObject }; answer: null }
   /** In order. */
-  declineCheckpoint: { payload: JobFenced & { executionId: string; checkpointId: number; error: SerializedErrorJson }; answer: null }
+  declineCheckpoint: { payload: OfJob & { executionId: string; checkpointId: number; error: SerializedErrorJson }; answer: null }
   /** In order. The task has come to its end, and waits for a checkpoint in which its last results are. */
-  awaitCheckpoint: { payload: JobFenced & { executionId: string }; answer: null }
+  awaitCheckpoint: { payload: OfJob & { executionId: string }; answer: null }
   /** Notified: a slot has become free. Lost ones are repaired by the next heartbeat. */
   slotFreed: { payload: Fenced & { report: SlotReport }; answer: null }
   /** Notified, about once a second while something runs. */
-  metricsReport: { payload: JobFenced & { tasks: readonly TaskMetrics[] }; answer: null }
+  metricsReport: { payload: OfJob & { tasks: readonly TaskMetrics[] }; answer: null }
   /** Notified, about once a second: figures of the TaskManager itself, Flink's names. */
   taskManagerMetrics: { payload: Fenced & { metrics: { readonly [name: string]: number } }; answer: null }
 }
@@ -127,7 +129,7 @@ export type HeartbeatRequest = Fenced & {
 
 export type HeartbeatAnswer = Fenced & { readonly report: SlotReport }
 
-export type TaskStateUpdate = JobFenced & {
+export type TaskStateUpdate = OfJob & {
   readonly allocationId: string
   readonly executionId: string
   readonly state: 'INITIALIZING' | 'RUNNING' | 'FINISHED' | 'CANCELED' | 'FAILED'
@@ -175,14 +177,14 @@ export function checkGeneration(payload: JsonObject, own: number, what: string):
 
 type FieldKind = 'string' | 'number' | 'object' | 'array'
 
-const jobFields = { jobId: 'string', attempt: 'number' } as const
+const jobFields = { jobId: 'string' } as const
 const executionFields = { ...jobFields, allocationId: 'string', executionId: 'string', operatorId: 'string' } as const
 
 /** Fields that a receiver relies on: a peer of another build must be answered with a clear error, not with a crash further in. */
 const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManagerMethods, Readonly<Record<string, FieldKind>>>> = {
   requestSlot: { ...jobFields, slotIndex: 'number', allocationId: 'string' },
   submitTasks: { ...jobFields, allocationId: 'string', deployment: 'object' },
-  cancelTasks: { ...jobFields, allocationId: 'string' },
+  cancelTasks: { ...jobFields, allocationId: 'string', executionIds: 'array' },
   assignSplits: { ...executionFields, splits: 'array' },
   noMoreSplits: executionFields,
   triggerCheckpoint: {
@@ -194,6 +196,7 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
     type: 'string',
   },
   notifyCheckpoint: { ...jobFields, allocationId: 'string', executionIds: 'array', checkpointId: 'number', outcome: 'string' },
+  releaseResults: { ...jobFields, executionIds: 'array' },
   freeSlot: { ...jobFields, allocationId: 'string' },
   heartbeat: { allocations: 'array', allocationVersion: 'number' },
   readStdout: { maxBytes: 'number' },

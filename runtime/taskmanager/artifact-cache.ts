@@ -24,6 +24,7 @@ export class ArtifactCache {
   private readonly parts: ArtifactCacheParts
   /** By digest, in order of last use. */
   private readonly present = new Map<string, Promise<string>>()
+  /** By who holds it. */
   private readonly digestOf = new Map<string, string>()
   private removing: Promise<unknown> = Promise.resolve()
 
@@ -50,12 +51,12 @@ export class ArtifactCache {
     return join(this.parts.directory, digest)
   }
 
-  hold(allocationId: string, digest: string): void {
-    this.digestOf.set(allocationId, digest)
+  hold(holder: string, digest: string): void {
+    this.digestOf.set(holder, digest)
   }
 
-  release(allocationId: string): void {
-    this.digestOf.delete(allocationId)
+  release(holder: string): void {
+    this.digestOf.delete(holder)
     const held = new Set(this.digestOf.values())
     const idle = [...this.present.keys()].filter(digest => !held.has(digest))
     for (const digest of idle.slice(0, Math.max(0, idle.length - this.parts.keptMax))) this.remove(digest)

@@ -1,7 +1,7 @@
 import type { SlotDeployment } from '../graph/deployment.ts'
 import { murmur3Hex } from '../graph/murmur3-128.ts'
 import type { ExchangePeer } from '../network/exchange-client.ts'
-import type { ExchangeScope } from '../network/exchange-server.ts'
+import { type ExchangeScope, scopeKey } from '../network/exchange-scope.ts'
 import type { PagePool, PageRef } from '../network/page-pool.ts'
 import { createRing } from '../network/ring.ts'
 import { type ChannelMedium, createMedium } from './channel-medium.ts'
@@ -9,7 +9,7 @@ import { type ChannelMedium, createMedium } from './channel-medium.ts'
 /**
  * Media of the channels that leave slots, on the TaskManager's main thread: who shares which ring, and when its pages may be used again.
  *
- * Pages of a job attempt go back to the pool together, when no thread can touch them any more: all its slots here are released, and the
+ * Pages of an attempt of a region go back to the pool together, when no thread can touch them any more: what was deployed of it into slots here is released, and the
  * I/O worker has let go (it first sends what slots that finished in order have left behind).
  */
 export interface ExchangePort {
@@ -17,6 +17,10 @@ export interface ExchangePort {
   serve(scope: ExchangeScope, medium: ChannelMedium): void
   /** Fetch from `peer` into a ring that a slot here reads. */
   fetch(scope: ExchangeScope, peer: ExchangePeer, medium: ChannelMedium): void
+  /** Store what a task here writes to a blocking edge. */
+  store(scope: ExchangeScope, executionId: string, medium: ChannelMedium): void
+  /** Give a slot here what was stored here. */
+  feed(scope: ExchangeScope, medium: ChannelMedium): void
   /** The attempt is over here; `onExchangeReleased` follows. `orderly`: what was written must still reach its consumers. */
   release(scope: ExchangeScope, orderly: boolean): void
 }
@@ -45,8 +49,7 @@ export class DataPlane {
 
   /** Out of pages: INSUFFICIENT_NETWORK_BUFFERS; the slot counts as not wired. */
   wire(deployment: SlotDeployment): Record<string, ChannelMedium> {
-    const { jobId, generation, attempt, allocationId } = deployment
-    const scope = { jobId, generation, attempt }
+    const scope = scopeOf(deployment)
     const key = scopeKey(scope)
     const owner = this.attempts.get(key) ?? {
       scope,
@@ -56,37 +59,38 @@ export class DataPlane {
       orderly: true,
     }
     this.attempts.set(key, owner)
-    owner.allocations.add(allocationId)
+    owner.allocations.add(deployment.allocationId)
     const media: Record<string, ChannelMedium> = {}
     try {
       for (const task of deployment.tasks) {
         for (const { channelId, peer } of task.outputs.flatMap(output => output.channels)) {
           if (peer.kind === 'slot') continue
-          const medium = this.medium(owner, channelId, peer.kind === 'remote')
+          const medium = this.medium(owner, channelId, peer.kind !== 'local')
           media[channelId] = medium
           if (peer.kind === 'remote') this.exchange.serve(scope, medium)
+          if (peer.kind === 'result') this.exchange.store(scope, task.executionId, medium)
         }
         for (const { channelId, peer } of task.inputs.flatMap(input => input.channels)) {
           if (peer.kind === 'slot') continue
-          const medium = this.medium(owner, channelId, peer.kind === 'remote')
+          const medium = this.medium(owner, channelId, peer.kind !== 'local')
           media[channelId] = medium
           if (peer.kind === 'remote') this.exchange.fetch(scope, peer, medium)
+          if (peer.kind === 'result') this.exchange.feed(scope, medium)
         }
       }
     } catch (error) {
-      this.release(jobId, attempt, allocationId, false)
+      this.release(deployment, false)
       throw error
     }
     return media
   }
 
-  /** `orderly`: all tasks of the slot finished. */
-  release(jobId: string, attempt: number, allocationId: string, orderly: boolean): void {
-    for (const owner of this.attempts.values()) {
-      if (owner.scope.jobId !== jobId || owner.scope.attempt !== attempt || !owner.allocations.delete(allocationId)) continue
-      owner.orderly &&= orderly
-      if (owner.allocations.size === 0) this.exchange.release(owner.scope, owner.orderly)
-    }
+  /** `orderly`: all its tasks have finished. */
+  release(deployment: SlotDeployment, orderly: boolean): void {
+    const owner = this.attempts.get(scopeKey(scopeOf(deployment)))
+    if (owner === undefined || !owner.allocations.delete(deployment.allocationId)) return
+    owner.orderly &&= orderly
+    if (owner.allocations.size === 0) this.exchange.release(owner.scope, owner.orderly)
   }
 
   onExchangeReleased(scope: ExchangeScope): void {
@@ -98,7 +102,7 @@ export class DataPlane {
     this.pool.release(owner.pages)
   }
 
-  private medium(owner: Attempt, channelId: string, remote: boolean): ChannelMedium {
+  private medium(owner: Attempt, channelId: string, checksum: boolean): ChannelMedium {
     const present = owner.media.get(channelId)
     if (present !== undefined) return present
     const { used, total } = this.pool.budget
@@ -106,18 +110,18 @@ export class DataPlane {
     const isPlenty = 2 * (used + this.pagesPerChannel + this.floatingPages) <= total
     const pages = this.pool.acquire(this.pagesPerChannel + (isPlenty ? this.floatingPages : 0), `channel ${channelId}`)
     owner.pages.push(...pages)
-    // Bytes that cross a socket carry a checksum.
-    const medium = createMedium(createRing(pages, channelNumber(channelId), channelId, remote))
+    // Bytes that cross a socket, or have lain on a disk, carry a checksum.
+    const medium = createMedium(createRing(pages, channelNumber(channelId), channelId, checksum))
     owner.media.set(channelId, medium)
     return medium
   }
 }
 
+function scopeOf({ jobId, generation, region, attempt }: SlotDeployment): ExchangeScope {
+  return { jobId, generation, region, attempt }
+}
+
 /** In every frame's header, checked by the reader: both ends must come to the same number on their own. */
 function channelNumber(channelId: string): number {
   return Number.parseInt(murmur3Hex(channelId).slice(0, 8), 16)
-}
-
-function scopeKey({ jobId, generation, attempt }: ExchangeScope): string {
-  return `${jobId}/${generation}/${attempt}`
 }

@@ -6,16 +6,18 @@ import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 
 /**
- * One slot for one job attempt. Two hosts from the first day: a worker thread (`worker-slot-host.ts`) and an in-process one
- * (`in-process-slot-host.ts`, for tests and simulation). The TaskExecutor knows only this; nothing in the engine knows which.
+ * What runs in a slot for one job, from the first deployment until no task runs any more. Two hosts from the first day: a worker thread
+ * (`worker-slot-host.ts`) and an in-process one (`in-process-slot-hosts.ts`, for tests and simulation). The TaskExecutor knows only this; nothing in
+ * the engine knows which.
  *
- * Commands go in, events come out, both in order; after `exited` nothing more comes.
+ * Commands go in, events come out, both in order; after `exited` nothing more comes. A deployment that reaches a host on its way out is not taken up:
+ * no event is ever heard of it.
  */
 export interface SlotHost {
-  /** Builds and starts the tasks. Answers through events: each task INITIALIZING -> RUNNING, or FAILED. */
+  /** Builds and starts the tasks, beside those of earlier deployments. Answers through events: each task INITIALIZING -> RUNNING, or FAILED. */
   deploy(deployment: SlotDeployment, wiring: SlotWiring, restored: RestoredTasks): void
-  /** Stops reading, closes operators; each task answers CANCELED. Escalation (30 s, terminate) is the TaskExecutor's. */
-  cancel(): void
+  /** Stops reading, closes operators; each of these tasks answers CANCELED. Escalation (30 s, terminate) is the TaskExecutor's. */
+  cancel(executionIds: readonly string[]): void
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void
   noMoreSplits(executionId: string, operatorId: string): void
   /** In order with `addSplits`: what is added behind it is no part of the checkpoint. */

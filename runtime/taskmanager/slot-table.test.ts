@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SlotTable } from './slot-table.ts'
 
-const allocation = (slotIndex: number, allocationId: string) => ({ slotIndex, jobId: 'job', attempt: 0, allocationId })
+const allocation = (slotIndex: number, allocationId: string) => ({ slotIndex, jobId: 'job', allocationId })
 
 test('a slot is allocated once; the doubled request finds it, another one is refused', () => {
   const table = new SlotTable(2)
@@ -57,12 +57,4 @@ test('an accepted slot that no job lists is an orphan, unless the list is older 
   expect(ids(['a'], 2)).toEqual([])
   expect(ids(['a'], 3)).toEqual(['b'])
   expect(ids([], 9)).toEqual(['a', 'b'])
-})
-
-test('attempts only grow', () => {
-  const table = new SlotTable(1)
-  table.allocate(allocation(0, 'a'))
-  table.raiseAttempt('a', 2)
-  expect(table.allocation('a')?.attempt).toBe(2)
-  expect(() => table.raiseAttempt('a', 1)).toThrow('attempts only grow')
 })

@@ -10,7 +10,6 @@ import type { SlotOffer, SlotReport } from '../rpc/messages.ts'
 export interface SlotAllocation {
   readonly slotIndex: number
   readonly jobId: string
-  readonly attempt: number
   readonly allocationId: string
 }
 
@@ -50,13 +49,6 @@ export class SlotTable {
   allocation(allocationId: string): SlotAllocation | undefined {
     const slot = this.find(allocationId)
     return slot?.state === 'allocated' ? slot.allocation : undefined
-  }
-
-  /** A later attempt of the same job uses the slot. */
-  raiseAttempt(allocationId: string, attempt: number): void {
-    const slot = this.find(allocationId)
-    assert(slot?.state === 'allocated' && attempt >= slot.allocation.attempt, 'attempts only grow')
-    this.slots[slot.allocation.slotIndex] = { ...slot, allocation: { ...slot.allocation, attempt } }
   }
 
   /** True when there was something to release; false: unknown, or under way already. */

@@ -18,7 +18,7 @@ import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotWiring, TaskMetri
 import { SlotRuntime } from './slot-runtime.ts'
 
 /**
- * The thread of one slot, for one deployment; until that comes it is a spare that any slot may take. Main posts commands, this thread
+ * The thread of one slot, for one job; until its first deployment comes it is a spare that any slot may take. Main posts commands, this thread
  * posts events; row data never passes here. The event loop gets a turn between turns of the scheduler, where the heap is looked at too;
  * when nothing is runnable the thread sleeps on its doorbell.
  */
@@ -38,10 +38,10 @@ export type SlotCommand =
       readonly wiring: SlotWiring
       readonly restored: RestoredTasks
       readonly artifactPath: string
-      /** To the I/O worker. */
-      readonly ioPort: MessagePort
+      /** To the I/O worker; comes with the first deployment. */
+      readonly ioPort: MessagePort | undefined
     }
-  | { readonly kind: 'cancel' }
+  | { readonly kind: 'cancel'; readonly executionIds: readonly string[] }
   | { readonly kind: 'add-splits'; readonly executionId: string; readonly operatorId: string; readonly splits: readonly SourceSplit[] }
   | { readonly kind: 'no-more-splits'; readonly executionId: string; readonly operatorId: string }
   | { readonly kind: 'trigger-checkpoint'; readonly executionIds: readonly string[]; readonly barrier: CheckpointBarrier }
@@ -79,6 +79,8 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
   let asleep = false
   let runtime: SlotRuntime | undefined
   let bell: SharedHostDoorbell | undefined
+  /** Of the job: the same for all of its deployments. */
+  let artifactPath = ''
   const post = (message: SlotMessage) => port.postMessage(message)
 
   const idle = () => {
@@ -108,23 +110,15 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
     return false
   }
 
-  const deploy = (command: Extract<SlotCommand, { kind: 'deploy' }>) => {
-    const { slotIndex } = command
+  const start = (slotIndex: number, ioPort: MessagePort): SlotRuntime => {
     const own = data.doorbells[slotIndex]
     assert(own !== undefined, `slot ${slotIndex} has a doorbell`)
     bell = new SharedHostDoorbell(own)
-    const io = createIoHost(command.ioPort)
-    const media = command.wiring.channels as Readonly<Record<string, ChannelMedium>>
+    const io = createIoHost(ioPort)
     const created = new SlotRuntime({
       clock: systemClock,
       random: systemRandom,
       pages: new PageBudget(data.pageBudget),
-      channels: new RingChannelProvider({
-        medium: channelId => media[channelId],
-        asProducer: medium => attachProducer(medium, slotIndex, data.doorbells),
-        asConsumer: medium => attachConsumer(medium, slotIndex, data.doorbells),
-        recordSizeMax: data.recordSizeMax,
-      }),
       // Ports ring the slot's bell, which wakes every task of it.
       ioHost: () => io,
       post: callback =>
@@ -132,25 +126,39 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
           if (checkHeap()) callback()
         }),
       idle,
-      loadProgram: deployment => loadProgram(command.artifactPath, deployment),
+      loadProgram: deployment => loadProgram(artifactPath, deployment),
       emit: event => {
         // The last figures leave before the state that ends the task, so that a finished job shows them.
-        if (event.kind === 'task-state' && runtime !== undefined && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state))
-          post({ kind: 'metrics', tasks: runtime.metrics() })
+        if (event.kind === 'task-state' && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state))
+          post({ kind: 'metrics', tasks: created.metrics() })
         if (event.kind === 'checkpoint-ack') port.postMessage(event, segmentBuffers(event))
         else post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
-        if (event.kind === 'exited') stopReporting()
+        if (event.kind === 'exited') timer.cancel()
       },
     })
-    runtime = created
     const report = () => {
       if (!checkHeap()) return
       post({ kind: 'metrics', tasks: created.metrics() })
       timer = systemClock.schedule(METRICS_INTERVAL_MS, report)
     }
     let timer = systemClock.schedule(METRICS_INTERVAL_MS, report)
-    const stopReporting = () => timer.cancel()
-    created.deploy(command.deployment, command.restored).catch(error => post({ kind: 'exited', error: serializeError(error) }))
+    return created
+  }
+
+  const deploy = ({ slotIndex, deployment, wiring, restored, ioPort, ...command }: Extract<SlotCommand, { kind: 'deploy' }>) => {
+    artifactPath = command.artifactPath
+    if (runtime === undefined) {
+      assert(ioPort !== undefined, 'the first deployment brings the port to the I/O worker')
+      runtime = start(slotIndex, ioPort)
+    }
+    const media = wiring.channels as Readonly<Record<string, ChannelMedium>>
+    const channels = new RingChannelProvider({
+      medium: channelId => media[channelId],
+      asProducer: medium => attachProducer(medium, slotIndex, data.doorbells),
+      asConsumer: medium => attachConsumer(medium, slotIndex, data.doorbells),
+      recordSizeMax: data.recordSizeMax,
+    })
+    runtime.deploy(deployment, restored, channels).catch(error => post({ kind: 'exited', error: serializeError(error) }))
   }
 
   // What nobody awaits or catches: mostly a timer or a promise that the program left behind. The slot ends for it, as a process would.
@@ -165,7 +173,7 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
       case 'deploy':
         return deploy(command)
       case 'cancel':
-        return runtime?.cancel()
+        return runtime?.cancel(command.executionIds)
       case 'add-splits':
         return runtime?.addSplits(command.executionId, command.operatorId, command.splits)
       case 'no-more-splits':

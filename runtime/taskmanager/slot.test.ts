@@ -22,7 +22,7 @@ test('a task whose timer is due has its turn, however many others stand behind i
     }
     return task as unknown as Task
   })
-  scheduler.start(tasks)
+  scheduler.add(tasks)
   scheduler.wakeAll()
   await clock.runUntil(() => false, 100)
   expect(dueMs).toBe(Number.POSITIVE_INFINITY)

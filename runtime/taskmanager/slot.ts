@@ -1,4 +1,3 @@
-import { assert } from '../common/assert.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import type { Task } from './task.ts'
 
@@ -38,9 +37,9 @@ export class SlotScheduler {
     this.environment = environment
   }
 
-  start(tasks: readonly Task[]): void {
-    assert(this.tasks.length === 0, 'a slot runs one deployment')
-    this.tasks = tasks
+  /** Beside those that run. */
+  add(tasks: readonly Task[]): void {
+    this.tasks = [...this.tasks.filter(task => !task.isClosed), ...tasks]
   }
 
   wake(task: Task): void {
@@ -114,7 +113,12 @@ export class SlotScheduler {
       Math.max(0, next - this.environment.clock.nowMs()),
       () => {
         this.timer = undefined
-        this.wakeAll()
+        // The others have nothing to do: downstream first, they would keep those that are due from their turn.
+        const nowMs = this.environment.clock.nowMs()
+        const due = this.tasks.filter(task => task.nextTimerMs() <= nowMs)
+        for (const task of due) this.wake(task)
+        // A clock that is asked in fractions may say that it is not yet time.
+        if (due.length === 0) this.armTimer()
       },
       { ref: true },
     )

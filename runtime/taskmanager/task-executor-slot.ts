@@ -4,130 +4,95 @@ import type { Logger } from '../common/log.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
-import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotHost, TaskMetricsSnapshot, TaskState } from './slot-host.ts'
+import { DeployedTasks, type DeployedTasksOptions } from './deployed-tasks.ts'
+import type { CheckpointOutcome, SlotEvent, SlotHost, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 
 /**
- * One deployment in one slot, from the artefact to the end of its host.
+ * What runs in one slot for its job: a host, and in it the tasks of one deployment for each region of the job's graph that has tasks here.
  *
- * 1. The artefact is fetched, the state that the tasks begin with is read, channels are wired, the host is made and told to deploy.
- * 2. Task states are relayed; each execution ends exactly once, also when the host dies with tasks unfinished. A task has finished when the state of its
- *    checkpoints is written.
- * 3. `cancel` asks the host; after `task.cancellation.interval` a host that still runs is terminated; after
+ * 1. `deploy`: the artefact is fetched, the state that the tasks begin with is read, channels are wired, and the host is told to deploy; it is made where
+ *    none is alive. Tasks of other regions run on beside.
+ * 2. A host ends by itself with its last task. A deployment that reaches it on its way out is given to the next one.
+ * 3. `cancel` asks the host; after `task.cancellation.interval` a host in which they still run is terminated, whatever else runs in it; after
  *    `task.cancellation.timeout` the process ends, because a thread that cannot be ended holds its slot for ever.
- * 4. `release` cancels what still runs, ends the host, and gives channels back, once.
+ * 4. Channels of a deployment are given back, once, when another one takes its place; those of tasks that have finished, with the slot: others may still read.
+ * 5. `release` cancels what still runs, ends the host, and gives all channels back.
  */
 export interface SlotRunOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly hosts: SlotHostFactory
   readonly slotIndex: number
-  readonly deployment: SlotDeployment
+  readonly jobId: string
   readonly cancellationIntervalMs: number
   readonly cancellationTimeoutMs: number
-  onTaskState(executionId: string, state: RelayedState, error: SerializedError | undefined, metrics: TaskMetricsSnapshot | undefined): void
-  onSplitRequest(executionId: string, operatorId: string): void
-  onAwaitsCheckpoint(executionId: string): void
-  /** What the tasks begin with. */
-  readRestored(): Promise<RestoredTasks>
-  /** Writes and acknowledges the state of a task, or declines; never rejects. */
-  onCheckpoint(checkpoint: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): Promise<void>
   fatal(error: FlinkError): void
 }
 
-export type RelayedState = 'INITIALIZING' | 'RUNNING' | 'FINISHED' | 'CANCELED' | 'FAILED'
-
-type Phase =
-  | { readonly kind: 'preparing' }
-  | { readonly kind: 'running'; readonly host: SlotHost }
-  /** The host is gone, or there never was one. */
-  | { readonly kind: 'ended' }
-
 export class SlotRun {
-  readonly deployment: SlotDeployment
   private readonly options: SlotRunOptions
-  private phase: Phase = { kind: 'preparing' }
-  private wired = false
-  private cancelling = false
-  private readonly unfinished: Set<string>
-  /** State that is being written, by execution. */
-  private readonly writing = new Map<string, Promise<unknown>>()
-  /** Tasks that have finished but for that. */
-  private readonly finishing = new Map<string, () => void>()
-  private timers: Timer[] = []
-  private readonly allFinished: Promise<void>
-  private resolveAllFinished: () => void = () => {}
+  private deployed: readonly DeployedTasks[] = []
+  private host: SlotHost | undefined = undefined
+  /** Of the last host: there is never more than one. */
+  private gone: Promise<void> = Promise.resolve()
+  private onGone: () => void = () => {}
   private released: Promise<void> | undefined = undefined
 
   constructor(options: SlotRunOptions) {
     this.options = options
-    this.deployment = options.deployment
-    this.unfinished = new Set(options.deployment.tasks.map(task => task.executionId))
-    this.allFinished = new Promise(resolve => {
-      this.resolveAllFinished = resolve
-    })
-    if (this.unfinished.size === 0) this.resolveAllFinished()
+  }
+
+  get jobId(): string {
+    return this.options.jobId
   }
 
   get isRunning(): boolean {
-    return this.unfinished.size > 0
+    return this.deployed.some(({ isRunning }) => isRunning)
   }
 
-  /** Never rejects: what goes wrong is the tasks' failure. */
-  async start(): Promise<void> {
-    const { hosts, deployment, slotIndex } = this.options
-    try {
-      await hosts.ensureArtifact(deployment.artifact)
-      const restored = await this.options.readRestored()
-      if (this.phase.kind !== 'preparing') return
-      const wiring = hosts.wire(deployment)
-      this.wired = true
-      const host = hosts.create(slotIndex, event => this.onEvent(event))
-      this.phase = { kind: 'running', host }
-      host.deploy(deployment, wiring, restored)
-    } catch (error) {
-      this.endAll('FAILED', serializeError(error))
+  /** What goes wrong later is the tasks' failure. */
+  deploy(deployment: SlotDeployment, options: DeployedTasksOptions): void {
+    const { region, attempt } = deployment
+    const before = this.deployed.findLast(other => other.deployment.region === region)
+    if (before !== undefined) {
+      if (before.deployment.attempt === attempt) return
+      const what = `of region ${region} of job ${this.jobId}`
+      if (before.deployment.attempt > attempt)
+        throw new FlinkError('STALE_GENERATION', `attempt ${attempt} ${what} was followed by attempt ${before.deployment.attempt}`)
+      if (before.isRunning)
+        throw new FlinkError('CONFLICT', `attempt ${before.deployment.attempt} ${what} still runs in slot ${this.options.slotIndex}`)
     }
+    const tasks = new DeployedTasks(deployment, options)
+    const replaced = this.deployed.filter(other => !other.isRunning && (other === before || !other.isOrderly || other.hasOnlyResults))
+    this.deployed = [...this.deployed.filter(other => !replaced.includes(other)), tasks]
+    void this.start(tasks, replaced)
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
-    if (this.phase.kind === 'running' && this.unfinished.has(executionId)) this.phase.host.addSplits(executionId, operatorId, splits)
+    this.of([executionId])[0]?.posted?.host.addSplits(executionId, operatorId, splits)
   }
 
   noMoreSplits(executionId: string, operatorId: string): void {
-    if (this.phase.kind === 'running' && this.unfinished.has(executionId)) this.phase.host.noMoreSplits(executionId, operatorId)
+    this.of([executionId])[0]?.posted?.host.noMoreSplits(executionId, operatorId)
   }
 
   triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void {
-    if (this.phase.kind === 'running') this.phase.host.triggerCheckpoint(executionIds, barrier)
+    this.host?.triggerCheckpoint(executionIds, barrier)
   }
 
   notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
-    if (this.phase.kind === 'running') this.phase.host.notifyCheckpoint(executionIds, checkpointId, outcome)
-    // What is still being written is of no use any more.
-    if (outcome === 'aborted') for (const executionId of executionIds) this.finishing.get(executionId)?.()
+    this.host?.notifyCheckpoint(executionIds, checkpointId, outcome)
+    for (const tasks of this.of(executionIds)) {
+      // What is still being written is of no use any more.
+      if (outcome === 'aborted') tasks.stopWriting(executionIds)
+      else for (const executionId of executionIds) if (tasks.has(executionId)) tasks.options.onCheckpointComplete(executionId, checkpointId)
+    }
   }
 
-  cancel(): void {
-    if (this.cancelling || this.unfinished.size === 0) return
-    this.cancelling = true
-    for (const finish of [...this.finishing.values()]) finish()
-    if (this.unfinished.size === 0) return
-    if (this.phase.kind !== 'running') {
-      this.phase = { kind: 'ended' }
-      this.endAll('CANCELED', undefined)
-      return
-    }
-    const { host } = this.phase
-    const { clock, log, cancellationIntervalMs } = this.options
-    this.timers.push(
-      clock.schedule(cancellationIntervalMs, () => {
-        log.warn('tasks did not react to cancelling, their slot is terminated', { unfinished: this.unfinished.size, afterMs: cancellationIntervalMs })
-        this.terminate(host)
-      }),
-      this.scheduleFatal(),
-    )
-    host.cancel()
+  /** All that were deployed with these. */
+  cancel(executionIds: readonly string[]): void {
+    for (const tasks of this.of(executionIds)) this.cancelTasks(tasks)
   }
 
   /** Resolves when host and channels are gone. */
@@ -137,138 +102,153 @@ export class SlotRun {
   }
 
   metrics(): readonly TaskMetricsSnapshot[] {
-    return this.phase.kind === 'running' ? this.phase.host.metrics() : []
+    return this.host?.metrics() ?? []
+  }
+
+  private of(executionIds: readonly string[]): readonly DeployedTasks[] {
+    return this.deployed.filter(tasks => executionIds.some(executionId => tasks.has(executionId)))
+  }
+
+  private async start(tasks: DeployedTasks, replaced: readonly DeployedTasks[]): Promise<void> {
+    const { hosts } = this.options
+    try {
+      if (!this.deployed.some(({ isRunning, posted }) => isRunning && posted !== undefined)) await this.endHost()
+      for (const other of replaced) this.giveBack(other)
+      await hosts.ensureArtifact(tasks.deployment.artifact)
+      tasks.restored = await tasks.options.readRestored()
+      await this.post(tasks)
+    } catch (error) {
+      tasks.endAll('FAILED', serializeError(error))
+    }
+  }
+
+  private async post(tasks: DeployedTasks): Promise<void> {
+    const { hosts, slotIndex } = this.options
+    if (this.host === undefined) await this.gone
+    // Cancelled meanwhile.
+    if (!tasks.isRunning) return
+    tasks.wiring ??= hosts.wire(tasks.deployment)
+    if (this.host === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const host = hosts.create(slotIndex, event => this.onEvent(host, event))
+      this.host = host
+      this.gone = promise
+      this.onGone = resolve
+    }
+    tasks.posted = { host: this.host, isTaken: false }
+    this.host.deploy(tasks.deployment, tasks.wiring, tasks.restored)
+  }
+
+  private cancelTasks(tasks: DeployedTasks): void {
+    if (tasks.isCancelling || !tasks.isRunning) return
+    tasks.cancel()
+    if (!tasks.isRunning) return
+    if (tasks.posted === undefined) {
+      tasks.endAll('CANCELED', undefined)
+      return
+    }
+    const { host } = tasks.posted
+    const { clock, log, cancellationIntervalMs } = this.options
+    tasks.timers.push(
+      clock.schedule(cancellationIntervalMs, () => {
+        log.warn('tasks did not react to cancelling, their slot is terminated', {
+          unfinished: tasks.unfinishedIds.length,
+          afterMs: cancellationIntervalMs,
+        })
+        this.terminate(host).catch(error => log.error('a slot could not be terminated', { error: String(error) }))
+      }),
+      this.scheduleFatal(),
+    )
+    host.cancel(tasks.unfinishedIds)
+  }
+
+  private onEvent(host: SlotHost, event: SlotEvent): void {
+    if (event.kind === 'log') {
+      this.options.log[event.level](event.message, event.fields)
+      return
+    }
+    if (event.kind === 'exited') {
+      this.exited(host, event.error)
+      return
+    }
+    const { executionId } = event
+    const tasks = this.deployed.find(candidate => candidate.has(executionId))
+    if (tasks?.posted?.host !== host) return
+    if (!tasks.posted.isTaken) {
+      tasks.posted.isTaken = true
+      tasks.restored = new Map()
+    }
+    switch (event.kind) {
+      case 'task-state':
+        tasks.relay(
+          executionId,
+          event.state,
+          event.error,
+          host.metrics().find(snapshot => snapshot.executionId === executionId),
+        )
+        return
+      case 'awaits-checkpoint':
+        tasks.options.onAwaitsCheckpoint(executionId)
+        return
+      case 'split-request':
+        tasks.options.onSplitRequest(executionId, event.operatorId)
+        return
+      case 'checkpoint-ack':
+        tasks.writeCheckpoint(event)
+        return
+    }
+  }
+
+  private exited(host: SlotHost, error: SerializedError | undefined): void {
+    if (this.host !== host) return
+    this.host = undefined
+    this.onGone()
+    const metrics = host.metrics()
+    for (const tasks of this.deployed) {
+      if (tasks.posted?.host !== host) continue
+      const { isTaken } = tasks.posted
+      tasks.posted = undefined
+      if (tasks.isCancelling) tasks.endAll('CANCELED', undefined, metrics)
+      else if (error === undefined && !isTaken) this.post(tasks).catch(cause => tasks.endAll('FAILED', serializeError(cause)))
+      else tasks.endAll('FAILED', error ?? serializeError(this.endedEarly()), metrics)
+    }
+  }
+
+  private endedEarly(): FlinkError {
+    return new FlinkError('INTERNAL', `the host of slot ${this.options.slotIndex} ended while its tasks ran`)
   }
 
   private async releaseOnce(): Promise<void> {
-    this.cancel()
-    await this.allFinished
-    if (this.phase.kind === 'running') {
-      this.timers.push(this.scheduleFatal())
-      await this.phase.host.terminate()
-    }
-    this.phase = { kind: 'ended' }
-    this.stopTimers()
-    const { jobId, attempt, allocationId } = this.deployment
-    if (this.wired) this.options.hosts.releaseJob(jobId, attempt, allocationId)
+    for (const tasks of this.deployed) this.cancelTasks(tasks)
+    await Promise.all(this.deployed.map(({ whenEnded }) => whenEnded))
+    await this.endHost()
+    for (const tasks of this.deployed) this.giveBack(tasks)
+    this.deployed = []
   }
 
-  private onEvent(event: SlotEvent): void {
-    if (this.phase.kind === 'ended') return
-    switch (event.kind) {
-      case 'task-state':
-        if (isRelayed(event.state)) this.relay(event.executionId, event.state, event.error)
-        return
-      case 'awaits-checkpoint':
-        if (this.unfinished.has(event.executionId)) this.options.onAwaitsCheckpoint(event.executionId)
-        return
-      case 'split-request':
-        if (this.unfinished.has(event.executionId)) this.options.onSplitRequest(event.executionId, event.operatorId)
-        return
-      case 'log':
-        this.options.log[event.level](event.message, event.fields)
-        return
-      case 'exited':
-        this.exited(event.error)
-        return
-      case 'checkpoint-ack':
-        if (this.unfinished.has(event.executionId)) this.writeCheckpoint(event)
-        return
-    }
+  private async endHost(): Promise<void> {
+    if (this.host === undefined) return this.gone
+    const timer = this.scheduleFatal()
+    await this.terminate(this.host)
+    timer.cancel()
   }
 
-  private relay(executionId: string, state: RelayedState, error: SerializedError | undefined): void {
-    if (!this.unfinished.has(executionId)) return
-    if (state === 'INITIALIZING' || state === 'RUNNING') {
-      this.options.onTaskState(executionId, state, undefined, undefined)
-      return
-    }
-    const metrics = this.lastMetrics(executionId)
-    const writing = state === 'FINISHED' && !this.cancelling ? this.writing.get(executionId) : undefined
-    if (writing === undefined) {
-      this.finish(executionId, state, error, metrics)
-      return
-    }
-    const finish = () => this.finish(executionId, state, error, metrics)
-    this.finishing.set(executionId, finish)
-    void writing.then(finish)
+  private async terminate(host: SlotHost): Promise<void> {
+    await host.terminate()
+    this.exited(host, undefined)
   }
 
-  private finish(
-    executionId: string,
-    state: 'FINISHED' | 'CANCELED' | 'FAILED',
-    error: SerializedError | undefined,
-    metrics: TaskMetricsSnapshot | undefined,
-  ): void {
-    if (!this.unfinished.delete(executionId)) return
-    this.finishing.delete(executionId)
-    this.options.onTaskState(executionId, state, error, metrics)
-    this.checkFinished()
+  private giveBack(tasks: DeployedTasks): void {
+    if (tasks.wiring !== undefined) this.options.hosts.release(tasks.deployment, tasks.isOrderly)
+    tasks.wiring = undefined
   }
 
-  private writeCheckpoint(checkpoint: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): void {
-    const { executionId } = checkpoint
-    // Of one task one behind the other, so that they are acknowledged in order.
-    const before = this.writing.get(executionId) ?? Promise.resolve()
-    const written = before.then(() => this.options.onCheckpoint(checkpoint))
-    this.writing.set(executionId, written)
-    void written.then(() => {
-      if (this.writing.get(executionId) === written) this.writing.delete(executionId)
-    })
-  }
-
-  private exited(error: SerializedError | undefined): void {
-    const metrics = new Map(this.metrics().map(snapshot => [snapshot.executionId, snapshot]))
-    this.phase = { kind: 'ended' }
-    if (this.cancelling) this.endAll('CANCELED', undefined, metrics)
-    else
-      this.endAll(
-        'FAILED',
-        error ?? serializeError(new FlinkError('INTERNAL', `the host of slot ${this.options.slotIndex} ended while its tasks ran`)),
-        metrics,
-      )
-  }
-
-  private endAll(state: 'CANCELED' | 'FAILED', error: SerializedError | undefined, metrics?: ReadonlyMap<string, TaskMetricsSnapshot>): void {
-    for (const executionId of [...this.unfinished])
-      if (!this.finishing.has(executionId)) this.finish(executionId, state, error, metrics?.get(executionId))
-  }
-
+  /** Goes on when a host cannot even be terminated. */
   private scheduleFatal(): Timer {
     const { clock, cancellationTimeoutMs, slotIndex, fatal } = this.options
     return clock.schedule(cancellationTimeoutMs, () => {
-      const what = `slot ${slotIndex} with tasks of job ${this.deployment.jobId}`
+      const what = `slot ${slotIndex} with tasks of job ${this.jobId}`
       fatal(new FlinkError('TIMEOUT', `${what} did not end within task.cancellation.timeout (${cancellationTimeoutMs} ms)`))
     })
   }
-
-  private checkFinished(): void {
-    if (this.unfinished.size > 0) return
-    this.stopTimers()
-    this.resolveAllFinished()
-  }
-
-  /** The fatal timer goes on: it is what is left when the host cannot even be terminated. */
-  private terminate(host: SlotHost): void {
-    host.terminate().then(
-      () => {
-        if (this.phase.kind === 'running') this.exited(undefined)
-      },
-      error => this.options.log.error('a slot could not be terminated', { error: String(error) }),
-    )
-  }
-
-  private lastMetrics(executionId: string): TaskMetricsSnapshot | undefined {
-    return this.metrics().find(snapshot => snapshot.executionId === executionId)
-  }
-
-  private stopTimers(): void {
-    for (const timer of this.timers) timer.cancel()
-    this.timers = []
-  }
-}
-
-/** The other states are the JobMaster's own. */
-function isRelayed(state: TaskState): state is RelayedState {
-  return state === 'INITIALIZING' || state === 'RUNNING' || state === 'FINISHED' || state === 'CANCELED' || state === 'FAILED'
 }

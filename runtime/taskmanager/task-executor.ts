@@ -1,4 +1,5 @@
 import { type TaskRestore, taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
+import { localBackupEnabled, recoverFromLocal } from '../checkpoint/options.ts'
 import { StateStorage } from '../checkpoint/state-storage.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import { type OperatorState, taskStateToJson } from '../checkpoint/task-state.ts'
@@ -15,10 +16,14 @@ import type { RpcTransport } from '../rpc/connection.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorToJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
+import type { CopyFiles } from './copy-files.ts'
+import type { DeployedTasksOptions, RelayedState } from './deployed-tasks.ts'
+import { LocalCopies } from './local-copies.ts'
 import type { RestoredTask, RestoredTasks, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 import { asOffer, type SlotAllocation, SlotTable } from './slot-table.ts'
-import { type RelayedState, SlotRun } from './task-executor-slot.ts'
+import { TaskCopies } from './task-copies.ts'
+import { SlotRun } from './task-executor-slot.ts'
 
 /**
  * A TaskManager's main thread: it registers slots with the JobManager, gives them to jobs, runs what is deployed into them, and says
@@ -26,7 +31,7 @@ import { type RelayedState, SlotRun } from './task-executor-slot.ts'
  *
  * 1. Connect and register, with back-off, until `taskmanager.registration.timeout`; then the process ends.
  * 2. `requestSlot` allocates a slot and offers it to the job's JobMaster; a rejected offer frees it, an unanswered one is repeated.
- * 3. `submitTasks` starts a SlotRun; `freeSlot` ends it and tells the ResourceManager (`slotFreed`).
+ * 3. `submitTasks` gives the slot's SlotRun tasks; `freeSlot` ends it and tells the ResourceManager (`slotFreed`).
  * 4. The JobManager's heartbeats bring what its JobMasters own: orphan slots are freed, open offers repeated; the answer is the report.
  * 5. Without heartbeats for `heartbeat.timeout`, or when the connection ends, all jobs are cancelled and it registers anew. Slots that
  *    are still being cleared are reported as `releasing`.
@@ -43,6 +48,8 @@ export interface TaskExecutorOptions {
   readonly log: Logger
   readonly hosts: SlotHostFactory
   readonly openStore: StoreOpener
+  /** For local copies of state; undefined = none are kept. */
+  readonly copyFiles?: CopyFiles
   readonly registrationTimeoutMs: number
   readonly cancellationIntervalMs: number
   readonly cancellationTimeoutMs: number
@@ -74,6 +81,9 @@ export class TaskExecutor {
   /** By allocation id. */
   private readonly runs = new Map<string, SlotRun>()
   private readonly offering = new Set<string>()
+  /** Executions that have, or had, blocking results here. */
+  private readonly results = new Set<string>()
+  private readonly copies: LocalCopies | undefined
   private session: Session | undefined = undefined
   private highestGeneration = -1
   private readonly closing = new AbortController()
@@ -84,6 +94,7 @@ export class TaskExecutor {
     this.options = options
     this.log = options.log.child({ taskManagerId: options.id })
     this.table = new SlotTable(options.slotCount)
+    this.copies = options.copyFiles === undefined ? undefined : new LocalCopies(options.copyFiles, this.log)
   }
 
   start(): void {
@@ -186,6 +197,7 @@ export class TaskExecutor {
     if (this.closing.signal.aborted) return
     this.log.warn('connection to the jobmanager lost, its jobs are cancelled', { reason: reason.message })
     for (const allocation of this.table.allocations()) void this.free(allocation)
+    this.releaseResults([...this.results.keys()])
     void this.register()
   }
 
@@ -209,7 +221,7 @@ export class TaskExecutor {
       case 'submitTasks':
         return this.submitTasks(of<'submitTasks'>())
       case 'cancelTasks':
-        this.runOf(of<'cancelTasks'>())?.cancel()
+        this.runOf(of<'cancelTasks'>())?.cancel(of<'cancelTasks'>().executionIds)
         return null
       case 'assignSplits': {
         const { executionId, operatorId, splits } = of<'assignSplits'>()
@@ -237,6 +249,9 @@ export class TaskExecutor {
         if (allocation !== undefined) void this.free(allocation)
         return null
       }
+      case 'releaseResults':
+        this.releaseResults(of<'releaseResults'>().executionIds)
+        return null
       case 'heartbeat':
         return this.heartbeat(session, of<'heartbeat'>())
       case 'readStdout':
@@ -267,7 +282,7 @@ export class TaskExecutor {
 
   /** One offer at a time per slot; an unanswered one is repeated with the next heartbeat. */
   private async offer(session: Session, allocation: SlotAllocation): Promise<void> {
-    const { jobId, attempt, allocationId } = allocation
+    const { jobId, allocationId } = allocation
     if (this.offering.has(allocationId)) return
     this.offering.add(allocationId)
     try {
@@ -275,7 +290,6 @@ export class TaskExecutor {
       const answer = await session.link.call('offerSlots', {
         generation: session.generation,
         jobId,
-        attempt,
         slots: [asOffer(allocation)],
         slotVersion,
       })
@@ -288,45 +302,36 @@ export class TaskExecutor {
     }
   }
 
-  private submitTasks({ jobId, attempt, allocationId, deployment }: TaskManagerMethods['submitTasks']['payload']): null {
+  private submitTasks({ jobId, allocationId, deployment: json }: TaskManagerMethods['submitTasks']['payload']): null {
     const allocation = this.table.allocation(allocationId)
     if (allocation === undefined || allocation.jobId !== jobId) {
       throw new FlinkError('NOT_FOUND', `slot allocation ${allocationId} of job ${jobId} is not on taskmanager ${this.options.id}`)
     }
-    const previous = this.runs.get(allocationId)
-    if (attempt < allocation.attempt)
-      throw new FlinkError('STALE_GENERATION', `attempt ${attempt} of job ${jobId} was followed by attempt ${allocation.attempt}`)
-    if (previous !== undefined) {
-      if (previous.deployment.attempt === attempt) return null
-      if (previous.isRunning)
-        throw new FlinkError('CONFLICT', `attempt ${previous.deployment.attempt} of job ${jobId} still runs in slot ${allocation.slotIndex}`)
-    }
-    this.table.raiseAttempt(allocationId, attempt)
-    const run = this.createRun(allocation, deployment as unknown as SlotDeployment)
+    const deployment = json as unknown as SlotDeployment
+    for (const { executionId, outputs } of deployment.tasks)
+      if (outputs.some(({ edge }) => edge.exchange === 'blocking')) this.results.add(executionId)
+    const run = this.runs.get(allocationId) ?? this.createRun(allocation)
     this.runs.set(allocationId, run)
-    const ready = previous === undefined ? Promise.resolve() : previous.release()
-    void ready.then(() => run.start())
+    run.deploy(deployment, this.deployedTasks(deployment))
     return null
   }
 
-  private createRun(allocation: SlotAllocation, deployment: SlotDeployment): SlotRun {
+  private createRun({ jobId, slotIndex }: SlotAllocation): SlotRun {
     const { clock, hosts, cancellationIntervalMs, cancellationTimeoutMs, fatal } = this.options
-    const { jobId, attempt, allocationId } = deployment
-    const fence = () => ({ generation: this.highestGeneration, jobId, attempt })
-    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore)
+    const log = this.log.child({ jobId, slotIndex })
+    return new SlotRun({ clock, log, hosts, slotIndex, jobId, cancellationIntervalMs, cancellationTimeoutMs, fatal })
+  }
+
+  private deployedTasks(deployment: SlotDeployment): DeployedTasksOptions {
+    const { jobId, allocationId } = deployment
+    const fence = () => ({ generation: this.highestGeneration, jobId })
+    const copies = this.copiesFor(deployment)
+    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore, copies)
     const restores = restoresOf(deployment)
     const writers = new Map(
       deployment.tasks.map(({ executionId }) => [executionId, new TaskStateWriter(executionId, storage, ownOperators(restores.get(executionId)))]),
     )
-    return new SlotRun({
-      clock,
-      log: this.log.child({ jobId, slotIndex: allocation.slotIndex }),
-      hosts,
-      slotIndex: allocation.slotIndex,
-      deployment,
-      cancellationIntervalMs,
-      cancellationTimeoutMs,
-      fatal,
+    return {
       onTaskState: (executionId, state, error, metrics) =>
         this.tell('updateTaskState', {
           ...fence(),
@@ -338,19 +343,35 @@ export class TaskExecutor {
         }),
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
-      readRestored: () => readRestored(restores, storage),
+      storeResult: async executionId => {
+        const { memoryBytes, diskBytes } = await this.options.hosts.finishResult(executionId)
+        this.log.info('blocking result stored', { jobId, executionId, memoryBytes, diskBytes })
+      },
+      readRestored: () => {
+        for (const [executionId, restore] of restores) copies?.begin(executionId, restore)
+        return readRestored(restores, storage, this.log.child({ jobId, allocationId }))
+      },
+      onCheckpointComplete: (executionId, checkpointId) => copies?.completed(executionId, checkpointId),
       onCheckpoint: async ({ executionId, checkpointId, location, operators }) => {
         const about = { ...fence(), executionId, checkpointId }
         try {
           const state = await writers.get(executionId)?.write(checkpointId, operators, location)
           // Slots say nothing of executions that they were not given.
-          if (state !== undefined) this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
+          if (state === undefined) return
+          if (location === undefined) copies?.taken(executionId, checkpointId, state)
+          this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
         } catch (error) {
           this.log.warn('the state of a task could not be written', { checkpointId, executionId, error: serializeError(error).message })
           this.tell('declineCheckpoint', { ...about, error: errorToJson(serializeError(error)) })
         }
       },
-    })
+    }
+  }
+
+  private copiesFor(deployment: SlotDeployment): TaskCopies | undefined {
+    const configuration = Configuration.fromObject(deployment.configuration)
+    const [writes, reads] = [configuration.get(localBackupEnabled), configuration.get(recoverFromLocal)]
+    return this.copies === undefined || !(writes || reads) ? undefined : new TaskCopies(this.copies, deployment, { writes, reads })
   }
 
   private tell<M extends 'updateTaskState' | 'splitRequest' | 'acknowledgeCheckpoint' | 'declineCheckpoint' | 'awaitCheckpoint'>(
@@ -363,16 +384,10 @@ export class TaskExecutor {
     })
   }
 
-  private runOf({ allocationId, jobId, attempt }: { allocationId: string; jobId: string; attempt: number }): SlotRun | undefined {
+  private runOf({ allocationId, jobId }: { allocationId: string; jobId: string }): SlotRun | undefined {
     const run = this.runs.get(allocationId)
-    if (run === undefined) return undefined
-    if (run.deployment.jobId !== jobId || run.deployment.attempt !== attempt) {
-      throw new FlinkError(
-        'STALE_GENERATION',
-        `slot allocation ${allocationId} runs attempt ${run.deployment.attempt} of job ${run.deployment.jobId}, not ${attempt}`,
-      )
-    }
-    return run
+    if (run === undefined || run.jobId === jobId) return run
+    throw new FlinkError('STALE_GENERATION', `slot allocation ${allocationId} is of job ${run.jobId}, not ${jobId}`)
   }
 
   private heartbeat(session: Session, { allocations, allocationVersion }: TaskManagerMethods['heartbeat']['payload']): JsonValue {
@@ -383,6 +398,11 @@ export class TaskExecutor {
     }
     for (const allocation of this.table.unaccepted()) void this.offer(session, allocation)
     return { generation: session.generation, report: this.table.report() }
+  }
+
+  private releaseResults(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.results.delete(executionId)
+    this.options.hosts.releaseResults(executionIds)
   }
 
   private async free(allocation: SlotAllocation): Promise<void> {
@@ -397,6 +417,7 @@ export class TaskExecutor {
       return
     }
     this.runs.delete(allocationId)
+    this.copies?.release(allocationId)
     this.table.freed(allocationId)
     this.log.info('slot freed', { slotIndex: allocation.slotIndex, jobId: allocation.jobId, allocationId })
     const session = this.session
@@ -417,9 +438,8 @@ export class TaskExecutor {
     session.link.notify('taskManagerMetrics', { generation: session.generation, metrics: own })
     for (const run of this.runs.values()) {
       if (!run.isRunning) continue
-      const { jobId, attempt } = run.deployment
       const tasks = run.metrics().map(metricsJson)
-      if (tasks.length > 0) session.link.notify('metricsReport', { generation: session.generation, jobId, attempt, tasks })
+      if (tasks.length > 0) session.link.notify('metricsReport', { generation: session.generation, jobId: run.jobId, tasks })
     }
   }
 
@@ -449,10 +469,15 @@ function asForeign({ operatorId, snapshot }: OperatorState<Uint8Array>): Operato
   return { operatorId, snapshot: { keyed: keyed === undefined ? undefined : { ...keyed, foreign: true }, lists } }
 }
 
-async function readRestored(restores: ReadonlyMap<string, TaskRestore>, storage: StateStorage): Promise<RestoredTasks> {
+async function readRestored(restores: ReadonlyMap<string, TaskRestore>, storage: StateStorage, log: Logger): Promise<RestoredTasks> {
   const restored = new Map<string, RestoredTask>()
-  for (const [executionId, { finished, state, location }] of restores) {
-    const operators = await storage.read(state, location ?? undefined)
+  for (const [executionId, { checkpointId, finished, state, location }] of restores) {
+    const objects = { copy: 0, store: 0 }
+    const operators = await storage.read(state, location ?? undefined, from => {
+      objects[from]++
+    })
+    if (objects.copy + objects.store > 0)
+      log.info('the state of a task was read', { executionId, checkpointId, localCopies: objects.copy, storeObjects: objects.store })
     // What lies elsewhere is nothing that checkpoints of the job may stand behind.
     restored.set(executionId, { finished, operators: location === null ? operators : operators.map(asForeign) })
   }

@@ -8,6 +8,7 @@ import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import { createDoorbellBuffer } from '../network/doorbell.ts'
 import { PAGE_SIZE } from '../network/frame.ts'
 import { PagePool, pageMetrics } from '../network/page-pool.ts'
+import type { ResultSize } from '../network/task-result.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import { ArtifactCache } from './artifact-cache.ts'
 import { DataPlane } from './data-plane.ts'
@@ -20,7 +21,7 @@ import { WorkerSlotHost } from './worker-slot-host.ts'
 
 /**
  * Slots as worker threads, the I/O worker beside them, and the memory they share: all that a TaskManager process owns besides its
- * control connection. A thread serves one deployment and ends with it; in a session one spare is kept warm, so that
+ * control connection. A thread serves what is deployed of one job into one slot and ends with it; in a session one spare is kept warm, so that
  * the next deployment does not wait for a thread to start.
  */
 export interface ThreadedSlotHostsOptions {
@@ -36,6 +37,9 @@ export interface ThreadedSlotHostsOptions {
   readonly floatingPages: number
   readonly recordSizeMax: number
   readonly requestTimeoutMs: number
+  /** Memory for blocking results, and folders of this process for what finds no room in it. */
+  readonly resultMemoryBytes: number
+  readonly resultDirectories: readonly string[]
   /** Heap limit of each slot's thread. */
   readonly slotHeapMb: number
   /** Bundles, by digest. */
@@ -72,6 +76,8 @@ export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions):
     stderrPath: options.stderrPath,
     s3: options.s3,
     pageBudget: pool.budget.buffer,
+    resultMemoryBytes: options.resultMemoryBytes,
+    resultDirectories: options.resultDirectories,
   }
   const io = new Worker(options.ioEntry, { workerData: data, name: 'io' })
   const dataPort = await new Promise<number>((resolve, reject) => {
@@ -98,8 +104,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   private readonly plane: DataPlane
   private spare: Worker | undefined
   private readonly artifacts: ArtifactCache
-  /** Allocations of which some task did not finish: what they wrote need not reach anybody. */
-  private readonly disorderly = new Set<string>()
+  /** Results that are being finished, by execution. */
+  private readonly finishing = new Map<string, PromiseWithResolvers<ResultSize>>()
   private closed = false
   private ioClosed: () => void = () => {}
 
@@ -122,6 +128,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       {
         serve: (scope, medium) => this.toIo({ kind: 'serve', scope, medium }),
         fetch: (scope, peer, medium) => this.toIo({ kind: 'fetch', scope, peer, medium }),
+        store: (scope, executionId, medium) => this.toIo({ kind: 'store', scope, executionId, medium }),
+        feed: (scope, medium) => this.toIo({ kind: 'feed', scope, medium }),
         release: (scope, orderly) => this.toIo({ kind: 'release', scope, orderly }),
       },
       options.pagesPerChannel,
@@ -159,7 +167,6 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       onEvent,
       artifactPath: digest => this.artifacts.path(digest),
       heapLimitMb: this.options.slotHeapMb,
-      onDisorderly: allocationId => this.disorderly.add(allocationId),
     })
     // Not now: starting a thread would take the time that the deployment has just saved.
     if (this.options.servesManyJobs) setImmediate(() => this.keepSpare())
@@ -167,13 +174,25 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   }
 
   wire(deployment: SlotDeployment): SlotWiring {
-    this.artifacts.hold(deployment.allocationId, deployment.artifact.digest)
-    return { channels: this.plane.wire(deployment), io: undefined }
+    const channels = this.plane.wire(deployment)
+    this.artifacts.hold(deploymentKey(deployment), deployment.artifact.digest)
+    return { channels, io: undefined }
   }
 
-  releaseJob(jobId: string, attempt: number, allocationId: string): void {
-    this.artifacts.release(allocationId)
-    this.plane.release(jobId, attempt, allocationId, !this.disorderly.delete(allocationId))
+  release(deployment: SlotDeployment, orderly: boolean): void {
+    this.artifacts.release(deploymentKey(deployment))
+    this.plane.release(deployment, orderly)
+  }
+
+  finishResult(executionId: string): Promise<ResultSize> {
+    const finishing = Promise.withResolvers<ResultSize>()
+    this.finishing.set(executionId, finishing)
+    this.toIo({ kind: 'finish-result', executionId })
+    return finishing.promise
+  }
+
+  releaseResults(executionIds: readonly string[]): void {
+    this.toIo({ kind: 'release-results', executionIds })
   }
 
   ensureArtifact(ref: ArtifactRef): Promise<string> {
@@ -237,11 +256,21 @@ export class ThreadedSlotHosts implements SlotHostFactory {
         return this.options.log[reply.level](reply.message, reply.fields)
       case 'failed':
         return this.ioFailed(reply.error)
+      case 'result-finished':
+        return this.takeFinishing(reply.executionId)?.resolve(reply.size)
+      case 'result-failed':
+        return this.takeFinishing(reply.executionId)?.reject(deserializeError(reply.error))
       case 'closed':
         return this.ioClosed()
       case 'listening':
         return
     }
+  }
+
+  private takeFinishing(executionId: string): PromiseWithResolvers<ResultSize> | undefined {
+    const finishing = this.finishing.get(executionId)
+    this.finishing.delete(executionId)
+    return finishing
   }
 
   private ioFailed(error: SerializedError): void {
@@ -252,4 +281,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     this.ioClosed()
     if (!this.closed) this.options.fatal(new FlinkError('INTERNAL', 'the I/O worker died', {}, error))
   }
+}
+
+function deploymentKey({ allocationId, region, attempt }: SlotDeployment): string {
+  return `${allocationId}/${region}/${attempt}`
 }

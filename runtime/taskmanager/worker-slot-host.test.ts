@@ -18,7 +18,6 @@ function eventsOf(source: string): Promise<SlotEvent[]> {
       },
       artifactPath: digest => digest,
       heapLimitMb: 64,
-      onDisorderly: () => {},
     })
   })
 }

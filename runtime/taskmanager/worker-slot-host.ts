@@ -8,7 +8,7 @@ import type { CheckpointOutcome, RestoredTasks, SlotEvent, SlotHost, SlotWiring,
 import type { SlotCommand, SlotMessage } from './slot-worker.ts'
 
 /**
- * A slot in a worker thread, seen from the TaskManager's main thread. The worker serves one job attempt and is ended after it. Whatever
+ * A slot in a worker thread, seen from the TaskManager's main thread. The worker serves one job and is ended when no task of it runs any more. Whatever
  * happens to the thread, `exited` is reported once and last: with the reason when the thread died before its tasks had ended.
  */
 export class WorkerSlotHost implements SlotHost {
@@ -22,9 +22,7 @@ export class WorkerSlotHost implements SlotHost {
   private ended = false
   private closing: Promise<void> | undefined
 
-  private readonly onDisorderly: (allocationId: string) => void
-  private allocationId = ''
-  private unfinishedCount = 0
+  private deployed = false
 
   constructor(parts: {
     worker: Worker
@@ -34,8 +32,6 @@ export class WorkerSlotHost implements SlotHost {
     onEvent: (event: SlotEvent) => void
     artifactPath: (digest: string) => string
     heapLimitMb: number
-    /** Told before `exited`, or with the first failure, when some task did not finish. */
-    onDisorderly: (allocationId: string) => void
   }) {
     this.worker = parts.worker
     this.slotIndex = parts.slotIndex
@@ -43,7 +39,6 @@ export class WorkerSlotHost implements SlotHost {
     this.onEvent = parts.onEvent
     this.artifactPath = parts.artifactPath
     this.heapLimitMb = parts.heapLimitMb
-    this.onDisorderly = parts.onDisorderly
     this.worker.on('message', (message: SlotMessage) => this.receive(message))
     this.worker.on('error', error => this.end(this.threadError(error)))
     this.worker.on('exit', code => {
@@ -54,8 +49,6 @@ export class WorkerSlotHost implements SlotHost {
   }
 
   deploy(deployment: SlotDeployment, wiring: SlotWiring, restored: RestoredTasks): void {
-    this.allocationId = deployment.allocationId
-    this.unfinishedCount = deployment.tasks.length
     const { slotIndex, ioPort } = this
     if (this.ended) return
     const command: SlotCommand = {
@@ -65,13 +58,14 @@ export class WorkerSlotHost implements SlotHost {
       wiring,
       restored,
       artifactPath: this.artifactPath(deployment.artifact.digest),
-      ioPort,
+      ioPort: this.deployed ? undefined : ioPort,
     }
-    this.worker.postMessage(command, [ioPort])
+    this.worker.postMessage(command, this.deployed ? [] : [ioPort])
+    this.deployed = true
   }
 
-  cancel(): void {
-    this.send({ kind: 'cancel' })
+  cancel(executionIds: readonly string[]): void {
+    this.send({ kind: 'cancel', executionIds })
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
@@ -116,7 +110,6 @@ export class WorkerSlotHost implements SlotHost {
       void this.closing.then(() => this.end(message.error))
       return
     }
-    if (message.kind === 'task-state' && message.state === 'FINISHED') this.unfinishedCount--
     this.onEvent(message)
   }
 
@@ -129,7 +122,6 @@ export class WorkerSlotHost implements SlotHost {
   private end(error: FlinkError | SerializedError | undefined): void {
     if (this.ended) return
     this.ended = true
-    if (this.unfinishedCount > 0) this.onDisorderly(this.allocationId)
     const serialized = error instanceof FlinkError ? serializeError(error) : error
     this.onEvent({ kind: 'exited', error: serialized })
   }

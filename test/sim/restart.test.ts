@@ -60,7 +60,11 @@ test('a job that loses a TaskManager goes on in the slots that are left, after t
 
 test('a job that fails again and again keeps its slots, and is FAILED with the last failure when the strategy says so', async () => {
   const sim = await cluster()
-  const jobId = await submit(sim, [{ name: 'work', parallelism: 2, script: { failSubtask: 0, failAfterMs: 1_000 } }], fixedDelay(2))
+  const vertices = [
+    { name: 'source', parallelism: 2, splits: 2, script: endless },
+    { name: 'work', parallelism: 2, script: { failSubtask: 0, failAfterMs: 1_000 } },
+  ]
+  const jobId = await submit(sim, vertices, fixedDelay(2))
   await sim.untilState(jobId, 'FAILED')
   expect(sim.job(jobId).attempt).toBe(2)
   const exceptions = sim.jobManager.exceptions(jobId) ?? []
@@ -100,7 +104,11 @@ test.each([
 test('where the last tasks of an attempt end by the loss of their TaskManager, the next attempt does not ask for its slots', async () => {
   const sim = await cluster({ taskManagers: 2, slots: 2 })
   // Two slots of the first, one of the second; one of the second is free.
-  const jobId = await submit(sim, [{ name: 'work', parallelism: 3, script: endless }], fixedDelay(1, '1 s'))
+  const vertices = [
+    { name: 'source', parallelism: 3, splits: 3, script: endless },
+    { name: 'work', parallelism: 3, script: endless },
+  ]
+  const jobId = await submit(sim, vertices, fixedDelay(1, '1 s'))
   await sim.untilRunning(jobId)
   const [frozen, other] = sim.taskManagers
   if (frozen === undefined || other === undefined) throw new Error('a cluster has two TaskManagers')

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type SlotAction, SlotManagerCore } from '../../runtime/jobmanager/slot-manager-core.ts'
 import { SlotTable } from '../../runtime/taskmanager/slot-table.ts'
 
-const request = (allocationId: string) => ({ allocationId, jobId: 'job', attempt: 0 })
+const request = (allocationId: string) => ({ allocationId, jobId: 'job' })
 
 /**
  * A4 as a property: the ResourceManager's table against a TaskManager's, with every message held in a bag from which it is taken in any

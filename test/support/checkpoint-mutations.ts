@@ -155,8 +155,8 @@ const others: readonly Mutation[] = [
   {
     what: 'an attempt restores while the last one still publishes',
     file: 'runtime/jobmanager/checkpoint-coordinator.ts',
-    find: '    await this.storing\n    const { store, checkpointId, savepoint } = await this.takeOver()',
-    replace: '    const { store, checkpointId, savepoint } = await this.takeOver()',
+    find: 'const taken = this.storing.then(() => this.takeOver())',
+    replace: 'const taken = this.takeOver()',
     testFile: 'runtime/jobmanager/checkpoint-coordinator.test.ts',
     fails: 'awaits what is being published',
   },
@@ -232,6 +232,30 @@ const others: readonly Mutation[] = [
     replace: 'keyGroup >= startKeyGroup',
     testFile: 'runtime/checkpoint/redistribute.test.ts',
     fails: 'every key group goes to the subtask that owns it',
+  },
+  {
+    what: 'a slot sets a timer for a task that waits for its turn',
+    file: 'runtime/taskmanager/slot.ts',
+    find: 'if (!this.queued.has(task)) next = Math.min',
+    replace: 'next = Math.min',
+    testFile: 'runtime/taskmanager/slot.test.ts',
+    fails: 'a task whose timer is due has its turn',
+  },
+  {
+    what: 'state of other windows is taken up',
+    file: 'runtime/checkpoint/state-plan.ts',
+    find: 'entry.windows !== spec.windows',
+    replace: 'entry.windows === undefined',
+    testFile: 'test/sim/declared-states.test.ts',
+    fails: 'with other windows',
+  },
+  {
+    what: 'a damaged job keeps the others from going on',
+    file: 'runtime/jobmanager/job-store.ts',
+    find: "error.code === 'CORRUPT_CHECKPOINT'",
+    replace: "error.code === 'CONFLICT'",
+    testFile: 'test/sim/reliability.test.ts',
+    fails: 'is told of and left as it is',
   },
 ]
 

@@ -2,6 +2,8 @@ import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../../runtime/common/errors.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { ArtifactRef, SlotDeployment, TaskDeployment } from '../../runtime/graph/deployment.ts'
+import type { JobEdge } from '../../runtime/graph/job-graph.ts'
+import type { ResultSize } from '../../runtime/network/task-result.ts'
 import type { SourceSplit } from '../../runtime/stream/spi/source.ts'
 import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from '../../runtime/taskmanager/slot-host.ts'
 import type { SlotHostFactory } from '../../runtime/taskmanager/slot-host-factory.ts'
@@ -52,6 +54,8 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   readonly hardware = { cpuCores: 2, physicalMemoryBytes: 8e9, freeMemoryBytes: 4e9, managedMemoryBytes: 0, networkMemoryBytes: 64e6 }
   readonly live = new Map<number, FakeSlotHost>()
   readonly wired = new Set<string>()
+  /** Blocking results, by execution. */
+  readonly results = new Map<string, 'written' | 'finished'>()
   private readonly clock: Clock
   private readonly random: Random
   private readonly ledger: SimLedger
@@ -73,15 +77,34 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   }
 
   wire(deployment: SlotDeployment): SlotWiring {
-    const key = `${deployment.jobId}/${deployment.attempt}/${deployment.allocationId}`
+    const key = wiringKey(deployment)
     if (this.wired.has(key)) this.ledger.violations.push(`${key} was wired twice`)
     this.wired.add(key)
+    for (const { executionId, outputs } of deployment.tasks) if (outputs.some(isBlocking)) this.results.set(executionId, 'written')
+    for (const { channelId, peer } of deployment.tasks.flatMap(({ inputs }) => inputs.filter(isBlocking)).flatMap(({ channels }) => channels)) {
+      const [, executionId = ''] = channelId.split('@')
+      if (peer.kind === 'result' && this.results.get(executionId) !== 'finished')
+        this.ledger.violations.push(`the result of ${channelId} is ${this.results.get(executionId)} on ${this.dataHost} when its reader is deployed`)
+    }
     return { channels: {}, io: null }
   }
 
-  releaseJob(jobId: string, attempt: number, allocationId: string): void {
-    if (!this.wired.delete(`${jobId}/${attempt}/${allocationId}`))
-      this.ledger.violations.push(`allocation ${allocationId} was released without being wired`)
+  release(deployment: SlotDeployment): void {
+    const key = wiringKey(deployment)
+    if (!this.wired.delete(key)) this.ledger.violations.push(`${key} was released without being wired`)
+  }
+
+  finishResult(executionId: string): Promise<ResultSize> {
+    return new Promise(resolve =>
+      this.clock.schedule(this.random.next() * 100, () => {
+        if (this.results.has(executionId)) this.results.set(executionId, 'finished')
+        resolve({ memoryBytes: 1, diskBytes: 0 })
+      }),
+    )
+  }
+
+  releaseResults(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.results.delete(executionId)
   }
 
   ensureArtifact(ref: ArtifactRef): Promise<string> {
@@ -97,7 +120,16 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   }
 }
 
+function wiringKey({ jobId, region, attempt, allocationId }: SlotDeployment): string {
+  return `${jobId}/${region}/${attempt}/${allocationId}`
+}
+
+function isBlocking({ edge }: { readonly edge: JobEdge }): boolean {
+  return edge.exchange === 'blocking'
+}
+
 interface FakeTask {
+  readonly attemptId: string
   readonly deployment: TaskDeployment
   readonly script: TaskScript
   readonly sourceOperatorId: string | undefined
@@ -117,9 +149,7 @@ class FakeSlotHost implements SlotHost {
   private readonly onGone: () => void
   private readonly tasks = new Map<string, FakeTask>()
   private jobId = ''
-  private attemptId = ''
   private gone = false
-  private deployed = false
 
   constructor(clock: Clock, random: Random, ledger: SimLedger, onEvent: (event: SlotEvent) => void, onGone: () => void) {
     this.clock = clock
@@ -130,15 +160,13 @@ class FakeSlotHost implements SlotHost {
   }
 
   deploy(deployment: SlotDeployment): void {
-    if (this.deployed) this.ledger.violations.push(`slot ${deployment.allocationId} was deployed twice`)
-    this.deployed = true
     this.ledger.recordDeployment(deployment)
     this.jobId = deployment.jobId
-    this.attemptId = attemptIdOf(deployment)
     for (const task of deployment.tasks) {
       const head = task.vertex.operators[0]
       const source = task.vertex.operators.find(operator => operator.source !== undefined)
       const fake: FakeTask = {
+        attemptId: attemptIdOf(deployment),
         deployment: task,
         // Written by simJobGraph.
         script: head?.options as unknown as TaskScript,
@@ -155,8 +183,11 @@ class FakeSlotHost implements SlotHost {
     }
   }
 
-  cancel(): void {
-    for (const task of this.tasks.values()) if (!task.script.stuck) this.soon(300, () => this.end(task, 'CANCELED'))
+  cancel(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) {
+      const task = this.tasks.get(executionId)
+      if (task?.script.stuck === false) this.soon(300, () => this.end(task, 'CANCELED'))
+    }
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
@@ -165,7 +196,7 @@ class FakeSlotHost implements SlotHost {
       this.ledger.violations.push(`splits for ${executionId}/${operatorId}, which is not in this slot`)
       return
     }
-    for (const split of splits) this.ledger.recordSplit(this.attemptId, split.splitId)
+    for (const split of splits) this.ledger.recordSplit(task.attemptId, split.splitId)
     task.splits.push(...splits)
     this.work(task)
   }
