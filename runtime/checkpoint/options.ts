@@ -134,6 +134,27 @@ export const dataInlineThreshold: ConfigOption<number> = {
   doc: 'state of a task up to this size stands in the manifest instead of an object of its own; at most 1 MB',
 }
 
+export const localBackupEnabled: ConfigOption<boolean> = {
+  key: 'execution.checkpointing.local-backup.enabled',
+  type: 'boolean',
+  defaultValue: false,
+  doc: 'TaskManagers keep copies of what their tasks write for the newest checkpoint on disks of their own',
+}
+
+export const localBackupDirectories: ConfigOption<readonly string[] | undefined> = {
+  key: 'execution.checkpointing.local-backup.dirs',
+  type: 'list',
+  defaultValue: undefined,
+  doc: "folders of a TaskManager's machine for these copies, used in turn; default: beside the code bundles that it keeps. Of the cluster, not of a job",
+}
+
+export const recoverFromLocal: ConfigOption<boolean> = {
+  key: 'execution.state-recovery.from-local',
+  type: 'boolean',
+  defaultValue: false,
+  doc: 'tasks that begin again where they ran before read such copies instead of the store, where they are whole',
+}
+
 export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   stateBackendType,
   checkpointInterval,
@@ -152,6 +173,9 @@ export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   ignoreUnclaimedState,
   incrementalCheckpoints,
   dataInlineThreshold,
+  localBackupEnabled,
+  localBackupDirectories,
+  recoverFromLocal,
 ]
 
 /** Flink's rule: an interval says so, 0 says no. */

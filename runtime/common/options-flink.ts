@@ -256,6 +256,7 @@ export const deprecatedKeys: Readonly<Record<string, readonly string[]>> = {
   'state.checkpoints.num-retained': ['execution.checkpointing.num-retained'],
   'state.backend.incremental': ['execution.checkpointing.incremental'],
   'state.backend.local-recovery': ['execution.state-recovery.from-local', 'execution.checkpointing.local-backup.enabled'],
+  'taskmanager.state.local.root-dirs': ['execution.checkpointing.local-backup.dirs'],
   'state.checkpoint-storage': ['execution.checkpointing.storage'],
   'execution.checkpointing.unaligned': ['execution.checkpointing.unaligned.enabled'],
   'execution.savepoint.path': ['execution.state-recovery.path'],

@@ -1,13 +1,12 @@
 import { assert } from '../common/assert.ts'
 import type { ByteReader } from '../common/bytes.ts'
-import { FlinkError } from '../common/errors.ts'
 import { canonicalJson } from '../common/json.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
 import { KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyTable } from './key-table.ts'
+import { type KeyTable, noKeySet } from './key-table.ts'
 import { RowKeys } from './row-keys.ts'
 import type { RowPages } from './row-pages.ts'
 import { RowStore } from './row-store.ts'
@@ -140,10 +139,7 @@ export class HeapTable implements KeyTable<number> {
 
   assertKeySet(): void {
     if (this.keySet) return
-    throw new FlinkError(
-      'INVALID_PROGRAM',
-      `operator ${this.owner}: no key is set; keyed state can be used only while a record of a keyed stream or a timer is processed, not in open, close or processBroadcastElement`,
-    )
+    throw noKeySet(this.owner)
   }
 
   filled(entry: KeyEntry): void {
