@@ -397,8 +397,8 @@ export interface HeapTableOptions {
   readonly seed?: number | undefined
 }
 
-/** Some tens of megabytes of objects. */
-const HOT_KEYS_MAX = 1 << 16
+/** Ten megabytes of objects or more. As many may have to be written back at a barrier, at about 1 µs each. */
+const HOT_KEYS_MAX = 1 << 15
 /** Entries that are looked at for each that comes. */
 const LOOKS = 4
 const LEAVING_BYTES_MAX = 2048
