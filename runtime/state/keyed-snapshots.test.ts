@@ -230,7 +230,7 @@ test('every checkpoint is the state of its barrier: rows of all sizes in many pa
     else model.set(key, held)
   }
   for (let key = 0; key < 3_000; key++) set(key, `${key} `.repeat(random.nextInt(60)))
-  for (let id = 1; id < 80; id++) {
+  for (let id = 1; id < 120; id++) {
     for (let changes = 0; changes < 150; changes++) {
       const key = random.nextInt(3_200)
       if (random.nextInt(4) === 0) set(key, null)
