@@ -463,7 +463,8 @@ export class JobMaster {
         this.move(update.executionId, { name: 'FINISHED', location })
         this.checkpoints?.taskFinished(update.executionId)
         this.checkAllRunning()
-        this.stages.advance(this.executionGraph)
+        // It may have finished while it was being cancelled, to read the same again.
+        if (this.status === 'RUNNING') this.stages.advance(this.executionGraph)
         if (this.isLazy) this.want()
         this.checkEnd()
         return
