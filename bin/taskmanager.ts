@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { localBackupDirectories } from '../runtime/checkpoint/options.ts'
 import { s3SettingsOf } from '../runtime/checkpoint/storage/s3-options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
@@ -24,6 +25,7 @@ import {
   resultMemorySize,
 } from '../runtime/network/options.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
+import { copyFilesIn } from '../runtime/taskmanager/copy-files.ts'
 import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
 import * as taskManagerOptions from '../runtime/taskmanager/task-executor-options.ts'
 import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
@@ -67,6 +69,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
   const resultDirectories = resultFolders(configuration.get(processOptions.temporaryDirectories) ?? join(options.directory, 'tmp'))
+  const copyParents = configuration.get(localBackupDirectories) ?? [join(options.directory, 'local-state')]
+  const copyDirectories = copyParents.map(parent => createOwnedFolder(parent, 'taskmanager-'))
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
   const hosts = await namingOption(
     processOptions.taskManagerDataPort.key,
@@ -112,6 +116,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     log,
     hosts,
     openStore: storeOpener(configuration, log),
+    copyFiles: copyFilesIn(copyDirectories),
     registrationTimeoutMs: configuration.get(taskManagerOptions.registrationTimeout),
     cancellationIntervalMs: configuration.get(taskManagerOptions.taskCancellationInterval),
     cancellationTimeoutMs: configuration.get(taskManagerOptions.taskCancellationTimeout),
@@ -126,7 +131,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
     await executor.close()
     await hosts.close()
     // Fetched, or made, again when it is needed again.
-    for (const folder of [artifactDirectory, ...resultDirectories]) await rm(folder, { recursive: true, force: true })
+    for (const own of [artifactDirectory, ...resultDirectories, ...copyDirectories]) await rm(own, { recursive: true, force: true })
   }
   let closing: Promise<void> | undefined
   return {

@@ -3,18 +3,19 @@ import type { ConfigOption, Configuration } from '../common/config.ts'
 const second = 1_000
 const minute = 60 * second
 
-const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem'] as const
+const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem', 'own'] as const
 
-export const stateBackendType: ConfigOption<(typeof backends)[number]> = {
+export const stateBackendType: ConfigOption<(typeof backends)[number] | `${string}#${string}`> = {
   key: 'state.backend.type',
   type: 'enum',
   defaultValue: 'hashmap',
   values: backends,
+  form: { pattern: /^[^\s#]+#[\w$]+$/, text: 'module#export' },
   refusedValues: {
     rocksdb: 'RocksDB is not supported yet: state lives on the heap (hashmap)',
     forst: 'ForSt is not supported: state lives on the heap (hashmap)',
   },
-  doc: 'where state lives: hashmap is the heap, the only one there is yet. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
+  doc: 'where state lives: hashmap is the heap; module#export a backend of your own, from a module that every TaskManager has (absolute path, or a package beside millrace); own is what a program gives to env.setStateBackend, and cannot be set otherwise. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
 }
 
 export const checkpointInterval: ConfigOption<number | undefined> = {
@@ -133,6 +134,27 @@ export const dataInlineThreshold: ConfigOption<number> = {
   doc: 'state of a task up to this size stands in the manifest instead of an object of its own; at most 1 MB',
 }
 
+export const localBackupEnabled: ConfigOption<boolean> = {
+  key: 'execution.checkpointing.local-backup.enabled',
+  type: 'boolean',
+  defaultValue: false,
+  doc: 'TaskManagers keep copies of what their tasks write for the newest checkpoint on disks of their own',
+}
+
+export const localBackupDirectories: ConfigOption<readonly string[] | undefined> = {
+  key: 'execution.checkpointing.local-backup.dirs',
+  type: 'list',
+  defaultValue: undefined,
+  doc: "folders of a TaskManager's machine for these copies, used in turn; default: beside the code bundles that it keeps. Of the cluster, not of a job",
+}
+
+export const recoverFromLocal: ConfigOption<boolean> = {
+  key: 'execution.state-recovery.from-local',
+  type: 'boolean',
+  defaultValue: false,
+  doc: 'tasks that begin again where they ran before read such copies instead of the store, where they are whole',
+}
+
 export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   stateBackendType,
   checkpointInterval,
@@ -151,6 +173,9 @@ export const checkpointingOptions: readonly ConfigOption<unknown>[] = [
   ignoreUnclaimedState,
   incrementalCheckpoints,
   dataInlineThreshold,
+  localBackupEnabled,
+  localBackupDirectories,
+  recoverFromLocal,
 ]
 
 /** Flink's rule: an interval says so, 0 says no. */

@@ -12,7 +12,7 @@ import {
 } from './options.ts'
 import { splitLocation } from './savepoint.ts'
 import { objectName } from './storage/epoch-log.ts'
-import { refOf } from './storage/manifest.ts'
+import { type ObjectRef, refOf } from './storage/manifest.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import { createOwn, type ObjectStore } from './storage/object-store.ts'
 import type { StoreAccess, StoreOpener } from './storage/open-store.ts'
@@ -82,17 +82,25 @@ export async function openCheckpointStore(configuration: Configuration, openStor
 /** Folders that a TaskManager keeps open for a job: its own, and those of savepoints. */
 const OPEN_MAX = 4
 
+/** Copies of the job's own objects nearer than the store. */
+export interface StateCopies {
+  put(executionId: string, checkpointId: number, name: string, bytes: Uint8Array): void
+  get(ref: ObjectRef): Promise<Uint8Array | undefined>
+}
+
 /** Of one job, in a TaskManager. A location is the URI of the folder that objects lie in: a savepoint's, or whatever the job was started from. */
 export class StateStorage {
   private readonly jobId: string
   private readonly settings: StorageSettings
   private readonly inlineThreshold: number
+  private readonly copies: StateCopies | undefined
   private readonly open: (uri: string, key: string, access: StoreAccess) => Promise<ObjectStore>
   /** By access and URI. */
   private readonly stores = new Map<string, Promise<ObjectStore>>()
 
-  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener) {
+  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener, copies?: StateCopies) {
     this.jobId = jobId
+    this.copies = copies
     this.settings = storageSettings(configuration)
     this.inlineThreshold = configuration.get(dataInlineThreshold)
     this.open = (uri, key, access) => openStore(uri, configuration, key, access)
@@ -117,6 +125,7 @@ export class StateStorage {
     const ref = refOf(objectName(checkpointId, executionId), bytes)
     // The name is of the execution and the checkpoint.
     if (location === undefined) {
+      this.copies?.put(executionId, checkpointId, ref.name, bytes)
       await createOwn(await this.ownDirectory(), this.pathOf(ref.name), bytes)
     } else {
       const { target, folder } = splitLocation(location)
@@ -125,9 +134,17 @@ export class StateStorage {
     return placedIn(packed, { kind: 'object', ref })
   }
 
-  /** Without a location from the job's own checkpoints. */
-  async read({ operators }: TaskState, location: string | undefined): Promise<readonly OperatorState<Uint8Array>[]> {
-    return readState(operators, async ({ name }) => {
+  /** Without a location from the job's own checkpoints. `onObject` is told of each object that is read. */
+  async read(
+    { operators }: TaskState,
+    location: string | undefined,
+    onObject: (from: 'copy' | 'store') => void = () => {},
+  ): Promise<readonly OperatorState<Uint8Array>[]> {
+    return readState(operators, async ref => {
+      const { name } = ref
+      const copy = location === undefined ? await this.copies?.get(ref) : undefined
+      onObject(copy === undefined ? 'store' : 'copy')
+      if (copy !== undefined) return copy
       const store = location === undefined ? await this.ownDirectory() : await this.opened(location, recoveryPath.key, 'read')
       const bytes = await store.read(location === undefined ? this.pathOf(name) : name)
       if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)

@@ -82,6 +82,20 @@ describe('an attempt', () => {
     expect(told.at(-1)).toMatch(/^trigger 2 /)
   })
 
+  test('of neighbours of which some have finished, the barrier begins at those in front of whom nobody runs', () => {
+    const { coordinator, clock, told } = coordinatorOver(createMemoryStore())
+    const graph = simJobGraph('job', [
+      { name: 'source', parallelism: 2 },
+      { name: 'sink', parallelism: 2 },
+    ])
+    const neighbours = { ...graph, configuration, edges: graph.edges.map(edge => ({ ...edge, partitioner: 'FORWARD' as const })) }
+    let next = 0
+    coordinator.start(createExecutionGraph(jobId, neighbours, { attempt: 0, nowMs: 0, newExecutionId: () => `e${next++}` }))
+    coordinator.taskFinished('e0')
+    coordinator.allRunning()
+    return clock.run(1_000).then(() => expect(told).toEqual(['trigger 1 e1,e2']))
+  })
+
   test('tells tasks of a complete checkpoint only when it is claimed, and the job when too many have failed', async () => {
     const store = createMemoryStore()
     const { coordinator, clock, told, failures, begin } = coordinatorOver(store)

@@ -44,6 +44,16 @@ describe('requests and offers', () => {
     expect(offer(0)).toBe(false)
   })
 
+  test('a shared slot gets the one back that it had, in whatever order they are asked for', () => {
+    const { pool: p, offer, events } = pool()
+    for (const index of [0, 1, 2]) p.request(`default/${index}`, 'default')
+    for (const index of [2, 0, 1]) offer(index)
+    p.releaseAll()
+    events.length = 0
+    for (const index of [1, 2, 0]) p.request(`default/${index}`, 'default')
+    expect(events).toEqual(['default/1 = 1', 'default/2 = 2', 'default/0 = 0'])
+  })
+
   test('asking twice for the same shared slot asks the resource manager once', () => {
     const { pool: p, offer, asked } = pool()
     p.request('default/0', 'default')

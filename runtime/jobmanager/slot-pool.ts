@@ -7,7 +7,7 @@ import type { Random } from '../common/random.ts'
 /**
  * The slots of one job. Requests wait here until a TaskManager offers the slot that the ResourceManager asked it for.
  *
- * 1. `request(profile)` takes an idle slot of the pool at once, else queues and asks the ResourceManager under a new allocation id.
+ * 1. `request(profile)` takes an idle slot of the pool at once, the one that it had before all others, else queues and asks the ResourceManager under a new allocation id.
  * 2. `offer` completes the request of that allocation id; an offer that nobody waits for is refused, and the TaskManager frees the slot.
  * 3. `release` makes a slot idle: it stays allocated, so that a restarted task gets it back without asking anybody; after
  *    `slot.idle.timeout` it goes back through the TaskManager, which tells the ResourceManager.
@@ -47,6 +47,8 @@ interface OwnedSlot {
   readonly slot: AllocatedSlot
   /** The request it serves; undefined = idle. */
   requestId: string | undefined
+  /** The one that it served before: what its tasks have left there is of use to the same ones. */
+  servedLast: string | undefined
   idleTimer: Timer | undefined
 }
 
@@ -64,8 +66,9 @@ export class SlotPool {
   /** `requestId` names the shared slot, `default/0`; asking twice for the same one does nothing. */
   request(requestId: string, group: string): void {
     if (this.closed || this.isServed(requestId)) return
-    for (const entry of this.owned.values()) {
-      if (entry.requestId !== undefined) continue
+    const idle = [...this.owned.values()].filter(entry => entry.requestId === undefined)
+    const entry = idle.find(({ servedLast }) => servedLast === requestId) ?? idle.find(({ servedLast }) => servedLast === undefined) ?? idle[0]
+    if (entry !== undefined) {
       entry.idleTimer?.cancel()
       entry.idleTimer = undefined
       entry.requestId = requestId
@@ -86,7 +89,7 @@ export class SlotPool {
     const request = this.pending.get(slot.allocationId)
     if (request === undefined) return false
     this.pending.delete(slot.allocationId)
-    this.owned.set(slot.allocationId, { slot, requestId: request.requestId, idleTimer: undefined })
+    this.owned.set(slot.allocationId, { slot, requestId: request.requestId, servedLast: undefined, idleTimer: undefined })
     if (this.pending.size === 0) this.stopTimeout()
     this.options.onAllocated(request.requestId, slot)
     return true
@@ -96,6 +99,7 @@ export class SlotPool {
   release(allocationId: Id): void {
     const entry = this.owned.get(allocationId)
     if (entry === undefined || entry.requestId === undefined) return
+    entry.servedLast = entry.requestId
     entry.requestId = undefined
     for (const request of this.pending.values()) {
       // Somebody waits: serve him with this one and take back what was asked of the ResourceManager.

@@ -15,6 +15,7 @@ export interface DeployedTasksOptions {
   readRestored(): Promise<RestoredTasks>
   /** Resolves when all that the task gave to blocking edges is stored. */
   storeResult(executionId: string): Promise<void>
+  onCheckpointComplete(executionId: string, checkpointId: number): void
   /** Writes and acknowledges the state of a task, or declines; never rejects. */
   onCheckpoint(checkpoint: CheckpointAck): Promise<void>
 }

@@ -23,6 +23,7 @@ import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { typeFromJson } from '../serde/types.ts'
 import { defaultSnapshotLimits, type SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OwnStateBackend } from '../state/own-backend.ts'
 import { OperatorChain } from '../stream/chain.ts'
 import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
 import { createOperator } from '../stream/factory.ts'
@@ -50,6 +51,8 @@ export interface BuildParts {
   readonly generated?: boolean
   /** Tests of small states only. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  /** Undefined = the heap. */
+  readonly stateBackend?: OwnStateBackend | undefined
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -333,6 +336,7 @@ function operatorContext(
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
       checkpointingEnabled: takesCheckpoints(deployment),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
+      stateBackend: parts.stateBackend,
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),

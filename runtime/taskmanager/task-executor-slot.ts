@@ -83,8 +83,11 @@ export class SlotRun {
 
   notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
     this.host?.notifyCheckpoint(executionIds, checkpointId, outcome)
-    // What is still being written is of no use any more.
-    if (outcome === 'aborted') for (const tasks of this.of(executionIds)) tasks.stopWriting(executionIds)
+    for (const tasks of this.of(executionIds)) {
+      // What is still being written is of no use any more.
+      if (outcome === 'aborted') tasks.stopWriting(executionIds)
+      else for (const executionId of executionIds) if (tasks.has(executionId)) tasks.options.onCheckpointComplete(executionId, checkpointId)
+    }
   }
 
   /** All that were deployed with these. */

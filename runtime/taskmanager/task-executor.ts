@@ -1,4 +1,5 @@
 import { type TaskRestore, taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
+import { localBackupEnabled, recoverFromLocal } from '../checkpoint/options.ts'
 import { StateStorage } from '../checkpoint/state-storage.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import { type OperatorState, taskStateToJson } from '../checkpoint/task-state.ts'
@@ -15,10 +16,13 @@ import type { RpcTransport } from '../rpc/connection.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorToJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
+import type { CopyFiles } from './copy-files.ts'
 import type { DeployedTasksOptions, RelayedState } from './deployed-tasks.ts'
+import { LocalCopies } from './local-copies.ts'
 import type { RestoredTask, RestoredTasks, TaskMetricsSnapshot } from './slot-host.ts'
 import type { SlotHostFactory } from './slot-host-factory.ts'
 import { asOffer, type SlotAllocation, SlotTable } from './slot-table.ts'
+import { TaskCopies } from './task-copies.ts'
 import { SlotRun } from './task-executor-slot.ts'
 
 /**
@@ -44,6 +48,8 @@ export interface TaskExecutorOptions {
   readonly log: Logger
   readonly hosts: SlotHostFactory
   readonly openStore: StoreOpener
+  /** For local copies of state; undefined = none are kept. */
+  readonly copyFiles?: CopyFiles
   readonly registrationTimeoutMs: number
   readonly cancellationIntervalMs: number
   readonly cancellationTimeoutMs: number
@@ -77,6 +83,7 @@ export class TaskExecutor {
   private readonly offering = new Set<string>()
   /** Executions that have, or had, blocking results here. */
   private readonly results = new Set<string>()
+  private readonly copies: LocalCopies | undefined
   private session: Session | undefined = undefined
   private highestGeneration = -1
   private readonly closing = new AbortController()
@@ -87,6 +94,7 @@ export class TaskExecutor {
     this.options = options
     this.log = options.log.child({ taskManagerId: options.id })
     this.table = new SlotTable(options.slotCount)
+    this.copies = options.copyFiles === undefined ? undefined : new LocalCopies(options.copyFiles, this.log)
   }
 
   start(): void {
@@ -317,7 +325,8 @@ export class TaskExecutor {
   private deployedTasks(deployment: SlotDeployment): DeployedTasksOptions {
     const { jobId, allocationId } = deployment
     const fence = () => ({ generation: this.highestGeneration, jobId })
-    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore)
+    const copies = this.copiesFor(deployment)
+    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore, copies)
     const restores = restoresOf(deployment)
     const writers = new Map(
       deployment.tasks.map(({ executionId }) => [executionId, new TaskStateWriter(executionId, storage, ownOperators(restores.get(executionId)))]),
@@ -334,23 +343,35 @@ export class TaskExecutor {
         }),
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
-      readRestored: () => readRestored(restores, storage),
       storeResult: async executionId => {
         const { memoryBytes, diskBytes } = await this.options.hosts.finishResult(executionId)
         this.log.info('blocking result stored', { jobId, executionId, memoryBytes, diskBytes })
       },
+      readRestored: () => {
+        for (const [executionId, restore] of restores) copies?.begin(executionId, restore)
+        return readRestored(restores, storage, this.log.child({ jobId, allocationId }))
+      },
+      onCheckpointComplete: (executionId, checkpointId) => copies?.completed(executionId, checkpointId),
       onCheckpoint: async ({ executionId, checkpointId, location, operators }) => {
         const about = { ...fence(), executionId, checkpointId }
         try {
           const state = await writers.get(executionId)?.write(checkpointId, operators, location)
           // Slots say nothing of executions that they were not given.
-          if (state !== undefined) this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
+          if (state === undefined) return
+          if (location === undefined) copies?.taken(executionId, checkpointId, state)
+          this.tell('acknowledgeCheckpoint', { ...about, state: taskStateToJson(state) })
         } catch (error) {
           this.log.warn('the state of a task could not be written', { checkpointId, executionId, error: serializeError(error).message })
           this.tell('declineCheckpoint', { ...about, error: errorToJson(serializeError(error)) })
         }
       },
     }
+  }
+
+  private copiesFor(deployment: SlotDeployment): TaskCopies | undefined {
+    const configuration = Configuration.fromObject(deployment.configuration)
+    const [writes, reads] = [configuration.get(localBackupEnabled), configuration.get(recoverFromLocal)]
+    return this.copies === undefined || !(writes || reads) ? undefined : new TaskCopies(this.copies, deployment, { writes, reads })
   }
 
   private tell<M extends 'updateTaskState' | 'splitRequest' | 'acknowledgeCheckpoint' | 'declineCheckpoint' | 'awaitCheckpoint'>(
@@ -396,6 +417,7 @@ export class TaskExecutor {
       return
     }
     this.runs.delete(allocationId)
+    this.copies?.release(allocationId)
     this.table.freed(allocationId)
     this.log.info('slot freed', { slotIndex: allocation.slotIndex, jobId: allocation.jobId, allocationId })
     const session = this.session
@@ -447,10 +469,15 @@ function asForeign({ operatorId, snapshot }: OperatorState<Uint8Array>): Operato
   return { operatorId, snapshot: { keyed: keyed === undefined ? undefined : { ...keyed, foreign: true }, lists } }
 }
 
-async function readRestored(restores: ReadonlyMap<string, TaskRestore>, storage: StateStorage): Promise<RestoredTasks> {
+async function readRestored(restores: ReadonlyMap<string, TaskRestore>, storage: StateStorage, log: Logger): Promise<RestoredTasks> {
   const restored = new Map<string, RestoredTask>()
-  for (const [executionId, { finished, state, location }] of restores) {
-    const operators = await storage.read(state, location ?? undefined)
+  for (const [executionId, { checkpointId, finished, state, location }] of restores) {
+    const objects = { copy: 0, store: 0 }
+    const operators = await storage.read(state, location ?? undefined, from => {
+      objects[from]++
+    })
+    if (objects.copy + objects.store > 0)
+      log.info('the state of a task was read', { executionId, checkpointId, localCopies: objects.copy, storeObjects: objects.store })
     // What lies elsewhere is nothing that checkpoints of the job may stand behind.
     restored.set(executionId, { finished, operators: location === null ? operators : operators.map(asForeign) })
   }

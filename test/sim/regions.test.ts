@@ -209,10 +209,13 @@ async function randomFailures(seed: number): Promise<number> {
     'pipeline.operator-chaining.enabled': String(random.nextInt(2) === 0),
     'execution.checkpointing.interval': `${50 + random.nextInt(500)} ms`,
     'execution.checkpointing.data-inline-threshold': random.nextInt(2) === 0 ? '0' : '20kb',
+    'execution.checkpointing.local-backup.enabled': String(random.nextInt(3) > 0),
+    'execution.state-recovery.from-local': 'true',
   }
   const { cluster, submit } = clusterFor(
     pipelines,
     {
+      localCopies: true,
       seed,
       taskManagers: 2,
       slots: 2,
@@ -245,6 +248,7 @@ async function randomFailures(seed: number): Promise<number> {
   await cluster.clock.run(120_000)
   const { slotsTotal, slotsAvailable } = cluster.jobManager.overview()
   expect(slotsAvailable, 'all slots are free again').toBe(slotsTotal)
+  for (const { alive, copies } of cluster.taskManagers) if (alive) expect(copies.size, 'no local copy is left').toBe(0)
   return cluster.logs.filter(({ message }) => /^\d+ tasks of job .* are restarted$/.test(message)).length
 }
 

@@ -61,6 +61,17 @@ describe('a job that runs', () => {
     expectSums(job)
   })
 
+  test('fifty times in a row: each result is committed once', { timeout: 60_000 }, async () => {
+    const { cluster, job, to, rescaled } = await start({})
+    for (let attempt = 1; attempt <= 50; attempt++) {
+      expect(await cluster.jobManager.rescaleJob(jobId, to([4, 1, 3, 2][attempt % 4] ?? 1))).toBe(true)
+      await rescaled(attempt)
+    }
+    expect(job.outside.rows.length).toBeLessThan(job.count)
+    await cluster.untilState(jobId, 'FINISHED')
+    expectSums(job)
+  })
+
   test('takes as many as there are slots for, and stays so over another JobManager', async () => {
     const { cluster, job, to, parallelisms, rescaled } = await start({})
     await cluster.jobManager.rescaleJob(jobId, to(7))

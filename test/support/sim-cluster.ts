@@ -14,6 +14,7 @@ import type { EnumeratorRegistry } from '../../runtime/jobmanager/source-coordin
 import type { JobDetails, JobSubmission } from '../../runtime/rpc/job-manager-gateway.ts'
 import { asJson } from '../../runtime/rpc/messages.ts'
 import type { SourceSplit, SplitEnumeratorFactory } from '../../runtime/stream/spi/source.ts'
+import type { CopyFiles } from '../../runtime/taskmanager/copy-files.ts'
 import type { SlotHostFactory } from '../../runtime/taskmanager/slot-host-factory.ts'
 import { TaskExecutor } from '../../runtime/taskmanager/task-executor.ts'
 import { SimClock } from './sim-clock.ts'
@@ -33,6 +34,8 @@ export interface SimClusterOptions {
   readonly hosts?: (taskManagerId: string, cluster: SimCluster) => SlotHostFactory
   /** Jobs outlive their JobManager. */
   readonly highAvailability?: boolean
+  /** TaskManagers have files for local copies of state. */
+  readonly localCopies?: boolean
   readonly jobManager?: Partial<Omit<JobManagerOptions, 'openStore' | 'onFenced' | 'jobStore'>>
 }
 
@@ -40,6 +43,8 @@ export interface SimTaskManager {
   readonly id: string
   readonly executor: TaskExecutor
   readonly hosts: SlotHostFactory
+  /** Local copies of state, by path. */
+  readonly copies: Map<string, Uint8Array>
   alive: boolean
 }
 
@@ -184,6 +189,7 @@ export class SimCluster {
 
   startTaskManager(id: string): SimTaskManager {
     const hosts = this.options.hosts?.(id, this) ?? new FakeSlotHostFactory(id, this.clock, this.random, this.ledger)
+    const copies = new Map<string, Uint8Array>()
     const executor = new TaskExecutor({
       id,
       host: `${id}.test`,
@@ -195,6 +201,7 @@ export class SimCluster {
       log: this.log,
       hosts,
       openStore: this.openStoreOf(id),
+      ...(this.options.localCopies === true ? { copyFiles: copyFilesIn(copies) } : {}),
       registrationTimeoutMs: 300_000,
       cancellationIntervalMs: 30_000,
       cancellationTimeoutMs: 180_000,
@@ -202,7 +209,7 @@ export class SimCluster {
       onShutDownRequest: () => void executor.close(),
     })
     executor.start()
-    const taskManager: SimTaskManager = { id, executor, hosts, alive: true }
+    const taskManager: SimTaskManager = { id, executor, hosts, copies, alive: true }
     this.taskManagers.push(taskManager)
     return taskManager
   }
@@ -280,6 +287,14 @@ export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, r
     },
     snapshot: () => ({ next }),
     close() {},
+  }
+}
+
+function copyFilesIn(copies: Map<string, Uint8Array>): CopyFiles {
+  return {
+    write: async (path, bytes) => void copies.set(path, bytes.slice()),
+    read: async path => copies.get(path) ?? new Uint8Array(),
+    remove: async path => void copies.delete(path),
   }
 }
 
