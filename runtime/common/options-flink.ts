@@ -45,6 +45,7 @@ const flinkKeys: ReadonlySet<string> = new Set([
   'execution.shutdown-on-application-finish',
   'execution.shutdown-on-attached-exit',
   'execution.state-recovery.claim-mode',
+  'execution.state-recovery.from-local',
   'execution.state-recovery.ignore-unclaimed-state',
   'execution.state-recovery.path',
   'execution.state-recovery.without-channel-state.checkpoint-id',
