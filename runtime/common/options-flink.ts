@@ -30,6 +30,8 @@ const flinkKeys: ReadonlySet<string> = new Set([
   'execution.checkpointing.incremental',
   'execution.checkpointing.interval',
   'execution.checkpointing.interval-during-backlog',
+  'execution.checkpointing.local-backup.dirs',
+  'execution.checkpointing.local-backup.enabled',
   'execution.checkpointing.max-concurrent-checkpoints',
   'execution.checkpointing.min-pause',
   'execution.checkpointing.mode',
