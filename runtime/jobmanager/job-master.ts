@@ -4,7 +4,7 @@ import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
-import { deserializeError, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
+import { FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
@@ -35,6 +35,7 @@ import { clearJob } from './job-clearing.ts'
 import { type PlacedDeployment, placedDeployments, slotsOf } from './job-deployments.ts'
 import { JobFailures } from './job-failures.ts'
 import { JobSlots } from './job-slots.ts'
+import { takeCheckpoint, takeSavepoint } from './job-snapshots.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
 import type { JobStore } from './job-store.ts'
 import { failoverStrategy } from './options.ts'
@@ -362,43 +363,15 @@ export class JobMaster {
     void this.checkpoints?.requestCheckpoint()
   }
 
-  /** Answers the id of a checkpoint that was taken now. */
+  /** Answers its id. */
   async checkpoint(full: boolean): Promise<number> {
-    const end = await this.coordinator().requestCheckpoint(full)
-    if (end.kind === 'completed') return end.id
-    throw new FlinkError(
-      'EXTERNAL_SYSTEM',
-      `the checkpoint was not completed: it was ${end.why}`,
-      {},
-      end.error === undefined ? undefined : deserializeError(end.error),
-    )
+    return takeCheckpoint(this.coordinator(), full)
   }
 
-  /** Answers where it is: when it is there, or when the job has ended behind it. */
   async savepoint(targetDirectory: string, behind: SavepointRequest['behind']): Promise<string> {
-    const checkpoints = this.coordinator()
-    const failed = this.failures.next
-    switch (behind) {
-      case 'go-on':
-        return checkpoints.requestSavepoint('savepoint', targetDirectory)
-      case 'cancel': {
-        const location = await checkpoints.requestSavepoint('savepoint', targetDirectory)
-        this.cancel()
-        return location
-      }
-      case 'stop':
-      case 'drain': {
-        const location = await checkpoints.requestSavepoint(behind === 'stop' ? 'savepoint-terminate' : 'savepoint-drain', targetDirectory)
-        const error = await Promise.race([failed, this.result.then(({ failureCause }) => failureCause)])
-        if (this.status === 'FINISHED') return location
-        throw new FlinkError(
-          'EXTERNAL_SYSTEM',
-          `A savepoint has been created at: ${location}, but the corresponding job ${this.job.jobId} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint.`,
-          {},
-          error === undefined ? undefined : deserializeError(error),
-        )
-      }
-    }
+    const whenStopped = () =>
+      Promise.race([this.failures.next, this.result.then(({ failureCause }) => (this.status === 'FINISHED' ? ('finished' as const) : failureCause))])
+    return takeSavepoint(this.coordinator(), targetDirectory, behind, { jobId: this.job.jobId, cancel: () => this.cancel(), whenStopped })
   }
 
   /** Undefined = a batch job. */
