@@ -49,7 +49,7 @@ test: dist/.built parts ## everything, against real parts
 sim: node_modules/.installed ## whole-system simulation: SEED=n for one, SEEDS=n for many
 	@SEED=$(SEED) SEEDS=$(SEEDS) $(VITEST) --project unit test/sim
 
-bench: dist/.built ## side by side with Apache Flink: CASE=name (none = the list), P=1|2, RUNS=5, SCALE=1, WRITE=1 for docs/benchmarks.md
+bench: dist/.built ## side by side with Apache Flink: CASE=name (none = the list), P=1|2, RUNS=5, SCALE=1, CHECKPOINTS=10s, WRITE=1 for docs/benchmarks.md
 	@$(NODE) bench/run.ts $(if $(WRITE),--write,)
 
 soak: dist/.built parts ## the long forms

@@ -115,7 +115,7 @@ function withoutFrames(text: string): string {
 
 const wanted = chosen()
 if (wanted.length === 0) {
-  say('make bench CASE=… [P=1|2] [RUNS=5] [SCALE=1]\n')
+  say('make bench CASE=… [P=1|2] [RUNS=5] [SCALE=1] [CHECKPOINTS=10s]\n')
   for (const { name, summary } of cases) say(`${name.padEnd(22)} ${summary}`)
 } else {
   removeAbandonedGroups()

@@ -7,7 +7,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { build } from 'esbuild'
 
 const root = new URL('..', import.meta.url).pathname
-const entries = ['millrace', 'planner', 'slot', 'io-worker', 'api', 'jobmanager', 'taskmanager'].map(name => `${root}bin/${name}.ts`)
+const entries = ['millrace', 'planner', 'slot', 'io-worker', 'api', 'testing', 'jobmanager', 'taskmanager'].map(name => `${root}bin/${name}.ts`)
 
 rmSync(`${root}dist`, { recursive: true, force: true })
 await build({

@@ -22,6 +22,7 @@ import {
   networkMemoryMin,
   networkPageCount,
   recordSizeMax,
+  resultMemorySize,
 } from '../runtime/network/options.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
 import { copyFilesIn } from '../runtime/taskmanager/copy-files.ts'
@@ -67,6 +68,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const host = configuration.get(processOptions.taskManagerHost)
   const id = configuration.get(processOptions.taskManagerId) ?? `${host}-${hex(systemRandom.bytes(3))}`
   const artifactDirectory = createOwnedFolder(join(options.directory, 'artifacts'), 'taskmanager-')
+  const resultDirectories = resultFolders(configuration.get(processOptions.temporaryDirectories) ?? join(options.directory, 'tmp'))
   const copyParents = configuration.get(localBackupDirectories) ?? [join(options.directory, 'local-state')]
   const copyDirectories = copyParents.map(parent => createOwnedFolder(parent, 'taskmanager-'))
   const heapSize = configuration.get(processOptions.taskHeapSize) ?? totalmem() / 2
@@ -88,6 +90,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       floatingPages: configuration.get(floatingBuffers),
       recordSizeMax: configuration.get(recordSizeMax),
       requestTimeoutMs: configuration.get(exchangeRequestTimeout),
+      resultMemoryBytes: configuration.get(resultMemorySize),
+      resultDirectories,
       slotHeapMb: Math.max(64, Math.floor(heapSize / slotCount / 2 ** 20)),
       artifactDirectory,
       stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
@@ -126,8 +130,8 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
   const close = async () => {
     await executor.close()
     await hosts.close()
-    // Fetched again when it is needed again.
-    for (const own of [artifactDirectory, ...copyDirectories]) await rm(own, { recursive: true, force: true })
+    // Fetched, or made, again when it is needed again.
+    for (const own of [artifactDirectory, ...resultDirectories, ...copyDirectories]) await rm(own, { recursive: true, force: true })
   }
   let closing: Promise<void> | undefined
   return {
@@ -139,6 +143,20 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       return closing
     },
   }
+}
+
+/** One of our own in each of `io.tmp.dirs`. */
+function resultFolders(parents: string): string[] {
+  return parents.split(/[,:]/).flatMap(parent => {
+    const path = parent.trim()
+    if (path === '') return []
+    try {
+      return [createOwnedFolder(path, 'millrace-results-')]
+    } catch (error) {
+      const { key } = processOptions.temporaryDirectories
+      throw new FlinkError('INVALID_CONFIGURATION', `option ${key}: no folder can be made in ${path}: ${(error as Error).message}`, {}, error)
+    }
+  })
 }
 
 async function fetchFromJobManager(ref: ArtifactRef, token: string): Promise<Uint8Array> {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { cases, type StateCase } from '../bench/cases.ts'
 import type { Figure } from '../bench/harness/measure.ts'
 import { checkpointedLines, type StoredReport, withTables } from '../bench/harness/report.ts'
-import { afterBreak, attemptOf, evenness, expectedCounts, lastIndex, readAttempts } from '../bench/harness/result-times.ts'
+import { afterBreak, attemptOf, evenness, expectedCounts, lastIndex, passedSince, readAttempts, rowsBetween } from '../bench/harness/result-times.ts'
 import { readResult } from '../bench/harness/results.ts'
 import { CHECKPOINTED, type EngineFigures, type SideBySide } from '../bench/harness/side-by-side.ts'
 import type { StateFigures } from '../bench/harness/state.ts'
@@ -43,9 +43,18 @@ describe('when results came', () => {
   const before = [attemptOf('log-2-0-1000', '1000 5 40\n1010 5 50\n'), attemptOf('log-2-1-1000', '1000 9 61\n')]
 
   test('a line under way is not read, another file is refused', () => {
-    expect(attemptOf('log-4-1-7', '1000 5 40\n1010 5').periods).toEqual([{ startMs: 1000, rows: 5, indexMax: 40 }])
+    expect(attemptOf('log-4-1-7', '1000 5 40 3\n1010 5').periods).toEqual([{ startMs: 1000, rows: 5, indexMax: 40, indexMin: 3 }])
     expect(() => attemptOf('part-0', '')).toThrow('part-0')
     expect(readAttempts('/nowhere')).toEqual([])
+  })
+
+  test('the keys are there when no result has been of their first rows for a while', () => {
+    const filling = attemptOf('log-2-0-0', '1000 5 99 20\n2000 5 120 90\n')
+    const filled = attemptOf('log-2-1-0', '1500 5 130 100\n3010 5 140 100\n')
+    expect(passedSince([filling, filled], 100, 1000)).toBe(2000)
+    expect(passedSince([filling, filled], 100, 1010)).toBeUndefined()
+    expect(passedSince([], 100, 0)).toBeUndefined()
+    expect(rowsBetween([filling, filled], 1500, 3010)).toBe(10)
   })
 
   test('after a break the first result may be an old one, a new one is beyond all that were seen', () => {
@@ -65,8 +74,8 @@ describe('when results came', () => {
   })
 
   test('of many keys each row changes another, of few all are changed', () => {
-    expect(changedRows(10_000_000, 1)).toBeCloseTo(198_013, -1)
-    expect(changedRows(1_000, 1)).toBeCloseTo(1_000)
+    expect(changedRows(10_000_000, 200_000)).toBeCloseTo(198_013, -1)
+    expect(changedRows(1_000, 200_000)).toBeCloseTo(1_000)
   })
 })
 

@@ -13,6 +13,7 @@ final class ResultLog implements AutoCloseable {
   private long periodMs;
   private int rows;
   private int indexMax = -1;
+  private int indexMin = Integer.MAX_VALUE;
 
   ResultLog(String folder, TaskInfo task) throws IOException {
     Files.createDirectories(Path.of(folder));
@@ -29,6 +30,7 @@ final class ResultLog implements AutoCloseable {
     }
     rows++;
     if (index > indexMax) indexMax = index;
+    if (index < indexMin) indexMin = index;
   }
 
   @Override
@@ -38,7 +40,8 @@ final class ResultLog implements AutoCloseable {
   }
 
   private void write() throws IOException {
-    if (rows > 0) file.write((periodMs + " " + rows + " " + indexMax + "\n").getBytes(StandardCharsets.US_ASCII));
+    if (rows > 0) file.write((periodMs + " " + rows + " " + indexMax + " " + indexMin + "\n").getBytes(StandardCharsets.US_ASCII));
     rows = 0;
+    indexMin = Integer.MAX_VALUE;
   }
 }

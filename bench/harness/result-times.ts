@@ -14,7 +14,10 @@ export interface Period {
   /** Epoch ms; results of the 10 ms from here on. */
   readonly startMs: number
   readonly rows: number
+  /** Of all results of the attempt until then. */
   readonly indexMax: number
+  /** Of these results. */
+  readonly indexMin: number
 }
 
 export function readAttempts(folder: string): Attempt[] {
@@ -28,8 +31,8 @@ export function attemptOf(name: string, text: string): Attempt {
   // The last line may be under way.
   const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n')
   const periods = lines.filter(Boolean).map(line => {
-    const [start = Number.NaN, rows = Number.NaN, indexMax = Number.NaN] = line.split(' ').map(Number)
-    return { startMs: start, rows, indexMax }
+    const [start = Number.NaN, rows = Number.NaN, indexMax = Number.NaN, indexMin = Number.NaN] = line.split(' ').map(Number)
+    return { startMs: start, rows, indexMax, indexMin }
   })
   return { parallelism: Number(parallelism), startMs: Number(startMs), periods }
 }
@@ -37,6 +40,19 @@ export function attemptOf(name: string, text: string): Attempt {
 /** The largest index of all results; -1 = there are none. */
 export function lastIndex(attempts: readonly Attempt[]): number {
   return attempts.reduce((max, { periods }) => periods.reduce((largest, { indexMax }) => Math.max(largest, indexMax), max), -1)
+}
+
+/** Since when, in epoch ms, no result has had an index below `index`; undefined = not for so long yet. */
+export function passedSince(attempts: readonly Attempt[], index: number, durationMs: number): number | undefined {
+  const periods = attempts.flatMap(one => one.periods)
+  const newestMs = periods.reduce((newest, { startMs }) => Math.max(newest, startMs), 0)
+  const belowMs = periods.reduce((newest, { startMs, indexMin }) => (indexMin < index ? Math.max(newest, startMs) : newest), 0)
+  return newestMs - belowMs > durationMs ? belowMs : undefined
+}
+
+export function rowsBetween(attempts: readonly Attempt[], fromMs: number, toMs: number): number {
+  const within = attempts.flatMap(one => one.periods).filter(({ startMs }) => startMs >= fromMs && startMs < toMs)
+  return within.reduce((sum, { rows }) => sum + rows, 0)
 }
 
 export interface AfterBreak {

@@ -4,7 +4,7 @@ import { systemClock } from '../../runtime/common/clock.ts'
 import type { Cluster } from './engine.ts'
 import { figureOf } from './measure.ts'
 import { requestJson } from './request.ts'
-import { evenness } from './result-times.ts'
+import { type Attempt, evenness, rowsBetween } from './result-times.ts'
 import { type Measured, ROWS_PER_SECOND, type StateJob, type StateRun, VALUE_BYTES } from './state.ts'
 
 /** `GET /jobs/:id/checkpoints`, of which this much is read. */
@@ -65,14 +65,15 @@ export async function measureCheckpoints(run: StateRun): Promise<Measured> {
   const history = [...seen.values()].sort((a, b) => a.id - b.id)
   const within = history.filter(({ trigger_timestamp: at }) => at >= fromMs && at <= toMs)
   const completed = within.filter(({ status }) => status === 'COMPLETED').length
-  const { slowestSecondRows, gapMaxMs } = evenness(run.attempts(job), fromMs, toMs)
+  const attempts = run.attempts(job)
+  const { slowestSecondRows, gapMaxMs } = evenness(attempts, fromMs, toMs)
   return {
     job,
     values: {
-      ...(within.length === 0 ? {} : checkpointValues(within, history, run.keys)),
+      ...(within.length === 0 ? {} : checkpointValues(within, history, attempts, run.keys)),
       checkpoints: completed,
       failed: within.filter(({ status }) => status === 'FAILED').length,
-      diskPerChanged: written / (completed * changedRows(run.keys, seconds / completed) * ROW_BYTES),
+      diskPerChanged: written / (completed * changedRows(run.keys, rowsBetween(attempts, fromMs, toMs) / completed) * ROW_BYTES),
       slowestSecond: (100 * slowestSecondRows) / ROWS_PER_SECOND,
       gapMax: gapMaxMs / 1000,
       cpuPerSecond: windowCpu / seconds,
@@ -82,7 +83,12 @@ export async function measureCheckpoints(run: StateRun): Promise<Measured> {
   }
 }
 
-function checkpointValues(within: readonly CheckpointRow[], history: readonly CheckpointRow[], keys: number): Readonly<Record<string, number>> {
+function checkpointValues(
+  within: readonly CheckpointRow[],
+  history: readonly CheckpointRow[],
+  attempts: readonly Attempt[],
+  keys: number,
+): Readonly<Record<string, number>> {
   const durations = figureOf(within.map(row => row.end_to_end_duration / 1000))
   const completed = within.filter(({ status }) => status === 'COMPLETED')
   let bytes = 0
@@ -91,7 +97,7 @@ function checkpointValues(within: readonly CheckpointRow[], history: readonly Ch
   for (const row of completed) {
     const before = history.findLast(({ id, status }) => id < row.id && status === 'COMPLETED')
     if (before === undefined) continue
-    const changed = changedRows(keys, (row.trigger_timestamp - before.trigger_timestamp) / 1000) * ROW_BYTES
+    const changed = changedRows(keys, rowsBetween(attempts, before.trigger_timestamp, row.trigger_timestamp)) * ROW_BYTES
     bytes += row.checkpointed_size
     changedBytes += changed
     ratioMax = Math.max(ratioMax, row.checkpointed_size / changed)
@@ -105,9 +111,9 @@ function checkpointValues(within: readonly CheckpointRow[], history: readonly Ch
   }
 }
 
-/** Different keys among the rows of so many seconds, by chance each. */
-export function changedRows(keys: number, seconds: number): number {
-  return keys * (1 - (1 - 1 / keys) ** (seconds * ROWS_PER_SECOND))
+/** Different keys among so many rows, by chance each. */
+export function changedRows(keys: number, rows: number): number {
+  return keys * (1 - (1 - 1 / keys) ** rows)
 }
 
 /** What the processes have given to the disk to write, by the kernel's account: all of their files. */

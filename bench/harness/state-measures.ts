@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../../runtime/common/clock.ts'
 import type { StateCase } from '../cases.ts'
 import { figureOf } from './measure.ts'
@@ -27,8 +26,7 @@ async function measureRestore(run: StateRun): Promise<Measured> {
   const first = await run.submit(run.keys + ROWS_PER_SECOND * 120)
   await run.filled(first)
   await checkpointSince(run, first, systemClock.nowMs())
-  await cluster.rest.cancelJob(first.id)
-  while ((await cluster.rest.jobStatus(first.id)) !== 'CANCELED') await delay(50)
+  await run.cancel(first)
   const path = (await checkpointsOf(cluster, first)).latest.completed?.external_path
   if (path === undefined) throw new Error(`${cluster.name} left no checkpoint behind`)
   const before = run.attempts(first)
@@ -48,8 +46,7 @@ async function measureRestore(run: StateRun): Promise<Measured> {
       await cluster.finished(job.id)
       return { job, values: { restored: medianSeconds(restored), firstNew: medianSeconds(resumed) } }
     }
-    await cluster.rest.cancelJob(job.id)
-    while (!['CANCELED', 'FINISHED'].includes(await cluster.rest.jobStatus(job.id))) await delay(50)
+    await run.cancel(job)
   }
 }
 

@@ -6,7 +6,7 @@ import type { VertexInfo } from '../../runtime/rest/types.ts'
 import type { StateCase } from '../cases.ts'
 import type { Cluster } from './engine.ts'
 import { Neighbours } from './machine.ts'
-import { type Attempt, expectedCounts, lastIndex, readAttempts } from './result-times.ts'
+import { type Attempt, expectedCounts, passedSince, readAttempts } from './result-times.ts'
 import { differenceOf, type JobResult, readResult } from './results.ts'
 import type { RunOptions } from './side-by-side.ts'
 import { startFlinkWithState, startMillraceWithState } from './state-engines.ts'
@@ -92,7 +92,7 @@ export class StateRun {
   /** Until every key has its value and rows come at their rate. */
   async filled(job: StateJob): Promise<void> {
     const startMs = systemClock.monotonicMs()
-    await this.until('the state is filled', job, () => lastIndex(this.attempts(job)) >= this.keys + ROWS_PER_SECOND || undefined, 250)
+    await this.until('the state is filled', job, () => passedSince(this.attempts(job), this.keys, 1_000), 250)
     this.say(`${this.keys} keys after ${((systemClock.monotonicMs() - startMs) / 1000).toFixed(1)} s`)
   }
 
@@ -106,6 +106,17 @@ export class StateRun {
       if (round % 10 === 0) await this.cluster.requireSound(job.id)
       if (systemClock.monotonicMs() - startMs > STEP_TIMEOUT_MS) throw new Error(`${this.cluster.name}: waited in vain until ${what}`)
       await delay(pollMs)
+    }
+  }
+
+  /** Its end, which it may have come to by itself meanwhile. */
+  async cancel(job: StateJob): Promise<void> {
+    const { rest } = this.cluster
+    await rest.cancelJob(job.id)
+    const startMs = systemClock.monotonicMs()
+    while (!['CANCELED', 'FINISHED'].includes(await rest.jobStatus(job.id))) {
+      if (systemClock.monotonicMs() - startMs > STEP_TIMEOUT_MS) throw new Error(`${this.cluster.name}: waited in vain until the job is cancelled`)
+      await delay(POLL_MS)
     }
   }
 

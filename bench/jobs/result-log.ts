@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { RuntimeContext } from 'millrace'
 
 /**
- * When results came, for `bench/harness/result-times.ts`: a line for each 10 ms in which there were any, `<epoch ms> <rows> <largest index>`. A file for each
+ * When results came, for `bench/harness/result-times.ts`: a line for each 10 ms in which there were any, `<epoch ms> <rows> <largest index> <smallest index>`. A file for each
  * attempt of each subtask, `log-<parallelism>-<subtask>-<epoch ms of its beginning>`, written line by line: what is in it survives a kill.
  */
 export class ResultLog {
@@ -11,6 +11,7 @@ export class ResultLog {
   private periodMs = 0
   private rows = 0
   private indexMax = -1
+  private indexMin = Number.POSITIVE_INFINITY
 
   constructor(folder: string, context: RuntimeContext) {
     mkdirSync(folder, { recursive: true })
@@ -27,6 +28,7 @@ export class ResultLog {
     }
     this.rows++
     if (index > this.indexMax) this.indexMax = index
+    if (index < this.indexMin) this.indexMin = index
   }
 
   close(): void {
@@ -35,7 +37,8 @@ export class ResultLog {
   }
 
   private write(): void {
-    if (this.rows > 0) writeSync(this.file, `${this.periodMs} ${this.rows} ${this.indexMax}\n`)
+    if (this.rows > 0) writeSync(this.file, `${this.periodMs} ${this.rows} ${this.indexMax} ${this.indexMin}\n`)
     this.rows = 0
+    this.indexMin = Number.POSITIVE_INFINITY
   }
 }

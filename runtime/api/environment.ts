@@ -3,6 +3,7 @@ import { FlinkError } from '../common/errors.ts'
 import type { OperatorDefinition, StreamGraph, StreamNode } from '../graph/stream-graph.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
+import { isOwnStateBackend, type OwnStateBackend } from '../state/own-backend.ts'
 import type { SourceLike } from '../stream/functions.ts'
 import { normaliseSource } from '../stream/functions.ts'
 import { WatermarkStrategy } from '../time/watermark-strategy.ts'
@@ -51,6 +52,7 @@ export class StreamExecutionEnvironment {
   private parallelism: number | undefined
   private maxParallelism: number | undefined
   private chainingEnabled = true
+  private ownStateBackend: OwnStateBackend | undefined
   private jobName: string | undefined
   private executed = false
 
@@ -128,10 +130,16 @@ export class StreamExecutionEnvironment {
     return new CheckpointConfig(this)
   }
 
-  setStateBackend(backend: StateBackend): this {
-    if (!(backend instanceof StateBackend))
-      throw new FlinkError('INVALID_PROGRAM', 'env.setStateBackend takes a state backend, as in new HashMapStateBackend()')
-    return this.configure(backend.options)
+  /** One that comes with the engine, or one of your own. */
+  setStateBackend(backend: StateBackend | OwnStateBackend): this {
+    const own = backend instanceof StateBackend ? undefined : backend
+    if (own !== undefined && !isOwnStateBackend(own))
+      throw new FlinkError(
+        'INVALID_PROGRAM',
+        'env.setStateBackend takes a state backend, as in new HashMapStateBackend(), or an object with name, can: { snapshots, incremental } and createStore',
+      )
+    this.ownStateBackend = own
+    return this.configure(backend instanceof StateBackend ? backend.options : { 'state.backend.type': 'own' })
   }
 
   setRuntimeMode(mode: RuntimeExecutionMode): this {
@@ -242,6 +250,7 @@ export class StreamExecutionEnvironment {
       parallelism: this.parallelism,
       maxParallelism: this.maxParallelism,
       configuration: Object.fromEntries(this.configured),
+      stateBackend: this.ownStateBackend,
     }
   }
 

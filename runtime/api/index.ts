@@ -19,6 +19,7 @@ export {
   ReducingStateDescriptor,
   ValueStateDescriptor,
 } from '../state/descriptors.ts'
+export type { OwnStateBackend, StateStore, StateStoreContext } from '../state/own-backend.ts'
 export type {
   AggregatingState,
   BroadcastState,

@@ -3,18 +3,19 @@ import type { ConfigOption, Configuration } from '../common/config.ts'
 const second = 1_000
 const minute = 60 * second
 
-const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem'] as const
+const backends = ['hashmap', 'jobmanager', 'memory', 'filesystem', 'own'] as const
 
-export const stateBackendType: ConfigOption<(typeof backends)[number]> = {
+export const stateBackendType: ConfigOption<(typeof backends)[number] | `${string}#${string}`> = {
   key: 'state.backend.type',
   type: 'enum',
   defaultValue: 'hashmap',
   values: backends,
+  form: { pattern: /^[^\s#]+#[\w$]+$/, text: 'module#export' },
   refusedValues: {
     rocksdb: 'RocksDB is not supported yet: state lives on the heap (hashmap)',
     forst: 'ForSt is not supported: state lives on the heap (hashmap)',
   },
-  doc: 'where state lives: hashmap is the heap, the only one there is yet. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
+  doc: 'where state lives: hashmap is the heap; module#export a backend of your own, from a module that every TaskManager has (absolute path, or a package beside millrace); own is what a program gives to env.setStateBackend, and cannot be set otherwise. The names of Flink 1.x say where checkpoints go, too: jobmanager or memory, filesystem',
 }
 
 export const checkpointInterval: ConfigOption<number | undefined> = {

@@ -21,6 +21,8 @@ export interface ConfigOption<T> {
   readonly doc: string
   /** The values of an `enum`, spelled as they are handed out; matched without regard to case. */
   readonly values?: readonly string[]
+  /** What an `enum` takes besides, as it is written. */
+  readonly form?: { readonly pattern: RegExp; readonly text: string }
   /** Values of Flink's that an `enum` does not have, in lower case, and why. */
   readonly refusedValues?: Readonly<Record<string, string>>
 }
@@ -191,9 +193,11 @@ export function parseOptionValue(option: ConfigOption<unknown>, text: string): u
       return listOf(value)
     case 'enum': {
       const found = option.values?.find(candidate => candidate.toLowerCase() === value.toLowerCase())
+      if (found === undefined && option.form?.pattern.test(value) === true) return value
       const refusal = option.refusedValues?.[value.toLowerCase()]
       if (found === undefined && refusal !== undefined) throw new FlinkError('UNSUPPORTED', `option ${option.key}: ${refusal}`, { key: option.key })
-      if (found === undefined) throw wrong(`one of ${(option.values ?? []).join(', ')}`)
+      if (found === undefined)
+        throw wrong(`one of ${[...(option.values ?? []), ...(option.form === undefined ? [] : [option.form.text])].join(', ')}`)
       return found
     }
   }

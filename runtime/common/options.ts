@@ -38,6 +38,12 @@ export const processOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'the id of this TaskManager; default: its host and a random part',
   } satisfies ConfigOption<string | undefined>,
+  temporaryDirectories: {
+    key: 'io.tmp.dirs',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'folders for files of blocking results, separated by commas or colons, each TaskManager with one of its own in them; default: tmp in MILLRACE_DIR',
+  } satisfies ConfigOption<string | undefined>,
   taskHeapSize: {
     key: 'taskmanager.memory.task.heap.size',
     type: 'memory',

@@ -45,6 +45,11 @@ export function channelId(edgeId: number, producer: number, consumer: number): s
   return `${edgeId}/${producer}/${consumer}`
 }
 
+/** Of a blocking edge: it outlives its producer, which may have run more than once, so it names the execution. */
+export function resultChannelId(edgeId: number, producer: number, consumer: number, producerExecutionId: string): string {
+  return `${channelId(edgeId, producer, consumer)}@${producerExecutionId}`
+}
+
 function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i)
 }

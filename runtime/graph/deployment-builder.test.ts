@@ -4,9 +4,10 @@ import { randomStreamGraph } from '../../test/support/random-stream-graph.ts'
 import { StreamGraphBuilder } from '../../test/support/stream-graph-builder.ts'
 import type { SlotDeployment } from './deployment.ts'
 import { type AllocatedSlot, buildSlotDeployments } from './deployment-builder.ts'
-import { createExecutionGraph } from './execution-graph.ts'
+import { createExecutionGraph, type ExecutionLocation, transition } from './execution-graph.ts'
 import type { JobGraph } from './job-graph.ts'
 import { buildJobGraph } from './job-graph-builder.ts'
+import { schedulingStages, stageGraph } from './scheduling.ts'
 import { planSlots } from './slot-assignment.ts'
 
 const artifact = { digest: 'd', entry: 'default', url: '' }
@@ -108,3 +109,43 @@ test('a deployment is the same after JSON', () => {
   const slots = deploy(wordCount(), 2)
   expect(JSON.parse(JSON.stringify(slots))).toEqual(slots)
 })
+
+test('a blocking edge is written to the results of its own TaskManager, and read from where its producer ran', () => {
+  const stream = new StreamGraphBuilder()
+  stream.source('words').keyed('sum')
+  const jobGraph = buildJobGraph(stream.build({ parallelism: 2, runtimeMode: 'BATCH' }))
+  let next = 0
+  let graph = createExecutionGraph('job', jobGraph, { attempt: 0, nowMs: 0, newExecutionId: () => `e${next++}` })
+  const stages = schedulingStages(jobGraph)
+  const options = { generation: 5, artifact, args: [] }
+  const slotsOf = (stage: number) =>
+    planSlots(stageGraph(jobGraph, stages[stage] ?? [])).map((planned, i): AllocatedSlot => ({ planned, location: locationOn(i) }))
+  const written = buildSlotDeployments(graph, slotsOf(0), options)
+  expect(written.map(({ region, tasks }) => [region, tasks.map(task => task.executionId)])).toEqual([
+    [0, ['e0']],
+    [1, ['e1']],
+  ])
+  expect(written[1]?.tasks[0]?.outputs[0]?.channels).toEqual([
+    { channelId: '0/1/0@e1', peer: { kind: 'result' }, peerSubtaskIndex: 0 },
+    { channelId: '0/1/1@e1', peer: { kind: 'result' }, peerSubtaskIndex: 1 },
+  ])
+  expect(() => buildSlotDeployments(graph, slotsOf(1), options)).toThrow('has finished, so that its blocking result can be read')
+
+  for (const [i, executionId] of ['e0', 'e1'].entries()) {
+    for (const state of [
+      { name: 'SCHEDULED' },
+      { name: 'DEPLOYING', location: locationOn(i) },
+      { name: 'FINISHED', location: locationOn(i) },
+    ] as const)
+      graph = transition(graph, executionId, state, 1)?.graph ?? graph
+  }
+  const read = buildSlotDeployments(graph, slotsOf(1), options)
+  expect(read[1]?.tasks[0]?.inputs[0]?.channels).toEqual([
+    { channelId: '0/0/1@e0', peer: { kind: 'remote', taskManagerId: 'tm-0', host: 'host-0', dataPort: 6000 }, peerSubtaskIndex: 0 },
+    { channelId: '0/1/1@e1', peer: { kind: 'result' }, peerSubtaskIndex: 1 },
+  ])
+})
+
+function locationOn(i: number): ExecutionLocation {
+  return { allocationId: `slot-${i}`, taskManagerId: `tm-${i}`, host: `host-${i}`, dataPort: 6000 + i }
+}

@@ -1,8 +1,8 @@
 import { assert } from '../common/assert.ts'
 import type { JsonObject } from '../common/json.ts'
-import { channelId, consumersOf, producersOf } from './channels.ts'
+import { channelId, consumersOf, producersOf, resultChannelId } from './channels.ts'
 import type { ArtifactRef, ChannelDeployment, ChannelPeer, InputDeployment, OutputDeployment, SlotDeployment, TaskDeployment } from './deployment.ts'
-import { type ExecutionGraph, type ExecutionLocation, vertexById } from './execution-graph.ts'
+import { type Execution, type ExecutionGraph, type ExecutionLocation, executionOfSubtask, vertexById } from './execution-graph.ts'
 import type { JobEdge, JobVertex } from './job-graph.ts'
 import type { PlannedSlot } from './slot-assignment.ts'
 
@@ -22,7 +22,10 @@ export interface DeploymentOptions {
   readonly restoreOf?: ((vertex: JobVertex, subtaskIndex: number) => JsonObject) | undefined
 }
 
-/** One deployment for each slot and region, in the order of `slots`. Channels name both of their ends: all subtasks of these regions must have a slot. */
+/**
+ * One deployment for each slot and region, in the order of `slots`. Subtasks that are connected by pipelined edges must all have a slot: channels name both
+ * of their ends. What is read from a blocking edge was written by an execution that has finished, and lies where that ran.
+ */
 export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly AllocatedSlot[], options: DeploymentOptions): SlotDeployment[] {
   const places = placesOf(slots)
   const executions = new Map(
@@ -55,10 +58,10 @@ export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly Allo
           runtimeMode: jobGraph.runtimeMode,
           tasks: own
             .filter(execution => execution.region === region)
-            .map(({ vertexId, subtaskIndex, executionId }) => {
+            .map(({ vertexId, subtaskIndex }) => {
               const vertex = vertexById(jobGraph, vertexId)
               const restore = options.restoreOf?.(vertex, subtaskIndex) ?? null
-              return { ...taskDeployment(graph, vertex, subtaskIndex, executionId, location, places), restore }
+              return { ...taskDeployment(graph, vertex, subtaskIndex, location, places), restore }
             }),
         }),
       )
@@ -68,33 +71,38 @@ export function buildSlotDeployments(graph: ExecutionGraph, slots: readonly Allo
 type Places = ReadonlyMap<string, ExecutionLocation>
 
 function taskDeployment(
-  { jobGraph }: ExecutionGraph,
+  graph: ExecutionGraph,
   vertex: JobVertex,
   subtaskIndex: number,
-  executionId: string,
   own: ExecutionLocation,
   places: Places,
 ): Omit<TaskDeployment, 'restore'> {
-  const parallelismOf = (vertexId: string) => vertexById(jobGraph, vertexId).parallelism
-  const inputOf = (edge: JobEdge): InputDeployment => ({
-    edge,
-    channels: producersOf(edge.partitioner, subtaskIndex, parallelismOf(edge.source.vertexId), vertex.parallelism).map(producer => ({
-      channelId: channelId(edge.id, producer, subtaskIndex),
-      peer: peerOf(edge.source.vertexId, producer, own, places),
-      peerSubtaskIndex: producer,
-    })),
-  })
+  const { jobGraph } = graph
+  const { executionId } = executionOfSubtask(graph, vertex.id, subtaskIndex)
+  const inputOf = (edge: JobEdge): InputDeployment => {
+    const producerVertex = vertexById(jobGraph, edge.source.vertexId)
+    return {
+      edge,
+      channels: producersOf(edge.partitioner, subtaskIndex, producerVertex.parallelism, vertex.parallelism).map((producer): ChannelDeployment => {
+        const channel = { peerSubtaskIndex: producer }
+        if (edge.exchange === 'blocking') {
+          const execution = executionOfSubtask(graph, producerVertex.id, producer)
+          return { ...channel, channelId: resultChannelId(edge.id, producer, subtaskIndex, execution.executionId), peer: resultPeer(execution, own) }
+        }
+        return { ...channel, channelId: channelId(edge.id, producer, subtaskIndex), peer: peerOf(producerVertex.id, producer, own, places) }
+      }),
+    }
+  }
   const outputOf = (edge: JobEdge): OutputDeployment => {
     const consumer = vertexById(jobGraph, edge.target.vertexId)
     return {
       edge,
-      channels: consumersOf(edge.partitioner, subtaskIndex, vertex.parallelism, consumer.parallelism).map(
-        (target): ChannelDeployment => ({
-          channelId: channelId(edge.id, subtaskIndex, target),
-          peer: peerOf(consumer.id, target, own, places),
-          peerSubtaskIndex: target,
-        }),
-      ),
+      channels: consumersOf(edge.partitioner, subtaskIndex, vertex.parallelism, consumer.parallelism).map((target): ChannelDeployment => {
+        const channel = { peerSubtaskIndex: target }
+        if (edge.exchange === 'blocking')
+          return { ...channel, channelId: resultChannelId(edge.id, subtaskIndex, target, executionId), peer: { kind: 'result' } }
+        return { ...channel, channelId: channelId(edge.id, subtaskIndex, target), peer: peerOf(consumer.id, target, own, places) }
+      }),
       consumerParallelism: consumer.parallelism,
       consumerMaxParallelism: consumer.maxParallelism,
     }
@@ -106,6 +114,13 @@ function taskDeployment(
     inputs: jobGraph.edges.filter(edge => edge.target.vertexId === vertex.id).map(inputOf),
     outputs: jobGraph.edges.filter(edge => edge.source.vertexId === vertex.id).map(outputOf),
   }
+}
+
+function resultPeer({ state, vertexId, subtaskIndex }: Execution, own: ExecutionLocation): ChannelPeer {
+  const location = state.name === 'FINISHED' ? state.location : undefined
+  assert(location !== undefined, `subtask ${subtaskIndex} of vertex ${vertexId} has finished, so that its blocking result can be read`)
+  if (location.taskManagerId === own.taskManagerId) return { kind: 'result' }
+  return { kind: 'remote', taskManagerId: location.taskManagerId, host: location.host, dataPort: location.dataPort }
 }
 
 function peerOf(vertexId: string, subtaskIndex: number, own: ExecutionLocation, places: Places): ChannelPeer {

@@ -53,7 +53,7 @@ export interface OutputDeployment {
 }
 
 export interface ChannelDeployment {
-  /** Unique within an attempt of its region: `<edge>/<producer subtask>/<consumer subtask>`. */
+  /** `channelId` or, of a blocking edge, `resultChannelId` of channels.ts. */
   readonly channelId: string
   /** The other side. */
   readonly peer: ChannelPeer
@@ -64,4 +64,6 @@ export type ChannelPeer =
   | { readonly kind: 'slot' }
   /** Another slot of the same TaskManager. */
   | { readonly kind: 'local'; readonly allocationId: string }
+  /** The results of this TaskManager: what is written to a blocking edge, and what is read of one that was written here. */
+  | { readonly kind: 'result' }
   | { readonly kind: 'remote'; readonly taskManagerId: string; readonly host: string; readonly dataPort: number }

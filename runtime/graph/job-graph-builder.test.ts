@@ -296,7 +296,7 @@ test('a source that nobody reads does not run beside a real job', () => {
 })
 
 test('lazy-from-sources makes exchanges blocking and leaves chains alone', () => {
-  const jobGraph = buildJobGraph(sharingJob(false).build({ runtimeMode: 'BATCH' }), { scheduling: 'lazy-from-sources' })
+  const jobGraph = buildJobGraph(sharingJob(false).build({ runtimeMode: 'BATCH' }))
   expect(jobGraph.edges.map(edge => edge.exchange)).toEqual(['blocking'])
   expect(jobGraph.vertices).toHaveLength(2)
 })

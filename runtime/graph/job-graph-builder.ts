@@ -5,7 +5,7 @@ import { type ChainNode, chainingObstacle, chainName, flattenChain, type Link, t
 import { operatorHash } from './graph-hash.ts'
 import type { JobEdge, JobGraph, JobVertex, OperatorSpec } from './job-graph.ts'
 import { operatorIds } from './operator-ids.ts'
-import { autoGenerateUids, operatorChainingEnabled, parallelismDefault } from './options.ts'
+import { autoGenerateUids, batchShuffleMode, operatorChainingEnabled, parallelismDefault } from './options.ts'
 import { type ResolvedParallelism, resolveParallelism } from './parallelism.ts'
 import type { PartitionerKind, StreamEdge, StreamGraph, StreamNode } from './stream-graph.ts'
 import { edgeType, operatorName, orderedNodes } from './stream-graph-order.ts'
@@ -26,16 +26,15 @@ export interface JobGraphOptions {
   readonly client?: Readonly<Record<string, string>>
   /** When no layer says one: CPU cores under `-t local`, else 1. */
   readonly defaultParallelism?: number
-  /** `lazy-from-sources` (BATCH only) makes every exchange blocking; such a graph can be shown, not yet run. */
-  readonly scheduling?: JobGraph['scheduling']
 }
 
 export function buildJobGraph(graph: StreamGraph, options: JobGraphOptions = {}): JobGraph {
   const configuration = Configuration.fromObject(options.configuration ?? {}, 'file')
     .with(options.client ?? {}, 'client')
     .with(graph.configuration, 'environment')
-  const scheduling = options.scheduling ?? 'eager'
-  assert(scheduling === 'eager' || graph.runtimeMode === 'BATCH', 'lazy-from-sources scheduling of a streaming job')
+  // Blocking exchanges are what lets one vertex wait for another.
+  const isBlocking = graph.runtimeMode === 'BATCH' && configuration.get(batchShuffleMode) === 'ALL_EXCHANGES_BLOCKING'
+  const scheduling = isBlocking ? 'lazy-from-sources' : 'eager'
   const nodes = orderedNodes(graph)
   if (graph.runtimeMode === 'BATCH') {
     refuseUnboundedSources(nodes)

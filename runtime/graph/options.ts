@@ -28,4 +28,18 @@ export const autoGenerateUids: ConfigOption<boolean> = {
   doc: 'false refuses a program that has an operator with state and without uid: in a changed graph its state could not be found',
 }
 
-export const graphOptions: readonly ConfigOption<unknown>[] = [parallelismDefault, pipelineMaxParallelism, operatorChainingEnabled, autoGenerateUids]
+export const batchShuffleMode: ConfigOption<string> = {
+  key: 'execution.batch-shuffle-mode',
+  type: 'enum',
+  values: ['ALL_EXCHANGES_BLOCKING', 'ALL_EXCHANGES_PIPELINED'],
+  defaultValue: 'ALL_EXCHANGES_BLOCKING',
+  doc: 'of batch jobs: ALL_EXCHANGES_BLOCKING stores what a task gives to others until it has finished, and only then asks for slots for them; ALL_EXCHANGES_PIPELINED runs all tasks at once. The hybrid modes are not supported yet',
+}
+
+export const graphOptions: readonly ConfigOption<unknown>[] = [
+  parallelismDefault,
+  pipelineMaxParallelism,
+  operatorChainingEnabled,
+  autoGenerateUids,
+  batchShuffleMode,
+]

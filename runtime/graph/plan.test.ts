@@ -52,7 +52,7 @@ test('the text shows vertices, slots, parallelism with its origin, partitioners,
 
 test('the text of a lazy batch job shows its start order', () => {
   const streamGraph = { ...wordCount(), runtimeMode: 'BATCH' as const }
-  const text = planText(buildJobGraph(streamGraph, { scheduling: 'lazy-from-sources' }), streamGraph)
+  const text = planText(buildJobGraph(streamGraph), streamGraph)
   expect(text).toContain('start order:     #1, then #2, then #3')
   expect(text).toContain('(ALL_TO_ALL, blocking)')
 })

@@ -16,6 +16,8 @@ export interface StreamGraph {
   readonly maxParallelism: number | undefined
   /** Options set in code (`env.configure`), Flink's keys; they win over client and configuration. */
   readonly configuration: Readonly<Record<string, string>>
+  /** A state backend of the program's own (runtime/state/own-backend.ts); it does not travel, each slot has the one of its own execution of the program. */
+  readonly stateBackend?: object | undefined
 }
 
 export interface StreamNode {

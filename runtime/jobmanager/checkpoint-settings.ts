@@ -35,6 +35,7 @@ export function checkpointSettings(configuration: Configuration): CheckpointSett
     retainedMax: least(options.numRetainedCheckpoints, 1),
   }
   const path = configuration.get(options.recoveryPath)
+  const backend = configuration.get(options.stateBackendType)
   return {
     periodic,
     coordinator,
@@ -48,6 +49,7 @@ export function checkpointSettings(configuration: Configuration): CheckpointSett
       maxConcurrent: coordinator.maxConcurrent,
       tolerableFailures: coordinator.tolerableFailures,
       retention: configuration.get(options.checkpointRetention),
+      stateBackend: backend === 'own' || backend.includes('#') ? backend : 'HashMapStateBackend',
       storage: directory === undefined ? 'JobManagerCheckpointStorage' : 'FileSystemCheckpointStorage',
     },
   }

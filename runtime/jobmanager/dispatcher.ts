@@ -140,11 +140,10 @@ export class Dispatcher {
     for (const { name, parallelism } of jobGraph.vertices) {
       if (!Number.isInteger(parallelism) || parallelism < 1) throw new FlinkError('INVALID_ARGUMENT', `vertex ${name} has parallelism ${parallelism}`)
     }
-    if (jobGraph.scheduling === 'lazy-from-sources') {
-      throw new FlinkError('UNSUPPORTED', 'scheduling lazy-from-sources needs blocking results, which cannot run yet: its plan can be shown only')
-    }
+    // Barriers would wait for tasks that are not there yet.
     const blocking = jobGraph.edges.find(edge => edge.exchange === 'blocking')
-    if (blocking !== undefined) throw new FlinkError('UNSUPPORTED', `edge ${blocking.id} is a blocking exchange, which cannot run yet`)
+    if (blocking !== undefined && jobGraph.runtimeMode !== 'BATCH')
+      throw new FlinkError('UNSUPPORTED', `edge ${blocking.id} is a blocking exchange, which jobs that are not in batch mode cannot have`)
     const missing = missingEnumerators(jobGraph, this.options.services.enumerators)
     if (missing.length > 0) throw new FlinkError('UNSUPPORTED', `this jobmanager has no source ${missing.join(', ')}`)
   }

@@ -1,4 +1,5 @@
 import { type RestorePlan, taskRestoreToJson } from '../checkpoint/checkpoint-body.ts'
+import { isCheckpointingEnabled } from '../checkpoint/options.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
@@ -26,6 +27,7 @@ import {
 import type { JobGraph } from '../graph/job-graph.ts'
 import { regionsToRestart } from '../graph/regions.ts'
 import { checkRequirements, parallelismsOf, type ResourceRequirements, requirementsOf, rescaleTarget, sameParallelisms } from '../graph/rescale.ts'
+import { storedResults } from '../graph/scheduling.ts'
 import type { PlannedSlot } from '../graph/slot-assignment.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
@@ -36,6 +38,7 @@ import { type PlacedDeployment, placedDeployments, slotsOf } from './job-deploym
 import { JobFailures } from './job-failures.ts'
 import { JobSlots } from './job-slots.ts'
 import { takeCheckpoint, takeSavepoint } from './job-snapshots.ts'
+import { JobStages } from './job-stages.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
 import type { JobStore } from './job-store.ts'
 import { failoverStrategy } from './options.ts'
@@ -49,8 +52,9 @@ import { locationOf, TaskGateway, type TaskManagerHandle } from './task-gateway.
 /**
  * One job, from its slots to its end, over as many restarts as its restart strategy allows.
  *
- * 1. INITIALIZING -> CREATED -> RUNNING at once; all tasks SCHEDULED; one slot is requested per shared slot of the plan.
- * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier).
+ * 1. INITIALIZING -> CREATED -> RUNNING at once; the tasks of the first stage SCHEDULED; one slot is requested per shared slot of theirs.
+ * 2. When every slot is there, all are deployed (channels name both of their ends, so nothing can start earlier). When all of them have finished, the
+ *    next stage begins in the same way, in slots that have become free (job-stages.ts); with pipelined exchanges only, as in every streaming job, there is one stage.
  * 3. Tasks report their states; sources ask for splits, which their enumerators hand out through here.
  * 4. A failure of tasks (or of a TaskManager) is one of their regions (graph/regions.ts), everything else that fails (enumerators, the slot requests,
  *    checkpoints) is one of all regions. It is put to the restart strategy. No restart: the job is FAILING, everything is cancelled, and it is FAILED when the
@@ -100,6 +104,7 @@ export class JobMaster {
   private readonly log: Logger
   private readonly slots: JobSlots
   private readonly gateway: TaskGateway
+  private readonly stages: JobStages
   private sources: SourceCoordinators
   private status: JobStatus = 'INITIALIZING'
   private executionGraph: ExecutionGraph
@@ -133,6 +138,7 @@ export class JobMaster {
     this.executionGraph = this.newExecutionGraph(0)
     this.failsWhole = configuration.get(failoverStrategy) === 'full'
     this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
+    this.stages = new JobStages({ release: executions => this.gateway.releaseResults(executions) })
     this.slots = new JobSlots({
       clock,
       random,
@@ -212,10 +218,10 @@ export class JobMaster {
     this.restarts.restored(restart, restored)
     if (this.restarts.isIdle) this.enter('RUNNING')
     this.checkpoints?.start(this.executionGraph)
-    const executions = executionsIn(this.executionGraph, regions)
-    for (const { executionId } of executions) this.move(executionId, { name: 'SCHEDULED' })
     if (this.isWhole(regions)) this.sources.start(operatorId => restored?.enumerator(operatorId))
-    else for (const { vertexId, subtaskIndex } of executions) this.sources.reset(vertexId, subtaskIndex, restored?.checkpointId)
+    else
+      for (const { vertexId, subtaskIndex } of executionsIn(this.executionGraph, regions))
+        this.sources.reset(vertexId, subtaskIndex, restored?.checkpointId)
     this.want()
   }
 
@@ -255,8 +261,13 @@ export class JobMaster {
   /** Batch jobs take no checkpoints. */
   private newCheckpoints(): CheckpointCoordinator | undefined {
     const { jobId, jobGraph } = this.job
-    if (jobGraph.runtimeMode === 'BATCH') return undefined
-    const settings = checkpointSettings(Configuration.fromObject(jobGraph.configuration))
+    const configuration = Configuration.fromObject(jobGraph.configuration)
+    if (jobGraph.runtimeMode === 'BATCH') {
+      if (isCheckpointingEnabled(configuration))
+        this.log.info('Disabled Checkpointing. Checkpointing is not supported and not needed when executing jobs in BATCH mode.')
+      return undefined
+    }
+    const settings = checkpointSettings(configuration)
     const { clock, random, generation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,
@@ -416,6 +427,8 @@ export class JobMaster {
         this.move(update.executionId, { name: 'FINISHED', location })
         this.checkpoints?.taskFinished(update.executionId)
         this.checkAllRunning()
+        this.stages.advance(this.executionGraph)
+        if (this.isLazy) this.want()
         this.checkEnd()
         return
       case 'CANCELED':
@@ -452,7 +465,8 @@ export class JobMaster {
   /** Its slots go first: the end of the last task may be all that a restart waits for, and that asks for slots at once. */
   taskManagerLost(taskManagerId: string, error: FlinkError): void {
     for (const allocationId of this.slots.allocationsOn(taskManagerId)) this.slots.lose(allocationId)
-    this.failWhere((_, location) => location.taskManagerId === taskManagerId, error)
+    const results = this.stages.lostWith(this.executionGraph, taskManagerId)
+    this.failWhere((_, location) => location.taskManagerId === taskManagerId, error, results)
   }
 
   /** The slot is not ours any more, or never will be. Before anything was deployed another one does as well. */
@@ -465,8 +479,27 @@ export class JobMaster {
   // Deployment.
 
   private want(): void {
-    this.slots.want(this.slotsOf(new Set(this.restarts.waitingForSlots.flatMap(({ regions }) => [...regions]))))
+    const startable = this.startableOf(this.restarts.waitingForSlots.flatMap(({ regions }) => [...regions]))
+    for (const { executionId } of executionsIn(this.executionGraph, startable)) this.move(executionId, { name: 'SCHEDULED' })
+    // What runs later may run in them; everybody else comes back to where he was.
+    if (this.isLazy) this.slots.giveBack(this.slots.plan.filter(slot => slot.subtasks.every(subtask => this.isIdle(subtask))))
+    this.slots.want(this.slotsOf(startable))
     this.deployWaiting()
+  }
+
+  /** Some tasks wait until others have finished. */
+  private get isLazy(): boolean {
+    return this.executionGraph.jobGraph.scheduling === 'lazy-from-sources'
+  }
+
+  private startableOf(regions: Iterable<number>): ReadonlySet<number> {
+    const startable = this.stages.startable(this.executionGraph)
+    return new Set([...regions].filter(region => startable.has(region)))
+  }
+
+  private isIdle({ vertexId, subtaskIndex }: PlannedSlot['subtasks'][number]): boolean {
+    const { state } = executionOfSubtask(this.executionGraph, vertexId, subtaskIndex)
+    return state.name === 'CREATED' || isTerminal(state)
   }
 
   private slotsOf(regions: ReadonlySet<number>): readonly PlannedSlot[] {
@@ -474,9 +507,11 @@ export class JobMaster {
   }
 
   private deployWaiting(): void {
-    const ready = this.restarts.waitingForSlots.filter(({ regions }) => this.slots.has(this.slotsOf(regions)))
+    const ready = this.restarts.waitingForSlots
+      .map(({ regions, restored }) => ({ regions: this.startableOf(regions), restored }))
+      .filter(({ regions }) => regions.size > 0 && this.slots.has(this.slotsOf(regions)))
     for (const waiting of ready) {
-      this.restarts.deployed(waiting)
+      this.restarts.deployed(waiting.regions)
       this.deploy(waiting)
     }
     if (ready.length > 0) this.want()
@@ -522,18 +557,24 @@ export class JobMaster {
 
   // Failure, cancel, end.
 
-  private failWhere(isThere: (execution: Execution, location: ExecutionLocation) => boolean, error: FlinkError): void {
+  /** `results`: of executions that have finished, and are lost with the same cause. */
+  private failWhere(
+    isThere: (execution: Execution, location: ExecutionLocation) => boolean,
+    error: FlinkError,
+    results: readonly Execution[] = [],
+  ): void {
     const lost = this.executionGraph.executions.filter(execution => {
       const location = locationOf(execution)
       return location !== undefined && isThere(execution, location)
     })
-    this.failAndMove(lost, serializeError(error))
+    this.failAndMove(lost, serializeError(error), results)
   }
 
   /** They have ended. All at once: what has one cause is one failure. */
-  private failAndMove(executions: readonly Execution[], error: SerializedError): void {
+  private failAndMove(executions: readonly Execution[], error: SerializedError, results: readonly Execution[] = []): void {
     const moved = executions.flatMap(execution => this.move(execution.executionId, { name: 'FAILED', location: locationOf(execution), error }) ?? [])
-    if (moved.length > 0) this.failTasks(moved, error)
+    const failed = [...moved, ...results]
+    if (failed.length > 0) this.failTasks(failed, error)
   }
 
   private failTasks(executions: readonly Execution[], error: SerializedError): void {
@@ -568,11 +609,13 @@ export class JobMaster {
   }
 
   private regionsBehind(failed: ReadonlySet<number>): ReadonlySet<number> {
-    const { jobGraph, regions } = this.executionGraph
+    const { jobGraph, regions, executions } = this.executionGraph
     // With a savepoint behind which the job stops others may have seen the end of their input; to be rescaled is all of it.
     if (this.failsWhole || this.checkpoints?.isStopping === true || this.nextGraph !== jobGraph) return this.allRegions
-    // There are no blocking results yet.
-    return regionsToRestart(jobGraph, regions, failed, () => true)
+    return regionsToRestart(jobGraph, regions, failed, subtask => {
+      const execution = executions[subtask]
+      return execution !== undefined && this.stages.isLost(execution)
+    })
   }
 
   private restartAfter(delayMs: number, regions: ReadonlySet<number>): void {
@@ -609,6 +652,7 @@ export class JobMaster {
       this.awaitingCheckpoint.delete(executionId)
     }
     if (this.isWhole(regions)) void this.sources.close()
+    this.stages.release(storedResults(this.executionGraph).filter(({ executionId }) => ended.some(other => other.executionId === executionId)))
     if (this.nextGraph === this.executionGraph.jobGraph) {
       const { clock, random } = this.services
       this.executionGraph = withNewAttempts(this.executionGraph, regions, { nowMs: clock.nowMs(), newExecutionId: () => newId(random) })
@@ -674,6 +718,7 @@ export class JobMaster {
 
   private end(state: CompletedJob['state']): void {
     this.enter(state)
+    this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
     const { job, timestamps } = this
     void this.clear(state).then(this.over.resolve)
@@ -702,6 +747,7 @@ export class JobMaster {
 
   /** The tasks of a suspended job have ended. */
   private leave(): void {
+    this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
     void this.sources.close().then(this.over.resolve)
     this.services.onTerminal(this)

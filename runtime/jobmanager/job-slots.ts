@@ -90,6 +90,15 @@ export class JobSlots {
     return planned.every(slot => this.slots.has(requestIdOf(slot)))
   }
 
+  /** None of their tasks runs, or is to run soon: others of the job may have them, until they have been idle for long. */
+  giveBack(planned: readonly PlannedSlot[]): void {
+    for (const requestId of planned.map(requestIdOf)) {
+      const slot = this.slots.get(requestId)
+      this.slots.delete(requestId)
+      if (slot !== undefined) this.pool.release(slot.allocationId)
+    }
+  }
+
   /** The job has other parallelisms from now on, and no task runs. Slots that it does not need go back when they are idle for long. */
   replan(jobGraph: JobGraph): void {
     this.planned = planSlots(jobGraph)

@@ -48,9 +48,7 @@ export class Restarts<P> {
     const all = new Set([...regions, ...absorbed.flatMap(other => [...other.regions])])
     const restart: Restart = { regions: all, phase: 'ending', delay: undefined }
     this.underWay = [...this.underWay.filter(other => !absorbed.includes(other)), restart]
-    this.waiting = this.waiting
-      .map(({ regions: left, restored }) => ({ regions: new Set([...left].filter(region => !all.has(region))), restored }))
-      .filter(({ regions: left }) => left.size > 0)
+    this.dropWaiting(all)
     return restart
   }
 
@@ -64,8 +62,14 @@ export class Restarts<P> {
     this.waiting = [...this.waiting, { regions: restart.regions, restored }]
   }
 
-  deployed(waiting: Waiting<P>): void {
-    this.waiting = this.waiting.filter(other => other !== waiting)
+  deployed(regions: ReadonlySet<number>): void {
+    this.dropWaiting(regions)
+  }
+
+  private dropWaiting(regions: ReadonlySet<number>): void {
+    this.waiting = this.waiting
+      .map(({ regions: left, restored }) => ({ regions: new Set([...left].filter(region => !regions.has(region))), restored }))
+      .filter(({ regions: left }) => left.size > 0)
   }
 
   /** The job ends. */

@@ -86,6 +86,17 @@ export class TaskGateway {
       link.callInOrder('notifyCheckpoint', { ...this.options.fence(), allocationId, executionIds, checkpointId, outcome }).catch(() => {})
   }
 
+  /** A TaskManager that cannot be told drops what it has of this JobManager's jobs. */
+  releaseResults(executions: readonly Execution[]): void {
+    const byTaskManager = Map.groupBy(executions, execution => locationOf(execution)?.taskManagerId ?? '')
+    for (const [taskManagerId, ofIt] of byTaskManager) {
+      this.options
+        .taskManager(taskManagerId)
+        ?.link.callInOrder('releaseResults', { ...this.options.fence(), executionIds: ofIt.map(({ executionId }) => executionId) })
+        .catch(error => this.options.log.debug('releasing results was not answered', { taskManagerId, reason: String(error) }))
+    }
+  }
+
   private bySlot(executions: readonly Execution[]) {
     const slots = new Map<string, { readonly link: TaskManagerHandle['link']; readonly allocationId: string; readonly executionIds: string[] }>()
     for (const execution of executions) {

@@ -1,11 +1,12 @@
 /**
- * Producer's side of the exchange between TaskManagers, in the I/O worker: sends the segments of registered rings to the consumers
- * that ask for them, as far as their credits go. Protocol: `exchange-protocol.ts`.
+ * Producer's side of the exchange between TaskManagers, in the I/O worker: sends the segments of registered rings, and of blocking results, to the
+ * consumers that ask for them, as far as their credits go. Protocol: `exchange-protocol.ts`.
  *
  * Invariants:
  * - a ring slot is released in the write callback of its segment, not before: the socket reads the shared page itself;
  * - in flight on a connection is at most what its channels were granted, so a connection needs no bound of its own;
- * - one consumer per channel: a channel that is requested again is refused;
+ * - one consumer per registered channel: one that is requested again is refused. A blocking result is read from its beginning by whoever asks, and
+ *   no reader's loss is its producer's;
  * - the host calls `pump` whenever its doorbell rings.
  */
 
@@ -17,6 +18,7 @@ import * as protocol from './exchange-protocol.ts'
 import { type ExchangeScope, isOlder, regionKey, scopeKey } from './exchange-scope.ts'
 import type { Doorbell } from './frame.ts'
 import { failRing, type RingDescriptor, SegmentReader } from './ring.ts'
+import type { ResultReader } from './task-result.ts'
 
 export interface ExchangeServerOptions {
   readonly network: DataNetwork
@@ -32,6 +34,8 @@ export interface ExchangeServerOptions {
    * ring's pages any more.
    */
   readonly onChannelGone?: (scope: ExchangeScope, channelId: string) => void
+  /** Channels of blocking results: undefined = there is no such one here. `onReady` as `ResultStore.open`. */
+  readonly openResult?: (channelId: string, onReady: () => void) => ResultReader | undefined
 }
 
 export interface ExchangeServer {
@@ -53,13 +57,24 @@ export interface ExchangeServer {
   close(): Promise<void>
 }
 
-/** A registered ring. */
+/** Where a channel's segments come from: a registered ring, or a blocking result. */
+interface SegmentSource {
+  next(): Uint8Array | undefined
+  /** The oldest taken one has been sent. */
+  release?(): void
+  readLane?(): Uint8Array | undefined
+  /** Why nothing comes any more. */
+  readonly failure?: FlinkError | undefined
+}
+
 interface OutChannel {
   readonly channelId: string
   readonly scope: ExchangeScope
-  readonly ring: RingDescriptor
-  readonly segments: SegmentReader
-  readonly producer: Doorbell
+  readonly segments: SegmentSource
+  /** Its consumer was lost. */
+  lost(code: ErrorCode, message: string): void
+  /** It is forgotten, and no socket reads its segments any more. */
+  gone(): void
   connection: ServerConnection | undefined
   number: number
   credit: number
@@ -95,19 +110,14 @@ class Server implements ExchangeServer {
   }
 
   register(scope: ExchangeScope, ring: RingDescriptor, producer: Doorbell): void {
-    const channel: OutChannel = {
-      channelId: ring.channelId,
-      scope,
-      ring,
-      segments: new SegmentReader(ring, producer),
-      producer,
-      connection: undefined,
-      number: 0,
-      credit: 0,
-      laneFree: true,
-      inFlight: 0,
-      forgotten: false,
-    }
+    const { channelId } = ring
+    const channel = outChannel(scope, channelId, new SegmentReader(ring, producer), {
+      lost: (code, message) => {
+        failRing(ring, code, message)
+        producer.ring()
+      },
+      gone: () => this.options.onChannelGone?.(scope, channelId),
+    })
     this.channels.set(channelKey(scope, ring.channelId), channel)
     const region = regionKey(scope)
     const newest = this.newest.get(region)
@@ -140,12 +150,13 @@ class Server implements ExchangeServer {
   forget(channel: OutChannel): void {
     if (channel.forgotten) return
     channel.forgotten = true
-    this.channels.delete(channelKey(channel.scope, channel.channelId))
+    const key = channelKey(channel.scope, channel.channelId)
+    if (this.channels.get(key) === channel) this.channels.delete(key)
     this.announceIfGone(channel)
   }
 
   announceIfGone(channel: OutChannel): void {
-    if (channel.forgotten && channel.inFlight === 0) this.options.onChannelGone?.(channel.scope, channel.channelId)
+    if (channel.forgotten && channel.inFlight === 0) channel.gone()
   }
 
   release(scope: ExchangeScope): void {
@@ -306,6 +317,11 @@ class ServerConnection {
       this.attach(channel, number, credit)
       return
     }
+    const result = this.resultChannel(scope, channelId)
+    if (result !== undefined) {
+      this.attach(result, number, credit)
+      return
+    }
     if (this.waiting.has(channelId)) {
       this.refuseChannel(number, 'CONFLICT', `channel ${channelId} was requested twice`)
       return
@@ -318,6 +334,15 @@ class ServerConnection {
     })
     this.waiting.set(channelId, { number, credit, timer })
     this.waitingNumbers.set(number, channelId)
+  }
+
+  private resultChannel(scope: ExchangeScope, channelId: string): OutChannel | undefined {
+    const reader = this.server.options.openResult?.(channelId, () => {
+      if (this.channels.get(channel.number) === channel) this.send(channel)
+    })
+    if (reader === undefined) return undefined
+    const channel = outChannel(scope, channelId, reader, { lost: () => {}, gone: () => reader.close() })
+    return channel
   }
 
   private attach(channel: OutChannel, number: number, credit: number): void {
@@ -363,8 +388,13 @@ class ServerConnection {
       moved = true
       this.socket.write([protocol.channelMessage(protocol.SEGMENT, channel.number, segment.length), segment], () => this.onSent(channel))
     }
+    if (channel.segments.failure !== undefined && this.channels.get(channel.number) === channel) {
+      const { code, message } = channel.segments.failure
+      this.refuseChannel(channel.number, code, message)
+      this.onDone(channel.number)
+    }
     if (channel.laneFree) {
-      const entry = channel.segments.readLane()
+      const entry = channel.segments.readLane?.()
       if (entry !== undefined) {
         channel.laneFree = false
         moved = true
@@ -375,7 +405,7 @@ class ServerConnection {
   }
 
   private onSent(channel: OutChannel): void {
-    channel.segments.release()
+    channel.segments.release?.()
     channel.inFlight--
     this.server.announceIfGone(channel)
   }
@@ -410,16 +440,15 @@ class ServerConnection {
       this.server.forget(channel)
       // A released attempt needs no error: its tasks have ended or are being ended.
       if (this.orderly) continue
-      failRing(
-        channel.ring,
-        code,
-        `connection to TaskManager ${this.taskManagerId} (${this.socket.peer}) for channel ${channel.channelId} was lost: ${cause}`,
-      )
-      channel.producer.ring()
+      channel.lost(code, `connection to TaskManager ${this.taskManagerId} (${this.socket.peer}) for channel ${channel.channelId} was lost: ${cause}`)
     }
     this.channels.clear()
     this.server.connections.delete(this)
   }
+}
+
+function outChannel(scope: ExchangeScope, channelId: string, segments: SegmentSource, ends: Pick<OutChannel, 'lost' | 'gone'>): OutChannel {
+  return { channelId, scope, segments, ...ends, connection: undefined, number: 0, credit: 0, laneFree: true, inFlight: 0, forgotten: false }
 }
 
 function channelKey(scope: ExchangeScope, channelId: string): string {

@@ -52,6 +52,13 @@ export const exchangeRequestTimeout: ConfigOption<number> = {
   doc: 'how long a consumer waits until its producer has connected, answered the handshake and registered the channel',
 }
 
+export const resultMemorySize: ConfigOption<number> = {
+  key: 'taskmanager.memory.framework.off-heap.batch-shuffle.size',
+  type: 'memory',
+  defaultValue: 64 * MIB,
+  doc: 'memory of a TaskManager for blocking results; what finds no room in it lies in files in io.tmp.dirs',
+}
+
 export const networkOptions: readonly ConfigOption<unknown>[] = [
   networkMemoryFraction,
   networkMemoryMin,
@@ -60,6 +67,7 @@ export const networkOptions: readonly ConfigOption<unknown>[] = [
   floatingBuffers,
   recordSizeMax,
   exchangeRequestTimeout,
+  resultMemorySize,
 ]
 
 /** Pages of a TaskManager's pool. `memorySize` is the TaskManager's whole memory, undefined when nobody said: then the minimum. */

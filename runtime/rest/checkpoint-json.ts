@@ -78,7 +78,7 @@ export function checkpointConfigText(config: CheckpointConfigView): string {
       enabled: config.retention !== 'NO_EXTERNALIZED_CHECKPOINTS',
       delete_on_cancellation: config.retention !== 'RETAIN_ON_CANCELLATION',
     },
-    state_backend: 'HashMapStateBackend',
+    state_backend: config.stateBackend,
     checkpoint_storage: config.storage,
     unaligned_checkpoints: false,
     tolerable_failed_checkpoints: config.tolerableFailures,

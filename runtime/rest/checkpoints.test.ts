@@ -67,6 +67,7 @@ beforeEach(() => {
     maxConcurrent: 1,
     tolerableFailures: 0,
     retention: 'DELETE_ON_CANCELLATION',
+    stateBackend: 'HashMapStateBackend',
     storage: 'FileSystemCheckpointStorage',
   }
 })

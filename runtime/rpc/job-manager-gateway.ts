@@ -331,6 +331,8 @@ export interface CheckpointConfigView {
   readonly maxConcurrent: number
   readonly tolerableFailures: number
   readonly retention: 'NO_EXTERNALIZED_CHECKPOINTS' | 'DELETE_ON_CANCELLATION' | 'RETAIN_ON_CANCELLATION'
+  /** `own` = the program's; `module#export`; else Flink's name. */
+  readonly stateBackend: string
   readonly storage: 'JobManagerCheckpointStorage' | 'FileSystemCheckpointStorage'
 }
 

@@ -48,6 +48,8 @@ export type TaskManagerMethods = {
     payload: OfJob & { allocationId: string; executionIds: readonly string[]; checkpointId: number; outcome: 'complete' | 'aborted' }
     answer: null
   }
+  /** In order. Blocking results of these executions, if they are there, have no reader any more. */
+  releaseResults: { payload: OfJob & { executionIds: readonly string[] }; answer: null }
   /** The JobMaster has no use for the slot any more. */
   freeSlot: { payload: OfJob & { allocationId: string }; answer: null }
   heartbeat: { payload: HeartbeatRequest; answer: HeartbeatAnswer }
@@ -194,6 +196,7 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
     type: 'string',
   },
   notifyCheckpoint: { ...jobFields, allocationId: 'string', executionIds: 'array', checkpointId: 'number', outcome: 'string' },
+  releaseResults: { ...jobFields, executionIds: 'array' },
   freeSlot: { ...jobFields, allocationId: 'string' },
   heartbeat: { allocations: 'array', allocationVersion: 'number' },
   readStdout: { maxBytes: 'number' },

@@ -3,12 +3,12 @@ import type { ByteReader } from '../common/bytes.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
-import { type CurrentKey, KeyEntry } from './key-entry.ts'
+import { KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyedPart } from './keyed-part.ts'
+import type { KeyTable } from './key-table.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
-import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
+import type { TtlCleanup } from './ttl-cleanup.ts'
 
 /**
  * The keys of a backend and what they hold: key -> entry -> one slot a state (-> namespace).
@@ -16,7 +16,7 @@ import type { TtlCleanup, TtlKeys } from './ttl-cleanup.ts'
  * An entry whose last slot is emptied goes at once, unless a segment has values of it: then it stays, empty, until the checkpoint that says so. The list of
  * changed entries may name some that are gone; it is cleared of them when they are half of it, so that it is never longer than twice the keys.
  */
-export class HeapTable implements CurrentKey, TtlKeys, KeyedPart<Rows> {
+export class HeapTable implements KeyTable<Rows> {
   readonly owner: string
   readonly schemas: StateSchema[] = []
   tracks = false

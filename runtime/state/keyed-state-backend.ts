@@ -14,16 +14,19 @@ import { describeState } from './descriptors.ts'
 import { createHeapState, type HeapState } from './heap-state.ts'
 import { HeapTable } from './heap-table.ts'
 import type { KeyEntry } from './key-entry.ts'
+import type { KeyTable } from './key-table.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { KeyedSnapshots, type KeyedSnapshotsOptions, schemaId } from './keyed-snapshots.ts'
+import type { OwnStateBackend, StateStore } from './own-backend.ts'
 import type { StateSchema } from './snapshot.ts'
 import type { AggregatingState, ListState, MapState, ReducingState, State, ValueState } from './state.ts'
+import { StoredTable } from './stored-table.ts'
 import { TtlCleanup } from './ttl-cleanup.ts'
 import { createTtlState, Ttl, ttlDescriptor } from './ttl-state.ts'
 import { isUntyped } from './typed-later.ts'
 
 /**
- * Keyed state of one operator subtask on the JS heap.
+ * Keyed state of one operator subtask: on the JS heap, or in a store of somebody's own (own-backend.ts).
  *
  * 1. `register` every declared state and `registerPart` every timer queue, always in the same order: positions are in the bytes.
  * 2. `snapshots.restore` once, before the first key.
@@ -39,7 +42,7 @@ export class KeyedStateBackend {
   readonly owner: string
   readonly keyType: TypeInformation
   readonly snapshots: KeyedSnapshots
-  private readonly table: HeapTable
+  private readonly table: KeyTable
   private readonly nowMs: () => number
   /** `seen` is what functions get: the state itself, or the one above it that lets values expire. */
   private readonly states = new Map<string, { readonly descriptor: StateDescriptor; readonly state: HeapState; readonly seen: State }>()
@@ -50,8 +53,8 @@ export class KeyedStateBackend {
     this.owner = options.owner
     this.keyType = options.keyType
     this.nowMs = options.nowMs ?? noClock
-    this.table = new HeapTable(options.owner, options.keyType)
-    this.snapshots = new KeyedSnapshots(options)
+    this.table = options.own === undefined ? new HeapTable(options.owner, options.keyType) : new StoredTable({ ...options, ...options.own })
+    this.snapshots = new KeyedSnapshots(options.own?.backend.can.incremental === false ? { ...options, limits: undefined } : options)
     this.snapshots.register(this.table)
   }
 
@@ -85,6 +88,11 @@ export class KeyedStateBackend {
     ttl.onAccess = () => cleanup.step()
     if (incremental.everyRecord) this.table.recordCleanups.push(cleanup)
     return seen
+  }
+
+  /** Behind it nothing is read or written any more. */
+  close(): void {
+    this.table.close?.()
   }
 
   registerPart(part: KeyedPart): void {
@@ -163,6 +171,8 @@ export class KeyedStateBackend {
 export interface KeyedStateBackendOptions extends KeyedSnapshotsOptions {
   /** The clock of states with time-to-live. */
   readonly nowMs?: () => number
+  /** Where its rows are instead of on the heap. */
+  readonly own?: { readonly backend: OwnStateBackend; readonly store: StateStore } | undefined
 }
 
 function noClock(): number {

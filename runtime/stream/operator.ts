@@ -5,6 +5,7 @@ import type { Random } from '../common/random.ts'
 import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OwnStateBackend } from '../state/own-backend.ts'
 import type { OperatorIncrement, OperatorSnapshot } from '../state/snapshot.ts'
 import type { GeneratedStep } from './generated/step.ts'
 import type { IoHost } from './spi/io-host.ts'
@@ -129,6 +130,8 @@ export interface OperatorTaskOptions {
   readonly checkpointingEnabled: boolean
   /** When snapshots of keyed state are whole; undefined = always. */
   readonly snapshotLimits: SnapshotLimits | undefined
+  /** From `env.setStateBackend`; undefined = the heap. */
+  readonly stateBackend?: OwnStateBackend | undefined
 }
 
 /** Counters of one operator; plain numbers in shared memory behind methods. */

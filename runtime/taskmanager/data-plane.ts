@@ -17,6 +17,10 @@ export interface ExchangePort {
   serve(scope: ExchangeScope, medium: ChannelMedium): void
   /** Fetch from `peer` into a ring that a slot here reads. */
   fetch(scope: ExchangeScope, peer: ExchangePeer, medium: ChannelMedium): void
+  /** Store what a task here writes to a blocking edge. */
+  store(scope: ExchangeScope, executionId: string, medium: ChannelMedium): void
+  /** Give a slot here what was stored here. */
+  feed(scope: ExchangeScope, medium: ChannelMedium): void
   /** The attempt is over here; `onExchangeReleased` follows. `orderly`: what was written must still reach its consumers. */
   release(scope: ExchangeScope, orderly: boolean): void
 }
@@ -61,15 +65,17 @@ export class DataPlane {
       for (const task of deployment.tasks) {
         for (const { channelId, peer } of task.outputs.flatMap(output => output.channels)) {
           if (peer.kind === 'slot') continue
-          const medium = this.medium(owner, channelId, peer.kind === 'remote')
+          const medium = this.medium(owner, channelId, peer.kind !== 'local')
           media[channelId] = medium
           if (peer.kind === 'remote') this.exchange.serve(scope, medium)
+          if (peer.kind === 'result') this.exchange.store(scope, task.executionId, medium)
         }
         for (const { channelId, peer } of task.inputs.flatMap(input => input.channels)) {
           if (peer.kind === 'slot') continue
-          const medium = this.medium(owner, channelId, peer.kind === 'remote')
+          const medium = this.medium(owner, channelId, peer.kind !== 'local')
           media[channelId] = medium
           if (peer.kind === 'remote') this.exchange.fetch(scope, peer, medium)
+          if (peer.kind === 'result') this.exchange.feed(scope, medium)
         }
       }
     } catch (error) {
@@ -96,7 +102,7 @@ export class DataPlane {
     this.pool.release(owner.pages)
   }
 
-  private medium(owner: Attempt, channelId: string, remote: boolean): ChannelMedium {
+  private medium(owner: Attempt, channelId: string, checksum: boolean): ChannelMedium {
     const present = owner.media.get(channelId)
     if (present !== undefined) return present
     const { used, total } = this.pool.budget
@@ -104,8 +110,8 @@ export class DataPlane {
     const isPlenty = 2 * (used + this.pagesPerChannel + this.floatingPages) <= total
     const pages = this.pool.acquire(this.pagesPerChannel + (isPlenty ? this.floatingPages : 0), `channel ${channelId}`)
     owner.pages.push(...pages)
-    // Bytes that cross a socket carry a checksum.
-    const medium = createMedium(createRing(pages, channelNumber(channelId), channelId, remote))
+    // Bytes that cross a socket, or have lain on a disk, carry a checksum.
+    const medium = createMedium(createRing(pages, channelNumber(channelId), channelId, checksum))
     owner.media.set(channelId, medium)
     return medium
   }

@@ -1,11 +1,11 @@
 import type { Timer } from '../common/clock.ts'
-import type { SerializedError } from '../common/errors.ts'
-import type { SlotDeployment } from '../graph/deployment.ts'
+import { type SerializedError, serializeError } from '../common/errors.ts'
+import type { OutputDeployment, SlotDeployment } from '../graph/deployment.ts'
 import type { RestoredTasks, SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot, TaskState } from './slot-host.ts'
 
 /**
  * The tasks of one deployment, as the TaskManager's main thread sees them: each ends exactly once, also when the host dies with it unfinished. A task has
- * finished when the state of its checkpoints is written.
+ * finished when the state of its checkpoints is written, and what it gave to blocking edges is stored.
  */
 export interface DeployedTasksOptions {
   onTaskState(executionId: string, state: RelayedState, error: SerializedError | undefined, metrics: TaskMetricsSnapshot | undefined): void
@@ -13,6 +13,8 @@ export interface DeployedTasksOptions {
   onAwaitsCheckpoint(executionId: string): void
   /** What the tasks begin with. */
   readRestored(): Promise<RestoredTasks>
+  /** Resolves when all that the task gave to blocking edges is stored. */
+  storeResult(executionId: string): Promise<void>
   onCheckpointComplete(executionId: string, checkpointId: number): void
   /** Writes and acknowledges the state of a task, or declines; never rejects. */
   onCheckpoint(checkpoint: CheckpointAck): Promise<void>
@@ -47,7 +49,7 @@ export class DeployedTasks {
   private readonly unfinished: Set<string>
   /** State that is being written, by execution. */
   private readonly writing = new Map<string, Promise<unknown>>()
-  /** Tasks that have finished but for that. */
+  /** Tasks that have finished but for that, or for their blocking results. */
   private readonly finishing = new Map<string, () => void>()
 
   constructor(deployment: SlotDeployment, options: DeployedTasksOptions) {
@@ -87,14 +89,26 @@ export class DeployedTasks {
       this.options.onTaskState(executionId, state, undefined, undefined)
       return
     }
-    const writing = state === 'FINISHED' && !this.isCancelling ? this.writing.get(executionId) : undefined
-    if (writing === undefined) {
+    const lastSteps = state === 'FINISHED' && !this.isCancelling ? this.lastSteps(executionId) : []
+    if (lastSteps.length === 0) {
       this.finish(executionId, state, error, metrics)
       return
     }
     const finish = () => this.finish(executionId, state, error, metrics)
     this.finishing.set(executionId, finish)
-    void writing.then(finish)
+    Promise.all(lastSteps).then(finish, (cause: unknown) => this.finish(executionId, 'FAILED', serializeError(cause), metrics))
+  }
+
+  /** Nobody reads from its rings when it has ended. */
+  get hasOnlyResults(): boolean {
+    return this.deployment.tasks.every(({ outputs }) => outputs.every(isBlocking))
+  }
+
+  /** What a task that has ended by itself still waits for. */
+  private lastSteps(executionId: string): readonly Promise<unknown>[] {
+    const writing = this.writing.get(executionId)
+    const hasResult = this.deployment.tasks.find(task => task.executionId === executionId)?.outputs.some(isBlocking) ?? false
+    return [...(writing === undefined ? [] : [writing]), ...(hasResult ? [this.options.storeResult(executionId)] : [])]
   }
 
   writeCheckpoint(checkpoint: CheckpointAck): void {
@@ -131,6 +145,10 @@ export class DeployedTasks {
     this.stopTimers()
     this.resolveEnded()
   }
+}
+
+function isBlocking({ edge }: OutputDeployment): boolean {
+  return edge.exchange === 'blocking'
 }
 
 /** The other states are the JobMaster's own. */

@@ -1,11 +1,17 @@
 import type { Clock } from '../common/clock.ts'
 import { FlinkError, serializeError } from '../common/errors.ts'
+import { noLog } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
 import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
+import type { JobEdge } from '../graph/job-graph.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
+import { type ExchangeScope, scopeKey } from '../network/exchange-scope.ts'
 import type { CheckpointBarrier, Doorbell } from '../network/frame.ts'
 import { PageBudget, pageMetrics } from '../network/page-pool.ts'
+import { createResultFiles, type ResultFiles } from '../network/result-files.ts'
+import { ResultStore } from '../network/result-store.ts'
 import { createUnpooledRing, type RingDescriptor } from '../network/ring.ts'
+import type { ResultSize } from '../network/task-result.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
@@ -37,6 +43,8 @@ export interface InProcessOptions {
   readonly generated?: boolean
   /** Tests of small states: when snapshots are whole. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  /** For blocking results; without it all of them stay in memory. */
+  readonly results?: { readonly memoryLimit: number; readonly files: ResultFiles }
 }
 
 interface Edge {
@@ -48,13 +56,33 @@ interface Edge {
 export class InProcessNetwork {
   private readonly edges = new Map<string, Edge>()
   private readonly channelCapacity: number
+  /** Of all TaskManagers. */
+  private readonly stores: ResultStore[] = []
 
   constructor(channelCapacity = 2) {
     this.channelCapacity = channelCapacity
   }
 
-  edge(scope: string, channelId: string): Edge {
-    const key = `${scope}/${channelId}`
+  addStore(store: ResultStore): void {
+    this.stores.push(store)
+  }
+
+  /** A blocking result is written to a store of the writer's own, and read from whichever has it. */
+  store(scope: ExchangeScope, executionId: string, channelId: string, store: ResultStore): void {
+    const edge = this.edge(scope, channelId)
+    edge.consumer = () => store.pump()
+    store.accept(scope, executionId, edge.ring, { ring: () => edge.producer?.() })
+  }
+
+  feed(scope: ExchangeScope, channelId: string, own: ResultStore): void {
+    const edge = this.edge(scope, channelId)
+    const store = this.stores.find(candidate => candidate.has(channelId)) ?? own
+    edge.producer = () => store.pump()
+    store.feed(scope, edge.ring, { ring: () => edge.consumer?.() })
+  }
+
+  edge(scope: ExchangeScope, channelId: string): Edge {
+    const key = `${scopeKey(scope)}/${channelId}`
     const present = this.edges.get(key)
     if (present !== undefined) return present
     const edge: Edge = { ring: createUnpooledRing(this.channelCapacity, this.edges.size, channelId), producer: undefined, consumer: undefined }
@@ -62,8 +90,9 @@ export class InProcessNetwork {
     return edge
   }
 
-  release(scope: string): void {
-    for (const key of this.edges.keys()) if (key.startsWith(`${scope}/`)) this.edges.delete(key)
+  release(scope: ExchangeScope): void {
+    for (const store of this.stores) store.detach(scope)
+    for (const key of this.edges.keys()) if (key.startsWith(`${scopeKey(scope)}/`)) this.edges.delete(key)
   }
 }
 
@@ -73,14 +102,18 @@ export class InProcessSlotHosts implements SlotHostFactory {
   readonly hardware: HardwareDescription = { cpuCores: 1, physicalMemoryBytes: 0, freeMemoryBytes: 0, managedMemoryBytes: 0, networkMemoryBytes: 0 }
   private readonly options: InProcessOptions
   private readonly pages: PageBudget
+  private readonly results: ResultStore
 
   constructor(options: InProcessOptions) {
     this.options = options
     this.pages = PageBudget.create(options.pages ?? 2048)
+    const { memoryLimit, files } = options.results ?? { memoryLimit: Number.MAX_SAFE_INTEGER, files: createResultFiles([]) }
+    this.results = new ResultStore({ memoryLimit, files, log: noLog })
+    options.network.addStore(this.results)
   }
 
   create(_slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost {
-    return new InProcessSlotHost(this.options, this.pages, onEvent)
+    return new InProcessSlotHost(this.options, this.pages, this.results, onEvent)
   }
 
   wire(_deployment: SlotDeployment): SlotWiring {
@@ -89,6 +122,18 @@ export class InProcessSlotHosts implements SlotHostFactory {
 
   release(deployment: SlotDeployment): void {
     this.options.network.release(scopeOf(deployment))
+  }
+
+  finishResult(executionId: string): Promise<ResultSize> {
+    return this.results.finish(executionId)
+  }
+
+  releaseResults(executionIds: readonly string[]): void {
+    this.results.release(executionIds)
+  }
+
+  get resultUsage() {
+    return this.results.usage()
   }
 
   ensureArtifact(_ref: ArtifactRef): Promise<string> {
@@ -112,19 +157,26 @@ export class InProcessSlotHosts implements SlotHostFactory {
 class InProcessSlotHost implements SlotHost {
   private readonly options: InProcessOptions
   private readonly pages: PageBudget
+  private readonly results: ResultStore
   private readonly onEvent: (event: SlotEvent) => void
   private runtime: SlotRuntime | undefined
   private dead = false
 
-  constructor(options: InProcessOptions, pages: PageBudget, onEvent: (event: SlotEvent) => void) {
+  constructor(options: InProcessOptions, pages: PageBudget, results: ResultStore, onEvent: (event: SlotEvent) => void) {
     this.options = options
     this.pages = pages
+    this.results = results
     this.onEvent = onEvent
   }
 
   deploy(deployment: SlotDeployment, _wiring: SlotWiring, restored: RestoredTasks): void {
     const { options } = this
     const scope = scopeOf(deployment)
+    for (const { executionId, inputs, outputs } of deployment.tasks) {
+      for (const { channelId } of outputs.filter(isBlocking).flatMap(({ channels }) => channels))
+        options.network.store(scope, executionId, channelId, this.results)
+      for (const { channelId } of inputs.filter(isBlocking).flatMap(({ channels }) => channels)) options.network.feed(scope, channelId, this.results)
+    }
     const edges = new Map<RingDescriptor, Edge>()
     const medium = (channelId: string) => {
       const edge = options.network.edge(scope, channelId)
@@ -211,6 +263,10 @@ class InProcessSlotHost implements SlotHost {
   }
 }
 
-function scopeOf({ jobId, region, attempt }: SlotDeployment): string {
-  return `${jobId}/${region}/${attempt}`
+function isBlocking({ edge }: { readonly edge: JobEdge }): boolean {
+  return edge.exchange === 'blocking'
+}
+
+function scopeOf({ jobId, generation, region, attempt }: SlotDeployment): ExchangeScope {
+  return { jobId, generation, region, attempt }
 }

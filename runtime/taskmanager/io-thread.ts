@@ -12,12 +12,15 @@ import { ExchangeClient, type ExchangePeer } from '../network/exchange-client.ts
 import { type ExchangeScope, scopeKey } from '../network/exchange-scope.ts'
 import { startExchangeServer } from '../network/exchange-server.ts'
 import { PageBudget } from '../network/page-pool.ts'
+import { createResultFiles } from '../network/result-files.ts'
+import { ResultStore } from '../network/result-store.ts'
+import type { ResultSize } from '../network/task-result.ts'
 import type { ConnectorRegistry } from '../stream/spi/io-host.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
 import { startIoWorker } from './io-worker.ts'
 
 /**
- * The I/O worker's thread: connectors' async halves, the TCP exchange, and the TaskManager's output files. Main posts `IoCommand`s and gets
+ * The I/O worker's thread: connectors' async halves, the TCP exchange, blocking results, and the TaskManager's output files. Main posts `IoCommand`s and gets
  * `IoReply`s; slots talk to it over message ports of their own and over rings.
  */
 export interface IoThreadData {
@@ -33,6 +36,9 @@ export interface IoThreadData {
   /** What jobs print to stderr; undefined = the process's own. */
   readonly stderrPath: string | undefined
   readonly pageBudget: SharedArrayBuffer
+  /** For blocking results. */
+  readonly resultMemoryBytes: number
+  readonly resultDirectories: readonly string[]
   readonly s3: S3Settings
 }
 
@@ -41,11 +47,17 @@ export type IoCommand =
   | { readonly kind: 'serve'; readonly scope: ExchangeScope; readonly medium: ChannelMedium }
   | { readonly kind: 'fetch'; readonly scope: ExchangeScope; readonly peer: ExchangePeer; readonly medium: ChannelMedium }
   | { readonly kind: 'release'; readonly scope: ExchangeScope; readonly orderly: boolean }
+  | { readonly kind: 'store'; readonly scope: ExchangeScope; readonly executionId: string; readonly medium: ChannelMedium }
+  | { readonly kind: 'feed'; readonly scope: ExchangeScope; readonly medium: ChannelMedium }
+  | { readonly kind: 'finish-result'; readonly executionId: string }
+  | { readonly kind: 'release-results'; readonly executionIds: readonly string[] }
   | { readonly kind: 'close' }
 
 export type IoReply =
   | { readonly kind: 'listening'; readonly dataPort: number }
   | { readonly kind: 'released'; readonly scope: ExchangeScope }
+  | { readonly kind: 'result-finished'; readonly executionId: string; readonly size: ResultSize }
+  | { readonly kind: 'result-failed'; readonly executionId: string; readonly error: SerializedError }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
   | { readonly kind: 'failed'; readonly error: SerializedError }
   | { readonly kind: 'closed' }
@@ -61,6 +73,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
   const bell = new SharedHostDoorbell(ownBuffer)
   const { token, requestTimeoutMs, taskManagerId } = data
   const served = new ServedChannels()
+  const results = new ResultStore({ memoryLimit: data.resultMemoryBytes, files: createResultFiles(data.resultDirectories), log })
   const server = await startExchangeServer({
     network: tcpNetwork,
     clock: systemClock,
@@ -70,6 +83,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     token,
     requestTimeoutMs,
     onChannelGone: (scope, channelId) => served.gone(scope, channelId),
+    openResult: (channelId, onReady) => results.open(channelId, onReady),
   })
   const client = new ExchangeClient({ network: tcpNetwork, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
   const stdout = new OutputFile(data.stdoutPath, process.stdout)
@@ -82,7 +96,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     s3: data.s3,
     bell,
     pages: new PageBudget(data.pageBudget),
-    others: [{ wake: () => void server.pump() }, { wake: () => void client.pump() }],
+    others: [{ wake: () => void server.pump() }, { wake: () => void client.pump() }, { wake: () => results.pump() }],
   })
 
   const handle = async (command: IoCommand): Promise<void> => {
@@ -97,8 +111,24 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
         return server.register(command.scope, command.medium.ring, attachConsumer(command.medium, ownIndex, data.doorbells))
       case 'fetch':
         return client.request(command.scope, command.peer, command.medium.ring, attachProducer(command.medium, ownIndex, data.doorbells))
+      case 'store': {
+        const { scope, executionId, medium } = command
+        return results.accept(scope, executionId, medium.ring, attachConsumer(medium, ownIndex, data.doorbells))
+      }
+      case 'feed':
+        return results.feed(command.scope, command.medium.ring, attachProducer(command.medium, ownIndex, data.doorbells))
+      case 'finish-result': {
+        const { executionId } = command
+        return results.finish(executionId).then(
+          size => post({ kind: 'result-finished', executionId, size }),
+          error => post({ kind: 'result-failed', executionId, error: serializeError(error) }),
+        )
+      }
+      case 'release-results':
+        return results.release(command.executionIds)
       case 'release':
         client.release(command.scope)
+        results.detach(command.scope)
         for (const channelId of served.channels(command.scope)) server.endServing(command.scope, channelId, command.orderly)
         return served.whenGone(command.scope, () => {
           server.release(command.scope)
@@ -107,6 +137,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
       case 'close':
         client.close()
         await server.close()
+        await results.close()
         await worker.close()
         await Promise.all([stdout.close(), stderr.close()])
         return post({ kind: 'closed' })

@@ -1,4 +1,5 @@
 import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
+import type { ResultSize } from '../network/task-result.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import type { SlotEvent, SlotHost, SlotWiring } from './slot-host.ts'
 
@@ -19,6 +20,10 @@ export interface SlotHostFactory {
    * `orderly`: all of them have finished, so that what they wrote must still reach its readers.
    */
   release(deployment: SlotDeployment, orderly: boolean): void
+  /** A task with blocking edges has written its last: resolves when all of it is stored, to be read by tasks that are deployed later. */
+  finishResult(executionId: string): Promise<ResultSize>
+  /** Nobody reads these any more. Those that are not here, or never were, are passed over. */
+  releaseResults(executionIds: readonly string[]): void
   /** Fetches and verifies the bundle when it is not here yet; the answer is its path. Called for each deployment. */
   ensureArtifact(ref: ArtifactRef): Promise<string>
   /** Figures of the TaskManager itself, Flink's names. */

@@ -1,4 +1,5 @@
 import { assert } from '../common/assert.ts'
+import { Configuration } from '../common/config.ts'
 import { serializeError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { LogEntry, Logger } from '../common/log.ts'
@@ -9,11 +10,13 @@ import type { StreamGraph } from '../graph/stream-graph.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OwnStateBackend } from '../state/own-backend.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import type { ChannelProvider } from './channel-providers.ts'
 import { type SlotEnvironment, SlotScheduler } from './slot.ts'
 import type { CheckpointOutcome, RestoredTasks, SlotEvent, TaskMetricsSnapshot } from './slot-host.ts'
+import { stateBackendOf } from './state-backend.ts'
 import type { Task } from './task.ts'
 import { type BuiltTask, buildTasks } from './task-builder.ts'
 
@@ -71,8 +74,9 @@ export class SlotRuntime {
     let built: readonly BuiltTask[]
     try {
       const graph = await this.environment.loadProgram(deployment)
+      const stateBackend = await stateBackendOf(Configuration.fromObject(deployment.configuration), graph)
       if (loading.executionIds.size === 0) return
-      built = this.build(deployment, graph, restored, channels)
+      built = this.build(deployment, graph, restored, stateBackend, channels)
     } catch (error) {
       this.loading.delete(loading)
       for (const executionId of loading.executionIds)
@@ -138,7 +142,13 @@ export class SlotRuntime {
     return this.built.map(({ task }) => task)
   }
 
-  private build(deployment: SlotDeployment, graph: StreamGraph, restored: RestoredTasks, channels: ChannelProvider): readonly BuiltTask[] {
+  private build(
+    deployment: SlotDeployment,
+    graph: StreamGraph,
+    restored: RestoredTasks,
+    stateBackend: OwnStateBackend | undefined,
+    channels: ChannelProvider,
+  ): readonly BuiltTask[] {
     const { environment } = this
     return buildTasks(deployment, graph, restored, {
       clock: environment.clock,
@@ -151,6 +161,7 @@ export class SlotRuntime {
       suspendEverywhere: environment.suspendEverywhere ?? false,
       generated: environment.generated ?? true,
       snapshotLimits: environment.snapshotLimits,
+      stateBackend,
       splitRequest: (executionId, operatorId) => environment.emit({ kind: 'split-request', executionId, operatorId }),
       hooks: {
         state: (task, state, error) => {

@@ -23,6 +23,7 @@ import { rowLayout } from '../serde/row-layout.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
 import { typeFromJson } from '../serde/types.ts'
 import { defaultSnapshotLimits, type SnapshotLimits } from '../state/keyed-snapshots.ts'
+import type { OwnStateBackend } from '../state/own-backend.ts'
 import { OperatorChain } from '../stream/chain.ts'
 import { type ChainLink, newLinkCounters } from '../stream/chain-link.ts'
 import { createOperator } from '../stream/factory.ts'
@@ -50,6 +51,8 @@ export interface BuildParts {
   readonly generated?: boolean
   /** Tests of small states only. */
   readonly snapshotLimits?: SnapshotLimits | undefined
+  /** Undefined = the heap. */
+  readonly stateBackend?: OwnStateBackend | undefined
   readonly hooks: TaskHooks
   splitRequest(executionId: string, operatorId: string): void
 }
@@ -141,7 +144,7 @@ function buildTask(
     hooks: parts.hooks,
     bufferTimeoutMs: configuration.get(bufferTimeout),
     suspendEverywhere: parts.suspendEverywhere,
-    checkpointingEnabled: isCheckpointingEnabled(configuration),
+    checkpointingEnabled: takesCheckpoints(deployment),
     restoredFinished: restored?.finished ?? false,
   })
   for (const [index, link] of links.entries()) {
@@ -161,6 +164,11 @@ function buildTask(
     operatorIds: vertex.operators.map(({ operatorId }) => operatorId),
     metrics: () => taskMetrics(built, vertex.operators, links, groups, gate, readers, writers),
   }
+}
+
+/** A batch job takes none, whatever its options say, so its tasks wait for none. */
+function takesCheckpoints({ runtimeMode, configuration }: SlotDeployment): boolean {
+  return runtimeMode !== 'BATCH' && isCheckpointingEnabled(Configuration.fromObject(configuration))
 }
 
 function restoreChain(chain: OperatorChain, operators: readonly OperatorSpec[], restored: RestoredTask | undefined): void {
@@ -326,8 +334,9 @@ function operatorContext(
     jobParameters: parseJobParameters(Configuration.fromObject(deployment.configuration).get(globalJobParameters)),
     options: {
       autoWatermarkIntervalMs: configuration.get(autoWatermarkInterval),
-      checkpointingEnabled: isCheckpointingEnabled(configuration),
+      checkpointingEnabled: takesCheckpoints(deployment),
       snapshotLimits: takesIncrements(configuration) ? (parts.snapshotLimits ?? defaultSnapshotLimits) : undefined,
+      stateBackend: parts.stateBackend,
     },
     metrics,
     shouldYield: () => chain.contextShouldYield(),

@@ -46,6 +46,8 @@ function slot() {
       return { channels: {}, io: undefined }
     },
     release: ({ region, attempt }, orderly) => void told.push(`release ${region}#${attempt}${orderly ? '' : ' disorderly'}`),
+    finishResult: () => Promise.reject(new Error('no task here has a result')),
+    releaseResults: () => {},
     ensureArtifact: async () => '',
     metrics: () => ({}),
     readStdout: async () => '',
@@ -62,12 +64,18 @@ function slot() {
   })
   const deploy = async (region: number, attempt: number, ...executionIds: string[]) => {
     // What else stands in it nobody here looks at.
-    const deployment = { region, attempt, artifact: {}, tasks: executionIds.map(executionId => ({ executionId })) } as unknown as SlotDeployment
+    const deployment = {
+      region,
+      attempt,
+      artifact: {},
+      tasks: executionIds.map(executionId => ({ executionId, outputs: [] })),
+    } as unknown as SlotDeployment
     run.deploy(deployment, {
       onTaskState: (executionId, state) => void states.push(`${executionId} ${state}`),
       onSplitRequest: () => {},
       onAwaitsCheckpoint: () => {},
       onCheckpointComplete: () => {},
+      storeResult: async () => {},
       readRestored: async () => new Map(),
       onCheckpoint: async () => {},
     })

@@ -64,7 +64,7 @@ export class SlotRun {
         throw new FlinkError('CONFLICT', `attempt ${before.deployment.attempt} ${what} still runs in slot ${this.options.slotIndex}`)
     }
     const tasks = new DeployedTasks(deployment, options)
-    const replaced = this.deployed.filter(other => !other.isRunning && (other === before || !other.isOrderly))
+    const replaced = this.deployed.filter(other => !other.isRunning && (other === before || !other.isOrderly || other.hasOnlyResults))
     this.deployed = [...this.deployed.filter(other => !replaced.includes(other)), tasks]
     void this.start(tasks, replaced)
   }

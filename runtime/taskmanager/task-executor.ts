@@ -81,6 +81,8 @@ export class TaskExecutor {
   /** By allocation id. */
   private readonly runs = new Map<string, SlotRun>()
   private readonly offering = new Set<string>()
+  /** Executions that have, or had, blocking results here. */
+  private readonly results = new Set<string>()
   private readonly copies: LocalCopies | undefined
   private session: Session | undefined = undefined
   private highestGeneration = -1
@@ -195,6 +197,7 @@ export class TaskExecutor {
     if (this.closing.signal.aborted) return
     this.log.warn('connection to the jobmanager lost, its jobs are cancelled', { reason: reason.message })
     for (const allocation of this.table.allocations()) void this.free(allocation)
+    this.releaseResults([...this.results.keys()])
     void this.register()
   }
 
@@ -246,6 +249,9 @@ export class TaskExecutor {
         if (allocation !== undefined) void this.free(allocation)
         return null
       }
+      case 'releaseResults':
+        this.releaseResults(of<'releaseResults'>().executionIds)
+        return null
       case 'heartbeat':
         return this.heartbeat(session, of<'heartbeat'>())
       case 'readStdout':
@@ -302,6 +308,8 @@ export class TaskExecutor {
       throw new FlinkError('NOT_FOUND', `slot allocation ${allocationId} of job ${jobId} is not on taskmanager ${this.options.id}`)
     }
     const deployment = json as unknown as SlotDeployment
+    for (const { executionId, outputs } of deployment.tasks)
+      if (outputs.some(({ edge }) => edge.exchange === 'blocking')) this.results.add(executionId)
     const run = this.runs.get(allocationId) ?? this.createRun(allocation)
     this.runs.set(allocationId, run)
     run.deploy(deployment, this.deployedTasks(deployment))
@@ -335,6 +343,10 @@ export class TaskExecutor {
         }),
       onSplitRequest: (executionId, operatorId) => this.tell('splitRequest', { ...fence(), executionId, operatorId }),
       onAwaitsCheckpoint: executionId => this.tell('awaitCheckpoint', { ...fence(), executionId }),
+      storeResult: async executionId => {
+        const { memoryBytes, diskBytes } = await this.options.hosts.finishResult(executionId)
+        this.log.info('blocking result stored', { jobId, executionId, memoryBytes, diskBytes })
+      },
       readRestored: () => {
         for (const [executionId, restore] of restores) copies?.begin(executionId, restore)
         return readRestored(restores, storage, this.log.child({ jobId, allocationId }))
@@ -386,6 +398,11 @@ export class TaskExecutor {
     }
     for (const allocation of this.table.unaccepted()) void this.offer(session, allocation)
     return { generation: session.generation, report: this.table.report() }
+  }
+
+  private releaseResults(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.results.delete(executionId)
+    this.options.hosts.releaseResults(executionIds)
   }
 
   private async free(allocation: SlotAllocation): Promise<void> {

@@ -8,6 +8,7 @@ import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import { createDoorbellBuffer } from '../network/doorbell.ts'
 import { PAGE_SIZE } from '../network/frame.ts'
 import { PagePool, pageMetrics } from '../network/page-pool.ts'
+import type { ResultSize } from '../network/task-result.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import { ArtifactCache } from './artifact-cache.ts'
 import { DataPlane } from './data-plane.ts'
@@ -36,6 +37,9 @@ export interface ThreadedSlotHostsOptions {
   readonly floatingPages: number
   readonly recordSizeMax: number
   readonly requestTimeoutMs: number
+  /** Memory for blocking results, and folders of this process for what finds no room in it. */
+  readonly resultMemoryBytes: number
+  readonly resultDirectories: readonly string[]
   /** Heap limit of each slot's thread. */
   readonly slotHeapMb: number
   /** Bundles, by digest. */
@@ -72,6 +76,8 @@ export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions):
     stderrPath: options.stderrPath,
     s3: options.s3,
     pageBudget: pool.budget.buffer,
+    resultMemoryBytes: options.resultMemoryBytes,
+    resultDirectories: options.resultDirectories,
   }
   const io = new Worker(options.ioEntry, { workerData: data, name: 'io' })
   const dataPort = await new Promise<number>((resolve, reject) => {
@@ -98,6 +104,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   private readonly plane: DataPlane
   private spare: Worker | undefined
   private readonly artifacts: ArtifactCache
+  /** Results that are being finished, by execution. */
+  private readonly finishing = new Map<string, PromiseWithResolvers<ResultSize>>()
   private closed = false
   private ioClosed: () => void = () => {}
 
@@ -120,6 +128,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
       {
         serve: (scope, medium) => this.toIo({ kind: 'serve', scope, medium }),
         fetch: (scope, peer, medium) => this.toIo({ kind: 'fetch', scope, peer, medium }),
+        store: (scope, executionId, medium) => this.toIo({ kind: 'store', scope, executionId, medium }),
+        feed: (scope, medium) => this.toIo({ kind: 'feed', scope, medium }),
         release: (scope, orderly) => this.toIo({ kind: 'release', scope, orderly }),
       },
       options.pagesPerChannel,
@@ -172,6 +182,17 @@ export class ThreadedSlotHosts implements SlotHostFactory {
   release(deployment: SlotDeployment, orderly: boolean): void {
     this.artifacts.release(deploymentKey(deployment))
     this.plane.release(deployment, orderly)
+  }
+
+  finishResult(executionId: string): Promise<ResultSize> {
+    const finishing = Promise.withResolvers<ResultSize>()
+    this.finishing.set(executionId, finishing)
+    this.toIo({ kind: 'finish-result', executionId })
+    return finishing.promise
+  }
+
+  releaseResults(executionIds: readonly string[]): void {
+    this.toIo({ kind: 'release-results', executionIds })
   }
 
   ensureArtifact(ref: ArtifactRef): Promise<string> {
@@ -235,11 +256,21 @@ export class ThreadedSlotHosts implements SlotHostFactory {
         return this.options.log[reply.level](reply.message, reply.fields)
       case 'failed':
         return this.ioFailed(reply.error)
+      case 'result-finished':
+        return this.takeFinishing(reply.executionId)?.resolve(reply.size)
+      case 'result-failed':
+        return this.takeFinishing(reply.executionId)?.reject(deserializeError(reply.error))
       case 'closed':
         return this.ioClosed()
       case 'listening':
         return
     }
+  }
+
+  private takeFinishing(executionId: string): PromiseWithResolvers<ResultSize> | undefined {
+    const finishing = this.finishing.get(executionId)
+    this.finishing.delete(executionId)
+    return finishing
   }
 
   private ioFailed(error: SerializedError): void {

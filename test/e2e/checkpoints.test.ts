@@ -117,5 +117,6 @@ test('state of some megabytes is restored from changes that stand behind one ano
   await ended(cluster, job, 'FINISHED')
   const lines = new Set((await cluster.printed()).map(line => line.replace(/^\d+> /, '')))
   expect([...lines].sort()).toEqual(Array.from({ length: keyCount }, (_, key) => `${key} ${roundCount}`).sort())
-  expect(existsSync(join(directory, job)) ? readdirSync(join(directory, job)) : []).toEqual([])
+  // Behind the answer that the job has finished.
+  await cluster.until('/jobs/overview', () => (existsSync(join(directory, job)) ? undefined : true))
 })

@@ -33,6 +33,68 @@ test('a project that depends on millrace compiles its job against the types and 
   expect(out).toContain('(hello,3)')
 })
 
+test('a project tests a state backend of its own by millrace/testing, and its job keeps its state there', { timeout: 120_000 }, async () => {
+  await using project = await TestFolder.create()
+  await mkdir(join(project.path, 'node_modules'), { recursive: true })
+  await symlink(root, join(project.path, 'node_modules/millrace'))
+  await project.write('package.json', JSON.stringify({ name: 'user', type: 'module', dependencies: { millrace: '*' } }))
+  await project.write(
+    'tsconfig.json',
+    JSON.stringify({ compilerOptions: { strict: true, module: 'nodenext', target: 'es2024', noEmit: true, types: [] }, include: ['*.ts'] }),
+  )
+  await project.write(
+    'backend.ts',
+    `import type { OwnStateBackend } from 'millrace'
+export const backend: OwnStateBackend = {
+  name: 'maps',
+  can: { snapshots: true, incremental: true },
+  createStore: () => {
+    const rows = new Map<string, Uint8Array>()
+    const nameOf = (state: number, key: Uint8Array) => state + ' ' + key.join(' ')
+    return {
+      get: (state, key) => rows.get(nameOf(state, key)),
+      put: (state, key, row) => void rows.set(nameOf(state, key), row),
+      remove: (state, key) => void rows.delete(nameOf(state, key)),
+      *rows(state) {
+        for (const [name, row] of rows) if (name.startsWith(state + ' ')) yield row
+      },
+      close: () => rows.clear(),
+    }
+  },
+}
+`,
+  )
+  await project.write(
+    'backend-test.ts',
+    `import { stateBackendContract } from 'millrace/testing'
+import { backend } from './backend.js'
+declare const console: { log(text: string): void }
+for (const { title, run } of stateBackendContract(backend)) {
+  run()
+  console.log(title)
+}
+`,
+  )
+  await project.write(
+    'job.ts',
+    `import type { StreamExecutionEnvironment } from 'millrace'
+import { backend } from './backend.js'
+export default (env: StreamExecutionEnvironment) => {
+  env.setStateBackend(backend).fromElements('a', 'b', 'a').map(word => ({ word, count: 1 })).keyBy(row => row.word)
+    .reduce((a, b) => ({ word: a.word, count: a.count + b.count })).map(row => row.word + ' ' + row.count).print()
+}
+`,
+  )
+  const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '-p', project.path]
+  expect(spawnSync(process.execPath, tsc, { encoding: 'utf8' }).stdout).toBe('')
+  const outOfTs = (text: string) => text.replace("'./backend.js'", "'./backend.ts'")
+  await project.write('backend-test.ts', outOfTs(await readFile(join(project.path, 'backend-test.ts'), 'utf8')))
+  const tested = execFileSync(process.execPath, ['backend-test.ts'], { cwd: project.path, encoding: 'utf8' })
+  expect(tested.trimEnd().split('\n')).toHaveLength(9)
+  const run = execFileSync(join(root, 'bin/millrace'), ['run', '-t', 'local', '-p', '1', 'job.ts'], { cwd: project.path, encoding: 'utf8' })
+  expect(run.split('\n')).toEqual(expect.arrayContaining(['a 1', 'b 1', 'a 2']))
+})
+
 test('processes run on the Node 24 of the package, whatever the PATH says', async () => {
   await using folder = await TestFolder.create()
   await folder.write('node', '#!/bin/sh\necho "the wrong node" >&2\nexit 1\n')

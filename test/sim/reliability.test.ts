@@ -155,6 +155,7 @@ test('a savepoint that is older than what was committed since: what comes again 
 test.each([
   ['an hour ahead', () => 3_600_000],
   ['an hour back', () => -3_600_000],
+  ['half a second back', () => -500],
   ['to and fro', (n: number) => (n % 2 === 0 ? 3_600_000 : -3_600_000)],
 ] as const)('a clock that is set %s every second: nobody is lost, checkpoints go on, each result is committed once', async (_, jumpMs) => {
   const jobs = new Jobs()

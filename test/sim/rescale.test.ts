@@ -61,6 +61,17 @@ describe('a job that runs', () => {
     expectSums(job)
   })
 
+  test('fifty times in a row: each result is committed once', { timeout: 60_000 }, async () => {
+    const { cluster, job, to, rescaled } = await start({})
+    for (let attempt = 1; attempt <= 50; attempt++) {
+      expect(await cluster.jobManager.rescaleJob(jobId, to([4, 1, 3, 2][attempt % 4] ?? 1))).toBe(true)
+      await rescaled(attempt)
+    }
+    expect(job.outside.rows.length).toBeLessThan(job.count)
+    await cluster.untilState(jobId, 'FINISHED')
+    expectSums(job)
+  })
+
   test('takes as many as there are slots for, and stays so over another JobManager', async () => {
     const { cluster, job, to, parallelisms, rescaled } = await start({})
     await cluster.jobManager.rescaleJob(jobId, to(7))
@@ -92,7 +103,14 @@ describe('a job that runs', () => {
   })
 
   test.each([
-    ['as a batch job', { 'execution.runtime-mode': 'BATCH' }, 4, 1, 'UNSUPPORTED', 'it cannot be rescaled without losing its state'],
+    [
+      'as a batch job',
+      { 'execution.runtime-mode': 'BATCH', 'execution.batch-shuffle-mode': 'ALL_EXCHANGES_PIPELINED' },
+      4,
+      1,
+      'UNSUPPORTED',
+      'it cannot be rescaled without losing its state',
+    ],
     ['with fewer slots than its lower bounds', {}, 7, 5, 'CONFLICT', 'there are 4 slots for it, fewer than its lower bounds need'],
     ['above its max parallelism', {}, 200, 1, 'INVALID_ARGUMENT', 'expected 1 <= lowerBound <= upperBound <= 128 (its max parallelism)'],
   ] as const)('is left alone %s, and the answer says why', async (_what, client, upper, lower, code, message) => {

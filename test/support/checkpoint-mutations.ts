@@ -233,6 +233,30 @@ const others: readonly Mutation[] = [
     testFile: 'runtime/checkpoint/redistribute.test.ts',
     fails: 'every key group goes to the subtask that owns it',
   },
+  {
+    what: 'a slot sets a timer for a task that waits for its turn',
+    file: 'runtime/taskmanager/slot.ts',
+    find: 'if (!this.queued.has(task)) next = Math.min',
+    replace: 'next = Math.min',
+    testFile: 'runtime/taskmanager/slot.test.ts',
+    fails: 'a task whose timer is due has its turn',
+  },
+  {
+    what: 'state of other windows is taken up',
+    file: 'runtime/checkpoint/state-plan.ts',
+    find: 'entry.windows !== spec.windows',
+    replace: 'entry.windows === undefined',
+    testFile: 'test/sim/declared-states.test.ts',
+    fails: 'with other windows',
+  },
+  {
+    what: 'a damaged job keeps the others from going on',
+    file: 'runtime/jobmanager/job-store.ts',
+    find: "error.code === 'CORRUPT_CHECKPOINT'",
+    replace: "error.code === 'CONFLICT'",
+    testFile: 'test/sim/reliability.test.ts',
+    fails: 'is told of and left as it is',
+  },
 ]
 
 /** Steps of publishing and taking over, then the rest. */

@@ -142,9 +142,13 @@ export class ConnectorHarness {
   poll(): 'more' | 'nothing' | 'end' {
     if (this.failure !== undefined) throw this.failure
     this.operator.pollAsyncHalf?.()
-    let rows = this.rows.length + this.rowsPerPoll
-    if (Number.isNaN(rows)) rows = Number.POSITIVE_INFINITY
-    return this.source.pollSource(() => this.rows.length >= rows)
+    const rows = this.rowCount + this.rowsPerPoll
+    return this.source.pollSource(() => this.rowCount >= rows)
+  }
+
+  /** Also in frames. */
+  get rowCount(): number {
+    return this.frames.reduce((sum, { length }) => sum + length, this.rows.length)
   }
 
   /** Polls until the source has ended or `enough` says so, sleeping when there is nothing. */

@@ -1,4 +1,6 @@
+import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
+import type { Random } from '../../runtime/common/random.ts'
 import { connectorRegistry, enumeratorRegistry } from '../../runtime/connectors/registry.ts'
 import type { SlotDeployment } from '../../runtime/graph/deployment.ts'
 import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
@@ -8,6 +10,7 @@ import { LocalIoHost } from '../../runtime/taskmanager/io-host-local.ts'
 import { IoRuntime } from '../../runtime/taskmanager/io-runtime.ts'
 import '../../bin/api.ts'
 import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
+import type { MemoryResultFiles } from './memory-result-files.ts'
 import { SimCluster, type SimClusterOptions } from './sim-cluster.ts'
 
 /**
@@ -22,14 +25,19 @@ export interface EngineClusterOptions extends Omit<SimClusterOptions, 'hosts' | 
   /** Async halves in place of those that the engine comes with, by name. */
   readonly sinks?: ConnectorRegistry['sinks']
   readonly snapshotLimits?: SnapshotLimits | undefined
+  /** Where a TaskManager's blocking results lie; absent = in memory. */
+  results?(clock: Clock, random: Random): { readonly memoryLimit: number; readonly files: MemoryResultFiles }
 }
 
 export class EngineCluster extends SimCluster {
   readonly printed: { text: string }
+  /** Of all TaskManagers there have been, in the order of their start. */
+  readonly resultFiles: MemoryResultFiles[]
 
-  constructor({ build, suspendEverywhere, sinks, snapshotLimits, ...options }: EngineClusterOptions) {
+  constructor({ build, suspendEverywhere, sinks, snapshotLimits, results, ...options }: EngineClusterOptions) {
     const network = new InProcessNetwork()
     const printed = { text: '' }
+    const resultFiles: MemoryResultFiles[] = []
     super({
       ...options,
       enumerators: enumeratorRegistry,
@@ -46,6 +54,8 @@ export class EngineCluster extends SimCluster {
             stderr: () => {},
           },
         })
+        const resultStorage = results?.(clock, random)
+        if (resultStorage !== undefined) resultFiles.push(resultStorage.files)
         return new InProcessSlotHosts({
           clock,
           random,
@@ -55,9 +65,11 @@ export class EngineCluster extends SimCluster {
           createIoHost: wake => new LocalIoHost(io, wake),
           suspendEverywhere,
           snapshotLimits,
+          ...(resultStorage === undefined ? {} : { results: resultStorage }),
         })
       },
     })
     this.printed = printed
+    this.resultFiles = resultFiles
   }
 }

@@ -1,6 +1,7 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { KafkaClient } from '../../runtime/connectors/kafka/client.ts'
 import { KafkaFetcher, type KafkaFetcherOptions } from '../../runtime/connectors/kafka/kafka-fetcher.ts'
+import { KafkaSink, type KafkaSinkOptions } from '../../runtime/connectors/kafka/kafka-sink.ts'
 import type {
   BrokerNode,
   ClusterMetadata,
@@ -217,7 +218,13 @@ export class FakeKafka {
           return new KafkaFetcher(settingsFromJson(given.settings), given, sink, context, this.client())
         },
       },
-      sinks: {},
+      sinks: {
+        kafka: (options, context) => {
+          // Written by KafkaTableSinkOperator.
+          const { settings, ...given } = options as KafkaSinkOptions & { readonly subtaskIndex: number }
+          return new KafkaSink(given, settingsFromJson(settings), context, this.client())
+        },
+      },
     }
   }
 

@@ -67,6 +67,8 @@ export async function runInProcess(
   const client: Record<string, string> = { ...options.configuration }
   if (options.parallelism !== undefined) client['parallelism.default'] = String(options.parallelism)
   if (options.batch === true) client['execution.runtime-mode'] = 'BATCH'
+  // Everything is deployed at once here: one stage.
+  client['execution.batch-shuffle-mode'] = 'ALL_EXCHANGES_PIPELINED'
   if (options.chaining === false) client['pipeline.operator-chaining.enabled'] = 'false'
   const build = () => {
     const env = StreamExecutionEnvironment.createForProgram({ client })
@@ -82,7 +84,11 @@ export async function runInProcess(
     planned,
     location: { allocationId: `a${i}`, taskManagerId: 'tm', host: 'localhost', dataPort: 0 },
   }))
-  const deployments = buildSlotDeployments(executionGraph, slots, { generation: 1, artifact: { digest: '', entry: 'default', url: '' }, args: [] })
+  const deployments = buildSlotDeployments(executionGraph, slots, {
+    generation: 1,
+    artifact: { digest: '', entry: 'default', url: '' },
+    args: [],
+  })
 
   let stdout = ''
   const decoder = new TextDecoder()

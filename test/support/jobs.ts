@@ -92,10 +92,11 @@ export async function exceptions(
   return answer.exceptionHistory.entries
 }
 
-/** Where the job's subtasks run, without doubles, sorted. */
-export async function taskManagersOf(cluster: Cluster, jobId: string): Promise<string[]> {
+/** Where the job's subtasks run (of vertices with such a name), without doubles, sorted. */
+export async function taskManagersOf(cluster: Cluster, jobId: string, vertexName = ''): Promise<string[]> {
   const job = await cluster.get<JobDetails>(`/jobs/${jobId}`)
-  const vertices = await Promise.all(job.vertices.map(({ id }) => cluster.get<VertexSubtasks>(`/jobs/${jobId}/vertices/${id}`)))
+  const wanted = job.vertices.filter(({ name }) => name.includes(vertexName))
+  const vertices = await Promise.all(wanted.map(({ id }) => cluster.get<VertexSubtasks>(`/jobs/${jobId}/vertices/${id}`)))
   return [...new Set(vertices.flatMap(vertex => vertex.subtasks.map(subtask => subtask['taskmanager-id'])))].sort()
 }
 

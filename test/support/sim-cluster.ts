@@ -315,6 +315,12 @@ export interface SimVertex {
 
 export const endless: Partial<TaskScript> = { finishAfterMs: null }
 
+/** The same as a batch job: each vertex is a stage of its own. */
+export function inStages(graph: JobGraph): JobGraph {
+  const edges = graph.edges.map(edge => ({ ...edge, exchange: 'blocking' as const }))
+  return { ...graph, runtimeMode: 'BATCH', scheduling: 'lazy-from-sources', edges }
+}
+
 /** A job graph of scripted tasks: each vertex reads the one before it by HASH. */
 export function simJobGraph(name: string, vertices: readonly SimVertex[]): JobGraph {
   const id = (index: number) => (index + 1).toString(16).padStart(32, '0')

@@ -2,6 +2,8 @@ import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../../runtime/common/errors.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { ArtifactRef, SlotDeployment, TaskDeployment } from '../../runtime/graph/deployment.ts'
+import type { JobEdge } from '../../runtime/graph/job-graph.ts'
+import type { ResultSize } from '../../runtime/network/task-result.ts'
 import type { SourceSplit } from '../../runtime/stream/spi/source.ts'
 import type { SlotEvent, SlotHost, SlotWiring, TaskMetricsSnapshot } from '../../runtime/taskmanager/slot-host.ts'
 import type { SlotHostFactory } from '../../runtime/taskmanager/slot-host-factory.ts'
@@ -52,6 +54,8 @@ export class FakeSlotHostFactory implements SlotHostFactory {
   readonly hardware = { cpuCores: 2, physicalMemoryBytes: 8e9, freeMemoryBytes: 4e9, managedMemoryBytes: 0, networkMemoryBytes: 64e6 }
   readonly live = new Map<number, FakeSlotHost>()
   readonly wired = new Set<string>()
+  /** Blocking results, by execution. */
+  readonly results = new Map<string, 'written' | 'finished'>()
   private readonly clock: Clock
   private readonly random: Random
   private readonly ledger: SimLedger
@@ -76,12 +80,31 @@ export class FakeSlotHostFactory implements SlotHostFactory {
     const key = wiringKey(deployment)
     if (this.wired.has(key)) this.ledger.violations.push(`${key} was wired twice`)
     this.wired.add(key)
+    for (const { executionId, outputs } of deployment.tasks) if (outputs.some(isBlocking)) this.results.set(executionId, 'written')
+    for (const { channelId, peer } of deployment.tasks.flatMap(({ inputs }) => inputs.filter(isBlocking)).flatMap(({ channels }) => channels)) {
+      const [, executionId = ''] = channelId.split('@')
+      if (peer.kind === 'result' && this.results.get(executionId) !== 'finished')
+        this.ledger.violations.push(`the result of ${channelId} is ${this.results.get(executionId)} on ${this.dataHost} when its reader is deployed`)
+    }
     return { channels: {}, io: null }
   }
 
   release(deployment: SlotDeployment): void {
     const key = wiringKey(deployment)
     if (!this.wired.delete(key)) this.ledger.violations.push(`${key} was released without being wired`)
+  }
+
+  finishResult(executionId: string): Promise<ResultSize> {
+    return new Promise(resolve =>
+      this.clock.schedule(this.random.next() * 100, () => {
+        if (this.results.has(executionId)) this.results.set(executionId, 'finished')
+        resolve({ memoryBytes: 1, diskBytes: 0 })
+      }),
+    )
+  }
+
+  releaseResults(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.results.delete(executionId)
   }
 
   ensureArtifact(ref: ArtifactRef): Promise<string> {
@@ -99,6 +122,10 @@ export class FakeSlotHostFactory implements SlotHostFactory {
 
 function wiringKey({ jobId, region, attempt, allocationId }: SlotDeployment): string {
   return `${jobId}/${region}/${attempt}/${allocationId}`
+}
+
+function isBlocking({ edge }: { readonly edge: JobEdge }): boolean {
+  return edge.exchange === 'blocking'
 }
 
 interface FakeTask {

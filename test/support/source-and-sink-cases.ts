@@ -92,22 +92,29 @@ export const sourceAndSinkCases: readonly SourceOrSinkCase[] = [
     covers: 'FileSinkOperator',
     title: 'transactional file sink',
     state: 'committables and open parts, one item each, in lists that are split anew; the checkpoint, known to all',
-    run: runFileSink,
+    run: parallelisms =>
+      runFileSink(
+        parallelisms,
+        () =>
+          new FileSinkOperator({
+            options: { path: '/out', prefix: 'part', suffix: '' },
+            rollingPolicy: { rollOnCheckpoint: false, partSizeBytes: 10, rolloverIntervalMs: Number.MAX_SAFE_INTEGER, inactivityIntervalMs: 1 },
+            bucketCheckIntervalMs: 60_000,
+            bucketOf: value => `bucket-${String(value).length}`,
+            encode: (value, _context, writer) => writer.raw(Buffer.from(`${String(value)}\n`)),
+          }),
+      ),
   },
 ]
 
 /** Every checkpoint completes; of every second one nobody hears, as when the task has failed right then. */
-async function runFileSink(parallelisms: readonly number[]): Promise<readonly string[]> {
+export async function runFileSink(
+  parallelisms: readonly number[],
+  create: () => FileSinkOperator,
+  give: (operator: StreamOperator, row: number) => void = giveText,
+): Promise<readonly string[]> {
   const files = new MemoryFiles()
   const sinks = { 'file-sink': fileSinkTransport(seededRandom(1), (_path, owner) => files.writer(owner)) }
-  const create = () =>
-    new FileSinkOperator({
-      options: { path: '/out', prefix: 'part', suffix: '' },
-      rollingPolicy: { rollOnCheckpoint: false, partSizeBytes: 10, rolloverIntervalMs: Number.MAX_SAFE_INTEGER, inactivityIntervalMs: 1 },
-      bucketCheckIntervalMs: 60_000,
-      bucketOf: value => `bucket-${String(value).length}`,
-      encode: (value, _context, writer) => writer.raw(Buffer.from(`${String(value)}\n`)),
-    })
   let snapshots: readonly OperatorSnapshot[] | undefined
   const rows = 9
   for (let row = 0; row <= rows; row++) {
@@ -116,7 +123,8 @@ async function runFileSink(parallelisms: readonly number[]): Promise<readonly st
       checkpointingEnabled: true,
       registry: { fetchers: {}, sinks },
     })
-    if (row < rows) subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
+    const taker = subtasks[row % subtasks.length]
+    if (row < rows && taker !== undefined) give(taker.operator, row)
     else for (const subtask of subtasks) await subtask.until(() => subtask.operator.endInput(0))
     for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
     snapshots = subtasks.map(({ operator }) => wholeSnapshot(operator.snapshot({ checkpointId, timestampMs: 0, type: 'checkpoint' })))
@@ -280,17 +288,21 @@ async function runCheckpointedSource(parallelisms: readonly number[]): Promise<r
   return rows.sort()
 }
 
-async function runSink(
+const giveText = (operator: StreamOperator, row: number) => operator.processElement(`row ${row}`, Number.NaN)
+
+export async function runSink(
   parallelisms: readonly number[],
   create: () => StreamOperator,
   arrived: (harnesses: readonly ConnectorHarness[]) => readonly string[],
+  { give = giveText, ...options }: ConnectorHarnessOptions & { readonly give?: (operator: StreamOperator, row: number) => void } = {},
 ): Promise<readonly string[]> {
   const all: ConnectorHarness[] = []
   let snapshots: readonly OperatorSnapshot[] | undefined
   for (let row = 0; row < 9; row++) {
-    const subtasks = await startAll(parallelisms[row % parallelisms.length] ?? 1, snapshots, create)
+    const subtasks = await startAll(parallelisms[row % parallelisms.length] ?? 1, snapshots, create, options)
     all.push(...subtasks)
-    subtasks[row % subtasks.length]?.operator.processElement(`row ${row}`, Number.NaN)
+    const taker = subtasks[row % subtasks.length]
+    if (taker !== undefined) give(taker.operator, row)
     for (const subtask of subtasks) await subtask.until(() => subtask.operator.prepareSnapshotPreBarrier?.() ?? true)
     snapshots = subtasks.map(subtask => subtask.snapshot())
     expect(snapshots).toEqual(subtasks.map(() => emptySnapshot))
@@ -300,7 +312,7 @@ async function runSink(
   return [...arrived(all)].sort()
 }
 
-async function startAll(
+export async function startAll(
   parallelism: number,
   snapshots: readonly OperatorSnapshot[] | undefined,
   create: () => StreamOperator,

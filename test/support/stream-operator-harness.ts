@@ -4,8 +4,9 @@ import type { Clock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import type { LocalFrame } from '../../runtime/network/columns.ts'
-import { objectRowsOf } from '../../runtime/network/columns-rows.ts'
+import { frameOf, objectRowsOf, rowsOf } from '../../runtime/network/columns-rows.ts'
 import { MAX_WATERMARK } from '../../runtime/network/frame.ts'
+import type { ColumnLayout } from '../../runtime/serde/columns-type.ts'
 import { keyGroupOf, subtaskOfKeyGroup } from '../../runtime/serde/key-groups.ts'
 import type { RowLayout } from '../../runtime/serde/row-layout.ts'
 import type { SnapshotLimits } from '../../runtime/state/keyed-snapshots.ts'
@@ -39,9 +40,11 @@ export interface HarnessOptions {
   readonly snapshotLimits?: SnapshotLimits | undefined
   /** Asked before each unit of a cursor's work; default never. */
   readonly shouldYield?: () => boolean
-  /** Rows and watermarks go on to this harness's first input as well. */
   /** Frames are recorded as rows of it; default: in `frames`. */
   readonly outputLayout?: RowLayout | undefined
+  /** The same for rows of SQL. */
+  readonly outputColumns?: readonly ColumnLayout[] | undefined
+  /** Rows and watermarks go on to this harness's first input as well. */
   readonly next?: StreamOperatorHarness
 }
 
@@ -81,6 +84,12 @@ export class StreamOperatorHarness {
     }
   }
 
+  /** A frame of one row of SQL. */
+  columns(row: unknown, layouts: readonly ColumnLayout[]): void {
+    assert(this.operator.processFrame !== undefined, 'the operator takes frames')
+    this.operator.processFrame(frameOf([row as readonly unknown[]], layouts))
+  }
+
   watermark(timestamp: number, input = 0): void {
     until(() => this.operator.processWatermark(timestamp, input))
   }
@@ -114,10 +123,15 @@ export class StreamOperatorHarness {
     this.options.next?.end()
   }
 
+  /** What is not kept over a barrier leaves in front of it. */
+  prepareSnapshot(): void {
+    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
+  }
+
   /** All of the state, as the TaskManager puts it together. */
   snapshot(checkpointId = this.increments.checkpointId + 1): OperatorSnapshot {
     this.increments.checkpointId = checkpointId - 1
-    until(() => this.operator.prepareSnapshotPreBarrier?.() ?? true)
+    this.prepareSnapshot()
     return this.increments.snapshot(this.clock.nowMs())
   }
 
@@ -154,8 +168,10 @@ export class StreamOperatorHarness {
         next?.row(value, timestamp)
       },
       collectFrame: frame => {
-        const { outputLayout } = this.options
-        if (outputLayout === undefined) this.frames.push(frame)
+        const { outputLayout, outputColumns } = this.options
+        if (outputColumns !== undefined)
+          this.rows.push(...rowsOf(frame, outputColumns).map(value => ({ tag: undefined, value, timestamp: Number.NaN })))
+        else if (outputLayout === undefined) this.frames.push(frame)
         else
           for (const [i, value] of objectRowsOf(frame, outputLayout).entries())
             this.rows.push({ tag: undefined, value, timestamp: frame.timestamps?.[i] ?? Number.NaN })
@@ -245,8 +261,15 @@ export interface OperatorCase {
   readonly batch?: boolean
   /** Of an operator that emits frames: they are recorded as rows. */
   readonly outputLayout?: RowLayout
+  /** Of an operator of SQL that takes columns, or gives them. */
+  readonly inputColumns?: readonly ColumnLayout[]
+  readonly outputColumns?: readonly ColumnLayout[]
+  /** Of an operator that may give a row in parts: puts them together. */
+  readonly merge?: (rows: readonly RecordedRow[]) => readonly RecordedRow[]
   /** Routes rows when there are several subtasks; none = not keyed, rows go in turn. */
   readonly keys?: readonly KeySpec[]
+  /** The same for keys of SQL, of one input. */
+  readonly keyGroup?: (value: unknown, maxParallelism: number) => number
   /** Rows of this input go to every subtask. */
   readonly broadcastInput?: 1
   /** Rows with equal answers must come in equal order in every run. Default: all rows of unkeyed operators are compared as a set. */
@@ -269,6 +292,12 @@ export const runModes: readonly RunMode[] = [
   'restored from increments of which some are lost',
   'output full every other call',
 ]
+
+const snapshotModes: ReadonlySet<RunMode> = new Set([
+  'restored after every step',
+  'rescaled after every step',
+  'restored from increments of which some are lost',
+])
 
 const maxParallelism = 16
 const parallelisms = [1, 2, 3, 5, 2]
@@ -293,6 +322,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
         maxParallelism,
         batch: testCase.batch ?? false,
         outputLayout: testCase.outputLayout,
+        outputColumns: testCase.outputColumns,
         snapshotLimits: mode === 'restored from increments of which some are lost' ? smallStateLimits : undefined,
         shouldYield: mode === 'output full every other call' ? () => asked++ % 2 === 0 : () => false,
       })
@@ -306,10 +336,8 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
   }
   const route = (value: unknown, input: number): StreamOperatorHarness => {
     const key = testCase.keys?.[input]
-    const index =
-      key === undefined
-        ? turn++ % subtasks.length
-        : subtaskOfKeyGroup(keyGroupOf(key.type, key.select(value), maxParallelism), maxParallelism, subtasks.length)
+    const keyGroup = key === undefined ? testCase.keyGroup?.(value, maxParallelism) : keyGroupOf(key.type, key.select(value), maxParallelism)
+    const index = keyGroup === undefined ? turn++ % subtasks.length : subtaskOfKeyGroup(keyGroup, maxParallelism, subtasks.length)
     return subtasks[index] as StreamOperatorHarness
   }
   const apply = (step: ScriptStep) => {
@@ -317,7 +345,10 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
       case 'row': {
         const input = step.input ?? 0
         const receivers = input === testCase.broadcastInput ? subtasks : [route(step.value, input)]
-        for (const subtask of receivers) subtask.row(step.value, step.timestamp ?? Number.NaN, input)
+        for (const subtask of receivers) {
+          if (testCase.inputColumns !== undefined) subtask.columns(step.value, testCase.inputColumns)
+          else subtask.row(step.value, step.timestamp ?? Number.NaN, input)
+        }
         return
       }
       case 'watermark':
@@ -339,6 +370,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
   for (const [i, step] of testCase.script.entries()) {
     apply(step)
     if (mode === 'row by row') for (const subtask of subtasks) subtask.fireTimers()
+    if (snapshotModes.has(mode)) for (const subtask of subtasks) subtask.prepareSnapshot()
     collect()
     let snapshots: readonly OperatorSnapshot[] | undefined
     if (mode === 'restored after every step' || mode === 'rescaled after every step') snapshots = subtasks.map(subtask => subtask.snapshot())
@@ -356,7 +388,7 @@ export async function runCase(testCase: OperatorCase, mode: RunMode, seed = 0): 
   for (const subtask of subtasks) subtask.end(testCase.inputCount ?? 1)
   collect()
   for (const subtask of subtasks) await subtask.close()
-  return grouped(testCase, rows)
+  return grouped(testCase, testCase.merge?.(rows) ?? rows)
 }
 
 function grouped(testCase: OperatorCase, rows: readonly RecordedRow[]): Map<string, RecordedRow[]> {

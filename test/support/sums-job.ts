@@ -4,6 +4,7 @@ import {
   DataGeneratorSource,
   type DataStream,
   type KeyedProcessContext,
+  type OwnStateBackend,
   type RuntimeContext,
   StreamExecutionEnvironment,
   Types,
@@ -82,11 +83,14 @@ export interface SumsJob {
   readonly count: number
   readonly rowsPerSecond: number
   readonly outside: Outside
+  /** Default: the heap. */
+  readonly stateBackend?: OwnStateBackend
 }
 
 /** `clock` for functions that wait by themselves. */
 export function buildSums(job: SumsJob, clock?: Clock): StreamGraph {
   const env = StreamExecutionEnvironment.createForProgram({ client: job.client })
+  if (job.stateBackend !== undefined) env.setStateBackend(job.stateBackend)
   const numbers = numbersOf(env, job, clock)
   job.outside.write(numbers.keyBy((value: number) => value % keyCount).process(new RunningSum()))
   return env.getStreamGraph()

@@ -20,6 +20,7 @@ type Script = (request: IncomingMessage, response: ServerResponse) => void
 const requests: { readonly line: string; readonly headers: IncomingMessage['headers'] }[] = []
 let script: Script
 let endpoint: string
+let connections: number
 let stop: () => Promise<void>
 beforeEach(async () => {
   // The SDK finds nothing of this machine's.
@@ -28,12 +29,15 @@ beforeEach(async () => {
   for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, '/nonexistent')
   vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true')
   requests.length = 0
+  connections = 0
   script = good
   const server = createServer((request, response) => {
     requests.push({ line: `${request.method} ${request.url}`, headers: request.headers })
     request.resume()
     request.on('end', () => script(request, response))
-  }).listen(0, '127.0.0.1')
+  })
+    .on('connection', () => connections++)
+    .listen(0, '127.0.0.1')
   await once(server, 'listening')
   endpoint = `http://127.0.0.1:${(server.address() as { port: number }).port}`
   stop = async () => {
@@ -146,6 +150,12 @@ describe('opening a store', () => {
 })
 
 describe('an open store', () => {
+  test('shares its connections with all others, however many are opened', async () => {
+    for (let n = 0; n < 10; n++) await (await open()).list('j').catch(() => {})
+    expect(requests.length).toBeGreaterThanOrEqual(40)
+    expect(connections).toBe(1)
+  })
+
   test('an answer that is no list is no empty list', async () => {
     const store = await open()
     for (const [text, status] of [

@@ -1,3 +1,5 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { Readable } from 'node:stream'
 import {
   DeleteObjectCommand,
@@ -30,7 +32,7 @@ import { type S3Settings, s3Region } from './s3-options.ts'
  * A 404 is "not there" only where the answer says that it means the object: what else answers 404 (a proxy, a wrong address) must not look like a job
  * without checkpoints. Nor must a list that is not one.
  *
- * Idle connections do not keep the process alive, so there is nothing to close. Errors carry texts of ours, never the SDK's error objects, which hold
+ * Idle connections do not keep the process alive and are shared by all stores, so there is nothing to close. Errors carry texts of ours, never the SDK's error objects, which hold
  * parts of the request.
  */
 export interface S3StoreOptions {
@@ -62,9 +64,13 @@ const CONNECTIONS_MAX = 64
 const TRIES = 4
 const RETRY_MS = 100
 
+/** Of the whole process: stores are opened for each job and never closed, and the connections of each would stay. */
+const connections = { keepAlive: true, maxSockets: CONNECTIONS_MAX }
+const httpAgent = new HttpAgent(connections)
+const httpsAgent = new HttpsAgent(connections)
+
 /** Without a call: the SDK connects when it is used. */
 export async function connectS3({ endpoint, region, pathStyle, credentials }: S3Settings, maxAttempts: number): Promise<S3Client> {
-  const agent = { keepAlive: true, maxSockets: CONNECTIONS_MAX }
   const clientIn = (known: string | undefined) =>
     new S3Client({
       maxAttempts,
@@ -72,7 +78,7 @@ export async function connectS3({ endpoint, region, pathStyle, credentials }: S3
       // The signature covers the bytes. More checksums than that are what other stores than AWS stumble over.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: 0, httpAgent: agent, httpsAgent: agent },
+      requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: 0, httpAgent, httpsAgent },
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(known === undefined ? {} : { region: known }),
       ...(credentials === undefined ? {} : { credentials }),

@@ -3,7 +3,7 @@ import { FlinkError } from '../../common/errors.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import { typesEqual } from '../../serde/types.ts'
 import { declaredStates, type StateDescriptor } from '../../state/descriptors.ts'
-import { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
+import { KeyedStateBackend, type KeyedStateBackendOptions } from '../../state/keyed-state-backend.ts'
 import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
 import type { Collector, KeySpec, RichFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
@@ -74,8 +74,12 @@ export abstract class FunctionOperator extends BaseOperator {
     this.functions.notifyCheckpointAborted(checkpointId)
   }
 
-  override close(): void | Promise<void> {
-    return this.functions.close()
+  override async close(): Promise<void> {
+    try {
+      await this.functions.close()
+    } finally {
+      this.backend?.close()
+    }
   }
 
   protected override operatorState(barrier: CheckpointBarrier): readonly OperatorListSnapshot[] {
@@ -130,10 +134,22 @@ export abstract class FunctionOperator extends BaseOperator {
       maxParallelism,
       limits: options.snapshotLimits,
       nowMs: () => clock.nowMs(),
+      own: ownStore(context),
     })
     this.registerStates(backend)
     return backend
   }
+}
+
+function ownStore({ operatorName, subtaskIndex, parallelism, options }: OperatorContext): KeyedStateBackendOptions['own'] {
+  const { stateBackend: backend, checkpointingEnabled } = options
+  if (backend === undefined) return undefined
+  if (checkpointingEnabled && !backend.can.snapshots)
+    throw new FlinkError(
+      'UNSUPPORTED',
+      `operator ${operatorName}: state backend ${backend.name} says that it cannot take snapshots, and the job is to take checkpoints: leave execution.checkpointing.interval out, or take another backend`,
+    )
+  return { backend, store: backend.createStore({ operatorName, subtaskIndex, parallelism }) }
 }
 
 /** The collector that functions receive: one an operator, its timestamp set before each call. */

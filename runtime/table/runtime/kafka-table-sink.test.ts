@@ -2,8 +2,6 @@ import { expect, test } from 'vitest'
 import { ConnectorHarness } from '../../../test/support/connector-harness.ts'
 import { FakeKafka } from '../../../test/support/fake-kafka.ts'
 import { SimulatedClock } from '../../../test/support/simulated-clock.ts'
-import { KafkaSink, type KafkaSinkOptions } from '../../connectors/kafka/kafka-sink.ts'
-import { settingsFromJson } from '../../connectors/kafka/settings.ts'
 import type { ColumnarFrame } from '../../network/columns.ts'
 import { KafkaTableSinkOperator, kafkaTableSink } from './kafka-table-sink.ts'
 
@@ -29,15 +27,7 @@ function harness(kafka: FakeKafka, options: Record<string, string>) {
   const operator = new KafkaTableSinkOperator(node, { timeZone: 'UTC', codegen: true, columnar: true })
   const sink = new ConnectorHarness(operator, {
     clock,
-    registry: {
-      fetchers: {},
-      sinks: {
-        kafka: (given, context) => {
-          const { settings, ...rest } = given as KafkaSinkOptions & { readonly subtaskIndex: number }
-          return new KafkaSink(rest, settingsFromJson(settings), context, kafka.client())
-        },
-      },
-    },
+    registry: kafka.registry(),
   })
   return { sink, operator, clock }
 }
