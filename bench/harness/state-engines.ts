@@ -27,11 +27,9 @@ const common = (folder: string) => ({
   'restart-strategy.fixed-delay.delay': '0 ms',
   'heartbeat.interval': '500 ms',
   'heartbeat.timeout': '3 s',
-  // So that the TaskManagers that a job uses are known before it runs: one after the other.
-  'taskmanager.load-balance.mode': 'NONE',
 })
 
-/** What the documentation of Flink 2.3 offers against loss of time: here no waiting after a call that failed, below copies of state kept locally and none for resources. */
+/** A TaskManager is given up with the first call to it that fails, not only when its heartbeats stay away. */
 const flinkTuned = {
   'state.backend.type': 'hashmap',
   'pipeline.object-reuse': 'true',

@@ -99,11 +99,13 @@ export class StateRun {
   /** Asks until there is an answer. */
   async until<T>(what: string, job: StateJob, ask: () => T | undefined | Promise<T | undefined>, pollMs = POLL_MS): Promise<T> {
     const startMs = systemClock.monotonicMs()
+    let ended = false
     for (let round = 0; ; round++) {
       const answer = await ask()
       if (answer !== undefined) return answer
+      if (ended) throw new Error(`${this.cluster.name}: the job ended before ${what}`)
       // Seldom: the cluster answers it, which is work.
-      if (round % 10 === 0) await this.cluster.requireSound(job.id)
+      if (round % 10 === 0) ended = (await this.cluster.requireSound(job.id)) === 'FINISHED'
       if (systemClock.monotonicMs() - startMs > STEP_TIMEOUT_MS) throw new Error(`${this.cluster.name}: waited in vain until ${what}`)
       await delay(pollMs)
     }

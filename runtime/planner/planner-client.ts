@@ -67,7 +67,7 @@ export class PlannerClient implements AsyncDisposable {
     const { spare } = this
     this.spare = undefined
     if (this.options.keepSpare) setImmediate(() => !this.closed && (this.spare ??= this.start()))
-    if (spare === undefined || spare.exitCode !== null || spare.signalCode !== null) return undefined
+    if (spare === undefined || !hasStarted(spare) || spare.exitCode !== null || spare.signalCode !== null) return undefined
     setReferenced(spare, true)
     return spare
   }
@@ -80,9 +80,10 @@ export class PlannerClient implements AsyncDisposable {
         stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
       },
     )
+    child.on('error', () => this.children.delete(child))
+    if (!hasStarted(child)) return child
     this.children.add(child)
     child.once('close', () => this.children.delete(child))
-    child.on('error', () => this.children.delete(child))
     this.stderr.set(child, '')
     child.stderr
       ?.setEncoding('utf8')
@@ -95,6 +96,9 @@ export class PlannerClient implements AsyncDisposable {
   }
 
   private ask(child: ChildProcess, request: PlanRequest, signal: AbortSignal | undefined): Promise<PlanAnswer> {
+    const cannotStart = (cause: Error) =>
+      new FlinkError('INTERNAL', 'the planner process cannot be started', { execPath: this.options.execPath }, cause)
+    if (!hasStarted(child)) return new Promise((_, reject) => child.once('error', cause => reject(cannotStart(cause))))
     setReferenced(child, true)
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
@@ -110,9 +114,7 @@ export class PlannerClient implements AsyncDisposable {
       })
       const onAbort = () => settle(() => reject(signal?.reason))
       signal?.addEventListener('abort', onAbort, { once: true })
-      child.once('error', cause =>
-        settle(() => reject(new FlinkError('INTERNAL', 'the planner process cannot be started', { execPath: this.options.execPath }, cause))),
-      )
+      child.once('error', cause => settle(() => reject(cannotStart(cause))))
       const answers = answersOf(child)
       answers.on('data', (chunk: Buffer) => {
         chunks.push(chunk)
@@ -137,6 +139,11 @@ export class PlannerClient implements AsyncDisposable {
     if (/heap out of memory|heap limit/i.test(stderr)) return outOfMemory(this.options.heapMb)
     return new FlinkError('INTERNAL', 'the planner process ended without an answer', { exitCode: child.exitCode, signal: child.signalCode, stderr })
   }
+}
+
+/** Else its error comes in the next tick. It may have no pipes: where there are no file descriptors left, none are made. */
+function hasStarted(child: ChildProcess): boolean {
+  return child.pid !== undefined
 }
 
 function stop(child: ChildProcess): Promise<void> {

@@ -48,14 +48,14 @@ export class JarStore {
 
   async get(id: string): Promise<{ readonly digest: string; readonly bytes: Uint8Array }> {
     const bytes = await readFile(this.pathOf(id)).catch((cause: unknown) => {
-      throw missing(id, cause)
+      throw failed(id, cause)
     })
     return { digest: createHash('sha256').update(bytes).digest('hex'), bytes: new Uint8Array(bytes) }
   }
 
   async delete(id: string): Promise<void> {
     await rm(this.pathOf(id)).catch((cause: unknown) => {
-      throw missing(id, cause)
+      throw failed(id, cause)
     })
   }
 
@@ -64,6 +64,12 @@ export class JarStore {
     if (!isJarId(id)) throw missing(id)
     return join(this.directory, id)
   }
+}
+
+/** What cannot be looked at is not said to be gone. */
+function failed(id: string, cause: unknown): FlinkError {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return missing(id, cause)
+  return new FlinkError('EXTERNAL_SYSTEM', `jar ${id} cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`, { id }, cause)
 }
 
 function missing(id: string, cause?: unknown): FlinkError {

@@ -1,3 +1,4 @@
+import { FlinkError } from '../common/errors.ts'
 import type { HeapState } from './heap-state.ts'
 import type { CurrentKey, KeyEntry } from './key-entry.ts'
 import type { KeyedPart } from './keyed-part.ts'
@@ -17,4 +18,11 @@ export interface KeyTable<R = unknown> extends CurrentKey, TtlKeys, KeyedPart<R>
   unsetCurrentKey(): void
   keys(): IterableIterator<KeyEntry>
   close?(): void
+}
+
+export function noKeySet(owner: string): FlinkError {
+  return new FlinkError(
+    'INVALID_PROGRAM',
+    `operator ${owner}: no key is set; keyed state can be used only while a record of a keyed stream or a timer is processed, not in open, close or processBroadcastElement`,
+  )
 }

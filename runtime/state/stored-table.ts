@@ -7,7 +7,7 @@ import type { TypeInformation, TypeJson } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
 import { KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
-import type { KeyTable } from './key-table.ts'
+import { type KeyTable, noKeySet } from './key-table.ts'
 import type { OwnStateBackend, StateStore } from './own-backend.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
@@ -102,10 +102,7 @@ export class StoredTable implements KeyTable<readonly RowName[]> {
 
   assertKeySet(): void {
     if (this.keySet) return
-    throw new FlinkError(
-      'INVALID_PROGRAM',
-      `operator ${this.owner}: no key is set; keyed state can be used only while a record of a keyed stream or a timer is processed, not in open, close or processBroadcastElement`,
-    )
+    throw noKeySet(this.owner)
   }
 
   filled(entry: KeyEntry): void {

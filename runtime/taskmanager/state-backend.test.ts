@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { TestFolder } from '../../test/support/cluster.ts'
 import { finishInProcess } from '../../test/support/in-process-job.ts'
+import { countWords } from '../../test/support/keyed-words.ts'
 import { Configuration } from '../common/config.ts'
 import { checkpointSettings } from '../jobmanager/checkpoint-settings.ts'
 import { stateBackendOf } from './state-backend.ts'
@@ -36,18 +37,7 @@ test('a backend that the configuration names is loaded from its module, and REST
   await using folder = await TestFolder.create()
   const log = join(folder.path, 'rows')
   const backend = `${await folder.write('backend.mjs', moduleText(log))}#backend`
-  const { stdout } = await finishInProcess(
-    env => {
-      env
-        .fromElements('a', 'b', 'a')
-        .map(word => ({ word, count: 1 }))
-        .keyBy(row => row.word)
-        .reduce((a, b) => ({ word: a.word, count: a.count + b.count }))
-        .map(({ word, count }) => `${word} ${count}`)
-        .print()
-    },
-    { batch: false, configuration: { [type]: backend } },
-  )
+  const { stdout } = await finishInProcess(countWords, { batch: false, configuration: { [type]: backend } })
   expect(stdout.trim().split('\n').sort()).toEqual(['a 1', 'a 2', 'b 1'])
   expect(readFileSync(log, 'utf8')).toMatch(/^(put\n)+$/)
   expect(checkpointSettings(Configuration.fromObject({ [type]: backend })).view.stateBackend).toBe(backend)

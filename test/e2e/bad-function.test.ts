@@ -58,7 +58,7 @@ test.each(Object.entries(strategies))(
     await using cluster = await startCluster({ taskManagers: 1, slots: 2 })
     const path = await cluster.folder.write('picky.ts', job(cluster.folder.path, "throw new RangeError('no tenth record: ' + n)"))
     const jobId = await submit(cluster, path, ['-p', '2', ...settings.flatMap(setting => ['-D', setting])])
-    await ended(cluster, jobId, 'FAILED')
+    await ended(cluster, jobId, 'FAILED', 90_000)
 
     expect(await restartsOf(cluster, jobId)).toBe(3)
     const entries = await exceptions(cluster, jobId)
@@ -92,7 +92,7 @@ test('a function that throws on every tenth record when it first comes: each rec
     }`
   const path = await cluster.folder.write('picky.ts', job(folder, tenth))
   const jobId = await submit(cluster, path, ['-p', '2', ...strategies['exponential delay'].slice(0, 3).flatMap(setting => ['-D', setting])])
-  await ended(cluster, jobId, 'FINISHED')
+  await ended(cluster, jobId, 'FINISHED', 90_000)
 
   expect(committed(folder)).toEqual(model(rows))
   const messages = (await exceptions(cluster, jobId)).map(entry => entry.stacktrace.split('\n')[0])

@@ -95,7 +95,7 @@ test.each(Object.entries(troubles))(
 
     end(disk)
     await moreCheckpoints(cluster, jobId, 'completed', 2)
-    await ended(cluster, jobId, 'FINISHED')
+    await ended(cluster, jobId, 'FINISHED', 90_000)
     expect(await restarts(cluster, jobId)).toBe(0)
     expectAllOnce(out)
     // Nor is anything left of the checkpoints that failed.
@@ -122,7 +122,7 @@ test('a disk that stays full: past the tolerable failures a job without restarts
   await moreCheckpoints(cluster, patient, 'completed', 1)
 
   disk.fill()
-  await ended(cluster, final, 'FAILED')
+  await ended(cluster, final, 'FAILED', 90_000)
   for (const jobId of [final, patient]) {
     await cluster.until(`/jobs/${jobId}/exceptions`, ({ exceptionHistory }: { exceptionHistory: { entries: unknown[] } }) =>
       exceptionHistory.entries.length > 0 ? true : undefined,
@@ -133,7 +133,7 @@ test('a disk that stays full: past the tolerable failures a job without restarts
   }
 
   disk.free()
-  await ended(cluster, patient, 'FINISHED')
+  await ended(cluster, patient, 'FINISHED', 90_000)
   expect(await restarts(cluster, patient)).toBeGreaterThan(0)
   expectAllOnce(join(cluster.folder.path, 'patient'))
 })
@@ -168,7 +168,7 @@ test('an S3 server that hangs, is gone and comes back: within the tolerable fail
 
     await server.comeBack()
     await moreCheckpoints(cluster, jobId, 'completed', 2)
-    await ended(cluster, jobId, 'FINISHED')
+    await ended(cluster, jobId, 'FINISHED', 90_000)
     expect(await restarts(cluster, jobId)).toBe(0)
     expectAllOnce(out)
     await cluster.until('/jobs/overview', () => (server.objects('state').length === 0 ? true : undefined))
@@ -199,7 +199,7 @@ test('an S3 server that stays away: past the tolerable failures the job restarts
     expect(entry).toMatch(/^FlinkError: Exceeded checkpoint tolerable failure threshold\. 2 in a row failed/)
     expect(entry).toMatch(/ECONNREFUSED/)
     await server.comeBack()
-    await ended(cluster, jobId, 'FINISHED')
+    await ended(cluster, jobId, 'FINISHED', 90_000)
     expectAllOnce(out)
   } finally {
     await server.stop()

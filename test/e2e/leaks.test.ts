@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -36,3 +37,37 @@ test('jobs come and go, with checkpoints on S3: the cluster has no more file des
     await server.stop()
   }
 })
+
+test.each([
+  ['taskmanager', 0],
+  ['jobmanager', 0],
+  ['jobmanager', 2],
+  ['jobmanager', 4],
+] as const)('a %s that has %i file descriptors left says so, lives on, and does its work when it has more', async (kind, left) => {
+  await using cluster = await startCluster({ taskManagers: 1, slots: 2, configuration: { 'restart-strategy.type': 'none' } })
+  const run = () => {
+    const args = ['--count', '100', '--rows-per-second', '1000', '--out', `file://${join(cluster.folder.path, 'out')}`]
+    return cluster.run(['run', '-p', '2', program, ...args])
+  }
+  expect((await run()).code).toBe(0)
+  const pid = cluster.pidOf(`run/${kind}-`)
+  execFileSync('prlimit', [`--nofile=${limitLeaving(left, pid)}:`, '--pid', String(pid)])
+  let refused = await run()
+  // A planner that waited has planned it; there is no next one.
+  if (refused.code === 0) refused = await run()
+  expect([refused.code, refused.stdout + refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/EMFILE|connection to the JobManager .* broke|planner process cannot be started/),
+  ])
+  execFileSync('prlimit', ['--nofile=4096:', '--pid', String(pid)])
+  expect(await run()).toMatchObject({ code: 0, stdout: expect.stringContaining('Program execution finished') })
+  expect(cluster.pidOf(`run/${kind}-`)).toBe(pid)
+})
+
+/** A process gets the lowest number that is free, if it is below its limit. */
+function limitLeaving(left: number, pid: number): number {
+  const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))
+  let limit = 0
+  for (let free = left; free > 0 || used.has(limit); limit++) if (!used.has(limit)) free--
+  return limit
+}

@@ -3,6 +3,7 @@ import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
 import { finishInProcess } from '../support/in-process-job.ts'
 import { smallStateLimits } from '../support/increments.ts'
+import { countWords } from '../support/keyed-words.ts'
 import { mapStateBackend } from '../support/map-state-backend.ts'
 import { buildSums, expectSums, outsides } from '../support/sums-job.ts'
 
@@ -84,13 +85,7 @@ test('one that cannot take snapshots is refused with checkpoints, by its name, a
   const { stdout } = await finishInProcess(
     env => {
       env.setStateBackend(mapStateBackend(() => ({}), { snapshots: false }))
-      env
-        .fromElements('a', 'b', 'a')
-        .map(word => ({ word, count: 1 }))
-        .keyBy(row => row.word)
-        .reduce((a, b) => ({ word: a.word, count: a.count + b.count }))
-        .map(({ word, count }) => `${word} ${count}`)
-        .print()
+      countWords(env)
     },
     { batch: false },
   )

@@ -78,8 +78,8 @@ export async function running(cluster: Cluster, jobId: string): Promise<void> {
   })
 }
 
-export async function ended(cluster: Cluster, jobId: string, state: string): Promise<void> {
-  await cluster.until(`/jobs/${jobId}`, (job: JobDetails) => (job.state === state ? true : undefined))
+export async function ended(cluster: Cluster, jobId: string, state: string, timeoutMs?: number): Promise<void> {
+  await cluster.until(`/jobs/${jobId}`, (job: JobDetails) => (job.state === state ? true : undefined), timeoutMs)
 }
 
 export async function exceptions(
