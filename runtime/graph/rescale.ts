@@ -36,6 +36,23 @@ export function checkRequirements({ vertices }: JobGraph, requirements: Resource
   }
 }
 
+/** The same, refused where there is no room. */
+export function rescaleTarget(graph: JobGraph, requirements: ResourceRequirements, slots: number): JobGraph {
+  const target = rescaled(graph, requirements, slots)
+  if (target !== undefined) return target
+  throw new FlinkError('CONFLICT', `job ${graph.jobName} cannot be rescaled: there are ${slots} slots for it, fewer than its lower bounds need`)
+}
+
+/** By the name of the vertex. */
+export function parallelismsOf({ vertices }: JobGraph): Readonly<Record<string, number>> {
+  return Object.fromEntries(vertices.map(({ name, parallelism }) => [name, parallelism]))
+}
+
+/** Of one job. */
+export function sameParallelisms(a: JobGraph, b: JobGraph): boolean {
+  return a.vertices.every(({ parallelism }, i) => parallelism === b.vertices[i]?.parallelism)
+}
+
 /** The graph at the largest parallelisms within bounds that so many slots have room for; undefined = there is no room even for the smallest. */
 export function rescaled(graph: JobGraph, requirements: ResourceRequirements, slots: number): JobGraph | undefined {
   // One cap for all, which is what slot sharing asks for: subtask i of each vertex is in slot i.

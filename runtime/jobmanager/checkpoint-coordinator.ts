@@ -49,6 +49,7 @@ import { withoutUid } from '../graph/uids.ts'
 import type { TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import type { CheckpointSettings } from './checkpoint-settings.ts'
 import { CheckpointStatistics } from './checkpoint-statistics.ts'
+import { warnOfResultsSince } from './older-savepoint.ts'
 import type { TriggeredSnapshot } from './task-gateway.ts'
 
 /**
@@ -146,6 +147,7 @@ export class CheckpointCoordinator {
     const { head, body, isSavepoint, location, objectsLocation } = await readSnapshot(path, uri => this.openFolder(uri))
     const ignores = this.settings.ignoresUnclaimedState
     requireRestorable(planState(body, jobGraph), location, ignores)
+    if (savepoint === null) await warnOfResultsSince(store, head, location, this.log)
     return this.restoring(new RestorePlan(head.checkpointId, body, objectsLocation, ignores), isSavepoint, location)
   }
 

@@ -5,12 +5,10 @@ import type { TaskState } from '../checkpoint/task-state.ts'
 import { assert } from '../common/assert.ts'
 import type { Clock } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
-import { deserializeError, errorCodes, FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
+import { FlinkError, type SerializedError, serializeError, stackWithCauses } from '../common/errors.ts'
 import { newId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
-import type { SlotDeployment } from '../graph/deployment.ts'
-import { buildSlotDeployments } from '../graph/deployment-builder.ts'
 import {
   createExecutionGraph,
   type Execution,
@@ -28,20 +26,23 @@ import {
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { regionsToRestart } from '../graph/regions.ts'
-import { checkRequirements, type ResourceRequirements, requirementsOf, rescaled } from '../graph/rescale.ts'
+import { checkRequirements, parallelismsOf, type ResourceRequirements, requirementsOf, rescaleTarget, sameParallelisms } from '../graph/rescale.ts'
 import { storedResults } from '../graph/scheduling.ts'
 import type { PlannedSlot } from '../graph/slot-assignment.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { checkpointSettings } from './checkpoint-settings.ts'
-import { ExceptionHistory, exceptionEntry } from './exception-history.ts'
+import { clearJob } from './job-clearing.ts'
+import { type PlacedDeployment, placedDeployments, slotsOf } from './job-deployments.ts'
+import { JobFailures } from './job-failures.ts'
 import { JobSlots } from './job-slots.ts'
+import { takeCheckpoint, takeSavepoint } from './job-snapshots.ts'
 import { JobStages } from './job-stages.ts'
 import { isOver, isTerminalStatus, mayEnter } from './job-status.ts'
 import type { JobStore } from './job-store.ts'
 import { failoverStrategy } from './options.ts'
-import { next, noRestarts, type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
+import { type RestartStrategy, restartStrategyOf } from './restart-strategy.ts'
 import { type Restart, Restarts, type Waiting } from './restarts.ts'
 import type { SlotRequest } from './slot-manager-core.ts'
 import { type AllocatedSlot, noResourceAvailable } from './slot-pool.ts'
@@ -98,7 +99,6 @@ export class JobMaster {
   readonly job: JobMasterJob
   readonly restartStrategy: RestartStrategy
   readonly timestamps: Partial<Record<JobStatus, number>> = {}
-  readonly exceptions: ExceptionHistory
   readonly metrics = new Map<string, TaskMetrics>()
   private readonly services: JobMasterServices
   private readonly log: Logger
@@ -112,14 +112,12 @@ export class JobMaster {
   private nextGraph: JobGraph
   private restartCount = 0
   private requirements: ResourceRequirements
-  private failure: SerializedError | undefined = undefined
+  private readonly failures: JobFailures
   private readonly checkpoints: CheckpointCoordinator | undefined
   /** Barriers may be sent. */
   private checkpointing = false
   /** Tasks that have ended but for a checkpoint. */
   private readonly awaitingCheckpoint = new Set<string>()
-  private failed = Promise.withResolvers<SerializedError>()
-  private strategyState = noRestarts
   /** Whatever fails, all tasks are restarted. */
   private readonly failsWhole: boolean
   private readonly restarts = new Restarts<RestorePlan | undefined>()
@@ -131,10 +129,10 @@ export class JobMaster {
     this.job = job
     this.services = services
     this.log = log.child({ jobId: job.jobId })
-    this.exceptions = new ExceptionHistory(services.exceptionHistorySize)
     this.timestamps.INITIALIZING = clock.nowMs()
     const configuration = Configuration.fromObject(job.jobGraph.configuration)
     this.restartStrategy = restartStrategyOf(configuration)
+    this.failures = new JobFailures(this.restartStrategy, { clock, random, historySize: services.exceptionHistorySize })
     this.nextGraph = job.jobGraph
     this.requirements = requirementsOf(job.jobGraph)
     this.executionGraph = this.newExecutionGraph(0)
@@ -185,7 +183,7 @@ export class JobMaster {
   }
 
   get failureCause(): SerializedError | undefined {
-    return this.failure
+    return this.failures.current
   }
 
   start(): void {
@@ -312,13 +310,7 @@ export class JobMaster {
         'UNSUPPORTED',
         `job ${jobGraph.jobName} is a batch job, which takes no checkpoints: it cannot be rescaled without losing its state`,
       )
-    const slots = this.slots.ownedCount + services.slotCounts().free
-    const target = rescaled(jobGraph, requirements, slots)
-    if (target === undefined)
-      throw new FlinkError(
-        'CONFLICT',
-        `job ${jobGraph.jobName} cannot be rescaled: there are ${slots} slots for it, fewer than its lower bounds need`,
-      )
+    const target = rescaleTarget(jobGraph, requirements, this.slots.ownedCount + services.slotCounts().free)
     // The next JobManager must not go back to what was before, and the next attempt neither.
     await services.jobStore?.setRequirements(this.job.jobId, requirements)
     this.requirements = requirements
@@ -382,43 +374,15 @@ export class JobMaster {
     void this.checkpoints?.requestCheckpoint()
   }
 
-  /** Answers the id of a checkpoint that was taken now. */
+  /** Answers its id. */
   async checkpoint(full: boolean): Promise<number> {
-    const end = await this.coordinator().requestCheckpoint(full)
-    if (end.kind === 'completed') return end.id
-    throw new FlinkError(
-      'EXTERNAL_SYSTEM',
-      `the checkpoint was not completed: it was ${end.why}`,
-      {},
-      end.error === undefined ? undefined : deserializeError(end.error),
-    )
+    return takeCheckpoint(this.coordinator(), full)
   }
 
-  /** Answers where it is: when it is there, or when the job has ended behind it. */
   async savepoint(targetDirectory: string, behind: SavepointRequest['behind']): Promise<string> {
-    const checkpoints = this.coordinator()
-    const { promise: failed } = this.failed
-    switch (behind) {
-      case 'go-on':
-        return checkpoints.requestSavepoint('savepoint', targetDirectory)
-      case 'cancel': {
-        const location = await checkpoints.requestSavepoint('savepoint', targetDirectory)
-        this.cancel()
-        return location
-      }
-      case 'stop':
-      case 'drain': {
-        const location = await checkpoints.requestSavepoint(behind === 'stop' ? 'savepoint-terminate' : 'savepoint-drain', targetDirectory)
-        const error = await Promise.race([failed, this.result.then(({ failureCause }) => failureCause)])
-        if (this.status === 'FINISHED') return location
-        throw new FlinkError(
-          'EXTERNAL_SYSTEM',
-          `A savepoint has been created at: ${location}, but the corresponding job ${this.job.jobId} failed during stopping. The savepoint is consistent, but might have uncommitted transactions. If you want to commit the transaction please restart a job from this savepoint.`,
-          {},
-          error === undefined ? undefined : deserializeError(error),
-        )
-      }
-    }
+    const whenStopped = () =>
+      Promise.race([this.failures.next, this.result.then(({ failureCause }) => (this.status === 'FINISHED' ? ('finished' as const) : failureCause))])
+    return takeSavepoint(this.coordinator(), targetDirectory, behind, { jobId: this.job.jobId, cancel: () => this.cancel(), whenStopped })
   }
 
   /** Undefined = a batch job. */
@@ -433,7 +397,7 @@ export class JobMaster {
   }
 
   exceptionView(): readonly ExceptionEntry[] {
-    return this.exceptions.view()
+    return this.failures.view()
   }
 
   // From TaskManagers.
@@ -463,7 +427,8 @@ export class JobMaster {
         this.move(update.executionId, { name: 'FINISHED', location })
         this.checkpoints?.taskFinished(update.executionId)
         this.checkAllRunning()
-        this.stages.advance(this.executionGraph)
+        // It may have finished while it was being cancelled, to read the same again.
+        if (this.status === 'RUNNING') this.stages.advance(this.executionGraph)
         if (this.isLazy) this.want()
         this.checkEnd()
         return
@@ -538,10 +503,8 @@ export class JobMaster {
     return state.name === 'CREATED' || isTerminal(state)
   }
 
-  /** Those that have a part of these regions. */
   private slotsOf(regions: ReadonlySet<number>): readonly PlannedSlot[] {
-    const subtasks = new Set(executionsIn(this.executionGraph, regions).map(({ vertexId, subtaskIndex }) => `${vertexId}/${subtaskIndex}`))
-    return this.slots.plan.filter(slot => slot.subtasks.some(({ vertexId, subtaskIndex }) => subtasks.has(`${vertexId}/${subtaskIndex}`)))
+    return slotsOf(this.slots.plan, this.executionGraph, regions)
   }
 
   private deployWaiting(): void {
@@ -557,10 +520,9 @@ export class JobMaster {
 
   private deploy({ regions, restored }: Waiting<RestorePlan | undefined>): void {
     const { digest, entry } = this.job.artifact
-    const slots = this.slots.placed(this.slotsOf(regions))
-    let deployments: readonly SlotDeployment[]
+    let placed: readonly PlacedDeployment[]
     try {
-      deployments = buildSlotDeployments(this.executionGraph, slots, {
+      placed = placedDeployments(this.executionGraph, this.slots.placed(this.slotsOf(regions)), {
         generation: this.services.generation,
         artifact: { digest, entry, url: this.services.artifactUrl(digest) },
         args: this.job.args,
@@ -572,12 +534,6 @@ export class JobMaster {
       this.failJob(serializeError(error))
       return
     }
-    const locations = new Map(slots.map(({ location }) => [location.allocationId, location]))
-    const placed = deployments.map(deployment => {
-      const location = locations.get(deployment.allocationId)
-      assert(location !== undefined, 'tasks are deployed to the slots that they were planned for')
-      return { deployment, location, executionIds: deployment.tasks.map(({ executionId }) => executionId) }
-    })
     for (const { location, executionIds } of placed) for (const executionId of executionIds) this.move(executionId, { name: 'DEPLOYING', location })
     for (const { deployment, location, executionIds } of placed)
       this.gateway.submit(deployment, location, error => this.failWhere(({ executionId }) => executionIds.includes(executionId), error))
@@ -636,35 +592,20 @@ export class JobMaster {
       this.services.onFenced(this, error)
       return
     }
-    const nowMs = this.services.clock.nowMs()
-    const entryOf = (execution: Execution | undefined) => exceptionEntry(error, nowMs, this.executionGraph, execution)
     // On their way down already: what else goes wrong there belongs to the failure that began it.
     const isNew = [...failed].some(region => !this.restarts.isEnding(region))
-    if (isNew && mayEnter(this.status, 'FAILING')) {
-      const [first, ...others] = executions
-      this.failure = error
-      this.failed.resolve(error)
-      this.exceptions.root(entryOf(first))
-      for (const execution of others) this.exceptions.concurrent(entryOf(execution))
-      const delayMs = this.restartDelayMs(error)
-      if (delayMs === undefined) {
-        this.enter('FAILING')
-        this.endTasks()
-      } else {
-        this.restartAfter(delayMs, this.regionsBehind(failed))
-      }
-    } else {
-      if (!isOver(this.status)) {
-        for (const execution of executions.length === 0 ? [undefined] : executions) {
-          if (this.failure !== undefined && explains(error, this.failure)) {
-            this.failure = error
-            this.exceptions.explain(entryOf(execution))
-          } else {
-            this.exceptions.concurrent(entryOf(execution))
-          }
-        }
-      }
+    if (!isNew || !mayEnter(this.status, 'FAILING')) {
+      if (!isOver(this.status)) this.failures.join(error, this.executionGraph, executions)
       this.checkEnd()
+      return
+    }
+    const isSame = this.status === 'RESTARTING' && this.failures.isSame(error)
+    const delayMs = this.failures[isSame ? 'join' : 'begin'](error, this.executionGraph, executions)
+    if (delayMs === undefined || (this.status !== 'RUNNING' && this.status !== 'RESTARTING')) {
+      this.enter('FAILING')
+      this.endTasks()
+    } else {
+      this.restartAfter(delayMs, this.regionsBehind(failed))
     }
   }
 
@@ -676,15 +617,6 @@ export class JobMaster {
       const execution = executions[subtask]
       return execution !== undefined && this.stages.isLost(execution)
     })
-  }
-
-  /** Undefined = the failure is final. */
-  private restartDelayMs(error: SerializedError): number | undefined {
-    if ((this.status !== 'RUNNING' && this.status !== 'RESTARTING') || isFinal(error)) return undefined
-    const { clock, random } = this.services
-    const [state, delayMs] = next(this.restartStrategy, this.strategyState, clock.monotonicMs(), random)
-    this.strategyState = state
-    return delayMs
   }
 
   private restartAfter(delayMs: number, regions: ReadonlySet<number>): void {
@@ -715,8 +647,7 @@ export class JobMaster {
     }
     const ended = executionsIn(this.executionGraph, regions)
     this.restartCount++
-    this.failure = undefined
-    this.failed = Promise.withResolvers()
+    this.failures.end()
     for (const { executionId } of ended) {
       this.metrics.delete(executionId)
       this.awaitingCheckpoint.delete(executionId)
@@ -790,7 +721,7 @@ export class JobMaster {
     this.enter(state)
     this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
-    const { job, failure, timestamps } = this
+    const { job, timestamps } = this
     void this.clear(state).then(this.over.resolve)
     this.done.resolve({
       kind: 'completed',
@@ -799,7 +730,7 @@ export class JobMaster {
       state,
       startTimeMs: timestamps.INITIALIZING ?? -1,
       endTimeMs: timestamps[state] ?? -1,
-      failureCause: state === 'FAILED' ? failure : undefined,
+      failureCause: state === 'FAILED' ? this.failures.current : undefined,
     })
     this.services.onTerminal(this)
   }
@@ -823,25 +754,9 @@ export class JobMaster {
     this.services.onTerminal(this)
   }
 
-  /** That it has ended is stored before its checkpoints go: without them it must never be run again. */
-  private async clear(state: TerminalJobStatus): Promise<void> {
-    const { jobStore } = this.services
-    const { jobId } = this.job
-    await this.sources.close()
-    try {
-      await jobStore?.recordResult(jobId, state)
-    } catch (error) {
-      this.log.error('the result of the job could not be stored: the next JobManager runs it again from its newest checkpoint', {
-        error: String(error),
-      })
-      return
-    }
-    await this.checkpoints?.close(state)
-    try {
-      await jobStore?.remove(jobId)
-    } catch (error) {
-      this.log.warn('a job that has ended could not be removed from the job store; the next JobManager does it', { error: String(error) })
-    }
+  private clear(state: TerminalJobStatus): Promise<void> {
+    const { checkpoints, sources, log } = this
+    return clearJob(this.job.jobId, state, { jobStore: this.services.jobStore, checkpoints, sources, log })
   }
 
   // State tables.
@@ -849,7 +764,7 @@ export class JobMaster {
   private enter(next: JobStatus): void {
     assert(mayEnter(this.status, next), `job state ${this.status} -> ${next}`)
     const message = `Job ${this.job.jobGraph.jobName} (${this.job.jobId}) switched from state ${this.status} to ${next}.`
-    if (next === 'FAILED') this.log.error(message, { error: this.failure?.message })
+    if (next === 'FAILED') this.log.error(message, { error: this.failures.current?.message })
     else this.log.info(message)
     this.status = next
     this.timestamps[next] = this.services.clock.nowMs()
@@ -862,7 +777,8 @@ export class JobMaster {
     this.executionGraph = moved.graph
     const text = transitionText(this.executionGraph.jobGraph, moved.before, moved.after)
     // The chain of causes once, with the failure that brings the job down; the others follow from it or share it.
-    if (next.name === 'FAILED' && this.failure === undefined) this.log.warn(text, { error: next.error.message, stack: stackWithCauses(next.error) })
+    if (next.name === 'FAILED' && this.failures.current === undefined)
+      this.log.warn(text, { error: next.error.message, stack: stackWithCauses(next.error) })
     else if (next.name === 'FAILED') this.log.warn(text, { error: next.error.message })
     else this.log.info(text)
     return moved.after
@@ -878,25 +794,4 @@ export class JobMaster {
   private fence() {
     return { generation: this.services.generation, jobId: this.job.jobId }
   }
-}
-
-function parallelismsOf({ vertices }: JobGraph): Readonly<Record<string, number>> {
-  return Object.fromEntries(vertices.map(({ name, parallelism }) => [name, parallelism]))
-}
-
-function sameParallelisms(a: JobGraph, b: JobGraph): boolean {
-  return a.vertices.every(({ parallelism }, i) => parallelism === b.vertices[i]?.parallelism)
-}
-
-/**
- * A TaskManager that dies closes all its sockets at once, and who notices first is chance: a neighbour's task, by its data connection, or the
- * ResourceManager. The job cannot end before the latter has said so, because only then the tasks over there have an end.
- */
-function explains(error: SerializedError, failure: SerializedError): boolean {
-  return error.code === 'TASKMANAGER_LOST' && failure.code === 'CONNECTION_LOST'
-}
-
-/** Another attempt would end the same way: the program, the graph or a value is what is wrong. */
-function isFinal(error: SerializedError): boolean {
-  return errorCodes[error.code].retry !== 'backoff'
 }

@@ -1,4 +1,4 @@
-import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { type Cluster, startCluster, TestFolder } from '../support/cluster.ts'
@@ -140,4 +140,25 @@ test('a result that finds no room on the disk fails the task that makes it, and 
   expect(failure?.stacktrace).toContain(`a blocking result could not be written to ${join(folder.path, 'tmp', 'millrace-results-')}`)
   expect(failure?.stacktrace).toContain('ENOSPC: no space left on device, write')
   await until(() => resultFiles(folder).length === 0)
+})
+
+test('a batch job takes no checkpoints, says so, and shows its files when it ends', async () => {
+  await using folder = await TestFolder.create()
+  await using cluster = await startCluster({ taskManagers: 1, slots: 1 })
+  const out = join(folder.path, 'out')
+  const path = await folder.write(
+    'job.ts',
+    `import { FileSink, SimpleStringEncoder, type StreamExecutionEnvironment } from 'millrace'
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSequence(1, 1000).keyBy(n => n % 10).map(n => n).sinkTo(FileSink.forRowFormat(${JSON.stringify(out)}, new SimpleStringEncoder()).build())
+}
+`,
+  )
+  const result = await cluster.run(['run', '-D', 'execution.runtime-mode=BATCH', '-D', 'execution.checkpointing.interval=1 s', path])
+  expect(result.stdout).toMatch(/has finished/)
+  const rows = readdirSync(out, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .flatMap(entry => readFileSync(join(entry.parentPath, entry.name), 'utf8').trimEnd().split('\n'))
+  expect(rows.map(Number).sort((a, b) => a - b)).toEqual(Array.from({ length: 1000 }, (_, i) => i + 1))
+  expect(await cluster.log('jobmanager-0')).toContain('Disabled Checkpointing. Checkpointing is not supported and not needed')
 })

@@ -32,7 +32,7 @@ test('state survives kill -9 of a TaskManager: sums go on from the newest checkp
   const path = await cluster.folder.write('sums.ts', sumsJob(`file://${directory}`))
   const job = await submit(cluster, path, ['-p', '2'])
   await running(cluster, job)
-  await cluster.until('/jobs/overview', () => (hasCheckpoint(directory, job) ? true : undefined))
+  await hasCheckpoint(cluster, job)
   const [lost = ''] = await taskManagersOf(cluster, job)
   process.kill(cluster.pidOf(`run/${lost}.json`), 'SIGKILL')
   await ended(cluster, job, 'FINISHED')
@@ -63,7 +63,7 @@ test('a job survives kill -9 of its JobManager: the next one at the same address
   const path = await cluster.folder.write('sums.ts', sumsJob(`file://${directory}`))
   const job = await submit(cluster, path, ['-p', '2'])
   await running(cluster, job)
-  await cluster.until('/jobs/overview', () => (hasCheckpoint(directory, job) ? true : undefined))
+  await hasCheckpoint(cluster, job)
   process.kill(cluster.pidOf('run/jobmanager-0.json'), 'SIGKILL')
   await cluster.startJobManager()
   await ended(cluster, job, 'FINISHED')
@@ -75,8 +75,11 @@ test('a job survives kill -9 of its JobManager: the next one at the same address
   expect(left().map(entry => entry.name)).toEqual(['2'])
 })
 
-function hasCheckpoint(directory: string, job: string): boolean {
-  return existsSync(join(directory, job)) && readdirSync(join(directory, job)).some(name => name.startsWith('chk-'))
+/** One that is claimed: before that a JobManager that is killed has left nothing to go on from. */
+async function hasCheckpoint(cluster: Cluster, job: string): Promise<void> {
+  await cluster.until(`/jobs/${job}/checkpoints`, ({ counts }: { readonly counts: { readonly completed: number } }) =>
+    counts.completed > 0 ? true : undefined,
+  )
 }
 const keyCount = 20_000
 const roundCount = 10
@@ -117,5 +120,6 @@ test('state of some megabytes is restored from changes that stand behind one ano
   await ended(cluster, job, 'FINISHED')
   const lines = new Set((await cluster.printed()).map(line => line.replace(/^\d+> /, '')))
   expect([...lines].sort()).toEqual(Array.from({ length: keyCount }, (_, key) => `${key} ${roundCount}`).sort())
-  expect(existsSync(join(directory, job)) ? readdirSync(join(directory, job)) : []).toEqual([])
+  // Behind the answer that the job has finished.
+  await cluster.until('/jobs/overview', () => (existsSync(join(directory, job)) ? undefined : true))
 })

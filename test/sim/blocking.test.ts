@@ -158,6 +158,30 @@ test('a result is released when its last reader has finished, the last ones with
   expect(sim.ledger.violations).toEqual([])
 })
 
+test('of a lost TaskManager only what it held is made again, and what reads it', async () => {
+  const sim = new SimCluster({ seed: 7, taskManagers: 2, slots: 1 })
+  await sim.start()
+  const graph = simJobGraph('two stages', [
+    { name: 'written', parallelism: 2, splits: 4 },
+    { name: 'reading', parallelism: 1, script: { finishAfterMs: 30_000 } },
+  ])
+  const restarting = { 'restart-strategy.type': 'fixed-delay', 'restart-strategy.fixed-delay.attempts': '1' }
+  const jobId = await sim.submit({ ...inStages(graph), configuration: restarting })
+  const subtasks = (vertex: number) => sim.jobManager.vertexDetails(jobId, graph.vertices[vertex]?.id ?? '')?.subtasks ?? []
+  await sim.clock.runUntil(() => subtasks(1)[0]?.status === 'RUNNING', 60_000)
+  const kept = subtasks(0).find(({ taskManagerId }) => taskManagerId === subtasks(1)[0]?.taskManagerId)
+  const idle = sim.taskManagers.find(({ id }) => id !== kept?.taskManagerId)
+  if (idle === undefined) throw new Error('one of two TaskManagers runs nothing')
+  sim.kill(idle)
+  sim.startTaskManager('another')
+  await sim.untilState(jobId, 'FINISHED')
+  expect(subtasks(0).map(({ executionId, attempt }) => [executionId === kept?.executionId, attempt])).toEqual(
+    subtasks(0).map(({ subtaskIndex }) => (subtaskIndex === kept?.subtaskIndex ? [true, 0] : [false, 1])),
+  )
+  expect(subtasks(1)[0]?.attempt).toBe(1)
+  expect(sim.ledger.violations).toEqual([])
+})
+
 test('with its JobManager a TaskManager loses all use for the results that it holds', async () => {
   const { sim, results } = await inThirdStage()
   expect(results().length).toBe(2)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { FlinkError } from '../../runtime/common/errors.ts'
+import type { JsonObject } from '../../runtime/common/json.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { endless, inStages, SimCluster, type SimTaskManager, type SimVertex, simJobGraph } from '../support/sim-cluster.ts'
 import { calmNetwork, type NetworkFaults } from '../support/sim-network.ts'
@@ -123,8 +124,7 @@ function checkSplits(cluster: SimCluster, jobId: string): void {
     { length: attempt + 1 },
     (_, i) => cluster.ledger.splits.get(attemptIdOf({ jobId, attempt: i })) ?? new Map<string, number>(),
   )
-  // Parts of it run anew on their own, each counting its own attempts.
-  const inParts = jobGraph['scheduling'] === 'lazy-from-sources' && attempt > 0
+  const inParts = attempt > 0 && hasRegions(jobGraph)
   if (!inParts)
     for (const [i, splits] of attempts.entries())
       for (const [splitId, count] of splits) expect(count, `${splitId} was handed out once in attempt ${i}`).toBe(1)
@@ -139,13 +139,18 @@ function checkSlots(cluster: SimCluster, jobId: string): void {
   const { state, attempt, jobGraph, slotsNeeded, tasksTotal } = cluster.job(jobId)
   if (state !== 'FINISHED') return
   const isLazy = jobGraph['scheduling'] === 'lazy-from-sources'
-  if (isLazy && attempt > 0) return
+  if (attempt > 0 && hasRegions(jobGraph)) return
   const deployments = cluster.ledger.deployments.get(attemptIdOf({ jobId, attempt })) ?? []
   const stages = isLazy ? [...Map.groupBy(deployments, ({ tasks }) => tasks[0]?.vertex.id).values()] : [deployments]
   expect(Math.max(...stages.map(stage => new Set(stage.map(({ allocationId }) => allocationId)).size)), 'slots taken').toBe(slotsNeeded)
   const subtasks = deployments.flatMap(deployment => deployment.tasks.map(task => `${task.vertex.id}/${task.subtaskIndex}`))
   expect(subtasks.length).toBe(tasksTotal)
   expect(new Set(subtasks).size).toBe(subtasks.length)
+}
+
+/** Parts of it run anew on their own, each counting its own attempts. */
+function hasRegions(jobGraph: JsonObject): boolean {
+  return jobGraph['scheduling'] === 'lazy-from-sources' || (jobGraph['vertices'] as readonly unknown[]).length === 1
 }
 
 function randomVertices(random: ReturnType<typeof seededRandom>): SimVertex[] {

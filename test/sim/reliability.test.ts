@@ -152,6 +152,28 @@ test('a savepoint that is older than what was committed since: what comes again 
   expect(outside.rows.toSorted()).toEqual([...before, ...after, ...after].toSorted())
 })
 
+test('a savepoint behind which its job went on: whoever begins with it is warned that results come again; with the newest checkpoint nobody is', async () => {
+  const jobs = new Jobs()
+  const { cluster } = jobs
+  await cluster.start()
+  const first = await jobs.submit('a', { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' })
+  await cluster.clock.run(1_000)
+  cluster.jobManager.triggerSavepoint(first, { triggerId: 'a', targetDirectory: SAVEPOINTS, behind: 'go-on' })
+  await cluster.clock.run(2_000)
+  cluster.jobManager.cancelJob(first)
+  await cluster.untilState(first, 'CANCELED')
+  const path = cluster.paths(SAVEPOINTS).find(each => each.endsWith('_metadata')) ?? ''
+  await cluster.untilState(
+    await jobs.submit('b', { 'execution.state-recovery.path': `${SAVEPOINTS}/${path.slice(0, path.indexOf('/'))}` }),
+    'FINISHED',
+  )
+  expect(jobs.logged(`of job ${first} will come again`)).toBe(1)
+  const newest = cluster.paths(CHECKPOINTS).find(each => each.startsWith(`${first}/chk-`) && each.endsWith('_metadata')) ?? ''
+  const third = await jobs.submit('c', { 'execution.state-recovery.path': `${CHECKPOINTS}/${newest.slice(0, newest.lastIndexOf('/'))}` })
+  await cluster.untilState(third, 'FINISHED')
+  expect(jobs.logged('will come again')).toBe(1)
+})
+
 test.each([
   ['an hour ahead', () => 3_600_000],
   ['an hour back', () => -3_600_000],

@@ -13,7 +13,7 @@ import { createJobStore } from '../../runtime/jobmanager/job-store.ts'
 import type { EnumeratorRegistry } from '../../runtime/jobmanager/source-coordinators.ts'
 import type { JobDetails, JobSubmission } from '../../runtime/rpc/job-manager-gateway.ts'
 import { asJson } from '../../runtime/rpc/messages.ts'
-import type { SplitEnumeratorFactory } from '../../runtime/stream/spi/source.ts'
+import type { SourceSplit, SplitEnumeratorFactory } from '../../runtime/stream/spi/source.ts'
 import type { CopyFiles } from '../../runtime/taskmanager/copy-files.ts'
 import type { SlotHostFactory } from '../../runtime/taskmanager/slot-host-factory.ts'
 import { TaskExecutor } from '../../runtime/taskmanager/task-executor.ts'
@@ -272,14 +272,19 @@ const HA_URI = 'sim://high-availability'
 export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, restored) => {
   let next = Number(restored?.['next'] ?? 0)
   const total = Number(options['splits'])
+  const returned: SourceSplit[] = []
   return {
     start() {},
     addReader() {},
     handleSplitRequest(subtaskIndex) {
-      if (next < total) context.assignSplits(subtaskIndex, [{ splitId: `split-${next++}` }])
+      const again = returned.shift()
+      if (again !== undefined) context.assignSplits(subtaskIndex, [again])
+      else if (next < total) context.assignSplits(subtaskIndex, [{ splitId: `split-${next++}` }])
       else context.signalNoMoreSplits(subtaskIndex)
     },
-    addSplitsBack() {},
+    addSplitsBack(_subtaskIndex, splits) {
+      returned.push(...splits)
+    },
     snapshot: () => ({ next }),
     close() {},
   }
