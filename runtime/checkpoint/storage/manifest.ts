@@ -58,7 +58,7 @@ export function decodeManifest(bytes: Uint8Array, path: string): Manifest {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint32(0) !== MAGIC) throw corrupt('it is no checkpoint of Millrace')
   const version = view.getUint32(4)
-  if (version < OLDEST_VERSION || version > VERSION) throw corrupt(`it has format version ${version}, this Millrace reads ${VERSION}`)
+  if (version < OLDEST_VERSION || version > VERSION) throw corrupt(`it has format version ${version}, this Millrace reads ${OLDEST_VERSION} to ${VERSION}`)
   if (view.getUint32(bytes.length - TRAILER) !== crc32(bytes.subarray(0, bytes.length - TRAILER)))
     throw corrupt('its checksum is wrong: it was cut short or changed')
   const end = FIXED + view.getUint32(8)
