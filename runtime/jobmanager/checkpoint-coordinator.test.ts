@@ -40,7 +40,7 @@ function coordinatorOver(store: ObjectStore) {
     coordinator.allRunning()
     return made.executions.map(({ executionId }) => executionId)
   }
-  return { coordinator, clock, told, failures, begin }
+  return { coordinator, clock, told, failures, graph, begin }
 }
 
 describe('an attempt', () => {
@@ -80,6 +80,20 @@ describe('an attempt', () => {
     begin(1)
     await clock.run(1_000)
     expect(told.at(-1)).toMatch(/^trigger 2 /)
+  })
+
+  test('takes what was asked for while the one before it was on its way', async () => {
+    const { coordinator, clock, told, graph, begin } = coordinatorOver(createMemoryStore())
+    await coordinator.restore(jobGraph)
+    coordinator.start(graph(0))
+    const requested = coordinator.requestCheckpoint()
+    // Another region of it begins again.
+    const ids = begin(1)
+    await clock.run(100)
+    expect(told).toEqual([`trigger 1 ${ids.join()}`])
+    for (const executionId of ids) coordinator.acknowledge(executionId, 1, { operators: [], kept: [] })
+    await clock.run(100)
+    expect(await requested).toMatchObject({ kind: 'completed', id: 1 })
   })
 
   test('of neighbours of which some have finished, the barrier begins at those in front of whom nobody runs', () => {

@@ -187,7 +187,9 @@ export class CheckpointCoordinator {
     this.jobGraph = jobGraph
     this.triggered.clear()
     this.stopping = false
-    this.state = createCoordinator(this.settings.coordinator, tasks, this.completed, this.lastId)
+    // What was asked for while tasks were on their way, when another region's restart took their place.
+    const requests = this.state?.requests ?? []
+    this.state = { ...createCoordinator<TaskState>(this.settings.coordinator, tasks, this.completed, this.lastId), requests }
     for (const { executionId, state } of executions) if (state.name === 'FINISHED') this.taskFinished(executionId)
   }
 
