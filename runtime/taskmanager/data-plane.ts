@@ -1,3 +1,4 @@
+import { FlinkError } from '../common/errors.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
 import { murmur3Hex } from '../graph/murmur3-128.ts'
 import type { ExchangePeer } from '../network/exchange-client.ts'
@@ -39,6 +40,8 @@ export class DataPlane {
   private readonly pagesPerChannel: number
   private readonly floatingPages: number
   private readonly attempts = new Map<string, Attempt>()
+  /** Resolved, and made anew, whenever pages of an attempt have come back. */
+  private cameBack = Promise.withResolvers<void>()
 
   constructor(pool: PagePool, exchange: ExchangePort, pagesPerChannel: number, floatingPages: number) {
     this.pool = pool
@@ -47,8 +50,29 @@ export class DataPlane {
     this.floatingPages = floatingPages
   }
 
-  /** Out of pages: INSUFFICIENT_NETWORK_BUFFERS; the slot counts as not wired. */
-  wire(deployment: SlotDeployment): Record<string, ChannelMedium> {
+  /** Out of pages when all that are on their way back have come: INSUFFICIENT_NETWORK_BUFFERS; the slot counts as not wired. */
+  async wire(deployment: SlotDeployment): Promise<Record<string, ChannelMedium>> {
+    const key = scopeKey(scopeOf(deployment))
+    for (;;) {
+      // Asked before it is tried: what this one gives back itself when it fails is no more room.
+      const isReleasing = this.releasing(key)
+      try {
+        return this.tryWire(deployment)
+      } catch (error) {
+        if (!isReleasing || !(error instanceof FlinkError) || error.code !== 'INSUFFICIENT_NETWORK_BUFFERS') throw error
+        // Its own rings were offered: they must be gone before they are made again.
+        do await this.cameBack.promise
+        while (this.attempts.get(key)?.allocations.size === 0)
+      }
+    }
+  }
+
+  /** Some attempt but this one is over here, and the exchange has not let go of it yet. */
+  private releasing(but: string): boolean {
+    return [...this.attempts].some(([key, { allocations }]) => key !== but && allocations.size === 0)
+  }
+
+  private tryWire(deployment: SlotDeployment): Record<string, ChannelMedium> {
     const scope = scopeOf(deployment)
     const key = scopeKey(scope)
     const owner = this.attempts.get(key) ?? {
@@ -100,6 +124,9 @@ export class DataPlane {
     if (owner === undefined || owner.allocations.size > 0) return
     this.attempts.delete(key)
     this.pool.release(owner.pages)
+    const { resolve } = this.cameBack
+    this.cameBack = Promise.withResolvers()
+    resolve()
   }
 
   private medium(owner: Attempt, channelId: string, checksum: boolean): ChannelMedium {

@@ -13,8 +13,8 @@ export interface SlotHostFactory {
   readonly hardware: HardwareDescription
   /** One host for one job in one slot. `onEvent` is never called from inside `create`. */
   create(slotIndex: number, onEvent: (event: SlotEvent) => void): SlotHost
-  /** Media of the channels that leave the slot. Called before `deploy`, for each slot of an attempt of a region in any order. */
-  wire(deployment: SlotDeployment): SlotWiring
+  /** Media of the channels that leave the slot. Called before `deploy`, for each slot of an attempt of a region in any order. Waits for buffers that are being released. */
+  wire(deployment: SlotDeployment): SlotWiring | Promise<SlotWiring>
   /**
    * Drop channels and buffers made by `wire`: called exactly once for each, when the tasks have ended and, unless others run on in it, their host is gone.
    * `orderly`: all of them have finished, so that what they wrote must still reach its readers.

@@ -102,6 +102,18 @@ test('regions of a job share the host of their slot; one comes back while the ot
   expect(() => run.deploy({ region: 0, attempt: 1, tasks: [] } as unknown as SlotDeployment, {} as never)).toThrow('still runs in slot 0')
 })
 
+test('channels of what has not ended in order are given back at its end, once its host is gone', async () => {
+  const { told, hosts, clock, deploy, say } = slot()
+  await deploy(0, 0, 'a')
+  await say(0, 'a', 'FAILED')
+  expect(told).toEqual(['wire 0#0', '0 deploy 0#0'])
+  hosts[0]?.end()
+  await clock.run(10)
+  expect(told.splice(0)).toEqual(['wire 0#0', '0 deploy 0#0', 'release 0#0 disorderly'])
+  await deploy(0, 1, 'b')
+  expect(told).toEqual(['wire 0#1', '1 deploy 0#1'])
+})
+
 test('a deployment that reaches a host on its way out is given to the next one', async () => {
   const { told, states, hosts, clock, deploy, say } = slot()
   await deploy(0, 0, 'a')

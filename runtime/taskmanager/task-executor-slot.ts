@@ -16,7 +16,8 @@ import type { SlotHostFactory } from './slot-host-factory.ts'
  * 2. A host ends by itself with its last task. A deployment that reaches it on its way out is given to the next one.
  * 3. `cancel` asks the host; after `task.cancellation.interval` a host in which they still run is terminated, whatever else runs in it; after
  *    `task.cancellation.timeout` the process ends, because a thread that cannot be ended holds its slot for ever.
- * 4. Channels of a deployment are given back, once, when another one takes its place; those of tasks that have finished, with the slot: others may still read.
+ * 4. Channels of a deployment are given back, once: where it has not ended in order, at its end, or at the latest when another one takes its place; those of
+ *    tasks that have finished, with the slot: others may still read.
  * 5. `release` cancels what still runs, ends the host, and gives all channels back.
  */
 export interface SlotRunOptions {
@@ -67,6 +68,7 @@ export class SlotRun {
     const replaced = this.deployed.filter(other => !other.isRunning && (other === before || !other.isOrderly || other.hasOnlyResults))
     this.deployed = [...this.deployed.filter(other => !replaced.includes(other)), tasks]
     void this.start(tasks, replaced)
+    void tasks.whenEnded.then(() => this.giveBackEarly(tasks))
   }
 
   addSplits(executionId: string, operatorId: string, splits: readonly SourceSplit[]): void {
@@ -127,7 +129,12 @@ export class SlotRun {
     if (this.host === undefined) await this.gone
     // Cancelled meanwhile.
     if (!tasks.isRunning) return
-    tasks.wiring ??= hosts.wire(tasks.deployment)
+    if (tasks.wiring === undefined) {
+      tasks.wiring = await hosts.wire(tasks.deployment)
+      if (!tasks.isRunning) return this.giveBack(tasks)
+      // A host that was there may be gone.
+      return this.post(tasks)
+    }
     if (this.host === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>()
       const host = hosts.create(slotIndex, event => this.onEvent(host, event))
@@ -236,6 +243,14 @@ export class SlotRun {
   private async terminate(host: SlotHost): Promise<void> {
     await host.terminate()
     this.exited(host, undefined)
+  }
+
+  /** Nobody will read what has not ended in order, and the next attempt may need the room. */
+  private async giveBackEarly(tasks: DeployedTasks): Promise<void> {
+    if (tasks.isOrderly) return
+    // With others in it the host stays; otherwise it is on its way out.
+    if (!this.isRunning) await this.gone
+    this.giveBack(tasks)
   }
 
   private giveBack(tasks: DeployedTasks): void {

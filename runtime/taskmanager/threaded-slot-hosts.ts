@@ -173,8 +173,8 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     return host
   }
 
-  wire(deployment: SlotDeployment): SlotWiring {
-    const channels = this.plane.wire(deployment)
+  async wire(deployment: SlotDeployment): Promise<SlotWiring> {
+    const channels = await this.plane.wire(deployment)
     this.artifacts.hold(deploymentKey(deployment), deployment.artifact.digest)
     return { channels, io: undefined }
   }
