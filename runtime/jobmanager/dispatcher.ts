@@ -57,8 +57,13 @@ export class Dispatcher {
       this.jobs.delete(jobId)
       throw new FlinkError('EXTERNAL_SYSTEM', `job ${submission.name} could not be stored for high availability, and is not started`, {}, error)
     }
-    // Cancelled meanwhile.
-    if (jobMaster.state === 'CREATED') jobMaster.start()
+    const { state } = jobMaster
+    if (state === 'CREATED') jobMaster.start()
+    // Cancelled meanwhile, and perhaps cleared before all of it was there: the next JobManager must not find it.
+    else if (isTerminalStatus(state)) {
+      await services.jobStore?.recordResult(jobId, state)
+      await services.jobStore?.remove(jobId)
+    }
     return jobId
   }
 

@@ -103,6 +103,33 @@ test('a job that is submitted again while it runs keeps what its next JobManager
   await jobs.expectFinished(jobId)
 })
 
+test('a job that is cancelled while it is being stored is not found by the next JobManager', async () => {
+  const jobs = new Jobs()
+  await jobs.cluster.start()
+  const store = jobs.cluster.stores.get(HIGH_AVAILABILITY)
+  if (store === undefined) throw new Error('no high availability')
+  const [reached, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const { create } = store
+  Object.assign(store, {
+    create: async (path: string, bytes: Uint8Array) => {
+      if (path.endsWith('/submission')) {
+        reached.resolve()
+        await goOn.promise
+      }
+      return create.call(store, path, bytes)
+    },
+  })
+  // It never comes to run.
+  const submitting = expect(jobs.submit('a')).rejects.toThrow('"CANCELED":4')
+  await reached.promise
+  const jobId = 'a'.repeat(32)
+  expect(jobs.cluster.jobManager.cancelJob(jobId)).toEqual({ kind: 'accepted' })
+  await jobs.cluster.clock.run(1_000)
+  goOn.resolve()
+  await submitting
+  expect(jobs.cluster.paths(HIGH_AVAILABILITY).filter(path => path.includes(jobId))).toEqual([])
+})
+
 test.each(['submission', 'artifact'])('a job whose %s is damaged is told of and left as it is; the others go on (FLINK-9097)', async name => {
   const jobs = new Jobs()
   await jobs.cluster.start()
