@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { FlinkError } from '../../common/errors.ts'
 import { hex } from '../../common/ids.ts'
 import type { Random } from '../../common/random.ts'
+import { shareableBytes } from '../../common/shared-bytes.ts'
 import { type ByteRange, beyondEnd, checkPath, checkRange, type ObjectStore, probeStore } from './object-store.ts'
 
 /**
@@ -79,7 +80,7 @@ class FileStore implements ObjectStore {
       const { size } = await file.stat()
       const { offset, length } = range ?? { offset: 0, length: size }
       if (offset + length > size) throw beyondEnd(this.uri, path, { offset, length }, size)
-      const bytes = new Uint8Array(length)
+      const bytes = shareableBytes(length)
       // One read may bring less than was asked for.
       for (let at = 0; at < length; ) {
         const { bytesRead } = await file.read(bytes, at, length - at, offset + at)
