@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { OperatorIncrements, smallStateLimits } from '../../test/support/increments.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
 import { Types } from '../serde/types.ts'
 import { ListStateDescriptor, MapStateDescriptor, type StateDescriptor, ValueStateDescriptor } from './descriptors.ts'
-import { defaultSnapshotLimits } from './keyed-snapshots.ts'
+import { defaultSnapshotLimits, type SnapshotLimits } from './keyed-snapshots.ts'
 import { KeyedStateBackend } from './keyed-state-backend.ts'
 import { pageMemory } from './row-pages.ts'
 
@@ -11,8 +12,13 @@ const text = new ValueStateDescriptor('text', Types.STRING)
 const list = new ListStateDescriptor('list', Types.INT)
 const map = new MapStateDescriptor('map', Types.STRING, Types.INT)
 
-function backendOf(keyType: TypeInformation, descriptors: readonly unknown[], hotKeysMax: number): KeyedStateBackend {
-  const backend = new KeyedStateBackend({ owner: 'subject', keyType, maxParallelism: 4, limits: defaultSnapshotLimits, hotKeysMax })
+function backendOf(
+  keyType: TypeInformation,
+  descriptors: readonly unknown[],
+  hotKeysMax: number,
+  limits: SnapshotLimits = defaultSnapshotLimits,
+): KeyedStateBackend {
+  const backend = new KeyedStateBackend({ owner: 'subject', keyType, maxParallelism: 4, limits, hotKeysMax })
   for (const descriptor of descriptors) backend.register(descriptor as StateDescriptor)
   return backend
 }
@@ -71,6 +77,31 @@ describe('a key that has left the heap is the same key when it comes again', () 
     backend.setCurrentKey('another')
     expect(backend.keyCount).toBe(1)
   })
+})
+
+test('a key that was written in one spelling and is cleared in another, shorter one leaves what can be restored', () => {
+  const start = () => backendOf(Types.GENERIC as TypeInformation, [text], 0, { ...smallStateLimits, segmentsMax: 64 })
+  const incrementsOf = ({ snapshots }: KeyedStateBackend) =>
+    new OperatorIncrements({
+      snapshot: barrier => ({ keyed: snapshots.snapshot(barrier), lists: [] }),
+      restore: ({ keyed }) => snapshots.restore(keyed as NonNullable<typeof keyed>),
+    })
+  const backend = start()
+  const increments = incrementsOf(backend)
+  for (const key of ['first', [-0], 'last']) {
+    backend.setCurrentKey(key)
+    backend.getState(text).update('x'.repeat(200))
+  }
+  increments.snapshot()
+  backend.snapshots.confirm(increments.checkpointId)
+  backend.setCurrentKey([0])
+  expect(backend.getState(text).value()).toHaveLength(200)
+  backend.getState(text).clear()
+  const restored = start()
+  incrementsOf(restored).restore(increments.snapshot())
+  const keys = [...restored.keys()].map(({ key }) => key)
+  expect(keys).toHaveLength(2)
+  expect(keys).toEqual(expect.arrayContaining(['first', 'last']))
 })
 
 test('keys that are used often stay, the others leave, and no more stay than there is room for', () => {

@@ -230,7 +230,7 @@ export class HeapTable implements KeyTable<number> {
     const slot = group.find(head, keys)
     if (removes) {
       if (slot < 0) return
-      group.remove(slot, keys.length, false)
+      group.remove(slot, keys, false)
       this.restored(group, keys, head, -1)
       return
     }
@@ -360,7 +360,7 @@ export class HeapTable implements KeyTable<number> {
       const held = entry.slots[i]
       if (held === undefined) {
         const slot = group.find(head, keys)
-        if (slot >= 0) entry.size -= group.remove(slot, keys.length, this.tracks)
+        if (slot >= 0) entry.size -= group.remove(slot, keys, this.tracks)
         continue
       }
       this.lastSchema = i
