@@ -6,6 +6,7 @@ import { ListStateDescriptor, MapStateDescriptor, type StateDescriptor, ValueSta
 import { defaultSnapshotLimits, type SnapshotLimits } from './keyed-snapshots.ts'
 import { KeyedStateBackend } from './keyed-state-backend.ts'
 import { pageMemory } from './row-pages.ts'
+import { StateTtlConfig } from './ttl-config.ts'
 
 const anything = new ValueStateDescriptor('anything')
 const text = new ValueStateDescriptor('text', Types.STRING)
@@ -191,4 +192,73 @@ test('all keys are visited once, wherever they are, and what a visit changes sta
     backend.setCurrentKey(key)
     expect(backend.getState(text).value(), `key ${key}`).toBe(key % 2 === 0 ? null : 'visited')
   }
+})
+
+test('a key whose visit clears and writes it again is visited once', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [text], 100)
+  for (let key = 0; key < 3; key++) {
+    backend.setCurrentKey(key)
+    backend.getState(text).update('before')
+  }
+  const visited: unknown[] = []
+  for (const entry of backend.keys()) {
+    visited.push(entry.key)
+    backend.visit(entry, () => {
+      backend.getState(text).clear()
+      backend.getState(text).update('after')
+    })
+    if (visited.length > 3) break
+  }
+  expect(visited).toEqual([0, 1, 2])
+})
+
+test('keys that go and come between hot and cold while all are visited are visited once, as they are by then', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [text], 10)
+  const write = (key: number, value: string) => {
+    backend.setCurrentKey(key)
+    backend.getState(text).update(value)
+  }
+  for (let key = 0; key < 40; key++) write(key, 'before')
+  const visited: [number, unknown][] = []
+  let others = 1_000
+  for (const entry of backend.keys()) {
+    const key = entry.key as number
+    if (key >= 1_000) continue
+    backend.visit(entry, () => visited.push([key, backend.getState(text).value()]))
+    if (visited.length === 3) for (let each = 0; each < 40; each++) write(each, 'then')
+    for (let i = 0; i < 5; i++) write(others++, 'other')
+  }
+  visited.sort(([a], [b]) => a - b)
+  expect(visited.map(([key]) => key)).toEqual(Array.from({ length: 40 }, (_, key) => key))
+  expect(visited.filter(([, value]) => value === 'before')).toHaveLength(3)
+})
+
+describe('with values that expire', () => {
+  const ttlMs = 1_000
+  const expiring = new ValueStateDescriptor('expiring', Types.STRING)
+  expiring.enableTimeToLive(StateTtlConfig.newBuilder(ttlMs).cleanupIncrementally(1, false).build())
+  const clock = { nowMs: 0 }
+  const start = (hotKeysMax: number) => {
+    const backend = new KeyedStateBackend({
+      owner: 'subject',
+      keyType: Types.INT as TypeInformation,
+      maxParallelism: 4,
+      hotKeysMax,
+      nowMs: () => clock.nowMs,
+    })
+    for (const descriptor of [expiring, text]) backend.register(descriptor as StateDescriptor)
+    return backend
+  }
+
+  test('clean-up comes to the cold keys, though every record brings another hot one', () => {
+    const backend = start(10)
+    const write = (key: number) => {
+      backend.setCurrentKey(key)
+      backend.getState(expiring).update('x')
+    }
+    for (let key = 0; key < 100; key++) write(key)
+    clock.nowMs += ttlMs
+    for (let key = 100; key < 500; key++) write(key)
+    expect(backend.keyCount).toBe(400)
+  })
 })

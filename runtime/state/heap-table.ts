@@ -161,10 +161,19 @@ export class HeapTable implements KeyTable<number> {
     entry.changed |= bit
   }
 
-  /** Hot ones in order of first use, then the others. Stays valid while keys come and go. Some may be empty. */
+  /**
+   * Those that are hot when it begins, in order of first use, then the others. Each once, as it is when it is asked for, while keys come, go, and become hot or
+   * cold. Of keys that come meanwhile some are met. Some may be empty.
+   */
   *keys(): Generator<KeyEntry, undefined> {
-    yield* this.entries.values()
-    for (const group of this.store.present()) for (const entry of this.entriesOf(group)) if (this.entries.get(entry.index) !== entry) yield entry
+    // A copy, as Flink takes: whoever clears a key and writes it again puts it at the end, and records may bring hot keys faster than they are asked for.
+    const hot = new Map<unknown, unknown>()
+    for (const { index, key } of this.entries.values()) hot.set(index, key)
+    for (const [index, key] of hot) {
+      const entry = this.entries.get(index) ?? this.read(key, index)
+      if (entry !== undefined) yield entry
+    }
+    for (const group of this.store.present()) for (const entry of this.entriesOf(group)) if (!hot.has(entry.index)) yield entry
     return undefined
   }
 

@@ -121,7 +121,7 @@ export class KeyedStateBackend {
     return this.table.keyCount
   }
 
-  /** In order of first write; stays valid while keys come and go. Some may be empty. */
+  /** Each once; stays valid while keys come and go. Some may be empty. */
   keys(): IterableIterator<KeyEntry> {
     return this.table.keys()
   }
