@@ -261,4 +261,25 @@ describe('with values that expire', () => {
     for (let key = 100; key < 500; key++) write(key)
     expect(backend.keyCount).toBe(400)
   })
+
+  test('what a visit of a cold key has written stays when the clean-up visits another one meanwhile', () => {
+    const backend = start(1)
+    for (let key = 0; key < 20; key++) {
+      backend.setCurrentKey(key)
+      backend.getState(text).update('before')
+      backend.getState(expiring).update('x')
+    }
+    backend.unsetCurrentKey()
+    for (const entry of backend.keys())
+      backend.visit(entry, () => {
+        backend.getState(text).update('after')
+        expect(backend.getState(expiring).value()).toBe('x')
+        expect(backend.getState(text).value()).toBe('after')
+      })
+    for (let key = 0; key < 20; key++) {
+      backend.setCurrentKey(key)
+      expect(backend.getState(text).value(), `key ${key}`).toBe('after')
+    }
+    expect(backend.keyCount).toBe(20)
+  })
 })

@@ -55,6 +55,8 @@ export class HeapTable implements KeyTable<number> {
   private keySet = false
   private key: unknown = undefined
   private index: unknown = undefined
+  /** The current one, if it is not hot: of a visit. */
+  private coldVisited: KeyEntry | undefined = undefined
   /** Hot entries that have changed since they were written back. */
   private changedEntries = 0
   /** Keys that hold something and are not hot. */
@@ -104,13 +106,14 @@ export class HeapTable implements KeyTable<number> {
   }
 
   visit(visited: KeyEntry, run: () => void): void {
-    const { key, index, keySet } = this
+    const { key, index, keySet, entry: before, coldVisited } = this
     // A key that is current has one entry, which `keys` may not know.
     const entry = keySet && visited.index === index && this.entry !== undefined ? this.entry : visited
     this.key = entry.key
     this.index = entry.index
     this.keySet = true
     this.entry = entry
+    this.coldVisited = this.entries.get(entry.index) === entry ? undefined : entry
     run()
     // Entries that `keys` has made of rows are known to nobody else.
     if (entry.changed !== 0 && entry === visited && this.entries.get(entry.index) !== entry) {
@@ -120,7 +123,11 @@ export class HeapTable implements KeyTable<number> {
     this.key = key
     this.index = index
     this.keySet = keySet
-    this.entry = keySet ? (this.entries.get(index) ?? this.load(key, index)) : undefined
+    this.coldVisited = coldVisited
+    if (!keySet) this.entry = undefined
+    // The pages do not have yet what the visit around this one has changed.
+    else if (coldVisited !== undefined && before === coldVisited) this.entry = before
+    else this.entry = this.entries.get(index) ?? this.load(key, index)
   }
 
   get currentKey(): unknown {
