@@ -157,6 +157,31 @@ test('a value that cannot be written stays as it is, until a checkpoint is to ha
   expect(backend.snapshots.snapshot({ checkpointId: 2, type: 'checkpoint' })?.written.size).toBe(1)
 })
 
+test('what was written beside a value that cannot be written is known to be there: it can be cleared', () => {
+  const backend = backendOf(Types.INT as TypeInformation, [text, anything], 1)
+  const writeOthers = () => {
+    for (let key = 2; key < 20; key++) {
+      backend.setCurrentKey(key)
+      backend.getState(text).update('other')
+    }
+  }
+  backend.setCurrentKey(1)
+  backend.getState(text).update('x')
+  backend.getState(anything).update(() => 'a function')
+  writeOthers()
+  backend.setCurrentKey(1)
+  backend.getState(text).clear()
+  backend.getState(anything).clear()
+  writeOthers()
+  expect(backend.keyCount).toBe(18)
+  backend.setCurrentKey(1)
+  expect(backend.getState(text).value()).toBeNull()
+  expect(backend.keyCount).toBe(18)
+  backend.snapshots.snapshot({ checkpointId: 1, type: 'checkpoint' })
+  expect([...backend.keys()].map(({ key }) => key)).not.toContain(1)
+  expect(backend.keyCount).toBe(18)
+})
+
 test('the memory of rows is counted until the backend is closed', () => {
   const before = pageMemory.bytes
   const backend = backendOf(Types.INT as TypeInformation, [text], 1)

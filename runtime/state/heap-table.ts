@@ -386,6 +386,8 @@ export class HeapTable implements KeyTable<number> {
       keys.bytes = writer.bytes
       entry.size += group.put(group.find(head, keys), head, keys, writer.bytes, 0, writer.length, false)
       stored |= state.bit
+      // At once, for the next state's value may be one that cannot be written. What has been removed by then is only looked for once more.
+      entry.stored |= state.bit
     }
     entry.stored = stored
     entry.changed = 0
