@@ -66,6 +66,35 @@ describe('a key that has left the heap is the same key when it comes again', () 
     expect(seen).toEqual(expect.arrayContaining([...keys]))
   })
 
+  // [its type, a spelling, another one of the same key]
+  const spellings: Record<string, readonly [TypeInformation<never>, unknown, unknown]> = {
+    'a LONG beyond 64 bits is what it wraps to': [Types.LONG as TypeInformation<never>, 2n ** 64n + 5n, 5n],
+    '-0 is 0 where no type is declared': [Types.GENERIC as TypeInformation<never>, -0, 0],
+    '-0 is 0 as an INT': [Types.INT as TypeInformation<never>, -0, 0],
+    '-0 is 0 as a SAFE_LONG': [Types.SAFE_LONG as TypeInformation<never>, -0, 0],
+  }
+  test.each(Object.keys(spellings))('%s', name => {
+    const [type, one, other] = spellings[name] as (typeof spellings)[string]
+    const ofSpelling = new MapStateDescriptor('of spelling', type as never, Types.INT)
+    for (const hotKeysMax of [0, 100]) {
+      const backend = backendOf(type as TypeInformation, [text, ofSpelling], hotKeysMax)
+      for (const [key, value] of [
+        [one, 'x'],
+        [other, 'y'],
+      ]) {
+        backend.setCurrentKey(key)
+        backend.getState(text).update(value as string)
+        backend.getMapState(ofSpelling).put(key as never, 1)
+        expect([...backend.getMapState(ofSpelling).keys()]).toHaveLength(1)
+        backend.setCurrentKey(type === (Types.GENERIC as never) ? 'between' : type === (Types.LONG as never) ? 7n : 7)
+        backend.getState(text).update('between')
+      }
+      expect(backend.keyCount).toBe(2)
+      backend.setCurrentKey(one)
+      expect(backend.getState(text).value()).toBe('y')
+    }
+  })
+
   test('an object with its properties in another order', () => {
     const backend = backendOf(Types.GENERIC as TypeInformation, [text], 0)
     backend.setCurrentKey({ a: 1, b: 2 })
