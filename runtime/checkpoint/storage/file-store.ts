@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs'
 import { link, mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -26,7 +27,7 @@ export function fileStoreAt(root: string, random: Random): ObjectStore {
 
 const TEMPORARY = '.tmp-'
 const TEMPORARY_AGE_MS = 24 * 60 * 60 * 1000
-/** Another process may remove an empty folder between our making it and our linking into it. */
+/** Another process may remove an empty folder between our making it and our linking into it, or while we list what is around it. */
 const FOLDER_TRIES = 5
 
 class FileStore implements ObjectStore {
@@ -95,8 +96,7 @@ class FileStore implements ObjectStore {
   }
 
   async list(folder: string): Promise<readonly string[]> {
-    const found = await this.orUndefined('listed', folder, () => readdir(this.at(folder), { recursive: true, withFileTypes: true }))
-    return (found ?? [])
+    return (await this.entriesOf(folder))
       .filter(entry => entry.isFile())
       .map(entry => relative(this.root, join(entry.parentPath, entry.name)).split(sep).join('/'))
       .sort()
@@ -111,6 +111,20 @@ class FileStore implements ObjectStore {
     } catch (error) {
       if (isCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) return
       throw this.failed('cannot be removed', path, error)
+    }
+  }
+
+  private async entriesOf(folder: string): Promise<readonly Dirent[]> {
+    const path = this.at(folder)
+    for (let tries = 1; ; tries++) {
+      try {
+        return await readdir(path, { recursive: true, withFileTypes: true })
+      } catch (error) {
+        const isMissing = isCode(error, 'ENOENT', 'ENOTDIR')
+        // A folder below it that somebody has removed meanwhile is missing as well: nothing is known of the others then.
+        if (isMissing && (await this.orUndefined('listed', folder, () => stat(path)))?.isDirectory() !== true) return []
+        if (!isMissing || tries === FOLDER_TRIES) throw this.failed('cannot be listed', folder, error)
+      }
     }
   }
 
