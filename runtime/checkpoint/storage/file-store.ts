@@ -29,6 +29,8 @@ const TEMPORARY = '.tmp-'
 const TEMPORARY_AGE_MS = 24 * 60 * 60 * 1000
 /** Another process may remove an empty folder between our making it and our linking into it, or while we list what is around it. */
 const FOLDER_TRIES = 5
+/** Node ends the process when it is asked for 2 GiB at once. */
+const READ_BYTES_MAX = 2 ** 30
 
 class FileStore implements ObjectStore {
   readonly uri: string
@@ -83,7 +85,7 @@ class FileStore implements ObjectStore {
       const bytes = new Uint8Array(length)
       // One read may bring less than was asked for.
       for (let at = 0; at < length; ) {
-        const { bytesRead } = await file.read(bytes, at, length - at, offset + at)
+        const { bytesRead } = await file.read(bytes, at, Math.min(length - at, READ_BYTES_MAX), offset + at)
         if (bytesRead === 0) throw beyondEnd(this.uri, path, { offset, length }, offset + at)
         at += bytesRead
       }
