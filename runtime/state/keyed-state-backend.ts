@@ -34,8 +34,8 @@ import { isUntyped } from './typed-later.ts'
  *    array index. Nothing is allocated until a key's first write.
  * 4. `snapshots.snapshot` between two rows, and what else keyed-snapshots.ts asks for.
  *
- * Key groups are only computed for snapshots and kept with the entry. Values are held by reference: a value that is changed in place and not written back is
- * seen by whoever reads it next, and a checkpoint may have it as it was before (docs/checkpoints.md).
+ * A value that is changed in place and not written back is seen by whoever reads it next only as long as its key is hot: the rows of the others are bytes, as
+ * they were when it was last written. A checkpoint may have it as it was before or after (docs/checkpoints.md).
  */
 export class KeyedStateBackend {
   /** Name of the operator, for messages. */
