@@ -48,6 +48,17 @@ export function parallelismsOf({ vertices }: JobGraph): Readonly<Record<string, 
   return Object.fromEntries(vertices.map(({ name, parallelism }) => [name, parallelism]))
 }
 
+/** By the id of the vertex. */
+export function parallelismsById({ vertices }: JobGraph): Readonly<Record<string, number>> {
+  return Object.fromEntries(vertices.map(({ id, parallelism }) => [id, parallelism]))
+}
+
+/** Vertices that are not named stay as they are. */
+export function withParallelisms(graph: JobGraph, parallelisms: Readonly<Record<string, number>>): JobGraph {
+  const vertices = graph.vertices.map(vertex => ({ ...vertex, parallelism: parallelisms[vertex.id] ?? vertex.parallelism }))
+  return { ...graph, vertices, parallelism: Math.max(...vertices.map(({ parallelism }) => parallelism)) }
+}
+
 /** Of one job. */
 export function sameParallelisms(a: JobGraph, b: JobGraph): boolean {
   return a.vertices.every(({ parallelism }, i) => parallelism === b.vertices[i]?.parallelism)
@@ -62,8 +73,7 @@ export function rescaled(graph: JobGraph, requirements: ResourceRequirements, sl
       const bounds = requirements[id] ?? { lowerBound: parallelism, upperBound: parallelism }
       return Math.max(bounds.lowerBound, Math.min(bounds.upperBound, cap))
     }
-    const vertices = graph.vertices.map(vertex => ({ ...vertex, parallelism: parallelismOf(vertex) }))
-    const candidate = { ...graph, vertices, parallelism: Math.max(...vertices.map(({ parallelism }) => parallelism)) }
+    const candidate = withParallelisms(graph, Object.fromEntries(graph.vertices.map(vertex => [vertex.id, parallelismOf(vertex)])))
     if (slotsRequired(candidate) > slots) continue
     checkForward(candidate)
     return candidate

@@ -3,7 +3,7 @@ import { FlinkError } from '../common/errors.ts'
 import { isId, newId } from '../common/ids.ts'
 import { canonicalJson } from '../common/json.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
-import { rescaled } from '../graph/rescale.ts'
+import { type ResourceRequirements, withParallelisms } from '../graph/rescale.ts'
 import type { CancelAnswer, JobSubmission } from '../rpc/job-manager-gateway.ts'
 import { JobMaster, type JobMasterServices } from './job-master.ts'
 import { isOver, isTerminalStatus } from './job-status.ts'
@@ -63,12 +63,12 @@ export class Dispatcher {
   }
 
   /** What the JobManager before has left. */
-  recover({ jobId, submission, requirements, result }: RecoveredJob): void {
+  recover({ jobId, submission, size, result }: RecoveredJob): void {
     const { services } = this.options
     const { log } = services
     const submitted = graphOf(submission)
-    const jobGraph = requirements === undefined ? submitted : (rescaled(submitted, requirements, Number.POSITIVE_INFINITY) ?? submitted)
-    const jobMaster = this.make(jobId, jobGraph, submission)
+    const jobGraph = size === undefined ? submitted : withParallelisms(submitted, size.parallelisms)
+    const jobMaster = this.make(jobId, jobGraph, submission, size?.requirements)
     if (result !== undefined) {
       log.info('a job that has ended is cleared', { jobId, result })
       void jobMaster.clearAfter(result)
@@ -79,8 +79,8 @@ export class Dispatcher {
     jobMaster.start()
   }
 
-  private make(jobId: string, jobGraph: JobGraph, { artifact, args }: JobSubmission): JobMaster {
-    return new JobMaster({ jobId, jobGraph, artifact, args }, { ...this.options.services, onTerminal: ended => this.retain(ended) })
+  private make(jobId: string, jobGraph: JobGraph, { artifact, args }: JobSubmission, requirements?: ResourceRequirements): JobMaster {
+    return new JobMaster({ jobId, jobGraph, artifact, args, requirements }, { ...this.options.services, onTerminal: ended => this.retain(ended) })
   }
 
   job(jobId: string): JobMaster | undefined {

@@ -26,7 +26,15 @@ import {
 } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { regionsToRestart } from '../graph/regions.ts'
-import { checkRequirements, parallelismsOf, type ResourceRequirements, requirementsOf, rescaleTarget, sameParallelisms } from '../graph/rescale.ts'
+import {
+  checkRequirements,
+  parallelismsById,
+  parallelismsOf,
+  type ResourceRequirements,
+  requirementsOf,
+  rescaleTarget,
+  sameParallelisms,
+} from '../graph/rescale.ts'
 import { storedResults } from '../graph/scheduling.ts'
 import type { PlannedSlot } from '../graph/slot-assignment.ts'
 import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
@@ -93,6 +101,8 @@ export interface JobMasterJob {
   readonly jobGraph: JobGraph
   readonly artifact: { readonly digest: string; readonly entry: string }
   readonly args: readonly string[]
+  /** Undefined = the parallelisms of the graph. */
+  readonly requirements?: ResourceRequirements | undefined
 }
 
 export class JobMaster {
@@ -111,6 +121,8 @@ export class JobMaster {
   /** What the next restart of all tasks is made of: the job's, or what it was rescaled to. */
   private nextGraph: JobGraph
   private restartCount = 0
+  /** Requests of other sizes, one after the other. */
+  private storing: Promise<unknown> = Promise.resolve()
   private requirements: ResourceRequirements
   private readonly failures: JobFailures
   private readonly checkpoints: CheckpointCoordinator | undefined
@@ -134,7 +146,7 @@ export class JobMaster {
     this.restartStrategy = restartStrategyOf(configuration)
     this.failures = new JobFailures(this.restartStrategy, { clock, random, historySize: services.exceptionHistorySize })
     this.nextGraph = job.jobGraph
-    this.requirements = requirementsOf(job.jobGraph)
+    this.requirements = job.requirements ?? requirementsOf(job.jobGraph)
     this.executionGraph = this.newExecutionGraph(0)
     this.failsWhole = configuration.get(failoverStrategy) === 'full'
     this.gateway = new TaskGateway({ log: this.log, taskManager: id => services.taskManager(id), fence: () => this.fence() })
@@ -216,13 +228,18 @@ export class JobMaster {
         this.isWhole(regions) ? {} : { regions: [...regions].join() },
       )
     this.restarts.restored(restart, restored)
-    if (this.restarts.isIdle) this.enter('RUNNING')
+    if (this.restarts.isIdle) {
+      this.enter('RUNNING')
+      // Who has finished meanwhile.
+      this.stages.advance(this.executionGraph)
+    }
     this.checkpoints?.start(this.executionGraph)
     if (this.isWhole(regions)) this.sources.start(operatorId => restored?.enumerator(operatorId))
     else
       for (const { vertexId, subtaskIndex } of executionsIn(this.executionGraph, regions))
         this.sources.reset(vertexId, subtaskIndex, restored?.checkpointId)
     this.want()
+    this.moveOn()
   }
 
   private get allRegions(): ReadonlySet<number> {
@@ -300,7 +317,7 @@ export class JobMaster {
    * successor. Refused, with the job left alone, where that cannot be done; answered when the checkpoint has been asked for.
    */
   async rescale(requirements: ResourceRequirements): Promise<void> {
-    const { checkpoints, services, restartCount } = this
+    const { checkpoints, services } = this
     const { jobGraph } = this.executionGraph
     checkRequirements(jobGraph, requirements)
     if (this.status !== 'RUNNING')
@@ -311,22 +328,30 @@ export class JobMaster {
         `job ${jobGraph.jobName} is a batch job, which takes no checkpoints: it cannot be rescaled without losing its state`,
       )
     const target = rescaleTarget(jobGraph, requirements, this.slots.ownedCount + services.slotCounts().free)
-    // The next JobManager must not go back to what was before, and the next attempt neither.
-    await services.jobStore?.setRequirements(this.job.jobId, requirements)
+    // The next JobManager must not go back to what was before, and the next attempt neither. One request after the other.
+    const stored = this.storing.then(() => services.jobStore?.setSize(this.job.jobId, { requirements, parallelisms: parallelismsById(target) }))
+    this.storing = stored.catch(() => {})
+    await stored
     this.requirements = requirements
     const { jobGraph: present } = this.executionGraph
     this.nextGraph = sameParallelisms(target, present) ? present : target
-    if (this.status !== 'RUNNING' || this.nextGraph === present) return
-    this.log.info(`job ${jobGraph.jobName} is to be rescaled`, { to: parallelismsOf(target) })
+    this.moveOn()
+  }
+
+  /** Where another size is asked for: to it, behind a checkpoint. */
+  private moveOn(): void {
+    const { checkpoints, nextGraph, restartCount } = this
+    if (this.status !== 'RUNNING' || nextGraph === this.executionGraph.jobGraph || checkpoints === undefined) return
+    this.log.info(`job ${nextGraph.jobName} is to be rescaled`, { to: parallelismsOf(nextGraph) })
     void checkpoints.requestCheckpoint().then(end => {
       // Cancelled, failed or asked for something else meanwhile.
-      if (this.restartCount !== restartCount || this.status !== 'RUNNING' || this.nextGraph !== target) return
+      if (this.restartCount !== restartCount || this.status !== 'RUNNING' || this.nextGraph !== nextGraph) return
       if (end.kind === 'completed') {
         this.enter('RESTARTING')
         this.restarts.add(this.allRegions)
         this.cancelTasks(this.allRegions)
       } else
-        this.log.warn(`job ${jobGraph.jobName} is not rescaled before it is restarted for another reason: its checkpoint was aborted`, {
+        this.log.warn(`job ${nextGraph.jobName} is not rescaled before it is restarted for another reason: its checkpoint was aborted`, {
           why: end.why,
           error: end.error?.message,
         })

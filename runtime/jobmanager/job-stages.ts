@@ -1,5 +1,5 @@
 import { type Execution, type ExecutionGraph, isTerminal } from '../graph/execution-graph.ts'
-import { consumedResults, currentStage, neededResults, schedulingStages } from '../graph/scheduling.ts'
+import { consumedResults, currentStage, neededResults, schedulingStages, storedResults } from '../graph/scheduling.ts'
 
 /**
  * Where a job stands between its stages (graph/scheduling.ts), and which blocking results its TaskManagers still hold for it.
@@ -13,8 +13,8 @@ export interface JobStagesOptions {
 
 export class JobStages {
   private readonly options: JobStagesOptions
-  /** By execution. */
-  private readonly released = new Set<string>()
+  /** By execution: released, or lost with their TaskManager. */
+  private readonly gone = new Set<string>()
 
   constructor(options: JobStagesOptions) {
     this.options = options
@@ -34,17 +34,20 @@ export class JobStages {
 
   /** Nobody can read what it has written any more. */
   isLost({ executionId, state }: Execution): boolean {
-    return isTerminal(state) && (state.name !== 'FINISHED' || this.released.has(executionId))
+    return isTerminal(state) && (state.name !== 'FINISHED' || this.gone.has(executionId))
   }
 
-  /** What is lost with a TaskManager although the tasks have finished. */
+  /** What is lost with a TaskManager although the tasks have finished, as far as somebody is still to read it. */
   lostWith(graph: ExecutionGraph, taskManagerId: string): readonly Execution[] {
-    return neededResults(graph).filter(({ state }) => 'location' in state && state.location?.taskManagerId === taskManagerId)
+    const isThere = ({ state }: Execution) => 'location' in state && state.location?.taskManagerId === taskManagerId
+    // Also what nobody needs now: a reader that has finished may have to read again.
+    for (const { executionId } of storedResults(graph).filter(isThere)) this.gone.add(executionId)
+    return neededResults(graph).filter(isThere)
   }
 
   release(executions: readonly Execution[]): void {
-    const fresh = executions.filter(({ executionId }) => !this.released.has(executionId))
-    for (const { executionId } of fresh) this.released.add(executionId)
+    const fresh = executions.filter(({ executionId }) => !this.gone.has(executionId))
+    for (const { executionId } of fresh) this.gone.add(executionId)
     if (fresh.length > 0) this.options.release(fresh)
   }
 }

@@ -12,7 +12,7 @@ import type { JobSubmission, ResourceRequirements, TerminalJobStatus } from '../
  *   <cluster-id>/generations/<g>           each JobManager's own, so that the next one is newer whatever its clock says
  *   <cluster-id>/jobs/<job-id>/artifact    the code bundle
  *   <cluster-id>/jobs/<job-id>/submission  JSON; there is a job when this is there
- *   <cluster-id>/jobs/<job-id>/requirements-<n>  what it was rescaled to; the largest n counts
+ *   <cluster-id>/jobs/<job-id>/size-<n>    what it was rescaled to; the largest n counts
  *   <cluster-id>/jobs/<job-id>/result      how it has ended; from now on it must not be run again
  *
  * A job is stored before its submission is answered. When it has ended its result is stored first, then its checkpoints are removed, then `submission`,
@@ -22,7 +22,8 @@ export interface JobStore {
   /** One that no JobManager of this cluster has had. */
   claimGeneration(): Promise<number>
   add(jobId: string, submission: JobSubmission, artifact: Uint8Array): Promise<void>
-  setRequirements(jobId: string, requirements: ResourceRequirements): Promise<void>
+  /** One after the other. */
+  setSize(jobId: string, size: JobSize): Promise<void>
   recordResult(jobId: string, state: TerminalJobStatus): Promise<void>
   /** Everything of it is done. */
   remove(jobId: string): Promise<void>
@@ -30,12 +31,19 @@ export interface JobStore {
   recover(): Promise<readonly RecoveredJob[]>
 }
 
+/** What was asked for, and what came of it with the slots of that time: the next JobManager begins before its TaskManagers are there. */
+export interface JobSize {
+  readonly requirements: ResourceRequirements
+  /** By vertex id. */
+  readonly parallelisms: Readonly<Record<string, number>>
+}
+
 export interface RecoveredJob {
   readonly jobId: string
   readonly submission: JobSubmission
   readonly artifact: Uint8Array
   /** Undefined = it was never rescaled. */
-  readonly requirements: ResourceRequirements | undefined
+  readonly size: JobSize | undefined
   /** It has ended, and is to be cleared. */
   readonly result: TerminalJobStatus | undefined
 }
@@ -70,13 +78,13 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
 
   async function recoverJob(jobId: string, present: ReadonlySet<string>): Promise<RecoveredJob> {
     const record = async (name: string) => decodeRecord(await read(`${folderOf(jobId)}/${name}`), `${folderOf(jobId)}/${name}`)
-    const newest = Math.max(0, ...[...present].flatMap(name => requirementsNumber(name) ?? []))
+    const newest = Math.max(0, ...[...present].flatMap(name => sizeNumber(name) ?? []))
     return {
       jobId,
       // Written by `add`.
       submission: (await record('submission')) as unknown as JobSubmission,
       artifact: await read(`${folderOf(jobId)}/artifact`),
-      requirements: newest === 0 ? undefined : ((await record(`requirements-${newest}`)) as ResourceRequirements),
+      size: newest === 0 ? undefined : ((await record(`size-${newest}`)) as unknown as JobSize),
       result: present.has('result') ? ((await record('result'))['state'] as TerminalJobStatus) : undefined,
     }
   }
@@ -99,11 +107,11 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
       await put(`${folder}/submission`, encodeRecord({ ...submission, jobId }))
     },
 
-    async setRequirements(jobId, requirements) {
+    async setSize(jobId, size) {
       const folder = folderOf(jobId)
-      const older = (await store.list(folder)).flatMap(path => requirementsNumber(path) ?? [])
-      await put(`${folder}/requirements-${Math.max(0, ...older) + 1}`, encodeRecord(requirements))
-      for (const number of older) await store.remove(`${folder}/requirements-${number}`)
+      const older = (await store.list(folder)).flatMap(path => sizeNumber(path) ?? [])
+      await put(`${folder}/size-${Math.max(0, ...older) + 1}`, encodeRecord({ ...size }))
+      for (const number of older) await store.remove(`${folder}/size-${number}`)
     },
 
     async recordResult(jobId, state) {
@@ -144,7 +152,7 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
   }
 }
 
-function requirementsNumber(path: string): number | undefined {
-  const number = /requirements-(\d+)$/.exec(path)?.[1]
+function sizeNumber(path: string): number | undefined {
+  const number = /size-(\d+)$/.exec(path)?.[1]
   return number === undefined ? undefined : Number(number)
 }

@@ -102,8 +102,7 @@ export class SlotScheduler {
 
   private armTimer(): void {
     let next = Number.POSITIVE_INFINITY
-    // A queued task serves its timers when its turn comes. A timer that is due would wake all others in front of it, turn after turn.
-    for (const task of this.tasks) if (!this.queued.has(task)) next = Math.min(next, task.nextTimerMs())
+    for (const task of this.tasks) next = Math.min(next, task.nextTimerMs())
     if (next === this.timerMs && this.timer !== undefined) return
     this.timer?.cancel()
     this.timer = undefined

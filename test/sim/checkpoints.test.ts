@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { FlinkError } from '../../runtime/common/errors.ts'
 import { type Random, seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
 import { smallStateLimits } from '../support/increments.ts'
+import { rescaleAtRandom } from '../support/random-rescale.ts'
 import { forSeeds, simSeeds } from '../support/sim-seeds.ts'
 import { buildSums, expectSums, type Outside, outsides } from '../support/sums-job.ts'
 
@@ -71,24 +71,9 @@ async function runningSums(seed: number, createOutside: (random: Random) => Outs
   let paused = false
   const isDone = () => cleared || cluster.jobManager.jobResult(jobId)?.kind === 'completed'
   let next = 0
-  const rescale = async () => {
-    const requirements = cluster.jobManager.resourceRequirements(jobId)
-    if (requirements === undefined) return
-    // One number for all: with chaining off, some of the edges are FORWARD.
-    const upperBound = 1 + random.nextInt(4)
-    const next = Object.fromEntries(
-      cluster.job(jobId).vertices.map(({ id, maxParallelism }) => [id, { lowerBound: 1, upperBound: Math.min(upperBound, maxParallelism) }]),
-    )
-    try {
-      await cluster.jobManager.rescaleJob(jobId, next)
-    } catch (error) {
-      // Between two attempts.
-      if (!(error instanceof FlinkError) || error.code !== 'CONFLICT') throw error
-    }
-  }
   const lose = async () => {
     if (random.nextInt(3) === 0) {
-      await rescale()
+      await rescaleAtRandom(cluster, jobId, random)
       return
     }
     const kind = highAvailability ? random.nextInt(3) : 0

@@ -79,11 +79,14 @@ describe('a job that runs', () => {
 
   test('takes as many as there are slots for, and stays so over another JobManager', async () => {
     const { cluster, job, to, parallelisms, rescaled } = await start({})
-    await cluster.jobManager.rescaleJob(jobId, to(7))
+    await cluster.jobManager.rescaleJob(jobId, to(7, 2))
     await rescaled(1)
     expect(parallelisms()[0]).toBe(4)
+    await cluster.replaceJobManager()
+    await cluster.untilRunning(jobId)
+    expect([parallelisms()[0], cluster.jobManager.resourceRequirements(jobId)]).toEqual([4, to(7, 2)])
     await cluster.jobManager.rescaleJob(jobId, to(3))
-    await rescaled(2)
+    await rescaled(1)
     await cluster.replaceJobManager()
     await cluster.untilRunning(jobId)
     expect(parallelisms()[0]).toBe(3)

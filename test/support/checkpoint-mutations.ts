@@ -234,10 +234,10 @@ const others: readonly Mutation[] = [
     fails: 'every key group goes to the subtask that owns it',
   },
   {
-    what: 'a slot sets a timer for a task that waits for its turn',
+    what: 'a due timer wakes all tasks',
     file: 'runtime/taskmanager/slot.ts',
-    find: 'if (!this.queued.has(task)) next = Math.min',
-    replace: 'next = Math.min',
+    find: 'this.tasks.filter(task => task.nextTimerMs() <= nowMs)',
+    replace: 'this.tasks',
     testFile: 'runtime/taskmanager/slot.test.ts',
     fails: 'a task whose timer is due has its turn',
   },

@@ -19,7 +19,16 @@ export class SmallDisk implements Disposable {
 
   /** To the last byte. */
   fill(): void {
-    const file = openSync(this.filler, 'w')
+    this.write('w')
+  }
+
+  /** What somebody has left meanwhile. */
+  fillAgain(): void {
+    this.write('a')
+  }
+
+  private write(flags: 'w' | 'a'): void {
+    const file = openSync(this.filler, flags)
     try {
       const page = Buffer.alloc(4096)
       for (;;) writeSync(file, page)
