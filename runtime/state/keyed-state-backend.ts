@@ -30,7 +30,7 @@ import { isUntyped } from './typed-later.ts'
  *
  * 1. `register` every declared state and `registerPart` every timer queue, always in the same order: positions are in the bytes.
  * 2. `snapshots.restore` once, before the first key.
- * 3. `setCurrentKey` before every call of a user's function: one Map lookup finds the key's entry; after that each state is one
+ * 3. `setCurrentKey` before every call of a user's function: one Map lookup finds the entry of a hot key; after that each state is one
  *    array index. Nothing is allocated until a key's first write.
  * 4. `snapshots.snapshot` between two rows, and what else keyed-snapshots.ts asks for.
  *
