@@ -11,12 +11,14 @@ import {
   stateBackendType,
 } from './options.ts'
 import { splitLocation } from './savepoint.ts'
+import { SharedReads } from './shared-reads.ts'
 import { objectName } from './storage/epoch-log.ts'
 import { type ObjectRef, refOf } from './storage/manifest.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import { createOwn, type ObjectStore } from './storage/object-store.ts'
 import type { StoreAccess, StoreOpener } from './storage/open-store.ts'
 import {
+  checkedObject,
   handedOverSize,
   type OperatorHandover,
   type OperatorState,
@@ -94,13 +96,15 @@ export class StateStorage {
   private readonly settings: StorageSettings
   private readonly inlineThreshold: number
   private readonly copies: StateCopies | undefined
+  private readonly reads: SharedReads
   private readonly open: (uri: string, key: string, access: StoreAccess) => Promise<ObjectStore>
   /** By access and URI. */
   private readonly stores = new Map<string, Promise<ObjectStore>>()
 
-  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener, copies?: StateCopies) {
+  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener, copies?: StateCopies, reads = new SharedReads()) {
     this.jobId = jobId
     this.copies = copies
+    this.reads = reads
     this.settings = storageSettings(configuration)
     this.inlineThreshold = configuration.get(dataInlineThreshold)
     this.open = (uri, key, access) => openStore(uri, configuration, key, access)
@@ -140,16 +144,20 @@ export class StateStorage {
     location: string | undefined,
     onObject: (from: 'copy' | 'store') => void = () => {},
   ): Promise<readonly OperatorState<Uint8Array>[]> {
-    return readState(operators, async ref => {
-      const { name } = ref
-      const copy = location === undefined ? await this.copies?.get(ref) : undefined
-      onObject(copy === undefined ? 'store' : 'copy')
-      if (copy !== undefined) return copy
-      const store = location === undefined ? await this.ownDirectory() : await this.opened(location, recoveryPath.key, 'read')
-      const bytes = await store.read(location === undefined ? this.pathOf(name) : name)
-      if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${name} of job ${this.jobId} is not in ${store.uri}`)
-      return bytes
-    })
+    return this.reads.during(() =>
+      readState(operators, async ref => {
+        const copy = location === undefined ? await this.copies?.get(ref) : undefined
+        onObject(copy === undefined ? 'store' : 'copy')
+        if (copy !== undefined) return checkedObject(ref, copy)
+        const store = location === undefined ? await this.ownDirectory() : await this.opened(location, recoveryPath.key, 'read')
+        const path = location === undefined ? this.pathOf(ref.name) : ref.name
+        return this.reads.once(`${store.uri} ${path}`, async () => {
+          const bytes = await store.read(path)
+          if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${ref.name} of job ${this.jobId} is not in ${store.uri}`)
+          return checkedObject(ref, bytes)
+        })
+      }),
+    )
   }
 
   private checkSizes(operators: readonly OperatorHandover<Uint8Array>[]): void {

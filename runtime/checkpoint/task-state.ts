@@ -121,10 +121,7 @@ export async function readState(
 ): Promise<readonly OperatorState<Uint8Array>[]> {
   const objects = new Map<string, Uint8Array>()
   for (const ref of objectsOf(operators)) {
-    const bytes = await read(ref)
-    if (bytes.length !== ref.size) throw corrupt(ref, `has ${bytes.length} bytes, ${ref.size} were written`)
-    if (crc32(bytes) !== ref.crc) throw corrupt(ref, 'has a wrong checksum: it was changed')
-    objects.set(ref.name, bytes)
+    objects.set(ref.name, await read(ref))
   }
   return operators.map(({ operatorId, snapshot }) => ({
     operatorId,
@@ -135,6 +132,13 @@ export async function readState(
       return bytes.subarray(offset, offset + length)
     }),
   }))
+}
+
+/** As they were written, or an error. */
+export function checkedObject(ref: ObjectRef, bytes: Uint8Array): Uint8Array {
+  if (bytes.length !== ref.size) throw corrupt(ref, `has ${bytes.length} bytes, ${ref.size} were written`)
+  if (crc32(bytes) !== ref.crc) throw corrupt(ref, 'has a wrong checksum: it was changed')
+  return bytes
 }
 
 function corrupt({ name }: ObjectRef, what: string): FlinkError {

@@ -55,6 +55,8 @@ export class HeapTable implements KeyTable<number> {
   private keySet = false
   private key: unknown = undefined
   private index: unknown = undefined
+  /** The current one, if it is not hot: of a visit. */
+  private coldVisited: KeyEntry | undefined = undefined
   /** Hot entries that have changed since they were written back. */
   private changedEntries = 0
   /** Keys that hold something and are not hot. */
@@ -104,13 +106,14 @@ export class HeapTable implements KeyTable<number> {
   }
 
   visit(visited: KeyEntry, run: () => void): void {
-    const { key, index, keySet } = this
+    const { key, index, keySet, entry: before, coldVisited } = this
     // A key that is current has one entry, which `keys` may not know.
     const entry = keySet && visited.index === index && this.entry !== undefined ? this.entry : visited
     this.key = entry.key
     this.index = entry.index
     this.keySet = true
     this.entry = entry
+    this.coldVisited = this.entries.get(entry.index) === entry ? undefined : entry
     run()
     // Entries that `keys` has made of rows are known to nobody else.
     if (entry.changed !== 0 && entry === visited && this.entries.get(entry.index) !== entry) {
@@ -120,7 +123,11 @@ export class HeapTable implements KeyTable<number> {
     this.key = key
     this.index = index
     this.keySet = keySet
-    this.entry = keySet ? (this.entries.get(index) ?? this.load(key, index)) : undefined
+    this.coldVisited = coldVisited
+    if (!keySet) this.entry = undefined
+    // The pages do not have yet what the visit around this one has changed.
+    else if (coldVisited !== undefined && before === coldVisited) this.entry = before
+    else this.entry = this.entries.get(index) ?? this.load(key, index)
   }
 
   get currentKey(): unknown {
@@ -161,10 +168,19 @@ export class HeapTable implements KeyTable<number> {
     entry.changed |= bit
   }
 
-  /** Hot ones in order of first use, then the others. Stays valid while keys come and go. Some may be empty. */
+  /**
+   * Those that are hot when it begins, in order of first use, then the others. Each once, as it is when it is asked for, while keys come, go, and become hot or
+   * cold. Of keys that come meanwhile some are met. Some may be empty.
+   */
   *keys(): Generator<KeyEntry, undefined> {
-    yield* this.entries.values()
-    for (const group of this.store.present()) for (const entry of this.entriesOf(group)) if (this.entries.get(entry.index) !== entry) yield entry
+    // A copy, as Flink takes: whoever clears a key and writes it again puts it at the end, and records may bring hot keys faster than they are asked for.
+    const hot = new Map<unknown, unknown>()
+    for (const { index, key } of this.entries.values()) hot.set(index, key)
+    for (const [index, key] of hot) {
+      const entry = this.entries.get(index) ?? this.read(key, index)
+      if (entry !== undefined) yield entry
+    }
+    for (const group of this.store.present()) for (const entry of this.entriesOf(group)) if (!hot.has(entry.index)) yield entry
     return undefined
   }
 
@@ -230,7 +246,7 @@ export class HeapTable implements KeyTable<number> {
     const slot = group.find(head, keys)
     if (removes) {
       if (slot < 0) return
-      group.remove(slot, keys.length, false)
+      group.remove(slot, keys, false)
       this.restored(group, keys, head, -1)
       return
     }
@@ -360,7 +376,7 @@ export class HeapTable implements KeyTable<number> {
       const held = entry.slots[i]
       if (held === undefined) {
         const slot = group.find(head, keys)
-        if (slot >= 0) entry.size -= group.remove(slot, keys.length, this.tracks)
+        if (slot >= 0) entry.size -= group.remove(slot, keys, this.tracks)
         continue
       }
       this.lastSchema = i
@@ -370,6 +386,8 @@ export class HeapTable implements KeyTable<number> {
       keys.bytes = writer.bytes
       entry.size += group.put(group.find(head, keys), head, keys, writer.bytes, 0, writer.length, false)
       stored |= state.bit
+      // At once, for the next state's value may be one that cannot be written. What has been removed by then is only looked for once more.
+      entry.stored |= state.bit
     }
     entry.stored = stored
     entry.changed = 0

@@ -11,9 +11,10 @@ export function keyIndexOf(type: TypeInformation): KeyIndex {
   switch (type.json.kind) {
     case 'STRING':
     case 'BOOLEAN':
-    case 'LONG':
     case 'SAFE_LONG':
       return identity
+    case 'LONG':
+      return longIndex
     case 'BYTE':
       return key => ((key as number) << 24) >> 24
     case 'SHORT':
@@ -33,7 +34,7 @@ export function keyIndexOf(type: TypeInformation): KeyIndex {
   }
 }
 
-/** Whether a key is its own index, so that a Map of indices holds the keys themselves. */
+/** Whether an index is its key, as it is after a restore: a Map of indices holds the keys themselves. */
 export function isOwnIndex(type: TypeInformation): boolean {
   const kind = type.json.kind
   return kind === 'STRING' || kind === 'BOOLEAN' || kind === 'LONG' || kind === 'SAFE_LONG'
@@ -41,6 +42,11 @@ export function isOwnIndex(type: TypeInformation): boolean {
 
 function identity(key: unknown): unknown {
   return key
+}
+
+/** Wrapped, as its bytes and its hash are. What is no bigint is refused by whoever hashes it. */
+function longIndex(key: unknown): unknown {
+  return typeof key === 'bigint' ? BigInt.asIntN(64, key) : key
 }
 
 // A JS Map holds 0 and -0 as one key; Java's Double.equals and our bytes tell them apart.
@@ -56,7 +62,8 @@ function genericIndex(type: TypeInformation, key: unknown): unknown {
       // The first character keeps plain strings apart from the strings of bytes below.
       return key.charCodeAt(0) === 0 ? bytesIndex(type, key) : key
     case 'number':
-      return floatIndex(key)
+      // 0 and -0 are one key where no type is declared (decision 0002), and so is what stands for them: rows compare it by Object.is.
+      return key === 0 ? 0 : key
     case 'boolean':
     case 'bigint':
       return key

@@ -30,12 +30,12 @@ import { isUntyped } from './typed-later.ts'
  *
  * 1. `register` every declared state and `registerPart` every timer queue, always in the same order: positions are in the bytes.
  * 2. `snapshots.restore` once, before the first key.
- * 3. `setCurrentKey` before every call of a user's function: one Map lookup finds the key's entry; after that each state is one
+ * 3. `setCurrentKey` before every call of a user's function: one Map lookup finds the entry of a hot key; after that each state is one
  *    array index. Nothing is allocated until a key's first write.
  * 4. `snapshots.snapshot` between two rows, and what else keyed-snapshots.ts asks for.
  *
- * Key groups are only computed for snapshots and kept with the entry. Values are held by reference: a value that is changed in place and not written back is
- * seen by whoever reads it next, and a checkpoint may have it as it was before (docs/checkpoints.md).
+ * A value that is changed in place and not written back is seen by whoever reads it next only as long as its key is hot: the rows of the others are bytes, as
+ * they were when it was last written. A checkpoint may have it as it was before or after (docs/checkpoints.md).
  */
 export class KeyedStateBackend {
   /** Name of the operator, for messages. */
@@ -121,7 +121,7 @@ export class KeyedStateBackend {
     return this.table.keyCount
   }
 
-  /** In order of first write; stays valid while keys come and go. Some may be empty. */
+  /** Each once; stays valid while keys come and go. Some may be empty. */
   keys(): IterableIterator<KeyEntry> {
     return this.table.keys()
   }

@@ -28,7 +28,7 @@ class Subject {
   remove(head: number, key: string): void {
     this.keys.set(key, key)
     const slot = this.rows.find(head, this.keys)
-    if (slot >= 0) this.rows.remove(slot, this.keys.length, false)
+    if (slot >= 0) this.rows.remove(slot, this.keys, false)
     this.model.delete(`${head} ${key}`)
   }
 

@@ -144,7 +144,7 @@ export class RowPages {
   }
 
   /** `leaves`: a tombstone, if a segment may have the row. Answers the bytes of the row. */
-  remove(slot: number, keyLength: number, leaves: boolean): number {
+  remove(slot: number, keys: RowKeys, leaves: boolean): number {
     const held = this.slots[2 * slot + 1]! - 1
     const { reader } = this.pages[held >>> OFFSET_BITS] as Page
     const at = held & OFFSET_MASK
@@ -159,9 +159,13 @@ export class RowPages {
     this.mark(slot)
     this.tombstoneCount++
     const lengthAt = at + headSize(headAt(reader.bytes, at))
+    const keyAt = lengthAt + LENGTH_BYTES
     reader.bytes[at] = reader.bytes[at]! | REMOVES
-    reader.view.setUint32(lengthAt, keyLength, true)
-    this.kill(held, at + size - (lengthAt + LENGTH_BYTES + keyLength))
+    // The key as it stands here: an equal one may be longer or shorter.
+    reader.position = keyAt
+    keys.stepOver(reader)
+    reader.view.setUint32(lengthAt, reader.position - keyAt, true)
+    this.kill(held, at + size - reader.position)
     return size
   }
 

@@ -3,7 +3,7 @@ import type { TtlState } from './ttl-state.ts'
 
 /** What a clean-up needs of the table of keys. */
 export interface TtlKeys {
-  /** In an order in which keys that come later are met later; stays valid while keys come and go. */
+  /** Each once; stays valid while keys come and go. */
   keys(): IterableIterator<KeyEntry>
   /** Runs with this key as the current one; the one before is current again afterwards. */
   visit(entry: KeyEntry, run: () => void): void

@@ -11,6 +11,7 @@ import type { CheckpointBarrier } from '../network/frame.ts'
 import type { PageReserver } from '../network/page-pool.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
 import type { OwnStateBackend } from '../state/own-backend.ts'
+import type { OperatorChain } from '../stream/chain.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import type { ChannelProvider } from './channel-providers.ts'
@@ -18,7 +19,7 @@ import { type SlotEnvironment, SlotScheduler } from './slot.ts'
 import type { CheckpointOutcome, RestoredTasks, SlotEvent, TaskMetricsSnapshot } from './slot-host.ts'
 import { stateBackendOf } from './state-backend.ts'
 import type { Task } from './task.ts'
-import { type BuiltTask, buildTasks } from './task-builder.ts'
+import { type BuildParts, type BuiltTask, buildTasks } from './task-builder.ts'
 
 /**
  * What runs inside a slot, whoever hosts it: rebuilds the program's graph, makes the deployments' tasks, runs the scheduler, answers
@@ -73,12 +74,14 @@ export class SlotRuntime {
     const loading: Loading = { executionIds: new Set(deployment.tasks.map(task => task.executionId)), earlyCommands: [] }
     this.loading.add(loading)
     let built: readonly BuiltTask[]
+    const chains: OperatorChain[] = []
     try {
       const graph = await this.environment.loadProgram(deployment)
       const stateBackend = await stateBackendOf(Configuration.fromObject(deployment.configuration), graph)
       if (loading.executionIds.size === 0) return
-      built = this.build(deployment, graph, restored, stateBackend, channels)
+      built = this.build(deployment, graph, restored, stateBackend, channels, chains)
     } catch (error) {
+      for (const chain of chains) await chain.close()
       this.loading.delete(loading)
       for (const executionId of loading.executionIds)
         this.environment.emit({ kind: 'task-state', executionId, state: 'FAILED', error: serializeError(error) })
@@ -149,9 +152,10 @@ export class SlotRuntime {
     restored: RestoredTasks,
     stateBackend: OwnStateBackend | undefined,
     channels: ChannelProvider,
+    chains: OperatorChain[],
   ): readonly BuiltTask[] {
     const { environment } = this
-    return buildTasks(deployment, graph, restored, {
+    const parts: BuildParts = {
       clock: environment.clock,
       random: environment.random,
       log: this.log,
@@ -180,7 +184,8 @@ export class SlotRuntime {
         },
         awaitsCheckpoint: ({ executionId }) => environment.emit({ kind: 'awaits-checkpoint', executionId }),
       },
-    })
+    }
+    return buildTasks(deployment, graph, restored, parts, chains)
   }
 
   private of(executionIds: readonly string[]): readonly BuiltTask[] {

@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { TestFolder } from '../../test/support/cluster.ts'
-import { finishInProcess } from '../../test/support/in-process-job.ts'
+import { finishInProcess, runInProcess } from '../../test/support/in-process-job.ts'
 import { countWords } from '../../test/support/keyed-words.ts'
+import { mapStateBackend } from '../../test/support/map-state-backend.ts'
+import type { OwnStateBackend } from '../api/index.ts'
 import { Configuration } from '../common/config.ts'
 import { checkpointSettings } from '../jobmanager/checkpoint-settings.ts'
 import { stateBackendOf } from './state-backend.ts'
@@ -41,6 +43,31 @@ test('a backend that the configuration names is loaded from its module, and REST
   expect(stdout.trim().split('\n').sort()).toEqual(['a 1', 'a 2', 'b 1'])
   expect(readFileSync(log, 'utf8')).toMatch(/^(put\n)+$/)
   expect(checkpointSettings(Configuration.fromObject({ [type]: backend })).view.stateBackend).toBe(backend)
+})
+
+test('where a task cannot be built, the stores of those that were built before it are closed', async () => {
+  let opened = 0
+  let closed = 0
+  const stores = mapStateBackend(() => ({ close: () => void closed++ }))
+  const backend: OwnStateBackend = {
+    ...stores,
+    createStore: options => {
+      if (opened === 2) throw new Error('no more stores')
+      opened++
+      return stores.createStore(options)
+    },
+  }
+  const { state, error } = await runInProcess(
+    env => {
+      env.setStateBackend(backend)
+      let words = env.fromElements('a', 'b', 'a')
+      for (let i = 0; i < 3; i++) words = words.keyBy(word => word).reduce(word => word)
+      words.print()
+    },
+    { parallelism: 1 },
+  )
+  expect([state, error?.message]).toEqual(['FAILED', expect.stringContaining('no more stores')])
+  expect([opened, closed]).toEqual([2, 2])
 })
 
 test('what is no backend is refused with the option, and what was expected', async () => {

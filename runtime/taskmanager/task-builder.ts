@@ -67,10 +67,17 @@ export interface BuiltTask {
   metrics(): TaskMetricsSnapshot
 }
 
-export function buildTasks(deployment: SlotDeployment, graph: StreamGraph, restored: RestoredTasks, parts: BuildParts): BuiltTask[] {
+/** `chains` gets each chain as it is made: what throws may have made some, whose operators have stores, memory and ports already. */
+export function buildTasks(
+  deployment: SlotDeployment,
+  graph: StreamGraph,
+  restored: RestoredTasks,
+  parts: BuildParts,
+  chains: OperatorChain[],
+): BuiltTask[] {
   const nodes = new Map(graph.nodes.map(node => [node.id, node]))
   checkGraph(deployment, graph)
-  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, restored.get(task.executionId), parts))
+  return deployment.tasks.map((task, depth) => buildTask(deployment, task, depth, nodes, restored.get(task.executionId), parts, chains))
 }
 
 /** The worker's own execution of the module must have given the planner's graph. */
@@ -89,6 +96,7 @@ function buildTask(
   nodes: ReadonlyMap<number, StreamNode>,
   restored: RestoredTask | undefined,
   parts: BuildParts,
+  chains: OperatorChain[],
 ): BuiltTask {
   const { vertex, subtaskIndex } = spec
   const name = `${vertex.name} (${subtaskIndex + 1}/${vertex.parallelism})#${deployment.attempt}`
@@ -127,6 +135,7 @@ function buildTask(
     generated: parts.generated ?? true,
     jobName: deployment.jobName,
   })
+  chains.push(chain)
   const configuration = Configuration.fromObject(deployment.configuration)
   const head = links[0]
   assert(head !== undefined, 'a vertex has operators')

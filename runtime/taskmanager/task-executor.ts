@@ -1,5 +1,6 @@
 import { type TaskRestore, taskRestoreFromJson } from '../checkpoint/checkpoint-body.ts'
 import { localBackupEnabled, recoverFromLocal } from '../checkpoint/options.ts'
+import { SharedReads } from '../checkpoint/shared-reads.ts'
 import { StateStorage } from '../checkpoint/state-storage.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import { type OperatorState, taskStateToJson } from '../checkpoint/task-state.ts'
@@ -84,6 +85,7 @@ export class TaskExecutor {
   /** Executions that have, or had, blocking results here. */
   private readonly results = new Set<string>()
   private readonly copies: LocalCopies | undefined
+  private readonly reads = new SharedReads()
   private session: Session | undefined = undefined
   private highestGeneration = -1
   private readonly closing = new AbortController()
@@ -326,7 +328,7 @@ export class TaskExecutor {
     const { jobId, allocationId } = deployment
     const fence = () => ({ generation: this.highestGeneration, jobId })
     const copies = this.copiesFor(deployment)
-    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore, copies)
+    const storage = new StateStorage(jobId, Configuration.fromObject(deployment.configuration), this.options.openStore, copies, this.reads)
     const restores = restoresOf(deployment)
     const writers = new Map(
       deployment.tasks.map(({ executionId }) => [executionId, new TaskStateWriter(executionId, storage, ownOperators(restores.get(executionId)))]),

@@ -1,9 +1,11 @@
+import type { Dirent } from 'node:fs'
 import { link, mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { FlinkError } from '../../common/errors.ts'
 import { hex } from '../../common/ids.ts'
 import type { Random } from '../../common/random.ts'
+import { shareableBytes } from '../../common/shared-bytes.ts'
 import { type ByteRange, beyondEnd, checkPath, checkRange, type ObjectStore, probeStore } from './object-store.ts'
 
 /**
@@ -26,8 +28,10 @@ export function fileStoreAt(root: string, random: Random): ObjectStore {
 
 const TEMPORARY = '.tmp-'
 const TEMPORARY_AGE_MS = 24 * 60 * 60 * 1000
-/** Another process may remove an empty folder between our making it and our linking into it. */
+/** Another process may remove an empty folder between our making it and our linking into it, or while we list what is around it. */
 const FOLDER_TRIES = 5
+/** Node ends the process when it is asked for 2 GiB at once. */
+const READ_BYTES_MAX = 2 ** 30
 
 class FileStore implements ObjectStore {
   readonly uri: string
@@ -79,10 +83,10 @@ class FileStore implements ObjectStore {
       const { size } = await file.stat()
       const { offset, length } = range ?? { offset: 0, length: size }
       if (offset + length > size) throw beyondEnd(this.uri, path, { offset, length }, size)
-      const bytes = new Uint8Array(length)
+      const bytes = shareableBytes(length)
       // One read may bring less than was asked for.
       for (let at = 0; at < length; ) {
-        const { bytesRead } = await file.read(bytes, at, length - at, offset + at)
+        const { bytesRead } = await file.read(bytes, at, Math.min(length - at, READ_BYTES_MAX), offset + at)
         if (bytesRead === 0) throw beyondEnd(this.uri, path, { offset, length }, offset + at)
         at += bytesRead
       }
@@ -95,8 +99,7 @@ class FileStore implements ObjectStore {
   }
 
   async list(folder: string): Promise<readonly string[]> {
-    const found = await this.orUndefined('listed', folder, () => readdir(this.at(folder), { recursive: true, withFileTypes: true }))
-    return (found ?? [])
+    return (await this.entriesOf(folder))
       .filter(entry => entry.isFile())
       .map(entry => relative(this.root, join(entry.parentPath, entry.name)).split(sep).join('/'))
       .sort()
@@ -111,6 +114,20 @@ class FileStore implements ObjectStore {
     } catch (error) {
       if (isCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) return
       throw this.failed('cannot be removed', path, error)
+    }
+  }
+
+  private async entriesOf(folder: string): Promise<readonly Dirent[]> {
+    const path = this.at(folder)
+    for (let tries = 1; ; tries++) {
+      try {
+        return await readdir(path, { recursive: true, withFileTypes: true })
+      } catch (error) {
+        const isMissing = isCode(error, 'ENOENT', 'ENOTDIR')
+        // A folder below it that somebody has removed meanwhile is missing as well: nothing is known of the others then.
+        if (isMissing && (await this.orUndefined('listed', folder, () => stat(path)))?.isDirectory() !== true) return []
+        if (!isMissing || tries === FOLDER_TRIES) throw this.failed('cannot be listed', folder, error)
+      }
     }
   }
 

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -37,6 +38,21 @@ describe('file://', () => {
     const store = await openFile(path)
     expect(readdirSync(path)).toEqual(['.tmp-young'])
     expect(await store.list('job')).toEqual([])
+  })
+
+  test('what is removed below a folder while it is listed does not hide the rest', async () => {
+    const path = folder()
+    const store = await openFile(path)
+    await store.create('jobs/kept/1', bytes('x'))
+    const others = Array.from({ length: 200 }, (_, i) => join(path, 'jobs', `other-${i}`))
+    for (const other of others) mkdirSync(other)
+    const listed = store.list('jobs')
+    // It has read the names by then, and looks into one after another.
+    for (let i = 0; i < 2; i++) await readdir(join(path, 'jobs'))
+    for (const other of others) rmdirSync(other)
+    expect(await listed).toEqual(['jobs/kept/1'])
+    expect(await store.list('others')).toEqual([])
+    expect(await store.list('jobs/kept/1')).toEqual([])
   })
 
   test('a root that is a file is refused at once, with its name', async () => {
