@@ -115,7 +115,8 @@ export class DeployedTasks {
     const { executionId } = checkpoint
     // Of one task one behind the other, so that they are acknowledged in order.
     const before = this.writing.get(executionId) ?? Promise.resolve()
-    const written = before.then(() => this.options.onCheckpoint(checkpoint))
+    // Nobody waits for it once they are cancelled, and the checkpoints may be removed.
+    const written = before.then(() => (this.isCancelling ? undefined : this.options.onCheckpoint(checkpoint)))
     this.writing.set(executionId, written)
     void written.then(() => {
       if (this.writing.get(executionId) === written) this.writing.delete(executionId)
