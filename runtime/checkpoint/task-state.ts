@@ -114,15 +114,20 @@ export function handedOverSize({ snapshot }: OperatorHandover<Uint8Array>): numb
   return size
 }
 
-/** Fetches each object that the state needs once, and checks it against its length and checksum. */
+/** Of one task. More would only fill the threads that Node reads files with. */
+const READS_AT_ONCE = 4
+
+/** Fetches each object that the state needs once; `read` answers it whole and as it was written (`checkedObject`). */
 export async function readState(
   operators: TaskState['operators'],
   read: (ref: ObjectRef) => Promise<Uint8Array>,
 ): Promise<readonly OperatorState<Uint8Array>[]> {
   const objects = new Map<string, Uint8Array>()
-  for (const ref of objectsOf(operators)) {
-    objects.set(ref.name, await read(ref))
+  const refs = [...objectsOf(operators)]
+  const readOnes = async () => {
+    for (let ref = refs.pop(); ref !== undefined; ref = refs.pop()) objects.set(ref.name, await read(ref))
   }
+  await Promise.all(Array.from({ length: READS_AT_ONCE }, readOnes))
   return operators.map(({ operatorId, snapshot }) => ({
     operatorId,
     snapshot: mapSnapshot(snapshot, ({ blob, offset, length }) => {

@@ -5,8 +5,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { refOf } from '../checkpoint/storage/manifest.ts'
 import { createLogger } from '../common/log.ts'
+import type { SlotDeployment } from '../graph/deployment.ts'
 import { copyFilesIn } from './copy-files.ts'
 import { LocalCopies } from './local-copies.ts'
+import { TaskCopies } from './task-copies.ts'
 
 const jobId = 'job'
 const owner = (subtask: number, allocationId = 'slot') => ({ jobId, allocationId, subtask: `v/${subtask}` })
@@ -91,6 +93,22 @@ test.each([
     else await writeFile(path, damage)
     expect(await copies.get(jobId, ref('1-a'))).toBeUndefined()
     expect(log).toEqual([message])
+  })
+})
+
+test('what a task still writes when the job has lost its slot is not copied', async () => {
+  await inFolders(async (copies, folders) => {
+    let isHeld = true
+    const tasks = [{ executionId: 'e', vertex: { id: 'v' }, subtaskIndex: 0 }]
+    const deployment = { jobId, allocationId: 'slot', tasks } as unknown as SlotDeployment
+    const ofTask = new TaskCopies(copies, deployment, { writes: true, reads: true, isHeld: () => isHeld })
+    ofTask.put('e', 1, '1-a', bytesOf('1-a'))
+    await files(folders, ['1-a'])
+    isHeld = false
+    copies.release('slot')
+    await files(folders, [])
+    ofTask.put('e', 2, '2-a', bytesOf('2-a'))
+    expect(await copies.get(jobId, ref('2-a'))).toBeUndefined()
   })
 })
 

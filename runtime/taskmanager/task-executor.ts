@@ -373,7 +373,8 @@ export class TaskExecutor {
   private copiesFor(deployment: SlotDeployment): TaskCopies | undefined {
     const configuration = Configuration.fromObject(deployment.configuration)
     const [writes, reads] = [configuration.get(localBackupEnabled), configuration.get(recoverFromLocal)]
-    return this.copies === undefined || !(writes || reads) ? undefined : new TaskCopies(this.copies, deployment, { writes, reads })
+    if (this.copies === undefined || !(writes || reads)) return undefined
+    return new TaskCopies(this.copies, deployment, { writes, reads, isHeld: () => this.runs.has(deployment.allocationId) })
   }
 
   private tell<M extends 'updateTaskState' | 'splitRequest' | 'acknowledgeCheckpoint' | 'declineCheckpoint' | 'awaitCheckpoint'>(
