@@ -110,12 +110,13 @@ export function objectStoreContract(name: string, open: () => Promise<ObjectStor
 
     test('creating and removing side by side in one folder loses nothing', async () => {
       const store = await open()
+      // The folder itself never goes: versitygw 1.8.0, which makes folders of names, then keeps saying `exists` of an object that it does not have.
+      await store.create('f/kept', bytes('kept'))
       for (let round = 0; round < 20; round++) {
         await store.create('f/old', bytes('old'))
-        // A server that trips over the folder is asked again, and may say `exists` of what the first try has written.
-        await Promise.all([store.create(`f/new-${round}`, bytes('new')), store.remove('f/old')])
-        expect(Buffer.from((await store.read(`f/new-${round}`)) ?? [])).toEqual(Buffer.from(bytes('new')))
-        expect(await store.list('f')).toEqual([`f/new-${round}`])
+        const [created] = await Promise.all([store.create(`f/new-${round}`, bytes('new')), store.remove('f/old')])
+        expect(created).toBe('created')
+        expect(await store.list('f')).toEqual(['f/kept', `f/new-${round}`])
         await store.remove(`f/new-${round}`)
       }
     })

@@ -40,6 +40,17 @@ describe('file://', () => {
     expect(await store.list('job')).toEqual([])
   })
 
+  test('creating in a folder whose last object is removed at the same time loses nothing', async () => {
+    const store = await openFile()
+    for (let round = 0; round < 50; round++) {
+      await store.create('f/old', bytes('old'))
+      const [created] = await Promise.all([store.create(`f/new-${round}`, bytes('new')), store.remove('f/old')])
+      expect(created).toBe('created')
+      expect(await store.list('f')).toEqual([`f/new-${round}`])
+      await store.remove(`f/new-${round}`)
+    }
+  })
+
   test('what is removed below a folder while it is listed does not hide the rest', async () => {
     const path = folder()
     const store = await openFile(path)
