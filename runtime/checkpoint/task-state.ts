@@ -114,20 +114,13 @@ export function handedOverSize({ snapshot }: OperatorHandover<Uint8Array>): numb
   return size
 }
 
-/** Of one task. More would only fill the threads that Node reads files with. */
-const READS_AT_ONCE = 4
-
 /** Fetches each object that the state needs once; `read` answers it whole and as it was written (`checkedObject`). */
 export async function readState(
   operators: TaskState['operators'],
   read: (ref: ObjectRef) => Promise<Uint8Array>,
 ): Promise<readonly OperatorState<Uint8Array>[]> {
   const objects = new Map<string, Uint8Array>()
-  const refs = [...objectsOf(operators)]
-  const readOnes = async () => {
-    for (let ref = refs.pop(); ref !== undefined; ref = refs.pop()) objects.set(ref.name, await read(ref))
-  }
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, readOnes))
+  for (const ref of objectsOf(operators)) objects.set(ref.name, await read(ref))
   return operators.map(({ operatorId, snapshot }) => ({
     operatorId,
     snapshot: mapSnapshot(snapshot, ({ blob, offset, length }) => {
