@@ -52,7 +52,7 @@ sim: node_modules/.installed ## whole-system simulation: SEED=n for one, SEEDS=n
 bench: dist/.built ## side by side with Apache Flink: CASE=name (none = the list), P=1|2, RUNS=5, SCALE=1, CHECKPOINTS=10s, WRITE=1 for docs/benchmarks.md
 	@$(NODE) bench/run.ts $(if $(WRITE),--write,)
 
-soak: dist/.built parts ## the long forms
+soak: dist/.built parts ## the long forms, for hours
 	@SOAK=1 SEEDS=100000 $(NODE) test/support/run-tests.ts
 
 format: node_modules/.installed ## format all sources

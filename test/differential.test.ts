@@ -12,7 +12,7 @@ import { columnRoots, randomType } from './support/differential/values.ts'
 import { finishInProcess } from './support/in-process-job.ts'
 import { simSeeds } from './support/sim-seeds.ts'
 
-/** `SEED=n` runs one case, `SEEDS=n` the first n: some hundred in `make check`, 2,000 in `make test`, 10,000 in `make soak`. */
+/** `SEED=n` runs one case, `SEEDS=n` the first n: some hundred in `make check`, 2,000 in `make test`, 100,000 in `make soak`. */
 const kinds: readonly { readonly name: string; readonly make: (seed: number) => DifferentialCase }[] = [{ name: 'plans of SQL', make: sqlCase }]
 
 const seeds = simSeeds(300)

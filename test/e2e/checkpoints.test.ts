@@ -3,28 +3,16 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Cluster, startCluster, TestFolder } from '../support/cluster.ts'
 import { ended, running, submit, taskManagersOf } from '../support/jobs.ts'
+import { runningSumsJob } from '../support/running-sums.ts'
 
 /** Checkpoints with real processes; the protocol is held by test/sim/checkpoints.test.ts. */
-const sumsJob = (
-  directory: string,
-) => `import { type Collector, DataGeneratorSource, type KeyedProcessContext, type RuntimeContext, type StreamExecutionEnvironment, Types, type ValueState, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
-class RunningSum {
-  readonly sum = new ValueStateDescriptor('sum', Types.INT)
-  private state!: ValueState<number>
-  open(context: RuntimeContext) { this.state = context.getState(this.sum) }
-  processElement(value: number, ctx: KeyedProcessContext<number>, out: Collector<string>) {
-    const next = (this.state.value() ?? 0) + value
-    this.state.update(next)
-    out.collect(ctx.getCurrentKey() + ' ' + next)
-  }
-}
-export default (env: StreamExecutionEnvironment) => {
-  env.enableCheckpointing(200)
-  env.getCheckpointConfig().setCheckpointStorage(${JSON.stringify(directory)})
-  env.fromSource(new DataGeneratorSource(n => n + 1, { count: 5000, rowsPerSecond: 1000, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
-    .keyBy((n: number) => n % 5).process(new RunningSum()).print()
-}
-`
+const count = 5_000
+const sumsJob = (directory: string) =>
+  runningSumsJob({
+    count,
+    rowsPerSecond: 1_000,
+    settings: `env.enableCheckpointing(200)\n  env.getCheckpointConfig().setCheckpointStorage(${JSON.stringify(directory)})`,
+  })
 
 test('state survives kill -9 of a TaskManager: sums go on from the newest checkpoint, and nothing is left of it at the end', async () => {
   await using cluster = await startCluster({ taskManagers: 2, slots: 2 })
@@ -47,7 +35,7 @@ async function expectSums(cluster: Cluster): Promise<void> {
   const lines = (await cluster.printed()).map(line => line.replace(/^\d+> /, ''))
   for (let key = 0; key < 5; key++) {
     const sums = lines.filter(line => line.startsWith(`${key} `)).map(line => Number(line.slice(2)))
-    const model = Array.from({ length: 5000 }, (_, i) => i + 1).filter(n => n % 5 === key)
+    const model = Array.from({ length: count }, (_, i) => i + 1).filter(n => n % 5 === key)
     expect(Math.max(...sums), `key ${key}`).toBe(model.reduce((a, b) => a + b, 0))
   }
 }

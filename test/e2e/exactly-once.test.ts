@@ -58,7 +58,8 @@ const rescaling: readonly Point[] = [
   },
 ]
 
-const rows = soak ? 120_000 : 6_000
+// Enough for the ten minutes and the last round.
+const rows = soak ? 150_000 : 6_000
 const rowsPerSecond = 200
 
 const job = (

@@ -3,24 +3,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Cluster, startCluster } from '../support/cluster.ts'
 import { ended, running, submit, taskManagersOf } from '../support/jobs.ts'
+import { runningSumsJob } from '../support/running-sums.ts'
 
-/** A running sum for each of five keys, slow enough to be killed in the middle. */
-const sumsJob = `import { type Collector, DataGeneratorSource, type KeyedProcessContext, type RuntimeContext, type StreamExecutionEnvironment, Types, type ValueState, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
-class RunningSum {
-  readonly sum = new ValueStateDescriptor('sum', Types.INT)
-  private state!: ValueState<number>
-  open(context: RuntimeContext) { this.state = context.getState(this.sum) }
-  processElement(value: number, ctx: KeyedProcessContext<number>, out: Collector<string>) {
-    const next = (this.state.value() ?? 0) + value
-    this.state.update(next)
-    out.collect(ctx.getCurrentKey() + ' ' + next)
-  }
-}
-export default (env: StreamExecutionEnvironment) => {
-  env.fromSource(new DataGeneratorSource(n => n + 1, { count: 3000, rowsPerSecond: 600, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers')
-    .keyBy((n: number) => n % 5).process(new RunningSum()).print()
-}
-`
+const sumsJob = runningSumsJob({ count: 3_000, rowsPerSecond: 600 })
 
 /** Copies in the folder of a TaskManager; those of one that was killed go when the next one begins. */
 function copiesOf(cluster: Cluster, taskManagerId: string): readonly string[] {
