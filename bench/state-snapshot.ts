@@ -82,7 +82,7 @@ const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 function writtenBytes({ written }: KeyedIncrement, isBase?: boolean): number {
   let size = 0
   for (const [name, segment] of written)
-    if (isBase === undefined || isBase === name.endsWith('-base')) for (const bytes of segment.values()) size += bytes.length
+    if (isBase === undefined || isBase === (name !== String(Number.parseInt(name, 10)))) for (const bytes of segment.values()) size += bytes.length
   return size
 }
 
@@ -195,11 +195,13 @@ const whole = run()
 globalThis.gc?.()
 const copy = newBackend()
 const keyGroups = new Map([...whole.keyGroups].map(([keyGroup, places]) => [keyGroup, places.map(read)]))
+const cpu0 = process.cpuUsage()
 timed(
   'restore, all bytes at hand',
   () => copy.snapshots.restore({ ...whole, keyGroups }),
   () => `${megabytes(sizeOf(whole))} in ${Math.max(...[...keyGroups.values()].map(each => each.length))} segments`,
 )
+process.stdout.write(JSON.stringify(process.cpuUsage(cpu0)))
 keyGroups.clear()
 process.stdout.write(`${heap()}\n`)
 closeSync(file)

@@ -1,6 +1,13 @@
 import { assert } from '../common/assert.ts'
 import { FlinkError } from '../common/errors.ts'
-import { type KeyedIncrement, type KeyedSnapshot, type OperatorIncrement, type OperatorSnapshot, RESTORED_SEGMENT } from '../state/snapshot.ts'
+import {
+  isBeginning,
+  type KeyedIncrement,
+  type KeyedSnapshot,
+  type OperatorIncrement,
+  type OperatorSnapshot,
+  RESTORED_SEGMENT,
+} from '../state/snapshot.ts'
 
 /**
  * Puts the whole of one operator subtask's state together from what it hands over at barriers: it says a segment's bytes once, and its name as long as it is
@@ -41,10 +48,13 @@ export class SegmentChain<B> {
         return [name, segment] as const
       })
     const keyGroups = new Map<number, B[]>()
-    for (const [, segment] of named(chain))
+    const begun = new Set<number>()
+    for (const [name, segment] of named(chain))
       for (const [keyGroup, pieces] of segment) {
         const present = keyGroups.get(keyGroup)
-        if (present === undefined) keyGroups.set(keyGroup, [...pieces])
+        const begins = isBeginning(name) && !begun.has(keyGroup)
+        if (begins) begun.add(keyGroup)
+        if (present === undefined || begins) keyGroups.set(keyGroup, [...pieces])
         else present.push(...pieces)
       }
     if (!standalone) this.segments = new Map(named([...chain, ...kept]))

@@ -9,6 +9,7 @@ import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import { type KeyTable, noKeySet } from './key-table.ts'
 import { RowKeys } from './row-keys.ts'
 import type { RowPages } from './row-pages.ts'
+import { recordSize } from './row-record.ts'
 import { RowStore } from './row-store.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 import type { StateSchema } from './snapshot.ts'
@@ -262,6 +263,13 @@ export class HeapTable implements KeyTable<number> {
       if (end === undefined) this.states[schema]?.readRow(input)
       group.put(slot, head, keys, input.bytes, start, end ?? input.position, true)
     }
+  }
+
+  restoreRows(keyGroup: number, input: ByteReader, bytesExpected: number): number {
+    const { heads, rowKeys } = this
+    const rowBytes = input.remaining < ROW_BYTES_MIN ? ROW_BYTES_MIN : Math.max(ROW_BYTES_MIN, recordSize(input, input.position))
+    const group = this.store.group(keyGroup) ?? this.store.groupForWrite(keyGroup, bytesExpected / rowBytes)
+    return group.restore(input, rowKeys, 2 * heads.length, (head, change) => this.restored(group, rowKeys, head, change))
   }
 
   restoreEnds(): void {

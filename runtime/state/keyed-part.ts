@@ -35,6 +35,11 @@ export interface KeyedPart<R = unknown> {
   readAs?(schema: number, saved: TypeJson): void
   /** What a record has behind its head, in order of segments; nothing is marked by it. `end`: of the record; undefined = it does not say. */
   restoreRecord(schema: number, removes: boolean, keyGroup: number, input: ByteReader, end: number | undefined): void
+  /**
+   * The same of all records up to the first one that is another part's, heads and all, where they are of its own types and say how long they are; answers how
+   * many there were. `bytesExpected`: what most of the key group's rows may take together. Absent = it takes them one by one.
+   */
+  restoreRows?(keyGroup: number, input: ByteReader, bytesExpected: number): number
   /** All records of a key group have been given. */
   keyGroupRestored?(): void
   /** All records have been given. */

@@ -9,7 +9,7 @@ import { shownKey } from './heap-state.ts'
 import { ignoredPart } from './ignored-part.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
-import { type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
+import { beginningName, type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
 import { mayBeTyped } from './typed-later.ts'
 
 /**
@@ -84,6 +84,8 @@ interface Base {
   pieces: Segment[]
   bytes: number
   records: number
+  /** Of a key group the first piece has all that had changed until then: none was lost, and what has changed is of one part. */
+  beginsKeyGroups: boolean
 }
 
 export class KeyedSnapshots {
@@ -161,7 +163,12 @@ export class KeyedSnapshots {
     } else {
       this.chain = chain.filter(segment => !isLost(segment))
       if (base !== undefined)
-        this.base = { ...base, chain: base.chain.filter(each => !isLost(each)), pieces: base.pieces.filter(each => !isLost(each)) }
+        this.base = {
+          ...base,
+          chain: base.chain.filter(each => !isLost(each)),
+          pieces: base.pieces.filter(each => !isLost(each)),
+          beginsKeyGroups: false,
+        }
     }
     this.unconfirmed = []
     for (const { rows } of unconfirmed) for (const [i, rowsOfPart] of rows.entries()) this.parts[i]?.markAgain(rowsOfPart)
@@ -173,11 +180,17 @@ export class KeyedSnapshots {
     let bytes = 0
     let records = 0
     let segmentsMax = 0
+    const takesRows = this.takesRowsOf(snapshot)
     for (const [keyGroup, segments] of snapshot.keyGroups) {
       segmentsMax = Math.max(segmentsMax, segments.length)
+      const bytesExpected = Math.max(...segments.map(({ length }) => length))
       for (const segment of segments) {
         bytes += segment.length
-        records += this.restoreSegment(segment, keyGroup, places, snapshot.sized === true)
+        const input = new ByteReader(segment)
+        while (input.remaining > 0) {
+          if (takesRows) records += this.parts[0]?.restoreRows?.(keyGroup, input, bytesExpected) ?? 0
+          if (input.remaining > 0) records += this.restoreRecord(input, keyGroup, places, snapshot.sized === true)
+        }
       }
       for (const part of this.parts) part.keyGroupRestored?.()
     }
@@ -213,6 +226,7 @@ export class KeyedSnapshots {
     const written = new Map<string, ReadonlyMap<number, Uint8Array>>()
     if (this.base !== undefined) this.takePiece(this.base, checkpointId, written)
     const out = this.changesOut
+    if (this.base !== undefined) this.base.beginsKeyGroups &&= this.partsInUse <= 1
     const rows = this.parts.map((_, i) => this.writing(i, out, part => part.writeChanged(out)))
     const { keyGroups, size, recordCount } = out.finish()
     if (recordCount > 0) {
@@ -238,7 +252,7 @@ export class KeyedSnapshots {
 
   private beginBase(): void {
     for (const part of this.parts) part.beginBase()
-    this.base = { part: 0, quotaBytes: 0, chain: [], pieces: [], bytes: 0, records: 0 }
+    this.base = { part: 0, quotaBytes: 0, chain: [], pieces: [], bytes: 0, records: 0, beginsKeyGroups: this.partsInUse <= 1 }
   }
 
   private endBase(): void {
@@ -252,7 +266,8 @@ export class KeyedSnapshots {
   private takePiece(base: Base, checkpointId: number, written: Map<string, ReadonlyMap<number, Uint8Array>>): void {
     const { keyGroups, size, recordCount } = this.baseOut.finish()
     if (recordCount === 0) return
-    const piece = { name: `${checkpointId}-base`, checkpointId, bytes: size, whole: false }
+    const name = base.beginsKeyGroups ? beginningName(checkpointId) : `${checkpointId}-more`
+    const piece = { name, checkpointId, bytes: size, whole: false }
     written.set(piece.name, keyGroups)
     base.chain.push(piece)
     base.pieces.push(piece)
@@ -310,6 +325,11 @@ export class KeyedSnapshots {
     return this.parts.flatMap(part => part.schemas)
   }
 
+  /** Parts that have rows, or have had some that the next segment removes. */
+  private get partsInUse(): number {
+    return this.parts.filter(({ rowCount, changedCount }) => rowCount > 0 || changedCount > 0).length
+  }
+
   private rowCount(): number {
     let count = 0
     for (const part of this.parts) count += part.rowCount
@@ -320,26 +340,28 @@ export class KeyedSnapshots {
     return this.rowCount() * this.recordBytes
   }
 
-  private restoreSegment(bytes: Uint8Array, keyGroup: number, places: readonly Place[], sized: boolean): number {
-    const input = new ByteReader(bytes)
-    let records = 0
-    for (; input.remaining > 0; records++) {
-      const head = input.varint()
-      const place = places[head >>> 1]
-      if (place === undefined)
-        throw new FlinkError('CORRUPT_FRAME', `operator ${this.options.owner}: keyed state names a state that its schemas do not have`)
-      const length = sized ? input.u32() : undefined
-      const start = input.position
-      const end = length === undefined ? undefined : input.take(length) + length
-      input.position = start
-      try {
-        place.part.restoreRecord(place.schema, (head & 1) === 1, keyGroup, input, end)
-        if (end !== undefined) input.position = end
-      } catch (error) {
-        throw error instanceof UnsupportedValueError ? this.notTyped(place.name, bytes.subarray(start), error) : error
-      }
+  /** Whether the first part can take its records as they are. */
+  private takesRowsOf({ sized, schemas }: KeyedSnapshot): boolean {
+    const [first] = this.parts
+    return sized === true && first?.restoreRows !== undefined && sameJson(schemas.slice(0, first.schemas.length), first.schemas)
+  }
+
+  private restoreRecord(input: ByteReader, keyGroup: number, places: readonly Place[], sized: boolean): 1 {
+    const head = input.varint()
+    const place = places[head >>> 1]
+    if (place === undefined)
+      throw new FlinkError('CORRUPT_FRAME', `operator ${this.options.owner}: keyed state names a state that its schemas do not have`)
+    const length = sized ? input.u32() : undefined
+    const start = input.position
+    const end = length === undefined ? undefined : input.take(length) + length
+    input.position = start
+    try {
+      place.part.restoreRecord(place.schema, (head & 1) === 1, keyGroup, input, end)
+      if (end !== undefined) input.position = end
+    } catch (error) {
+      throw error instanceof UnsupportedValueError ? this.notTyped(place.name, input.bytes.subarray(start), error) : error
     }
-    return records
+    return 1
   }
 
   /** `record` begins with its key. */

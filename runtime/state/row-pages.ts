@@ -169,6 +169,60 @@ export class RowPages {
     return size
   }
 
+  /**
+   * Takes over records from `input`, as a segment has them, until one comes whose head is not below `headEnd`; answers how many. `counted` hears of each row
+   * that comes and goes. What follows a row that is new is copied along with it, twice as much each time, for most of a base is new.
+   */
+  restore(input: ByteReader, keys: RowKeys, headEnd: number, counted: (head: number, change: 1 | -1) => void): number {
+    const { bytes, end: inputEnd } = input
+    let count = 0
+    /** The bytes from `nextFrom` stand at address `next` already, as far as `ahead`, behind what is used of the page. */
+    let next = -1
+    let nextFrom = -1
+    let ahead = 0
+    let copied = 0
+    for (; input.position < inputEnd; count++) {
+      const from = input.position
+      const head = headAt(bytes, from)
+      if (head >= headEnd) break
+      const removes = (bytes[from]! & REMOVES) !== 0
+      const keyAt = input.take(headSize(head) + LENGTH_BYTES) + headSize(head) + LENGTH_BYTES
+      const size = recordSize(input, from)
+      input.position = from
+      input.take(size)
+      input.position = keyAt
+      keys.setFrom(input)
+      input.position = from + size
+      const slot = this.find(head, keys)
+      if (slot >= 0) {
+        if (!removes) this.put(slot, head, keys, bytes, keyAt, from + size, true)
+        else if (this.remove(slot, keys, false) > 0) counted(head, -1)
+        continue
+      }
+      if (removes) continue
+      if ((this.usedCount + 1) * 4 > this.slotCount * 3) this.makeAnew()
+      const address = this.room(size)
+      if (address !== next || from !== nextFrom) {
+        ahead = 0
+        copied = 0
+      }
+      if (ahead < size) {
+        const page = this.page(address >>> OFFSET_BITS).reader.bytes
+        const to = address & OFFSET_MASK
+        copied = Math.min(Math.max(size, 2 * copied), page.length - to, inputEnd - from)
+        copyBytes(bytes, from, from + copied, page, to)
+        ahead = copied
+      }
+      ahead -= size
+      next = address + size
+      nextFrom = from + size
+      this.insert(mixed(keys.hash, head), address + 1, SAVED)
+      this.rowCount++
+      counted(head, 1)
+    }
+    return count
+  }
+
   /** Writes rows and tombstones that are marked; they are in the checkpoint of `stamp` then. */
   writeMarked(out: SegmentWriter, stamp: number): void {
     if (this.markedCount === 0) return
@@ -467,7 +521,8 @@ class Page {
 
   constructor(size: number, fill: number) {
     this.fill = fill
-    this.reader = new ByteReader(new Uint8Array(size))
+    // Not zeroed: nobody looks behind what is used.
+    this.reader = new ByteReader(new Uint8Array(Buffer.allocUnsafeSlow(size).buffer))
   }
 }
 

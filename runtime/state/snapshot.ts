@@ -39,7 +39,7 @@ export interface KeyedIncrement<B = Uint8Array> {
   readonly written: ReadonlyMap<string, ReadonlyMap<number, B>>
   /** Names of the segments that are the state, oldest first. */
   readonly chain: readonly string[]
-  /** Of these segments together. */
+  /** Of these segments together; of some key groups not all are needed. */
   readonly chainBytes: number
   /** Names of segments that are no part of this state, and will be of later ones. */
   readonly kept: readonly string[]
@@ -49,6 +49,20 @@ export interface KeyedIncrement<B = Uint8Array> {
 
 /** The name of what the subtask was restored from. */
 export const RESTORED_SEGMENT = 'restored'
+
+/**
+ * The name of a segment of which the first in a chain that has a key group has all of it: those in front of it are not needed for that key group. All others are
+ * named otherwise, for their checkpoint too.
+ */
+export function beginningName(checkpointId: number): string {
+  return `${checkpointId}${BEGINNING}`
+}
+
+export function isBeginning(name: string): boolean {
+  return name.endsWith(BEGINNING)
+}
+
+const BEGINNING = '-base'
 
 export interface StateSchema {
   readonly name: string
