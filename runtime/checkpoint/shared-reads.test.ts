@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { SharedReads } from './shared-reads.ts'
 
 test('what several restore from is read once while one of them restores, and again when a read has failed', async () => {
-  const reads = new SharedReads()
+  const reads = new SharedReads<Uint8Array>()
   const asked: string[] = []
   const read = (name: string) =>
     reads.once(name, async () => {

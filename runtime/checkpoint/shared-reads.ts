@@ -1,6 +1,6 @@
 /** What several slots of a process restore from, read once: at another parallelism each of them needs a part of the same objects. */
-export class SharedReads {
-  private readonly found = new Map<string, Promise<Uint8Array>>()
+export class SharedReads<R> {
+  private readonly found = new Map<string, Promise<R>>()
   private users = 0
 
   /** What is read meanwhile is kept until nobody restores any more. */
@@ -13,8 +13,8 @@ export class SharedReads {
     }
   }
 
-  /** Nobody may change the bytes. One that has failed is tried again by the next one who asks. */
-  once(name: string, read: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  /** Nobody may change it. One that has failed is tried again by the next one who asks. */
+  once(name: string, read: () => Promise<R>): Promise<R> {
     const found = this.found.get(name)
     if (found !== undefined) return found
     const reading = read()

@@ -1,7 +1,12 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
+import { systemRandom } from '../common/random.ts'
 import { StateStorage, storageSettings } from './state-storage.ts'
+import { openFileStore } from './storage/file-store.ts'
 import { createMemoryStore } from './storage/memory-store.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import { objectsOf } from './task-state.ts'
@@ -88,6 +93,33 @@ describe('a directory keeps state', () => {
       [large, 20 * 1024 + 1],
     ] as const)
       expect(await storage.read(state, undefined)).toEqual(operators(bytes).restored)
+  })
+
+  test('in files of this machine large ones stay there, as they were written or not at all; what is no keyed state is read', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'state-storage-'))
+    try {
+      const storage = storageOf(configuration, await openFileStore(root, systemRandom, 0))
+      const [{ operatorId, snapshot }] = operators(2 * MB).handedOver as [ReturnType<typeof operators>['handedOver'][0]]
+      const items = [Uint8Array.of(1, 2), Uint8Array.of(3)]
+      const lists = [{ name: 'list', mode: 'split' as const, type: { kind: 'INT' as const }, items }]
+      const state = await new TaskStateWriter('e', storage, []).write(1, [{ operatorId, snapshot: { ...snapshot, lists } }], undefined)
+      const file = join(root, jobId, 'shared', '1-e')
+      const [read] = await storage.read(state, undefined)
+      expect(read?.snapshot.keyed?.keyGroups).toEqual(new Map([[3, [{ file, offset: 0, length: 2 * MB }]]]))
+      expect(read?.snapshot.lists).toEqual(lists)
+      const bytes = readFileSync(file)
+      for (const [damaged, message] of [
+        [bytes.fill(8, 5, 6), 'object 1-e has a wrong checksum: it was changed'],
+        [bytes.subarray(1), `object 1-e has ${2 * MB + 2} bytes, ${2 * MB + 3} were written`],
+      ] as const) {
+        writeFileSync(file, damaged)
+        await expect(storage.read(state, undefined)).rejects.toMatchObject({ code: 'CORRUPT_CHECKPOINT', message })
+      }
+      rmSync(file)
+      await expect(storage.read(state, undefined)).rejects.toThrow(`object 1-e of job ${jobId} is not in file://`)
+    } finally {
+      rmSync(root, { recursive: true })
+    }
   })
 
   test('an answer that was lost is asked for again; one that stays lost declines the checkpoint', async () => {

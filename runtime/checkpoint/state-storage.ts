@@ -1,5 +1,7 @@
 import type { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
+import type { StateBytes } from '../state/state-files.ts'
+import { damageOf, findObject } from './found-object.ts'
 import {
   checkpointDirectory,
   checkpointStorage,
@@ -18,12 +20,11 @@ import { createMemoryStore } from './storage/memory-store.ts'
 import { createOwn, type ObjectStore } from './storage/object-store.ts'
 import type { StoreAccess, StoreOpener } from './storage/open-store.ts'
 import {
-  checkedObject,
   handedOverSize,
   type OperatorHandover,
-  type OperatorState,
   packState,
   placedIn,
+  type RestoredOperator,
   readState,
   type StatePlace,
   type TaskState,
@@ -87,7 +88,8 @@ const OPEN_MAX = 4
 /** Copies of the job's own objects nearer than the store. */
 export interface StateCopies {
   put(executionId: string, checkpointId: number, name: string, bytes: Uint8Array): void
-  get(ref: ObjectRef): Promise<Uint8Array | undefined>
+  /** As it was written; undefined = there is none. */
+  get(ref: ObjectRef): Promise<StateBytes | undefined>
 }
 
 /** Of one job, in a TaskManager. A location is the URI of the folder that objects lie in: a savepoint's, or whatever the job was started from. */
@@ -96,12 +98,12 @@ export class StateStorage {
   private readonly settings: StorageSettings
   private readonly inlineThreshold: number
   private readonly copies: StateCopies | undefined
-  private readonly reads: SharedReads
+  private readonly reads: SharedReads<StateBytes>
   private readonly open: (uri: string, key: string, access: StoreAccess) => Promise<ObjectStore>
   /** By access and URI. */
   private readonly stores = new Map<string, Promise<ObjectStore>>()
 
-  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener, copies?: StateCopies, reads = new SharedReads()) {
+  constructor(jobId: string, configuration: Configuration, openStore: StoreOpener, copies?: StateCopies, reads = new SharedReads<StateBytes>()) {
     this.jobId = jobId
     this.copies = copies
     this.reads = reads
@@ -143,18 +145,19 @@ export class StateStorage {
     { operators }: TaskState,
     location: string | undefined,
     onObject: (from: 'copy' | 'store') => void = () => {},
-  ): Promise<readonly OperatorState<Uint8Array>[]> {
+  ): Promise<readonly RestoredOperator[]> {
     return this.reads.during(() =>
       readState(operators, async ref => {
         const copy = location === undefined ? await this.copies?.get(ref) : undefined
         onObject(copy === undefined ? 'store' : 'copy')
-        if (copy !== undefined) return checkedObject(ref, copy)
+        if (copy !== undefined) return copy
         const store = location === undefined ? await this.ownDirectory() : await this.opened(location, recoveryPath.key, 'read')
         const path = location === undefined ? this.pathOf(ref.name) : ref.name
         return this.reads.once(`${store.uri} ${path}`, async () => {
-          const bytes = await store.read(path)
-          if (bytes === undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${ref.name} of job ${this.jobId} is not in ${store.uri}`)
-          return checkedObject(ref, bytes)
+          const found = await findObject(ref, store, path)
+          const damage = found === undefined ? `of job ${this.jobId} is not in ${store.uri}` : damageOf(ref, found)
+          if (found === undefined || damage !== undefined) throw new FlinkError('CORRUPT_CHECKPOINT', `object ${ref.name} ${damage}`)
+          return found.bytes
         })
       }),
     )

@@ -1,8 +1,8 @@
-import { crc32 } from 'node:zlib'
 import { FlinkError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { TypeJson } from '../serde/type-information.ts'
-import type { KeyedIncrement, KeyedSnapshot, OperatorListSnapshot, OperatorSnapshot, StateSchema } from '../state/snapshot.ts'
+import type { KeyedIncrement, KeyedSnapshot, OperatorListSnapshot, OperatorSnapshot, RestoredSnapshot, StateSchema } from '../state/snapshot.ts'
+import { readFileBytes, type StateBytes } from '../state/state-files.ts'
 import type { ObjectRef } from './storage/manifest.ts'
 
 /**
@@ -25,6 +25,12 @@ export interface OperatorState<B, K = KeyedSnapshot<B>> {
 
 /** What an operator has handed over at a barrier. */
 export type OperatorHandover<B> = OperatorState<B, KeyedIncrement<B>>
+
+/** What an operator is restored from. */
+export interface RestoredOperator {
+  readonly operatorId: string
+  readonly snapshot: RestoredSnapshot
+}
 
 /** Bytes `offset` to `offset + length` of a blob. */
 export interface StatePlace {
@@ -114,33 +120,42 @@ export function handedOverSize({ snapshot }: OperatorHandover<Uint8Array>): numb
   return size
 }
 
-/** Fetches each object that the state needs once; `read` answers it whole and as it was written (`checkedObject`). */
+/** Fetches each object that the state needs once; `read` answers it whole, as it was written. */
 export async function readState(
   operators: TaskState['operators'],
-  read: (ref: ObjectRef) => Promise<Uint8Array>,
-): Promise<readonly OperatorState<Uint8Array>[]> {
-  const objects = new Map<string, Uint8Array>()
+  read: (ref: ObjectRef) => Promise<StateBytes>,
+): Promise<readonly RestoredOperator[]> {
+  const objects = new Map<string, StateBytes>()
   for (const ref of objectsOf(operators)) objects.set(ref.name, await read(ref))
-  return operators.map(({ operatorId, snapshot }) => ({
-    operatorId,
-    snapshot: mapSnapshot(snapshot, ({ blob, offset, length }) => {
-      const bytes = blob.kind === 'inline' ? blob.bytes : objects.get(blob.ref.name)
-      if (bytes === undefined || offset + length > bytes.length)
-        throw new FlinkError('CORRUPT_CHECKPOINT', `state of operator ${operatorId} lies behind the end of its data`)
-      return bytes.subarray(offset, offset + length)
+  return Promise.all(
+    operators.map(async ({ operatorId, snapshot }) => {
+      const { keyed, lists } = mapSnapshot(snapshot, ({ blob, offset, length }): StateBytes => {
+        const bytes = blob.kind === 'inline' ? blob.bytes : objects.get(blob.ref.name)
+        if (bytes === undefined || offset + length > bytes.length)
+          throw new FlinkError('CORRUPT_CHECKPOINT', `state of operator ${operatorId} lies behind the end of its data`)
+        return bytes instanceof Uint8Array ? bytes.subarray(offset, offset + length) : { file: bytes.file, offset: bytes.offset + offset, length }
+      })
+      return { operatorId, snapshot: { keyed, lists: await inMemory(lists) } }
     }),
-  }))
+  )
 }
 
-/** As they were written, or an error. */
-export function checkedObject(ref: ObjectRef, bytes: Uint8Array): Uint8Array {
-  if (bytes.length !== ref.size) throw corrupt(ref, `has ${bytes.length} bytes, ${ref.size} were written`)
-  if (crc32(bytes) !== ref.crc) throw corrupt(ref, 'has a wrong checksum: it was changed')
-  return bytes
-}
-
-function corrupt({ name }: ObjectRef, what: string): FlinkError {
-  return new FlinkError('CORRUPT_CHECKPOINT', `object ${name} ${what}`)
+/** Items of a list lie side by side: each file is read once, from the first to the last of them. */
+async function inMemory(lists: readonly OperatorListSnapshot<StateBytes>[]): Promise<readonly OperatorListSnapshot[]> {
+  const ends = new Map<string, { readonly start: number; readonly end: number }>()
+  for (const { items } of lists)
+    for (const item of items) {
+      if (item instanceof Uint8Array) continue
+      const { start, end } = ends.get(item.file) ?? { start: item.offset, end: 0 }
+      ends.set(item.file, { start: Math.min(start, item.offset), end: Math.max(end, item.offset + item.length) })
+    }
+  const read = new Map<string, { readonly start: number; readonly bytes: Uint8Array }>()
+  for (const [file, { start, end }] of ends) read.set(file, { start, bytes: await readFileBytes({ file, offset: start, length: end - start }) })
+  return mapLists(lists, item => {
+    if (item instanceof Uint8Array) return item
+    const { start, bytes } = read.get(item.file) as { readonly start: number; readonly bytes: Uint8Array }
+    return bytes.subarray(item.offset - start, item.offset - start + item.length)
+  })
 }
 
 /** Another form of the same snapshot; `map` is called once for each piece, in order. */

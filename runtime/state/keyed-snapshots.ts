@@ -8,8 +8,10 @@ import { UnsupportedValueError } from '../serde/unsupported-value.ts'
 import { shownKey } from './heap-state.ts'
 import { ignoredPart } from './ignored-part.ts'
 import type { KeyedPart } from './keyed-part.ts'
+import { wholeRecords } from './row-record.ts'
 import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
 import { beginningName, type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
+import { type StateBytes, StateFiles } from './state-files.ts'
 import { mayBeTyped } from './typed-later.ts'
 
 /**
@@ -174,23 +176,27 @@ export class KeyedSnapshots {
     for (const { rows } of unconfirmed) for (const [i, rowsOfPart] of rows.entries()) this.parts[i]?.markAgain(rowsOfPart)
   }
 
-  restore(snapshot: KeyedSnapshot): void {
+  restore(snapshot: KeyedSnapshot<StateBytes>): void {
     this.checkKeyType(snapshot)
     const places = snapshot.schemas.map(schema => this.placeOf(schema))
     let bytes = 0
     let records = 0
     let segmentsMax = 0
-    const takesRows = this.takesRowsOf(snapshot)
+    const sized = snapshot.sized === true
+    const takesRows = sized && this.takesRowsOf(snapshot)
+    using files = new StateFiles()
     for (const [keyGroup, segments] of snapshot.keyGroups) {
       segmentsMax = Math.max(segmentsMax, segments.length)
       const bytesExpected = Math.max(...segments.map(({ length }) => length))
       for (const segment of segments) {
         bytes += segment.length
-        const input = new ByteReader(segment)
-        while (input.remaining > 0) {
-          if (takesRows) records += this.parts[0]?.restoreRows?.(keyGroup, input, bytesExpected) ?? 0
-          if (input.remaining > 0) records += this.restoreRecord(input, keyGroup, places, snapshot.sized === true)
-        }
+        files.each(segment, sized ? wholeRecords : noneWhole, part => {
+          const input = new ByteReader(part)
+          while (input.remaining > 0) {
+            if (takesRows) records += this.parts[0]?.restoreRows?.(keyGroup, input, bytesExpected) ?? 0
+            if (input.remaining > 0) records += this.restoreRecord(input, keyGroup, places, sized)
+          }
+        })
       }
       for (const part of this.parts) part.keyGroupRestored?.()
     }
@@ -341,9 +347,9 @@ export class KeyedSnapshots {
   }
 
   /** Whether the first part can take its records as they are. */
-  private takesRowsOf({ sized, schemas }: KeyedSnapshot): boolean {
+  private takesRowsOf({ schemas }: KeyedSnapshot<unknown>): boolean {
     const [first] = this.parts
-    return sized === true && first?.restoreRows !== undefined && sameJson(schemas.slice(0, first.schemas.length), first.schemas)
+    return first?.restoreRows !== undefined && sameJson(schemas.slice(0, first.schemas.length), first.schemas)
   }
 
   private restoreRecord(input: ByteReader, keyGroup: number, places: readonly Place[], sized: boolean): 1 {
@@ -375,7 +381,7 @@ export class KeyedSnapshots {
     )
   }
 
-  private checkKeyType(snapshot: KeyedSnapshot): void {
+  private checkKeyType(snapshot: KeyedSnapshot<unknown>): void {
     const saved = canonicalJson(snapshot.keyType as TypeJsonObject)
     const own = canonicalJson(this.options.keyType.json as TypeJsonObject)
     if (saved !== own)
@@ -411,6 +417,10 @@ interface Place {
   readonly part: Pick<KeyedPart, 'restoreRecord'>
   /** Index among those of the part. */
   readonly schema: number
+}
+
+function noneWhole(): number {
+  return 0
 }
 
 /** Values with and without the time of their last access are two types, as in Flink. */

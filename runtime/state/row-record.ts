@@ -1,7 +1,8 @@
-import type { ByteReader } from '../common/bytes.ts'
+import { ByteReader } from '../common/bytes.ts'
 
 /** How records lie in pages and segments (segment-writer.ts): a head, which is the state's place and whether it removes; the length of the rest; the rest. */
 export const LENGTH_BYTES = 4
+const HEAD_BYTES_MAX = 2
 /** In the head. */
 export const REMOVES = 1
 
@@ -19,6 +20,18 @@ export function headAt(bytes: Uint8Array, at: number): number {
 export function recordSize({ bytes, view }: ByteReader, at: number): number {
   const size = bytes[at]! < 0x80 ? 1 : 2
   return size + LENGTH_BYTES + view.getUint32(at + size, true)
+}
+
+/** Bytes of the records that are there to their end. */
+export function wholeRecords(bytes: Uint8Array): number {
+  const reader = new ByteReader(bytes)
+  let at = 0
+  while (bytes.length - at > HEAD_BYTES_MAX + LENGTH_BYTES) {
+    const next = at + recordSize(reader, at)
+    if (next > bytes.length) break
+    at = next
+  }
+  return at
 }
 
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {

@@ -1,4 +1,5 @@
 import type { TypeJson } from '../serde/type-information.ts'
+import type { StateBytes } from './state-files.ts'
 
 /**
  * State of one operator subtask as data, its schema inside: what is restored, and what a checkpoint holds. Restoring at another
@@ -10,6 +11,9 @@ export interface OperatorSnapshot<B = Uint8Array, K = KeyedSnapshot<B>> {
   readonly keyed: K | undefined
   readonly lists: readonly OperatorListSnapshot<B>[]
 }
+
+/** What an operator is restored from. */
+export type RestoredSnapshot = OperatorSnapshot<Uint8Array, KeyedSnapshot<StateBytes>>
 
 export interface KeyedSnapshot<B = Uint8Array> {
   readonly keyType: TypeJson

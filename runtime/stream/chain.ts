@@ -6,7 +6,7 @@ import type { CheckpointBarrier, ControlElement, ObjectFrame } from '../network/
 import { MAX_WATERMARK } from '../network/frame.ts'
 import type { NetworkOutput } from '../network/io.ts'
 import type { RowLayout } from '../serde/row-layout.ts'
-import { type OperatorIncrement, type OperatorSnapshot, snapshotSize } from '../state/snapshot.ts'
+import { type OperatorIncrement, type RestoredSnapshot, snapshotSize } from '../state/snapshot.ts'
 import type { ChainLimits, ChainLink, LinkCounters } from './chain-link.ts'
 import { ChainOutput } from './chain-output.ts'
 import type { FrameRunner, RunnerHost } from './frame-runner.ts'
@@ -119,7 +119,7 @@ export class OperatorChain implements RunnerHost {
     for (let i = this.links.length - 1; i >= 0; i--) await this.links[i]!.operator.open()
   }
 
-  restore(snapshots: readonly (OperatorSnapshot | undefined)[]): void {
+  restore(snapshots: readonly (RestoredSnapshot | undefined)[]): void {
     for (const [i, snapshot] of snapshots.entries()) {
       const link = this.links[i]
       if (snapshot === undefined || link === undefined) continue

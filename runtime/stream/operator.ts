@@ -6,7 +6,7 @@ import type { LocalFrame } from '../network/columns.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
 import type { OwnStateBackend } from '../state/own-backend.ts'
-import type { OperatorIncrement, OperatorSnapshot } from '../state/snapshot.ts'
+import type { OperatorIncrement, RestoredSnapshot } from '../state/snapshot.ts'
 import type { GeneratedStep } from './generated/step.ts'
 import type { IoHost } from './spi/io-host.ts'
 
@@ -29,7 +29,7 @@ import type { IoHost } from './spi/io-host.ts'
  */
 export interface StreamOperator {
   setup(context: OperatorContext, output: OperatorOutput): void
-  restore?(state: OperatorSnapshot): void
+  restore?(state: RestoredSnapshot): void
   open(): void | Promise<void>
   processElement(value: unknown, timestamp: number): void
   processElement2?(value: unknown, timestamp: number): void

@@ -1,11 +1,14 @@
 import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { assert } from '../common/assert.ts'
+import { type ObjectFile, objectFile } from '../state/state-files.ts'
 
 /** Where local copies of state lie; paths are `<job>/<object>`. */
 export interface CopyFiles {
   write(path: string, bytes: Uint8Array): Promise<void>
   read(path: string): Promise<Uint8Array>
+  /** The same as a file, with its checksum; absent = they are in memory. */
+  file?(path: string): Promise<ObjectFile>
   /** The last one of a job takes the job's folder with it. */
   remove(path: string): Promise<void>
 }
@@ -27,6 +30,7 @@ export function copyFilesIn(directories: readonly string[]): CopyFiles {
       await writeFile(place, bytes)
     },
     read: path => readFile(placeOf(path)),
+    file: path => objectFile(placeOf(path)),
     async remove(path) {
       const place = placeOf(path)
       places.delete(path)

@@ -68,6 +68,16 @@ test('what the newest complete checkpoint stands behind is kept, older copies go
   })
 })
 
+test('a large one is read from where it lies', async () => {
+  await inFolders(async (copies, folders) => {
+    const bytes = new Uint8Array(2 << 20).fill(5)
+    copies.put(owner(0), 1, '1-a', bytes)
+    await files(folders, ['1-a'])
+    expect(await copies.get(jobId, refOf('1-a', bytes))).toEqual({ file: join(folders[0] ?? '', jobId, '1-a'), offset: 0, length: bytes.length })
+    expect(await copies.get(jobId, refOf('1-a', bytes.fill(6, 0, 1)))).toBeUndefined()
+  })
+})
+
 test('a task that begins again keeps what it begins with, and what its neighbours have', async () => {
   await inFolders(async (copies, folders) => {
     for (const id of [1, 2]) for (const subtask of [0, 1]) copies.put(owner(subtask), id, `${id}-${subtask}`, bytesOf(`${id}-${subtask}`))

@@ -1,6 +1,7 @@
-import { crc32 } from 'node:zlib'
+import { damageOf, findObject } from '../checkpoint/found-object.ts'
 import type { ObjectRef } from '../checkpoint/storage/manifest.ts'
 import type { Logger } from '../common/log.ts'
+import type { StateBytes } from '../state/state-files.ts'
 import type { CopyFiles } from './copy-files.ts'
 
 /**
@@ -70,13 +71,13 @@ export class LocalCopies {
   }
 
   /** Undefined = there is no copy, or none that is whole. */
-  async get(jobId: string, { name, size, crc }: ObjectRef): Promise<Uint8Array | undefined> {
-    const path = pathOf(jobId, name)
+  async get(jobId: string, ref: ObjectRef): Promise<StateBytes | undefined> {
+    const path = pathOf(jobId, ref.name)
     if ((await this.copies.get(path)) !== true) return undefined
     try {
-      const bytes = await this.files.read(path)
-      if (bytes.length === size && crc32(bytes) === crc) return bytes
-      this.log.warn('a local copy of state is damaged; it is read from the store', { path, bytes: bytes.length, written: size })
+      const found = await findObject(ref, this.files, path)
+      if (found === undefined || damageOf(ref, found) === undefined) return found?.bytes
+      this.log.warn('a local copy of state is damaged; it is read from the store', { path, bytes: found.bytes.length, written: ref.size })
     } catch (error) {
       this.log.warn('a local copy of state could not be read; it is read from the store', { path, error: String(error) })
     }

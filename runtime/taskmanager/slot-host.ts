@@ -1,4 +1,4 @@
-import type { OperatorHandover, OperatorState } from '../checkpoint/task-state.ts'
+import type { OperatorHandover, RestoredOperator } from '../checkpoint/task-state.ts'
 import type { SerializedError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
@@ -41,7 +41,7 @@ export type RestoredTasks = ReadonlyMap<string, RestoredTask>
 export interface RestoredTask {
   /** It has nothing to do any more: it ends at once, and says so to those behind it. */
   readonly finished: boolean
-  readonly operators: readonly OperatorState<Uint8Array>[]
+  readonly operators: readonly RestoredOperator[]
 }
 
 export type CheckpointOutcome = 'complete' | 'aborted'

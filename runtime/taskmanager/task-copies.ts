@@ -3,6 +3,7 @@ import type { StateCopies } from '../checkpoint/state-storage.ts'
 import type { ObjectRef } from '../checkpoint/storage/manifest.ts'
 import { objectsOf, type TaskState } from '../checkpoint/task-state.ts'
 import type { SlotDeployment } from '../graph/deployment.ts'
+import type { StateBytes } from '../state/state-files.ts'
 import type { CopyOwner, LocalCopies } from './local-copies.ts'
 
 export interface CopyUses {
@@ -38,7 +39,7 @@ export class TaskCopies implements StateCopies {
     if (this.uses.writes && owner !== undefined) this.copies.put(owner, checkpointId, name, bytes)
   }
 
-  async get(ref: ObjectRef): Promise<Uint8Array | undefined> {
+  async get(ref: ObjectRef): Promise<StateBytes | undefined> {
     return this.uses.reads ? this.copies.get(this.jobId, ref) : undefined
   }
 

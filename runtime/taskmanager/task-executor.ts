@@ -3,7 +3,7 @@ import { localBackupEnabled, recoverFromLocal } from '../checkpoint/options.ts'
 import { SharedReads } from '../checkpoint/shared-reads.ts'
 import { StateStorage } from '../checkpoint/state-storage.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
-import { type OperatorState, taskStateToJson } from '../checkpoint/task-state.ts'
+import { type RestoredOperator, taskStateToJson } from '../checkpoint/task-state.ts'
 import { TaskStateWriter } from '../checkpoint/task-state-writer.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { sleep } from '../common/clock.ts'
@@ -16,6 +16,7 @@ import type { SlotDeployment } from '../graph/deployment.ts'
 import type { RpcTransport } from '../rpc/connection.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorToJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
+import type { StateBytes } from '../state/state-files.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import type { CopyFiles } from './copy-files.ts'
 import type { DeployedTasksOptions, RelayedState } from './deployed-tasks.ts'
@@ -85,7 +86,7 @@ export class TaskExecutor {
   /** Executions that have, or had, blocking results here. */
   private readonly results = new Set<string>()
   private readonly copies: LocalCopies | undefined
-  private readonly reads = new SharedReads()
+  private readonly reads = new SharedReads<StateBytes>()
   private session: Session | undefined = undefined
   private highestGeneration = -1
   private readonly closing = new AbortController()
@@ -467,7 +468,7 @@ function ownOperators(restore: TaskRestore | undefined): TaskRestore['state']['o
   return restore === undefined || restore.location !== null ? [] : restore.state.operators
 }
 
-function asForeign({ operatorId, snapshot }: OperatorState<Uint8Array>): OperatorState<Uint8Array> {
+function asForeign({ operatorId, snapshot }: RestoredOperator): RestoredOperator {
   const { keyed, lists } = snapshot
   return { operatorId, snapshot: { keyed: keyed === undefined ? undefined : { ...keyed, foreign: true }, lists } }
 }

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { crc32 } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import type { ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 
@@ -84,6 +86,12 @@ export function objectStoreContract(name: string, open: () => Promise<ObjectStor
       expect(await store.create('job/shared/1-big', big)).toBe('created')
       expect(await store.size('job/shared/1-big')).toBe(big.length)
       expect(Buffer.compare((await store.read('job/shared/1-big')) as Uint8Array, big)).toBe(0)
+      if (store.file !== undefined) {
+        const file = await store.file('job/shared/1-big')
+        expect(file).toMatchObject({ size: big.length, crc: crc32(big) })
+        expect(Buffer.compare(readFileSync(file?.path ?? ''), big)).toBe(0)
+        expect(await store.file('job/shared/2-big')).toBeUndefined()
+      }
       const part = await store.read('job/shared/1-big', { offset: 90 * 2 ** 20 - 3, length: 8000 })
       expect(Buffer.compare(part as Uint8Array, big.subarray(90 * 2 ** 20 - 3, 90 * 2 ** 20 - 3 + 8000))).toBe(0)
     })

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { FlinkError } from '../../common/errors.ts'
 import { hex } from '../../common/ids.ts'
 import type { Random } from '../../common/random.ts'
-import { shareableBytes } from '../../common/shared-bytes.ts'
+import { type ObjectFile, objectFile } from '../../state/state-files.ts'
 import { type ByteRange, beyondEnd, checkPath, checkRange, type ObjectStore, probeStore } from './object-store.ts'
 
 /**
@@ -83,7 +83,7 @@ class FileStore implements ObjectStore {
       const { size } = await file.stat()
       const { offset, length } = range ?? { offset: 0, length: size }
       if (offset + length > size) throw beyondEnd(this.uri, path, { offset, length }, size)
-      const bytes = shareableBytes(length)
+      const bytes = new Uint8Array(length)
       // One read may bring less than was asked for.
       for (let at = 0; at < length; ) {
         const { bytesRead } = await file.read(bytes, at, Math.min(length - at, READ_BYTES_MAX), offset + at)
@@ -92,6 +92,10 @@ class FileStore implements ObjectStore {
       }
       return bytes
     })
+  }
+
+  async file(path: string): Promise<ObjectFile | undefined> {
+    return this.orUndefined('read', path, () => objectFile(this.at(path)))
   }
 
   async size(path: string): Promise<number | undefined> {

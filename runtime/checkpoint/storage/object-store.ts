@@ -1,6 +1,7 @@
 import { FlinkError } from '../../common/errors.ts'
 import { hex } from '../../common/ids.ts'
 import type { Random } from '../../common/random.ts'
+import type { ObjectFile } from '../../state/state-files.ts'
 
 /**
  * Where checkpoints lie: objects that are written once and never changed, below one root. Three of them are held to one contract
@@ -19,6 +20,8 @@ export interface ObjectStore {
   create(path: string, bytes: Uint8Array): Promise<'created' | 'exists'>
   /** All of it, or the bytes of `range`; undefined when it is not there. A range that goes beyond its end is CORRUPT_CHECKPOINT. */
   read(path: string, range?: ByteRange): Promise<Uint8Array | undefined>
+  /** Where objects are files of this machine: this one, with its checksum; undefined when it is not there. */
+  file?(path: string): Promise<ObjectFile | undefined>
   /** Length in bytes; undefined when it is not there. */
   size(path: string): Promise<number | undefined>
   /** Paths of all objects below `folder`, sorted; none when there is no such folder. */

@@ -4,7 +4,7 @@ import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
+import type { RestoredSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SinkPort } from '../spi/io-host.ts'
 import { type CommittableItem, Committables } from './committables.ts'
@@ -84,7 +84,7 @@ export class FileSinkOperator implements StreamOperator {
     this.context = context
   }
 
-  restore(state: OperatorSnapshot): void {
+  restore(state: RestoredSnapshot): void {
     this.committables.restore(jsonItems<CommittableItem>(state, COMMITTABLES_STATE))
     this.restoredParts = jsonItems<OpenPartItem>(state, PARTS_STATE)
     this.restoredCheckpointId = Math.max(0, ...jsonItems<number>(state, CHECKPOINT_STATE))

@@ -4,7 +4,7 @@ import type { CheckpointBarrier } from '../../network/frame.ts'
 import { typesEqual } from '../../serde/types.ts'
 import { declaredStates, type StateDescriptor } from '../../state/descriptors.ts'
 import { KeyedStateBackend, type KeyedStateBackendOptions } from '../../state/keyed-state-backend.ts'
-import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, RestoredSnapshot } from '../../state/snapshot.ts'
 import type { Collector, KeySpec, RichFunction } from '../functions.ts'
 import type { OperatorContext, OperatorOutput } from '../operator.ts'
 import { BaseOperator } from './base-operator.ts'
@@ -37,7 +37,7 @@ export abstract class FunctionOperator extends BaseOperator {
     this.functions.setup(context, this.backend)
   }
 
-  restore(state: OperatorSnapshot): void {
+  restore(state: RestoredSnapshot): void {
     this.functions.restore(state)
     if (state.keyed === undefined) return
     if (this.backend === undefined)

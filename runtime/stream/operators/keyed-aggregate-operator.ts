@@ -6,7 +6,7 @@ import { ROWS_PER_FRAME_MAX } from '../../network/frame.ts'
 import type { RowLayout } from '../../serde/row-layout.ts'
 import type { TypeInformation } from '../../serde/type-information.ts'
 import { KeyedSnapshots } from '../../state/keyed-snapshots.ts'
-import type { OperatorSnapshot } from '../../state/snapshot.ts'
+import type { RestoredSnapshot } from '../../state/snapshot.ts'
 import type { KeySpec, ReduceFunction } from '../functions.ts'
 import { emitKeyedAggregate, type KeyedAggregateCode } from '../generated/emit-keyed-aggregate.ts'
 import { KeyedTable } from '../generated/keyed-table.ts'
@@ -77,7 +77,7 @@ export class KeyedAggregateOperator extends BaseOperator {
     this.snapshots.register(this.table)
   }
 
-  restore(state: OperatorSnapshot): void {
+  restore(state: RestoredSnapshot): void {
     if (state.keyed !== undefined) this.snapshots?.restore(state.keyed)
   }
 

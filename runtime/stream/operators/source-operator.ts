@@ -4,7 +4,7 @@ import { FlinkError } from '../../common/errors.ts'
 import { type DeclaredState, listState } from '../../graph/declared-state.ts'
 import type { LocalFrame } from '../../network/columns.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
-import type { OperatorSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
+import type { RestoredSnapshot, UnkeyedSnapshot } from '../../state/snapshot.ts'
 import type { WatermarkGenerator, WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import type { OperatorContext, OperatorOutput, StreamOperator } from '../operator.ts'
 import type { SourceOutput, SourceReader, SourceReaderContext, SourceSplit } from '../spi/source.ts'
@@ -57,7 +57,7 @@ export class SourceOperator implements SourceHeadOperator {
     this.output = output
   }
 
-  restore(state: OperatorSnapshot): void {
+  restore(state: RestoredSnapshot): void {
     this.restored = true
     // Without splits the enumerator has the word: it may have some.
     for (const { name, items } of state.lists) if (name === SPLITS_STATE && items.length > 0) this.addSplits(items.map(decodeSplit))

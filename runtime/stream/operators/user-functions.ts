@@ -2,7 +2,7 @@ import { FlinkError } from '../../common/errors.ts'
 import type { CheckpointBarrier } from '../../network/frame.ts'
 import type { KeyedStateBackend } from '../../state/keyed-state-backend.ts'
 import { OperatorStateBackend } from '../../state/operator-state-backend.ts'
-import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, RestoredSnapshot } from '../../state/snapshot.ts'
 import type { FunctionInitializationContext, OperatorStateStore } from '../checkpointed-function.ts'
 import type { KeyedStateStore, RichFunction } from '../functions.ts'
 import type { OperatorContext } from '../operator.ts'
@@ -36,7 +36,7 @@ export class UserFunctions {
   }
 
   /** Lists whose names begin with `_` are the engine's. */
-  restore({ lists }: OperatorSnapshot): void {
+  restore({ lists }: RestoredSnapshot): void {
     this.isRestored = true
     this.operatorState.restore(lists.filter(({ name }) => !name.startsWith('_')))
   }

@@ -6,7 +6,7 @@ import { Types } from '../../serde/types.ts'
 import { declaredStates, ListStateDescriptor, type StateDescriptor, ValueStateDescriptor } from '../../state/descriptors.ts'
 import type { HeapState } from '../../state/heap-state.ts'
 import { type KeyedStateBackend, schemaOf } from '../../state/keyed-state-backend.ts'
-import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, RestoredSnapshot } from '../../state/snapshot.ts'
 import type { Timer } from '../../time/timer-queue.ts'
 import { MIN_WATERMARK } from '../../time/watermark.ts'
 import { TimeWindow, type TumblingWindowAssigner, windowStart } from '../../time/windows.ts'
@@ -108,7 +108,7 @@ export class WindowOperator extends TimedOperator {
     else state.write(after)
   }
 
-  override restore(state: OperatorSnapshot): void {
+  override restore(state: RestoredSnapshot): void {
     super.restore(state)
     if (this.eventTime) this.firedWatermark = restoredProgress(state)
   }

@@ -1,6 +1,6 @@
 import { ByteReader, ByteWriter } from '../../common/bytes.ts'
 import { type DeclaredState, listState } from '../../graph/declared-state.ts'
-import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, RestoredSnapshot } from '../../state/snapshot.ts'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../../time/watermark.ts'
 
 /**
@@ -14,7 +14,7 @@ export function progressLists(firedWatermark: number): OperatorListSnapshot[] {
 }
 
 /** The least of all subtasks'. Behind the end of an input there is nothing that could be late for it. */
-export function restoredProgress({ lists }: OperatorSnapshot): number {
+export function restoredProgress({ lists }: RestoredSnapshot): number {
   let least = MAX_WATERMARK
   for (const { name, items } of lists) if (name === WATERMARK_STATE) for (const item of items) least = Math.min(least, new ByteReader(item).f64())
   return least === MAX_WATERMARK ? MIN_WATERMARK : least

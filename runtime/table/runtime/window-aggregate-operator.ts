@@ -5,7 +5,7 @@ import { type ColumnLayout, columnLayout } from '../../serde/columns-type.ts'
 import type { TypeJson } from '../../serde/type-information.ts'
 import { typeFromJson } from '../../serde/types.ts'
 import { KeyedSnapshots } from '../../state/keyed-snapshots.ts'
-import type { OperatorListSnapshot, OperatorSnapshot } from '../../state/snapshot.ts'
+import type { OperatorListSnapshot, RestoredSnapshot } from '../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../stream/operator.ts'
 import { BaseOperator } from '../../stream/operators/base-operator.ts'
 import { progressLists, restoredProgress } from '../../stream/operators/window-progress.ts'
@@ -104,7 +104,7 @@ export class WindowAggregateOperator extends BaseOperator {
     return progressLists(this.firedWatermark)
   }
 
-  restore(snapshot: OperatorSnapshot): void {
+  restore(snapshot: RestoredSnapshot): void {
     this.firedWatermark = restoredProgress(snapshot)
     if (snapshot.keyed !== undefined) this.snapshots?.restore(snapshot.keyed)
     for (const sliceEnd of this.state.ends()) {

@@ -1,6 +1,6 @@
 import { columnLayout } from '../../../serde/columns-type.ts'
 import { ChangedRows } from '../../../state/changed-rows.ts'
-import type { OperatorListSnapshot, OperatorSnapshot } from '../../../state/snapshot.ts'
+import type { OperatorListSnapshot, RestoredSnapshot } from '../../../state/snapshot.ts'
 import type { OperatorContext, OperatorOutput } from '../../../stream/operator.ts'
 import { BaseOperator } from '../../../stream/operators/base-operator.ts'
 import { progressLists, restoredProgress } from '../../../stream/operators/window-progress.ts'
@@ -205,7 +205,7 @@ export class RowWindowAggregateOperator extends BaseOperator {
     return progressLists(this.firedWatermark)
   }
 
-  restore(snapshot: OperatorSnapshot): void {
+  restore(snapshot: RestoredSnapshot): void {
     this.firedWatermark = restoredProgress(snapshot)
     if (snapshot.keyed !== undefined) this.snapshots?.restore(snapshot.keyed)
   }
