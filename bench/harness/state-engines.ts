@@ -9,6 +9,8 @@ export interface StateCluster {
   readonly cluster: Cluster
   readonly jarId: string
   readonly entry: string
+  /** Rows that a job has for each break, as seconds: for the checkpoint before it, and to come back within. */
+  readonly breakSeconds: number
 }
 
 /** Of a slot with half of the state, at full scale: the state, its garbage, and room for a snapshot under way. */
@@ -39,12 +41,14 @@ const flinkTuned = {
 
 /**
  * Flink restores state on the heap from files without a buffer, a call of the system for each byte or so, which takes minutes for 1 GB: unless snapshots are
- * compressed, whose frames are read whole. So where it restores they are, and kept locally too; its checkpoints are measured without both, which cost time.
+ * compressed, whose frames are read whole. So where it restores they are, and kept locally too; its checkpoints are measured without, since that costs time.
  */
 const flinkRestoring = {
   'execution.checkpointing.snapshot-compression': 'true',
   'execution.checkpointing.local-backup.enabled': 'true',
   'execution.state-recovery.from-local': 'true',
+  // With one checkpoint right behind the other it does not keep up with the rows, and has the longer way back.
+  'execution.checkpointing.min-pause': '10 s',
 }
 
 const flinkAdaptive = {
@@ -59,7 +63,7 @@ export async function startMillraceWithState(bench: StateCase, scale: number, fo
   const heapMb = bench.slots * heapOf(MILLRACE_SLOT_MB, scale)
   const configuration = { ...common(folder), 'taskmanager.memory.task.heap.size': `${heapMb}m` }
   const cluster = await startMillrace({ taskManagers: bench.taskManagers, slots: bench.slots, configuration }, folder)
-  return { cluster, jarId: await uploadJob(cluster, 'keyed-state'), entry: 'default' }
+  return { cluster, jarId: await uploadJob(cluster, 'keyed-state'), entry: 'default', breakSeconds: 30 }
 }
 
 export async function startFlinkWithState(bench: StateCase, scale: number, folder: string): Promise<StateCluster> {
@@ -79,7 +83,7 @@ export async function startFlinkWithState(bench: StateCase, scale: number, folde
     },
   }
   const cluster = await startFlink(setting, { taskManagers: bench.taskManagers, slots: bench.slots }, folder)
-  return { cluster, jarId: await uploadPrograms(cluster), entry: 'millrace.bench.KeyedState' }
+  return { cluster, jarId: await uploadPrograms(cluster), entry: 'millrace.bench.KeyedState', breakSeconds: 120 }
 }
 
 function heapOf(fullMb: number, scale: number): number {

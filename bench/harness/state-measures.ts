@@ -14,8 +14,6 @@ export const stateMeasures: Readonly<Record<StateCase['measure'], (run: StateRun
   rescale: measureRescale,
 }
 
-/** Rows for each break: for the checkpoint before it, which takes Flink seconds, and what comes after. */
-const BREAK_SECONDS = 30
 const REST_SECONDS = 5
 const medianSeconds = (valuesMs: readonly number[]) => figureOf(valuesMs).median / 1000
 
@@ -85,12 +83,14 @@ interface Break {
 
 async function measureBreaks(run: StateRun, breakJob: (job: StateJob, last: boolean) => Promise<Break>): Promise<Measured> {
   const { cluster } = run
-  const job = await run.submit(run.keys + ROWS_PER_SECOND * (REST_SECONDS + BREAK_SECONDS * run.runs))
+  const job = await run.submit(run.keys + ROWS_PER_SECOND * (REST_SECONDS + run.breakSeconds * run.runs))
   await run.filled(job)
   const first: number[] = []
   const fresh: number[] = []
   for (let round = 1; round <= run.runs; round++) {
-    await checkpointSince(run, job, systemClock.nowMs())
+    const sinceMs = systemClock.nowMs()
+    await checkpointSince(run, job, sinceMs)
+    run.say(`${round}/${run.runs}: a checkpoint after ${systemClock.nowMs() - sinceMs} ms, row ${lastIndex(run.attempts(job))} of ${job.rows}`)
     const { atMs, after } = await breakJob(job, round === run.runs)
     first.push(after.firstMs - atMs)
     fresh.push(after.firstNewMs - atMs)

@@ -9,7 +9,7 @@ import { Neighbours } from './machine.ts'
 import { type Attempt, expectedCounts, passedSince, readAttempts } from './result-times.ts'
 import { differenceOf, type JobResult, readResult } from './results.ts'
 import type { RunOptions } from './side-by-side.ts'
-import { startFlinkWithState, startMillraceWithState } from './state-engines.ts'
+import { type StateCluster, startFlinkWithState, startMillraceWithState } from './state-engines.ts'
 
 /**
  * A job with much keyed state on both engines, one after the other, since both together do not fit into one machine:
@@ -41,17 +41,20 @@ export class StateRun {
   readonly keys: number
   readonly runs: number
   readonly say: (line: string) => void
+  readonly breakSeconds: number
   private readonly jarId: string
   private readonly entry: string
   private readonly folder: string
   private outs = 0
 
-  constructor(bench: StateCase, options: RunOptions, keys: number, cluster: Cluster, jarId: string, entry: string, folder: string) {
+  constructor(bench: StateCase, options: RunOptions, keys: number, started: StateCluster, folder: string) {
+    const { cluster, jarId, entry, breakSeconds } = started
     this.bench = bench
     this.keys = keys
     this.runs = options.runs
     this.say = line => options.say(`${cluster.name}: ${line}`)
     this.cluster = cluster
+    this.breakSeconds = breakSeconds
     this.jarId = jarId
     this.entry = entry
     this.folder = folder
@@ -158,9 +161,10 @@ export async function runState(bench: StateCase, measure: (run: StateRun) => Pro
     mkdirSync(folder, { recursive: true })
     neighbours.start()
     {
-      const { cluster, jarId, entry } = await start(bench, Math.min(1, options.scale), folder)
+      const started = await start(bench, Math.min(1, options.scale), folder)
+      const { cluster } = started
       await using _ = cluster
-      const run = new StateRun(bench, options, keys, cluster, jarId, entry, folder)
+      const run = new StateRun(bench, options, keys, started, folder)
       await run.warmUp()
       const { values, job } = await measure(run)
       const expected: JobResult = { ...readResult(''), totals: expectedCounts(keys, job.rows) }
