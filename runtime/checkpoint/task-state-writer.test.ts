@@ -60,7 +60,7 @@ test('each checkpoint that was written is restored from what clean-up leaves, wh
         backend.getState(count).update(random.nextInt(5) === 0 ? null : id)
         if (backend.getState(count).value() === null) model.delete(key)
         else model.set(key, id)
-        backend.snapshots.continueBase()
+        backend.snapshots.writeAhead()
       }
       const keyed = backend.snapshots.snapshot({ checkpointId: id, type: 'checkpoint' })
       const expected = [...model].sort(([a], [b]) => a - b)
@@ -159,7 +159,7 @@ test('savepoints and full checkpoints have their own object; the checkpoint behi
     const keyed = backend.snapshots.snapshot({ checkpointId, type })
     const { operators, kept } = await writer.write(checkpointId, [{ operatorId: 'a', snapshot: { keyed, lists: [] } }], undefined)
     if (type !== 'savepoint') backend.snapshots.confirm(checkpointId)
-    backend.snapshots.continueBase()
+    backend.snapshots.writeAhead()
     return [
       objectsOf(operators)
         .map(({ name }) => name)

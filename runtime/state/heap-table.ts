@@ -4,6 +4,7 @@ import { canonicalJson } from '../common/json.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
 import type { TypeInformation, TypeJson, TypeJsonObject } from '../serde/type-information.ts'
 import type { HeapState } from './heap-state.ts'
+import { HotCapacity } from './hot-capacity.ts'
 import { KeyEntry } from './key-entry.ts'
 import { type KeyIndex, keyIndexOf } from './key-index.ts'
 import { type KeyTable, noKeySet } from './key-table.ts'
@@ -21,7 +22,7 @@ import type { TtlCleanup } from './ttl-cleanup.ts'
  *
  * 1. What changes is marked in its entry, and written back to the pages when the entry has to leave, and at every barrier.
  * 2. Snapshots are of the pages alone, after that: bytes are copied, and what has changed since which checkpoint is known there.
- * 3. Above `hotKeysMax` entries each new one makes a few others leave that were not used since the last look at them. Entries that are large or cannot be
+ * 3. Above so many (`HotCapacity`) each new one makes a few others leave that were not used since the last look at them. Entries that are large or cannot be
  *    written stay: the former cost too much to read again, and what is wrong with the latter is for the next checkpoint to say.
  *
  * An entry without values stays until it has been written back where the pages have rows of it, and goes at once where they have none.
@@ -42,7 +43,7 @@ export class HeapTable implements KeyTable<number> {
   keyCount = 0
   private readonly keyType: TypeInformation
   private readonly maxParallelism: number
-  private readonly hotKeysMax: number
+  private readonly hot: HotCapacity
   /** The hot ones. */
   private readonly entries = new Map<unknown, KeyEntry>()
   private readonly store: RowStore
@@ -64,6 +65,9 @@ export class HeapTable implements KeyTable<number> {
   private coldCount = 0
   /** The state that was written back last: for messages. */
   private lastSchema = 0
+  /** Entries that became hot since the last barrier, and between the two before it. */
+  private entered = 0
+  private enteredBefore = 0
   /** Goes round the hot entries. */
   private hand: Iterator<KeyEntry> | undefined = undefined
 
@@ -71,7 +75,7 @@ export class HeapTable implements KeyTable<number> {
     this.owner = owner
     this.keyType = keyType
     this.maxParallelism = maxParallelism
-    this.hotKeysMax = hotKeysMax
+    this.hot = new HotCapacity(hotKeysMax)
     this.indexOf = keyIndexOf(keyType)
     this.store = new RowStore(maxParallelism)
     this.rowKeys = new RowKeys(keyType, this.indexOf, seed)
@@ -205,8 +209,19 @@ export class HeapTable implements KeyTable<number> {
     this.store.writeAll(out, begins)
   }
 
+  writeAhead(out: SegmentWriter): boolean {
+    if (this.enteredBefore < AHEAD_ENTRIES_MIN || this.entered < this.enteredBefore * AHEAD_SHARE) return false
+    return this.store.writeAhead(out)
+  }
+
+  forgetAhead(): void {
+    this.store.forgetAhead()
+  }
+
   writeChanged(out: SegmentWriter): number {
     this.writeBackAll(out)
+    this.enteredBefore = this.entered
+    this.entered = 0
     return this.store.writeMarked(out)
   }
 
@@ -296,6 +311,7 @@ export class HeapTable implements KeyTable<number> {
     const entry = this.read(key, index)
     if (entry === undefined) return undefined
     this.coldCount--
+    this.hot.loaded(this.rowKeys.hash)
     this.enter(entry)
     return entry
   }
@@ -329,7 +345,8 @@ export class HeapTable implements KeyTable<number> {
     // The current one never leaves.
     this.entry = entry
     entries.set(entry.index, entry)
-    for (let looks = LOOKS; looks > 0 && entries.size > this.hotKeysMax; looks--) {
+    this.entered++
+    for (let looks = LOOKS; looks > 0 && entries.size > this.hot.current; looks--) {
       this.hand ??= entries.values()
       const { done, value } = this.hand.next()
       if (done === true) this.hand = undefined
@@ -425,6 +442,10 @@ export interface HeapTableOptions {
 
 /** Ten megabytes of objects or more. As many may have to be written back at a barrier, at about 1 µs each. */
 const HOT_KEYS_MAX = 1 << 15
+/** Of the entries that became hot between two barriers: when so many have since the last one, rows are written for the next. */
+const AHEAD_SHARE = 3 / 4
+/** Fewer take a millisecond or two at the barrier. */
+const AHEAD_ENTRIES_MIN = 1 << 13
 /** Entries that are looked at for each that comes. */
 const LOOKS = 4
 const LEAVING_BYTES_MAX = 2048

@@ -169,7 +169,7 @@ describe('any history of changes, of checkpoints that are lost or complete, and 
       for (let id = 1; id < 60; id++) {
         for (let changes = random.nextInt(6); changes > 0; changes--) {
           change(subject, model, random)
-          if (random.nextInt(3) === 0) subject.backend.snapshots.continueBase()
+          if (random.nextInt(3) === 0) subject.backend.snapshots.writeAhead()
         }
         const type = random.nextInt(10) === 0 ? 'savepoint' : 'checkpoint'
         const keyed = subject.backend.snapshots.snapshot(barrier(id, type))
@@ -235,7 +235,7 @@ test('every checkpoint is the state of its barrier: rows of all sizes in many pa
       const key = random.nextInt(3_200)
       if (random.nextInt(4) === 0) set(key, null)
       else set(key, `${id} `.repeat(random.nextInt(80)))
-      if (random.nextInt(20) === 0) backend.snapshots.continueBase()
+      if (random.nextInt(20) === 0) backend.snapshots.writeAhead()
     }
     const keyed = backend.snapshots.snapshot(barrier(id))
     assert(keyed !== undefined, 'it has keyed state')
@@ -357,7 +357,7 @@ describe('a large state', () => {
         changedBytes += keys.size * RECORD_BYTES
         large.checkpoint()
         restoreMax = Math.max(restoreMax, large.restoreBytes)
-        while (large.backend.snapshots.continueBase());
+        while (large.backend.snapshots.writeAhead());
       }
       expect(large.writtenBytes / changedBytes).toBeLessThanOrEqual(3)
       expect(restoreMax / (rows * RECORD_BYTES)).toBeLessThanOrEqual(2.5)
@@ -386,7 +386,7 @@ describe('a large state', () => {
     const pieces: number[] = []
     for (let more = true; more; ) {
       const before = writtenOfBase()
-      more = large.backend.snapshots.continueBase()
+      more = large.backend.snapshots.writeAhead()
       pieces.push(writtenOfBase() - before)
     }
     expect(pieces.length).toBeGreaterThan(3)
@@ -401,13 +401,13 @@ describe('a large state', () => {
     const large = filled()
     for (let key = 0; key < rows / 3; key++) large.put(key, value(1))
     large.checkpoint()
-    while (large.backend.snapshots.continueBase());
+    while (large.backend.snapshots.writeAhead());
     large.put(1, value(2))
     const under = large.checkpoint()
     expect([under.chain, under.kept]).toEqual([['1', '2', '3'], ['3-base']])
     for (let key = 0; key < rows / 3; key++) large.put(key, value(3))
     large.checkpoint()
-    while (large.backend.snapshots.continueBase());
+    while (large.backend.snapshots.writeAhead());
     const done = large.checkpoint()
     expect([done.chain, done.kept]).toEqual([['3-base', '3', '4', '5-base'], []])
   })
@@ -431,7 +431,7 @@ describe('a large state', () => {
     for (let i = 0; i < 600; i++) {
       large.put(i, value(i))
       longest = Math.max(longest, large.checkpoint().chain.length)
-      while (large.backend.snapshots.continueBase());
+      while (large.backend.snapshots.writeAhead());
     }
     expect(longest).toBeLessThanOrEqual(5 * defaultSnapshotLimits.segmentsMax)
     expect(longest).toBeGreaterThan(defaultSnapshotLimits.segmentsMax)

@@ -22,8 +22,8 @@ import { mayBeTyped } from './typed-later.ts'
  * 1. Parts are registered, always in the same order: the places of their schemas are in the bytes. `restore` once, before the first row.
  * 2. `snapshot` at a barrier, between two rows: what has changed since the barrier before, and the pieces of a base written since. Small states, states that
  *    have changed for the most part, and savepoints are whole instead.
- * 3. When the changes since the last base have come to a share of the state, a base is begun; `continueBase` writes some of it, in proportion to the changes,
- *    as often as it is called. While it is under way its pieces are kept by the checkpoints, not restored from; with its last one it is the chain's beginning.
+ * 3. When the changes since the last base have come to a share of the state, a base is begun; `writeAhead` writes some of it, in proportion to the changes,
+ *    as often as it is called, and shortly before the next barrier most of what has changed, so that the barrier itself takes less. While it is under way its pieces are kept by the checkpoints, not restored from; with its last one it is the chain's beginning.
  * 4. `confirm` when a checkpoint is complete. `takeBack` when one was given up: whatever the unconfirmed ones had is marked as changed again, and nothing later
  *    stands behind their segments. They may never have been written.
  *
@@ -134,16 +134,27 @@ export class KeyedSnapshots {
     return this.isWholeDue(limits) ? this.whole(checkpointId) : this.changes(checkpointId, limits)
   }
 
-  /** Writes some of a base, if there is one under way. True = more of it should be written before the next barrier. */
-  continueBase(): boolean {
-    const { base, baseOut, parts, options } = this
-    if (base === undefined || options.limits === undefined) return false
-    const sizeMax = Math.min(base.quotaBytes, baseOut.size + options.limits.pieceBytes)
+  /** Writes some of what the next snapshots need: of a base, if there is one under way, and of the changes. True = there is more to do before the next barrier. */
+  writeAhead(): boolean {
+    const { limits } = this.options
+    if (limits === undefined || this.chain === undefined) return false
+    const moreOfBase = this.continueBase(limits)
+    // It will be whole.
+    if (this.isWholeDue(limits)) return moreOfBase
+    const out = this.changesOut
+    for (let i = 0; i < this.parts.length; i++) if (this.writing(i, out, part => part.writeAhead?.(out) === true)) return true
+    return (out.recordCount > 0 && out.prepare()) || moreOfBase
+  }
+
+  private continueBase({ pieceBytes }: SnapshotLimits): boolean {
+    const { base, baseOut, parts } = this
+    if (base === undefined) return false
+    const sizeMax = Math.min(base.quotaBytes, baseOut.size + pieceBytes)
     while (base.part < parts.length && baseOut.size < base.quotaBytes) {
       if (!this.writing(base.part, baseOut, part => part.writeBase(baseOut, sizeMax))) return baseOut.size < base.quotaBytes
       base.part++
     }
-    return false
+    return baseOut.prepare()
   }
 
   /** This checkpoint is complete, and with it those that it stands behind. */
@@ -211,7 +222,7 @@ export class KeyedSnapshots {
 
   private isWholeDue({ wholeBytesMax, wholeShare }: SnapshotLimits): boolean {
     if (this.chain === undefined) return true
-    let changed = 0
+    let changed = this.changesOut.recordCount
     for (const part of this.parts) changed += part.changedCount
     return changed > 0 && (this.stateBytes() <= wholeBytesMax || changed >= this.rowCount() * wholeShare)
   }
@@ -289,6 +300,10 @@ export class KeyedSnapshots {
 
   private writeWhole(begins: boolean): FinishedSegment {
     const out = this.changesOut
+    if (out.recordCount > 0) {
+      out.drop()
+      for (const part of this.parts) part.forgetAhead?.()
+    }
     out.expect(this.stateBytes())
     for (let i = 0; i < this.parts.length; i++) this.writing(i, out, part => part.writeAll(out, begins))
     return out.finish()

@@ -8,8 +8,10 @@ import type { SegmentWriter } from './segment-writer.ts'
 export class RowStore {
   private readonly groups: (RowPages | undefined)[]
   private readonly stampUses = new Uint16Array(256)
-  /** Of the next checkpoint: what a base under way has written for it. */
+  /** Of the next checkpoint: what has been written for it already, of a base under way or ahead. */
   private stamp = FIRST_STAMP
+  /** The next key group that is written before the barrier. */
+  private aheadGroup = 0
   private base: (PagePlace & { group: number }) | undefined = undefined
 
   constructor(maxParallelism: number) {
@@ -40,9 +42,28 @@ export class RowStore {
     for (const group of this.groups) group?.writeAll(out, begins)
   }
 
+  /** Writes the marked rows of some key groups before the barrier, of each once; true = there are more. What changes again is marked again. */
+  writeAhead(out: SegmentWriter): boolean {
+    for (; this.aheadGroup < this.groups.length; this.aheadGroup++) {
+      const group = this.groups[this.aheadGroup]
+      if (group === undefined || group.markedCount === 0) continue
+      group.writeMarked(out, this.stamp)
+      this.aheadGroup++
+      return true
+    }
+    return false
+  }
+
+  /** What was written ahead goes nowhere. */
+  forgetAhead(): void {
+    for (const group of this.groups) group?.markAgain(this.stamp, this.stamp)
+    this.aheadGroup = 0
+  }
+
   /** Answers the checkpoint's stamp. */
   writeMarked(out: SegmentWriter): number {
     const { stamp } = this
+    this.aheadGroup = 0
     for (const group of this.groups) group?.writeMarked(out, stamp)
     do this.stamp = this.stamp === this.stampUses.length - 1 ? FIRST_STAMP : this.stamp + 1
     while (this.stampUses[this.stamp] !== 0 && this.stamp !== stamp)

@@ -11,6 +11,10 @@ export interface FinishedSegment {
 
 const LENGTH_BYTES = 4
 const CAPACITY_KEPT_MAX = 128 * 1024 * 1024
+/** Of the last segment's size, or of this one's: what the next is expected to have. */
+const ROOM_SHARE = 17 / 16
+const TOUCHED_AT_ONCE = 256 * 1024
+const noRoom = new Uint8Array(0)
 /** Nobody writes to it. */
 const noWriter = new ByteWriter(0)
 
@@ -34,6 +38,10 @@ export class SegmentWriter {
   private sizeBefore = 0
   private last = noWriter
   private lastStart = 0
+  private sizeOfLast = 0
+  /** For what `finish` answers, and how much of it has been touched. */
+  private room: Uint8Array = noRoom
+  private touched = 0
   /** Where the length of the last record is to be; -1 = it has one. */
   private lengthAt = -1
 
@@ -97,6 +105,30 @@ export class SegmentWriter {
       this.groups[keyGroup] = new ByteWriter(slab.subarray(keyGroup * share, (keyGroup + 1) * share))
   }
 
+  /**
+   * Makes room for the segment at its end, a piece at a time, since memory that a process has not had before takes time when it is first touched. True = there is
+   * more to do.
+   */
+  prepare(): boolean {
+    const bytes = Math.max(this.size, this.sizeOfLast) * ROOM_SHARE
+    if (bytes > CAPACITY_KEPT_MAX) return false
+    if (this.room.length < bytes) {
+      this.room = new Uint8Array(Math.ceil(bytes * ROOM_SHARE))
+      this.touched = 0
+    }
+    if (this.touched === this.room.length) return false
+    const end = Math.min(this.room.length, this.touched + TOUCHED_AT_ONCE)
+    this.room.fill(0, this.touched, end)
+    this.touched = end
+    return true
+  }
+
+  /** What was written is not needed. */
+  drop(): void {
+    this.groups.fill(undefined)
+    this.reset()
+  }
+
   /** By key group, ascending. The next segment may be written then. */
   finish(): FinishedSegment {
     this.endRecord()
@@ -105,7 +137,8 @@ export class SegmentWriter {
     let capacity = 0
     for (const writer of this.groups) capacity += writer?.bytes.length ?? 0
     const isKept = capacity <= CAPACITY_KEPT_MAX
-    const slab = new Uint8Array(isKept ? size : 0)
+    const slab = isKept ? this.slabOf(size) : noRoom
+    this.sizeOfLast = size
     let at = 0
     for (const [keyGroup, writer] of this.groups.entries()) {
       if (writer === undefined || writer.length === 0) continue
@@ -116,10 +149,22 @@ export class SegmentWriter {
       } else keyGroups.set(keyGroup, writer.subarray())
     }
     if (!isKept) this.groups.fill(undefined)
+    this.reset()
+    return { keyGroups, size, recordCount }
+  }
+
+  private slabOf(size: number): Uint8Array {
+    const { room } = this
+    if (room.length < size) return new Uint8Array(size)
+    this.room = noRoom
+    return room
+  }
+
+  private reset(): void {
+    this.lengthAt = -1
     this.recordCount = 0
     this.sizeBefore = 0
     this.last = noWriter
     this.lastStart = 0
-    return { keyGroups, size, recordCount }
   }
 }

@@ -26,7 +26,7 @@ function incrementsOf({ snapshots }: KeyedStateBackend): OperatorIncrements {
     restore: ({ keyed }) => {
       if (keyed !== undefined) snapshots.restore(keyed)
     },
-    continueBase: () => snapshots.continueBase(),
+    writeAhead: () => snapshots.writeAhead(),
     notifyCheckpointComplete: checkpointId => snapshots.confirm(checkpointId),
     notifyCheckpointAborted: checkpointId => snapshots.takeBack(checkpointId),
   })
@@ -77,7 +77,7 @@ class Expiring {
   /** Some of a base, then a barrier, whose checkpoint completes or is given up. */
   checkpoint(completes: boolean): void {
     const { operator } = this.increments
-    operator.continueBase?.()
+    operator.writeAhead?.()
     this.increments.handOver(completes)
     if (completes) operator.notifyCheckpointComplete?.(this.increments.checkpointId)
     else operator.notifyCheckpointAborted?.(this.increments.checkpointId)

@@ -387,9 +387,9 @@ export class OperatorChain implements RunnerHost {
   }
 
   /** Some of what snapshots to come will need; true = there is more that could be done now. */
-  continueBase(): boolean {
+  writeAhead(): boolean {
     let more = false
-    for (const { operator } of this.links) if (operator.continueBase?.() === true) more = true
+    for (const { operator } of this.links) if (operator.writeAhead?.() === true) more = true
     return more
   }
 

@@ -61,7 +61,7 @@ export interface StreamOperator {
   prepareSnapshotPreBarrier?(): boolean
   snapshot(barrier: CheckpointBarrier): OperatorIncrement
   /** Between two rows, also while a cursor is unfinished: some of what the snapshots to come will need. True = there is more, call again when idle. */
-  continueBase?(): boolean
+  writeAhead?(): boolean
   /** What it was given is only for others to see when the checkpoint that contains it is complete. */
   readonly commitsOnCheckpoint?: boolean
   /** A cursor: nothing that `notifyCheckpointComplete` began is under way any more. */

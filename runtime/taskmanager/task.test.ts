@@ -66,7 +66,7 @@ class QuietChain {
     return 'nothing'
   }
   pollAsyncHalves(): void {}
-  continueBase(): boolean {
+  writeAhead(): boolean {
     return false
   }
   flushOutputs(): void {}

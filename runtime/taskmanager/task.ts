@@ -247,7 +247,7 @@ export class Task {
     const { chain } = this
     if (startMs - this.lastFlushMs >= this.bufferTimeoutMs) this.flush(startMs)
     chain.pollAsyncHalves()
-    const baseUnfinished = chain.continueBase()
+    const baseUnfinished = chain.writeAhead()
     for (;;) {
       if (!chain.drainOutputs() || chain.blockers > 0) return 'outputFull'
       if (this.resting !== undefined) return this.rest(this.resting.complete)

@@ -294,7 +294,7 @@ function restores(backend: OwnStateBackend, limits: typeof smallLimits | undefin
     let bench = new Bench(backend, limits)
     for (let checkpointId = 1; checkpointId <= STEPS / 10; checkpointId++) {
       for (let steps = random.nextInt(20); steps > 0; steps--) bench.step(random)
-      for (let pieces = random.nextInt(4); pieces > 0; pieces--) bench.snapshots.continueBase()
+      for (let pieces = random.nextInt(4); pieces > 0; pieces--) bench.snapshots.writeAhead()
       const increment = bench.snapshots.snapshot({ checkpointId, type: 'checkpoint' })
       assert(increment !== undefined, 'a backend with states has a snapshot')
       if (random.nextInt(4) === 0) {

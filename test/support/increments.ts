@@ -16,7 +16,7 @@ export const smallStateLimits: SnapshotLimits = {
   pieceBytes: 40,
 }
 
-type SnapshotOperator = Pick<StreamOperator, 'snapshot' | 'restore' | 'continueBase' | 'notifyCheckpointComplete' | 'notifyCheckpointAborted'>
+type SnapshotOperator = Pick<StreamOperator, 'snapshot' | 'restore' | 'writeAhead' | 'notifyCheckpointComplete' | 'notifyCheckpointAborted'>
 
 /** The snapshots of an operator, put together as the TaskManager does. */
 export class OperatorIncrements {
@@ -49,7 +49,7 @@ export class OperatorIncrements {
 
 /** A checkpoint of all subtasks, sooner or later confirmed or given up; now and then one that is to be restored from. */
 export function takeIncrements(subtasks: readonly OperatorIncrements[], random: Random): OperatorSnapshot[] | undefined {
-  for (const subtask of subtasks) for (let pieces = random.nextInt(4); pieces > 0; pieces--) subtask.operator.continueBase?.()
+  for (const subtask of subtasks) for (let pieces = random.nextInt(4); pieces > 0; pieces--) subtask.operator.writeAhead?.()
   const lost = random.nextInt(subtasks.length * 3)
   const handedOver = subtasks.map((subtask, i) => subtask.handOver(i !== lost, random.nextInt(8) === 0 ? 'savepoint' : 'checkpoint'))
   const whole = handedOver.filter(snapshot => snapshot !== undefined)

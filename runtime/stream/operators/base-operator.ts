@@ -79,8 +79,8 @@ export abstract class BaseOperator implements StreamOperator {
     return { keyed: this.snapshots?.snapshot(barrier), lists }
   }
 
-  continueBase(): boolean {
-    return this.snapshots?.continueBase() ?? false
+  writeAhead(): boolean {
+    return this.snapshots?.writeAhead() ?? false
   }
 
   notifyCheckpointComplete(checkpointId: number): void {
