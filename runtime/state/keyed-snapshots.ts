@@ -10,6 +10,7 @@ import { ignoredPart } from './ignored-part.ts'
 import type { KeyedPart } from './keyed-part.ts'
 import { wholeRecords } from './row-record.ts'
 import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
+import { SequentialSegmentWriter } from './sequential-segment-writer.ts'
 import { beginningName, type KeyedIncrement, type KeyedSnapshot, RESTORED_SEGMENT, type StateSchema } from './snapshot.ts'
 import { type StateBytes, StateFiles } from './state-files.ts'
 import { mayBeTyped } from './typed-later.ts'
@@ -50,7 +51,7 @@ export const defaultSnapshotLimits: SnapshotLimits = {
   baseShare: 1 / 4,
   segmentsMax: 64,
   baseRate: 2,
-  pieceBytes: 128 * 1024,
+  pieceBytes: 32 * 1024,
 }
 
 export interface KeyedSnapshotsOptions {
@@ -61,6 +62,9 @@ export interface KeyedSnapshotsOptions {
   /** Undefined = every snapshot is whole. */
   readonly limits?: SnapshotLimits | undefined
 }
+
+/** Of one buffer. */
+const QUOTA_BYTES_MAX = 2 ** 30
 
 interface Segment {
   readonly name: string
@@ -97,7 +101,7 @@ export class KeyedSnapshots {
   private chain: Segment[] | undefined = undefined
   private base: Base | undefined = undefined
   private readonly changesOut: SegmentWriter
-  private readonly baseOut: SegmentWriter
+  private readonly baseOut: SequentialSegmentWriter
   /** Oldest first. */
   private unconfirmed: Unconfirmed[] = []
   /** Behind the last base. */
@@ -109,7 +113,7 @@ export class KeyedSnapshots {
   constructor(options: KeyedSnapshotsOptions) {
     this.options = options
     this.changesOut = new SegmentWriter(options.keyType, options.maxParallelism)
-    this.baseOut = new SegmentWriter(options.keyType, options.maxParallelism)
+    this.baseOut = new SequentialSegmentWriter(options.keyType, options.maxParallelism)
   }
 
   register(part: KeyedPart): void {
@@ -154,7 +158,7 @@ export class KeyedSnapshots {
       if (!this.writing(base.part, baseOut, part => part.writeBase(baseOut, sizeMax))) return baseOut.size < base.quotaBytes
       base.part++
     }
-    return baseOut.prepare()
+    return false
   }
 
   /** This checkpoint is complete, and with it those that it stands behind. */
@@ -263,7 +267,10 @@ export class KeyedSnapshots {
     }
     const due = this.changedBytes >= this.stateBytes() * limits.baseShare || this.changedSegments >= limits.segmentsMax
     if (this.base === undefined && due) this.beginBase()
-    if (this.base !== undefined) this.base.quotaBytes = Math.max(size * limits.baseRate, this.stateBytes() / limits.segmentsMax)
+    if (this.base !== undefined) {
+      this.base.quotaBytes = Math.min(QUOTA_BYTES_MAX, Math.max(size * limits.baseRate, this.stateBytes() / limits.segmentsMax))
+      this.baseOut.expect(this.base.quotaBytes + limits.pieceBytes)
+    }
     return this.increment(written, this.chain, this.base?.pieces ?? [], false)
   }
 
@@ -275,7 +282,7 @@ export class KeyedSnapshots {
   private endBase(): void {
     if (this.base === undefined) return
     this.base = undefined
-    this.baseOut.finish()
+    this.baseOut.drop()
     for (const part of this.parts) part.endBase()
   }
 

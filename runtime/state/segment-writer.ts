@@ -71,18 +71,18 @@ export class SegmentWriter {
   /** For records that are complete; who writes them there counts them. */
   begin(keyGroup: number): ByteWriter {
     this.endRecord()
-    let writer = this.groups[keyGroup]
-    if (writer === undefined) {
-      writer = new ByteWriter(256)
-      this.groups[keyGroup] = writer
-    }
+    const writer = this.writerOf(keyGroup)
     this.sizeBefore = this.size
     this.last = writer
     this.lastStart = writer.length
     return writer
   }
 
-  private endRecord(): void {
+  protected writerOf(keyGroup: number): ByteWriter {
+    return (this.groups[keyGroup] ??= new ByteWriter(256))
+  }
+
+  protected endRecord(): void {
     const { last, lengthAt } = this
     if (lengthAt >= 0) last.view.setUint32(lengthAt, last.length - lengthAt - LENGTH_BYTES, true)
     this.lengthAt = -1
@@ -160,7 +160,7 @@ export class SegmentWriter {
     return room
   }
 
-  private reset(): void {
+  protected reset(): void {
     this.lengthAt = -1
     this.recordCount = 0
     this.sizeBefore = 0
