@@ -73,7 +73,9 @@ export async function measureCheckpoints(run: StateRun): Promise<Measured> {
       ...(within.length === 0 ? {} : checkpointValues(within, history, attempts, run.keys)),
       checkpoints: completed,
       failed: within.filter(({ status }) => status === 'FAILED').length,
-      diskPerChanged: written / (completed * changedRows(run.keys, rowsBetween(attempts, fromMs, toMs) / completed) * ROW_BYTES),
+      ...(completed === 0
+        ? {}
+        : { diskPerChanged: written / (completed * changedRows(run.keys, rowsBetween(attempts, fromMs, toMs) / completed) * ROW_BYTES) }),
       slowestSecond: (100 * slowestSecondRows) / ROWS_PER_SECOND,
       gapMax: gapMaxMs / 1000,
       cpuPerSecond: windowCpu / seconds,

@@ -393,8 +393,9 @@ describe('a large state', () => {
     expect(Math.max(...pieces)).toBeLessThanOrEqual(defaultSnapshotLimits.pieceBytes + RECORD_BYTES)
     // In proportion to what has changed.
     const sum = pieces.reduce((a, b) => a + b, 0)
-    expect(sum).toBeGreaterThanOrEqual((2 * rows * RECORD_BYTES) / 3)
-    expect(sum).toBeLessThanOrEqual((2 * rows * RECORD_BYTES) / 3 + RECORD_BYTES)
+    const quota = (defaultSnapshotLimits.baseRate * rows * RECORD_BYTES) / 3
+    expect(sum).toBeGreaterThanOrEqual(quota)
+    expect(sum).toBeLessThanOrEqual(quota + 2 * RECORD_BYTES)
   })
 
   test('a base under way is kept by checkpoints and not restored from; its end drops what was before', () => {
