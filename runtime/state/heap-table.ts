@@ -44,6 +44,8 @@ export class HeapTable implements KeyTable<number> {
   private readonly keyType: TypeInformation
   private readonly maxParallelism: number
   private readonly hot: HotCapacity
+  /** Fewer entries than these take a millisecond or two at a barrier. */
+  private readonly aheadMin: number
   /** The hot ones. */
   private readonly entries = new Map<unknown, KeyEntry>()
   private readonly store: RowStore
@@ -76,6 +78,7 @@ export class HeapTable implements KeyTable<number> {
     this.keyType = keyType
     this.maxParallelism = maxParallelism
     this.hot = new HotCapacity(hotKeysMax)
+    this.aheadMin = hotKeysMax >>> 2
     this.indexOf = keyIndexOf(keyType)
     this.store = new RowStore(maxParallelism)
     this.rowKeys = new RowKeys(keyType, this.indexOf, seed)
@@ -210,7 +213,7 @@ export class HeapTable implements KeyTable<number> {
   }
 
   writeAhead(out: SegmentWriter): boolean {
-    if (this.enteredBefore < AHEAD_ENTRIES_MIN || this.entered < this.enteredBefore * AHEAD_SHARE) return false
+    if (this.enteredBefore < this.aheadMin || this.entered < this.enteredBefore * AHEAD_SHARE) return false
     return this.store.writeAhead(out)
   }
 
@@ -444,8 +447,6 @@ export interface HeapTableOptions {
 const HOT_KEYS_MAX = 1 << 15
 /** Of the entries that became hot between two barriers: when so many have since the last one, rows are written for the next. */
 const AHEAD_SHARE = 3 / 4
-/** Fewer take a millisecond or two at the barrier. */
-const AHEAD_ENTRIES_MIN = 1 << 13
 /** Entries that are looked at for each that comes. */
 const LOOKS = 4
 const LEAVING_BYTES_MAX = 2048

@@ -7,6 +7,8 @@ export class HotCapacity {
   current: number
   private readonly max: number
   private readonly min: number
+  /** Keys between two looks. */
+  private readonly period: number
   /** Hashes of keys that became hot lately, each at the place that its low bits name. */
   private readonly recent: Int32Array
   private count = 0
@@ -14,7 +16,8 @@ export class HotCapacity {
 
   constructor(max: number) {
     this.max = max
-    this.min = Math.min(max, CAPACITY_MIN)
+    this.min = max >>> 4
+    this.period = max >>> 2
     this.current = max
     this.recent = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, max))))
   }
@@ -25,15 +28,12 @@ export class HotCapacity {
     const at = hash & (recent.length - 1)
     if (recent[at] === hash) this.returned++
     recent[at] = hash
-    if (++this.count < PERIOD) return
+    if (++this.count < this.period) return
     this.current = this.returned * RETURNS_WORTH < this.count ? Math.max(this.min, this.current >>> 1) : Math.min(this.max, this.current * 2)
     this.count = 0
     this.returned = 0
   }
 }
 
-const CAPACITY_MIN = 1 << 11
-/** Keys between two looks. */
-const PERIOD = 1 << 13
 /** One in so many that comes again is worth room for it. */
 const RETURNS_WORTH = 8

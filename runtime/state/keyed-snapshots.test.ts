@@ -235,7 +235,7 @@ test('every checkpoint is the state of its barrier: rows of all sizes in many pa
       const key = random.nextInt(3_200)
       if (random.nextInt(4) === 0) set(key, null)
       else set(key, `${id} `.repeat(random.nextInt(80)))
-      if (random.nextInt(20) === 0) backend.snapshots.writeAhead()
+      if (random.nextInt(30) === 0) backend.snapshots.writeAhead()
     }
     const keyed = backend.snapshots.snapshot(barrier(id))
     assert(keyed !== undefined, 'it has keyed state')

@@ -50,7 +50,7 @@ export const defaultSnapshotLimits: SnapshotLimits = {
   wholeShare: 1 / 2,
   baseShare: 1 / 4,
   segmentsMax: 64,
-  baseRate: 1.75,
+  baseRate: 3 / 2,
   pieceBytes: 32 * 1024,
 }
 
