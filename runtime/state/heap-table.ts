@@ -212,8 +212,11 @@ export class HeapTable implements KeyTable<number> {
     this.store.writeAll(out, begins)
   }
 
+  get isAheadDue(): boolean {
+    return this.enteredBefore >= this.aheadMin && this.entered >= this.enteredBefore * AHEAD_SHARE
+  }
+
   writeAhead(out: SegmentWriter): boolean {
-    if (this.enteredBefore < this.aheadMin || this.entered < this.enteredBefore * AHEAD_SHARE) return false
     return this.store.writeAhead(out)
   }
 

@@ -22,10 +22,9 @@ export interface KeyedPart<R = unknown> {
   writeAll(out: SegmentWriter, begins: boolean): void
   /** What has changed since it was called last, and the end of what is gone. Answers these rows, and those of a base that were written in the meantime. */
   writeChanged(out: SegmentWriter): R
-  /**
-   * Some of what the next `writeChanged` would write, when it has become probable that most of it has come; true = there is more. It belongs to the rows that are
-   * answered then. Absent = nothing is written before the barrier.
-   */
+  /** It has become probable that most of what changes before the next barrier has changed. Asked often; absent = nothing is written before a barrier. */
+  readonly isAheadDue?: boolean
+  /** Some of what the next `writeChanged` would write; true = there is more. It belongs to the rows that are answered then. */
   writeAhead?(out: SegmentWriter): boolean
   /** What was written so is in no segment: it is as if it had not been. */
   forgetAhead?(): void

@@ -143,11 +143,17 @@ export class KeyedSnapshots {
     const { limits } = this.options
     if (limits === undefined || this.chain === undefined) return false
     const moreOfBase = this.continueBase(limits)
-    // It will be whole.
-    if (this.isWholeDue(limits)) return moreOfBase
-    const out = this.changesOut
-    for (let i = 0; i < this.parts.length; i++) if (this.writing(i, out, part => part.writeAhead?.(out) === true)) return true
-    return (out.recordCount > 0 && out.prepare()) || moreOfBase
+    return this.changesAhead(limits) || moreOfBase
+  }
+
+  private changesAhead(limits: SnapshotLimits): boolean {
+    const { parts, changesOut: out } = this
+    let isDue = false
+    for (let i = 0; i < parts.length; i++) isDue ||= (parts[i] as KeyedPart).isAheadDue === true
+    // If it will be whole, nothing is needed of it.
+    if (!isDue || this.isWholeDue(limits)) return false
+    for (let i = 0; i < parts.length; i++) if (this.writing(i, out, part => part.isAheadDue === true && part.writeAhead?.(out) === true)) return true
+    return out.recordCount > 0 && out.prepare()
   }
 
   private continueBase({ pieceBytes }: SnapshotLimits): boolean {

@@ -112,7 +112,7 @@ export function emitKeyedAggregate(spec: KeyedAggregateEmission): KeyedAggregate
   }
   emitter.close()
   emitter.line(code`${held}.count = ${count}`)
-  if (marks !== undefined) emitter.line(code`${held}.changes.count = ${marks.count}`)
+  if (marks !== undefined) emitter.line(code`${held}.changes.isAny = true`)
   if (recent !== undefined)
     emitter.line(
       code`if (${recent.used} && ${length} >= ${PAUSE_ROWS_MIN} && ${recent.found} < ${length} >> 2) ${held}.recentPause = ${RECENT_PAUSE}`,
@@ -134,25 +134,18 @@ const PAUSE_ROWS_MIN = 64
 
 interface MarkNames {
   readonly flags: Code
-  readonly list: Code
-  readonly count: Code
 }
 
 function defineMarks(emitter: FunctionEmitter, table: Code): MarkNames {
   return {
     flags: emitter.define(code`${table}.changes.flags`),
-    list: emitter.define(code`${table}.changes.list`),
-    count: emitter.variable(code`${table}.changes.count`),
   }
 }
 
 /** As `ChangedRows.mark`. */
 function emitMark(emitter: FunctionEmitter, marks: MarkNames | undefined, entry: Code): void {
   if (marks === undefined) return
-  emitter.open(code`if (${marks.flags}[${entry}] === 0)`)
   emitter.line(code`${marks.flags}[${entry}] = 1`)
-  emitter.line(code`${marks.list}[${marks.count}++] = ${entry}`)
-  emitter.close()
 }
 
 interface RecentNames {

@@ -120,15 +120,9 @@ export class SliceTable implements WindowTable {
     if (!this.tracks) return
     const { changes, indices } = this
     changes.reserve(this.table.count)
-    const { flags, list } = changes
-    let marked = changes.count
-    for (let i = 0; i < count; i++) {
-      const row = indices[i]!
-      if (flags[row] !== 0) continue
-      flags[row] = 1
-      list[marked++] = row
-    }
-    changes.count = marked
+    const { flags } = changes
+    for (let i = 0; i < count; i++) flags[indices[i]!] = 1
+    changes.isAny ||= count > 0
   }
 
   private room(count: number): void {

@@ -109,7 +109,7 @@ export class WindowSnapshots implements KeyedPart<RowsOfCheckpoint> {
     const changed = new Map<number, Int32Array>()
     for (const end of this.tables.ends()) {
       const table = this.table(end)
-      if (table.changes.count === 0) continue
+      if (!table.changes.isAny) continue
       const rows = table.changes.take()
       this.writeRows(end, table, rows, out)
       changed.set(end, rows)
