@@ -198,6 +198,15 @@ export class KeyedSnapshots {
   }
 
   restore(snapshot: KeyedSnapshot<StateBytes>): void {
+    const files = new StateFiles()
+    try {
+      this.restoreFrom(snapshot, files)
+    } finally {
+      files.close()
+    }
+  }
+
+  private restoreFrom(snapshot: KeyedSnapshot<StateBytes>, files: StateFiles): void {
     this.checkKeyType(snapshot)
     const places = snapshot.schemas.map(schema => this.placeOf(schema))
     let bytes = 0
@@ -205,7 +214,6 @@ export class KeyedSnapshots {
     let segmentsMax = 0
     const sized = snapshot.sized === true
     const takesRows = sized && this.takesRowsOf(snapshot)
-    using files = new StateFiles()
     for (const [keyGroup, segments] of snapshot.keyGroups) {
       segmentsMax = Math.max(segmentsMax, segments.length)
       const bytesExpected = Math.max(...segments.map(({ length }) => length))
@@ -223,8 +231,7 @@ export class KeyedSnapshots {
     }
     for (const part of this.parts) part.restoreEnds?.()
     this.recordBytes = records === 0 ? 0 : bytes / records
-    if (snapshot.foreign === true || snapshot.sized !== true || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas()))
-      return
+    if (snapshot.foreign === true || !sized || this.options.limits === undefined || !sameJson(snapshot.schemas, this.schemas())) return
     this.chain = [{ name: RESTORED_SEGMENT, checkpointId: 0, bytes, whole: false }]
     this.changedBytes = Math.max(0, bytes - this.stateBytes())
     this.changedSegments = segmentsMax
@@ -377,7 +384,7 @@ export class KeyedSnapshots {
   /** Whether the first part can take its records as they are. */
   private takesRowsOf({ schemas }: KeyedSnapshot<unknown>): boolean {
     const [first] = this.parts
-    return first?.restoreRows !== undefined && sameJson(schemas.slice(0, first.schemas.length), first.schemas)
+    return first?.restoreRows !== undefined && first.schemas.length > 0 && sameJson(schemas.slice(0, first.schemas.length), first.schemas)
   }
 
   private restoreRecord(input: ByteReader, keyGroup: number, places: readonly Place[], sized: boolean): 1 {

@@ -29,7 +29,7 @@ describe('a file of state', () => {
   test('comes in parts that end where they may end, all of it, in order', () => {
     const bytes = pattern((5 << 20) + 3)
     writeFileSync(path, bytes)
-    using files = new StateFiles()
+    const files = new StateFiles()
     const taken: Uint8Array[] = []
     // Ends of what is 1,000 bytes long, and once of 3 MiB.
     let at = 0
@@ -44,14 +44,19 @@ describe('a file of state', () => {
         if (at < bytes.length) expect(ends).toContain(at)
       },
     )
+    files.close()
     expect(taken.length).toBeGreaterThan(2)
     expect(Buffer.compare(Buffer.concat(taken), bytes)).toBe(0)
   })
 
   test('that is shorter than it was, or gone, is an error that names it', () => {
     const read = (bytes: StateBytes) => {
-      using files = new StateFiles()
-      files.each(bytes, part => part.length, () => {}) // biome-ignore format: one call
+      const files = new StateFiles()
+      try {
+        files.each(bytes, part => part.length, () => {}) // biome-ignore format: one call
+      } finally {
+        files.close()
+      }
     }
     writeFileSync(path, pattern(100))
     truncateSync(path, 50)

@@ -81,7 +81,7 @@ export class StateFiles {
     }
   }
 
-  [Symbol.dispose](): void {
+  close(): void {
     for (const file of this.files.values()) closeSync(file)
     this.files.clear()
     this.buffer = new Uint8Array(0)
