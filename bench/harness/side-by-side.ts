@@ -66,7 +66,7 @@ interface Contender {
 export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOptions): Promise<SideBySide> {
   mkdirSync(options.folder, { recursive: true })
   const records = bench.records(options.scale)
-  const argsOf = argumentsOf(bench, records, options.folder)
+  const argsOf = argumentsOf(bench, options)
   await using stack = new AsyncDisposableStack()
   const contenders: Contender[] = []
   for (const start of starters(bench, options)) {
@@ -134,15 +134,15 @@ export async function runSideBySide(bench: ProgramCase | SqlCase, options: RunOp
   return { records, engines: [], paths: {}, problems, othersShare: 0 }
 }
 
-/** What a job is told: where its result goes, and whether the whole of it is wanted. */
-function argumentsOf(bench: ProgramCase | SqlCase, records: number, folder: string): (out: string, verify: boolean) => readonly string[] {
+/** What a job is told: where its result goes, and whether the whole of it is wanted; of SQL at scale 1 then, whose result can be read. */
+function argumentsOf(bench: ProgramCase | SqlCase, { scale, folder }: RunOptions): (out: string, verify: boolean) => readonly string[] {
   if (bench.kind === 'program') {
-    const args = bench.args(records)
+    const args = bench.args(bench.records(scale))
     return (out, verify) => [...args, '--out', out, '--verify', String(verify)]
   }
   const text = readFileSync(join(root, 'bench/sql', `${bench.script}.sql`), 'utf8')
-  const variables = bench.variables(records)
   return (out, verify) => {
+    const variables = bench.variables(bench.records(verify ? Math.min(scale, 1) : scale))
     const script = join(folder, 'script.sql')
     writeFileSync(
       script,

@@ -53,6 +53,16 @@ export interface PackedState {
   readonly operators: readonly OperatorHandover<Range>[]
 }
 
+/** Of what was handed over: memory that is to be returned (`SegmentMemory`). */
+export function sharedBuffers(operators: readonly OperatorHandover<Uint8Array>[]): readonly SharedArrayBuffer[] {
+  const buffers = new Set<SharedArrayBuffer>()
+  for (const { snapshot } of operators)
+    for (const keyGroups of snapshot.keyed?.written.values() ?? [])
+      for (const { buffer } of keyGroups.values()) if (buffer instanceof SharedArrayBuffer) buffers.add(buffer)
+  return [...buffers]
+}
+
+/** Copies: nothing of what was handed over is needed any more. */
 export function packState(operators: readonly OperatorHandover<Uint8Array>[]): PackedState {
   const parts: Uint8Array[] = []
   let length = 0

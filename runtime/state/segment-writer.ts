@@ -1,6 +1,7 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { keyGroupOf } from '../serde/key-groups.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
+import { segmentMemory } from './segment-memory.ts'
 
 export interface FinishedSegment {
   readonly keyGroups: ReadonlyMap<number, Uint8Array>
@@ -100,7 +101,7 @@ export class SegmentWriter {
   expect(bytes: number): void {
     if (bytes <= CAPACITY_KEPT_MAX) return
     const share = Math.ceil((bytes * 1.2) / this.maxParallelism)
-    const slab = new Uint8Array(share * this.maxParallelism)
+    const slab = segmentMemory.take(share * this.maxParallelism).room
     for (let keyGroup = 0; keyGroup < this.maxParallelism; keyGroup++)
       this.groups[keyGroup] = new ByteWriter(slab.subarray(keyGroup * share, (keyGroup + 1) * share))
   }
@@ -113,8 +114,10 @@ export class SegmentWriter {
     const bytes = Math.max(this.size, this.sizeOfLast) * ROOM_SHARE
     if (bytes > CAPACITY_KEPT_MAX) return false
     if (this.room.length < bytes) {
-      this.room = new Uint8Array(Math.ceil(bytes * ROOM_SHARE))
-      this.touched = 0
+      segmentMemory.giveBack([this.room.buffer])
+      const { room, isTouched } = segmentMemory.take(Math.ceil(bytes * ROOM_SHARE))
+      this.room = room
+      this.touched = isTouched ? room.length : 0
     }
     if (this.touched === this.room.length) return false
     const end = Math.min(this.room.length, this.touched + TOUCHED_AT_ONCE)
@@ -155,7 +158,7 @@ export class SegmentWriter {
 
   private slabOf(size: number): Uint8Array {
     const { room } = this
-    if (room.length < size) return new Uint8Array(size)
+    if (room.length < size) return segmentMemory.take(size).room
     this.room = noRoom
     return room
   }

@@ -1,4 +1,5 @@
 import { ByteWriter } from '../common/bytes.ts'
+import { segmentMemory } from './segment-memory.ts'
 import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
 
 /**
@@ -12,7 +13,9 @@ export class SequentialSegmentWriter extends SegmentWriter {
 
   /** Room for so many bytes, in one piece. */
   override expect(bytes: number): void {
-    if (this.all.length === 0 && this.all.bytes.length < bytes) this.all = new ByteWriter(bytes)
+    if (this.all.length > 0 || this.all.bytes.length >= bytes) return
+    segmentMemory.giveBack([this.all.bytes.buffer])
+    this.all = new ByteWriter(segmentMemory.take(bytes).room)
   }
 
   protected override writerOf(keyGroup: number): ByteWriter {
@@ -30,12 +33,14 @@ export class SequentialSegmentWriter extends SegmentWriter {
     }
     const keyGroups = new Map<number, Uint8Array>()
     for (const [keyGroup, parts] of [...found].sort(([a], [b]) => a - b)) keyGroups.set(keyGroup, joined(parts))
+    const isHandedOver = [...keyGroups.values()].some(({ buffer }) => buffer === all.bytes.buffer)
+    if (isHandedOver) this.all = new ByteWriter(0)
     this.drop()
     return { keyGroups, size, recordCount }
   }
 
   override drop(): void {
-    this.all = new ByteWriter(0)
+    this.all.reset()
     this.ranges = []
     this.reset()
   }

@@ -111,16 +111,15 @@ export class DeployedTasks {
     return [...(writing === undefined ? [] : [writing]), ...(hasResult ? [this.options.storeResult(executionId)] : [])]
   }
 
-  writeCheckpoint(checkpoint: CheckpointAck): void {
+  async writeCheckpoint(checkpoint: CheckpointAck): Promise<void> {
     const { executionId } = checkpoint
     // Of one task one behind the other, so that they are acknowledged in order.
     const before = this.writing.get(executionId) ?? Promise.resolve()
     // Nobody waits for it once they are cancelled, and the checkpoints may be removed.
     const written = before.then(() => (this.isCancelling ? undefined : this.options.onCheckpoint(checkpoint)))
     this.writing.set(executionId, written)
-    void written.then(() => {
-      if (this.writing.get(executionId) === written) this.writing.delete(executionId)
-    })
+    await written
+    if (this.writing.get(executionId) === written) this.writing.delete(executionId)
   }
 
   /** Nothing runs any more of those that have not finished. */

@@ -14,6 +14,7 @@ import { createUnpooledRing, type RingDescriptor } from '../network/ring.ts'
 import type { ResultSize } from '../network/task-result.ts'
 import type { HardwareDescription } from '../rpc/job-manager-gateway.ts'
 import type { SnapshotLimits } from '../state/keyed-snapshots.ts'
+import { segmentMemory } from '../state/segment-memory.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { RingChannelProvider } from './channel-providers.ts'
@@ -248,6 +249,10 @@ class InProcessSlotHost implements SlotHost {
 
   notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void {
     this.runtime?.notifyCheckpoint(executionIds, checkpointId, outcome)
+  }
+
+  returnMemory(buffers: readonly SharedArrayBuffer[]): void {
+    segmentMemory.giveBack(buffers)
   }
 
   terminate(): Promise<void> {

@@ -23,6 +23,8 @@ export interface SlotHost {
   /** In order with `addSplits`: what is added behind it is no part of the checkpoint. */
   triggerCheckpoint(executionIds: readonly string[], barrier: CheckpointBarrier): void
   notifyCheckpoint(executionIds: readonly string[], checkpointId: number, outcome: CheckpointOutcome): void
+  /** What came with a checkpoint's state is not read any more (`SegmentMemory`). */
+  returnMemory(buffers: readonly SharedArrayBuffer[]): void
   /** Ends the host at once, whatever user code does. */
   terminate(): Promise<void>
   /** Counters of all tasks now; cheap (shared memory). */

@@ -10,6 +10,7 @@ import { SharedHostDoorbell } from '../network/doorbell.ts'
 import type { CheckpointBarrier } from '../network/frame.ts'
 import { PageBudget } from '../network/page-pool.ts'
 import { pageMemory } from '../state/row-pages.ts'
+import { segmentMemory } from '../state/segment-memory.ts'
 import type { IoHost } from '../stream/spi/io-host.ts'
 import type { SourceSplit } from '../stream/spi/source.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
@@ -52,6 +53,7 @@ export type SlotCommand =
       readonly checkpointId: number
       readonly outcome: CheckpointOutcome
     }
+  | { readonly kind: 'return-memory'; readonly buffers: readonly SharedArrayBuffer[] }
 
 export type SlotMessage = SlotEvent | { readonly kind: 'metrics'; readonly tasks: readonly TaskMetricsSnapshot[] }
 
@@ -68,13 +70,6 @@ export interface SlotWorkerParts {
 }
 
 const METRICS_INTERVAL_MS = 500
-
-/** Segments of keyed state were made to be handed over: they move instead of being copied. */
-function segmentBuffers({ operators }: Extract<SlotEvent, { kind: 'checkpoint-ack' }>): ArrayBuffer[] {
-  const segments = operators.flatMap(({ snapshot }) => [...(snapshot.keyed?.written.values() ?? [])])
-  // Those of one segment may lie in one buffer; none is shared with another thread.
-  return [...new Set(segments.flatMap(segment => [...segment.values()].map(({ buffer }) => buffer as ArrayBuffer)))]
-}
 
 export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost, collectGarbage }: SlotWorkerParts): void {
   let asleep = false
@@ -132,8 +127,7 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
         // The last figures leave before the state that ends the task, so that a finished job shows them.
         if (event.kind === 'task-state' && ['FINISHED', 'CANCELED', 'FAILED'].includes(event.state))
           post({ kind: 'metrics', tasks: created.metrics() })
-        if (event.kind === 'checkpoint-ack') port.postMessage(event, segmentBuffers(event))
-        else post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
+        post(event.kind === 'task-state' && event.error !== undefined ? { ...event, error: describeError(event.error) } : event)
         if (event.kind === 'exited') timer.cancel()
       },
     })
@@ -183,6 +177,9 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
         return runtime?.triggerCheckpoint(command.executionIds, command.barrier)
       case 'notify-checkpoint':
         return runtime?.notifyCheckpoint(command.executionIds, command.checkpointId, command.outcome)
+      case 'return-memory':
+        if (segmentMemory.giveBack(command.buffers) > 0) collectGarbage()
+        return
     }
   })
 }

@@ -33,6 +33,7 @@ function slot() {
         noMoreSplits: () => {},
         triggerCheckpoint: () => {},
         notifyCheckpoint: () => {},
+        returnMemory: () => {},
         metrics: () => [],
         terminate: async () => {
           told.push(`${number} terminate`)

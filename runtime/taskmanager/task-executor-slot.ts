@@ -1,3 +1,4 @@
+import { sharedBuffers } from '../checkpoint/task-state.ts'
 import type { Clock, Timer } from '../common/clock.ts'
 import { FlinkError, type SerializedError, serializeError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
@@ -201,7 +202,7 @@ export class SlotRun {
         tasks.options.onSplitRequest(executionId, event.operatorId)
         return
       case 'checkpoint-ack':
-        tasks.writeCheckpoint(event)
+        void tasks.writeCheckpoint(event).then(() => host.returnMemory(sharedBuffers(event.operators)))
         return
     }
   }

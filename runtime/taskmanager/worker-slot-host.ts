@@ -84,6 +84,10 @@ export class WorkerSlotHost implements SlotHost {
     this.send({ kind: 'notify-checkpoint', executionIds, checkpointId, outcome })
   }
 
+  returnMemory(buffers: readonly SharedArrayBuffer[]): void {
+    this.send({ kind: 'return-memory', buffers })
+  }
+
   async terminate(): Promise<void> {
     this.closing ??= this.worker.terminate().then(() => {})
     await this.closing

@@ -222,6 +222,10 @@ class FakeSlotHost implements SlotHost {
     this.ledger.violations.push('a checkpoint was told of')
   }
 
+  returnMemory(): void {
+    this.ledger.violations.push('memory of a checkpoint was returned')
+  }
+
   terminate(): Promise<void> {
     return new Promise(resolve =>
       this.clock.schedule(this.random.next() * 100, () => {
