@@ -3,6 +3,7 @@ import { Configuration, flattenConfiguration, type OptionTable } from '../../run
 import { nearestName } from '../../runtime/common/errors.ts'
 import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema } from '../api/flink-job.ts'
 import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
+import { brokenRules } from './rules.ts'
 
 /**
  * Everything that is wrong with a FlinkJob, at once: each problem with the path of its field, what was expected and the nearest name.
@@ -31,7 +32,8 @@ export function checkFlinkJob(document: unknown, optionTables: readonly OptionTa
   const parsed = flinkJobSchema.safeParse(accepted)
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted)))
   const options = optionsOf(accepted, optionTables)
-  problems.push(...programProblems(accepted), ...options.problems)
+  const broken = brokenRules(flinkJobSchema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 }))
+  problems.push(...broken, ...unbuiltValues(accepted), ...options.problems)
   if (parsed.success && problems.length === 0) {
     return { kind: 'valid', job: { metadata: parsed.data.metadata, spec: specOf(parsed.data, options.flat) } }
   }
@@ -83,11 +85,11 @@ function unknownField(key: string, known: readonly string[]): string {
   return `unknown field, expected one of ${known.join(', ')}`
 }
 
-/** The names of a map of the schema. The paths are few and the schema is ours, so they are spelled out by walking it. */
+/** The names of a map of the schema that are built. The paths are few and the schema is ours, so they are spelled out by walking it. */
 function knownFields(path: Path): string[] {
   let schema: unknown = flinkJobSchema
   for (const part of path) schema = shapeOf(schema)[String(part)]
-  return Object.keys(shapeOf(schema))
+  return Object.keys(shapeOf(schema)).filter(key => !Object.hasOwn(refusedFields, [...path, key].join('.')))
 }
 
 function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
@@ -96,23 +98,12 @@ function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
   return def?.innerType === undefined ? {} : shapeOf(def.innerType)
 }
 
-/** What the shape alone does not say. */
-function programProblems(document: unknown): Problem[] {
+/** What the schema has and this release does not carry out. */
+function unbuiltValues(document: unknown): Problem[] {
   const job = valueAt(document, ['spec', 'job'])
   if (!isMap(job)) return []
   const problems: Problem[] = []
   const path = ['spec', 'job']
-  const [first, ...others] = ['script', 'module', 'sql'].filter(name => job[name] !== undefined && job[name] !== null)
-  for (const other of others) {
-    const message = `stands beside spec.job.${first}, expected only one of the ${others.length === 1 ? 'two' : 'three'}`
-    problems.push({ path: [...path, other], message, atKey: true })
-  }
-  if (first === undefined) {
-    const message = 'has no program, expected script (TypeScript text), module (a file beside the manifest) or sql (a SQL script)'
-    problems.push({ path, message, atKey: false })
-  }
-  if (job['sql'] !== undefined && job['entryClass'] !== undefined)
-    problems.push({ path: [...path, 'entryClass'], message: 'has no meaning beside spec.job.sql, which exports nothing', atKey: true })
   if (job['state'] === 'suspended') {
     problems.push({ path: [...path, 'state'], message: 'suspended is not supported yet, expected running', atKey: false })
   }
@@ -157,8 +148,8 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
       ...(script === undefined ? {} : { script }),
       ...(module === undefined ? {} : { module }),
       ...(sql === undefined ? {} : { sql }),
-      entryClass,
-      args,
+      entryClass: entryClass ?? 'default',
+      args: (args ?? []).map(String),
       ...(parallelism === undefined ? {} : { parallelism }),
       state: 'running',
       upgradeMode: 'stateless',

@@ -300,7 +300,7 @@ test('a wrong manifest is answered with every problem and its place', async () =
   expect(await exit).toBe(1)
   expect(stdout()).toBe('')
   expect(stderr()).toBe(`${path}:7:5: spec.job.modul: unknown field, did you mean module?
-${path}:7:5: spec.job: has no program, expected script (TypeScript text), module (a file beside the manifest) or sql (a SQL script)
+${path}:7:5: spec.job: expected exactly one program: script (TypeScript text), module (a file), sql (a SQL script) or configMapRef
 ${path}:8:18: spec.job.parallelism: expected a whole number from 1, got "two"
 `)
 })
