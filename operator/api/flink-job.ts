@@ -216,6 +216,10 @@ export type LifecycleState = (typeof lifecycleStates)[number]
 const jobManagerDeploymentStatuses = ['READY', 'DEPLOYED_NOT_READY', 'DEPLOYING', 'MISSING', 'ERROR'] as const
 export type JobManagerDeploymentStatus = (typeof jobManagerDeploymentStatuses)[number]
 
+/** What an edit means for a job that runs; see operator/job/diff.ts. */
+export const editClasses = ['ignore', 'restart', 'state-loss'] as const
+export type EditClass = (typeof editClasses)[number]
+
 /** What the controller knows and has decided. Written before the actions that it leads to. */
 export const flinkJobStatusSchema = z.object({
   observedGeneration: z.int().optional(),
@@ -227,6 +231,8 @@ export const flinkJobStatusSchema = z.object({
       jobId: z.string(),
       jobName: z.string(),
       state: z.string(),
+      /** Where the savepoint of the last upgrade or suspension lies. */
+      upgradeSavepointPath: z.string().optional(),
       /** Epoch ms as text, as Flink's operator has them. */
       startTime: z.string().optional(),
       updateTime: z.string().optional(),
@@ -242,6 +248,28 @@ export const flinkJobStatusSchema = z.object({
       reconciliationTimestamp: z.string(),
     })
     .optional(),
+  /** What the last edit that was seen means: known before it is carried out. */
+  edit: z.object({ generation: z.int(), class: z.enum(editClasses), fields: z.array(z.string()).max(1000) }).optional(),
+  /** An edit that is being carried out. */
+  upgrade: z
+    .object({
+      generation: z.int(),
+      /** JSON text of the spec that it leads to. */
+      spec: z.string(),
+      mode: z.enum(['stateless', 'savepoint', 'last-state']),
+      /** Why in this mode. */
+      reason: z.string(),
+      step: z.enum(['STOPPING', 'RELEASING']),
+      triggerId: z.string(),
+      since: z.string(),
+      failures: z.int().optional(),
+      /** Of the last savepoint. */
+      failure: z.string().optional(),
+      retryAt: z.string().optional(),
+    })
+    .optional(),
+  /** An edit that was given up. */
+  refused: z.object({ generation: z.int(), message: z.string() }).optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   error: z.string().optional(),
@@ -266,8 +294,11 @@ export interface FlinkJobSpec {
     readonly entryClass: string
     readonly args: readonly string[]
     readonly parallelism?: number
-    readonly state: 'running'
-    readonly upgradeMode: 'stateless'
+    readonly state: 'running' | 'suspended'
+    readonly upgradeMode: 'stateless' | 'savepoint' | 'last-state'
+    readonly fallback: 'none' | 'last-state' | 'stateless'
+    readonly initialSavepointPath?: string
+    readonly allowNonRestoredState?: boolean
   }
   readonly flinkConfiguration: Readonly<Record<string, string>>
   readonly taskManager: { readonly replicas?: number }

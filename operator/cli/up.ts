@@ -11,7 +11,7 @@ import { createLocalExecutor, type Programs } from '../effects/local-executor.ts
 import { createFileStore } from '../effects/object-store.ts'
 import { holdDirectory } from '../effects/up-directory.ts'
 import { reconcile } from '../job/controller.ts'
-import { isGloballyTerminal } from '../job/decide.ts'
+import { isGloballyTerminal } from '../job/input.ts'
 import { displayName } from '../validation/flink-job-problems.ts'
 import { JobOutput } from './job-output.ts'
 import { type LoadedManifest, loadManifest, ManifestError, watchManifest } from './manifest-file.ts'

@@ -33,7 +33,7 @@ export function checkFlinkJob(document: unknown, optionTables: readonly OptionTa
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted)))
   const options = optionsOf(accepted, optionTables)
   const broken = brokenRules(flinkJobSchema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 }))
-  problems.push(...broken, ...unbuiltValues(accepted), ...options.problems)
+  problems.push(...broken, ...options.problems)
   if (parsed.success && problems.length === 0) {
     return { kind: 'valid', job: { metadata: parsed.data.metadata, spec: specOf(parsed.data, options.flat) } }
   }
@@ -98,22 +98,6 @@ function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
   return def?.innerType === undefined ? {} : shapeOf(def.innerType)
 }
 
-/** What the schema has and this release does not carry out. */
-function unbuiltValues(document: unknown): Problem[] {
-  const job = valueAt(document, ['spec', 'job'])
-  if (!isMap(job)) return []
-  const problems: Problem[] = []
-  const path = ['spec', 'job']
-  if (job['state'] === 'suspended') {
-    problems.push({ path: [...path, 'state'], message: 'suspended is not supported yet, expected running', atKey: false })
-  }
-  const mode = job['upgradeMode']
-  if (mode === 'savepoint' || mode === 'last-state') {
-    problems.push({ path: [...path, 'upgradeMode'], message: `${mode} is not supported yet, expected stateless`, atKey: false })
-  }
-  return problems
-}
-
 function optionsOf(document: unknown, tables: readonly OptionTable[]): { flat: Record<string, string>; problems: Problem[] } {
   const nested = valueAt(document, ['spec', 'flinkConfiguration'])
   if (!isMap(nested)) return { flat: {}, problems: [] }
@@ -141,7 +125,8 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
 }
 
 function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
-  const { script, module, sql, parallelism, entryClass, args } = manifest.spec.job
+  const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
+    manifest.spec.job
   const replicas = manifest.spec.taskManager?.replicas
   return {
     job: {
@@ -151,8 +136,11 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
       entryClass: entryClass ?? 'default',
       args: (args ?? []).map(String),
       ...(parallelism === undefined ? {} : { parallelism }),
-      state: 'running',
-      upgradeMode: 'stateless',
+      state,
+      upgradeMode,
+      fallback,
+      ...(initialSavepointPath === undefined ? {} : { initialSavepointPath }),
+      ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
     },
     flinkConfiguration,
     taskManager: replicas === undefined ? {} : { replicas },

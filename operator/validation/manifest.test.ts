@@ -30,7 +30,7 @@ test('a minimal manifest gets its defaults', () => {
     job: {
       metadata: { name: 'words', namespace: 'default' },
       spec: {
-        job: { module: 'job.ts', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+        job: { module: 'job.ts', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
         flinkConfiguration: {},
         taskManager: {},
       },
@@ -83,7 +83,9 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
   [
     'an unknown field that is like no other',
     `${minimal}    xyzzy: 2\n`,
-    ['job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, sql, entryClass, args, parallelism, state, upgradeMode'],
+    [
+      'job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, sql, entryClass, args, parallelism, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState',
+    ],
   ],
   [
     'two programs',
@@ -118,12 +120,6 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
     ['job.yaml:3:1: metadata.name: is missing, expected a name of up to 45 lower-case letters, digits and dashes that starts with a letter'],
   ],
   ['a missing spec', minimal.slice(0, minimal.indexOf('spec:')), ['job.yaml:1:1: spec: is missing, expected the map "spec" with a job']],
-  ['a suspended job', `${minimal}    state: suspended\n`, ['job.yaml:8:12: spec.job.state: suspended is not supported yet, expected running']],
-  [
-    'an upgrade mode of a later release',
-    `${minimal}    upgradeMode: savepoint\n`,
-    ['job.yaml:8:18: spec.job.upgradeMode: savepoint is not supported yet, expected stateless'],
-  ],
   [
     'a session',
     `${minimal}  sessionName: shared\n`,
