@@ -20,6 +20,7 @@ import { TaskExecutor } from '../../runtime/taskmanager/task-executor.ts'
 import { SimClock } from './sim-clock.ts'
 import { type NetworkFaults, SimNetwork } from './sim-network.ts'
 import { FakeSlotHostFactory, SimLedger, type TaskScript } from './sim-slot-host.ts'
+import { folderOf } from './store-folder.ts'
 
 /**
  * A JobManager and TaskManagers in one thread, on simulated time and network, all from one seed. `hosts` decides what runs in the
@@ -295,18 +296,6 @@ function copyFilesIn(copies: Map<string, Uint8Array>): CopyFiles {
     write: async (path, bytes) => void copies.set(path, bytes.slice()),
     read: async path => copies.get(path) ?? new Uint8Array(),
     remove: async path => void copies.delete(path),
-  }
-}
-
-function folderOf(store: ObjectStore, uri: string): ObjectStore {
-  const at = (path: string) => `${uri.slice(store.uri.length + 1)}/${path}`
-  return {
-    uri,
-    create: (path, bytes) => store.create(at(path), bytes),
-    read: (path, range) => store.read(at(path), range),
-    size: path => store.size(at(path)),
-    list: async folder => (await store.list(at(folder))).map(path => path.slice(at('').length)),
-    remove: path => store.remove(at(path)),
   }
 }
 

@@ -332,6 +332,16 @@ export async function newestRecordOf(store: ObjectStore, jobId: string): Promise
   }
 }
 
+/** All claims, oldest first. What is removed while they are read is left out. */
+export async function recordsOf(store: ObjectStore, jobId: string): Promise<readonly EpochRecord[]> {
+  const records: EpochRecord[] = []
+  for (const path of await store.list(`${jobId}/epochs`)) {
+    const record = await readRecord(store, path)
+    if (record !== undefined) records.push(record)
+  }
+  return records.sort((a, b) => a.epoch - b.epoch)
+}
+
 /** All that has to be there to restore: the manifest, and every object it names with its length. */
 export async function readManifest(store: ObjectStore, jobId: string, checkpointId: number): Promise<Manifest> {
   const path = manifestPath(jobId, checkpointId)
