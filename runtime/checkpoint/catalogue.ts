@@ -23,6 +23,8 @@ export interface Catalogue {
   retained(jobId: string): Promise<readonly RestorePoint[]>
   /** Undefined = it has not ended, or how it has is not stored (`job-result-store.*`). */
   resultOf(jobId: string): Promise<EndedJob | undefined>
+  /** The job is to run again under its id, which is refused as long as it has ended: whoever decides that has noted down before that it was decided. */
+  forgetResult(jobId: string): Promise<void>
   /** Removes a savepoint's own files; that it is gone is no error, that the path is no savepoint's is INVALID_ARGUMENT. */
   disposeSavepoint(location: string): Promise<void>
 }
@@ -104,6 +106,11 @@ export function createCatalogue({ checkpoints, results }: CatalogueLocations, op
     async resultOf(jobId) {
       checkId(jobId)
       return results === undefined ? undefined : readJobResult(await storeAt(results), jobId)
+    },
+
+    async forgetResult(jobId) {
+      checkId(jobId)
+      if (results !== undefined) await (await storeAt(results)).remove(jobId)
     },
 
     disposeSavepoint: location => removeSavepoint(location, open),

@@ -39,7 +39,13 @@ export const jobResultDeleteOnCommit: ConfigOption<boolean> = {
   doc: 'whether the result of a job is removed when everything else of the job has been; false: it stays, and a job is never run a second time under the same id',
 }
 
-export const highAvailabilityOptions: readonly ConfigOption<unknown>[] = [highAvailabilityType, highAvailabilityStorageDir, highAvailabilityClusterId]
+export const highAvailabilityOptions: readonly ConfigOption<unknown>[] = [
+  highAvailabilityType,
+  highAvailabilityStorageDir,
+  highAvailabilityClusterId,
+  jobResultStoragePath,
+  jobResultDeleteOnCommit,
+]
 
 /** Undefined = it is not stored how jobs have ended. */
 export function jobResultLocation(configuration: Configuration): string | undefined {

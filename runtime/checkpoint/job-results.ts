@@ -17,6 +17,8 @@ export interface EndedJob {
   readonly netRuntimeMs: number
   /** In words; null unless it has FAILED. */
   readonly failureCause: string | null
+  /** Behind which it was stopped, and can be started again; null = it ended otherwise. */
+  readonly savepoint: string | null
 }
 
 export interface JobResultStore {

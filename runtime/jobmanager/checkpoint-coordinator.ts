@@ -263,6 +263,17 @@ export class CheckpointCoordinator {
     this.timer = undefined
   }
 
+  /** Where the savepoint lies behind which all tasks have ended. */
+  get stoppedBehind(): string | null {
+    return this.stopping ? (this.epochs?.savepoint ?? null) : null
+  }
+
+  /** To be asked before anything is said of the job's end: FENCED where it is another JobManager's. One that never led cannot know. */
+  async confirmLead(): Promise<void> {
+    await this.storing
+    if (this.epochs?.leads === true) await this.epochs.confirmLead()
+  }
+
   /** The job has ended: its checkpoints are removed, unless they are to be retained. */
   async close(end: TerminalJobStatus): Promise<void> {
     this.stop()

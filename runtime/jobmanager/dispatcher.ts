@@ -1,3 +1,4 @@
+import { endText } from '../checkpoint/job-results.ts'
 import type { Timer } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { isId, newId } from '../common/ids.ts'
@@ -5,6 +6,7 @@ import { canonicalJson } from '../common/json.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { type ResourceRequirements, withParallelisms } from '../graph/rescale.ts'
 import type { CancelAnswer, JobSubmission } from '../rpc/job-manager-gateway.ts'
+import { endedJob, removeStored } from './job-clearing.ts'
 import { JobMaster, type JobMasterServices } from './job-master.ts'
 import { isOver, isTerminalStatus } from './job-status.ts'
 import type { RecoveredJob } from './job-store.ts'
@@ -52,6 +54,12 @@ export class Dispatcher {
     const jobMaster = this.make(jobId, jobGraph, submission)
     this.jobs.set(jobId, jobMaster)
     try {
+      await this.refuseEnded(jobId)
+    } catch (error) {
+      this.jobs.delete(jobId)
+      throw error
+    }
+    try {
       if (services.jobStore !== undefined) await services.jobStore.add(jobId, submission, await artifact())
     } catch (error) {
       this.jobs.delete(jobId)
@@ -61,10 +69,22 @@ export class Dispatcher {
     if (state === 'CREATED') jobMaster.start()
     // Cancelled meanwhile, and perhaps cleared before all of it was there: the next JobManager must not find it.
     else if (isTerminalStatus(state)) {
-      await services.jobStore?.recordResult(jobId, state)
-      await services.jobStore?.remove(jobId)
+      await services.results?.record(endedJob(await jobMaster.result, null))
+      await removeStored(jobId, services)
     }
     return jobId
+  }
+
+  /** One that has ended under this id is not run again, whoever remembers it. */
+  private async refuseEnded(jobId: string): Promise<void> {
+    const ended = await this.options.services.results?.resultOf(jobId)
+    if (ended === undefined) return
+    const detail = { jobId, state: ended.state, globallyTerminated: true }
+    throw new FlinkError(
+      'CONFLICT',
+      `Job has already been submitted. Job ${jobId} (${ended.name}) was globally terminated: ${endText(ended)}`,
+      detail,
+    )
   }
 
   /** What the JobManager before has left. */
@@ -75,7 +95,7 @@ export class Dispatcher {
     const jobGraph = size === undefined ? submitted : withParallelisms(submitted, size.parallelisms)
     const jobMaster = this.make(jobId, jobGraph, submission, size?.requirements)
     if (result !== undefined) {
-      log.info('a job that has ended is cleared', { jobId, result })
+      log.info('a job that has ended is cleared', { jobId, result: result.state })
       void jobMaster.clearAfter(result)
       return
     }
@@ -108,11 +128,12 @@ export class Dispatcher {
     return { kind: 'accepted' }
   }
 
-  /** Takes nothing more. Jobs are cancelled, or suspended where the next JobManager goes on with them. */
+  /** Takes nothing more. Jobs are cancelled, or suspended where they may be gone on with: that a cluster ends is not how its jobs have ended. */
   close(): void {
     this.closed = true
     for (const job of this.running()) {
-      if (this.options.services.jobStore === undefined) job.cancel()
+      const { jobStore, results } = this.options.services
+      if (jobStore === undefined && results === undefined) job.cancel()
       else job.suspend()
     }
     for (const timer of this.completed.values()) timer.cancel()

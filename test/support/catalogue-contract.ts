@@ -122,18 +122,30 @@ export function catalogueContract(name: string, place: CataloguePlace): void {
       expect((await catalogue.newest(jobId))?.checkpointId).toBe(31)
     })
 
-    test('says how a job has ended; what is damaged is told', async () => {
+    test('says how a job has ended until it is told to forget it; what is damaged is told', async () => {
       const [checkpoints, results] = [await place.newFolder(), await place.newFolder()]
       const catalogue = createCatalogue({ checkpoints, results }, place.read)
       const store = await place.write(results)
       const kept = createJobResultStore(store, { clock: systemClock, log: noLog, deleteOnCommit: false })
-      const job: EndedJob = { jobId, name: 'sums', state: 'FAILED', startTimeMs: 1, endTimeMs: 5, netRuntimeMs: 4, failureCause: 'no more' }
+      const job: EndedJob = {
+        jobId,
+        name: 'sums',
+        state: 'FAILED',
+        startTimeMs: 1,
+        endTimeMs: 5,
+        netRuntimeMs: 4,
+        failureCause: 'no more',
+        savepoint: null,
+      }
       await kept.record(job)
       // The first one counts.
       await kept.record({ ...job, state: 'CANCELED' })
       await kept.commit(jobId)
       expect([await catalogue.resultOf(jobId), await catalogue.resultOf(other)]).toEqual([job, undefined])
       await createJobResultStore(store, { clock: systemClock, log: noLog, deleteOnCommit: true }).commit(jobId)
+      expect(await catalogue.resultOf(jobId)).toBeUndefined()
+      await kept.record(job)
+      for (const _ of ['once', 'again']) await catalogue.forgetResult(jobId)
       expect(await catalogue.resultOf(jobId)).toBeUndefined()
       await store.create(jobId, state)
       await expect(catalogue.resultOf(jobId)).rejects.toMatchObject({ code: 'CORRUPT_CHECKPOINT', message: expect.stringContaining(jobId) })

@@ -185,6 +185,11 @@ export class EpochLog {
     }
   }
 
+  /** FENCED where a later JobManager has begun to take the job over: this one has nothing to say about it any more. */
+  async confirmLead(): Promise<void> {
+    await this.checkGeneration()
+  }
+
   /** It has taken over, and knows nothing of another one. */
   get leads(): boolean {
     return this.epoch > 0
