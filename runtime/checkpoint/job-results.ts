@@ -22,6 +22,8 @@ export interface EndedJob {
 }
 
 export interface JobResultStore {
+  /** They outlive everything else of their jobs: one that is not there any more was to be forgotten. */
+  readonly keepsResults: boolean
   /** Durable when it answers. The first one of a job counts. */
   record(job: EndedJob): Promise<void>
   resultOf(jobId: string): Promise<EndedJob | undefined>
@@ -37,6 +39,7 @@ export function createJobResultStore(
   { clock, log, deleteOnCommit }: { readonly clock: Clock; readonly log: Logger; readonly deleteOnCommit: boolean },
 ): JobResultStore {
   return {
+    keepsResults: !deleteOnCommit,
     record: job => createRetried(store, job.jobId, encodeRecord(job), { clock, log }),
     resultOf: jobId => readJobResult(store, jobId),
     async commit(jobId) {

@@ -45,6 +45,7 @@ export class Dispatcher {
     const jobId = submission.jobId ?? newId(services.random)
     if (!isId(jobId)) throw new FlinkError('INVALID_ARGUMENT', `job id ${jobId} is not 32 lower-case hex digits`)
     const jobGraph = graphOf(submission)
+    await this.forgetIfToldTo(jobId)
     const known = this.jobs.get(jobId)
     if (known !== undefined) {
       if (known.job.artifact.digest === submission.artifact.digest && sameGraph(known.job.jobGraph, jobGraph)) return jobId
@@ -73,6 +74,18 @@ export class Dispatcher {
       await removeStored(jobId, services)
     }
     return jobId
+  }
+
+  /** Of one that is to run again under its id nothing is remembered here either. */
+  private async forgetIfToldTo(jobId: string): Promise<void> {
+    const { results } = this.options.services
+    const known = this.jobs.get(jobId)
+    if (known === undefined || !isTerminalStatus(known.state) || results?.keepsResults !== true) return
+    await known.whenCleared
+    if ((await results.resultOf(jobId)) !== undefined || this.jobs.get(jobId) !== known) return
+    this.completed.get(jobId)?.cancel()
+    this.completed.delete(jobId)
+    this.jobs.delete(jobId)
   }
 
   /** One that has ended under this id is not run again, whoever remembers it. */

@@ -148,26 +148,39 @@ test('a JobManager that slept while another one has taken the job over says noth
   expectSums(job)
 })
 
-test('a job that was stopped behind a savepoint has ended, and its result says where that lies; told to be forgotten, it goes on from there under its id', async () => {
-  const { cluster, job, submit } = sumsCluster(true)
-  await cluster.start()
-  await submit()
-  await cluster.untilRunning(jobId)
-  cluster.jobManager.triggerSavepoint(jobId, { triggerId: 'a', targetDirectory: SAVEPOINTS, behind: 'stop' })
-  await cluster.untilState(jobId, 'FINISHED')
-  await cluster.clock.run(2_000)
-  const catalogue = catalogueOf(cluster)
-  const { savepoint = null } = (await catalogue.resultOf(jobId)) ?? {}
-  expect(savepoint).toMatch(/^sim:\/\/savepoints\/savepoint-aaaaaa-[0-9a-f]{12}$/)
-  await cluster.replaceJobManager()
-  await cluster.ready()
-  await expect(submit()).rejects.toMatchObject(refused)
-  await catalogue.forgetResult(jobId)
-  const client = { ...job.client, 'execution.state-recovery.path': savepoint ?? '' }
-  await cluster.submit(buildJobGraph(buildSums({ ...job, client }), { client }), jobId)
-  await cluster.untilState(jobId, 'FINISHED', 60_000)
-  expectSums(job)
-})
+test.each([
+  ['the next JobManager', true],
+  ['the same one', false],
+])(
+  'a job that was stopped has ended, and its result names the savepoint; forgotten, it goes on from there under its id at %s',
+  async (_, isReplaced) => {
+    const { cluster, job, submit } = sumsCluster(true)
+    await cluster.start()
+    await submit()
+    await cluster.untilRunning(jobId)
+    cluster.jobManager.triggerSavepoint(jobId, { triggerId: 'a', targetDirectory: SAVEPOINTS, behind: 'stop' })
+    await cluster.untilState(jobId, 'FINISHED')
+    await cluster.clock.run(2_000)
+    const catalogue = catalogueOf(cluster)
+    const { savepoint = null } = (await catalogue.resultOf(jobId)) ?? {}
+    expect(savepoint).toMatch(/^sim:\/\/savepoints\/savepoint-aaaaaa-[0-9a-f]{12}$/)
+    if (isReplaced) {
+      await cluster.replaceJobManager()
+      await cluster.ready()
+      await expect(submit()).rejects.toMatchObject(refused)
+    } else {
+      // It remembers, and takes this for one that was sent twice.
+      await submit()
+      expect(cluster.job(jobId).state).toBe('FINISHED')
+    }
+    await catalogue.forgetResult(jobId)
+    const client = { ...job.client, 'execution.state-recovery.path': savepoint ?? '' }
+    await cluster.submit(buildJobGraph(buildSums({ ...job, client }), { client }), jobId)
+    expect(cluster.job(jobId).state).not.toBe('FINISHED')
+    await cluster.untilState(jobId, 'FINISHED', 60_000)
+    expectSums(job)
+  },
+)
 
 test('the end of a cluster is not the end of its jobs: they are suspended, and the next one goes on with them', async () => {
   const { cluster, job, submit } = sumsCluster(false)
