@@ -114,6 +114,8 @@ export class CheckpointCoordinator {
   private stopping = false
   /** What the job was started from is its own, and has not been removed yet. */
   private claimed: string | undefined
+  /** There is a checkpoint to begin with, and no task has begun with it. */
+  private untouched = false
   readonly statistics = new CheckpointStatistics(HISTORY_MAX)
 
   constructor(jobId: string, jobGraph: JobGraph, settings: CheckpointSettings, services: CheckpointCoordinatorServices) {
@@ -133,19 +135,25 @@ export class CheckpointCoordinator {
       () => {},
     )
     const { store, checkpointId, savepoint } = await taken
+    const ignores = this.settings.ignoresUnclaimedState
+    this.untouched = checkpointId !== null && this.state === undefined
     if (checkpointId !== null && savepoint === null && checkpointId > this.toldId) {
       this.toldId = checkpointId
       this.tellAll(checkpointId, 'complete')
     }
     if (checkpointId !== null && savepoint === null) {
       if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
-      const { body } = await readManifest(store, this.jobId, checkpointId)
-      return this.restoring(new RestorePlan(checkpointId, decodeBody(body), null, false), false, this.checkpointPath(checkpointId))
+      const manifest = await readManifest(store, this.jobId, checkpointId)
+      const body = decodeBody(manifest.body)
+      const location = this.checkpointPath(checkpointId)
+      // Of another JobManager, which may have run another program under this id.
+      const isForeign = manifest.head.nonce !== this.epochs?.nonce
+      if (isForeign) requireRestorable(planState(body, jobGraph), location ?? String(checkpointId), ignores)
+      return this.restoring(new RestorePlan(checkpointId, body, null, isForeign && ignores), false, location)
     }
     const path = savepoint ?? this.settings.recovery?.path
     if (path === undefined) return undefined
     const { head, body, isSavepoint, location, objectsLocation } = await readSnapshot(path, uri => this.openFolder(uri))
-    const ignores = this.settings.ignoresUnclaimedState
     requireRestorable(planState(body, jobGraph), location, ignores)
     if (savepoint === null) await warnOfResultsSince(store, head, location, this.log)
     return this.restoring(new RestorePlan(head.checkpointId, body, objectsLocation, ignores), isSavepoint, location)
@@ -172,6 +180,7 @@ export class CheckpointCoordinator {
 
   /** The job's tasks: those that are still to be deployed, and those that have run on. */
   start({ executions, jobGraph }: ExecutionGraph): void {
+    this.untouched = false
     const byVertex = Map.groupBy(executions, ({ vertexId }) => vertexId)
     const tasks = executions.map(({ executionId, vertexId, subtaskIndex }) => {
       const own = byVertex.get(vertexId) ?? []
@@ -274,14 +283,15 @@ export class CheckpointCoordinator {
     if (this.epochs?.leads === true) await this.epochs.confirmLead()
   }
 
-  /** The job has ended: its checkpoints are removed, unless they are to be retained. */
+  /** The job has ended: its checkpoints are removed, unless they are to be retained, or are those of a program that this one could not go on from. */
   async close(end: TerminalJobStatus): Promise<void> {
     this.stop()
     await this.storing
     const { retention } = this.settings.view
     const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : end === 'CANCELED' && retention === 'RETAIN_ON_CANCELLATION'
+    const isUntouched = end === 'FAILED' && this.untouched
     // One that never led has nothing to remove.
-    if (retained || this.epochs === undefined || !this.epochs.leads) return
+    if (retained || isUntouched || this.epochs === undefined || !this.epochs.leads) return
     try {
       await this.epochs.discard()
       await this.removeClaimed()
