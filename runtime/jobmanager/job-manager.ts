@@ -150,13 +150,14 @@ export class JobManager implements JobManagerGateway {
   }
 
   overview() {
-    const { total, free } = this.resources.counts()
+    const { total, free, queued } = this.resources.counts()
     const states = this.dispatcher.all().map(job => job.state)
     const ended = (state: string) => states.filter(candidate => candidate === state).length
     return {
       taskManagers: this.resources.allSessions().length,
       slotsTotal: total,
       slotsAvailable: free,
+      slotsRequired: queued,
       jobsRunning: this.dispatcher.running().length,
       jobsFinished: ended('FINISHED'),
       jobsCancelled: ended('CANCELED'),
