@@ -4,7 +4,7 @@ import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
 import type { TypeJson } from '../serde/type-information.ts'
 import type { StateSchema } from '../state/snapshot.ts'
 import type { CheckpointBody, OperatorEntry } from './checkpoint-body.ts'
-import { isRestorable, planState, requireRestorable, type StatePlan } from './state-plan.ts'
+import { isRestorable, planState, requireRestorable, type StatePlan, savedOperators } from './state-plan.ts'
 import type { StatePlace } from './task-state.ts'
 
 const LONG: TypeJson = { kind: 'LONG' }
@@ -381,4 +381,21 @@ describe('renames (seed D9)', () => {
 test('operators with state and without uid are listed, others are not (seed D10)', () => {
   const { withoutUid } = planState(savepoint(), program({ ...sums, uid: '' }, source, { id: 'map', uid: '' }))
   expect(withoutUid).toEqual(['sums'])
+})
+
+test('bytes of an operator are those of all pieces of its key groups, and of its lists', () => {
+  const body = savepoint({ ...sums, lists: [listOf('split')] })
+  const [task] = body.tasks
+  const state = task?.state
+  if (task === undefined || state === undefined || state === 'finished') throw new Error('the savepoint has one task that runs')
+  const [operator] = state.operators
+  const keyed = operator?.snapshot.keyed
+  if (operator === undefined || keyed === undefined) throw new Error('its operator has keyed state')
+  const keyGroups = new Map([
+    [3, [place, place]],
+    [4, [place]],
+  ])
+  const chained = { ...operator, snapshot: { ...operator.snapshot, keyed: { ...keyed, keyGroups } } }
+  const tasks = [{ ...task, state: { ...state, operators: [chained] } }]
+  expect(savedOperators({ ...body, tasks }).map(({ bytes }) => bytes)).toEqual([4 * place.length])
 })
