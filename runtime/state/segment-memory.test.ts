@@ -68,3 +68,16 @@ test('what was written of a base that is given up goes into the next one', () =>
   expect(keyGroups.get(0)?.buffer.byteLength).toBe(500 * KiB)
   expect(keyGroups.get(19)?.subarray(-10 * KiB)).toEqual(bytes)
 })
+
+test('room that was made for a segment is there for the next one when that segment turned out to be empty', () => {
+  const writer = new SegmentWriter(Types.INT, 128)
+  write(writer, 20)
+  while (writer.prepare()) {
+    // A step at a time.
+  }
+  writer.drop()
+  expect(writer.finish().keyGroups.size).toBe(0)
+  write(writer, 1)
+  const [piece] = writer.finish().keyGroups.values()
+  expect(piece?.buffer).toBeInstanceOf(SharedArrayBuffer)
+})
