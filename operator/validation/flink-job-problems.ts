@@ -3,6 +3,7 @@ import { Configuration, flattenConfiguration, type OptionTable } from '../../run
 import { nearestName } from '../../runtime/common/errors.ts'
 import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema } from '../api/flink-job.ts'
 import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
+import { type FieldOption, fieldOptions } from './field-options.ts'
 import { brokenRules } from './rules.ts'
 
 /**
@@ -34,8 +35,11 @@ export function checkFlinkJob(document: unknown, optionTables: readonly OptionTa
   const options = optionsOf(accepted, optionTables)
   const broken = brokenRules(flinkJobSchema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 }))
   problems.push(...broken, ...options.problems)
+  const fields = parsed.success ? fieldOptions(parsed.data.spec) : []
+  problems.push(...contradictions(accepted, fields, options.flat))
   if (parsed.success && problems.length === 0) {
-    return { kind: 'valid', job: { metadata: parsed.data.metadata, spec: specOf(parsed.data, options.flat) } }
+    const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
+    return { kind: 'valid', job: { metadata: parsed.data.metadata, spec: specOf(parsed.data, configuration) } }
   }
   return { kind: 'invalid', problems }
 }
@@ -110,6 +114,18 @@ function optionsOf(document: unknown, tables: readonly OptionTable[]): { flat: R
     else for (const message of Configuration.parse({ [key]: value }, tables).problems) problems.push({ path, message, atKey: true })
   }
   return { flat, problems }
+}
+
+/** A field and its option that say different things: neither is quietly the stronger one. */
+function contradictions(document: unknown, fields: readonly FieldOption[], flat: Readonly<Record<string, string>>): Problem[] {
+  const nested = valueAt(document, ['spec', 'flinkConfiguration'])
+  if (!isMap(nested)) return []
+  return fields.flatMap(({ key, value, field }) => {
+    const other = flat[key]
+    if (other === undefined || other === value) return []
+    const path = ['spec', 'flinkConfiguration', ...pathOfOption(nested, key)]
+    return [{ path, message: `is ${shown(other)}, but ${field} is ${shown(value)}: remove one of them`, atKey: true }]
+  })
 }
 
 /** The keys under which the author wrote `key`: nested maps may split it at any of its dots. */
