@@ -385,11 +385,10 @@ test('operators with state and without uid are listed, others are not (seed D10)
 
 test('an operator has the bytes of all pieces of its key groups and of its lists', () => {
   const body = savepoint({ ...sums, lists: [listOf('split')] })
-  const keyed = body.tasks[0]?.state
-  if (keyed === undefined || keyed === 'finished') throw new Error('the task has state')
-  const { snapshot } = keyed.operators[0] ?? {}
-  const [[keyGroup] = []] = snapshot?.keyed?.keyGroups ?? []
+  const state = body.tasks[0]?.state
+  const keyGroups = state === undefined || state === 'finished' ? undefined : state.operators[0]?.snapshot.keyed?.keyGroups
+  if (!(keyGroups instanceof Map)) throw new Error('the task has keyed state')
   // Behind one another, as changes stand behind a base.
-  ;(snapshot?.keyed?.keyGroups as Map<number, StatePlace[]>).set(keyGroup ?? 0, [place, place, { ...place, length: 4 }])
+  keyGroups.set(3, [place, place, { ...place, length: 4 }])
   expect(savedOperators(body).map(({ bytes }) => bytes)).toEqual([9 + 9 + 4 + 9])
 })
