@@ -9,7 +9,7 @@ JOB ?= examples/word-count-sql.yaml
 SEED ?=
 SEEDS ?= 300
 
-.PHONY: help install build run check test sim bench soak format parts clean
+.PHONY: help install build run check test sim bench soak format parts crds clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench: dist/.built ## side by side with Apache Flink: CASE=name (none = the list
 
 soak: dist/.built parts ## the long forms, for hours
 	@SOAK=1 SEEDS=100000 $(NODE) test/support/run-tests.ts
+
+crds: node_modules/.installed ## crds/ from operator/api
+	@$(NODE) bin/crds.ts
 
 format: node_modules/.installed ## format all sources
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --write .

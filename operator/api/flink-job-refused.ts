@@ -4,6 +4,12 @@
  */
 export const refusedFields: Readonly<Record<string, string>> = {
   'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
+  'spec.kafka': 'set the options of the connectors; the field is not supported yet',
+  'spec.snapshots': 'periodic snapshots are not supported yet',
+  'spec.deletionPolicy': 'savepoints are not supported yet',
+  'spec.deletionTimeout': 'savepoints are not supported yet',
+  'spec.rollback': 'roll-back is not supported yet',
+  'spec.job.configMapRef': 'programs in ConfigMaps are not supported yet',
   'spec.deploymentName': 'jobs on a shared session cluster are not supported yet',
   'spec.engine': 'other engines are not supported yet',
   'spec.image': 'images are not supported yet: millrace up runs processes of this machine',
@@ -16,8 +22,6 @@ export const refusedFields: Readonly<Record<string, string>> = {
   'spec.logConfiguration': 'log configuration is not supported yet',
   'spec.restartNonce': 'restarting by a nonce is not supported yet',
   'spec.job.jarURI': 'there are no jars: name a TypeScript module in spec.job.module, or write the job in spec.job.script',
-  'spec.job.allowNonRestoredState': 'starting from a savepoint is not supported yet',
-  'spec.job.initialSavepointPath': 'starting from a savepoint is not supported yet',
   'spec.job.savepointRedeployNonce': 'starting from a savepoint is not supported yet',
   'spec.job.savepointTriggerNonce': 'savepoints are not supported yet',
   'spec.job.checkpointTriggerNonce': 'checkpoints are not supported yet',

@@ -1,93 +1,291 @@
 import { z } from 'zod'
+import {
+  API_VERSION,
+  type Condition,
+  conditions,
+  DEFAULT_NAMESPACE,
+  duration,
+  expected,
+  flinkConfiguration,
+  foreign,
+  imagePullPolicy,
+  ingress,
+  jobManager,
+  listOf,
+  map,
+  metadata,
+  name,
+  nonEmptyText,
+  number,
+  oneOf,
+  programText,
+  rules,
+  taskManager,
+  text,
+  wholeNumber,
+  yesOrNo,
+} from './fields.ts'
 
 /**
- * The FlinkJob resource: one job on a cluster of its own. Field names follow the Flink operator's FlinkDeployment, so that what people
- * know works; a jar is a TypeScript module here (`job.module`) or its text (`job.script`).
+ * The FlinkJob resource: one job, on a cluster of its own or on a FlinkSession's. Field names follow the Flink operator's FlinkDeployment, so that what people
+ * know works; a jar is a TypeScript module here (`job.module`) or its text (`job.script`), or a SQL script.
  *
- * This file says what is accepted. `flink-job-refused.ts` names what Flink's operator has and this release refuses; what depends on more
- * than the document (option names, which keys Millrace sets itself) is in operator/validation. The text given as `error` of each schema is what
- * a problem shows after "expected".
+ * The schema is all of the resource: the CRD is generated from it (crd.ts), and manifests are checked by it. `flink-job-refused.ts` names what Flink's operator
+ * has and what is not built yet; what depends on more than the document (option names, which keys Millrace sets itself) is in operator/validation.
  */
-export const API_VERSION = 'millrace.dev/v1alpha1'
+export { API_VERSION, type Condition, DEFAULT_NAMESPACE }
 export const KIND = 'FlinkJob'
-export const DEFAULT_NAMESPACE = 'default'
 
-const expected = (text: string) => ({ error: text })
-const text = z.string(expected('a text'))
-const nonEmptyText = z.string(expected('a text that is not empty')).min(1, expected('a text that is not empty'))
-const count = z.number(expected('a whole number from 1')).int(expected('a whole number from 1')).min(1, expected('a whole number from 1'))
-const textMap = z.record(text, text, expected('a map of texts'))
+const argument = z.union([text, z.number()], expected('a text or a number')).meta({ 'x-kubernetes-int-or-string': true })
 
-/** A name becomes part of host names and labels, with room for what is appended. */
-const name = z
-  .string(expected('a name of up to 45 lower-case letters, digits and dashes that starts with a letter'))
-  .regex(/^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$/, expected('a name of up to 45 lower-case letters, digits and dashes that starts with a letter'))
-
-const namespace = z
-  .string(expected('the name of a namespace'))
-  .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, expected('the name of a namespace: lower-case letters, digits and dashes'))
-
-const metadata = z.strictObject(
+const job = map(
   {
-    name,
-    namespace: namespace.default(DEFAULT_NAMESPACE),
-    labels: textMap.optional(),
-    annotations: textMap.optional(),
+    script: programText.optional().describe('TypeScript text whose default export (or entryClass) is the program.'),
+    module: nonEmptyText
+      .optional()
+      .describe('A TypeScript or JavaScript module that exports the program: relative to the manifest, or in the image.'),
+    sql: programText.optional().describe('A SQL script; all its INSERTs are one job.'),
+    configMapRef: map(
+      { name: nonEmptyText.describe('Of the ConfigMap.'), key: nonEmptyText.describe('Of the text in it.') },
+      'a map with name and key',
+    )
+      .optional()
+      .describe('The program is the text under a key of a ConfigMap: a key that ends in .sql is SQL, any other TypeScript.'),
+    entryClass: nonEmptyText.optional().describe('The export that is the program; default: default.'),
+    args: listOf(argument, 'a list of texts').optional().describe('Arguments of the program.'),
+    parallelism: wholeNumber(1, 32_768).optional().describe('Of operators that set none; default: parallelism.default, else 1.'),
+    state: oneOf('running', 'suspended').default('running').describe('Whether it runs: a suspended job keeps its state and has no processes.'),
+    upgradeMode: oneOf('stateless', 'savepoint', 'last-state')
+      .default('stateless')
+      .describe('How a changed job goes on: from a savepoint taken for it, from its last checkpoint, or empty.'),
+    fallback: oneOf('none', 'last-state', 'stateless').default('none').describe('What an upgrade may do when it cannot do what upgradeMode says.'),
+    initialSavepointPath: nonEmptyText.optional().describe('The savepoint or checkpoint that the first start begins from.'),
+    allowNonRestoredState: yesOrNo.optional().describe('Whether state that the program has no place for may be dropped.'),
+    savepointTriggerNonce: wholeNumber(0).optional().describe('A new value takes a savepoint.'),
+    savepointRedeployNonce: wholeNumber(0).optional().describe('A new value starts the job anew from initialSavepointPath.'),
   },
-  expected('the map "metadata" with a name'),
+  'the map "job" with a script, a module, sql or a configMapRef',
+).meta(
+  rules(
+    {
+      rule: '[has(self.script), has(self.module), has(self.sql), has(self.configMapRef)].exists_one(given, given)',
+      message: 'expected exactly one program: script (TypeScript text), module (a file), sql (a SQL script) or configMapRef',
+    },
+    { rule: '!has(self.sql) || !has(self.entryClass)', message: 'has no meaning beside sql, which exports nothing', fieldPath: '.entryClass' },
+    {
+      rule: "self.fallback != 'last-state' || self.upgradeMode == 'savepoint'",
+      message: 'last-state is a fall-back of upgradeMode savepoint only',
+      fieldPath: '.fallback',
+    },
+    {
+      rule: "self.fallback == 'none' || self.upgradeMode != 'stateless'",
+      message: 'upgradeMode stateless has nothing to fall back from',
+      fieldPath: '.fallback',
+    },
+    {
+      rule: '!has(self.savepointRedeployNonce) || has(self.initialSavepointPath)',
+      message: 'needs initialSavepointPath, from which the job is to start',
+      fieldPath: '.savepointRedeployNonce',
+    },
+  ),
 )
 
-const job = z.strictObject(
+/** Which fields belong to which strategy; Flink's defaults where they are absent. */
+const strategyFields = {
+  'fixed-delay': ['attempts', 'delay'],
+  'exponential-delay': ['attempts', 'initialBackoff', 'maxBackoff', 'multiplier', 'jitter', 'resetAfter'],
+  'failure-rate': ['delay', 'maxFailures', 'interval'],
+} as const
+
+const restartStrategy = map(
   {
-    /** TypeScript text whose default export (or `entryClass`) is the program. */
-    script: nonEmptyText.optional(),
-    /** A TypeScript or JavaScript module, relative to the manifest. */
-    module: nonEmptyText.optional(),
-    /** A SQL script; all its INSERTs are one job. */
-    sql: nonEmptyText.optional(),
-    /** The export that is the program. */
-    entryClass: nonEmptyText.default('default'),
-    args: z
-      .array(z.union([text, z.number(), z.boolean()], expected('a text')), expected('a list of texts'))
-      .transform(args => args.map(String))
-      .default([]),
-    parallelism: count.optional(),
-    state: z.enum(['running', 'suspended'], expected('running or suspended')).default('running'),
-    upgradeMode: z.enum(['stateless', 'savepoint', 'last-state'], expected('stateless, savepoint or last-state')).default('stateless'),
+    type: oneOf('none', 'fixed-delay', 'exponential-delay', 'failure-rate').describe("Which of Flink's strategies."),
+    attempts: wholeNumber(0).optional().describe('Restarts before the job fails; of exponential-delay in a row.'),
+    delay: duration.optional().describe('Between a failure and the restart.'),
+    initialBackoff: duration.optional().describe('The first delay.'),
+    maxBackoff: duration.optional().describe('The longest delay.'),
+    multiplier: number(1).optional().describe('Each delay to the one before.'),
+    jitter: number(0, 1).optional().describe('A delay is up to this part of itself longer or shorter.'),
+    resetAfter: duration.optional().describe('A job that ran this long begins with the first delay again.'),
+    maxFailures: wholeNumber(1).optional().describe('Failures within the interval before the job fails.'),
+    interval: duration.optional().describe('In which failures are counted.'),
   },
-  expected('the map "job" with a script, a module or sql'),
+  'a map with a type',
+).meta(
+  rules(
+    ...[...new Set(Object.values(strategyFields).flat())].map(field => {
+      const types = Object.entries(strategyFields).flatMap(([type, fields]) => ((fields as readonly string[]).includes(field) ? [type] : []))
+      return {
+        rule: `!has(self.${field}) || self.type in [${types.map(type => `'${type}'`).join(', ')}]`,
+        message: `belongs to type ${types.join(' and ')} only`,
+        fieldPath: `.${field}`,
+      }
+    }),
+  ),
 )
 
-const spec = z.strictObject(
+const snapshots = map(
   {
-    job,
-    /** Options in Flink's keys, flat or nested. */
-    flinkConfiguration: z.record(text, z.unknown(), expected('a map of option keys to values')).default({}),
-    jobManager: z
-      .strictObject(
-        { replicas: z.literal(1, expected('1: more JobManagers need high availability, which is not supported yet')).default(1) },
-        expected('a map'),
-      )
-      .optional(),
-    taskManager: z.strictObject({ replicas: count.optional() }, expected('a map')).optional(),
+    interval: duration.optional().describe('Between two snapshots.'),
+    cron: nonEmptyText.optional().describe('When snapshots are taken: five fields as in crontab(5), in UTC.'),
+    retain: wholeNumber(1, 10_000).default(10).describe('How many of them are kept, the newest ones.'),
   },
-  expected('the map "spec" with a job'),
+  'a map with an interval or cron',
+).meta(rules({ rule: 'has(self.interval) != has(self.cron)', message: 'expected either an interval or cron' }))
+
+/** What a job on a session has of its session. */
+const ofOwnCluster = ['image', 'imagePullPolicy', 'serviceAccount', 'podTemplate', 'jobManager', 'taskManager', 'ingress'] as const
+
+const spec = map(
+  {
+    job: job.describe('The program, and how it goes on when it is changed.'),
+    sessionName: name.optional().describe('The FlinkSession that the job runs on; absent: a cluster of its own.'),
+    flinkConfiguration: flinkConfiguration.optional().describe("Options in Flink's keys, flat or nested."),
+    restartStrategy: restartStrategy.optional().describe('What happens when the job fails; default: exponential-delay with checkpoints, else none.'),
+    kafka: map({
+      partitionDiscoveryInterval: duration.optional().describe('How often sources look for new partitions.'),
+      defaultApiTimeout: duration.optional().describe('For a call of a Kafka client, all tries together.'),
+      requestTimeout: duration.optional().describe('For one request to a broker.'),
+      maxBlock: duration.optional().describe('How long a producer waits for metadata and room.'),
+    })
+      .optional()
+      .describe('Time-outs of all Kafka connectors of the job.'),
+    image: nonEmptyText.optional().describe('The runtime image; default: that of the operator.'),
+    imagePullPolicy: imagePullPolicy.optional().describe('When the image is fetched.'),
+    serviceAccount: name.optional().describe('Of the pods.'),
+    podTemplate: foreign('a pod template').optional().describe('Merged into the pods of the JobManager and the TaskManagers.'),
+    jobManager: jobManager.optional().describe('The JobManager.'),
+    taskManager: taskManager.optional().describe('The TaskManagers.'),
+    snapshots: snapshots.optional().describe('Savepoints taken by the clock.'),
+    deletionPolicy: oneOf('Savepoint', 'Keep', 'Delete')
+      .default('Keep')
+      .describe('What becomes of the state when the FlinkJob is deleted: a last savepoint first, what there is stays, or all checkpoints go.'),
+    deletionTimeout: duration.default('5 min').describe('How long deletion tries what deletionPolicy says before its condition says what holds it.'),
+    restartNonce: wholeNumber(0).optional().describe('A new value restarts the job as an upgrade would.'),
+    ingress: ingress.optional().describe('For REST and the web page of the JobManager.'),
+    rollback: map({
+      enabled: yesOrNo.default(true).describe('Whether to go back.'),
+      deadline: duration.default('5 min').describe('How long a changed job has to become stable.'),
+    })
+      .optional()
+      .describe('Going back to the last stable spec when a changed one does not become stable.'),
+  },
+  'the map "spec" with a job',
+).meta(
+  rules(
+    ...ofOwnCluster.map(field => ({
+      rule: `!has(self.sessionName) || !has(self.${field})`,
+      message: 'belongs to the FlinkSession that sessionName names',
+      fieldPath: `.${field}`,
+    })),
+    {
+      rule: 'has(self.sessionName) == has(oldSelf.sessionName) && (!has(self.sessionName) || self.sessionName == oldSelf.sessionName)',
+      message: 'a job cannot move to or from a session: delete it and create it anew',
+      fieldPath: '.sessionName',
+    },
+  ),
 )
 
-export const flinkJobSchema = z.strictObject(
+export const flinkJobSchema = map(
   {
     apiVersion: z.literal(API_VERSION, expected(API_VERSION)),
     kind: z.literal(KIND, expected(KIND)),
     metadata,
     spec,
   },
-  expected(`a ${KIND} manifest: a map with apiVersion, kind, metadata and spec`),
+  `a ${KIND} manifest: a map with apiVersion, kind, metadata and spec`,
 )
 
 /** A manifest as it was written, defaults filled in. `flinkConfiguration` is still as nested as the author made it. */
 export type FlinkJobManifest = z.infer<typeof flinkJobSchema>
 
-/** The spec as it is carried out: checked, defaults filled in, options flat. */
+export const lifecycleStates = [
+  'CREATED',
+  'SUSPENDED',
+  'UPGRADING',
+  'DEPLOYED',
+  'STABLE',
+  'ROLLING_BACK',
+  'ROLLED_BACK',
+  'FAILED',
+  'DELETING',
+  'DELETED',
+] as const
+export type LifecycleState = (typeof lifecycleStates)[number]
+
+const jobManagerDeploymentStatuses = ['READY', 'DEPLOYED_NOT_READY', 'DEPLOYING', 'MISSING', 'ERROR'] as const
+export type JobManagerDeploymentStatus = (typeof jobManagerDeploymentStatuses)[number]
+
+/** What an edit means for a job that runs; see operator/job/diff.ts. */
+export const editClasses = ['ignore', 'restart', 'state-loss'] as const
+export type EditClass = (typeof editClasses)[number]
+
+/** What the controller knows and has decided. Written before the actions that it leads to. */
+export const flinkJobStatusSchema = z.object({
+  observedGeneration: z.int().optional(),
+  lifecycleState: z.enum(lifecycleStates),
+  jobManagerDeploymentStatus: z.enum(jobManagerDeploymentStatuses),
+  jobStatus: z
+    .object({
+      /** Chosen before the job is submitted: a submission that is repeated finds it. */
+      jobId: z.string(),
+      jobName: z.string(),
+      state: z.string(),
+      /** Where the savepoint of the last upgrade or suspension lies. */
+      upgradeSavepointPath: z.string().optional(),
+      /** Epoch ms as text, as Flink's operator has them. */
+      startTime: z.string().optional(),
+      updateTime: z.string().optional(),
+    })
+    .optional(),
+  reconciliationStatus: z
+    .object({
+      /** JSON text of the spec that is carried out. */
+      lastReconciledSpec: z.string(),
+      /** JSON text of the last one under which the job ran. */
+      lastStableSpec: z.string().optional(),
+      state: z.enum(['UPGRADING', 'DEPLOYED', 'ROLLING_BACK', 'ROLLED_BACK']),
+      reconciliationTimestamp: z.string(),
+    })
+    .optional(),
+  /** What the last edit that was seen means: known before it is carried out. */
+  edit: z.object({ generation: z.int(), class: z.enum(editClasses), fields: z.array(z.string()).max(1000) }).optional(),
+  /** An edit that is being carried out. */
+  upgrade: z
+    .object({
+      generation: z.int(),
+      /** JSON text of the spec that it leads to. */
+      spec: z.string(),
+      mode: z.enum(['stateless', 'savepoint', 'last-state']),
+      /** Why in this mode. */
+      reason: z.string(),
+      step: z.enum(['STOPPING', 'RELEASING']),
+      triggerId: z.string(),
+      since: z.string(),
+      failures: z.int().optional(),
+      /** Of the last savepoint. */
+      failure: z.string().optional(),
+      retryAt: z.string().optional(),
+    })
+    .optional(),
+  /** An edit that was given up. */
+  refused: z.object({ generation: z.int(), message: z.string() }).optional(),
+  taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
+  clusterInfo: z.object({ 'web-address': z.string() }).optional(),
+  error: z.string().optional(),
+  conditions,
+})
+
+type Fixed<T> = T extends readonly (infer Item)[]
+  ? readonly Fixed<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T as undefined extends T[Key] ? never : Key]: Fixed<T[Key]> } & {
+        readonly [Key in keyof T as undefined extends T[Key] ? Key : never]?: Fixed<Exclude<T[Key], undefined>>
+      }
+    : T
+export type FlinkJobStatus = Fixed<z.infer<typeof flinkJobStatusSchema>>
+
+/** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
 export interface FlinkJobSpec {
   readonly job: {
     readonly script?: string
@@ -96,8 +294,11 @@ export interface FlinkJobSpec {
     readonly entryClass: string
     readonly args: readonly string[]
     readonly parallelism?: number
-    readonly state: 'running'
-    readonly upgradeMode: 'stateless'
+    readonly state: 'running' | 'suspended'
+    readonly upgradeMode: 'stateless' | 'savepoint' | 'last-state'
+    readonly fallback: 'none' | 'last-state' | 'stateless'
+    readonly initialSavepointPath?: string
+    readonly allowNonRestoredState?: boolean
   }
   readonly flinkConfiguration: Readonly<Record<string, string>>
   readonly taskManager: { readonly replicas?: number }
@@ -123,57 +324,4 @@ export interface FlinkJob {
   readonly metadata: FlinkJobMetadata
   readonly spec: FlinkJobSpec
   readonly status?: FlinkJobStatus
-}
-
-export const lifecycleStates = [
-  'CREATED',
-  'SUSPENDED',
-  'UPGRADING',
-  'DEPLOYED',
-  'STABLE',
-  'ROLLING_BACK',
-  'ROLLED_BACK',
-  'FAILED',
-  'DELETING',
-  'DELETED',
-] as const
-export type LifecycleState = (typeof lifecycleStates)[number]
-
-export type JobManagerDeploymentStatus = 'READY' | 'DEPLOYED_NOT_READY' | 'DEPLOYING' | 'MISSING' | 'ERROR'
-
-export interface Condition {
-  readonly type: 'Running'
-  readonly status: 'True' | 'False' | 'Unknown'
-  readonly reason: string
-  readonly message: string
-  readonly lastTransitionTime: string
-  readonly observedGeneration: number
-}
-
-/** What the controller knows and has decided. Written before the actions that it leads to. */
-export interface FlinkJobStatus {
-  readonly observedGeneration?: number
-  readonly lifecycleState: LifecycleState
-  readonly jobManagerDeploymentStatus: JobManagerDeploymentStatus
-  readonly jobStatus?: {
-    /** Chosen before the job is submitted: a submission that is repeated finds it. */
-    readonly jobId: string
-    readonly jobName: string
-    readonly state: string
-    /** Epoch ms as text, as Flink's operator has them. */
-    readonly startTime?: string
-    readonly updateTime?: string
-  }
-  readonly reconciliationStatus?: {
-    /** JSON text of the spec that is carried out. */
-    readonly lastReconciledSpec: string
-    /** JSON text of the last one under which the job ran. */
-    readonly lastStableSpec?: string
-    readonly state: 'UPGRADING' | 'DEPLOYED'
-    readonly reconciliationTimestamp: string
-  }
-  readonly taskManager?: { readonly replicas: number }
-  readonly clusterInfo?: { readonly 'web-address': string }
-  readonly error?: string
-  readonly conditions: readonly Condition[]
 }

@@ -9,8 +9,16 @@ export type Action =
   /** As many as are missing of `replicas`. */
   | { readonly kind: 'startTaskManagers'; readonly spec: FlinkJobSpec; readonly replicas: number }
   /** A second submission under the same id finds the job and changes nothing. */
-  | { readonly kind: 'submitJob'; readonly spec: FlinkJobSpec; readonly jobId: string }
+  | {
+      readonly kind: 'submitJob'
+      readonly spec: FlinkJobSpec
+      readonly jobId: string
+      /** What it begins with while there is no checkpoint under its id. */
+      readonly initialSavepointPath?: string
+    }
   | { readonly kind: 'cancelJob'; readonly jobId: string }
+  /** With a savepoint, under a trigger's id: asked for again it is the same one. */
+  | { readonly kind: 'stopJob'; readonly jobId: string; readonly triggerId: string }
   /** Answers when they have ended. */
   | { readonly kind: 'stopTaskManagers' }
   | { readonly kind: 'stopJobManager' }

@@ -23,7 +23,7 @@ process.stdin.on('end', () => process.exit(0)).resume()
 `
 
 const spec: FlinkJobSpec = {
-  job: { script: 'export default 1', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+  job: { script: 'export default 1', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
   flinkConfiguration: {},
   taskManager: {},
 }
@@ -88,10 +88,16 @@ test('a port of the manifest is taken as it is, and its failure is told with the
 })
 
 test('what config.yaml sets is not chosen here', async () => {
-  const local = create({ isConfigured: key => key === 'rest.port' || key === 'jobmanager.rpc.port' })
+  const configured = ['rest.port', 'jobmanager.rpc.port', 'execution.checkpointing.dir', 'execution.checkpointing.externalized-checkpoint-retention']
+  const local = create({ isConfigured: key => configured.includes(key) })
   await local.execute({ kind: 'startJobManager', spec })
   const jobManager = await settled(local)
-  expect(jobManager).toMatchObject({ kind: 'ready', webAddress: 'jobmanager.rpc.address=127.0.0.1' })
+  expect(jobManager).toMatchObject({
+    kind: 'ready',
+    webAddress: expect.stringMatching(
+      /^jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints$/,
+    ),
+  })
 })
 
 test('TaskManagers learn where their JobManager is, and one that ends by itself is told apart from one that never came up', async () => {

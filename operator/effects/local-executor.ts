@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
@@ -76,11 +77,19 @@ export interface LocalExecutor extends Executor {
 }
 
 const DEFAULT_REST_PORT = 8081
+const PROGRAMS_KEPT = 2
+
+interface Program {
+  readonly key: string
+  readonly prepared: Promise<PreparedProgram>
+  observed: ObservedProgram
+}
 
 export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
   let jobManager: ProcessState | undefined
   let taskManagers: ProcessState[] = []
-  let program: { readonly key: string; readonly prepared: Promise<PreparedProgram>; observed: ObservedProgram } | undefined
+  /** The program that runs and the one that an edit leads to. */
+  let programs: Program[] = []
   const closing = new AbortController()
   let portChosen = false
   let avoidDefaultPort = false
@@ -88,9 +97,10 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
 
   const programOf = (spec: FlinkJobSpec) => {
     const key = JSON.stringify(spec)
-    if (program?.key === key) return program
+    const known = programs.find(program => program.key === key)
+    if (known !== undefined) return known
     const prepared = options.programs.prepare(spec, closing.signal)
-    const made: NonNullable<typeof program> = { key, prepared, observed: { kind: 'pending' } }
+    const made: Program = { key, prepared, observed: { kind: 'pending' } }
     prepared.then(
       ({ jobName, slotsNeeded, slotsPerTaskManager }) => {
         made.observed = { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager }
@@ -99,7 +109,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
         made.observed = { kind: 'invalid', message: error instanceof Error ? error.message : String(error) }
       },
     )
-    program = made
+    programs = [...programs.slice(1 - PROGRAMS_KEPT), made]
     return made
   }
 
@@ -125,7 +135,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       portChosen = port['rest.port'] === String(DEFAULT_REST_PORT)
       jobManager = launch(options, 'jobmanager', 'jobmanager-0', {
         ...port,
-        ...unlessConfigured(options, { 'jobmanager.rpc.address': '127.0.0.1', 'jobmanager.rpc.port': '0' }),
+        ...unlessConfigured(options, { 'jobmanager.rpc.address': '127.0.0.1', 'jobmanager.rpc.port': '0', ...stateOptions(options) }),
         ...spec.flinkConfiguration,
       })
     },
@@ -148,18 +158,28 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
         for (const stream of ['stdout', 'stderr'] as const) outputs.push({ id, path: outputPath(options, id, stream), stream })
       }
     },
-    async submitJob({ spec, jobId }) {
+    async submitJob({ spec, jobId, initialSavepointPath }) {
       const { bytes, entry } = await programOf(spec).prepared
       const rest = jobManagerRest()
       // The name of the upload is the job's, unless the program or pipeline.name gives it another one.
       const jarId = await rest.uploadJar(`${options.jobName}.mjs`, bytes)
-      const { args, parallelism } = spec.job
-      await rest.runJar(jarId, { entryClass: entry, programArgsList: args, jobId, ...(parallelism === undefined ? {} : { parallelism }) })
+      const { args, parallelism, allowNonRestoredState } = spec.job
+      await rest.runJar(jarId, {
+        entryClass: entry,
+        programArgsList: args,
+        jobId,
+        ...(parallelism === undefined ? {} : { parallelism }),
+        ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
+        ...(initialSavepointPath === undefined ? {} : { savepointPath: initialSavepointPath }),
+      })
       // The cluster keeps the artefact by its digest; an upload that stays behind is only untidy.
       await rest.deleteJar(jarId).catch(() => {})
     },
     async cancelJob({ jobId }) {
       await jobManagerRest().cancelJob(jobId)
+    },
+    async stopJob({ jobId, triggerId }) {
+      await jobManagerRest().stopWithSavepoint(jobId, { drain: false, triggerId })
     },
     async stopTaskManagers() {
       await Promise.all(taskManagers.map(({ child }) => child.stop(options.clock, options.stopTimeoutMs)))
@@ -196,7 +216,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     outputs: () => outputs,
     async close() {
       closing.abort(new FlinkError('CANCELLED', 'stopped while the program was planned'))
-      await program?.prepared.catch(() => {})
+      await Promise.all(programs.map(({ prepared }) => prepared.catch(() => {})))
       await actions.stopTaskManagers({ kind: 'stopTaskManagers' })
       await actions.stopJobManager({ kind: 'stopJobManager' })
     },
@@ -268,6 +288,16 @@ async function restPort(options: LocalExecutorOptions, spec: FlinkJobSpec, avoid
   if (!avoidDefault && (await isFree(DEFAULT_REST_PORT))) return { 'rest.port': String(DEFAULT_REST_PORT) }
   options.note(`port ${DEFAULT_REST_PORT} is taken, the JobManager takes another one`)
   return { 'rest.port': '0' }
+}
+
+/** Upgrades need a place for the state, which outlives the JobManager: beside the object, where nobody has said another. */
+function stateOptions({ directory }: LocalExecutorOptions): Record<string, string> {
+  const folder = pathToFileURL(join(directory, 'state')).href
+  return {
+    'execution.checkpointing.dir': `${folder}/checkpoints`,
+    'execution.checkpointing.savepoint-dir': `${folder}/savepoints`,
+    'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION',
+  }
 }
 
 function unlessConfigured(options: LocalExecutorOptions, entries: Readonly<Record<string, string>>): Record<string, string> {

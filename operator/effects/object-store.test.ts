@@ -16,7 +16,7 @@ const fresh: FlinkJob = {
   kind: 'FlinkJob',
   metadata: { name: 'a', namespace: 'default', generation: 1, resourceVersion: '1', uid: 'u' },
   spec: {
-    job: { module: 'job.ts', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+    job: { module: 'job.ts', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
     flinkConfiguration: {},
     taskManager: {},
   },

@@ -1,106 +1,6 @@
 import { expect, test } from 'vitest'
-import { FlinkError } from '../../runtime/common/errors.ts'
-import { noLog } from '../../runtime/common/log.ts'
-import { seededRandom } from '../../runtime/common/random.ts'
-import { FakeFlinkCluster } from '../../test/support/fake-flink-cluster.ts'
-import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
-import type { Action } from '../effects/actions.ts'
-import type { FlinkJobStore } from '../effects/object-store.ts'
-import { type ControllerParts, reconcile } from './controller.ts'
-
-const spec: FlinkJobSpec = {
-  job: { script: 'export default () => {}', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
-  flinkConfiguration: { 'taskmanager.numberOfTaskSlots': '2' },
-  taskManager: {},
-}
-
-class MemoryStore implements FlinkJobStore {
-  readonly seen: string[] = []
-  private job: FlinkJob = {
-    apiVersion: 'millrace.dev/v1alpha1',
-    kind: 'FlinkJob',
-    metadata: { name: 'fake', namespace: 'default', generation: 1, resourceVersion: '1', uid: 'u' },
-    spec,
-  }
-
-  async read() {
-    return this.job
-  }
-  async writeStatus(job: FlinkJob, status: NonNullable<FlinkJob['status']>) {
-    if (job.metadata.resourceVersion !== this.job.metadata.resourceVersion) throw new FlinkError('CONFLICT', 'read it again')
-    const state = `${status.lifecycleState} ${status.jobStatus?.state ?? '-'}`
-    if (this.seen.at(-1) !== state) this.seen.push(state)
-    return this.put({ ...this.job, status })
-  }
-  async writeSpec(_job: FlinkJob, next: FlinkJobSpec) {
-    return this.put({ ...this.job, spec: next, metadata: { ...this.job.metadata, generation: this.job.metadata.generation + 1 } })
-  }
-  async markDeleted(_job: FlinkJob, nowMs: number) {
-    return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
-  }
-  private put(job: FlinkJob) {
-    this.job = { ...job, metadata: { ...job.metadata, resourceVersion: String(Number(job.metadata.resourceVersion) + 1) } }
-    return this.job
-  }
-}
-
-class Crash extends Error {}
-
-/** Steps that touch the world, numbered over the whole run. The process dies before or after the effect of those that are planned. */
-function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map()) {
-  const cluster = new FakeFlinkCluster()
-  const store = new MemoryStore()
-  let steps = 0
-  const step = async <T>(effect: () => Promise<T>): Promise<T> => {
-    const crash = crashes.get(steps++)
-    if (crash === 'before') throw new Crash()
-    const result = await effect()
-    if (crash === 'after') throw new Crash()
-    return result
-  }
-  let nowMs = 0
-  let seed = 1
-  const parts = (): ControllerParts => ({
-    store: {
-      read: () => store.read(),
-      writeStatus: (job, status) => step(() => store.writeStatus(job, status)),
-      writeSpec: (job, next) => store.writeSpec(job, next),
-      markDeleted: (job, ms) => store.markDeleted(job, ms),
-    },
-    executor: {
-      observeCluster: () => cluster.observeCluster(),
-      observeProgram: () => cluster.observeProgram(),
-      execute: (action: Action) => step(() => cluster.execute(action)),
-    },
-    rest: cluster.rest,
-    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: () => ({ cancel() {} }) },
-    // A restarted controller draws other ids.
-    random: seededRandom(seed++),
-    log: noLog,
-  })
-  const pass = async () => {
-    try {
-      const { job, requeueAfterMs } = await reconcile(parts())
-      nowMs += requeueAfterMs
-      return job
-    } catch (error) {
-      if (!(error instanceof Crash)) throw error
-      nowMs += 1_000
-      return store.read()
-    }
-  }
-  const until = async (reached: (job: FlinkJob) => boolean) => {
-    for (let i = 0; i < 100; i++) {
-      const job = await pass()
-      if (reached(job)) return job
-    }
-    throw new Error(`not reached: ${JSON.stringify((await store.read()).status)}`)
-  }
-  const advance = (ms: number) => {
-    nowMs += ms
-  }
-  return { cluster, store, pass, until, advance, steps: () => steps, now: () => nowMs }
-}
+import { spec, world } from '../../test/support/operator-world.ts'
+import type { FlinkJob } from '../api/flink-job.ts'
 
 const lifecycle = (job: FlinkJob) => job.status?.lifecycleState
 const ended = (job: FlinkJob) =>
@@ -200,21 +100,6 @@ test('a program that cannot be planned starts nothing', async () => {
   const job = await until(failed => lifecycle(failed) === 'FAILED')
   expect(job.status?.error).toBe('job module x.ts does not compile')
   expect(cluster.history).toEqual([])
-})
-
-test('an edited spec is refused and the job goes on', async () => {
-  const { cluster, store, pass, until } = world()
-  cluster.looksUntilFinished = undefined
-  await until(job => job.status?.jobStatus?.state === 'RUNNING')
-  await store.writeSpec(await store.read(), { ...spec, flinkConfiguration: {} })
-  const before = [...cluster.history]
-  const edited = await pass()
-  expect(edited.status?.error).toMatch(/^editing a running FlinkJob is not supported yet: stop it and start it again/)
-  expect(edited.status).toMatchObject({ lifecycleState: 'STABLE', observedGeneration: 1, jobStatus: { state: 'RUNNING' } })
-  await pass()
-  expect(cluster.history).toEqual(before)
-  await store.writeSpec(await store.read(), spec)
-  expect((await pass()).status?.error).toBeUndefined()
 })
 
 test('a JobManager that ends by itself fails the job with what its log says', async () => {

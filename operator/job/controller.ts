@@ -7,7 +7,8 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
 import type { FlinkJobStore } from '../effects/object-store.ts'
-import { decide, type Input, statusAfterFailure, statusOf } from './decide.ts'
+import { decide, statusAfterFailure } from './decide.ts'
+import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
 
 /**
@@ -34,7 +35,7 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   const { store, executor, clock, random, log } = parts
   const job = await store.read()
   const observed = await observe(job, executor, parts.rest)
-  const input: Input = { job, observed, nowMs: clock.nowMs(), freshJobId: newId(random) }
+  const input: Input = { job, observed, nowMs: clock.nowMs(), freshJobId: newId(random), freshTriggerId: newId(random) }
   const decision = decide(input)
   let saved = await save(store, job, decision.status)
   for (const action of decision.actions) {

@@ -1,6 +1,22 @@
-import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import type { Action, ObservedCluster, ObservedProgram } from '../effects/actions.ts'
-import { statusWith } from './status.ts'
+import type { FlinkJobStatus } from '../api/flink-job.ts'
+import type { Action, ObservedCluster } from '../effects/actions.ts'
+import {
+  answer,
+  CANCEL_TIMEOUT_MS,
+  type Decision,
+  type Input,
+  intendedSpec,
+  isClusterGone,
+  isGloballyTerminal,
+  POLL_MS,
+  REPORT_MS,
+  type Rule,
+  replicasFor,
+  statusOf,
+  stopActions,
+} from './input.ts'
+import { statusWith, withObservedJob } from './status.ts'
+import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
 
 /**
  * What to do next about one FlinkJob: pure. An ordered list of rules, the first that answers wins, each may assume that those above it
@@ -8,53 +24,16 @@ import { statusWith } from './status.ts'
  * actions, which are idempotent.
  *
  * 1. `deleteJob`: an object that is to go away: cancel, TaskManagers, JobManager, in this order.
- * 2. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
- * 3. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 4. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 2. `continueUpgrade`: an edit is being carried out (upgrade.ts).
+ * 3. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
+ * 4. `startUpgrade`: the spec is not the one that is carried out.
+ * 5. `rest`: the job is suspended.
+ * 6. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 7. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  */
-export interface Input {
-  readonly job: FlinkJob
-  readonly observed: Observed
-  readonly nowMs: number
-  /** Offered for a job that has none yet. */
-  readonly freshJobId: string
-}
-
-export interface Observed {
-  readonly cluster: ObservedCluster
-  readonly program: ObservedProgram
-  readonly job: ObservedJob
-}
-
-export type ObservedJob =
-  /** Nobody could be asked. */
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'missing' }
-  | {
-      readonly kind: 'present'
-      readonly name: string
-      readonly state: string
-      readonly startTimeMs: number
-      readonly updateTimeMs: number
-      /** Why it waits or failed. */
-      readonly message: string | undefined
-    }
-
-export interface Decision {
-  readonly status: FlinkJobStatus
-  readonly actions: readonly Action[]
-  readonly requeueAfterMs: number
-}
-
-type Rule = (input: Input) => Decision | undefined
-
-/** Past this a job that does not end is ended with its processes: longer than task.cancellation.interval, so that a slot is terminated before. */
-export const CANCEL_TIMEOUT_MS = 60_000
-const POLL_MS = 100
-const REPORT_MS = 500
 const WAIT_WORTH_SAYING_MS = 10_000
 
-const rules: readonly Rule[] = [deleteJob, releaseCluster, deploy, report]
+const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, deploy, report]
 
 export function decide(input: Input): Decision {
   for (const rule of rules) {
@@ -62,21 +41,6 @@ export function decide(input: Input): Decision {
     if (decision !== undefined) return decision
   }
   return answer(statusOf(input), REPORT_MS)
-}
-
-export const initialStatus: FlinkJobStatus = { lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', conditions: [] }
-
-export function statusOf({ job }: Pick<Input, 'job'>): FlinkJobStatus {
-  return job.status ?? initialStatus
-}
-
-/** The job has ended for good. */
-export function isGloballyTerminal(state: string | undefined): boolean {
-  return state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED'
-}
-
-export function isClusterGone({ jobManager, taskManagers }: ObservedCluster): boolean {
-  return jobManager.kind === 'missing' && taskManagers.running === 0
 }
 
 function deleteJob(input: Input): Decision | undefined {
@@ -102,12 +66,24 @@ function releaseCluster(input: Input): Decision | undefined {
   return answer(status, POLL_MS, ...stopActions(cluster))
 }
 
-/** Those who work before the one who knows what they did. */
-function stopActions(cluster: ObservedCluster): Action[] {
-  return [
-    ...(cluster.taskManagers.running > 0 ? [{ kind: 'stopTaskManagers' } as const] : []),
-    ...(cluster.jobManager.kind === 'missing' ? [] : [{ kind: 'stopJobManager' } as const]),
-  ]
+/** Its state waits at the store; made suspended it has none yet. */
+function rest(input: Input): Decision | undefined {
+  const status = statusOf(input)
+  const { spec, metadata } = input.job
+  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: pendingProblem(input) }), REPORT_MS)
+  if (status.reconciliationStatus !== undefined || spec.job.state !== 'suspended') return undefined
+  return answer(
+    statusWith(input, {
+      observedGeneration: metadata.generation,
+      lifecycleState: 'SUSPENDED',
+      reconciliationStatus: {
+        lastReconciledSpec: JSON.stringify(spec),
+        state: 'DEPLOYED',
+        reconciliationTimestamp: new Date(input.nowMs).toISOString(),
+      },
+    }),
+    REPORT_MS,
+  )
 }
 
 function deploy(input: Input): Decision | undefined {
@@ -117,10 +93,7 @@ function deploy(input: Input): Decision | undefined {
   if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
     if (program.kind === 'pending') return answer(statusWith(input, {}), POLL_MS)
     if (program.kind === 'invalid') return answer(failed(input, program.message), POLL_MS)
-    return answer(
-      intended(input, program.jobName, input.job.spec.taskManager.replicas ?? taskManagersNeeded(program.slotsNeeded, program.slotsPerTaskManager)),
-      0,
-    )
+    return answer(intended(input, program.jobName, replicasFor(input.job.spec, program)), 0)
   }
   const { jobId } = status.jobStatus
   const spec = intendedSpec(status)
@@ -137,7 +110,9 @@ function deploy(input: Input): Decision | undefined {
   if (job.kind === 'present') return undefined
   // TaskManagers first: after a crash between the two the job is still missing, and both are done again.
   const start: Action[] = taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec, replicas }] : []
-  return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId })
+  // Only the first deployment begins with it: an upgrade that gives up the state does not go back to it.
+  const path = status.reconciliationStatus.lastStableSpec === undefined ? spec.job.initialSavepointPath : undefined
+  return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId, ...(path === undefined ? {} : { initialSavepointPath: path }) })
 }
 
 /** The intent, saved before anything is started: the id under which whatever happens next is found again. */
@@ -154,11 +129,6 @@ function intended(input: Input, jobName: string, replicas: number): FlinkJobStat
     },
     taskManager: { replicas },
   })
-}
-
-/** Just enough for the job. */
-function taskManagersNeeded(slotsNeeded: number, slotsPerTaskManager: number): number {
-  return Math.max(1, Math.ceil(slotsNeeded / slotsPerTaskManager))
 }
 
 /** A process that has ended before the job could run: waiting would be for nothing. */
@@ -185,7 +155,7 @@ function report(input: Input): Decision | undefined {
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? editRefusal(input) ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pendingProblem(input) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     lifecycleState: job.state === 'FAILED' ? 'FAILED' : stable ? 'STABLE' : status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED',
     jobManagerDeploymentStatus: 'READY',
@@ -218,13 +188,6 @@ function waiting({ observed: { job }, nowMs }: Input): string | undefined {
   return job.kind === 'present' && nowMs - job.startTimeMs > WAIT_WORTH_SAYING_MS ? job.message : undefined
 }
 
-/** The spec that runs is the one that was saved; another one is named and left alone. */
-function editRefusal(input: Input): string | undefined {
-  const saved = statusOf(input).reconciliationStatus?.lastReconciledSpec
-  if (saved === undefined || saved === JSON.stringify(input.job.spec)) return undefined
-  return 'editing a running FlinkJob is not supported yet: stop it and start it again; it goes on as it was'
-}
-
 function failed(input: Input, message: string, jobManagerDeploymentStatus = statusOf(input).jobManagerDeploymentStatus): FlinkJobStatus {
   return statusWith(input, {
     observedGeneration: statusOf(input).observedGeneration ?? input.job.metadata.generation,
@@ -237,36 +200,4 @@ function failed(input: Input, message: string, jobManagerDeploymentStatus = stat
 /** An action failed in a way that trying again cannot mend. */
 export function statusAfterFailure(input: Input, message: string): FlinkJobStatus {
   return failed(input, message)
-}
-
-export function intendedSpec(status: FlinkJobStatus): FlinkJobSpec {
-  // Written by `intended` from a FlinkJobSpec.
-  return JSON.parse(status.reconciliationStatus?.lastReconciledSpec ?? '{}') as FlinkJobSpec
-}
-
-/** `input` with the job's state taken over into the status. */
-function withObservedJob(input: Input): Input {
-  const { job } = input.observed
-  const status = statusOf(input)
-  if (job.kind !== 'present' || status.jobStatus === undefined) return input
-  return {
-    ...input,
-    job: {
-      ...input.job,
-      status: {
-        ...status,
-        jobStatus: {
-          jobId: status.jobStatus.jobId,
-          jobName: job.name,
-          state: job.state,
-          startTime: String(job.startTimeMs),
-          updateTime: String(job.updateTimeMs),
-        },
-      },
-    },
-  }
-}
-
-function answer(status: FlinkJobStatus, requeueAfterMs: number, ...actions: Action[]): Decision {
-  return { status, actions, requeueAfterMs }
 }

@@ -1,17 +1,44 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
-import type { FlinkJob } from '../api/flink-job.ts'
+import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
-import { intendedSpec, type Observed, type ObservedJob, statusOf } from './decide.ts'
+import { editOf } from './diff.ts'
+import { intendedSpec, type Observed, type ObservedJob, type ObservedOperation, statusOf } from './input.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, and the job over REST. */
 export async function observe(job: FlinkJob, executor: Executor, rest: (address: string) => RestClient): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
-  const program = await executor.observeProgram(status.reconciliationStatus === undefined ? job.spec : intendedSpec(status))
+  const intended = status.reconciliationStatus === undefined ? job.spec : intendedSpec(status)
+  const next = status.upgrade === undefined ? job.spec : (JSON.parse(status.upgrade.spec) as FlinkJobSpec)
+  const program = await executor.observeProgram(intended)
+  const edited = editOf(intended, next) === undefined ? undefined : await executor.observeProgram(next)
+  const observed = { cluster, program, edited }
   const jobId = status.jobStatus?.jobId
-  if (jobId === undefined || cluster.jobManager.kind !== 'ready') return { cluster, program, job: { kind: 'unknown' } }
-  return { cluster, program, job: await observeJob(rest(cluster.jobManager.webAddress), jobId) }
+  const nothing = { job: { kind: 'unknown' }, operation: { kind: 'unknown' } } as const
+  if (jobId === undefined || cluster.jobManager.kind !== 'ready') return { ...observed, ...nothing }
+  const client = rest(cluster.jobManager.webAddress)
+  // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
+  const operation = status.upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, status.upgrade.triggerId) : nothing.operation
+  return { ...observed, operation, job: await observeJob(client, jobId) }
+}
+
+async function observeOperation(rest: RestClient, jobId: string, triggerId: string): Promise<ObservedOperation> {
+  try {
+    const { status, operation } = await rest.operation('savepoint', jobId, triggerId)
+    if (status.id === 'IN_PROGRESS') return { kind: 'in-progress' }
+    const { location } = operation ?? {}
+    if (typeof location === 'string') return { kind: 'completed', location }
+    return { kind: 'failed', message: failureText(operation?.['failure-cause']) }
+  } catch (error) {
+    return unlessThere(error)
+  }
+}
+
+/** As Flink has it: the class of the exception and its trace, whose first line says what happened. */
+function failureText(cause: unknown): string {
+  const trace = (cause as { readonly 'stack-trace'?: unknown } | undefined)?.['stack-trace']
+  return typeof trace === 'string' ? (trace.split('\n')[0] ?? trace) : JSON.stringify(cause ?? 'no cause is given')
 }
 
 async function observeJob(rest: RestClient, jobId: string): Promise<ObservedJob> {
@@ -26,13 +53,16 @@ async function observeJob(rest: RestClient, jobId: string): Promise<ObservedJob>
       message: info.state === 'FAILED' ? await failureOf(rest, jobId) : info['millrace-message'],
     }
   } catch (error) {
-    if (error instanceof FlinkError && error.code === 'NOT_FOUND') return { kind: 'missing' }
-    // A JobManager that is starting or going away: the processes tell which, at the next look.
-    if (error instanceof FlinkError && (error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT')) {
-      return { kind: 'unknown' }
-    }
-    throw error
+    return unlessThere(error)
   }
+}
+
+function unlessThere(error: unknown): { readonly kind: 'missing' } | { readonly kind: 'unknown' } {
+  if (!(error instanceof FlinkError)) throw error
+  if (error.code === 'NOT_FOUND') return { kind: 'missing' }
+  // A JobManager that is starting or going away: the processes tell which, at the next look.
+  if (error.code === 'CONNECTION_REFUSED' || error.code === 'CONNECTION_LOST' || error.code === 'TIMEOUT') return { kind: 'unknown' }
+  throw error
 }
 
 function updateTime(info: JobInfo): number {

@@ -1,10 +1,11 @@
 import type { Condition, FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
+import { type Input, initialStatus, statusOf, withStatus } from './input.ts'
 
 /** The one place that makes a status: changed fields on top of the saved ones, the condition derived. `error: undefined` clears it. */
 export type StatusChange = { readonly [K in keyof Omit<FlinkJobStatus, 'conditions'>]?: FlinkJobStatus[K] | undefined }
 
 export function statusWith(input: { readonly job: FlinkJob; readonly nowMs: number }, change: StatusChange): FlinkJobStatus {
-  const previous: FlinkJobStatus = input.job.status ?? { lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', conditions: [] }
+  const previous: FlinkJobStatus = input.job.status ?? initialStatus
   const { conditions, ...fields } = { ...previous, ...change }
   const kept = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
   // Every field of `kept` was one of a status; only undefined ones were dropped.
@@ -42,4 +43,17 @@ const reasons: Readonly<Record<string, string>> = {
   CANCELLING: 'Cancelling',
   CANCELED: 'Canceled',
   FINISHED: 'Finished',
+  SUSPENDED: 'Suspended',
+}
+
+/** `input` with the job's state taken over into the status. */
+export function withObservedJob(input: Input): Input {
+  const { job } = input.observed
+  const status = statusOf(input)
+  const { jobStatus } = status
+  if (job.kind !== 'present' || jobStatus === undefined) return input
+  return withStatus(input, {
+    ...status,
+    jobStatus: { ...jobStatus, jobName: job.name, state: job.state, startTime: String(job.startTimeMs), updateTime: String(job.updateTimeMs) },
+  })
 }

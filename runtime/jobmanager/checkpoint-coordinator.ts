@@ -137,15 +137,18 @@ export class CheckpointCoordinator {
       this.toldId = checkpointId
       this.tellAll(checkpointId, 'complete')
     }
+    const ignores = this.settings.ignoresUnclaimedState
     if (checkpointId !== null && savepoint === null) {
       if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
-      const { body } = await readManifest(store, this.jobId, checkpointId)
-      return this.restoring(new RestorePlan(checkpointId, decodeBody(body), null, false), false, this.checkpointPath(checkpointId))
+      const body = decodeBody((await readManifest(store, this.jobId, checkpointId)).body)
+      const location = this.checkpointPath(checkpointId)
+      // Another program may have been started under the job's id since.
+      requireRestorable(planState(body, jobGraph), location ?? `checkpoint ${checkpointId}`, ignores)
+      return this.restoring(new RestorePlan(checkpointId, body, null, ignores), false, location)
     }
     const path = savepoint ?? this.settings.recovery?.path
     if (path === undefined) return undefined
     const { head, body, isSavepoint, location, objectsLocation } = await readSnapshot(path, uri => this.openFolder(uri))
-    const ignores = this.settings.ignoresUnclaimedState
     requireRestorable(planState(body, jobGraph), location, ignores)
     if (savepoint === null) await warnOfResultsSince(store, head, location, this.log)
     return this.restoring(new RestorePlan(head.checkpointId, body, objectsLocation, ignores), isSavepoint, location)
@@ -164,6 +167,12 @@ export class CheckpointCoordinator {
     const store = (this.store ??= await openCheckpointStore(this.configuration, openStore))
     this.epochs ??= new EpochLog({ store, jobId: this.jobId, generation, clock, random, log })
     return { store, checkpointId: await this.epochs.takeOver(), savepoint: this.epochs.savepoint }
+  }
+
+  /** What is stored stays when the job is told to end, so that it can be started again under its id. */
+  get outlivesJob(): boolean {
+    const { retention, storage } = this.settings.view
+    return retention === 'RETAIN_ON_CANCELLATION' && storage === 'FileSystemCheckpointStorage'
   }
 
   get isStopping(): boolean {
@@ -268,7 +277,9 @@ export class CheckpointCoordinator {
     this.stop()
     await this.storing
     const { retention } = this.settings.view
-    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : end === 'CANCELED' && retention === 'RETAIN_ON_CANCELLATION'
+    // Behind a savepoint a job rests rather than ends: under its id it goes on from there.
+    const rests = end === 'FINISHED' && this.stopping
+    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : (end === 'CANCELED' || rests) && this.outlivesJob
     // One that never led has nothing to remove.
     if (retained || this.epochs === undefined || !this.epochs.leads) return
     try {

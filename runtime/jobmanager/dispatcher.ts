@@ -112,8 +112,8 @@ export class Dispatcher {
   close(): void {
     this.closed = true
     for (const job of this.running()) {
-      if (this.options.services.jobStore === undefined) job.cancel()
-      else job.suspend()
+      if (job.outlivesJobManager) job.suspend()
+      else job.cancel()
     }
     for (const timer of this.completed.values()) timer.cancel()
   }

@@ -25,7 +25,7 @@ import { DataGeneratorSource, WatermarkStrategy } from 'millrace'
 export default env => env.fromSource(new DataGeneratorSource(i => i, { rowsPerSecond: 10 }), WatermarkStrategy.noWatermarks(), 'rows').print()`
 
 const spec: FlinkJobSpec = {
-  job: { script, entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless' },
+  job: { script, entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
   flinkConfiguration: { 'rest.port': '0' },
   taskManager: {},
 }

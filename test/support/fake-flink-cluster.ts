@@ -1,6 +1,7 @@
+import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type { Action, Executor, ObservedCluster, ObservedProgram } from '../../operator/effects/actions.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
-import type { JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import type { AsyncOperationJson, JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
 
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
@@ -15,6 +16,13 @@ export class FakeFlinkCluster implements Executor {
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
   jobs = new Map<string, { state: string; looks: number }>()
+  /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
+  readonly state = new Map<string, string>()
+  readonly operations = new Map<string, { looks: number; readonly jobId: string }>()
+  /** What each submission went on from. */
+  readonly restored: (string | undefined)[] = []
+  savepointFailure: string | undefined
+  readonly invalidPrograms = new Map<string, string>()
   program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 }
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
@@ -28,8 +36,9 @@ export class FakeFlinkCluster implements Executor {
     return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers } }
   }
 
-  async observeProgram(): Promise<ObservedProgram> {
-    return this.program
+  async observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram> {
+    const message = this.invalidPrograms.get(spec.job.script ?? '')
+    return message === undefined ? this.program : { kind: 'invalid', message }
   }
 
   async execute(action: Action): Promise<void> {
@@ -46,8 +55,18 @@ export class FakeFlinkCluster implements Executor {
       case 'submitJob':
         if (this.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
         this.submittedIds.add(action.jobId)
-        if (!this.jobs.has(action.jobId)) this.jobs.set(action.jobId, { state: 'CREATED', looks: 0 })
+        if (this.jobs.has(action.jobId)) return
+        if ([...this.jobs.values()].some(({ state }) => !['FINISHED', 'CANCELED', 'FAILED'].includes(state))) this.violations.push('a second job')
+        this.jobs.set(action.jobId, { state: 'CREATED', looks: 0 })
+        this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
         return
+      case 'stopJob': {
+        const { jobId, triggerId } = action
+        if (this.jobs.get(jobId) === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
+        if (this.operations.has(triggerId)) return
+        this.operations.set(triggerId, { looks: 0, jobId })
+        return
+      }
       case 'cancelJob': {
         const job = this.jobs.get(action.jobId)
         if (job === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
@@ -60,7 +79,7 @@ export class FakeFlinkCluster implements Executor {
         this.endedTaskManagers = []
         return
       case 'stopJobManager':
-        if (this.taskManagers > 0) this.violations.push('JobManager stopped before its TaskManagers')
+        for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.state.set(jobId, `checkpoint of ${jobId}`)
         this.jobManager = 'missing'
         this.jobs.clear()
     }
@@ -86,8 +105,22 @@ export class FakeFlinkCluster implements Executor {
           ],
         },
       }),
+      operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       // The controller asks nothing else.
     }) as unknown as RestClient
+
+  private operation(triggerId: string): AsyncOperationJson {
+    const operation = this.operations.get(triggerId)
+    if (operation === undefined) throw new FlinkError('NOT_FOUND', `there is no operation ${triggerId}`)
+    if (operation.looks++ === 0) return { status: { id: 'IN_PROGRESS' }, operation: null }
+    if (this.savepointFailure !== undefined)
+      return { status: { id: 'COMPLETED' }, operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x` } } }
+    const job = this.jobs.get(operation.jobId)
+    if (job !== undefined) job.state = 'FINISHED'
+    const location = `savepoint of ${operation.jobId}`
+    this.state.set(operation.jobId, location)
+    return { status: { id: 'COMPLETED' }, operation: { location } }
+  }
 
   private jobInfo(jobId: string): JobInfo {
     const job = this.jobs.get(jobId)

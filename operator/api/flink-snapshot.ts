@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { API_VERSION, conditions, expected, map, metadata, name, nonEmptyText, oneOf, rules, wholeNumber, yesOrNo } from './fields.ts'
+
+/**
+ * The FlinkSnapshot resource: a savepoint or a checkpoint as an object. Made by a person it triggers one, or names one that is there already; the operator makes
+ * one for each that it takes. Deleting it removes a savepoint's files at the store, for which no job needs to run.
+ */
+export const SNAPSHOT_KIND = 'FlinkSnapshot'
+
+const spec = map(
+  {
+    jobReference: map({ name: name.describe('Of a FlinkJob in the same namespace.') }, 'a map with the name of a FlinkJob')
+      .optional()
+      .describe('The job that it is of.'),
+    savepoint: map({
+      path: nonEmptyText.optional().describe('Where it is taken to, or lies already; default: execution.checkpointing.savepoint-dir of the job.'),
+      alreadyExists: yesOrNo.default(false).describe('It is there, and nothing is taken.'),
+      disposeOnDelete: yesOrNo.default(true).describe('Whether its files go with the object.'),
+    })
+      .meta(rules({ rule: '!self.alreadyExists || has(self.path)', message: 'is needed where alreadyExists is true', fieldPath: '.path' }))
+      .optional()
+      .describe('A savepoint.'),
+    checkpoint: map({}).optional().describe('A checkpoint, which belongs to the job and goes as its checkpoints do.'),
+    backoffLimit: wholeNumber(-1).default(-1).describe('Tries after the first one before it is FAILED; -1: no limit.'),
+  },
+  'the map "spec" with a savepoint or a checkpoint',
+).meta(
+  rules(
+    { rule: 'has(self.savepoint) != has(self.checkpoint)', message: 'expected exactly one of savepoint and checkpoint' },
+    {
+      rule: 'has(self.jobReference) || (has(self.savepoint) && self.savepoint.alreadyExists)',
+      message: 'is needed, unless the savepoint is there already',
+      fieldPath: '.jobReference',
+    },
+    { rule: 'self == oldSelf', message: 'a snapshot cannot be changed: delete it and make another one' },
+  ),
+)
+
+export const flinkSnapshotSchema = map(
+  { apiVersion: z.literal(API_VERSION, expected(API_VERSION)), kind: z.literal(SNAPSHOT_KIND, expected(SNAPSHOT_KIND)), metadata, spec },
+  `a ${SNAPSHOT_KIND} manifest: a map with apiVersion, kind, metadata and spec`,
+)
+
+export const flinkSnapshotStatusSchema = z.object({
+  observedGeneration: z.int().optional(),
+  state: oneOf('TRIGGER_PENDING', 'IN_PROGRESS', 'COMPLETED', 'FAILED', 'ABANDONED'),
+  /** Drawn before it is triggered: a trigger that is repeated is the same. */
+  triggerId: z.string().optional(),
+  triggerTimestamp: z.string().optional(),
+  resultTimestamp: z.string().optional(),
+  path: z.string().optional(),
+  error: z.string().optional(),
+  failures: z.int().min(0).optional(),
+  conditions,
+})

@@ -1,0 +1,42 @@
+import type { EditClass, FlinkJobSpec } from '../api/flink-job.ts'
+
+/**
+ * What an edit means for a job that runs, before anything is done: pure. The class of an edit is the largest of its fields'; a field that is not named here restarts the
+ * job, so that nothing is ever taken for harmless by mistake.
+ *
+ * - `ignore`: it counts from the next restart or deletion on.
+ * - `restart`: the job is stopped and started again, with its state.
+ * - `state-loss`: the same, without its state: `upgradeMode` says so.
+ */
+export interface Edit {
+  readonly class: EditClass
+  /** Paths of what differs, below the document. */
+  readonly fields: readonly string[]
+}
+
+/** Only how later edits are carried out, or where a first start begins. */
+const ignored: ReadonlySet<string> = new Set([
+  'spec.job.upgradeMode',
+  'spec.job.fallback',
+  'spec.job.initialSavepointPath',
+  'spec.job.allowNonRestoredState',
+])
+
+export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {
+  const fields = differences(before, after, 'spec')
+  if (fields.length === 0) return undefined
+  if (fields.every(field => ignored.has(field))) return { class: 'ignore', fields }
+  return { class: after.job.state === 'running' && after.job.upgradeMode === 'stateless' ? 'state-loss' : 'restart', fields }
+}
+
+function differences(before: unknown, after: unknown, path: string): string[] {
+  if (isMap(before) && isMap(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort()
+    return keys.flatMap(key => differences(before[key], after[key], /^[\w-]+$/.test(key) ? `${path}.${key}` : `${path}["${key}"]`))
+  }
+  return JSON.stringify(before) === JSON.stringify(after) ? [] : [path]
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,100 @@
+import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { Action, ObservedCluster, ObservedProgram } from '../effects/actions.ts'
+
+/** What the rules look at and what they answer: data, and small questions about it. */
+export interface Input {
+  readonly job: FlinkJob
+  readonly observed: Observed
+  readonly nowMs: number
+  /** Offered for a job that has none yet, and for a trigger. */
+  readonly freshJobId: string
+  readonly freshTriggerId: string
+}
+
+export interface Observed {
+  readonly cluster: ObservedCluster
+  /** Of the spec that is carried out. */
+  readonly program: ObservedProgram
+  /** Of the spec that an edit leads to; undefined = there is none. */
+  readonly edited: ObservedProgram | undefined
+  readonly job: ObservedJob
+  /** What `status.upgrade` has triggered. */
+  readonly operation: ObservedOperation
+}
+
+export type ObservedJob =
+  /** Nobody could be asked. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'missing' }
+  | {
+      readonly kind: 'present'
+      readonly name: string
+      readonly state: string
+      readonly startTimeMs: number
+      readonly updateTimeMs: number
+      /** Why it waits or failed. */
+      readonly message: string | undefined
+    }
+
+export type ObservedOperation =
+  /** Nobody could be asked, or there is nothing to ask for. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'in-progress' }
+  | { readonly kind: 'completed'; readonly location: string }
+  | { readonly kind: 'failed'; readonly message: string }
+
+export interface Decision {
+  readonly status: FlinkJobStatus
+  readonly actions: readonly Action[]
+  readonly requeueAfterMs: number
+}
+
+export type Rule = (input: Input) => Decision | undefined
+
+/** Past this a job that does not end is ended with its processes: longer than task.cancellation.interval, so that a slot is terminated before. */
+export const CANCEL_TIMEOUT_MS = 60_000
+export const POLL_MS = 100
+export const REPORT_MS = 500
+
+export function answer(status: FlinkJobStatus, requeueAfterMs: number, ...actions: Action[]): Decision {
+  return { status, actions, requeueAfterMs }
+}
+
+export const initialStatus: FlinkJobStatus = { lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', conditions: [] }
+
+export function statusOf({ job }: Pick<Input, 'job'>): FlinkJobStatus {
+  return job.status ?? initialStatus
+}
+
+export function withStatus(input: Input, status: FlinkJobStatus): Input {
+  return { ...input, job: { ...input.job, status } }
+}
+
+export function intendedSpec(status: FlinkJobStatus): FlinkJobSpec {
+  // Written by the rules from a FlinkJobSpec.
+  return JSON.parse(status.reconciliationStatus?.lastReconciledSpec ?? '{}') as FlinkJobSpec
+}
+
+/** The job has ended for good. */
+export function isGloballyTerminal(state: string | undefined): boolean {
+  return state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED'
+}
+
+export function isClusterGone({ jobManager, taskManagers }: ObservedCluster): boolean {
+  return jobManager.kind === 'missing' && taskManagers.running === 0
+}
+
+/** Those who work before the one who knows what they did. */
+export function stopActions(cluster: ObservedCluster): Action[] {
+  return [
+    ...(cluster.taskManagers.running > 0 ? [{ kind: 'stopTaskManagers' } as const] : []),
+    ...(cluster.jobManager.kind === 'missing' ? [] : [{ kind: 'stopJobManager' } as const]),
+  ]
+}
+
+/** Just enough for the job, unless the manifest says how many. */
+export function replicasFor({ taskManager }: FlinkJobSpec, program: ObservedProgram | undefined): number {
+  if (taskManager.replicas !== undefined) return taskManager.replicas
+  return program?.kind === 'ready' ? Math.max(1, Math.ceil(program.slotsNeeded / program.slotsPerTaskManager)) : 1
+}

@@ -1,0 +1,245 @@
+import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import { editOf } from './diff.ts'
+import {
+  answer,
+  CANCEL_TIMEOUT_MS,
+  type Decision,
+  type Input,
+  intendedSpec,
+  isClusterGone,
+  isGloballyTerminal,
+  POLL_MS,
+  REPORT_MS,
+  replicasFor,
+  statusOf,
+  stopActions,
+  withStatus,
+} from './input.ts'
+import { statusWith, withObservedJob } from './status.ts'
+
+/**
+ * An edit of a FlinkJob carried out: pure, as all rules. What is to be done is written to `status.upgrade` before the job is touched, with the spec that it leads to: what is
+ * edited meanwhile waits for its turn.
+ *
+ *   STOPPING    a savepoint upgrade stops the job with a savepoint, a stateless one cancels it; a last-state upgrade has nothing to wait for
+ *   RELEASING   the processes end: with a job that still runs the JobManager first, which suspends it
+ *
+ * Then the new spec is the one to be deployed, under the same job id: it goes on from the newest checkpoint that was claimed under it, which a savepoint of STOPPING
+ * is. Only a stateless upgrade draws another id (decision 0025).
+ *
+ * The new program is made and planned before anything else: one that cannot run leaves the job alone. A savepoint that fails is taken again, later each time, unless
+ * `fallback` says otherwise; after MAX_FAILURES the edit is given up, and the job goes on as it was.
+ */
+type Upgrade = NonNullable<FlinkJobStatus['upgrade']>
+
+const MAX_FAILURES = 5
+const RETRY_FIRST_MS = 10_000
+
+/** Sees an edit, and writes down what is to be done about it. */
+export function startUpgrade(input: Input): Decision | undefined {
+  const status = statusOf(input)
+  const { reconciliationStatus } = status
+  const { spec, metadata } = input.job
+  if (status.upgrade !== undefined || reconciliationStatus === undefined) return undefined
+  const edit = editOf(intendedSpec(status), spec)
+  if (edit === undefined || edit.class === 'ignore') {
+    if (edit === undefined && status.observedGeneration === metadata.generation) return undefined
+    const text = JSON.stringify(spec)
+    const isStable = reconciliationStatus.lastStableSpec === reconciliationStatus.lastReconciledSpec
+    return answer(
+      statusWith(input, {
+        observedGeneration: metadata.generation,
+        edit: edit === undefined ? undefined : { ...edit, generation: metadata.generation },
+        reconciliationStatus: { ...reconciliationStatus, lastReconciledSpec: text, ...(isStable ? { lastStableSpec: text } : {}) },
+      }),
+      0,
+    )
+  }
+  if (pendingProblem(input) !== undefined || input.observed.edited?.kind !== 'ready') return undefined
+  const mode = modeFor(input, spec)
+  if (mode === undefined) return undefined
+  return answer(
+    statusWith(withObservedJob(input), {
+      observedGeneration: metadata.generation,
+      lifecycleState: 'UPGRADING',
+      edit: { ...edit, generation: metadata.generation },
+      upgrade: {
+        generation: metadata.generation,
+        spec: JSON.stringify(spec),
+        ...mode,
+        step: mode.mode === 'last-state' || !isDeployed(input) ? 'RELEASING' : 'STOPPING',
+        triggerId: input.freshTriggerId,
+        since: new Date(input.nowMs).toISOString(),
+      },
+      error: undefined,
+    }),
+    0,
+  )
+}
+
+/** Why an edit is not carried out, or not yet; undefined where there is none or nothing stands in its way. */
+export function pendingProblem(input: Input): string | undefined {
+  const status = statusOf(input)
+  const { spec, metadata } = input.job
+  if (status.upgrade !== undefined) return status.upgrade.failure
+  if (status.reconciliationStatus === undefined) return undefined
+  const edit = editOf(intendedSpec(status), spec)
+  if (edit === undefined || edit.class === 'ignore') return undefined
+  if (status.refused?.generation === metadata.generation) return `${status.refused.message}; the job goes on as it was`
+  const { edited } = input.observed
+  if (edited?.kind === 'invalid') return `the edit is not carried out, the job goes on as it was: ${edited.message}`
+  if (edited?.kind === 'ready' && modeFor(input, spec) === undefined)
+    return `the edit waits: a savepoint needs a job that is RUNNING, this one is ${stateOf(input)}, and spec.job.fallback is none`
+  return undefined
+}
+
+function stateOf({ observed: { job } }: Input): string {
+  return job.kind === 'present' ? job.state : 'not to be asked'
+}
+
+/** There is a job that could be stopped. */
+function isDeployed({ observed: { job } }: Input): boolean {
+  return job.kind === 'present' && !isGloballyTerminal(job.state)
+}
+
+function modeFor(input: Input, { job: { upgradeMode, fallback, state } }: FlinkJobSpec): Pick<Upgrade, 'mode' | 'reason'> | undefined {
+  const { job } = input.observed
+  // A job that rests keeps its state, whatever becomes of it later.
+  if (upgradeMode === 'stateless' && state === 'running') return { mode: 'stateless', reason: 'spec.job.upgradeMode is stateless' }
+  if (upgradeMode !== 'savepoint') return { mode: 'last-state', reason: `spec.job.upgradeMode is ${upgradeMode}` }
+  if (job.kind === 'present' && job.state === 'RUNNING') return { mode: 'savepoint', reason: 'spec.job.upgradeMode is savepoint' }
+  if (statusOf(input).lifecycleState === 'SUSPENDED') return { mode: 'last-state', reason: 'the job was suspended, and goes on from where it was' }
+  if (fallback === 'none') return undefined
+  return { mode: fallback, reason: `the job is ${stateOf(input)}, which allows no savepoint, and spec.job.fallback is ${fallback}` }
+}
+
+function isWaiting({ nowMs }: Input, { retryAt }: Upgrade): boolean {
+  return retryAt !== undefined && Date.parse(retryAt) > nowMs
+}
+
+export function continueUpgrade(input: Input): Decision | undefined {
+  const { upgrade } = statusOf(input)
+  // Until it is tried again the job is looked after as any other.
+  if (upgrade === undefined || isWaiting(input, upgrade)) return undefined
+  if (upgrade.step === 'RELEASING') return release(input, upgrade)
+  return upgrade.mode === 'savepoint' ? stopWithSavepoint(input, upgrade) : cancel(input, upgrade)
+}
+
+function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision {
+  const { cluster, job, operation } = input.observed
+  const status = statusWith(withObservedJob(input), {})
+  const { jobId } = requireJob(status)
+  if (cluster.jobManager.kind === 'ended' || cluster.jobManager.kind === 'missing' || job.kind === 'missing')
+    return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
+  if (job.kind !== 'present') return answer(status, POLL_MS)
+  if (operation.kind === 'completed') {
+    if (job.state !== 'FINISHED') return answer(status, POLL_MS)
+    const jobStatus = { ...requireJob(status), upgradeSavepointPath: operation.location }
+    return answer(statusWith(withStatus(input, status), { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+  }
+  if (operation.kind === 'failed') return failed(input, upgrade, operation.message)
+  // It has come to its end by itself, and there is nothing left to upgrade.
+  if (isGloballyTerminal(job.state)) return answer(statusWith(withStatus(input, status), { upgrade: undefined }), 0)
+  if (operation.kind === 'missing') return answer(status, POLL_MS, { kind: 'stopJob', jobId, triggerId: upgrade.triggerId })
+  return answer(status, POLL_MS)
+}
+
+/** What `fallback` allows, else the same again, later; in the end the edit is given up. */
+function failed(input: Input, upgrade: Upgrade, why: string): Decision {
+  const { fallback } = (JSON.parse(upgrade.spec) as FlinkJobSpec).job
+  const failures = (upgrade.failures ?? 0) + 1
+  const message = `the savepoint for the upgrade could not be taken: ${why}`
+  if (fallback !== 'none') {
+    const step = fallback === 'last-state' ? 'RELEASING' : 'STOPPING'
+    const reason = `${message}; spec.job.fallback is ${fallback}`
+    return answer(statusWith(input, { upgrade: { ...upgrade, mode: fallback, step, reason }, error: undefined }), 0)
+  }
+  if (failures >= MAX_FAILURES || !isDeployed(input)) {
+    // The rules for a job that was deployed see to it from here, with the spec that it had.
+    return answer(
+      statusWith(input, {
+        upgrade: undefined,
+        refused: { generation: upgrade.generation, message },
+        lifecycleState: 'DEPLOYED',
+        error: `${message}; the job goes on as it was`,
+      }),
+      0,
+    )
+  }
+  const delayMs = RETRY_FIRST_MS * 2 ** (failures - 1)
+  const failure = `${message}; the job goes on, and it is tried again in ${delayMs / 1_000} s`
+  const retryAt = new Date(input.nowMs + delayMs).toISOString()
+  return answer(
+    statusWith(input, { upgrade: { ...upgrade, triggerId: input.freshTriggerId, failures, failure, retryAt }, error: failure }),
+    REPORT_MS,
+  )
+}
+
+function cancel(input: Input, upgrade: Upgrade): Decision {
+  const { cluster, job } = input.observed
+  const status = statusWith(withObservedJob(input), {})
+  const isPatient = input.nowMs - Date.parse(upgrade.since) < CANCEL_TIMEOUT_MS
+  const mayRun = cluster.jobManager.kind === 'ready' && job.kind !== 'missing' && !(job.kind === 'present' && isGloballyTerminal(job.state))
+  if (!mayRun || !isPatient) return answer(statusWith(withStatus(input, status), { upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+  if (job.kind !== 'present' || job.state === 'CANCELLING') return answer(status, POLL_MS)
+  return answer(status, POLL_MS, { kind: 'cancelJob', jobId: requireJob(status).jobId })
+}
+
+function release(input: Input, upgrade: Upgrade): Decision {
+  const { cluster, edited } = input.observed
+  const status = statusOf(input)
+  if (!isClusterGone(cluster)) {
+    const actions = stopActions(cluster)
+    return answer(status, POLL_MS, ...(upgrade.mode === 'last-state' ? actions.reverse() : actions))
+  }
+  const spec = JSON.parse(upgrade.spec) as FlinkJobSpec
+  const isSuspended = spec.job.state === 'suspended'
+  if (!isSuspended && edited?.kind === 'invalid') return refuse(input, upgrade, edited.message)
+  if (!isSuspended && edited?.kind !== 'ready') return answer(status, POLL_MS)
+  const { jobStatus, reconciliationStatus } = status
+  const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
+  return answer(
+    statusWith(input, {
+      upgrade: undefined,
+      refused: undefined,
+      observedGeneration: upgrade.generation,
+      lifecycleState: isSuspended ? 'SUSPENDED' : 'UPGRADING',
+      jobManagerDeploymentStatus: 'MISSING',
+      clusterInfo: undefined,
+      jobStatus: {
+        ...(isNewJob ? { jobId: input.freshJobId } : jobStatus),
+        jobName: edited?.kind === 'ready' ? edited.jobName : (jobStatus?.jobName ?? input.job.metadata.name),
+        state: isSuspended ? 'SUSPENDED' : 'RECONCILING',
+      },
+      reconciliationStatus: {
+        ...reconciliationStatus,
+        lastReconciledSpec: upgrade.spec,
+        state: isSuspended ? 'DEPLOYED' : 'UPGRADING',
+        reconciliationTimestamp: new Date(input.nowMs).toISOString(),
+      },
+      taskManager: { replicas: isSuspended ? 0 : replicasFor(spec, edited) },
+      error: undefined,
+    }),
+    0,
+  )
+}
+
+/** It was planned before the job was stopped, and is not any more: a module that was edited, a table that is gone. What ran before runs again. */
+function refuse(input: Input, upgrade: Upgrade, message: string): Decision {
+  const { reconciliationStatus } = statusOf(input)
+  return answer(
+    statusWith(input, {
+      upgrade: undefined,
+      refused: { generation: upgrade.generation, message },
+      lifecycleState: 'UPGRADING',
+      ...(reconciliationStatus === undefined ? {} : { reconciliationStatus: { ...reconciliationStatus, state: 'UPGRADING' } }),
+      error: `the edit is not carried out: ${message}`,
+    }),
+    0,
+  )
+}
+
+function requireJob({ jobStatus }: FlinkJobStatus): NonNullable<FlinkJobStatus['jobStatus']> {
+  if (jobStatus === undefined) throw new Error('a job that is stopped was started')
+  return jobStatus
+}

@@ -1,0 +1,113 @@
+import type { FlinkJob, FlinkJobSpec } from '../../operator/api/flink-job.ts'
+import type { Action } from '../../operator/effects/actions.ts'
+import type { FlinkJobStore } from '../../operator/effects/object-store.ts'
+import { type ControllerParts, reconcile } from '../../operator/job/controller.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import { noLog } from '../../runtime/common/log.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
+import { FakeFlinkCluster } from './fake-flink-cluster.ts'
+
+export const spec: FlinkJobSpec = {
+  job: { script: 'export default () => {}', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
+  flinkConfiguration: { 'taskmanager.numberOfTaskSlots': '2' },
+  taskManager: {},
+}
+
+class MemoryStore implements FlinkJobStore {
+  readonly seen: string[] = []
+  private job: FlinkJob
+
+  constructor(first: FlinkJobSpec) {
+    this.job = {
+      apiVersion: 'millrace.dev/v1alpha1',
+      kind: 'FlinkJob',
+      metadata: { name: 'fake', namespace: 'default', generation: 1, resourceVersion: '1', uid: 'u' },
+      spec: first,
+    }
+  }
+
+  async read() {
+    return this.job
+  }
+  async writeStatus(job: FlinkJob, status: NonNullable<FlinkJob['status']>) {
+    if (job.metadata.resourceVersion !== this.job.metadata.resourceVersion) throw new FlinkError('CONFLICT', 'read it again')
+    const state = `${status.lifecycleState} ${status.jobStatus?.state ?? '-'}`
+    if (this.seen.at(-1) !== state) this.seen.push(state)
+    return this.put({ ...this.job, status })
+  }
+  async writeSpec(_job: FlinkJob, next: FlinkJobSpec) {
+    return this.put({ ...this.job, spec: next, metadata: { ...this.job.metadata, generation: this.job.metadata.generation + 1 } })
+  }
+  async markDeleted(_job: FlinkJob, nowMs: number) {
+    return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
+  }
+  private put(job: FlinkJob) {
+    this.job = { ...job, metadata: { ...job.metadata, resourceVersion: String(Number(job.metadata.resourceVersion) + 1) } }
+    return this.job
+  }
+}
+
+class Crash extends Error {}
+
+/**
+ * A FlinkJob, a controller that reconciles it in passes, and a cluster. Steps that touch the world are numbered over the whole run; the process dies before or after
+ * the effect of those that are planned.
+ */
+export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map(), firstSpec: FlinkJobSpec = spec) {
+  const cluster = new FakeFlinkCluster()
+  const store = new MemoryStore(firstSpec)
+  let steps = 0
+  const step = async <T>(effect: () => Promise<T>): Promise<T> => {
+    const crash = crashes.get(steps++)
+    if (crash === 'before') throw new Crash()
+    const result = await effect()
+    if (crash === 'after') throw new Crash()
+    return result
+  }
+  let nowMs = 0
+  let seed = 1
+  const parts = (): ControllerParts => ({
+    store: {
+      read: () => store.read(),
+      writeStatus: (job, status) => step(() => store.writeStatus(job, status)),
+      writeSpec: (job, next) => store.writeSpec(job, next),
+      markDeleted: (job, ms) => store.markDeleted(job, ms),
+    },
+    executor: {
+      observeCluster: () => cluster.observeCluster(),
+      observeProgram: wanted => cluster.observeProgram(wanted),
+      execute: (action: Action) => step(() => cluster.execute(action)),
+    },
+    rest: cluster.rest,
+    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: () => ({ cancel() {} }) },
+    // A restarted controller draws other ids.
+    random: seededRandom(seed++),
+    log: noLog,
+  })
+  const pass = async () => {
+    try {
+      const { job, requeueAfterMs } = await reconcile(parts())
+      nowMs += requeueAfterMs
+      return job
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error
+      nowMs += 1_000
+      return store.read()
+    }
+  }
+  const until = async (reached: (job: FlinkJob) => boolean) => {
+    for (let i = 0; i < 100; i++) {
+      const job = await pass()
+      if (reached(job)) return job
+    }
+    throw new Error(`not reached: ${JSON.stringify((await store.read()).status)}`)
+  }
+  const edit = async (change: (before: FlinkJobSpec) => FlinkJobSpec) => {
+    const job = await store.read()
+    return store.writeSpec(job, change(job.spec))
+  }
+  const advance = (ms: number) => {
+    nowMs += ms
+  }
+  return { cluster, store, pass, until, edit, advance, steps: () => steps, now: () => nowMs }
+}
