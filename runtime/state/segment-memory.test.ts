@@ -81,3 +81,17 @@ test('room that was made for a segment is there for the next one when that segme
   const [piece] = writer.finish().keyGroups.values()
   expect(piece?.buffer).toBeInstanceOf(SharedArrayBuffer)
 })
+
+test('room that a base has outgrown is there for the next one', () => {
+  const writer = new SequentialSegmentWriter(Types.INT, 128)
+  const memory = new Set<ArrayBufferLike>()
+  const segment = (keyGroups: number) => {
+    writer.expect(1_000 * KiB)
+    write(writer, keyGroups)
+    return [...writer.finish().keyGroups.values()].map(({ buffer }) => buffer)[0] as ArrayBufferLike
+  }
+  memory.add(segment(20))
+  segmentMemory.giveBack(memory)
+  expect(memory.has(segment(120)), 'outgrown').toBe(false)
+  expect(memory.has(segment(20)), 'used again').toBe(true)
+})
