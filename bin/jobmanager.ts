@@ -1,5 +1,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import * as haOptions from '../runtime/checkpoint/ha-options.ts'
+import { createJobResultStore, type JobResultStore } from '../runtime/checkpoint/job-results.ts'
 import type { StoreOpener } from '../runtime/checkpoint/storage/open-store.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
@@ -13,7 +15,6 @@ import { enumeratorRegistry } from '../runtime/connectors/registry.ts'
 import type { JobGraph } from '../runtime/graph/job-graph.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
 import { createFileArtifactStore } from '../runtime/jobmanager/artifact-store.ts'
-import * as haOptions from '../runtime/jobmanager/ha-options.ts'
 import { JobManager } from '../runtime/jobmanager/job-manager.ts'
 import { createJobStore, type JobStore } from '../runtime/jobmanager/job-store.ts'
 import * as jobManagerOptions from '../runtime/jobmanager/options.ts'
@@ -63,7 +64,8 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   // Jobs do not outlive their JobManager, nor do their bundles.
   const artifactDirectory = createOwnedFolder(join(directory, 'artifacts'), 'jobmanager-')
   const openStore = storeOpener(configuration, log)
-  const jobStore = await openJobStore(configuration, openStore, log)
+  const results = await openResultStore(configuration, openStore, log)
+  const jobStore = await openJobStore(configuration, openStore, results, log)
   const gateway = new JobManager({
     clock: systemClock,
     random: systemRandom,
@@ -75,6 +77,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     enumerators: enumeratorRegistry,
     openStore,
     ...(jobStore === undefined ? {} : { jobStore }),
+    ...(results === undefined ? {} : { results }),
     onFenced: error => options.fatal(error),
     artifacts: createFileArtifactStore(artifactDirectory, systemRandom),
     artifactUrl: digest => `http://${urlHost(webHost)}:${restPort}/millrace/artifacts/${digest}`,
@@ -133,13 +136,33 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
 }
 
 /** Undefined = jobs end with this process. */
-async function openJobStore(configuration: Configuration, openStore: StoreOpener, log: Logger): Promise<JobStore | undefined> {
+async function openJobStore(
+  configuration: Configuration,
+  openStore: StoreOpener,
+  results: JobResultStore | undefined,
+  log: Logger,
+): Promise<JobStore | undefined> {
   if (configuration.get(haOptions.highAvailabilityType) === 'NONE') return undefined
   const { key } = haOptions.highAvailabilityStorageDir
   const uri = configuration.get(haOptions.highAvailabilityStorageDir)
-  if (uri === undefined)
+  if (uri === undefined || results === undefined)
     throw new FlinkError('INVALID_CONFIGURATION', `option ${haOptions.highAvailabilityType.key}: filesystem needs ${key}, as file:///folder`)
-  return createJobStore(await openStore(uri, configuration, key), configuration.get(haOptions.highAvailabilityClusterId), { clock: systemClock, log })
+  const clusterId = configuration.get(haOptions.highAvailabilityClusterId)
+  return createJobStore(await openStore(uri, configuration, key), clusterId, { clock: systemClock, log, results })
+}
+
+/** Undefined = it is not stored how jobs have ended. */
+async function openResultStore(configuration: Configuration, openStore: StoreOpener, log: Logger): Promise<JobResultStore | undefined> {
+  const uri = haOptions.jobResultLocation(configuration)
+  const deleteOnCommit = configuration.get(haOptions.jobResultDeleteOnCommit)
+  const { key } = haOptions.jobResultStoragePath
+  if (uri !== undefined) return createJobResultStore(await openStore(uri, configuration, key), { clock: systemClock, log, deleteOnCommit })
+  if (!deleteOnCommit && configuration.get(haOptions.highAvailabilityType) === 'NONE')
+    throw new FlinkError(
+      'INVALID_CONFIGURATION',
+      `option ${haOptions.jobResultDeleteOnCommit.key}: false needs ${key}, as file:///folder, or high-availability`,
+    )
+  return undefined
 }
 
 function restSettings(configuration: Configuration): RestSettings {

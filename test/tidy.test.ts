@@ -36,7 +36,7 @@ const allowed: Record<string, readonly string[]> = {
   'runtime/codegen': R('common'),
   'runtime/formats': [...R('common', 'serde', 'codegen', 'table/types'), ...columnFiles],
   'runtime/table': [...apiRooms, ...R('api', 'connectors', 'codegen', 'formats'), ...columnFiles],
-  operator: [...R('common'), 'runtime/rest/types.ts', 'runtime/rest/client.ts', 'runtime/checkpoint/catalogue'],
+  operator: [...R('common'), 'runtime/rest/types.ts', 'runtime/rest/client.ts', 'runtime/checkpoint/catalogue.ts'],
 }
 
 /** Type-only imports that the contracts need across the table; each with its reason. */

@@ -3,7 +3,7 @@ import { hex } from '../common/ids.ts'
 import type { Random } from '../common/random.ts'
 import { type CheckpointBody, decodeBody, encodeBody } from './checkpoint-body.ts'
 import { objectName } from './storage/epoch-log.ts'
-import { decodeManifest, encodeManifest, type ManifestHead } from './storage/manifest.ts'
+import { decodeManifest, encodeManifest, type ManifestHead, stateBytes } from './storage/manifest.ts'
 import { createOwn, isPath, type ObjectStore } from './storage/object-store.ts'
 
 /**
@@ -66,6 +66,8 @@ export interface ExternalSnapshot {
   readonly isSavepoint: boolean
   readonly head: ManifestHead
   readonly body: CheckpointBody
+  /** Of the state: what the manifest holds of it, and its objects. */
+  readonly sizeBytes: number
 }
 
 /** All that has to be there is looked at: the manifest is read whole, of objects the length. CORRUPT_CHECKPOINT and INVALID_ARGUMENT name the path. */
@@ -84,6 +86,37 @@ export async function disposeSavepoint(path: string, open: FolderOpener): Promis
       `${JSON.stringify(path)} is no savepoint, but checkpoint ${snapshot.head.checkpointId} of job ${snapshot.head.jobId}`,
     )
   await disposeSnapshot(path, open)
+}
+
+/** Its manifest only: whether all of its objects are there is found out by whoever restores it. */
+export async function readSnapshotHead(path: string, open: FolderOpener): Promise<ExternalSnapshot> {
+  return (await findSnapshot(path, open)).snapshot
+}
+
+/** As `newSavepointFolder` names them. So does Flink, whose savepoints are told apart by their manifests. */
+const OWN_FOLDER = /^savepoint-[0-9a-f]{6}-[0-9a-f]{12}$/
+/** As TaskManagers name what they write there: by checkpoint and execution. */
+const OWN_OBJECT = /^\d+-[0-9a-f]{32}$/
+
+/**
+ * Removes a savepoint straight at the store, in the folder that it was taken in, and what an earlier try has left of it: that it is gone is no error. Anything
+ * else is refused and left alone, what lies beside a savepoint's own files too.
+ */
+export async function removeSavepoint(path: string, open: FolderOpener): Promise<void> {
+  const refuse = (why: string) => new FlinkError('INVALID_ARGUMENT', `${JSON.stringify(path)} cannot be disposed of: ${why}`)
+  const { target, folder } = splitLocation(folderOf(path))
+  if (!OWN_FOLDER.test(folder)) throw refuse('expected the folder of a savepoint, savepoint-<6 hexadecimal digits>-<12 hexadecimal digits>')
+  const store = await open(target)
+  const bytes = await store.read(`${folder}/${METADATA}`)
+  const head = bytes === undefined ? undefined : decodeManifest(bytes, `${folder}/${METADATA} of ${store.uri}`).head
+  if (head !== undefined && head.objectsFolder !== '') throw refuse(`it is checkpoint ${head.checkpointId} of job ${head.jobId}, and no savepoint`)
+  const own = new Set(head?.objects.map(({ name }) => name))
+  // The manifest first: what is left behind when this is cut short is no savepoint.
+  await store.remove(`${folder}/${METADATA}`)
+  for (const object of await store.list(folder)) {
+    const name = object.slice(folder.length + 1)
+    if (own.has(name) || OWN_OBJECT.test(name)) await store.remove(object)
+  }
 }
 
 /** The manifest first: what is left behind when it is cut short is no savepoint. */
@@ -115,7 +148,7 @@ async function findSnapshot(path: string, open: FolderOpener) {
   const objects = isSavepoint ? manifest : await open(jobFolder)
   const prefix = isSavepoint ? '' : 'shared/'
   const objectsLocation = isSavepoint ? location : `${jobFolder}/shared`
-  const snapshot: ExternalSnapshot = { location, objectsLocation, isSavepoint, head, body: decodeBody(body) }
+  const snapshot: ExternalSnapshot = { location, objectsLocation, isSavepoint, head, body: decodeBody(body), sizeBytes: stateBytes({ head, body }) }
   return { manifest, snapshot, objects, prefix }
 }
 

@@ -114,6 +114,8 @@ export class CheckpointCoordinator {
   private stopping = false
   /** What the job was started from is its own, and has not been removed yet. */
   private claimed: string | undefined
+  /** There is a checkpoint to begin with, and no task has begun with it. */
+  private untouched = false
   readonly statistics = new CheckpointStatistics(HISTORY_MAX)
 
   constructor(jobId: string, jobGraph: JobGraph, settings: CheckpointSettings, services: CheckpointCoordinatorServices) {
@@ -133,18 +135,21 @@ export class CheckpointCoordinator {
       () => {},
     )
     const { store, checkpointId, savepoint } = await taken
+    const ignores = this.settings.ignoresUnclaimedState
+    this.untouched = checkpointId !== null && this.state === undefined
     if (checkpointId !== null && savepoint === null && checkpointId > this.toldId) {
       this.toldId = checkpointId
       this.tellAll(checkpointId, 'complete')
     }
-    const ignores = this.settings.ignoresUnclaimedState
     if (checkpointId !== null && savepoint === null) {
       if (!this.completed.includes(checkpointId)) this.completed = [checkpointId]
-      const body = decodeBody((await readManifest(store, this.jobId, checkpointId)).body)
+      const manifest = await readManifest(store, this.jobId, checkpointId)
+      const body = decodeBody(manifest.body)
       const location = this.checkpointPath(checkpointId)
-      // Another program may have been started under the job's id since.
-      requireRestorable(planState(body, jobGraph), location ?? `checkpoint ${checkpointId}`, ignores)
-      return this.restoring(new RestorePlan(checkpointId, body, null, ignores), false, location)
+      // Of another JobManager, which may have run another program under this id.
+      const isForeign = manifest.head.nonce !== this.epochs?.nonce
+      if (isForeign) requireRestorable(planState(body, jobGraph), location ?? String(checkpointId), ignores)
+      return this.restoring(new RestorePlan(checkpointId, body, null, isForeign && ignores), false, location)
     }
     const path = savepoint ?? this.settings.recovery?.path
     if (path === undefined) return undefined
@@ -175,12 +180,18 @@ export class CheckpointCoordinator {
     return retention === 'RETAIN_ON_CANCELLATION' && storage === 'FileSystemCheckpointStorage'
   }
 
+  /** Behind a savepoint a job rests rather than ends: under its id it goes on from there. */
+  restsAfter(end: TerminalJobStatus): boolean {
+    return end === 'FINISHED' && this.stopping && this.outlivesJob
+  }
+
   get isStopping(): boolean {
     return this.stopping
   }
 
   /** The job's tasks: those that are still to be deployed, and those that have run on. */
   start({ executions, jobGraph }: ExecutionGraph): void {
+    this.untouched = false
     const byVertex = Map.groupBy(executions, ({ vertexId }) => vertexId)
     const tasks = executions.map(({ executionId, vertexId, subtaskIndex }) => {
       const own = byVertex.get(vertexId) ?? []
@@ -272,16 +283,26 @@ export class CheckpointCoordinator {
     this.timer = undefined
   }
 
-  /** The job has ended: its checkpoints are removed, unless they are to be retained. */
+  /** Where the savepoint lies behind which all tasks have ended. */
+  get stoppedBehind(): string | null {
+    return this.stopping ? (this.epochs?.savepoint ?? null) : null
+  }
+
+  /** To be asked before anything is said of the job's end: FENCED where it is another JobManager's. One that never led cannot know. */
+  async confirmLead(): Promise<void> {
+    await this.storing
+    if (this.epochs?.leads === true) await this.epochs.confirmLead()
+  }
+
+  /** The job has ended: its checkpoints are removed, unless they are to be retained, or are those of a program that this one could not go on from. */
   async close(end: TerminalJobStatus): Promise<void> {
     this.stop()
     await this.storing
     const { retention } = this.settings.view
-    // Behind a savepoint a job rests rather than ends: under its id it goes on from there.
-    const rests = end === 'FINISHED' && this.stopping
-    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : (end === 'CANCELED' || rests) && this.outlivesJob
+    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : (end === 'CANCELED' && this.outlivesJob) || this.restsAfter(end)
+    const isUntouched = end === 'FAILED' && this.untouched
     // One that never led has nothing to remove.
-    if (retained || this.epochs === undefined || !this.epochs.leads) return
+    if (retained || isUntouched || this.epochs === undefined || !this.epochs.leads) return
     try {
       await this.epochs.discard()
       await this.removeClaimed()

@@ -1,3 +1,4 @@
+import { endText } from '../checkpoint/job-results.ts'
 import type { Timer } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { isId, newId } from '../common/ids.ts'
@@ -5,6 +6,7 @@ import { canonicalJson } from '../common/json.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { type ResourceRequirements, withParallelisms } from '../graph/rescale.ts'
 import type { CancelAnswer, JobSubmission } from '../rpc/job-manager-gateway.ts'
+import { endedJob, removeStored } from './job-clearing.ts'
 import { JobMaster, type JobMasterServices } from './job-master.ts'
 import { isOver, isTerminalStatus } from './job-status.ts'
 import type { RecoveredJob } from './job-store.ts'
@@ -43,6 +45,7 @@ export class Dispatcher {
     const jobId = submission.jobId ?? newId(services.random)
     if (!isId(jobId)) throw new FlinkError('INVALID_ARGUMENT', `job id ${jobId} is not 32 lower-case hex digits`)
     const jobGraph = graphOf(submission)
+    await this.forgetIfToldTo(jobId)
     const known = this.jobs.get(jobId)
     if (known !== undefined) {
       if (known.job.artifact.digest === submission.artifact.digest && sameGraph(known.job.jobGraph, jobGraph)) return jobId
@@ -51,6 +54,12 @@ export class Dispatcher {
     this.check(jobGraph)
     const jobMaster = this.make(jobId, jobGraph, submission)
     this.jobs.set(jobId, jobMaster)
+    try {
+      await this.refuseEnded(jobId)
+    } catch (error) {
+      this.jobs.delete(jobId)
+      throw error
+    }
     try {
       if (services.jobStore !== undefined) await services.jobStore.add(jobId, submission, await artifact())
     } catch (error) {
@@ -61,10 +70,34 @@ export class Dispatcher {
     if (state === 'CREATED') jobMaster.start()
     // Cancelled meanwhile, and perhaps cleared before all of it was there: the next JobManager must not find it.
     else if (isTerminalStatus(state)) {
-      await services.jobStore?.recordResult(jobId, state)
-      await services.jobStore?.remove(jobId)
+      await services.results?.record(endedJob(await jobMaster.result, null))
+      await removeStored(jobId, services)
     }
     return jobId
+  }
+
+  /** Of one that is to run again under its id nothing is remembered here either. */
+  private async forgetIfToldTo(jobId: string): Promise<void> {
+    const { results } = this.options.services
+    const known = this.jobs.get(jobId)
+    if (known === undefined || !isTerminalStatus(known.state) || results?.keepsResults !== true) return
+    await known.whenCleared
+    if ((await results.resultOf(jobId)) !== undefined || this.jobs.get(jobId) !== known) return
+    this.completed.get(jobId)?.cancel()
+    this.completed.delete(jobId)
+    this.jobs.delete(jobId)
+  }
+
+  /** One that has ended under this id is not run again, whoever remembers it. */
+  private async refuseEnded(jobId: string): Promise<void> {
+    const ended = await this.options.services.results?.resultOf(jobId)
+    if (ended === undefined) return
+    const detail = { jobId, state: ended.state, globallyTerminated: true }
+    throw new FlinkError(
+      'CONFLICT',
+      `Job has already been submitted. Job ${jobId} (${ended.name}) was globally terminated: ${endText(ended)}`,
+      detail,
+    )
   }
 
   /** What the JobManager before has left. */
@@ -75,7 +108,7 @@ export class Dispatcher {
     const jobGraph = size === undefined ? submitted : withParallelisms(submitted, size.parallelisms)
     const jobMaster = this.make(jobId, jobGraph, submission, size?.requirements)
     if (result !== undefined) {
-      log.info('a job that has ended is cleared', { jobId, result })
+      log.info('a job that has ended is cleared', { jobId, result: result.state })
       void jobMaster.clearAfter(result)
       return
     }
@@ -108,11 +141,11 @@ export class Dispatcher {
     return { kind: 'accepted' }
   }
 
-  /** Takes nothing more. Jobs are cancelled, or suspended where the next JobManager goes on with them. */
+  /** Takes nothing more. Jobs are cancelled, or suspended where they may be gone on with: that a cluster ends is not how its jobs have ended. */
   close(): void {
     this.closed = true
     for (const job of this.running()) {
-      if (job.outlivesJobManager) job.suspend()
+      if (job.outlivesJobManager || this.options.services.results !== undefined) job.suspend()
       else job.cancel()
     }
     for (const timer of this.completed.values()) timer.cancel()

@@ -1,3 +1,4 @@
+import type { JobResultStore } from '../checkpoint/job-results.ts'
 import { savepointDirectory } from '../checkpoint/options.ts'
 import { disposeSavepoint } from '../checkpoint/savepoint.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
@@ -43,6 +44,8 @@ export interface JobManagerOptions {
   readonly openStore: StoreOpener
   /** Undefined = jobs do not outlive this process. */
   readonly jobStore?: JobStore
+  /** Undefined = it is not stored how jobs end. With a job store it is. */
+  readonly results?: JobResultStore
   /** Another JobManager leads: this process has to end. */
   onFenced(error: FlinkError): void
   readonly artifacts: ArtifactStore
@@ -103,6 +106,7 @@ export class JobManager implements JobManagerGateway {
         enumerators: options.enumerators,
         openStore: options.openStore,
         jobStore: options.jobStore,
+        results: options.results,
         onFenced: (job, error) =>
           options.onFenced(new FlinkError('FENCED', `${error.message}; this jobmanager ends and removes nothing`, { jobId: job.job.jobId })),
         slotRequestTimeoutMs: options.slotRequestTimeoutMs,
@@ -146,13 +150,14 @@ export class JobManager implements JobManagerGateway {
   }
 
   overview() {
-    const { total, free } = this.resources.counts()
+    const { total, free, queued } = this.resources.counts()
     const states = this.dispatcher.all().map(job => job.state)
     const ended = (state: string) => states.filter(candidate => candidate === state).length
     return {
       taskManagers: this.resources.allSessions().length,
       slotsTotal: total,
       slotsAvailable: free,
+      slotsRequired: queued,
       jobsRunning: this.dispatcher.running().length,
       jobsFinished: ended('FINISHED'),
       jobsCancelled: ended('CANCELED'),

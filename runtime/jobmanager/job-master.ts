@@ -1,4 +1,5 @@
 import { type RestorePlan, taskRestoreToJson } from '../checkpoint/checkpoint-body.ts'
+import type { EndedJob, JobResultStore } from '../checkpoint/job-results.ts'
 import { isCheckpointingEnabled } from '../checkpoint/options.ts'
 import type { StoreOpener } from '../checkpoint/storage/open-store.ts'
 import type { TaskState } from '../checkpoint/task-state.ts'
@@ -37,11 +38,11 @@ import {
 } from '../graph/rescale.ts'
 import { storedResults } from '../graph/scheduling.ts'
 import type { PlannedSlot } from '../graph/slot-assignment.ts'
-import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+import type { CompletedJob, ExceptionEntry, JobStatus, SavepointRequest } from '../rpc/job-manager-gateway.ts'
 import { errorFromJson, type TaskMetrics, type TaskStateUpdate } from '../rpc/messages.ts'
 import { CheckpointCoordinator } from './checkpoint-coordinator.ts'
 import { checkpointSettings } from './checkpoint-settings.ts'
-import { clearJob } from './job-clearing.ts'
+import { clearJob, endedJob } from './job-clearing.ts'
 import { type PlacedDeployment, placedDeployments, slotsOf } from './job-deployments.ts'
 import { JobFailures } from './job-failures.ts'
 import { JobSlots } from './job-slots.ts'
@@ -90,6 +91,8 @@ export interface JobMasterServices {
   taskManager(id: string): TaskManagerHandle | undefined
   /** Undefined = jobs do not outlive their JobManager. */
   readonly jobStore: JobStore | undefined
+  /** Undefined = it is not stored how jobs end. */
+  readonly results: JobResultStore | undefined
   /** The job is over for this JobManager: it has ended, or is suspended. */
   onTerminal(jobMaster: JobMaster): void
   /** Another JobManager has taken the job over. */
@@ -751,9 +754,8 @@ export class JobMaster {
     this.enter(state)
     this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
-    const { job, timestamps } = this
-    void this.clear(state).then(this.over.resolve)
-    this.done.resolve({
+    const { job, timestamps, checkpoints } = this
+    const completed: CompletedJob = {
       kind: 'completed',
       jobId: job.jobId,
       name: job.jobGraph.jobName,
@@ -761,19 +763,21 @@ export class JobMaster {
       startTimeMs: timestamps.INITIALIZING ?? -1,
       endTimeMs: timestamps[state] ?? -1,
       failureCause: state === 'FAILED' ? this.failures.current : undefined,
-    })
+    }
+    this.done.resolve(completed)
+    void this.clear(endedJob(completed, state === 'FINISHED' ? (checkpoints?.stoppedBehind ?? null) : null)).then(this.over.resolve)
     this.services.onTerminal(this)
   }
 
   /** It had ended in another JobManager, which did not come to clear it. */
-  async clearAfter(state: TerminalJobStatus): Promise<void> {
+  async clearAfter(job: EndedJob): Promise<void> {
     try {
       await this.checkpoints?.takeOver()
     } catch (error) {
       this.log.warn('a job that has ended could not be cleared', { error: String(error) })
       return
     }
-    await this.clear(state)
+    await this.clear(job)
   }
 
   /** The tasks of a suspended job have ended. */
@@ -784,9 +788,10 @@ export class JobMaster {
     this.services.onTerminal(this)
   }
 
-  private clear(state: TerminalJobStatus): Promise<void> {
+  private clear(job: EndedJob): Promise<void> {
     const { checkpoints, sources, log } = this
-    return clearJob(this.job.jobId, state, { jobStore: this.services.jobStore, checkpoints, sources, log })
+    const { jobStore, results } = this.services
+    return clearJob(job, { jobStore, results, checkpoints, sources, log })
   }
 
   // State tables.

@@ -1,10 +1,11 @@
+import { createRetried, type EndedJob, type JobResultStore } from '../checkpoint/job-results.ts'
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
 import { decodeRecord, encodeRecord } from '../checkpoint/storage/record.ts'
-import { type Clock, sleep } from '../common/clock.ts'
+import type { Clock } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { isId } from '../common/ids.ts'
 import type { Logger } from '../common/log.ts'
-import type { JobSubmission, ResourceRequirements, TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
+import type { JobSubmission, ResourceRequirements } from '../rpc/job-manager-gateway.ts'
 
 /**
  * What a JobManager that comes back finds of the jobs of the one before (`high-availability.storageDir`):
@@ -13,10 +14,10 @@ import type { JobSubmission, ResourceRequirements, TerminalJobStatus } from '../
  *   <cluster-id>/jobs/<job-id>/artifact    the code bundle
  *   <cluster-id>/jobs/<job-id>/submission  JSON; there is a job when this is there
  *   <cluster-id>/jobs/<job-id>/size-<n>    what it was rescaled to; the largest n counts
- *   <cluster-id>/jobs/<job-id>/result      how it has ended; from now on it must not be run again
  *
- * A job is stored before its submission is answered. When it has ended its result is stored first, then its checkpoints are removed, then `submission`,
- * the others, and `result` last: wherever the process dies in between, the next one either runs the job from its newest checkpoint or finishes clearing.
+ * A job is stored before its submission is answered. When it has ended its result is stored first (checkpoint/job-results.ts), then its checkpoints are removed,
+ * then `submission`, its result unless results are kept, and the others: wherever the process dies in between, the next one either runs the job from its
+ * newest checkpoint or finishes clearing.
  */
 export interface JobStore {
   /** One that no JobManager of this cluster has had. */
@@ -24,7 +25,6 @@ export interface JobStore {
   add(jobId: string, submission: JobSubmission, artifact: Uint8Array): Promise<void>
   /** One after the other. */
   setSize(jobId: string, size: JobSize): Promise<void>
-  recordResult(jobId: string, state: TerminalJobStatus): Promise<void>
   /** Everything of it is done. */
   remove(jobId: string): Promise<void>
   /** A job that is damaged is told of and left as it is; it does not keep the others from going on. */
@@ -45,30 +45,19 @@ export interface RecoveredJob {
   /** Undefined = it was never rescaled. */
   readonly size: JobSize | undefined
   /** It has ended, and is to be cleared. */
-  readonly result: TerminalJobStatus | undefined
+  readonly result: EndedJob | undefined
 }
 
-/** How long a write that concerns one job is tried again. */
-const RETRY_MS = 60_000
-
-export function createJobStore(store: ObjectStore, clusterId: string, parts: { readonly clock: Clock; readonly log: Logger }): JobStore {
+export function createJobStore(
+  store: ObjectStore,
+  clusterId: string,
+  parts: { readonly clock: Clock; readonly log: Logger; readonly results: JobResultStore },
+): JobStore {
   const folderOf = (jobId: string) => `${clusterId}/jobs/${jobId}`
-  const { clock, log } = parts
+  const { log, results } = parts
 
-  /** Until it is known to be there. The bytes of a name are the same whoever writes them. */
-  async function put(path: string, bytes: Uint8Array): Promise<void> {
-    const endMs = clock.monotonicMs() + RETRY_MS
-    for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5_000)) {
-      try {
-        await store.create(path, bytes)
-        return
-      } catch (error) {
-        if (clock.monotonicMs() + delayMs > endMs) throw error
-        log.warn('the job store answered with an error, trying again', { uri: store.uri, path, reason: String(error) })
-        await sleep(clock, delayMs)
-      }
-    }
-  }
+  /** The bytes of a name are the same whoever writes them. */
+  const put = (path: string, bytes: Uint8Array) => createRetried(store, path, bytes, parts)
 
   async function read(path: string): Promise<Uint8Array> {
     const bytes = await store.read(path)
@@ -85,7 +74,7 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
       submission: (await record('submission')) as unknown as JobSubmission,
       artifact: await read(`${folderOf(jobId)}/artifact`),
       size: newest === 0 ? undefined : ((await record(`size-${newest}`)) as unknown as JobSize),
-      result: present.has('result') ? ((await record('result'))['state'] as TerminalJobStatus) : undefined,
+      result: await results.resultOf(jobId),
     }
   }
 
@@ -114,14 +103,11 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
       for (const number of older) await store.remove(`${folder}/size-${number}`)
     },
 
-    async recordResult(jobId, state) {
-      await put(`${folderOf(jobId)}/result`, encodeRecord({ state }))
-    },
-
     async remove(jobId) {
       const folder = folderOf(jobId)
-      const others = (await store.list(folder)).filter(path => path !== `${folder}/submission` && path !== `${folder}/result`)
-      for (const path of [`${folder}/submission`, ...others, `${folder}/result`]) await store.remove(path)
+      await store.remove(`${folder}/submission`)
+      await results.commit(jobId)
+      for (const path of await store.list(folder)) await store.remove(path)
     },
 
     async recover() {
@@ -135,8 +121,8 @@ export function createJobStore(store: ObjectStore, clusterId: string, parts: { r
         const folder = folderOf(jobId)
         if (!present.has('submission')) {
           // Never answered, or cleared but for this.
-          for (const name of [...present].filter(other => other !== 'result')) await store.remove(`${folder}/${name}`)
-          await store.remove(`${folder}/result`)
+          await results.commit(jobId)
+          for (const name of present) await store.remove(`${folder}/${name}`)
           continue
         }
         try {

@@ -114,6 +114,8 @@ describe('savepoints', () => {
     ['/savepoints', { formatType: 'NATIVE' }, 400, 'formatType must be CANONICAL: savepoints have one format'],
     ['/savepoints', { 'cancel-job': 'yes' }, 400, 'cancel-job must be true or false'],
     ['/savepoints', { triggerId: 'x' }, 400, 'triggerId must be 32 hexadecimal digits'],
+    ['/stop', { triggerId: `${TRIGGER}0` }, 400, 'triggerId must be 32 hexadecimal digits'],
+    ['/checkpoints', { triggerId: 7 }, 400, 'triggerId must be 32 hexadecimal digits'],
     ['/savepoints', { targetDirectory: '/s' }, 400, 'unknown field "targetDirectory"'],
     ['/stop', { 'target-directory': '/s' }, 400, 'unknown field "target-directory"'],
     ['/checkpoints', { checkpointType: 'INCREMENTAL' }, 400, 'checkpointType must be CONFIGURED or FULL'],

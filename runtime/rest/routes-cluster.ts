@@ -27,6 +27,7 @@ export function addClusterRoutes(app: FastifyInstance, options: RestServerOption
       taskmanagers: overview.taskManagers,
       'slots-total': overview.slotsTotal,
       'slots-available': overview.slotsAvailable,
+      'millrace-slots-required': overview.slotsRequired,
       'jobs-running': overview.jobsRunning,
       'jobs-finished': overview.jobsFinished,
       'jobs-cancelled': overview.jobsCancelled,

@@ -146,7 +146,16 @@ const gateway: JobManagerGateway = {
     rescaledTo.push(requirements)
     return id === JOB
   },
-  overview: () => ({ taskManagers: 1, slotsTotal: 4, slotsAvailable: 2, jobsRunning: 1, jobsFinished: 0, jobsCancelled: 0, jobsFailed: 0 }),
+  overview: () => ({
+    taskManagers: 1,
+    slotsTotal: 4,
+    slotsAvailable: 2,
+    slotsRequired: 3,
+    jobsRunning: 1,
+    jobsFinished: 0,
+    jobsCancelled: 0,
+    jobsFailed: 0,
+  }),
   listJobs: () => [job],
   jobDetails: id => (id === JOB ? job : undefined),
   vertexDetails: (id, vertexId) => (id === JOB && vertexId === VERTEX ? vertex : undefined),
@@ -296,6 +305,7 @@ describe('cluster', () => {
       taskmanagers: 1,
       'slots-total': 4,
       'slots-available': 2,
+      'millrace-slots-required': 3,
       'jobs-running': 1,
       'jobs-finished': 0,
       'jobs-cancelled': 0,

@@ -24,6 +24,8 @@ export interface Overview {
   readonly taskmanagers: number
   readonly 'slots-total': number
   readonly 'slots-available': number
+  /** How many more it takes for all that jobs wait for. */
+  readonly 'millrace-slots-required': number
   readonly 'jobs-running': number
   readonly 'jobs-finished': number
   readonly 'jobs-cancelled': number

@@ -86,6 +86,8 @@ export interface ClusterOverview {
   readonly taskManagers: number
   readonly slotsTotal: number
   readonly slotsAvailable: number
+  /** That jobs have asked for and that no TaskManager has. */
+  readonly slotsRequired: number
   readonly jobsRunning: number
   readonly jobsFinished: number
   readonly jobsCancelled: number

@@ -286,7 +286,7 @@ test('state show has the schema of what built-in operators hold', async () => {
   const shown = async (build: () => StreamGraph) => {
     const { body } = await savepointOf(build)
     const head = { jobId: 'a'.repeat(32), generation: 1, checkpointId: 1, timestampMs: 0, nonce: '', objectsFolder: '' as const, objects: [] }
-    return showState({ location: 'file:///s', objectsLocation: 'file:///s', isSavepoint: true, head, body })
+    return showState({ location: 'file:///s', objectsLocation: 'file:///s', isSavepoint: true, head, body, sizeBytes: 0 })
   }
   const window = await shown(dataStream('window sum', unchanged))
   expect(window.text).toContain('keyed by INT, windows TumblingEventTimeWindows(86400000), ')

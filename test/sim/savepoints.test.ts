@@ -52,6 +52,33 @@ test("a savepoint is the user's: the job restarts from its own checkpoint, whate
   expectSums(job)
 })
 
+test('a trigger that is sent again under its id is the same one, also when it has been carried out and the job has ended behind it', async () => {
+  const client = { 'execution.checkpointing.dir': 'sim://checkpoints', 'parallelism.default': '2' }
+  const job: SumsJob = { client, count: 200, rowsPerSecond: 20, outside: outsides['a sink in memory']() }
+  const cluster = new EngineCluster({ seed: 1, build: () => buildSums(job), taskManagers: 2, slots: 2, suspendEverywhere: false })
+  await cluster.start()
+  const jobId = await cluster.submit(buildJobGraph(buildSums(job), { client }))
+  await cluster.untilRunning(jobId)
+  const { jobManager, clock } = cluster
+  const savepoints = () => cluster.paths(TARGET).filter(path => path.endsWith('/_metadata'))
+  const taken = async (triggerId: string, behind: 'go-on' | 'stop') => {
+    // The client has heard nothing while it was being taken, and nothing of its result.
+    for (const _ of ['sent', 'again']) expect(jobManager.triggerSavepoint(jobId, { triggerId, targetDirectory: TARGET, behind })).toBe('accepted')
+    await clock.runUntil(() => jobManager.savepointOperation(jobId, triggerId)?.kind === 'completed', 30_000)
+    const first = jobManager.savepointOperation(jobId, triggerId)
+    expect(jobManager.triggerSavepoint(jobId, { triggerId, targetDirectory: TARGET, behind })).toBe('accepted')
+    await clock.run(2_000)
+    expect([first?.kind, jobManager.savepointOperation(jobId, triggerId)]).toEqual(['completed', first])
+  }
+  await taken('a', 'go-on')
+  expect(savepoints()).toHaveLength(1)
+  for (const _ of ['sent', 'again']) jobManager.triggerCheckpoint(jobId, 'a', true)
+  await clock.run(2_000)
+  expect(jobManager.checkpointStatistics(jobId)?.counts.completed).toBe(2)
+  await taken('b', 'stop')
+  expect([jobManager.jobDetails(jobId)?.state, savepoints().length]).toEqual(['FINISHED', 2])
+})
+
 test.each(['NO_CLAIM', 'CLAIM'] as const)('%s: what a job was started with', async claimMode => {
   const committed = new CommittedRows()
   const client = { 'execution.checkpointing.interval': '100 ms', 'execution.checkpointing.dir': 'sim://checkpoints', 'parallelism.default': '2' }

@@ -3,7 +3,7 @@ import { seededRandom } from '../../runtime/common/random.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import { EngineCluster } from '../support/engine-cluster.ts'
 import { runs } from '../support/runs.ts'
-import type { StoreCall } from '../support/sim-cluster.ts'
+import { RESULTS_URI, type StoreCall } from '../support/sim-cluster.ts'
 import { buildSums, expectSums, outsides } from '../support/sums-job.ts'
 
 /**
@@ -74,6 +74,7 @@ async function run(kill?: Kill): Promise<{ readonly calls: readonly StoreCall[];
   })
   const left = () => [
     ...memory('sim://high-availability').filter(path => path.startsWith('sim/jobs')),
+    ...memory(RESULTS_URI),
     // What tells an old JobManager that it is old, and data that one was writing when it died.
     ...memory('sim://checkpoints').filter(path => !path.includes('/head/') && !path.includes('/shared/')),
   ]
@@ -94,7 +95,10 @@ async function run(kill?: Kill): Promise<{ readonly calls: readonly StoreCall[];
 
 /** `jobmanager create epochs`, `replacement read shared`. */
 const nameOf = ({ node, text }: StoreCall) =>
-  `${node.replace(/-.*/, '').replace('replacement', 'tm')} ${text.replace(/[0-9a-f]{32}\/?/, '').replace(/[-/]\d.*/, '')}`
+  `${node.replace(/-.*/, '').replace('replacement', 'tm')} ${text
+    .replace(/ [0-9a-f]{32}$/, ' result')
+    .replace(/[0-9a-f]{32}\/?/, '')
+    .replace(/[-/]\d.*/, '')}`
 
 test('killed at every call of a store, each result is committed once, and nothing is left behind', { timeout: 600_000 }, async () => {
   const { calls } = await run()
@@ -119,10 +123,10 @@ const points = [
   'jobmanager create sim/jobs/submission',
   'jobmanager read sim/jobs/submission',
   'jobmanager read sim/jobs/artifact',
-  'jobmanager create sim/jobs/result',
+  'jobmanager create result',
   'jobmanager remove sim/jobs/submission',
   'jobmanager remove sim/jobs/artifact',
-  'jobmanager remove sim/jobs/result',
+  'jobmanager remove result',
   'jobmanager create head',
   'jobmanager list head',
   'jobmanager create epochs',

@@ -6,8 +6,8 @@ import type { Cluster } from './cluster.ts'
 
 /** Many jobs of one module in a session cluster, without a command line process for each: bundled and uploaded once, run by REST. */
 export interface SessionProgram {
-  /** Answers the job's id. */
-  submit(entry: string, args: readonly string[], parallelism: number): Promise<string>
+  /** Answers the job's id: a new one, unless it is given. */
+  submit(entry: string, args: readonly string[], parallelism: number, jobId?: string): Promise<string>
   /** Waits for the job's end, whatever it is. */
   result(jobId: string): Promise<JobResultJson>
   run(entry: string, args: readonly string[], parallelism: number): Promise<JobResultJson>
@@ -25,8 +25,8 @@ export async function sessionProgram(cluster: Cluster, modulePath: string): Prom
   })
   const bundle = await bundleModule(modulePath, 'default')
   const jarId = await rest.uploadJar(`${bundle.name}.mjs`, bundle.bytes)
-  const submit = (entry: string, args: readonly string[], parallelism: number) =>
-    rest.runJar(jarId, { entryClass: entry, programArgsList: args, parallelism })
+  const submit = (entry: string, args: readonly string[], parallelism: number, jobId?: string) =>
+    rest.runJar(jarId, { entryClass: entry, programArgsList: args, parallelism, ...(jobId === undefined ? {} : { jobId }) })
   const result = (jobId: string) =>
     cluster.until(`/jobs/${jobId}/execution-result`, (answer: { 'job-execution-result'?: JobResultJson }) => answer['job-execution-result'], 600_000)
   return { submit, result, run: async (entry, args, parallelism) => result(await submit(entry, args, parallelism)), rest }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { createJobResultStore } from '../../runtime/checkpoint/job-results.ts'
 import { createMemoryStore, type MemoryStore } from '../../runtime/checkpoint/storage/memory-store.ts'
 import type { ByteRange, ObjectStore } from '../../runtime/checkpoint/storage/object-store.ts'
 import type { StoreOpener } from '../../runtime/checkpoint/storage/open-store.ts'
@@ -20,6 +21,7 @@ import { TaskExecutor } from '../../runtime/taskmanager/task-executor.ts'
 import { SimClock } from './sim-clock.ts'
 import { type NetworkFaults, SimNetwork } from './sim-network.ts'
 import { FakeSlotHostFactory, SimLedger, type TaskScript } from './sim-slot-host.ts'
+import { folderOf } from './store-folder.ts'
 
 /**
  * A JobManager and TaskManagers in one thread, on simulated time and network, all from one seed. `hosts` decides what runs in the
@@ -34,9 +36,11 @@ export interface SimClusterOptions {
   readonly hosts?: (taskManagerId: string, cluster: SimCluster) => SlotHostFactory
   /** Jobs outlive their JobManager. */
   readonly highAvailability?: boolean
+  /** It is stored how they end: always with high availability; `kept`: for good. */
+  readonly jobResults?: 'kept' | 'until committed'
   /** TaskManagers have files for local copies of state. */
   readonly localCopies?: boolean
-  readonly jobManager?: Partial<Omit<JobManagerOptions, 'openStore' | 'onFenced' | 'jobStore'>>
+  readonly jobManager?: Partial<Omit<JobManagerOptions, 'openStore' | 'onFenced' | 'jobStore' | 'results'>>
 }
 
 export interface SimTaskManager {
@@ -99,9 +103,7 @@ export class SimCluster {
       generation,
       enumerators: options.enumerators ?? { fake: createFakeEnumerator },
       openStore: this.openStoreOf(node),
-      ...(options.highAvailability === true
-        ? { jobStore: createJobStore(this.storeOf(node, HA_URI), 'sim', { clock: this.clock, log: this.log }) }
-        : {}),
+      ...this.storesOfJobs(node),
       onFenced: error => this.fenced.push({ generation, error }),
       artifacts: createMemoryArtifactStore(),
       configuration: {},
@@ -115,6 +117,14 @@ export class SimCluster {
       operationStoreDurationMs: 300_000,
       ...options.jobManager,
     })
+  }
+
+  private storesOfJobs(node: string): Pick<JobManagerOptions, 'jobStore' | 'results'> {
+    const { clock, log, options } = this
+    const { highAvailability = false, jobResults: kind = highAvailability ? 'until committed' : undefined } = options
+    if (kind === undefined) return {}
+    const results = createJobResultStore(this.storeOf(node, RESULTS_URI), { clock, log, deleteOnCommit: kind !== 'kept' })
+    return highAvailability ? { results, jobStore: createJobStore(this.storeOf(node, HA_URI), 'sim', { clock, log, results }) } : { results }
   }
 
   /** What there is in a store now, without anybody's asking for it. */
@@ -267,6 +277,7 @@ export class SimCluster {
 
 const BUNDLE = { bytes: new Uint8Array(1), digest: createHash('sha256').update(new Uint8Array(1)).digest('hex') }
 const HA_URI = 'sim://high-availability'
+export const RESULTS_URI = 'sim://results'
 
 /** Hands out `options.splits` splits one by one to whoever asks. */
 export const createFakeEnumerator: SplitEnumeratorFactory = (options, context, restored) => {
@@ -295,18 +306,6 @@ function copyFilesIn(copies: Map<string, Uint8Array>): CopyFiles {
     write: async (path, bytes) => void copies.set(path, bytes.slice()),
     read: async path => copies.get(path) ?? new Uint8Array(),
     remove: async path => void copies.delete(path),
-  }
-}
-
-function folderOf(store: ObjectStore, uri: string): ObjectStore {
-  const at = (path: string) => `${uri.slice(store.uri.length + 1)}/${path}`
-  return {
-    uri,
-    create: (path, bytes) => store.create(at(path), bytes),
-    read: (path, range) => store.read(at(path), range),
-    size: path => store.size(at(path)),
-    list: async folder => (await store.list(at(folder))).map(path => path.slice(at('').length)),
-    remove: path => store.remove(at(path)),
   }
 }
 

@@ -185,6 +185,11 @@ export class EpochLog {
     }
   }
 
+  /** FENCED where a later JobManager has begun to take the job over: this one has nothing to say about it any more. */
+  async confirmLead(): Promise<void> {
+    await this.checkGeneration()
+  }
+
   /** It has taken over, and knows nothing of another one. */
   get leads(): boolean {
     return this.epoch > 0
@@ -330,6 +335,16 @@ export async function newestRecordOf(store: ObjectStore, jobId: string): Promise
     // Only older ones are ever removed: there is a newer one now.
     if (record !== undefined) return record
   }
+}
+
+/** All claims, oldest first. What is removed while they are read is left out. */
+export async function recordsOf(store: ObjectStore, jobId: string): Promise<readonly EpochRecord[]> {
+  const records: EpochRecord[] = []
+  for (const path of await store.list(`${jobId}/epochs`)) {
+    const record = await readRecord(store, path)
+    if (record !== undefined) records.push(record)
+  }
+  return records.sort((a, b) => a.epoch - b.epoch)
 }
 
 /** All that has to be there to restore: the manifest, and every object it names with its length. */

@@ -69,6 +69,11 @@ export function decodeManifest(bytes: Uint8Array, path: string): Manifest {
   return { head, body: bytes.subarray(end, bytes.length - TRAILER) }
 }
 
+/** What a restore of it may have to read. */
+export function stateBytes({ head, body }: Manifest): number {
+  return head.objects.reduce((sum, { size }) => sum + size, body.length)
+}
+
 export function refOf(name: string, bytes: Uint8Array): ObjectRef {
   return { name, size: bytes.length, crc: crc32(bytes) }
 }
