@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { addUpCommand } from '../operator/cli/up-command.ts'
+import { addValidateCommand } from '../operator/cli/validate-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
 import { createLocalCluster, runningRecords } from '../runtime/cli/local-cluster.ts'
 import { type CliExtension, runCli } from '../runtime/cli/main.ts'
@@ -34,6 +35,15 @@ const extensions: readonly CliExtension[] = [
       async request => {
         const { runUp } = await import('./up.ts')
         return runUp(request, context, environment, launcher)
+      },
+      exit,
+    ),
+  (program, _context, exit) =>
+    addValidateCommand(
+      program,
+      async paths => {
+        const [{ validate }, { optionTables }] = await Promise.all([import('../operator/cli/validate.ts'), import('./option-tables.ts')])
+        return validate(paths, { optionTables, print: line => process.stdout.write(`${line}\n`), printError: stderr })
       },
       exit,
     ),

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import type { OptionTable } from '../../runtime/common/config.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { FlinkJobSpec } from '../api/flink-job.ts'
-import type { CheckedFlinkJob } from '../validation/flink-job-problems.ts'
 import { parseManifest } from '../validation/manifest.ts'
+import type { CheckedFlinkJob } from '../validation/problems.ts'
 
 /** A manifest on disk: read once to start, looked at now and then for edits. */
 export interface LoadedManifest {

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
-import type { ConfigOption } from '../../runtime/common/config.ts'
+import { optionTables } from '../../bin/option-tables.ts'
+import { type ConfigOption, Configuration } from '../../runtime/common/config.ts'
 import { parseManifest } from './manifest.ts'
 
 const options: readonly ConfigOption<unknown>[] = [
+  { key: 'restart-strategy.fixed-delay.delay', type: 'duration', defaultValue: 1000, doc: '' },
   { key: 'parallelism.default', type: 'int', defaultValue: 1, doc: '' },
   { key: 'taskmanager.numberOfTaskSlots', type: 'int', defaultValue: 1, doc: '' },
   { key: 'taskmanager.resource-id', type: 'string', defaultValue: undefined, doc: '' },
@@ -12,6 +14,8 @@ const problemsOf = (text: string) => {
   const parsed = parse(text)
   return parsed.kind === 'valid' ? [] : parsed.problems
 }
+
+const withoutColumn = (problem: string) => problem.replace(/^(\S+:\d+):\d+:/, '$1:')
 
 const minimal = `apiVersion: millrace.dev/v1alpha1
 kind: FlinkJob
@@ -147,6 +151,58 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
   ['a list', '- 1\n', ['job.yaml:1:1: expected a FlinkJob manifest: a map with apiVersion, kind, metadata and spec, got [1]']],
   ['a key that stands twice', `${minimal}kind: FlinkJob\n`, ['job.yaml:8:1: map keys must be unique']],
 ]
+
+const strategies: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
+  ['{ type: none }', { 'restart-strategy.type': 'none' }],
+  [
+    '{ type: fixed-delay, attempts: 2147483647, delay: 10 s }',
+    { 'restart-strategy.type': 'fixed-delay', 'restart-strategy.fixed-delay.attempts': '2147483647', 'restart-strategy.fixed-delay.delay': '10 s' },
+  ],
+  [
+    '{ type: exponential-delay, attempts: 5, initialBackoff: 1 s, maxBackoff: 1 min, multiplier: 1.5, jitter: 0.1, resetAfter: 1 h }',
+    {
+      'restart-strategy.type': 'exponential-delay',
+      'restart-strategy.exponential-delay.attempts-before-reset-backoff': '5',
+      'restart-strategy.exponential-delay.initial-backoff': '1 s',
+      'restart-strategy.exponential-delay.max-backoff': '1 min',
+      'restart-strategy.exponential-delay.backoff-multiplier': '1.5',
+      'restart-strategy.exponential-delay.jitter-factor': '0.1',
+      'restart-strategy.exponential-delay.reset-backoff-threshold': '1 h',
+    },
+  ],
+  [
+    '{ type: failure-rate, maxFailures: 3, interval: 5 min, delay: 1 s }',
+    {
+      'restart-strategy.type': 'failure-rate',
+      'restart-strategy.failure-rate.max-failures-per-interval': '3',
+      'restart-strategy.failure-rate.failure-rate-interval': '5 min',
+      'restart-strategy.failure-rate.delay': '1 s',
+    },
+  ],
+]
+
+test.each(strategies)('seed-B15: restartStrategy %s is handed to the job in Flink’s keys', (text, flinkConfiguration) => {
+  const parsed = parseManifest(`${minimal}  restartStrategy: ${text}\n`, 'job.yaml', [options])
+  expect(parsed).toMatchObject({ kind: 'valid', job: { spec: { flinkConfiguration } } })
+  expect(Configuration.parse(flinkConfiguration, optionTables).problems).toEqual([])
+})
+
+test('seed-B15: a different value under flinkConfiguration is refused, the same one is not', () => {
+  const both = (delay: string) =>
+    problemsOf(`${minimal}  restartStrategy: { type: fixed-delay, delay: 10 s }
+  flinkConfiguration: { restart-strategy.fixed-delay.delay: ${delay}, taskmanager.numberOfTaskSlots: 2 }
+  taskManager: { slots: 3 }
+`)
+  const slots =
+    'job.yaml:9:66: spec.flinkConfiguration["taskmanager.numberOfTaskSlots"]: is "2", but spec.taskManager.slots is "3": remove one of them'
+  expect(both('10 s').map(withoutColumn)).toEqual([slots].map(withoutColumn))
+  expect(both('11 s').map(withoutColumn)).toEqual(
+    [
+      'job.yaml:9:25: spec.flinkConfiguration["restart-strategy.fixed-delay.delay"]: is "11 s", but spec.restartStrategy.delay is "10 s": remove one of them',
+      slots,
+    ].map(withoutColumn),
+  )
+})
 
 test.each(table)('%s is answered with its place', (_title, text, problems) => {
   expect(problemsOf(text)).toEqual(problems)

@@ -1,40 +1,70 @@
 import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
 import type { OptionTable } from '../../runtime/common/config.ts'
-import { type CheckedFlinkJob, checkFlinkJob, fieldPath, type Problem } from './flink-job-problems.ts'
+import { type CheckedFlinkJob, type CheckedObject, checkFlinkJob, checkObject, fieldPath, type Problem } from './problems.ts'
 
 /**
- * A manifest's text -> a checked FlinkJob, or all problems as `file:line:column: field: message`.
+ * A manifest's text -> checked objects, or all problems as `file:line:column: field: message`.
  */
 export type ParsedManifest =
   | { readonly kind: 'valid'; readonly job: CheckedFlinkJob; readonly scriptLine: number | undefined }
   | { readonly kind: 'invalid'; readonly problems: readonly string[] }
 
+export interface ParsedManifests {
+  /** In the order of the file. */
+  readonly objects: readonly CheckedObject[]
+  readonly problems: readonly string[]
+}
+
+/** A file with one FlinkJob. */
 export function parseManifest(text: string, fileName: string, optionTables: readonly OptionTable[]): ParsedManifest {
+  const read = documentsOf(text, fileName)
+  if (read.problems.length > 0) return { kind: 'invalid', problems: read.problems }
+  const [document, second] = read.documents
+  if (document === undefined) return { kind: 'invalid', problems: [read.at(0, 'the file is empty, expected a FlinkJob manifest')] }
+  if (second !== undefined) {
+    return { kind: 'invalid', problems: [read.at(offsetOf(second, []), `the file has ${read.documents.length} documents, expected one FlinkJob`)] }
+  }
+  const checked = checkFlinkJob(document.toJS(), optionTables)
+  if (checked.kind === 'invalid') return { kind: 'invalid', problems: placed(document, checked.problems, read.at) }
+  return { kind: 'valid', job: checked.object, scriptLine: scriptLine(document, read.lines) }
+}
+
+/** A file with objects of any of our kinds. */
+export function parseManifests(text: string, fileName: string, optionTables: readonly OptionTable[]): ParsedManifests {
+  const read = documentsOf(text, fileName)
+  if (read.problems.length > 0) return { objects: [], problems: read.problems }
+  if (read.documents.length === 0)
+    return { objects: [], problems: [read.at(0, 'the file is empty, expected manifests of FlinkJobs, FlinkSessions or FlinkSnapshots')] }
+  const objects: CheckedObject[] = []
+  const problems: string[] = []
+  for (const document of read.documents) {
+    const checked = checkObject(document.toJS(), optionTables)
+    if (checked.kind === 'invalid') problems.push(...placed(document, checked.problems, read.at))
+    else objects.push(checked.object)
+  }
+  return { objects, problems }
+}
+
+type At = (offset: number, message: string) => string
+
+function documentsOf(text: string, fileName: string) {
   const lines = new LineCounter()
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })
-  const at = (offset: number, message: string) => {
+  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })
+  const at: At = (offset, message) => {
     const { line, col } = lines.linePos(offset)
     return `${fileName}:${Math.max(1, line)}:${Math.max(1, col)}: ${message}`
   }
-  if (!Array.isArray(documents)) return { kind: 'invalid', problems: [at(0, 'the file is empty, expected a FlinkJob manifest')] }
-  const problems = documents.flatMap(document => document.errors.map(error => at(error.pos[0], sentence(error.message))))
+  const all = Array.isArray(parsed) ? parsed : []
+  const problems = all.flatMap(document => document.errors.map(error => at(error.pos[0], sentence(error.message))))
   // A file that ends in `---` has an empty document at its end, which nobody meant.
-  const full = documents.filter(document => document.contents !== null)
-  const [document, second] = full
-  if (problems.length > 0) return { kind: 'invalid', problems }
-  if (document === undefined) return { kind: 'invalid', problems: [at(0, 'the file is empty, expected a FlinkJob manifest')] }
-  if (second !== undefined) {
-    return { kind: 'invalid', problems: [at(offsetOf(second, []), `the file has ${full.length} documents, expected one FlinkJob`)] }
-  }
-  const checked = checkFlinkJob(document.toJS(), optionTables)
-  if (checked.kind === 'valid') return { kind: 'valid', job: checked.job, scriptLine: scriptLine(document, lines) }
-  const ordered = checked.problems
+  return { documents: all.filter(document => document.contents !== null), problems, lines, at }
+}
+
+function placed(document: Document, problems: readonly Problem[], at: At): string[] {
+  return problems
     .map(problem => ({ offset: offsetOf(document, problem.path, problem), problem }))
     .sort((a, b) => a.offset - b.offset)
-  return {
-    kind: 'invalid',
-    problems: ordered.map(({ offset, problem: { path, message } }) => at(offset, path.length === 0 ? message : `${fieldPath(path)}: ${message}`)),
-  }
+    .map(({ offset, problem: { path, message } }) => at(offset, path.length === 0 ? message : `${fieldPath(path)}: ${message}`))
 }
 
 /** Offset of the field's name or value; of the nearest map around it where the field is not there. */

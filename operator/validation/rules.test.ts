@@ -32,8 +32,11 @@ test.each(Object.keys(soundSpecs) as RuleExample['kind'][])('a sound %s breaks n
   expect(broken({ kind, spec, old: spec })).toEqual([])
 })
 
-test('a rule between fields is not held against a map whose own fields are wrong', () => {
-  expect(broken({ kind: 'FlinkJob', spec: { job: { upgradeMode: 'never' }, snapshots: {} } })).toEqual([
+test('fields that are wrong by themselves do not hide what is wrong between others, nor add to it', () => {
+  expect(broken({ kind: 'FlinkJob', spec: { job: { parallelism: 'two', fallback: 7 }, snapshots: { interval: 1, cron: '0 * * * *' } } })).toEqual([
+    'spec.job: expected exactly one program: script (TypeScript text), module (a file), sql (a SQL script) or configMapRef',
+    'spec.job.fallback: upgradeMode stateless has nothing to fall back from',
     'spec.snapshots: expected either an interval or cron',
   ])
+  expect(broken({ kind: 'FlinkSession', spec: { taskManager: { replicas: 'many' } } })).toEqual([])
 })

@@ -1,10 +1,10 @@
-import { Environment } from '@marcbachmann/cel-js'
+import { Environment, EvaluationError } from '@marcbachmann/cel-js'
 import { z } from 'zod'
 import type { Rule } from '../api/fields.ts'
 
 /**
  * The rules between fields that the schemas carry in CEL, held here as the API server holds them: map by map, with defaults filled in, and those about a change
- * (`oldSelf`) only where there is something that changes. A map whose own fields are wrong has no rules to break yet.
+ * (`oldSelf`) only where there is something that changes. A rule that trips over a field that is wrong by itself says nothing.
  */
 export interface BrokenRule {
   readonly path: readonly string[]
@@ -15,7 +15,7 @@ export function brokenRules(schema: z.ZodType, value: unknown, old?: unknown, pa
   const object = objectOf(schema)
   if (object === undefined || !isMap(value)) return []
   const before = isMap(old) ? old : undefined
-  const own = broken(rulesOf(schema), object.safeParse(value).data, before === undefined ? undefined : object.safeParse(before).data)
+  const own = broken(rulesOf(schema), filledIn(object, value), before === undefined ? undefined : filledIn(object, before))
   const inner = Object.entries(object.shape).flatMap(([key, field]) => brokenRules(field as z.ZodType, value[key], before?.[key], [...path, key]))
   return [...own.map(rule => ({ path: rule.fieldPath === undefined ? path : [...path, rule.fieldPath.slice(1)], message: rule.message })), ...inner]
 }
@@ -32,14 +32,24 @@ const environment = new Environment({ unlistedVariablesAreDyn: true })
 const compiled = new Map<string, (context: Readonly<Record<string, unknown>>) => unknown>()
 
 function broken(rules: readonly Rule[], self: unknown, oldSelf: unknown): readonly Rule[] {
-  if (self === undefined) return []
   const context = { self: celValue(self), ...(oldSelf === undefined ? {} : { oldSelf: celValue(oldSelf) }) }
   return rules.filter(({ rule }) => {
     if (oldSelf === undefined && rule.includes('oldSelf')) return false
     let check = compiled.get(rule)
     if (check === undefined) compiled.set(rule, (check = environment.parse(rule)))
-    return check(context) !== true
+    try {
+      return check(context) !== true
+    } catch (error) {
+      if (error instanceof EvaluationError) return false
+      throw error
+    }
   })
+}
+
+/** With defaults; fields that are wrong stay as they are. */
+function filledIn({ shape }: z.ZodObject, value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const fields = Object.entries(shape).map(([key, field]) => [key, (field as z.ZodType).safeParse(value[key]).data ?? value[key]])
+  return Object.fromEntries(fields.filter(([, field]) => field !== undefined))
 }
 
 /** Whole numbers are ints there, which JavaScript has no type for but bigint. */

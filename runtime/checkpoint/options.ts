@@ -66,7 +66,7 @@ export const checkpointRetention: ConfigOption<'NO_EXTERNALIZED_CHECKPOINTS' | '
   type: 'enum',
   defaultValue: 'NO_EXTERNALIZED_CHECKPOINTS',
   values: ['NO_EXTERNALIZED_CHECKPOINTS', 'DELETE_ON_CANCELLATION', 'RETAIN_ON_CANCELLATION'],
-  doc: 'what becomes of the checkpoints when the job has ended: removed; kept if it FAILED; kept if it FAILED or was CANCELED',
+  doc: 'what becomes of the checkpoints when the job has ended: removed; kept if it FAILED; kept if it FAILED, was CANCELED, was stopped with a savepoint, or was suspended with its JobManager: under its id it can be started again',
 }
 
 export const numRetainedCheckpoints: ConfigOption<number> = {

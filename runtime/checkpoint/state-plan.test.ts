@@ -4,7 +4,7 @@ import type { JobGraph, JobVertex, OperatorSpec } from '../graph/job-graph.ts'
 import type { TypeJson } from '../serde/type-information.ts'
 import type { StateSchema } from '../state/snapshot.ts'
 import type { CheckpointBody, OperatorEntry } from './checkpoint-body.ts'
-import { isRestorable, planState, requireRestorable, type StatePlan } from './state-plan.ts'
+import { isRestorable, planState, requireRestorable, type StatePlan, savedOperators } from './state-plan.ts'
 import type { StatePlace } from './task-state.ts'
 
 const LONG: TypeJson = { kind: 'LONG' }
@@ -381,4 +381,14 @@ describe('renames (seed D9)', () => {
 test('operators with state and without uid are listed, others are not (seed D10)', () => {
   const { withoutUid } = planState(savepoint(), program({ ...sums, uid: '' }, source, { id: 'map', uid: '' }))
   expect(withoutUid).toEqual(['sums'])
+})
+
+test('an operator has the bytes of all pieces of its key groups and of its lists', () => {
+  const body = savepoint({ ...sums, lists: [listOf('split')] })
+  const state = body.tasks[0]?.state
+  const keyGroups = state === undefined || state === 'finished' ? undefined : state.operators[0]?.snapshot.keyed?.keyGroups
+  if (!(keyGroups instanceof Map)) throw new Error('the task has keyed state')
+  // Behind one another, as changes stand behind a base.
+  keyGroups.set(3, [place, place, { ...place, length: 4 }])
+  expect(savedOperators(body).map(({ bytes }) => bytes)).toEqual([9 + 9 + 4 + 9])
 })

@@ -256,7 +256,7 @@ export function savedOperators({ operators, tasks }: CheckpointBody): readonly S
       if (keyed !== undefined && keyed.keyGroups.size > 0) {
         keyType = keyed.keyType
         for (const schema of keyed.schemas) states.set(stateId(schema), schema)
-        for (const { length } of keyed.keyGroups.values()) bytes += length
+        for (const pieces of keyed.keyGroups.values()) for (const { length } of pieces) bytes += length
       }
       for (const { name, mode, type, items } of lists) {
         if (items.length === 0) continue

@@ -174,6 +174,17 @@ export class CheckpointCoordinator {
     return { store, checkpointId: await this.epochs.takeOver(), savepoint: this.epochs.savepoint }
   }
 
+  /** What is stored stays when the job is told to end, so that it can be started again under its id. */
+  get outlivesJob(): boolean {
+    const { retention, storage } = this.settings.view
+    return retention === 'RETAIN_ON_CANCELLATION' && storage === 'FileSystemCheckpointStorage'
+  }
+
+  /** Behind a savepoint a job rests rather than ends: under its id it goes on from there. */
+  restsAfter(end: TerminalJobStatus): boolean {
+    return end === 'FINISHED' && this.stopping && this.outlivesJob
+  }
+
   get isStopping(): boolean {
     return this.stopping
   }
@@ -288,7 +299,7 @@ export class CheckpointCoordinator {
     this.stop()
     await this.storing
     const { retention } = this.settings.view
-    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : end === 'CANCELED' && retention === 'RETAIN_ON_CANCELLATION'
+    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : (end === 'CANCELED' && this.outlivesJob) || this.restsAfter(end)
     const isUntouched = end === 'FAILED' && this.untouched
     // One that never led has nothing to remove.
     if (retained || isUntouched || this.epochs === undefined || !this.epochs.leads) return

@@ -145,9 +145,8 @@ export class Dispatcher {
   close(): void {
     this.closed = true
     for (const job of this.running()) {
-      const { jobStore, results } = this.options.services
-      if (jobStore === undefined && results === undefined) job.cancel()
-      else job.suspend()
+      if (job.outlivesJobManager || this.options.services.results !== undefined) job.suspend()
+      else job.cancel()
     }
     for (const timer of this.completed.values()) timer.cancel()
   }

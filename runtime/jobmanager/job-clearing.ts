@@ -20,7 +20,9 @@ export async function clearJob(job: EndedJob, { jobStore, results, checkpoints, 
   try {
     // Of a job that another one goes on with nobody must read that it has ended.
     if (results !== undefined) await checkpoints?.confirmLead()
-    await results?.record(job)
+    // One that rests may be started again, but not by the next JobManager of a highly available cluster, which goes by the results.
+    const rests = jobStore === undefined && checkpoints?.restsAfter(job.state) === true
+    if (!rests) await results?.record(job)
   } catch (error) {
     if (serializeError(error).code === 'FENCED') log.warn('another jobmanager leads the job, which is left to it', { error: String(error) })
     else

@@ -367,6 +367,11 @@ export class JobMaster {
     this.endTasks()
   }
 
+  /** Whether another JobManager can go on with it. */
+  get outlivesJobManager(): boolean {
+    return this.services.jobStore !== undefined || this.checkpoints?.outlivesJob === true
+  }
+
   /** Another JobManager goes on with it, or this one when it is back: its tasks end, and nothing of it is removed. */
   suspend(): void {
     if (!mayEnter(this.status, 'SUSPENDED')) return

@@ -68,3 +68,30 @@ test('what was written of a base that is given up goes into the next one', () =>
   expect(keyGroups.get(0)?.buffer.byteLength).toBe(500 * KiB)
   expect(keyGroups.get(19)?.subarray(-10 * KiB)).toEqual(bytes)
 })
+
+test('room that was made for a segment is there for the next one when that segment turned out to be empty', () => {
+  const writer = new SegmentWriter(Types.INT, 128)
+  write(writer, 20)
+  while (writer.prepare()) {
+    // A step at a time.
+  }
+  writer.drop()
+  expect(writer.finish().keyGroups.size).toBe(0)
+  write(writer, 1)
+  const [piece] = writer.finish().keyGroups.values()
+  expect(piece?.buffer).toBeInstanceOf(SharedArrayBuffer)
+})
+
+test('room that a base has outgrown is there for the next one', () => {
+  const writer = new SequentialSegmentWriter(Types.INT, 128)
+  const memory = new Set<ArrayBufferLike>()
+  const segment = (keyGroups: number) => {
+    writer.expect(1_000 * KiB)
+    write(writer, keyGroups)
+    return [...writer.finish().keyGroups.values()].map(({ buffer }) => buffer)[0] as ArrayBufferLike
+  }
+  memory.add(segment(20))
+  segmentMemory.giveBack(memory)
+  expect(memory.has(segment(120)), 'outgrown').toBe(false)
+  expect(memory.has(segment(20)), 'used again').toBe(true)
+})

@@ -158,6 +158,8 @@ export class SegmentWriter {
 
   private slabOf(size: number): Uint8Array {
     const { room } = this
+    // Nobody gives back what an empty segment would have taken.
+    if (size === 0) return noRoom
     if (room.length < size) return segmentMemory.take(size).room
     this.room = noRoom
     return room

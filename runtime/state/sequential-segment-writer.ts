@@ -8,14 +8,17 @@ import { type FinishedSegment, SegmentWriter } from './segment-writer.ts'
  */
 export class SequentialSegmentWriter extends SegmentWriter {
   private all = new ByteWriter(0)
+  /** The room that was made for it. */
+  private expected: Uint8Array = this.all.bytes
   /** In order; each ends where the next one starts. */
   private ranges: { readonly keyGroup: number; readonly start: number }[] = []
 
   /** Room for so many bytes, in one piece. */
   override expect(bytes: number): void {
     if (this.all.length > 0 || this.all.bytes.length >= bytes) return
-    segmentMemory.giveBack([this.all.bytes.buffer])
-    this.all = new ByteWriter(segmentMemory.take(bytes).room)
+    segmentMemory.giveBack(new Set([this.all.bytes.buffer, this.expected.buffer]))
+    this.expected = segmentMemory.take(bytes).room
+    this.all = new ByteWriter(this.expected)
   }
 
   protected override writerOf(keyGroup: number): ByteWriter {
@@ -35,6 +38,9 @@ export class SequentialSegmentWriter extends SegmentWriter {
     for (const [keyGroup, parts] of [...found].sort(([a], [b]) => a - b)) keyGroups.set(keyGroup, joined(parts))
     const isHandedOver = [...keyGroups.values()].some(({ buffer }) => buffer === all.bytes.buffer)
     if (isHandedOver) this.all = new ByteWriter(0)
+    // Rows larger than expected have made it go elsewhere.
+    if (all.bytes.buffer !== this.expected.buffer) segmentMemory.giveBack([this.expected.buffer])
+    this.expected = this.all.bytes
     this.drop()
     return { keyGroups, size, recordCount }
   }

@@ -70,6 +70,8 @@ export interface SlotWorkerParts {
 }
 
 const METRICS_INTERVAL_MS = 500
+/** Bytes of shared memory at which V8 is told to look for it: it does not count them. */
+const GARBAGE_MAX = 256 * 1024 * 1024
 
 export function startSlotWorker({ port, data, loadProgram, describeError, createIoHost, collectGarbage }: SlotWorkerParts): void {
   let asleep = false
@@ -77,6 +79,7 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
   let bell: SharedHostDoorbell | undefined
   /** Of the job: the same for all of its deployments. */
   let artifactPath = ''
+  let garbageBytes = 0
   const post = (message: SlotMessage) => port.postMessage(message)
 
   const idle = () => {
@@ -178,8 +181,10 @@ export function startSlotWorker({ port, data, loadProgram, describeError, create
       case 'notify-checkpoint':
         return runtime?.notifyCheckpoint(command.executionIds, command.checkpointId, command.outcome)
       case 'return-memory':
-        if (segmentMemory.giveBack(command.buffers) > 0) collectGarbage()
-        return
+        garbageBytes += segmentMemory.giveBack(command.buffers)
+        if (garbageBytes < GARBAGE_MAX) return
+        garbageBytes = 0
+        return collectGarbage()
     }
   })
 }

@@ -225,10 +225,10 @@ const others: readonly Mutation[] = [
     fails: once,
   },
   {
-    what: 'the checkpoints of a job go before its result is stored',
+    what: 'the result of a job goes before what it could be run again from',
     file: 'runtime/jobmanager/job-store.ts',
-    find: 'for (const path of [`${folder}/submission`, ...others, `${folder}/result`])',
-    replace: 'for (const path of [`${folder}/result`, ...others, `${folder}/submission`])',
+    find: 'await store.remove(`${folder}/submission`)\n      await results.commit(jobId)',
+    replace: 'await results.commit(jobId)\n      await store.remove(`${folder}/submission`)',
     testFile: killTests,
     seeds: '2000',
     fails: 'killed at every call',

@@ -1,13 +1,16 @@
 import type { z } from 'zod'
 import { Configuration, flattenConfiguration, type OptionTable } from '../../runtime/common/config.ts'
 import { nearestName } from '../../runtime/common/errors.ts'
-import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema } from '../api/flink-job.ts'
+import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema, KIND } from '../api/flink-job.ts'
 import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
+import { flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
+import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
+import { type FieldOption, fieldOptions } from './field-options.ts'
 import { brokenRules } from './rules.ts'
 
 /**
- * Everything that is wrong with a FlinkJob, at once: each problem with the path of its field, what was expected and the nearest name.
- * Used for manifests before anything is done, and by the controller again for what it reads from a store.
+ * Everything that is wrong with an object of ours, at once: each problem with the path of its field, what was expected and the nearest name.
+ * Used for manifests before anything is done, and by the controllers again for what they read from a store.
  */
 export interface Problem {
   /** Keys and list positions from the document down. */
@@ -22,22 +25,63 @@ export interface CheckedFlinkJob {
   readonly spec: FlinkJobSpec
 }
 
-export type Checked = { readonly kind: 'valid'; readonly job: CheckedFlinkJob } | { readonly kind: 'invalid'; readonly problems: readonly Problem[] }
+export type Checked<T> = { readonly kind: 'valid'; readonly object: T } | { readonly kind: 'invalid'; readonly problems: readonly Problem[] }
+
+/** One of ours whose document is sound; a FlinkJob has its spec as it is carried out. */
+export type CheckedObject =
+  | { readonly kind: typeof KIND; readonly metadata: FlinkJobManifest['metadata']; readonly job: CheckedFlinkJob }
+  | { readonly kind: typeof SESSION_KIND | typeof SNAPSHOT_KIND; readonly metadata: FlinkJobManifest['metadata'] }
 
 type Path = readonly (string | number)[]
 
+interface Kind {
+  readonly schema: z.ZodType
+  readonly refused: Readonly<Record<string, string>>
+}
+
+const kinds: Readonly<Record<string, Kind>> = {
+  [KIND]: { schema: flinkJobSchema, refused: refusedFields },
+  [SESSION_KIND]: { schema: flinkSessionSchema, refused: {} },
+  [SNAPSHOT_KIND]: { schema: flinkSnapshotSchema, refused: {} },
+}
+
 /** `optionTables` are the options that this release knows. */
-export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[]): Checked {
-  const { accepted, problems } = withoutRefused(document, [])
-  const parsed = flinkJobSchema.safeParse(accepted)
-  if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted)))
-  const options = optionsOf(accepted, optionTables)
-  const broken = brokenRules(flinkJobSchema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 }))
-  problems.push(...broken, ...options.problems)
-  if (parsed.success && problems.length === 0) {
-    return { kind: 'valid', job: { metadata: parsed.data.metadata, spec: specOf(parsed.data, options.flat) } }
+export function checkObject(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedObject> {
+  const named = valueAt(document, ['kind'])
+  if (isMap(document) && (typeof named !== 'string' || !Object.hasOwn(kinds, named))) {
+    const message = `expected ${KIND}, ${SESSION_KIND} or ${SNAPSHOT_KIND}, got ${shown(named)}`
+    return { kind: 'invalid', problems: [{ path: ['kind'], message, atKey: false }] }
   }
-  return { kind: 'invalid', problems }
+  if (named !== SESSION_KIND && named !== SNAPSHOT_KIND) {
+    const checked = checkFlinkJob(document, optionTables)
+    if (checked.kind === 'invalid') return checked
+    return { kind: 'valid', object: { kind: KIND, metadata: checked.object.metadata, job: checked.object } }
+  }
+  const { accepted, problems } = shapeProblems(kinds[named] as Kind, document)
+  problems.push(...optionsOf(accepted, optionTables).problems)
+  if (problems.length > 0) return { kind: 'invalid', problems }
+  // The shape was held to the schema above, whose metadata is that of every kind.
+  return { kind: 'valid', object: { kind: named, metadata: flinkJobSchema.shape.metadata.parse(valueAt(accepted, ['metadata'])) } }
+}
+
+export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedFlinkJob> {
+  const { accepted, problems } = shapeProblems(kinds[KIND] as Kind, document)
+  const parsed = flinkJobSchema.safeParse(accepted)
+  const options = optionsOf(accepted, optionTables)
+  const fields = parsed.success ? fieldOptions(parsed.data.spec) : []
+  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat))
+  if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
+  const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
+  return { kind: 'valid', object: { metadata: parsed.data.metadata, spec: specOf(parsed.data, configuration) } }
+}
+
+/** Fields that are refused, unknown, of a wrong type, or at odds with others. */
+function shapeProblems({ schema, refused }: Kind, document: unknown): { readonly accepted: unknown; readonly problems: Problem[] } {
+  const { accepted, problems } = withoutRefused(document, [], refused)
+  const parsed = schema.safeParse(accepted)
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted, schema, refused)))
+  problems.push(...brokenRules(schema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 })))
+  return { accepted, problems }
 }
 
 /** `spec.job.args[2]`; a key that is no plain word stands in brackets: `spec.flinkConfiguration["rest.port"]`. */
@@ -50,17 +94,17 @@ export function fieldPath(path: Path): string {
 }
 
 /** Refused fields are reported once, and what a cluster adds is dropped; the rest is for the schema. */
-function withoutRefused(value: unknown, path: Path): { accepted: unknown; problems: Problem[] } {
+function withoutRefused(value: unknown, path: Path, refused: Kind['refused']): { accepted: unknown; problems: Problem[] } {
   if (!isMap(value)) return { accepted: value, problems: [] }
   const problems: Problem[] = []
   const accepted: [string, unknown][] = []
   for (const [key, inner] of Object.entries(value)) {
     const at = [...path, key]
     const dotted = at.join('.')
-    const refusal = Object.hasOwn(refusedFields, dotted) ? refusedFields[dotted] : undefined
+    const refusal = Object.hasOwn(refused, dotted) ? refused[dotted] : undefined
     if (refusal !== undefined) problems.push({ path: at, message: `is refused: ${refusal}`, atKey: true })
     else if (!ignoredFields.has(dotted)) {
-      const deeper = path.length < 2 ? withoutRefused(inner, at) : { accepted: inner, problems: [] }
+      const deeper = path.length < 2 ? withoutRefused(inner, at, refused) : { accepted: inner, problems: [] }
       accepted.push([key, deeper.accepted])
       problems.push(...deeper.problems)
     }
@@ -68,10 +112,10 @@ function withoutRefused(value: unknown, path: Path): { accepted: unknown; proble
   return { accepted: Object.fromEntries(accepted), problems }
 }
 
-function problemsOf(issue: z.core.$ZodIssue, document: unknown): Problem[] {
+function problemsOf(issue: z.core.$ZodIssue, document: unknown, schema: z.ZodType, refused: Kind['refused']): Problem[] {
   const path = issue.path.filter(part => typeof part !== 'symbol')
   if (issue.code === 'unrecognized_keys') {
-    const known = knownFields(path)
+    const known = knownFields(schema, path, refused)
     return issue.keys.map(key => ({ path: [...path, key], message: unknownField(key, known), atKey: true }))
   }
   const got = valueAt(document, path)
@@ -86,10 +130,10 @@ function unknownField(key: string, known: readonly string[]): string {
 }
 
 /** The names of a map of the schema that are built. The paths are few and the schema is ours, so they are spelled out by walking it. */
-function knownFields(path: Path): string[] {
-  let schema: unknown = flinkJobSchema
+function knownFields(root: z.ZodType, path: Path, refused: Kind['refused']): string[] {
+  let schema: unknown = root
   for (const part of path) schema = shapeOf(schema)[String(part)]
-  return Object.keys(shapeOf(schema)).filter(key => !Object.hasOwn(refusedFields, [...path, key].join('.')))
+  return Object.keys(shapeOf(schema)).filter(key => !Object.hasOwn(refused, [...path, key].join('.')))
 }
 
 function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
@@ -110,6 +154,18 @@ function optionsOf(document: unknown, tables: readonly OptionTable[]): { flat: R
     else for (const message of Configuration.parse({ [key]: value }, tables).problems) problems.push({ path, message, atKey: true })
   }
   return { flat, problems }
+}
+
+/** A field and its option that say different things: neither is quietly the stronger one. */
+function contradictions(document: unknown, fields: readonly FieldOption[], flat: Readonly<Record<string, string>>): Problem[] {
+  const nested = valueAt(document, ['spec', 'flinkConfiguration'])
+  if (!isMap(nested)) return []
+  return fields.flatMap(({ key, value, field }) => {
+    const other = flat[key]
+    if (other === undefined || other === value) return []
+    const path = ['spec', 'flinkConfiguration', ...pathOfOption(nested, key)]
+    return [{ path, message: `is ${shown(other)}, but ${field} is ${shown(value)}: remove one of them`, atKey: true }]
+  })
 }
 
 /** The keys under which the author wrote `key`: nested maps may split it at any of its dots. */

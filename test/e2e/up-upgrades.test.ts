@@ -1,0 +1,125 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { UpHome } from '../support/up.ts'
+
+/** Edits of a manifest under `millrace up`, with real processes: what the job prints shows whether its state has come along. */
+let home: UpHome
+beforeEach(() => {
+  home = new UpHome()
+})
+afterEach(() => home.close())
+
+/** Counts numbers that come ten a second, per key; the count goes on where it was if the state did. `state` is the name of the count. */
+const counting = (prefix: string, type = 'INT', state = 'count') => `
+import { DataGeneratorSource, type StreamExecutionEnvironment, Types, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
+class Count {
+  readonly count = new ValueStateDescriptor('${state}', Types.${type})
+  open(context) { this.state = context.getState(this.count) }
+  processElement(n, _context, out) {
+    const count = Number(this.state.value() ?? 0) + 1
+    this.state.update(${type === 'STRING' ? 'String(count)' : 'count'})
+    out.collect('${prefix} ' + n + ' ' + count)
+  }
+}
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
+    .keyBy(() => 1).process(new Count()).uid('count').print()
+}`
+
+/** Rows with the given prefix: number and count, which are the same but for one where nothing was lost or doubled. */
+function rows(text: string, prefix: string): readonly (readonly [number, number])[] {
+  return [...text.matchAll(new RegExp(`^(?:\\d+> )?${prefix} (\\d+) (\\d+)$`, 'gm'))].map(([, n, count]) => [Number(n), Number(count)])
+}
+
+const options = (mode: string, more = '') => `    upgradeMode: ${mode}\n${more}  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n`
+const stable = (name: string, generation: number) =>
+  expect
+    .poll(() => home.status(name), { timeout: 60_000 })
+    .toMatchObject({ observedGeneration: generation, lifecycleState: 'STABLE', jobStatus: { state: 'RUNNING' } })
+
+test('in mode savepoint an edited program goes on under its id with the state of the one before, each row once', async () => {
+  const path = home.manifest('upgraded', counting('a'), options('savepoint'))
+  const { prints, says, stdout, stderr, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  const { jobId } = home.status('upgraded')?.jobStatus ?? {}
+  home.manifest('upgraded', counting('b'), options('savepoint'))
+  await prints(/b \d+ \d+\n/)
+  await stable('upgraded', 2)
+  const status = home.status('upgraded')
+  expect(status?.jobStatus?.jobId).toBe(jobId)
+  expect(status?.jobStatus?.upgradeSavepointPath).toMatch(/^file:.*savepoint-/)
+  expect(status?.edit).toMatchObject({ generation: 2, class: 'restart', fields: ['spec.job.script'] })
+  await says(/STABLE -> UPGRADING\n/)
+  const [before, after] = [rows(stdout(), 'a'), rows(stdout(), 'b')]
+  expect([before.length, after.length].every(length => length > 0)).toBe(true)
+  expect([...before, ...after]).toEqual(Array.from({ length: before.length + after.length }, (_, n) => [n, n + 1]))
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(home.processes()).toEqual([])
+})
+
+test('in mode last-state an edited program goes on from the newest checkpoint', async () => {
+  const path = home.manifest('lasting', counting('a'), options('last-state'))
+  const { prints, stdout, child, exit } = home.run(path)
+  await prints(/a 8 9\n/)
+  home.manifest('lasting', counting('b'), options('last-state'))
+  await prints(/b \d+ \d+\n/)
+  await stable('lasting', 2)
+  const [[first, count] = [0, 0]] = rows(stdout(), 'b')
+  expect(count).toBe(first + 1)
+  // From a checkpoint, not from the beginning, and nothing is left out.
+  expect(first).toBeGreaterThan(0)
+  expect(first).toBeLessThanOrEqual(rows(stdout(), 'a').length)
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
+test('in mode stateless it begins anew, as another job', async () => {
+  const path = home.manifest('fresh', counting('a'), options('stateless'))
+  const { prints, stdout, child, exit } = home.run(path)
+  await prints(/a 3 4\n/)
+  const { jobId } = home.status('fresh')?.jobStatus ?? {}
+  home.manifest('fresh', counting('b'), options('stateless'))
+  await prints(/b 2 3\n/)
+  expect(rows(stdout(), 'b')[0]).toEqual([0, 1])
+  await stable('fresh', 2)
+  expect(home.status('fresh')?.jobStatus?.jobId).not.toBe(jobId)
+  expect(home.status('fresh')?.edit?.class).toBe('state-loss')
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
+test('a program that does not compile leaves the job running, and says where', async () => {
+  const path = home.manifest('broken', counting('a'), options('savepoint'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 3 4\n/)
+  const processes = home.clusterProcesses().map(line => line.split(' ')[0])
+  home.manifest('broken', `${counting('b')}\n}`, options('savepoint'))
+  await says(/the edit is not carried out, the job goes on as it was: .*broken\.yaml:\d+:\d+/s)
+  const seen = rows(stdout(), 'a').length
+  await prints(new RegExp(`a ${seen + 5} `))
+  expect(home.clusterProcesses().map(line => line.split(' ')[0])).toEqual(processes)
+  home.manifest('broken', counting('c'), options('savepoint'))
+  await prints(/c \d+ \d+\n/)
+  expect(rows(stdout(), 'c')[0]).toEqual([rows(stdout(), 'a').length, rows(stdout(), 'a').length + 1])
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
+test('suspended, no process is left; resumed, it goes on where it was', async () => {
+  const path = home.manifest('resting', counting('a'), options('savepoint'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 4 5\n/)
+  home.manifest('resting', counting('a'), options('savepoint', '    state: suspended\n'))
+  await says(/UPGRADING -> SUSPENDED\n/)
+  expect(home.clusterProcesses()).toEqual([])
+  expect(home.status('resting')).toMatchObject({ observedGeneration: 2, jobManagerDeploymentStatus: 'MISSING', jobStatus: { state: 'SUSPENDED' } })
+  const seen = rows(stdout(), 'a').length
+  home.manifest('resting', counting('a'), options('savepoint'))
+  await prints(new RegExp(`a ${seen + 3} ${seen + 4}\n`))
+  await stable('resting', 3)
+  const all = rows(stdout(), 'a')
+  expect(all.length).toBeGreaterThan(seen + 3)
+  expect(all).toEqual(all.map((_, n) => [n, n + 1]))
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})

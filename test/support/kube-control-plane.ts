@@ -1,0 +1,202 @@
+import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
+
+/**
+ * A real kube-apiserver with its etcd on free loopback ports, without nodes, in a folder of its own; `test/parts/install-kubernetes.sh` builds it. Ready after
+ * a few seconds. Two users: `token` may do everything, `strangerToken` nothing that no role gives it.
+ */
+export interface KubeAnswer {
+  readonly status: number
+  readonly body: unknown
+}
+
+interface Layout {
+  readonly folder: string
+  readonly etcdPort: number
+  readonly peerPort: number
+  readonly apiPort: number
+}
+
+export class KubeControlPlane implements AsyncDisposable {
+  readonly url: string
+  readonly token = 'token-of-the-admin'
+  readonly strangerToken = 'token-of-a-stranger'
+  /** PEM: of what the server shows. */
+  readonly ca: string
+  private readonly layout: Layout
+  private readonly etcd: GuardedProcess
+  private api: GuardedProcess
+
+  private constructor(layout: Layout, etcd: GuardedProcess, api: GuardedProcess) {
+    this.layout = layout
+    this.etcd = etcd
+    this.api = api
+    this.url = `https://127.0.0.1:${layout.apiPort}`
+    this.ca = readFileSync(join(layout.folder, 'certificates', 'apiserver.crt'), 'utf8')
+  }
+
+  static async start(): Promise<KubeControlPlane> {
+    const [etcdPort, peerPort, apiPort] = (await freePorts(3)) as [number, number, number]
+    const layout = { folder: mkdtempSync(join(tmpdir(), 'millrace-kube-')), etcdPort, peerPort, apiPort }
+    let etcd: GuardedProcess | undefined
+    let api: GuardedProcess | undefined
+    try {
+      writeCredentials(layout.folder)
+      etcd = await startEtcd(layout)
+      api = await startApiServer(layout)
+      const plane = new KubeControlPlane(layout, etcd, api)
+      await plane.ready()
+      return plane
+    } catch (error) {
+      await api?.stop()
+      await etcd?.stop()
+      rmSync(layout.folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.api.stop()
+    await this.etcd.stop()
+    rmSync(this.layout.folder, { recursive: true, force: true })
+  }
+
+  /** Killed, and started again over the same etcd. */
+  async restartApiServer(): Promise<void> {
+    await this.api.stop()
+    this.api = await startApiServer(this.layout)
+    await this.ready()
+  }
+
+  /** Forgets all revisions before the newest: whoever watches from one of them is told that it is gone. */
+  async compactEtcd(): Promise<void> {
+    const etcd = async (path: string, body: object) => {
+      const answer = await fetch(`http://127.0.0.1:${this.layout.etcdPort}/v3/kv/${path}`, { method: 'POST', body: JSON.stringify(body) })
+      if (!answer.ok) throw new Error(`etcd answered ${answer.status}: ${await answer.text()}`)
+      return (await answer.json()) as { readonly header: { readonly revision: string } }
+    }
+    const { header } = await etcd('range', { key: Buffer.from('\0').toString('base64') })
+    await etcd('compaction', { revision: header.revision, physical: true })
+  }
+
+  /** One request as plain JSON. */
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: { readonly token?: string; readonly contentType?: string } = {},
+  ): Promise<KubeAnswer> {
+    const { token = this.token, contentType = 'application/json' } = options
+    return new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': contentType }) }
+      const sent = request(`${this.url}${path}`, { method, ca: this.ca, headers }, answer => {
+        let text = ''
+        answer.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk
+        })
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: parsed(text) }))
+        answer.on('error', reject)
+      })
+      sent.on('error', reject)
+      sent.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  }
+
+  /** Answers what it prints; rejects with what it complains of. */
+  async kubectl(args: readonly string[], input = ''): Promise<string> {
+    const all = [
+      '--server',
+      this.url,
+      '--token',
+      this.token,
+      '--certificate-authority',
+      join(this.layout.folder, 'certificates', 'apiserver.crt'),
+      ...args,
+    ]
+    const run = promisify(execFile)(join(binaries(), 'kubectl'), all, { env: { HOME: this.layout.folder } })
+    run.child.stdin?.end(input)
+    return (await run).stdout
+  }
+
+  private async ready(): Promise<void> {
+    for (const endMs = Date.now() + READY_MS; ; ) {
+      const answer = await this.call('GET', '/readyz').catch((error: Error) => ({ status: 0, body: error.message }))
+      if (answer.status === 200) return
+      if (Date.now() > endMs) throw new Error(`the kube-apiserver is not ready: ${answer.status} ${JSON.stringify(answer.body)}`)
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+}
+
+const READY_MS = 60_000
+const VERSION = '1.34.2'
+
+function binaries(): string {
+  const folder = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), `kubernetes-${VERSION}`)
+  if (!existsSync(join(folder, 'kubectl'))) throw new Error(`no ${folder}: run test/parts/install-kubernetes.sh`)
+  return folder
+}
+
+function writeCredentials(folder: string): void {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  writeFileSync(join(folder, 'accounts.key'), privateKey)
+  writeFileSync(join(folder, 'accounts.pub'), publicKey)
+  writeFileSync(join(folder, 'tokens.csv'), 'token-of-the-admin,admin,1,system:masters\ntoken-of-a-stranger,stranger,2,\n')
+}
+
+function startEtcd({ folder, etcdPort, peerPort }: Layout): Promise<GuardedProcess> {
+  const [client, peer] = [`http://127.0.0.1:${etcdPort}`, `http://127.0.0.1:${peerPort}`]
+  const options = {
+    'data-dir': join(folder, 'etcd'),
+    'listen-client-urls': client,
+    'advertise-client-urls': client,
+    'listen-peer-urls': peer,
+    'initial-advertise-peer-urls': peer,
+    'initial-cluster': `default=${peer}`,
+    'unsafe-no-fsync': 'true',
+  }
+  return startGuarded([join(binaries(), 'etcd'), ...flags(options)], { name: 'etcd', ready: 'ready to serve client requests' })
+}
+
+function startApiServer({ folder, etcdPort, apiPort }: Layout): Promise<GuardedProcess> {
+  const options = {
+    'etcd-servers': `http://127.0.0.1:${etcdPort}`,
+    'bind-address': '127.0.0.1',
+    'advertise-address': '127.0.0.1',
+    'secure-port': String(apiPort),
+    'cert-dir': join(folder, 'certificates'),
+    'token-auth-file': join(folder, 'tokens.csv'),
+    'authorization-mode': 'RBAC',
+    'service-account-issuer': 'https://kubernetes.default.svc',
+    'service-account-key-file': join(folder, 'accounts.pub'),
+    'service-account-signing-key-file': join(folder, 'accounts.key'),
+    'service-cluster-ip-range': '10.0.0.0/24',
+    // Its controller, which would make the accounts, is not here.
+    'disable-admission-plugins': 'ServiceAccount',
+    'endpoint-reconciler-type': 'none',
+    'allow-privileged': 'true',
+  }
+  return startGuarded([join(binaries(), 'kube-apiserver'), ...flags(options)], { name: 'kube-apiserver', ready: 'Serving securely on' })
+}
+
+function flags(options: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(options).map(([name, value]) => `--${name}=${value}`)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

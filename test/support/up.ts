@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { expect } from 'vitest'
+import type { FlinkJob } from '../../operator/api/flink-job.ts'
+
+/** `millrace up` as people run it: the shell command, real processes, real signals, a directory of its own. */
+export const root = resolve(import.meta.dirname, '../..')
+
+export class UpHome {
+  readonly directory = mkdtempSync(join(tmpdir(), 'millrace-up-'))
+  private readonly started: ChildProcess[] = []
+
+  async close(): Promise<void> {
+    for (const process of this.started) if (process.exitCode === null && process.signalCode === null) process.kill('SIGKILL')
+    await expect.poll(() => this.processes(), { timeout: 30_000 }).toEqual([])
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  run(...args: string[]) {
+    const child = spawn(join(root, 'bin/millrace'), ['up', ...args], {
+      cwd: root,
+      env: { ...process.env, MILLRACE_DIR: this.directory },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.started.push(child)
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    const seen = async (read: () => string, pattern: RegExp) => {
+      const over = () => child.exitCode !== null || child.signalCode !== null
+      await expect
+        .poll(() => pattern.test(read()) || over(), { timeout: 60_000 })
+        .toBe(true)
+        .catch(() => {})
+      if (!pattern.test(read())) throw new Error(`${pattern} was not seen.\nstdout: ${stdout.slice(-2_000)}\nstderr: ${stderr}\nlogs: ${this.logs()}`)
+    }
+    const exit = new Promise<number | string | null>(done => child.on('close', (code, signal) => done(code ?? signal)))
+    return {
+      child,
+      exit,
+      stdout: () => stdout,
+      stderr: () => stderr,
+      says: (pattern: RegExp) => seen(() => stderr, pattern),
+      prints: (pattern: RegExp) => seen(() => stdout, pattern),
+    }
+  }
+
+  /** Every process of a test, planners and bundlers too, has the test's directory in its environment. */
+  processes(): string[] {
+    return readdirSync('/proc')
+      .filter(name => /^\d+$/.test(name))
+      .flatMap(pid => {
+        try {
+          const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
+          const isOurs = environment.includes(`MILLRACE_DIR=${this.directory}`)
+          return isOurs ? [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`] : []
+        } catch {
+          return []
+        }
+      })
+  }
+
+  clusterProcesses(): string[] {
+    return this.processes().filter(line => line.includes('--end-with-stdin'))
+  }
+
+  status(name: string): FlinkJob['status'] {
+    return (JSON.parse(readFileSync(join(this.directory, 'up/default', name, 'flinkjob.json'), 'utf8')) as FlinkJob).status
+  }
+
+  /** `spec` follows the script: lines with their indentation. */
+  manifest(name: string, script: string, spec = ''): string {
+    const path = join(this.directory, `${name}.yaml`)
+    const block = script.trim().replaceAll(/^/gm, '      ')
+    writeFileSync(
+      path,
+      `apiVersion: millrace.dev/v1alpha1\nkind: FlinkJob\nmetadata:\n  name: ${name}\nspec:\n  job:\n    script: |\n${block}\n${spec}`,
+    )
+    return path
+  }
+
+  /** Of all clusters of the test. */
+  private logs(): string {
+    return readdirSync(this.directory, { recursive: true, encoding: 'utf8' })
+      .filter(name => name.endsWith('.log'))
+      .map(name => `\n${name}:\n${readFileSync(join(this.directory, name), 'utf8').slice(-3_000)}`)
+      .join('')
+  }
+}
