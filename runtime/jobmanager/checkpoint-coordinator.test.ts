@@ -146,7 +146,7 @@ describe('the end of the job', () => {
       failJob: () => {},
     })
     await coordinator.takeOver()
-    await coordinator.close(end)
+    await coordinator.close({ state: end, savepoint: null })
     return store.paths().length > 0
   }
 

@@ -17,6 +17,7 @@ import {
   step,
   wakeMs,
 } from '../checkpoint/coordinator-core.ts'
+import type { EndedJob } from '../checkpoint/job-results.ts'
 import { recoveryPath, savepointDirectory } from '../checkpoint/options.ts'
 import {
   disposeSnapshot,
@@ -46,7 +47,6 @@ import { producersOf } from '../graph/channels.ts'
 import type { Execution, ExecutionGraph } from '../graph/execution-graph.ts'
 import type { JobGraph } from '../graph/job-graph.ts'
 import { withoutUid } from '../graph/uids.ts'
-import type { TerminalJobStatus } from '../rpc/job-manager-gateway.ts'
 import type { CheckpointSettings } from './checkpoint-settings.ts'
 import { CheckpointStatistics } from './checkpoint-statistics.ts'
 import { warnOfResultsSince } from './older-savepoint.ts'
@@ -85,6 +85,9 @@ interface Triggered {
   /** Of a savepoint. */
   readonly target: SavepointTarget | undefined
 }
+
+/** As its result has it: it may have ended in another JobManager. */
+type JobEnd = Pick<EndedJob, 'state' | 'savepoint'>
 
 /** History that is kept of the checkpoints of a job. */
 const HISTORY_MAX = 10
@@ -181,8 +184,8 @@ export class CheckpointCoordinator {
   }
 
   /** Behind a savepoint a job rests rather than ends: under its id it goes on from there. */
-  restsAfter(end: TerminalJobStatus): boolean {
-    return end === 'FINISHED' && this.stopping && this.outlivesJob
+  restsAfter({ state, savepoint }: JobEnd): boolean {
+    return state === 'FINISHED' && savepoint !== null && this.outlivesJob
   }
 
   get isStopping(): boolean {
@@ -295,12 +298,13 @@ export class CheckpointCoordinator {
   }
 
   /** The job has ended: its checkpoints are removed, unless they are to be retained, or are those of a program that this one could not go on from. */
-  async close(end: TerminalJobStatus): Promise<void> {
+  async close(end: JobEnd): Promise<void> {
     this.stop()
     await this.storing
     const { retention } = this.settings.view
-    const retained = end === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : (end === 'CANCELED' && this.outlivesJob) || this.restsAfter(end)
-    const isUntouched = end === 'FAILED' && this.untouched
+    const retained =
+      end.state === 'FAILED' ? retention !== 'NO_EXTERNALIZED_CHECKPOINTS' : (end.state === 'CANCELED' && this.outlivesJob) || this.restsAfter(end)
+    const isUntouched = end.state === 'FAILED' && this.untouched
     // One that never led has nothing to remove.
     if (retained || isUntouched || this.epochs === undefined || !this.epochs.leads) return
     try {

@@ -21,7 +21,7 @@ export async function clearJob(job: EndedJob, { jobStore, results, checkpoints, 
     // Of a job that another one goes on with nobody must read that it has ended.
     if (results !== undefined) await checkpoints?.confirmLead()
     // One that rests may be started again, but not by the next JobManager of a highly available cluster, which goes by the results.
-    const rests = jobStore === undefined && checkpoints?.restsAfter(job.state) === true
+    const rests = jobStore === undefined && checkpoints?.restsAfter(job) === true
     if (!rests) await results?.record(job)
   } catch (error) {
     if (serializeError(error).code === 'FENCED') log.warn('another jobmanager leads the job, which is left to it', { error: String(error) })
@@ -29,7 +29,7 @@ export async function clearJob(job: EndedJob, { jobStore, results, checkpoints, 
       log.error('the result of the job could not be stored: the next JobManager runs it again from its newest checkpoint', { error: String(error) })
     return
   }
-  await checkpoints?.close(job.state)
+  await checkpoints?.close(job)
   try {
     await removeStored(job.jobId, { jobStore, results })
   } catch (error) {

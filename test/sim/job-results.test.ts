@@ -182,6 +182,42 @@ test.each([
   },
 )
 
+test.each(['before', 'after'] as const)(
+  'a job that rests behind a savepoint keeps it as its newest claim, also when the next JobManager has to clear it: killed %s any step',
+  async phase => {
+    const client = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
+    const rest = async (at?: number) => {
+      const { cluster, submit } = sumsCluster(true, client)
+      const calls: StoreCall[] = []
+      let killed: StoreCall | undefined
+      await cluster.start()
+      await submit()
+      await cluster.untilRunning(jobId)
+      cluster.onStoreCall = (call, when) => {
+        if (when === 'before') calls.push(call)
+        if (when !== phase || call.number !== at || killed !== undefined) return
+        killed = call
+        cluster.network.kill(call.node)
+        cluster.clock.schedule(50, () => void cluster.replaceJobManager())
+      }
+      cluster.jobManager.triggerSavepoint(jobId, { triggerId: 'a', targetDirectory: SAVEPOINTS, behind: 'stop' })
+      await cluster.clock.runUntil(() => (at === undefined ? calls.some(({ text }) => text === `create ${jobId}`) : killed !== undefined), 10_000)
+      await cluster.clock.run(10_000)
+      if (at !== undefined) expect(killed, `call ${at}`).toBeDefined()
+      const what = `killed ${phase} ${killed?.text}`
+      const result = await catalogueOf(cluster).resultOf(jobId)
+      expect(result?.savepoint, what).toMatch(/^sim:\/\/savepoints\//)
+      expect(await catalogueOf(cluster).newest(jobId), what).toMatchObject({ kind: 'savepoint', location: result?.savepoint })
+      return calls
+    }
+    const calls = await rest()
+    const recorded = calls.findIndex(({ text }) => text === `create ${jobId}`)
+    const steps = calls.slice(recorded).filter(({ node }) => node === 'jobmanager-1')
+    expect(steps.length).toBeGreaterThan(3)
+    for (const { number } of steps.slice(phase === 'before' ? 1 : 0)) await rest(number)
+  },
+)
+
 test('the end of a cluster is not the end of its jobs: they are suspended, and the next one goes on with them', async () => {
   const { cluster, job, submit } = sumsCluster(false)
   await cluster.start()
