@@ -170,6 +170,7 @@ function restSettings(configuration: Configuration): RestSettings {
     bindAddress: configuration.get(restOptions.bindAddress),
     port: configuration.get(restOptions.port),
     token: configuration.get(restOptions.token),
+    requireToken: configuration.get(restOptions.requireToken),
     maxContentLength: configuration.get(restOptions.maxContentLength),
     submitEnabled: configuration.get(restOptions.submitEnabled),
     cancelEnabled: configuration.get(restOptions.cancelEnabled),

@@ -17,11 +17,12 @@ import { systemRandom } from '../runtime/common/random.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
 import type { Artifact } from '../runtime/planner/artifact.ts'
 import type { PlanResult } from '../runtime/planner/planner-client.ts'
-import { createRestClient } from '../runtime/rest/client.ts'
+import { baseUrl, createRestClient } from '../runtime/rest/client.ts'
 import { restOptions } from '../runtime/rest/options.ts'
+import { isLoopback } from '../runtime/rest/request-guard.ts'
 import { bundleModule, mayRegisterFiles, type NamedArtifact } from './bundle-module.ts'
 import { loadConfiguration } from './configuration.ts'
-import { createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
+import { clusterToken, createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
 import { commit, version } from './version.ts'
 
 /** The command line's entry: the real world for runtime/cli. What only some commands need is imported when they run. */
@@ -77,9 +78,10 @@ process.stdout.on('unpipe', (source: Readable) => source.resume())
 process.stderr.on('error', () => {})
 
 function rest(address: string, configuration: Configuration) {
+  const given = address === '' ? defaultAddress(configuration) : address
   return createRestClient({
-    address: address === '' ? defaultAddress(configuration) : address,
-    token: configuration.get(restOptions.token),
+    address: given,
+    token: configuration.get(restOptions.token) ?? ownToken(given, configuration),
     requestTimeoutMs: configuration.get(cliOptions.timeout),
     attemptsMax: configuration.get(restOptions.retryMaxAttempts),
     retryDelayMs: configuration.get(restOptions.retryDelay),
@@ -94,6 +96,23 @@ function defaultAddress(configuration: Configuration): string {
     if (jobManager?.record.webAddress !== undefined) return jobManager.record.webAddress
   }
   return `${configuration.get(restOptions.address)}:${configuration.get(restOptions.port)}`
+}
+
+/** That of the cluster that runs here, for requests to that cluster: nobody else gets to see it. */
+function ownToken(address: string, configuration: Configuration): string | undefined {
+  const { hostname, port } = new URL(baseUrl(address))
+  const isHere = runningRecords(environment.directory).some(({ record }) => {
+    if (record.kind !== 'jobmanager' || record.webAddress === undefined || record.webAddress === '') return false
+    const own = new URL(record.webAddress)
+    return own.port === port && (own.hostname === hostname || (isLoopback(own.hostname) && isLoopback(hostname)))
+  })
+  if (!isHere) return undefined
+  try {
+    return clusterToken(environment, configuration)
+  } catch {
+    // Somebody else's, who has not said that it is needed.
+    return undefined
+  }
 }
 
 /** Bundles the program and runs it in a child on this machine. */

@@ -12,7 +12,7 @@ export const restOptions = {
     key: 'rest.bind-address',
     type: 'string',
     defaultValue: '127.0.0.1',
-    doc: 'the address the REST server listens on; anything but a loopback address requires rest.token',
+    doc: 'the address the REST server listens on; anything but a loopback address requires rest.token, or rest.require-token',
   } satisfies ConfigOption<string>,
   token: {
     key: 'rest.token',
@@ -20,6 +20,12 @@ export const restOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'requests must carry "Authorization: Bearer <token>" when it is set; GET /config stays open for probes',
   } satisfies ConfigOption<string | undefined>,
+  requireToken: {
+    key: 'rest.require-token',
+    type: 'boolean',
+    defaultValue: false,
+    doc: "whether requests must carry a token, also on loopback and without rest.token: the cluster's own does (cluster.token), which the commands on the cluster's machine find by themselves. The command line of Flink sends none",
+  } satisfies ConfigOption<boolean>,
   maxContentLength: {
     key: 'rest.server.max-content-length',
     type: 'memory',

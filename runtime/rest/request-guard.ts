@@ -13,15 +13,19 @@ export interface GuardOptions {
   readonly bindAddress: string
   /** `rest.token`: clients. */
   readonly token: string | undefined
-  /** The cluster's own token: TaskManagers, which also fetch artefacts. */
+  /** `rest.require-token`: one is needed, also without `rest.token`. */
+  readonly requireToken: boolean
+  /** The cluster's own token: TaskManagers, which also fetch artefacts, and whoever runs the cluster. */
   readonly clusterToken: string | undefined
 }
 
-export function requireSafeBinding(bindAddress: string, token: string | undefined): void {
-  if (isLoopback(bindAddress) || token !== undefined) return
+export function requireSafeBinding({ bindAddress, token, requireToken, clusterToken }: GuardOptions): void {
+  if (requireToken && token === undefined && clusterToken === undefined)
+    throw new FlinkError('INVALID_CONFIGURATION', 'rest.require-token is true, and there is neither rest.token nor a token of the cluster')
+  if (isLoopback(bindAddress) || token !== undefined || requireToken) return
   throw new FlinkError(
     'INVALID_CONFIGURATION',
-    `rest.bind-address ${bindAddress} is reachable from other machines and rest.token is not set: set rest.token, or bind to 127.0.0.1`,
+    `rest.bind-address ${bindAddress} is reachable from other machines and rest.token is not set: set rest.token or rest.require-token, or bind to 127.0.0.1`,
   )
 }
 
@@ -33,11 +37,11 @@ export function installGuard(app: FastifyInstance, options: GuardOptions): void 
     if (changesSomething(request.method, path)) requireOwnOrigin(request)
     const artifact = path.startsWith('/millrace/artifacts/')
     const accepted = [options.token, options.clusterToken].filter(token => token !== undefined)
-    const needed = artifact ? accepted.length > 0 : options.token !== undefined
+    const needed = artifact ? accepted.length > 0 : options.token !== undefined || options.requireToken
     // The probe of a pod has no secret, and the versions are none.
     if (!needed || path === '/config') return
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
-    if (given === undefined) throw new HttpError(401, 'a token is required: send "Authorization: Bearer <rest.token>"')
+    if (given === undefined) throw new HttpError(401, 'a token is required: send "Authorization: Bearer <rest.token>", or the token of the cluster')
     if (!accepted.some(token => sameText(token, given))) throw new HttpError(401, 'the token is wrong')
   })
 }

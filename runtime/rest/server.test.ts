@@ -237,6 +237,7 @@ const options: RestServerOptions = {
     bindAddress: '127.0.0.1',
     port: 0,
     token: undefined,
+    requireToken: false,
     maxContentLength: 2 ** 20,
     submitEnabled: true,
     cancelEnabled: true,
@@ -649,6 +650,24 @@ describe('who may ask', () => {
       await status('/config'),
     ]).toEqual([401, 401, 200, 200])
     await guarded.close()
+  })
+
+  test("told to require a token it does so on loopback as well: the cluster's own opens everything, and is token enough beyond", async () => {
+    const required = { ...options, settings: { ...options.settings, requireToken: true } }
+    const { app, close } = await createRestServer(required)
+    const status = async (method: 'GET' | 'PATCH', url: string, headers: Readonly<Record<string, string>> = {}) =>
+      (await app.inject({ method, url, headers: { host: 'localhost:8081', ...headers } })).statusCode
+    expect([
+      await status('GET', '/overview'),
+      await status('PATCH', `/v1/jobs/${JOB}`),
+      await status('GET', '/v1/overview', { authorization: 'Bearer nope' }),
+      await status('GET', '/overview', { authorization: 'Bearer cluster-secret' }),
+      await status('PATCH', `/jobs/${JOB}`, { authorization: 'Bearer cluster-secret' }),
+      await status('GET', '/config'),
+    ]).toEqual([401, 401, 401, 200, 202, 200])
+    await close()
+    await (await createRestServer({ ...required, settings: { ...required.settings, bindAddress: '0.0.0.0' } })).close()
+    await expect(createRestServer({ ...required, clusterToken: undefined })).rejects.toThrow('rest.require-token is true, and there is neither')
   })
 })
 

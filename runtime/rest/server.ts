@@ -54,6 +54,7 @@ export interface RestSettings {
   readonly bindAddress: string
   readonly port: number
   readonly token: string | undefined
+  readonly requireToken: boolean
   readonly maxContentLength: number
   readonly submitEnabled: boolean
   readonly cancelEnabled: boolean
@@ -78,7 +79,9 @@ export interface RestServer {
 
 export async function createRestServer(options: RestServerOptions): Promise<RestServer> {
   const { settings } = options
-  requireSafeBinding(settings.bindAddress, settings.token)
+  const { bindAddress, token, requireToken } = settings
+  const guard = { bindAddress, token, requireToken, clusterToken: options.clusterToken }
+  requireSafeBinding(guard)
   const app = fastify({
     logger: false,
     bodyLimit: settings.maxContentLength,
@@ -91,7 +94,7 @@ export async function createRestServer(options: RestServerOptions): Promise<Rest
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
   installErrorReplies(app, options.log)
-  installGuard(app, { bindAddress: settings.bindAddress, token: settings.token, clusterToken: options.clusterToken })
+  installGuard(app, guard)
   app.addHook('onSend', async (_request, reply, payload) => {
     reply.header('Access-Control-Allow-Origin', settings.allowOrigin)
     if (String(reply.getHeader('content-type') ?? '').startsWith('application/json')) reply.header('content-type', 'application/json; charset=UTF-8')
