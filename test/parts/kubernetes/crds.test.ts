@@ -120,7 +120,9 @@ test('what came before stays over a restart; a watch from before a compaction is
   const list = body as { items: object[]; metadata: { resourceVersion: string } }
   await plane.restartApiServer()
   // Ready as a whole, it still answers 429 for kinds whose storage it is looking at.
-  await expect.poll(() => plane.call('GET', pathOf('FlinkJob')), { timeout: 30_000 }).toMatchObject({ body: { items: { length: list.items.length } } })
+  await expect
+    .poll(() => plane.call('GET', pathOf('FlinkJob')), { timeout: 30_000 })
+    .toMatchObject({ body: { items: { length: list.items.length } } })
   await plane.call('POST', pathOf('FlinkJob'), named('FlinkJob', soundSpecs.FlinkJob))
   await plane.compactEtcd()
   // The server keeps a window of events; started anew it has none, and asks etcd.
