@@ -218,6 +218,32 @@ test.each(['before', 'after'] as const)(
   },
 )
 
+test('where checkpoints are retained, a job that was stopped rests: it has no result, and goes on from its savepoint when it is submitted again', async () => {
+  const { cluster, job, submit } = sumsCluster(false, { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' })
+  await cluster.start()
+  await submit()
+  await cluster.untilRunning(jobId)
+  cluster.jobManager.triggerSavepoint(jobId, { triggerId: 'a', targetDirectory: SAVEPOINTS, behind: 'stop' })
+  await cluster.untilState(jobId, 'FINISHED')
+  await cluster.clock.run(2_000)
+  const catalogue = catalogueOf(cluster)
+  expect(await catalogue.resultOf(jobId)).toBeUndefined()
+  expect(await catalogue.newest(jobId)).toMatchObject({
+    kind: 'savepoint',
+    location: expect.stringMatching(/^sim:\/\/savepoints\/savepoint-aaaaaa-/),
+  })
+  await cluster.replaceJobManager()
+  await cluster.ready()
+  await submit()
+  await cluster.untilState(jobId, 'FINISHED', 60_000)
+  await cluster.clock.run(2_000)
+  expectSums(job)
+  // By its own end this time.
+  expect(await catalogue.resultOf(jobId)).toMatchObject({ state: 'FINISHED', savepoint: null })
+  await cluster.replaceJobManager()
+  await expect(submit()).rejects.toMatchObject(refused)
+})
+
 test('the end of a cluster is not the end of its jobs: they are suspended, and the next one goes on with them', async () => {
   const { cluster, job, submit } = sumsCluster(false)
   await cluster.start()
