@@ -221,6 +221,16 @@ test('a job that comes to its own end while it is to be stopped is not started a
   expect(cluster.restored).toHaveLength(1)
 })
 
+test.each(['STOPPING', 'RELEASING'])('deleted while an upgrade is at %s, nothing is left', async step => {
+  const { cluster, store, until, edit, now } = await started({ upgradeMode: 'savepoint' })
+  await edit(withJob(changed))
+  await until(job => job.status?.upgrade?.step === step)
+  await store.markDeleted(await store.read(), now())
+  await until(job => job.status?.lifecycleState === 'DELETED')
+  expect([cluster.jobManager, cluster.taskManagers, cluster.violations]).toEqual(['missing', 0, []])
+  expect(cluster.restored).toHaveLength(1)
+})
+
 test.each(['savepoint', 'last-state', 'stateless'] as const)(
   'every crash, and every two crashes, in an upgrade in mode %s end in one job with its state',
   async upgradeMode => {
