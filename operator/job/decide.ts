@@ -18,6 +18,8 @@ import {
 import { statusWith, withObservedJob } from './status.ts'
 import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
 
+const WAIT_WORTH_SAYING_MS = 10_000
+
 /**
  * What to do next about one FlinkJob: pure. An ordered list of rules, the first that answers wins, each may assume that those above it
  * declined. The shell saves `status` before it runs `actions`: after a crash in between, the saved status must lead back to the same
@@ -31,8 +33,6 @@ import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
  * 6. `deploy`: id first, then JobManager, TaskManagers, submission.
  * 7. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  */
-const WAIT_WORTH_SAYING_MS = 10_000
-
 const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, deploy, report]
 
 export function decide(input: Input): Decision {

@@ -221,6 +221,31 @@ test('a job that comes to its own end while it is to be stopped is not started a
   expect(cluster.restored).toHaveLength(1)
 })
 
+test('a job that ends between the look at its savepoint and the look at itself is not taken for one that has come to its own end', async () => {
+  const { cluster, pass, until, edit, first } = await started({ upgradeMode: 'savepoint' })
+  await edit(withJob(changed))
+  await until(() => cluster.operations.size === 1)
+  for (const job of cluster.jobs.values()) job.state = 'FINISHED'
+  // The first look at the operation finds it in progress.
+  expect((await pass()).status?.upgrade).toMatchObject({ step: 'STOPPING' })
+  await until(carriedOut)
+  expect(cluster.restored).toEqual([undefined, `savepoint of ${jobIdOf(first)}`])
+})
+
+test.each(['none', 'last-state'] as const)(
+  'a job that ends by itself while its savepoint fails is not started again, with fallback %s',
+  async fallback => {
+    const { cluster, until, edit } = await started({ upgradeMode: 'savepoint', fallback })
+    cluster.savepointFailure = 'Exception: the job has finished'
+    await edit(withJob(changed))
+    await until(() => cluster.operations.size === 1)
+    for (const job of cluster.jobs.values()) job.state = 'FINISHED'
+    const ended = await until(job => job.status?.jobManagerDeploymentStatus === 'MISSING')
+    expect(ended.status).toMatchObject({ jobStatus: { state: 'FINISHED' } })
+    expect(cluster.restored).toHaveLength(1)
+  },
+)
+
 test.each(['STOPPING', 'RELEASING'])('deleted while an upgrade is at %s, nothing is left', async step => {
   const { cluster, store, until, edit, now } = await started({ upgradeMode: 'savepoint' })
   await edit(withJob(changed))

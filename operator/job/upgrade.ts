@@ -132,16 +132,25 @@ function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision {
   if (cluster.jobManager.kind === 'ended' || cluster.jobManager.kind === 'missing' || job.kind === 'missing')
     return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
   if (job.kind !== 'present') return answer(status, POLL_MS)
-  if (operation.kind === 'completed') {
-    if (job.state !== 'FINISHED') return answer(status, POLL_MS)
-    const jobStatus = { ...requireJob(status), upgradeSavepointPath: operation.location }
-    return answer(statusWith(withStatus(input, status), { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+  const hasEnded = isGloballyTerminal(job.state)
+  switch (operation.kind) {
+    case 'completed': {
+      // Also when it has failed since: the savepoint is claimed.
+      if (!hasEnded) return answer(status, POLL_MS)
+      const jobStatus = { ...requireJob(status), upgradeSavepointPath: operation.location }
+      return answer(statusWith(withStatus(input, status), { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+    }
+    // It may be complete by now, and the job at its end for that.
+    case 'in-progress':
+    case 'unknown':
+      return answer(status, POLL_MS)
+    case 'failed':
+    case 'missing':
+      // It has come to its end by itself, and there is nothing left to upgrade.
+      if (hasEnded) return answer(statusWith(withStatus(input, status), { upgrade: undefined }), 0)
+      if (operation.kind === 'failed') return failed(input, upgrade, operation.message)
+      return answer(status, POLL_MS, { kind: 'stopJob', jobId, triggerId: upgrade.triggerId })
   }
-  if (operation.kind === 'failed') return failed(input, upgrade, operation.message)
-  // It has come to its end by itself, and there is nothing left to upgrade.
-  if (isGloballyTerminal(job.state)) return answer(statusWith(withStatus(input, status), { upgrade: undefined }), 0)
-  if (operation.kind === 'missing') return answer(status, POLL_MS, { kind: 'stopJob', jobId, triggerId: upgrade.triggerId })
-  return answer(status, POLL_MS)
 }
 
 /** What `fallback` allows, else the same again, later; in the end the edit is given up. */
@@ -152,7 +161,8 @@ function failed(input: Input, upgrade: Upgrade, why: string): Decision {
   if (fallback !== 'none') {
     const step = fallback === 'last-state' ? 'RELEASING' : 'STOPPING'
     const reason = `${message}; spec.job.fallback is ${fallback}`
-    return answer(statusWith(input, { upgrade: { ...upgrade, mode: fallback, step, reason }, error: undefined }), 0)
+    const since = new Date(input.nowMs).toISOString()
+    return answer(statusWith(input, { upgrade: { ...upgrade, mode: fallback, step, reason, since }, error: undefined }), 0)
   }
   if (failures >= MAX_FAILURES || !isDeployed(input)) {
     // The rules for a job that was deployed see to it from here, with the spec that it had.
