@@ -66,7 +66,10 @@ export async function runLocal(
       },
       fatal: error => fatal.reject(error),
       // The JobManager says that it will close the connection: then its end is none to report.
-      onShutDownRequest: () => void taskManager.close(),
+      onShutDownRequest: () => {
+        // How it ended is said where it is closed below; until then it must not count as unhandled.
+        taskManager.close().catch(() => {})
+      },
     })
     // The JobManager ends first and says so to its TaskManager: the other way round it would report a lost one.
     closers.push(

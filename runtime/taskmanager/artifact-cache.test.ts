@@ -65,3 +65,21 @@ test('a bundle with another content is refused', async () => {
   const { created, ref } = cache(() => Promise.resolve(new TextEncoder().encode('other')))
   await expect(created.ensure(ref('a'))).rejects.toMatchObject({ code: 'EXTERNAL_SYSTEM' })
 })
+
+test('closed, it has written what it was writing, and writes nothing that arrives later', async () => {
+  const late = Promise.withResolvers<Uint8Array>()
+  const bytes = new TextEncoder().encode('a')
+  let fetches = 0
+  const { created, files, ref } = cache(() => (fetches++ === 0 ? Promise.resolve(bytes) : late.promise))
+  const first = created.ensure(ref('a'))
+  const second = created.ensure(ref('b'))
+  second.catch(() => {})
+  // The bytes are there, their file is not.
+  await Promise.resolve()
+  await created.close()
+  const left = files()
+  late.resolve(new TextEncoder().encode('b'))
+  await expect(second).rejects.toMatchObject({ code: 'CANCELLED', message: expect.stringContaining('was closing') })
+  await first.catch(() => {})
+  expect(files()).toEqual(left)
+})

@@ -27,6 +27,8 @@ export class ArtifactCache {
   /** By who holds it. */
   private readonly digestOf = new Map<string, string>()
   private removing: Promise<unknown> = Promise.resolve()
+  private readonly writing = new Set<Promise<void>>()
+  private closed = false
 
   constructor(parts: ArtifactCacheParts) {
     this.parts = parts
@@ -62,6 +64,12 @@ export class ArtifactCache {
     for (const digest of idle.slice(0, Math.max(0, idle.length - this.parts.keptMax))) this.remove(digest)
   }
 
+  /** When it is done nothing of ours writes to the folder any more, so that it can be removed; what is still being fetched then fails. */
+  async close(): Promise<void> {
+    this.closed = true
+    await Promise.allSettled([this.removing, ...this.writing])
+  }
+
   private remove(digest: string): void {
     this.present.delete(digest)
     const paths = [this.path(digest), join(this.parts.directory, 'unpacked', digest)]
@@ -78,10 +86,21 @@ export class ArtifactCache {
     const bytes = await this.parts.fetch(ref)
     if (!isValid(bytes))
       throw new FlinkError('EXTERNAL_SYSTEM', `the job's bundle ${ref.digest} arrived with another content`, { digest: ref.digest })
+    if (this.closed) throw new FlinkError('CANCELLED', `the bundle ${ref.digest} arrived when the taskmanager was closing`, { digest: ref.digest })
+    const writing = this.write(path, bytes)
+    this.writing.add(writing)
+    try {
+      await writing
+    } finally {
+      this.writing.delete(writing)
+    }
+    return path
+  }
+
+  private async write(path: string, bytes: Uint8Array): Promise<void> {
     await mkdir(this.parts.directory, { recursive: true })
     const temporary = `${path}.${newId(systemRandom)}`
     await writeFile(temporary, bytes)
     await rename(temporary, path)
-    return path
   }
 }

@@ -212,7 +212,7 @@ export class ThreadedSlotHosts implements SlotHostFactory {
     })
     this.io.postMessage({ kind: 'close' } satisfies IoCommand)
     await done
-    await Promise.all([this.io.terminate(), this.spare?.terminate()])
+    await Promise.all([this.io.terminate(), this.spare?.terminate(), this.artifacts.close()])
   }
 
   private keepSpare(): void {
