@@ -64,11 +64,31 @@ export const foreign = (what: string) => z.looseObject({}, expected(what)).meta(
 /** Options in Flink's keys, flat or nested. */
 export const flinkConfiguration = foreign('a map of option keys to values')
 
-const quantity = z.union([z.string(), z.number()], expected('a quantity, such as 500m or 2Gi')).meta({ 'x-kubernetes-int-or-string': true })
+const quantityText = 'a quantity of at least 0, such as 500m or 2Gi'
+/** As apimachinery writes its own, without a sign: nothing that is reserved or allowed is less than nothing. */
+const QUANTITY = /^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$/
+const QUANTITY_MAX = 32
+const quantity = z
+  .union([z.string().max(QUANTITY_MAX).regex(QUANTITY), z.number().min(0)], expected(quantityText))
+  .meta({ 'x-kubernetes-int-or-string': true, pattern: QUANTITY.source, maxLength: QUANTITY_MAX })
 const quantities = z.record(text, quantity, expected('a map of quantities')).meta({ maxProperties: 16 })
+const inQuantities = (of: string, name: string) => `quantity(string(self.${of}[${name}]))`
 export const resources = map(
   { requests: quantities.optional().describe('What is reserved.'), limits: quantities.optional().describe('What may be used.') },
   'a map with requests and limits',
+).meta(
+  rules(
+    {
+      rule: `!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || !${inQuantities('limits', 'name')}.isLessThan(${inQuantities('requests', 'name')}))`,
+      message: 'a request must not be more than its limit',
+      fieldPath: '.requests',
+    },
+    ...['requests', 'limits'].map(of => ({
+      rule: `!has(self.${of}) || ['cpu', 'memory'].all(name, !(name in self.${of}) || ${inQuantities(of, 'name')}.isGreaterThan(quantity('0')))`,
+      message: 'cpu and memory must be more than 0',
+      fieldPath: `.${of}`,
+    })),
+  ),
 )
 
 const nameText = 'a name of up to 45 lower-case letters, digits and dashes that starts with a letter'

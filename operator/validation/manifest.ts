@@ -11,8 +11,16 @@ export type ParsedManifest =
 
 export interface ParsedManifests {
   /** In the order of the file. */
-  readonly objects: readonly CheckedObject[]
+  readonly objects: readonly ParsedObject[]
   readonly problems: readonly string[]
+}
+
+export interface ParsedObject {
+  readonly checked: CheckedObject
+  /** As its author wrote it. */
+  readonly document: unknown
+  /** Where an inline program begins in the file; undefined where its lines are not the file's. */
+  readonly scriptLine: number | undefined
 }
 
 /** A file with one FlinkJob. */
@@ -35,12 +43,13 @@ export function parseManifests(text: string, fileName: string, optionTables: rea
   if (read.problems.length > 0) return { objects: [], problems: read.problems }
   if (read.documents.length === 0)
     return { objects: [], problems: [read.at(0, 'the file is empty, expected manifests of FlinkJobs, FlinkSessions or FlinkSnapshots')] }
-  const objects: CheckedObject[] = []
+  const objects: ParsedObject[] = []
   const problems: string[] = []
-  for (const document of read.documents) {
-    const checked = checkObject(document.toJS(), optionTables)
-    if (checked.kind === 'invalid') problems.push(...placed(document, checked.problems, read.at))
-    else objects.push(checked.object)
+  for (const node of read.documents) {
+    const document: unknown = node.toJS()
+    const checked = checkObject(document, optionTables)
+    if (checked.kind === 'invalid') problems.push(...placed(node, checked.problems, read.at))
+    else objects.push({ checked: checked.object, document, scriptLine: scriptLine(node, read.lines) })
   }
   return { objects, problems }
 }

@@ -1,6 +1,7 @@
 import { Environment, EvaluationError } from '@marcbachmann/cel-js'
 import { z } from 'zod'
 import type { Rule } from '../api/fields.ts'
+import { parseQuantity, Quantity } from './quantity.ts'
 
 /**
  * The rules between fields that the schemas carry in CEL, held here as the API server holds them: map by map, with defaults filled in, and those about a change
@@ -28,7 +29,16 @@ export function rulesIn(schema: z.ZodType, path: readonly string[] = []): readon
   return [...rulesOf(schema).map(rule => ({ ...rule, path })), ...inner]
 }
 
+/** With those of Kubernetes' own functions that the rules call. */
 const environment = new Environment({ unlistedVariablesAreDyn: true })
+  .registerType('Quantity', Quantity)
+  .registerFunction('quantity(string): Quantity', (text: string) => {
+    const quantity = parseQuantity(text)
+    if (quantity === undefined) throw new EvaluationError(`${text} is no quantity`)
+    return quantity
+  })
+  .registerFunction('Quantity.isLessThan(Quantity): bool', (a: Quantity, b: Quantity) => a.nanos < b.nanos)
+  .registerFunction('Quantity.isGreaterThan(Quantity): bool', (a: Quantity, b: Quantity) => a.nanos > b.nanos)
 const compiled = new Map<string, (context: Readonly<Record<string, unknown>>) => unknown>()
 
 function broken(rules: readonly Rule[], self: unknown, oldSelf: unknown): readonly Rule[] {

@@ -123,4 +123,26 @@ export const ruleExamples: readonly RuleExample[] = [
     path: 'spec',
     message: 'a snapshot cannot be changed: delete it and make another one',
   },
+  ...resourcesExamples('FlinkJob', sql, 'jobManager'),
+  ...resourcesExamples('FlinkJob', sql, 'taskManager'),
+  ...resourcesExamples('FlinkSession', {}, 'jobManager'),
+  ...resourcesExamples('FlinkSession', {}, 'taskManager'),
 ]
+
+function resourcesExamples(kind: RuleExample['kind'], sound: Readonly<Record<string, unknown>>, process: string): RuleExample[] {
+  const example = (resources: Readonly<Record<string, unknown>>, field: string, message: string): RuleExample => ({
+    kind,
+    spec: { ...sound, [process]: { resources } },
+    path: `spec.${process}.resources.${field}`,
+    message,
+  })
+  return [
+    example(
+      { requests: { memory: '2Gi', cpu: 1 }, limits: { memory: '2047Mi', cpu: '1000m' } },
+      'requests',
+      'a request must not be more than its limit',
+    ),
+    example({ requests: { memory: '0' } }, 'requests', 'cpu and memory must be more than 0'),
+    example({ limits: { cpu: '0.0' } }, 'limits', 'cpu and memory must be more than 0'),
+  ]
+}

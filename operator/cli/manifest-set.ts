@@ -1,0 +1,129 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { OptionTable } from '../../runtime/common/config.ts'
+import type { KubeObject } from '../kube/object-api.ts'
+import { parseManifests } from '../validation/manifest.ts'
+import { type CheckedObject, displayName } from '../validation/problems.ts'
+
+/**
+ * The objects of some files and folders as they stand there now, looked at again and again: what `up` makes true.
+ *
+ * - A file that is wrong leaves its objects as they were before the edit, and its problems are told once.
+ * - A file that is gone takes its objects with it, at the second look that misses it: an editor that replaces a file takes it away for a moment.
+ * - A folder's files are those that end in .yaml, .yml or .json; of two objects of one name the first one counts, and the other is a problem.
+ */
+export interface ManifestObject {
+  readonly object: KubeObject
+  readonly file: string
+  readonly scriptLine: number | undefined
+}
+
+export interface ManifestLook {
+  /** By `<kind> <namespace>/<name>`. */
+  readonly objects: ReadonlyMap<string, ManifestObject>
+  /** Not told before. */
+  readonly problems: readonly string[]
+}
+
+interface FileState {
+  readonly text: string
+  readonly objects: readonly ManifestObject[]
+}
+
+const MANIFEST = /\.(yaml|yml|json)$/
+
+export class ManifestSet {
+  private readonly paths: readonly string[]
+  private readonly optionTables: readonly OptionTable[]
+  private readonly extraArgs: readonly string[]
+  private files = new Map<string, FileState>()
+  private missed = new Set<string>()
+  private told: ReadonlySet<string> = new Set()
+
+  /** `extraArgs` are given to the program of every job. */
+  constructor(paths: readonly string[], optionTables: readonly OptionTable[], extraArgs: readonly string[]) {
+    this.paths = paths
+    this.optionTables = optionTables
+    this.extraArgs = extraArgs
+  }
+
+  async look(): Promise<ManifestLook> {
+    const problems: string[] = []
+    const present = new Map<string, string>()
+    for (const path of this.paths) {
+      const files = await manifestsAt(path)
+      if (typeof files === 'string') problems.push(files)
+      else for (const file of files) await this.readInto(present, file, problems)
+    }
+    this.dropMissing(present)
+    for (const [file, text] of present) this.parse(file, text, problems)
+    const objects = this.collect(problems)
+    const fresh = problems.filter(problem => !this.told.has(problem))
+    this.told = new Set(problems)
+    return { objects, problems: fresh }
+  }
+
+  private async readInto(present: Map<string, string>, file: string, problems: string[]): Promise<void> {
+    try {
+      present.set(file, await readFile(file, 'utf8'))
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'ENOENT') problems.push(`${file} cannot be read: ${code}`)
+      // What cannot be read says nothing about its objects.
+      const before = this.files.get(file)
+      if (code !== 'ENOENT' && before !== undefined) present.set(file, before.text)
+    }
+  }
+
+  private dropMissing(present: ReadonlyMap<string, string>): void {
+    const missing = [...this.files.keys()].filter(file => !present.has(file))
+    for (const file of missing) if (this.missed.has(file)) this.files.delete(file)
+    this.missed = new Set(missing)
+  }
+
+  private parse(file: string, text: string, problems: string[]): void {
+    const before = this.files.get(file)
+    const parsed = before?.text === text ? undefined : parseManifests(text, file, this.optionTables)
+    if (parsed === undefined) return
+    if (parsed.problems.length > 0) {
+      problems.push(...parsed.problems)
+      return
+    }
+    const objects = parsed.objects.map(({ checked: { metadata }, document, scriptLine }) => ({
+      object: this.withArgs(document as KubeObject, metadata),
+      file,
+      scriptLine,
+    }))
+    this.files.set(file, { text, objects })
+  }
+
+  /** The schema has found it sound; `metadata` has the defaults. */
+  private withArgs(document: KubeObject, { name, namespace, labels, annotations }: CheckedObject['metadata']): KubeObject {
+    const metadata = { name, namespace, ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) }
+    const { apiVersion, kind } = document
+    const spec = document.spec as { readonly job?: { readonly args?: readonly unknown[] } }
+    if (this.extraArgs.length === 0 || spec.job === undefined) return { apiVersion, kind, metadata, spec }
+    return { apiVersion, kind, metadata, spec: { ...spec, job: { ...spec.job, args: [...(spec.job.args ?? []), ...this.extraArgs] } } }
+  }
+
+  private collect(problems: string[]): Map<string, ManifestObject> {
+    const all = new Map<string, ManifestObject>()
+    for (const each of [...this.files.values()].flatMap(({ objects }) => objects)) {
+      const { kind, metadata } = each.object
+      const key = `${kind} ${metadata.namespace}/${metadata.name}`
+      const first = all.get(key)
+      if (first === undefined) all.set(key, each)
+      else problems.push(`${each.file}: ${kind} ${displayName(metadata)} stands in ${first.file} already`)
+    }
+    return all
+  }
+}
+
+/** The files at a path, of a folder in order of their names; or why there are none. */
+export async function manifestsAt(path: string): Promise<readonly string[] | string> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error)
+  if (found instanceof Error) return found.code === 'ENOENT' ? `${path} does not exist` : `${path} cannot be read: ${found.code}`
+  if (!found.isDirectory()) return [path]
+  const names = (await readdir(path)).filter(name => MANIFEST.test(name)).sort()
+  return names.length === 0 ? `${path} has no manifests, expected files that end in .yaml, .yml or .json` : names.map(name => join(path, name))
+}
