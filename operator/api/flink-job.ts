@@ -6,6 +6,7 @@ import {
   DEFAULT_NAMESPACE,
   duration,
   expected,
+  type Fixed,
   flinkConfiguration,
   foreign,
   imagePullPolicy,
@@ -276,13 +277,6 @@ export const flinkJobStatusSchema = z.object({
   conditions,
 })
 
-type Fixed<T> = T extends readonly (infer Item)[]
-  ? readonly Fixed<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T as undefined extends T[Key] ? never : Key]: Fixed<T[Key]> } & {
-        readonly [Key in keyof T as undefined extends T[Key] ? Key : never]?: Fixed<Exclude<T[Key], undefined>>
-      }
-    : T
 export type FlinkJobStatus = Fixed<z.infer<typeof flinkJobStatusSchema>>
 
 /** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
