@@ -8,6 +8,9 @@ export const API_GROUP = 'millrace.dev'
 export const API_VERSION = 'millrace.dev/v1alpha1'
 export const DEFAULT_NAMESPACE = 'default'
 
+/** `true` ends all waiting of a deletion. */
+export const FORCE_DELETE_ANNOTATION = `${API_GROUP}/force-delete`
+
 /** A program may be as large as an object of etcd lets it be. */
 const PROGRAM_MAX = 1024 * 1024
 const TEXT_MAX = 4096

@@ -279,8 +279,15 @@ export const flinkJobStatusSchema = z.object({
 
 export type FlinkJobStatus = Fixed<z.infer<typeof flinkJobStatusSchema>>
 
+/** What the processes of a cluster are started with. */
+export interface ClusterSpec {
+  readonly flinkConfiguration: Readonly<Record<string, string>>
+  /** A new value starts them anew. */
+  readonly restartNonce?: number
+}
+
 /** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
-export interface FlinkJobSpec {
+export interface FlinkJobSpec extends ClusterSpec {
   readonly job: {
     readonly script?: string
     readonly module?: string
@@ -294,7 +301,6 @@ export interface FlinkJobSpec {
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
   }
-  readonly flinkConfiguration: Readonly<Record<string, string>>
   readonly taskManager: { readonly replicas?: number }
 }
 

@@ -99,5 +99,3 @@ export interface FlinkSnapshot {
 
 /** Keeps an object until what it stands for has been seen to. */
 export const SNAPSHOT_FINALIZER = `${API_GROUP}/snapshot`
-/** `true` ends all waiting: the object goes, whatever stays at the store. */
-export const FORCE_DELETE_ANNOTATION = `${API_GROUP}/force-delete`

@@ -1,4 +1,5 @@
-import { FORCE_DELETE_ANNOTATION, SNAPSHOT_FINALIZER } from '../api/flink-snapshot.ts'
+import { FORCE_DELETE_ANNOTATION } from '../api/fields.ts'
+import { SNAPSHOT_FINALIZER } from '../api/flink-snapshot.ts'
 import { answer, type Decision, type Input, POLL_MS, REST_MS, retryDelayMs, statusOf, untilMs, WAIT_MS } from './input.ts'
 import { type Blocker, completed, statusWith } from './status.ts'
 
