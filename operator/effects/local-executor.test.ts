@@ -51,7 +51,19 @@ function create(options: Partial<LocalExecutorOptions> = {}, endWith = ''): Loca
     rest: () => {
       throw new Error('nobody is asked')
     },
-    programs: { prepare: async () => ({ bytes: new Uint8Array(), jobName: 'test', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default' }) },
+    programs: {
+      prepare: async () => ({
+        bytes: new Uint8Array(),
+        jobName: 'test',
+        slotsNeeded: 1,
+        slotsPerTaskManager: 1,
+        entry: 'default',
+        configuration: {},
+      }),
+    },
+    catalogue: () => {
+      throw new Error('nobody is asked')
+    },
     isConfigured: () => false,
     note: text => notes.push(text),
     startTimeoutMs: 30_000,
@@ -95,7 +107,7 @@ test('what config.yaml sets is not chosen here', async () => {
   expect(jobManager).toMatchObject({
     kind: 'ready',
     webAddress: expect.stringMatching(
-      /^jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints$/,
+      /^jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints job-result-store\.storage-path=file:\/\/\S+\/state\/results job-result-store\.delete-on-commit=false$/,
     ),
   })
 })

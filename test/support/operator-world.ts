@@ -68,6 +68,7 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
     executor: {
       observeCluster: () => cluster.observeCluster(),
       observeProgram: wanted => cluster.observeProgram(wanted),
+      catalogue: wanted => cluster.catalogue(wanted),
       execute: (action: Action) => step(() => cluster.execute(action)),
     },
     rest: cluster.rest,
@@ -87,8 +88,8 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
       return store.read()
     }
   }
-  const until = async (reached: (job: FlinkJob) => boolean) => {
-    for (let i = 0; i < 100; i++) {
+  const until = async (reached: (job: FlinkJob) => boolean, passesMax = 100) => {
+    for (let i = 0; i < passesMax; i++) {
       const job = await pass()
       if (reached(job)) return job
     }
