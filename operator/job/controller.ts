@@ -10,6 +10,7 @@ import type { FlinkJobStore } from '../effects/object-store.ts'
 import { decide, statusAfterFailure } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
+import type { SnapshotObjects } from './snapshot-objects.ts'
 
 /**
  * The shell around `decide`: all the I/O, no decisions. One pass = observe everything once -> decide -> save the status -> act. A pass
@@ -18,6 +19,7 @@ import { observe } from './observe.ts'
 export interface ControllerParts {
   readonly store: FlinkJobStore
   readonly executor: Executor
+  readonly snapshots: SnapshotObjects
   readonly rest: (address: string) => RestClient
   readonly clock: Clock
   readonly random: Random
@@ -32,16 +34,17 @@ export interface Reconciled {
 const RETRY_MS = 1_000
 
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
-  const { store, executor, clock, random, log } = parts
+  const { store, executor, snapshots, clock, random, log } = parts
   const job = await store.read()
-  const observed = await observe(job, executor, parts.rest)
+  const observed = await observe(job, executor, parts.rest, snapshots)
   const input: Input = { job, observed, nowMs: clock.nowMs(), freshJobId: newId(random), freshTriggerId: newId(random) }
   const decision = decide(input)
   let saved = await save(store, job, decision.status)
   for (const action of decision.actions) {
     log.debug('acting', { action: action.kind })
     try {
-      await executor.execute(action)
+      if (action.kind === 'createSnapshot' || action.kind === 'deleteSnapshot') await snapshots.execute(action)
+      else await executor.execute(action)
     } catch (error) {
       if (!(error instanceof FlinkError)) throw error
       // Stopping is repeated until it succeeds, whatever went wrong; a deployment that was refused stays refused.

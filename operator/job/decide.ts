@@ -16,6 +16,7 @@ import {
   stopActions,
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
+import { withSnapshots } from './snapshots.ts'
 import { statusWith, withObservedJob } from './status.ts'
 import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
 
@@ -34,10 +35,16 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * 6. `recover`: the JobManager is lost (recovery.ts).
  * 7. `deploy`: id first, then JobManager, TaskManagers, submission.
  * 8. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ *
+ * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
 const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, recover, deploy, report]
 
 export function decide(input: Input): Decision {
+  return withSnapshots(input, firstAnswer(input))
+}
+
+function firstAnswer(input: Input): Decision {
   for (const rule of rules) {
     const decision = rule(input)
     if (decision !== undefined) return decision

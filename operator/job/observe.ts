@@ -5,9 +5,15 @@ import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts
 import type { Executor, ObservedCluster } from '../effects/actions.ts'
 import { editOf } from './diff.ts'
 import { asksCatalogue, intendedSpec, type Observed, type ObservedCatalogue, type ObservedJob, type ObservedOperation, statusOf } from './input.ts'
+import type { SnapshotObjects } from './snapshot-objects.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, the job over REST, and what the store says of it where that decides something. */
-export async function observe(job: FlinkJob, executor: Executor, rest: (address: string) => RestClient): Promise<Observed> {
+export async function observe(
+  job: FlinkJob,
+  executor: Executor,
+  rest: (address: string) => RestClient,
+  snapshots: SnapshotObjects,
+): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
   const intended = status.reconciliationStatus === undefined ? job.spec : intendedSpec(status)
@@ -20,7 +26,7 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
     jobId !== undefined && asksCatalogue(status, { cluster, job: asked.job })
       ? await observeCatalogue(() => executor.catalogue(intended), jobId)
       : { kind: 'unknown', message: undefined }
-  return { cluster, program, edited, ...asked, catalogue }
+  return { cluster, program, edited, ...asked, catalogue, snapshots: await snapshots.list(job) }
 }
 
 async function askJobManager(
