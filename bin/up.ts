@@ -6,6 +6,7 @@ import { Terminal } from '../operator/cli/terminal.ts'
 import { up } from '../operator/cli/up.ts'
 import type { UpRequest } from '../operator/cli/up-command.ts'
 import type { PreparedProgram, Programs } from '../operator/effects/local-executor.ts'
+import { catalogueLocations } from '../runtime/checkpoint/catalogue.ts'
 import type { CliContext } from '../runtime/cli/context.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
@@ -14,6 +15,7 @@ import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleSql } from './bundle-module.ts'
 import { createProcessLog, type Environment } from './environment.ts'
+import { planNewest } from './job-state-plan.ts'
 import { optionTables } from './option-tables.ts'
 import { Planner } from './program-planner.ts'
 
@@ -64,12 +66,15 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
           defaultParallelism: 1,
         })
         if (plan.output !== '') process.stdout.write(plan.output)
+        const jobConfiguration = configured.with(plan.jobGraph.configuration, 'client')
         return {
           bytes: artifact.bytes,
           jobName: plan.jobGraph.jobName,
           slotsNeeded: slotsRequired(plan.jobGraph),
           slotsPerTaskManager: configured.get(numberOfTaskSlots),
           entry,
+          checkpointDirectory: catalogueLocations(jobConfiguration).checkpoints,
+          planState: jobId => planNewest(jobId, plan.jobGraph, jobConfiguration, spec.job.allowNonRestoredState === true),
         }
       } finally {
         signal.removeEventListener('abort', stop)

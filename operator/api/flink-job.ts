@@ -250,6 +250,30 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   /** What the last edit that was seen means: known before it is carried out. */
   edit: z.object({ generation: z.int(), class: z.enum(editClasses), fields: z.array(z.string()).max(1000) }).optional(),
+  /** What becomes of the job's state in the last edit that keeps it: known before the job is touched. See operator/job/state-plan.ts. */
+  plan: z
+    .object({
+      generation: z.int(),
+      verdict: z.enum(['pending', 'compatible', 'incompatible', 'unknown']),
+      /** Where the state lies that it was made for. */
+      restorePoint: z.string().optional(),
+      /** By the annotation millrace.dev/approve-plan. */
+      approved: z.boolean().optional(),
+      message: z.string().optional(),
+      /** The worst first. */
+      states: z
+        .array(
+          z.object({
+            operator: z.string(),
+            uid: z.string().optional(),
+            name: z.string(),
+            outcome: z.enum(['kept', 'new', 'dropped', 'incompatible']),
+            why: z.string().optional(),
+          }),
+        )
+        .max(100),
+    })
+    .optional(),
   /** An edit that is being carried out. */
   upgrade: z
     .object({

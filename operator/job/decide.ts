@@ -1,4 +1,4 @@
-import type { FlinkJobStatus } from '../api/flink-job.ts'
+import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action, ObservedCluster } from '../effects/actions.ts'
 import {
   answer,
@@ -15,6 +15,7 @@ import {
   statusOf,
   stopActions,
 } from './input.ts'
+import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob } from './status.ts'
 import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
 
@@ -112,7 +113,14 @@ function deploy(input: Input): Decision | undefined {
   const start: Action[] = taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec, replicas }] : []
   // Only the first deployment begins with it: an upgrade that gives up the state does not go back to it.
   const path = status.reconciliationStatus.lastStableSpec === undefined ? spec.job.initialSavepointPath : undefined
-  return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId, ...(path === undefined ? {} : { initialSavepointPath: path }) })
+  const dropping = mayDropState(status) ? { allowNonRestoredState: true } : {}
+  return answer(ready, POLL_MS, ...start, {
+    kind: 'submitJob',
+    spec,
+    jobId,
+    ...(path === undefined ? {} : { initialSavepointPath: path }),
+    ...dropping,
+  })
 }
 
 /** The intent, saved before anything is started: the id under which whatever happens next is found again. */
@@ -157,7 +165,7 @@ function report(input: Input): Decision | undefined {
       ? (job.message ?? 'the job has failed')
       : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pendingProblem(input) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
-    lifecycleState: job.state === 'FAILED' ? 'FAILED' : stable ? 'STABLE' : status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED',
+    lifecycleState: lifecycleOf(input, job.state, stable),
     jobManagerDeploymentStatus: 'READY',
     clusterInfo: { 'web-address': jobManager.webAddress },
     error,
@@ -174,6 +182,13 @@ function report(input: Input): Decision | undefined {
   if (isGloballyTerminal(job.state)) return answer(next, 0)
   const replacements = neverReady === undefined ? lostTaskManagers(input) : []
   return answer(next, replacements.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...replacements)
+}
+
+function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleState {
+  const status = statusOf(input)
+  if (state === 'FAILED') return 'FAILED'
+  if (isPlanning(status, input.job.metadata.generation)) return 'UPGRADING'
+  return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
 
 /** Whether the job comes back in them is its restart strategy's to say; when it does not, they end with it. */

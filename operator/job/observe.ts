@@ -1,9 +1,10 @@
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
-import type { Executor } from '../effects/actions.ts'
+import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
 import { editOf } from './diff.ts'
-import { intendedSpec, type Observed, type ObservedJob, type ObservedOperation, statusOf } from './input.ts'
+import { intendedSpec, isClusterGone, type Observed, type ObservedJob, type ObservedOperation, statusOf } from './input.ts'
+import { isPlanned, takesStateOver } from './state-plan.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, and the job over REST. */
 export async function observe(job: FlinkJob, executor: Executor, rest: (address: string) => RestClient): Promise<Observed> {
@@ -13,7 +14,8 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
   const next = status.upgrade === undefined ? job.spec : (JSON.parse(status.upgrade.spec) as FlinkJobSpec)
   const program = await executor.observeProgram(intended)
   const edited = editOf(intended, next) === undefined ? undefined : await executor.observeProgram(next)
-  const observed = { cluster, program, edited }
+  const statePlan = edited?.kind === 'ready' ? await observeStatePlan(job, cluster, executor, intended, next) : undefined
+  const observed = { cluster, program, edited, statePlan }
   const jobId = status.jobStatus?.jobId
   const nothing = { job: { kind: 'unknown' }, operation: { kind: 'unknown' } } as const
   if (jobId === undefined || cluster.jobManager.kind !== 'ready') return { ...observed, ...nothing }
@@ -21,6 +23,23 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
   const operation = status.upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, status.upgrade.triggerId) : nothing.operation
   return { ...observed, operation, job: await observeJob(client, jobId) }
+}
+
+/** Before the job is stopped for an edit, and of what it goes on from once its processes are gone. */
+async function observeStatePlan(
+  job: FlinkJob,
+  cluster: ObservedCluster,
+  executor: Executor,
+  before: FlinkJobSpec,
+  after: FlinkJobSpec,
+): Promise<ObservedStatePlan | undefined> {
+  const { jobStatus, upgrade, ...status } = statusOf({ job })
+  if (jobStatus === undefined || !takesStateOver(after) || editOf(before, after)?.class === 'ignore') return undefined
+  const { generation } = upgrade ?? job.metadata
+  const isDue = upgrade === undefined ? !isPlanned(status, generation) : upgrade.step === 'RELEASING' && isClusterGone(cluster)
+  return isDue
+    ? executor.observeStatePlan({ jobId: jobStatus.jobId, before, after, occasion: `${generation} ${upgrade?.step ?? 'PLANNING'}` })
+    : undefined
 }
 
 async function observeOperation(rest: RestClient, jobId: string, triggerId: string): Promise<ObservedOperation> {

@@ -51,7 +51,7 @@ function localSubject(): Subject {
     programs: {
       async prepare({ job }) {
         const { bytes } = await buildArtifact({ kind: 'script', text: job.script ?? '', name: 'job.ts', folder: root })
-        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default' }
+        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default', ...noState }
       },
     },
     isConfigured: () => false,
@@ -67,6 +67,12 @@ function localSubject(): Subject {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** Programs of these tests go on from nothing. */
+const noState = {
+  checkpointDirectory: undefined,
+  planState: async () => ({ kind: 'ready', restorePoint: undefined, ignoresUnclaimedState: false, states: [] }) as const,
 }
 
 const until = (look: () => Promise<unknown>) => expect.poll(look, { timeout: 60_000, interval: 100 })

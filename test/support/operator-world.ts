@@ -41,6 +41,9 @@ class MemoryStore implements FlinkJobStore {
   async markDeleted(_job: FlinkJob, nowMs: number) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
   }
+  async annotate(annotations: Readonly<Record<string, string>>) {
+    return this.put({ ...this.job, metadata: { ...this.job.metadata, annotations: { ...this.job.metadata.annotations, ...annotations } } })
+  }
   private put(job: FlinkJob) {
     this.job = { ...job, metadata: { ...job.metadata, resourceVersion: String(Number(job.metadata.resourceVersion) + 1) } }
     return this.job
@@ -76,6 +79,7 @@ export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map
     executor: {
       observeCluster: () => cluster.observeCluster(),
       observeProgram: wanted => cluster.observeProgram(wanted),
+      observeStatePlan: question => cluster.observeStatePlan(question),
       execute: (action: Action) => step(() => cluster.execute(action)),
     },
     rest: cluster.rest,
