@@ -300,7 +300,8 @@ export const flinkJobStatusSchema = z.object({
   conditions,
 })
 
-type Fixed<T> = T extends readonly (infer Item)[]
+/** A status as it is read: nothing of it is changed, and what is absent is not there. */
+export type Fixed<T> = T extends readonly (infer Item)[]
   ? readonly Fixed<Item>[]
   : T extends object
     ? { readonly [Key in keyof T as undefined extends T[Key] ? never : Key]: Fixed<T[Key]> } & {
@@ -309,8 +310,15 @@ type Fixed<T> = T extends readonly (infer Item)[]
     : T
 export type FlinkJobStatus = Fixed<z.infer<typeof flinkJobStatusSchema>>
 
+/** What the processes of a cluster are started with. */
+export interface ClusterSpec {
+  readonly flinkConfiguration: Readonly<Record<string, string>>
+  /** A new value starts them anew. */
+  readonly restartNonce?: number
+}
+
 /** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
-export interface FlinkJobSpec {
+export interface FlinkJobSpec extends ClusterSpec {
   readonly job: {
     readonly script?: string
     readonly module?: string
@@ -324,7 +332,6 @@ export interface FlinkJobSpec {
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
   }
-  readonly flinkConfiguration: Readonly<Record<string, string>>
   readonly taskManager: { readonly replicas?: number }
 }
 

@@ -17,6 +17,7 @@ import {
   taskManager,
   wholeNumber,
 } from './fields.ts'
+import type { ClusterSpec, Fixed, FlinkJobMetadata } from './flink-job.ts'
 
 /**
  * The FlinkSession resource: a cluster that FlinkJobs share by naming it in `sessionName`. All jobs of a session are one trust domain. Short of slots it gets
@@ -63,12 +64,44 @@ export const flinkSessionStatusSchema = z.object({
   observedGeneration: z.int().optional(),
   lifecycleState: z.enum(['CREATED', 'UPGRADING', 'DEPLOYED', 'STABLE', 'FAILED', 'DELETING', 'DELETED']),
   jobManagerDeploymentStatus: z.enum(['READY', 'DEPLOYED_NOT_READY', 'DEPLOYING', 'MISSING', 'ERROR']),
-  /** JSON text of the spec that is carried out. */
+  /** JSON text of the part of the spec that the running processes were started with. */
   lastReconciledSpec: z.string().optional(),
+  /** The processes end, and are started again at the earliest then. */
+  restart: z.object({ reason: z.string(), after: z.string() }).optional(),
+  /** How many times the JobManager was lost in a row, and when last. */
+  lost: z.object({ count: z.int(), since: z.string() }).optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
+  /** TaskManagers that no job needs since then, and what is to stay of them. */
+  scaleDown: z.object({ to: z.int(), since: z.string() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   /** Jobs that run on it, as namespace/name. */
   jobs: z.array(z.string()).max(1000).optional(),
+  /** Deletion does not wait for the jobs any longer: each suspends itself with a savepoint. */
+  evicting: z.boolean().optional(),
+  /** What holds the deletion. */
+  blocked: z.string().optional(),
   error: z.string().optional(),
   conditions,
 })
+
+export type FlinkSessionStatus = Fixed<z.infer<typeof flinkSessionStatusSchema>>
+
+/** The spec as it is carried out: checked, defaults filled in, options flat. */
+export interface FlinkSessionSpec {
+  /** What its processes are started with. */
+  readonly cluster: ClusterSpec
+  readonly slotsPerTaskManager: number
+  readonly minTaskManagers: number
+  readonly maxTaskManagers: number
+  readonly idleTimeoutMs: number
+  readonly deletionTimeoutMs: number
+  readonly deletionPolicy: 'Wait' | 'Delete'
+}
+
+export interface FlinkSession {
+  readonly apiVersion: typeof API_VERSION
+  readonly kind: typeof SESSION_KIND
+  readonly metadata: FlinkJobMetadata
+  readonly spec: FlinkSessionSpec
+  readonly status?: FlinkSessionStatus
+}

@@ -1,13 +1,13 @@
-import type { FlinkJobSpec } from '../api/flink-job.ts'
+import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 
 /**
  * What a controller may do to the world, as data. Every action is idempotent: it names what shall be there afterwards, and carries the spec
  * that was saved as intended, never the one that may have been edited since.
  */
 export type Action =
-  | { readonly kind: 'startJobManager'; readonly spec: FlinkJobSpec }
+  | { readonly kind: 'startJobManager'; readonly spec: ClusterSpec }
   /** As many as are missing of `replicas`. */
-  | { readonly kind: 'startTaskManagers'; readonly spec: FlinkJobSpec; readonly replicas: number }
+  | { readonly kind: 'startTaskManagers'; readonly spec: ClusterSpec; readonly replicas: number }
   /** A second submission under the same id finds the job and changes nothing. */
   | {
       readonly kind: 'submitJob'
@@ -21,8 +21,8 @@ export type Action =
   | { readonly kind: 'cancelJob'; readonly jobId: string }
   /** With a savepoint, under a trigger's id: asked for again it is the same one. */
   | { readonly kind: 'stopJob'; readonly jobId: string; readonly triggerId: string }
-  /** Answers when they have ended. */
-  | { readonly kind: 'stopTaskManagers' }
+  /** Answers when they have ended: those past the first `keep`, all where it is absent. */
+  | { readonly kind: 'stopTaskManagers'; readonly keep?: number }
   | { readonly kind: 'stopJobManager' }
 
 /** The JobManager of one FlinkJob, as it was found. */

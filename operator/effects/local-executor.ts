@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
-import type { FlinkJobSpec } from '../api/flink-job.ts'
+import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 import type { Action, Executor, ObservedCluster, ObservedJobManager, ObservedProgram, StatePlan, StatePlanQuestion } from './actions.ts'
 import { type Child, startChild } from './child-processes.ts'
 import { createStatePlans } from './state-plans.ts'
@@ -163,7 +163,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       if (record === undefined) throw new FlinkError('CONFLICT', 'TaskManagers cannot be started before their JobManager')
       const running = new Set(taskManagers.filter(({ child }) => child.exit === undefined).map(({ id }) => id))
       for (let index = 0; index < replicas; index++) {
-        const id = `taskmanager-${index}`
+        const id = taskManagerId(index)
         if (running.has(id)) continue
         const state = launch(options, 'taskmanager', id, {
           ...unlessConfigured(options, { 'taskmanager.host': '127.0.0.1' }),
@@ -200,9 +200,11 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     async stopJob({ jobId, triggerId }) {
       await jobManagerRest().stopWithSavepoint(jobId, { drain: false, triggerId })
     },
-    async stopTaskManagers() {
-      await Promise.all(taskManagers.map(({ child }) => child.stop(options.clock, options.stopTimeoutMs)))
-      taskManagers = []
+    async stopTaskManagers({ keep = 0 }) {
+      const kept = new Set(Array.from({ length: keep }, (_, index) => taskManagerId(index)))
+      const ending = taskManagers.filter(({ id }) => !kept.has(id))
+      await Promise.all(ending.map(({ child }) => child.stop(options.clock, options.stopTimeoutMs)))
+      taskManagers = taskManagers.filter(({ id }) => kept.has(id))
     },
     async stopJobManager() {
       await jobManager?.child.stop(options.clock, options.stopTimeoutMs)
@@ -242,6 +244,10 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       await actions.stopJobManager({ kind: 'stopJobManager' })
     },
   }
+}
+
+function taskManagerId(index: number): string {
+  return `taskmanager-${index}`
 }
 
 function launch(
@@ -304,7 +310,7 @@ function readRecord(state: ProcessState): JobManagerRecord | undefined {
 }
 
 /** What was configured wins; else Flink's port, and any other one while somebody else has that. */
-async function restPort(options: LocalExecutorOptions, spec: FlinkJobSpec, avoidDefault: boolean): Promise<Record<string, string>> {
+async function restPort(options: LocalExecutorOptions, spec: ClusterSpec, avoidDefault: boolean): Promise<Record<string, string>> {
   if ('rest.port' in spec.flinkConfiguration || options.isConfigured('rest.port')) return {}
   if (!avoidDefault && (await isFree(DEFAULT_REST_PORT))) return { 'rest.port': String(DEFAULT_REST_PORT) }
   options.note(`port ${DEFAULT_REST_PORT} is taken, the JobManager takes another one`)

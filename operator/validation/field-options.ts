@@ -22,9 +22,7 @@ const strategyKeys = {
 } as const
 
 export function fieldOptions({ restartStrategy, taskManager }: FlinkJobManifest['spec']): readonly FieldOption[] {
-  const options: FieldOption[] = []
-  if (taskManager?.slots !== undefined)
-    options.push({ key: 'taskmanager.numberOfTaskSlots', value: String(taskManager.slots), field: 'spec.taskManager.slots' })
+  const options = [...slotOptions(taskManager)]
   if (restartStrategy === undefined) return options
   const { type, ...fields } = restartStrategy
   options.push({ key: 'restart-strategy.type', value: type, field: 'spec.restartStrategy.type' })
@@ -35,4 +33,10 @@ export function fieldOptions({ restartStrategy, taskManager }: FlinkJobManifest[
       options.push({ key: `restart-strategy.${type}.${key}`, value: String(value), field: `spec.restartStrategy.${field}` })
   }
   return options
+}
+
+/** Of a FlinkJob or a FlinkSession. */
+export function slotOptions(taskManager: { readonly slots?: number | undefined } | undefined): readonly FieldOption[] {
+  if (taskManager?.slots === undefined) return []
+  return [{ key: 'taskmanager.numberOfTaskSlots', value: String(taskManager.slots), field: 'spec.taskManager.slots' }]
 }

@@ -1,11 +1,11 @@
 import type { z } from 'zod'
-import { Configuration, flattenConfiguration, type OptionTable } from '../../runtime/common/config.ts'
+import { Configuration, flattenConfiguration, type OptionTable, parseDuration } from '../../runtime/common/config.ts'
 import { nearestName } from '../../runtime/common/errors.ts'
 import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema, KIND } from '../api/flink-job.ts'
 import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
-import { flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
+import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
-import { type FieldOption, fieldOptions } from './field-options.ts'
+import { type FieldOption, fieldOptions, slotOptions } from './field-options.ts'
 import { brokenRules } from './rules.ts'
 
 /**
@@ -25,12 +25,18 @@ export interface CheckedFlinkJob {
   readonly spec: FlinkJobSpec
 }
 
+export interface CheckedFlinkSession {
+  readonly metadata: FlinkJobManifest['metadata']
+  readonly spec: FlinkSessionSpec
+}
+
 export type Checked<T> = { readonly kind: 'valid'; readonly object: T } | { readonly kind: 'invalid'; readonly problems: readonly Problem[] }
 
 /** One of ours whose document is sound; a FlinkJob has its spec as it is carried out. */
 export type CheckedObject =
   | { readonly kind: typeof KIND; readonly metadata: FlinkJobManifest['metadata']; readonly job: CheckedFlinkJob }
-  | { readonly kind: typeof SESSION_KIND | typeof SNAPSHOT_KIND; readonly metadata: FlinkJobManifest['metadata'] }
+  | { readonly kind: typeof SESSION_KIND; readonly metadata: FlinkJobManifest['metadata']; readonly session: CheckedFlinkSession }
+  | { readonly kind: typeof SNAPSHOT_KIND; readonly metadata: FlinkJobManifest['metadata'] }
 
 type Path = readonly (string | number)[]
 
@@ -57,8 +63,12 @@ export function checkObject(document: unknown, optionTables: readonly OptionTabl
     if (checked.kind === 'invalid') return checked
     return { kind: 'valid', object: { kind: KIND, metadata: checked.object.metadata, job: checked.object } }
   }
+  if (named === SESSION_KIND) {
+    const checked = checkFlinkSession(document, optionTables)
+    if (checked.kind === 'invalid') return checked
+    return { kind: 'valid', object: { kind: SESSION_KIND, metadata: checked.object.metadata, session: checked.object } }
+  }
   const { accepted, problems } = shapeProblems(kinds[named] as Kind, document)
-  problems.push(...optionsOf(accepted, optionTables).problems)
   if (problems.length > 0) return { kind: 'invalid', problems }
   // The shape was held to the schema above, whose metadata is that of every kind.
   return { kind: 'valid', object: { kind: named, metadata: flinkJobSchema.shape.metadata.parse(valueAt(accepted, ['metadata'])) } }
@@ -73,6 +83,27 @@ export function checkFlinkJob(document: unknown, optionTables: readonly OptionTa
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
   return { kind: 'valid', object: { metadata: parsed.data.metadata, spec: specOf(parsed.data, configuration) } }
+}
+
+export function checkFlinkSession(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedFlinkSession> {
+  const { accepted, problems } = shapeProblems(kinds[SESSION_KIND] as Kind, document)
+  const parsed = flinkSessionSchema.safeParse(accepted)
+  const options = optionsOf(accepted, optionTables)
+  const fields = parsed.success ? slotOptions(parsed.data.spec.taskManager) : []
+  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat))
+  if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
+  const flinkConfiguration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
+  const { taskManager, maxTaskManagers, idleTimeout, deletionTimeout, deletionPolicy, restartNonce } = parsed.data.spec
+  const spec: FlinkSessionSpec = {
+    cluster: { flinkConfiguration, ...(restartNonce === undefined ? {} : { restartNonce }) },
+    slotsPerTaskManager: Number(flinkConfiguration['taskmanager.numberOfTaskSlots'] ?? 1),
+    minTaskManagers: taskManager?.replicas ?? 0,
+    maxTaskManagers,
+    idleTimeoutMs: parseDuration(idleTimeout),
+    deletionTimeoutMs: parseDuration(deletionTimeout),
+    deletionPolicy,
+  }
+  return { kind: 'valid', object: { metadata: parsed.data.metadata, spec } }
 }
 
 /** Fields that are refused, unknown, of a wrong type, or at odds with others. */

@@ -93,8 +93,9 @@ export class FakeFlinkCluster implements Executor {
         return
       }
       case 'stopTaskManagers':
-        if ([...this.jobs.values()].some(({ state }) => state === 'RUNNING')) this.violations.push('TaskManagers stopped under a running job')
-        this.taskManagers = 0
+        if (action.keep === undefined && [...this.jobs.values()].some(({ state }) => state === 'RUNNING'))
+          this.violations.push('TaskManagers stopped under a running job')
+        this.taskManagers = Math.min(this.taskManagers, action.keep ?? 0)
         this.endedTaskManagers = []
         return
       case 'stopJobManager':

@@ -1,0 +1,20 @@
+import type { Condition } from './fields.ts'
+
+/** A condition as rules say it; when its status changed is worked out from those before. */
+export type WantedCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>
+
+/**
+ * The conditions of an object after a pass, in the order in which they are wanted. `lastTransitionTime` changes with `status` only: it answers "since when". A type
+ * that is not wanted is dropped.
+ */
+export function conditionsAfter(
+  before: readonly Condition[],
+  wanted: readonly WantedCondition[],
+  { nowMs, observedGeneration }: { readonly nowMs: number; readonly observedGeneration: number },
+): Condition[] {
+  return wanted.map(condition => {
+    const previous = before.find(({ type }) => type === condition.type)
+    const lastTransitionTime = previous?.status === condition.status ? previous.lastTransitionTime : new Date(nowMs).toISOString()
+    return { ...condition, lastTransitionTime, observedGeneration }
+  })
+}

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../runtime/common/clock.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
+import { objectApiContract } from '../../test/support/object-api-contract.ts'
+import { LocalApiServer } from './local-api-server.ts'
+import { KubeError, type KubeObject } from './object-api.ts'
+import { configMaps } from './resources.ts'
+
+describe('the contract of API servers', () => {
+  const server = new LocalApiServer({ clock: systemClock, random: seededRandom(1) })
+  objectApiContract(() => ({ api: server, collectGarbage: () => server.collectGarbage(), compact: async () => server.compact() }))
+})
+
+const configMap = (name: string, data: Readonly<Record<string, string>> = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'default' },
+  data,
+})
+
+test('a write that could not be made durable has not happened', async () => {
+  let fails = false
+  const persist = async () => {
+    if (fails) throw new Error('the disk is full')
+  }
+  const server = new LocalApiServer({ clock: systemClock, random: seededRandom(1), persist })
+  const made = await server.create(configMap('a', { a: '1' }))
+  fails = true
+  await expect(server.apply(configMap('a', { a: '2' }), 'one')).rejects.toThrow('the disk is full')
+  await expect(server.delete(configMaps, 'default', 'a')).rejects.toThrow('the disk is full')
+  expect(await server.get(configMaps, 'default', 'a')).toEqual(made)
+  fails = false
+  expect((await server.apply(configMap('a', { a: '2' }), 'one'))['data']).toEqual({ a: '2' })
+})
+
+test('what was persisted is there in the next one, with its identity, and versions go on', async () => {
+  const kept = new Map<string, KubeObject>()
+  const persist = async ({ object, isRemoved }: { readonly object: KubeObject; readonly isRemoved: boolean }) => {
+    if (isRemoved) kept.delete(object.metadata.name)
+    else kept.set(object.metadata.name, object)
+  }
+  const first = new LocalApiServer({ clock: systemClock, random: seededRandom(1), persist })
+  await first.create(configMap('a'))
+  await first.create(configMap('b'))
+  await first.delete(configMaps, 'default', 'a')
+  const second = new LocalApiServer({ clock: systemClock, random: seededRandom(2), persist })
+  second.load([...kept.values()])
+  const { items } = await second.list(configMaps)
+  expect(items).toEqual((await first.list(configMaps)).items)
+  const next = await second.create(configMap('c'))
+  expect(Number(next.metadata.resourceVersion)).toBeGreaterThan(Number(items[0]?.metadata.resourceVersion))
+})
+
+test('what `admit` refuses is not written, and what it fills in is', async () => {
+  const admit = (object: KubeObject, before: KubeObject | undefined) => {
+    if (object.metadata.name === 'bad') throw new KubeError('Invalid', 'no')
+    return { ...object, data: { before: String(before !== undefined) } }
+  }
+  const server = new LocalApiServer({ clock: systemClock, random: seededRandom(1), admit })
+  await expect(server.create(configMap('bad'))).rejects.toMatchObject({ reason: 'Invalid' })
+  expect((await server.create(configMap('good')))['data']).toEqual({ before: 'false' })
+  expect((await server.apply(configMap('good', { x: '1' }), 'one'))['data']).toEqual({ before: 'true' })
+})

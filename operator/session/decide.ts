@@ -1,0 +1,178 @@
+import type { FlinkSessionSpec, FlinkSessionStatus } from '../api/flink-session.ts'
+import type { Action, ObservedCluster } from '../effects/actions.ts'
+import { isClusterGone, stopActions } from '../job/input.ts'
+import { clusterSpecOf, type SessionDecision, type SessionInput, taskManagersNeeded } from './input.ts'
+import { sessionStatus } from './status.ts'
+
+/**
+ * What to do next about one FlinkSession: pure; an ordered list of rules, the first that answers wins, as for FlinkJobs (operator/job/decide.ts). The status is saved
+ * before the actions run, and every action says what shall be there afterwards.
+ *
+ * 1. `deleteSession`: waits for the jobs that name it. Past `deletionTimeout` the status says `evicting`, on which each job of it suspends itself with a savepoint. What still
+ *    runs then holds the deletion, by name, until `deletionPolicy: Delete` or the annotation `millrace.dev/force-delete`.
+ * 2. `restart`: a changed cluster part of the spec, or a JobManager that is lost: TaskManagers and JobManager end, jobs with checkpoints are suspended by that.
+ * 3. `deploy`: the intent, JobManager, TaskManagers.
+ * 4. `scale`: as many TaskManagers as jobs ask for, from `taskManager.replicas` to `maxTaskManagers`; fewer after `idleTimeout`.
+ *
+ * The jobs themselves are FlinkJobs with controllers of their own, which find the cluster through the session's status.
+ */
+type Rule = (input: SessionInput) => SessionDecision | undefined
+
+const POLL_MS = 100
+const REPORT_MS = 1_000
+const RESTART_FIRST_MS = 10_000
+const RESTART_MAX_MS = 300_000
+const RESTARTS_FORGIVEN_AFTER_MS = 600_000
+
+const rules: readonly Rule[] = [deleteSession, restart, deploy, scale]
+
+export function decideSession(input: SessionInput): SessionDecision {
+  for (const rule of rules) {
+    const decision = rule(input)
+    if (decision !== undefined) return decision
+  }
+  return answer(sessionStatus(input, {}), REPORT_MS)
+}
+
+function answer(status: FlinkSessionStatus, requeueAfterMs: number, ...actions: Action[]): SessionDecision {
+  return { status, actions, requeueAfterMs }
+}
+
+function deleteSession(input: SessionInput): SessionDecision | undefined {
+  const { session, observed, nowMs } = input
+  const { deletionTimestamp, annotations } = session.metadata
+  if (deletionTimestamp === undefined) return undefined
+  const { deletionTimeoutMs, deletionPolicy } = session.spec
+  const blockers = observed.jobs.filter(job => !job.isAtRest)
+  const waitedMs = nowMs - Date.parse(deletionTimestamp)
+  const isForced = deletionPolicy === 'Delete' || annotations?.['millrace.dev/force-delete'] === 'true'
+  if (blockers.length > 0 && !isForced) {
+    const names = blockers.map(({ name, message }) => (message === undefined ? name : `${name} (${message})`)).join(', ')
+    const isEvicting = waitedMs >= deletionTimeoutMs
+    const blocked = isEvicting
+      ? `jobs of the session are suspended with a savepoint, and it waits for ${names}`
+      : `waits for its jobs to be deleted or to end: ${names}; they are suspended with a savepoint at ${new Date(Date.parse(deletionTimestamp) + deletionTimeoutMs).toISOString()}`
+    return answer(sessionStatus(input, { lifecycleState: 'DELETING', evicting: isEvicting ? true : undefined, blocked }), REPORT_MS)
+  }
+  if (isClusterGone(observed.cluster))
+    return answer(
+      sessionStatus(input, { lifecycleState: 'DELETED', jobManagerDeploymentStatus: 'MISSING', clusterInfo: undefined, blocked: undefined }),
+      REPORT_MS,
+    )
+  // The JobManager first: its jobs, if any still run, keep what they have.
+  return answer(sessionStatus(input, { lifecycleState: 'DELETING', blocked: undefined }), POLL_MS, ...stopActions(observed.cluster).reverse())
+}
+
+/** Also what is left of a restart that was begun. */
+function restart(input: SessionInput): SessionDecision | undefined {
+  const { session, observed, nowMs } = input
+  const { status } = session
+  if (status?.lastReconciledSpec === undefined) return undefined
+  const { cluster } = observed
+  if (status.restart === undefined) {
+    const reason = restartReason(input)
+    if (reason === undefined) return undefined
+    const isLost = cluster.jobManager.kind === 'ended' || cluster.jobManager.kind === 'missing'
+    const count = isLost ? (status.lost?.count ?? 0) : 0
+    const delayMs = count === 0 ? 0 : Math.min(RESTART_MAX_MS, RESTART_FIRST_MS * 2 ** (count - 1))
+    return answer(
+      sessionStatus(input, {
+        lifecycleState: 'UPGRADING',
+        jobManagerDeploymentStatus: isLost ? 'ERROR' : (status.jobManagerDeploymentStatus ?? 'READY'),
+        restart: { reason, after: new Date(nowMs + delayMs).toISOString() },
+        lost: isLost ? { count: count + 1, since: new Date(nowMs).toISOString() } : status.lost,
+        error: isLost ? reason : undefined,
+      }),
+      0,
+    )
+  }
+  if (!isClusterGone(cluster)) return answer(sessionStatus(input, {}), POLL_MS, ...stopActions(cluster).reverse())
+  const waitMs = Date.parse(status.restart.after) - nowMs
+  if (waitMs > 0) return answer(sessionStatus(input, { jobManagerDeploymentStatus: 'MISSING', clusterInfo: undefined }), Math.min(waitMs, REPORT_MS))
+  return answer(
+    sessionStatus(input, {
+      ...reconciled(input),
+      restart: undefined,
+      jobManagerDeploymentStatus: 'MISSING',
+      clusterInfo: undefined,
+      scaleDown: undefined,
+      taskManager: { replicas: session.spec.minTaskManagers },
+    }),
+    0,
+  )
+}
+
+function restartReason({ session, observed }: SessionInput): string | undefined {
+  const { status, spec } = session
+  const wanted = JSON.stringify(clusterSpecOf(spec))
+  if (status?.lastReconciledSpec !== wanted) return 'the cluster part of the spec has changed'
+  const { jobManager } = observed.cluster
+  if (jobManager.kind === 'ended') return jobManager.message
+  if (jobManager.kind === 'missing' && status.jobManagerDeploymentStatus === 'READY') return 'the JobManager is gone'
+  return undefined
+}
+
+function reconciled({ session }: SessionInput) {
+  return { observedGeneration: session.metadata.generation, lastReconciledSpec: JSON.stringify(clusterSpecOf(session.spec)) }
+}
+
+function deploy(input: SessionInput): SessionDecision | undefined {
+  const { session, observed } = input
+  const { status, spec } = session
+  if (status?.lastReconciledSpec === undefined)
+    return answer(sessionStatus(input, { ...reconciled(input), lifecycleState: 'UPGRADING', taskManager: { replicas: spec.minTaskManagers } }), 0)
+  const { jobManager } = observed.cluster
+  if (jobManager.kind === 'missing')
+    return answer(sessionStatus(input, { jobManagerDeploymentStatus: 'DEPLOYING' }), POLL_MS, { kind: 'startJobManager', spec: clusterSpecOf(spec) })
+  if (jobManager.kind !== 'ready') return answer(sessionStatus(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
+  return undefined
+}
+
+function scale(input: SessionInput): SessionDecision | undefined {
+  const { session, observed, nowMs } = input
+  const { cluster, load } = observed
+  const { status, spec } = session
+  if (cluster.jobManager.kind !== 'ready') return undefined
+  const before = status?.taskManager?.replicas ?? spec.minTaskManagers
+  const problem = taskManagerProblem(cluster)
+  const ready = {
+    observedGeneration: session.metadata.generation,
+    jobManagerDeploymentStatus: 'READY' as const,
+    clusterInfo: { 'web-address': cluster.jobManager.webAddress },
+    jobs: observed.jobs.map(({ name }) => name).sort(),
+    lost: isForgiven(status, nowMs) ? undefined : status?.lost,
+  }
+  // Nobody could be asked: what was decided stays.
+  const needed = load === undefined ? before : taskManagersNeeded(spec, load, before)
+  const replicas = Math.max(needed, before)
+  const shortage =
+    load !== undefined && replicas === spec.maxTaskManagers && load.slotsRequired > 0 ? shortageText(spec, load.slotsRequired) : undefined
+  const scaleDown =
+    needed >= before ? undefined : status?.scaleDown?.to === needed ? status.scaleDown : { to: needed, since: new Date(nowMs).toISOString() }
+  const isDue = scaleDown !== undefined && nowMs - Date.parse(scaleDown.since) >= spec.idleTimeoutMs
+  const wanted = isDue ? needed : replicas
+  const next = sessionStatus(input, {
+    ...ready,
+    lifecycleState: cluster.taskManagers.running >= spec.minTaskManagers ? 'STABLE' : 'DEPLOYED',
+    taskManager: { replicas: wanted },
+    scaleDown: isDue ? undefined : scaleDown,
+    error: problem ?? shortage,
+  })
+  const actions: Action[] = []
+  if (cluster.taskManagers.running < wanted) actions.push({ kind: 'startTaskManagers', spec: clusterSpecOf(spec), replicas: wanted })
+  if (cluster.taskManagers.running > wanted) actions.push({ kind: 'stopTaskManagers', keep: wanted })
+  return answer(next, actions.length > 0 || scaleDown !== undefined ? POLL_MS : REPORT_MS, ...actions)
+}
+
+/** A JobManager that has run for a while since it was last lost is as good as any. */
+function isForgiven(status: FlinkSessionStatus | undefined, nowMs: number): boolean {
+  return status?.lost !== undefined && nowMs - Date.parse(status.lost.since) >= RESTARTS_FORGIVEN_AFTER_MS
+}
+
+function taskManagerProblem({ taskManagers }: ObservedCluster): string | undefined {
+  return taskManagers.ended[0]?.message
+}
+
+function shortageText(spec: FlinkSessionSpec, slotsRequired: number): string {
+  return `jobs wait for ${slotsRequired} more slots, and there are maxTaskManagers (${spec.maxTaskManagers}) TaskManagers already`
+}
