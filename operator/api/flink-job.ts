@@ -292,6 +292,31 @@ export const flinkJobStatusSchema = z.object({
       retryAt: z.string().optional(),
     })
     .optional(),
+  /** What the present start goes on from, noted before it: its newest checkpoint or savepoint, the path that the spec names, or nothing. */
+  restore: z
+    .object({
+      kind: z.enum(['checkpoint', 'savepoint', 'path', 'none']),
+      location: z.string().optional(),
+      checkpointId: z.int().optional(),
+      time: z.string().optional(),
+      /** Why it was started. */
+      reason: z.string(),
+      /** When the run ended (epoch ms as text) whose result is forgotten for it: it is to run again under its id. */
+      forgets: z.string().optional(),
+    })
+    .optional(),
+  /** The last time that the JobManager was lost. */
+  recovery: z
+    .object({
+      /** In a row. */
+      count: z.int(),
+      reason: z.string(),
+      at: z.string(),
+      /** Before which it is not started again. */
+      retryAt: z.string().optional(),
+      step: z.enum(['RELEASING', 'STARTING', 'DONE']),
+    })
+    .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),

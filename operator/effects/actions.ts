@@ -1,3 +1,4 @@
+import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 
 /**
@@ -19,6 +20,8 @@ export type Action =
       readonly allowNonRestoredState?: boolean
     }
   | { readonly kind: 'cancelJob'; readonly jobId: string }
+  /** That it has ended is forgotten at the store: it is to run again under its id. */
+  | { readonly kind: 'forgetResult'; readonly spec: FlinkJobSpec; readonly jobId: string }
   /** With a savepoint, under a trigger's id: asked for again it is the same one. */
   | { readonly kind: 'stopJob'; readonly jobId: string; readonly triggerId: string }
   /** Answers when they have ended: those past the first `keep`, all where it is absent. */
@@ -92,6 +95,8 @@ export interface Executor {
   observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram>
   /** Looked at, not waited for. Both programs have been observed to be ready, or cannot be. */
   observeStatePlan(question: StatePlanQuestion): Promise<ObservedStatePlan>
+  /** What there is at the store of jobs that run with this spec. Undefined = it is not known yet where that is, which the program may say. */
+  catalogue(spec: FlinkJobSpec): Promise<Catalogue | undefined>
   /** Rejects with a `FlinkError`; its code says whether trying again can help. */
   execute(action: Action): Promise<void>
 }

@@ -57,7 +57,18 @@ function create(options: Partial<LocalExecutorOptions> = {}, endWith = ''): Loca
       throw new Error('nobody is asked')
     },
     programs: {
-      prepare: async () => ({ bytes: new Uint8Array(), jobName: 'test', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default', ...noState }),
+      prepare: async () => ({
+        bytes: new Uint8Array(),
+        jobName: 'test',
+        slotsNeeded: 1,
+        slotsPerTaskManager: 1,
+        entry: 'default',
+        configuration: {},
+        ...noState,
+      }),
+    },
+    catalogue: () => {
+      throw new Error('nobody is asked')
     },
     isConfigured: () => false,
     note: text => notes.push(text),
@@ -102,7 +113,7 @@ test('what config.yaml sets is not chosen here', async () => {
   expect(jobManager).toMatchObject({
     kind: 'ready',
     webAddress: expect.stringMatching(
-      /^jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints$/,
+      /^jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints job-result-store\.storage-path=file:\/\/\S+\/state\/results job-result-store\.delete-on-commit=false$/,
     ),
   })
 })
@@ -146,6 +157,7 @@ test('state that lies where the edited job would not look for it is planned as l
         slotsNeeded: 1,
         slotsPerTaskManager: 1,
         entry: 'default',
+        configuration: {},
         checkpointDirectory: places.get(script),
         planState: async () => ({ kind: 'ready', restorePoint: `${places.get(script)}/chk-1`, ignoresUnclaimedState: true, states }),
       }),

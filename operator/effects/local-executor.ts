@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
@@ -25,6 +26,8 @@ export interface LocalExecutorOptions {
   readonly clock: Clock
   readonly rest: (address: string) => RestClient
   readonly programs: Programs
+  /** Of jobs that run with these options over config.yaml. */
+  readonly catalogue: (options: Readonly<Record<string, string>>) => Catalogue
   /** Of config.yaml: what a person has set is not chosen here. */
   readonly isConfigured: (key: string) => boolean
   /** Says something to the person in front of it. */
@@ -49,6 +52,8 @@ export interface PreparedProgram {
   readonly checkpointDirectory: string | undefined
   /** What becomes of the state of the job's newest checkpoint in this program: read at the store, no user code runs. */
   planState(jobId: string): Promise<StatePlan>
+  /** What the program says itself, over everything else. */
+  readonly configuration: Readonly<Record<string, string>>
 }
 
 interface ProcessState {
@@ -194,6 +199,9 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       // The cluster keeps the artefact by its digest; an upload that stays behind is only untidy.
       await rest.deleteJar(jarId).catch(() => {})
     },
+    async forgetResult({ spec, jobId }) {
+      await (await plannedCatalogue(spec)).forgetResult(jobId)
+    },
     async cancelJob({ jobId }) {
       await jobManagerRest().cancelJob(jobId)
     },
@@ -210,6 +218,15 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       await jobManager?.child.stop(options.clock, options.stopTimeoutMs)
       jobManager = undefined
     },
+  }
+
+  const catalogueOf = async (spec: FlinkJobSpec) => {
+    return programOf(spec).observed.kind === 'pending' ? undefined : plannedCatalogue(spec)
+  }
+  const plannedCatalogue = async (spec: FlinkJobSpec) => {
+    // A program that cannot be planned says nothing: what the manifest says counts.
+    const { configuration } = await programOf(spec).prepared.catch(() => ({ configuration: {} }))
+    return options.catalogue({ ...unlessConfigured(options, stateOptions(options)), ...spec.flinkConfiguration, ...configuration })
   }
 
   const jobManagerRest = (): RestClient => {
@@ -233,6 +250,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     // Looked at, not waited for: a program may take a minute to build its graph, and Ctrl-C must not.
     observeProgram: async spec => programOf(spec).observed,
     observeStatePlan: async question => statePlans.observe(JSON.stringify(question), () => planState(question)),
+    catalogue: catalogueOf,
     // The action's kind picks the function that takes it; TypeScript cannot follow that over a union.
     execute: action => (actions[action.kind] as (action: Action) => Promise<void>)(action),
     outputs: () => outputs,
@@ -324,6 +342,8 @@ function stateOptions({ directory }: LocalExecutorOptions): Record<string, strin
     'execution.checkpointing.dir': `${folder}/checkpoints`,
     'execution.checkpointing.savepoint-dir': `${folder}/savepoints`,
     'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION',
+    'job-result-store.storage-path': `${folder}/results`,
+    'job-result-store.delete-on-commit': 'false',
   }
 }
 

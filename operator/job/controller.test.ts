@@ -102,12 +102,10 @@ test('a program that cannot be planned starts nothing', async () => {
   expect(cluster.history).toEqual([])
 })
 
-test('a JobManager that ends by itself fails the job with what its log says', async () => {
+test('a JobManager that ends before it was ready fails the first deployment with what its log says', async () => {
   const { cluster, until } = world()
-  cluster.looksUntilFinished = undefined
-  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await until(() => cluster.jobManager === 'starting')
   cluster.jobManager = 'ended'
-  cluster.jobs.clear()
   const job = await until(failed => lifecycle(failed) === 'FAILED' && failed.status?.jobManagerDeploymentStatus === 'MISSING')
   expect(job.status?.error).toBe('jobmanager-0 ended with exit code 1')
   expect(cluster.taskManagers).toBe(0)

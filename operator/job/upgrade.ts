@@ -15,6 +15,7 @@ import {
   stopActions,
   withStatus,
 } from './input.ts'
+import { because, endedStatus, restorePoint } from './recovery.ts'
 import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
 import { statusWith, withObservedJob } from './status.ts'
 
@@ -27,6 +28,8 @@ import { statusWith, withObservedJob } from './status.ts'
  *
  * Then the new spec is the one to be deployed, under the same job id: it goes on from the newest checkpoint that was claimed under it, which a savepoint of STOPPING
  * is. Only a stateless upgrade draws another id (decision 0025).
+ *
+ * A JobManager that is lost under a savepoint is recovered first (recovery.ts), unless the savepoint turns out to be complete: the store says so.
  *
  * The new program is made and planned before anything else, and so is what becomes of the state (state-plan.ts): an edit that cannot run leaves the job alone. A savepoint that fails is taken again, later each time, unless
  * `fallback` says otherwise; after MAX_FAILURES the edit is given up, and the job goes on as it was.
@@ -161,16 +164,19 @@ export function continueUpgrade(input: Input): Decision | undefined {
   const { upgrade } = statusOf(input)
   // Until it is tried again the job is looked after as any other.
   if (upgrade === undefined || isWaiting(input, upgrade)) return undefined
+  // Its JobManager was lost, and it is not back yet.
+  const isRecovering = statusOf(input).reconciliationStatus?.state === 'UPGRADING'
+  if (upgrade.step === 'STOPPING' && upgrade.mode === 'savepoint' && isRecovering) return undefined
   if (upgrade.step === 'RELEASING') return release(input, upgrade)
   return upgrade.mode === 'savepoint' ? stopWithSavepoint(input, upgrade) : cancel(input, upgrade)
 }
 
-function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision {
+function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision | undefined {
   const { cluster, job, operation } = input.observed
+  const { kind } = cluster.jobManager
+  if (kind === 'ended' || kind === 'missing' || job.kind === 'missing') return lostWhileStopping(input, upgrade)
   const status = statusWith(withObservedJob(input), {})
   const { jobId } = requireJob(status)
-  if (cluster.jobManager.kind === 'ended' || cluster.jobManager.kind === 'missing' || job.kind === 'missing')
-    return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
   if (job.kind !== 'present') return answer(status, POLL_MS)
   const hasEnded = isGloballyTerminal(job.state)
   switch (operation.kind) {
@@ -189,8 +195,28 @@ function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision {
       // It has come to its end by itself, and there is nothing left to upgrade.
       if (hasEnded) return answer(statusWith(withStatus(input, status), { upgrade: undefined }), 0)
       if (operation.kind === 'failed') return failed(input, upgrade, operation.message)
+      if (job.state !== 'RUNNING') return fallsBack(upgrade) ? failed(input, upgrade, `the job is ${job.state}`) : undefined
       return answer(status, POLL_MS, { kind: 'stopJob', jobId, triggerId: upgrade.triggerId })
   }
+}
+
+/** Undefined: the job is started again first, or has ended. */
+function lostWhileStopping(input: Input, upgrade: Upgrade): Decision | undefined {
+  const status = statusOf(input)
+  const { catalogue } = input.observed
+  if (catalogue.kind === 'unknown') return undefined
+  const { newest, result } = catalogue
+  // Not what it began with: it was taken since, and the job was to stop behind it.
+  if (newest?.kind === 'savepoint' && newest.location !== status.restore?.location) {
+    const jobStatus = { ...requireJob(status), upgradeSavepointPath: newest.location }
+    return answer(statusWith(input, { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+  }
+  if (result !== undefined || !fallsBack(upgrade)) return undefined
+  return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
+}
+
+function fallsBack({ spec }: Upgrade): boolean {
+  return (JSON.parse(spec) as FlinkJobSpec).job.fallback !== 'none'
 }
 
 /** What `fallback` allows, else the same again, later; in the end the edit is given up. */
@@ -253,6 +279,8 @@ function release(input: Input, upgrade: Upgrade): Decision {
     return answer(statusWith(input, { error: plan.message }), plan.verdict === 'pending' ? POLL_MS : REPORT_MS)
   const { jobStatus, reconciliationStatus } = status
   const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
+  const restore = isNewJob ? firstStart(input, upgrade, spec) : goOn(input, upgrade, spec)
+  if ('actions' in restore) return restore
   return answer(
     statusWith(input, {
       upgrade: undefined,
@@ -273,8 +301,43 @@ function release(input: Input, upgrade: Upgrade): Decision {
         state: isSuspended ? 'DEPLOYED' : 'UPGRADING',
         reconciliationTimestamp: new Date(input.nowMs).toISOString(),
       },
+      restore,
       taskManager: { replicas: isSuspended ? 0 : replicasFor(spec, edited) },
       error: undefined,
+    }),
+    0,
+  )
+}
+
+type Restore = NonNullable<FlinkJobStatus['restore']>
+
+function firstStart(input: Input, { reason }: Upgrade, spec: FlinkJobSpec): Restore {
+  // An upgrade that gives up the state does not go back to where the job once began.
+  const path = statusOf(input).jobStatus === undefined ? spec.job.initialSavepointPath : undefined
+  return path === undefined ? { kind: 'none', reason } : { kind: 'path', location: path, reason }
+}
+
+/** Under its id: from what the store says now that nobody runs it any more. */
+function goOn(input: Input, upgrade: Upgrade, spec: FlinkJobSpec): Restore | Decision {
+  const { catalogue } = input.observed
+  const status = statusOf(input)
+  const waits = (error: string) => answer(statusWith(input, { error }), REPORT_MS)
+  if (catalogue.kind === 'unknown') return waits(`the upgrade waits until the store of the job can be read${because(catalogue.message)}`)
+  const { result } = catalogue
+  // It has come to its end by itself before its JobManager did: there is nothing left to upgrade.
+  const endedBefore = isGloballyTerminal(status.jobStatus?.state)
+  if (upgrade.mode === 'last-state' && !endedBefore && result !== undefined && result.state !== 'FAILED' && result.savepoint === null)
+    return answer(endedStatus(input, result), 0)
+  const restore = restorePoint(input, catalogue, spec)
+  if (restore.kind !== 'lost') return { ...restore, reason: upgrade.reason, ...(result === undefined ? {} : { forgets: String(result.endTimeMs) }) }
+  if (input.job.metadata.generation === upgrade.generation) return waits(restore.message)
+  // A later edit may say what is to become of it.
+  return answer(
+    statusWith(input, {
+      upgrade: undefined,
+      refused: { generation: upgrade.generation, message: restore.message },
+      lifecycleState: 'FAILED',
+      error: restore.message,
     }),
     0,
   )
@@ -286,11 +349,15 @@ function refuse(input: Input, upgrade: Upgrade, message: string): Decision {
   const { reconciliationStatus, jobStatus } = status
   const rests = reconciliationStatus !== undefined && intendedSpec(status).job.state === 'suspended'
   // A job that was cancelled has ended under its id.
-  const jobId = upgrade.mode === 'stateless' ? { jobId: input.freshJobId } : {}
+  const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
+  const restore = rests ? status.restore : isNewJob ? firstStart(input, upgrade, intendedSpec(status)) : goOn(input, upgrade, intendedSpec(status))
+  if (restore !== undefined && 'actions' in restore) return restore
+  const jobId = isNewJob ? { jobId: input.freshJobId } : {}
   return answer(
     statusWith(input, {
       upgrade: undefined,
       refused: { generation: upgrade.generation, message },
+      restore,
       lifecycleState: rests ? 'SUSPENDED' : 'UPGRADING',
       ...(jobStatus === undefined ? {} : { jobStatus: { ...jobStatus, ...jobId, state: rests ? 'SUSPENDED' : 'RECONCILING' } }),
       ...(reconciliationStatus === undefined ? {} : { reconciliationStatus: { ...reconciliationStatus, state: rests ? 'DEPLOYED' : 'UPGRADING' } }),

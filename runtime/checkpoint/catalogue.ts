@@ -19,6 +19,8 @@ import type { ObjectStore } from './storage/object-store.ts'
 export interface Catalogue {
   /** What the job goes on from under its id; undefined = nobody has completed a checkpoint of it. */
   newest(jobId: string): Promise<RestorePoint | undefined>
+  /** Whether a JobManager has ever begun with it at this store; false for one whose folder was removed, and where nothing outlives a JobManager. */
+  knows(jobId: string): Promise<boolean>
   /** All that can be started from, the newest first. */
   retained(jobId: string): Promise<readonly RestorePoint[]>
   /** Undefined = it has not ended, or how it has is not stored (`job-result-store.*`). */
@@ -82,6 +84,11 @@ export function createCatalogue({ checkpoints, results }: CatalogueLocations, op
           if ((await newestRecordOf(store, jobId))?.epoch === record.epoch) throw error
         }
       }
+    },
+
+    async knows(jobId) {
+      checkId(jobId)
+      return checkpoints !== undefined && (await newestRecordOf(await storeAt(checkpoints), jobId)) !== undefined
     },
 
     async retained(jobId) {

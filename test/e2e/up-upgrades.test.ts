@@ -154,3 +154,23 @@ test('suspended, no process is left; resumed, it goes on where it was', async ()
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
+
+test('its JobManager killed, the job goes on under its id from its newest checkpoint; how it ended is found at the store', async () => {
+  const path = home.manifest('killed', counting('a'), options('last-state'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 8 9\n/)
+  const { jobId } = home.status('killed')?.jobStatus ?? {}
+  const jobManager = home.clusterProcesses().find(line => line.includes(' jobmanager '))
+  process.kill(Number(jobManager?.split(' ')[0]), 'SIGKILL')
+  await says(/killed: jobmanager-0 .*SIGKILL/)
+  await says(/STABLE -> UPGRADING\n(.*\n)*.* UPGRADING -> /)
+  await stable('killed', 1)
+  expect(home.status('killed')).toMatchObject({ jobStatus: { jobId }, restore: { kind: 'checkpoint' }, recovery: { count: 1, step: 'DONE' } })
+  const seen = rows(stdout(), 'a').length
+  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(seen + 3)
+  // What was printed behind the checkpoint is printed again; the count goes with the number all the same.
+  expect(rows(stdout(), 'a').filter(([n, count]) => count !== n + 1)).toEqual([])
+  expect(rows(stdout(), 'a').filter(([n]) => n === 0)).toHaveLength(1)
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})

@@ -45,10 +45,13 @@ export function catalogueContract(name: string, place: CataloguePlace): void {
     test('has nothing of a job that nobody has taken over, nor of one that has completed no checkpoint', async () => {
       const { store, catalogue } = await empty()
       expect([await catalogue.newest(jobId), await catalogue.retained(jobId), await catalogue.resultOf(jobId)]).toEqual([undefined, [], undefined])
+      expect(await catalogue.knows(jobId)).toBe(false)
       await new Leader(store, 1).takeOver()
+      expect([await catalogue.knows(jobId), await catalogue.knows(other)]).toEqual([true, false])
       expect([await catalogue.newest(jobId), await catalogue.retained(jobId)]).toEqual([undefined, []])
       const nowhere = createCatalogue({ checkpoints: undefined, results: undefined }, place.read)
       expect([await nowhere.newest(jobId), await nowhere.retained(jobId), await nowhere.resultOf(jobId)]).toEqual([undefined, [], undefined])
+      expect(await nowhere.knows(jobId)).toBe(false)
     })
 
     test('names the newest one that was claimed, whoever leads now, and all that are kept beside it', async () => {

@@ -80,6 +80,7 @@ export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map
       observeCluster: () => cluster.observeCluster(),
       observeProgram: wanted => cluster.observeProgram(wanted),
       observeStatePlan: question => cluster.observeStatePlan(question),
+      catalogue: wanted => cluster.catalogue(wanted),
       execute: (action: Action) => step(() => cluster.execute(action)),
     },
     rest: cluster.rest,
@@ -99,8 +100,8 @@ export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map
       return store.read()
     }
   }
-  const until = async (reached: (job: FlinkJob) => boolean) => {
-    for (let i = 0; i < 100; i++) {
+  const until = async (reached: (job: FlinkJob) => boolean, passesMax = 100) => {
+    for (let i = 0; i < passesMax; i++) {
       const job = await pass()
       if (reached(job)) return job
     }
