@@ -6,6 +6,7 @@ import {
   DEFAULT_NAMESPACE,
   duration,
   expected,
+  type Fixed,
   flinkConfiguration,
   foreign,
   imagePullPolicy,
@@ -325,14 +326,6 @@ export const flinkJobStatusSchema = z.object({
   conditions,
 })
 
-/** A status as it is read: nothing of it is changed, and what is absent is not there. */
-export type Fixed<T> = T extends readonly (infer Item)[]
-  ? readonly Fixed<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T as undefined extends T[Key] ? never : Key]: Fixed<T[Key]> } & {
-        readonly [Key in keyof T as undefined extends T[Key] ? Key : never]?: Fixed<Exclude<T[Key], undefined>>
-      }
-    : T
 export type FlinkJobStatus = Fixed<z.infer<typeof flinkJobStatusSchema>>
 
 /** What the processes of a cluster are started with. */

@@ -154,6 +154,16 @@ export function catalogueContract(name: string, place: CataloguePlace): void {
       await expect(catalogue.resultOf(jobId)).rejects.toMatchObject({ code: 'CORRUPT_CHECKPOINT', message: expect.stringContaining(jobId) })
     })
 
+    test('tells what lies at a path, when it is whole', async () => {
+      const { store, catalogue } = await empty()
+      const { store: place, location, object } = await takeSavepoint()
+      const savepoint = { kind: 'savepoint', location, jobId, timestampMs: 9_000 }
+      expect(await catalogue.snapshotAt(`${location}/_metadata`)).toEqual(savepoint)
+      await expect(catalogue.snapshotAt(`${store.uri}/${jobId}/chk-9`)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      await place.remove(object)
+      await expect(catalogue.snapshotAt(location)).rejects.toMatchObject({ code: 'CORRUPT_CHECKPOINT', message: expect.stringContaining(location) })
+    })
+
     test("removes a savepoint's own files, also what a first try has left, and says nothing when it is gone", async () => {
       const { catalogue } = await empty()
       const { store, folder, location, object } = await takeSavepoint()

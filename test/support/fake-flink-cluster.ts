@@ -144,6 +144,7 @@ export class FakeFlinkCluster implements Executor {
       retained: async jobId => read(() => [newest(jobId)].filter(point => point !== undefined)),
       resultOf: async jobId => read(() => this.results.get(jobId)),
       forgetResult: async jobId => read(() => void this.results.delete(jobId)),
+      snapshotAt: async location => read(() => ({ kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 })),
       disposeSavepoint: async () => {},
     }
   }
