@@ -4,8 +4,8 @@ import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import { LocalApiServer } from '../kube/local-api-server.ts'
 import type { KubeObject } from '../kube/object-api.ts'
 import { flinkJobs } from '../kube/resources.ts'
+import { createObjectCommands } from './object-actions.ts'
 import type { DeleteRequest, GetRequest, ObjectScope } from './object-commands.ts'
-import { createObjectCommands } from './objects.ts'
 
 let clock: SimulatedClock
 let one: LocalApiServer
