@@ -6,6 +6,8 @@ import { Terminal } from '../operator/cli/terminal.ts'
 import { up } from '../operator/cli/up.ts'
 import type { UpRequest } from '../operator/cli/up-command.ts'
 import type { PreparedProgram, Programs } from '../operator/effects/local-executor.ts'
+import { type Catalogue, catalogueLocations, createCatalogue } from '../runtime/checkpoint/catalogue.ts'
+import { checkpointDirectory } from '../runtime/checkpoint/options.ts'
 import type { CliContext } from '../runtime/cli/context.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
@@ -14,8 +16,10 @@ import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleSql } from './bundle-module.ts'
 import { createProcessLog, type Environment } from './environment.ts'
+import { planNewest } from './job-state-plan.ts'
 import { optionTables } from './option-tables.ts'
 import { Planner } from './program-planner.ts'
+import { storeOpener } from './stores.ts'
 
 /** `millrace up` in the real world: the operator's loop with bundler, planner and this machine's processes. */
 export async function runUp(request: UpRequest, context: CliContext, environment: Environment, launcher: readonly string[]): Promise<number> {
@@ -27,6 +31,7 @@ export async function runUp(request: UpRequest, context: CliContext, environment
     pid: process.pid,
     optionTables,
     isConfigured: key => configuration.has(key),
+    catalogue: entries => catalogueOf(configuration.with(entries, 'file')),
     programs: (folder, manifestPath, scriptLine) => createPrograms(configuration, folder, manifestPath, scriptLine),
     rest: (address, entries) => context.rest(address, configuration.with(entries, 'client')),
     terminal: new Terminal({
@@ -40,6 +45,12 @@ export async function runUp(request: UpRequest, context: CliContext, environment
     log: createProcessLog('pretty', 'warn'),
     interrupted: context.interrupted,
   })
+}
+
+/** Credentials of stores are this process's. */
+function catalogueOf(configuration: Configuration): Catalogue {
+  const open = storeOpener(configuration, createProcessLog('pretty', 'warn'))
+  return createCatalogue(catalogueLocations(configuration), uri => open(uri, configuration, checkpointDirectory.key, 'read'))
 }
 
 function createPrograms(configuration: Configuration, folder: string, manifestPath: string, scriptLine: number | undefined): Programs {
@@ -64,12 +75,16 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
           defaultParallelism: 1,
         })
         if (plan.output !== '') process.stdout.write(plan.output)
+        const jobConfiguration = configured.with(plan.jobGraph.configuration, 'client')
         return {
           bytes: artifact.bytes,
           jobName: plan.jobGraph.jobName,
           slotsNeeded: slotsRequired(plan.jobGraph),
           slotsPerTaskManager: configured.get(numberOfTaskSlots),
           entry,
+          checkpointDirectory: catalogueLocations(jobConfiguration).checkpoints,
+          planState: jobId => planNewest(jobId, plan.jobGraph, jobConfiguration, spec.job.allowNonRestoredState === true),
+          configuration: plan.jobGraph.configuration,
         }
       } finally {
         signal.removeEventListener('abort', stop)

@@ -8,6 +8,9 @@ export const API_GROUP = 'millrace.dev'
 export const API_VERSION = 'millrace.dev/v1alpha1'
 export const DEFAULT_NAMESPACE = 'default'
 
+/** `true` ends all waiting of a deletion. */
+export const FORCE_DELETE_ANNOTATION = `${API_GROUP}/force-delete`
+
 /** A program may be as large as an object of etcd lets it be. */
 const PROGRAM_MAX = 1024 * 1024
 const TEXT_MAX = 4096
@@ -170,3 +173,12 @@ export const conditions = z
   )
   .max(32)
   .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+
+/** What a schema yields, to be read only, with a field that may be absent rather than undefined. */
+export type Fixed<T> = T extends readonly (infer Item)[]
+  ? readonly Fixed<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T as undefined extends T[Key] ? never : Key]: Fixed<T[Key]> } & {
+        readonly [Key in keyof T as undefined extends T[Key] ? Key : never]?: Fixed<Exclude<T[Key], undefined>>
+      }
+    : T

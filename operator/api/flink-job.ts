@@ -6,6 +6,7 @@ import {
   DEFAULT_NAMESPACE,
   duration,
   expected,
+  type Fixed,
   flinkConfiguration,
   foreign,
   imagePullPolicy,
@@ -250,6 +251,30 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   /** What the last edit that was seen means: known before it is carried out. */
   edit: z.object({ generation: z.int(), class: z.enum(editClasses), fields: z.array(z.string()).max(1000) }).optional(),
+  /** What becomes of the job's state in the last edit that keeps it: known before the job is touched. See operator/job/state-plan.ts. */
+  plan: z
+    .object({
+      generation: z.int(),
+      verdict: z.enum(['pending', 'compatible', 'incompatible', 'unknown']),
+      /** Where the state lies that it was made for. */
+      restorePoint: z.string().optional(),
+      /** By the annotation millrace.dev/approve-plan. */
+      approved: z.boolean().optional(),
+      message: z.string().optional(),
+      /** The worst first. */
+      states: z
+        .array(
+          z.object({
+            operator: z.string(),
+            uid: z.string().optional(),
+            name: z.string(),
+            outcome: z.enum(['kept', 'new', 'dropped', 'incompatible']),
+            why: z.string().optional(),
+          }),
+        )
+        .max(100),
+    })
+    .optional(),
   /** An edit that is being carried out. */
   upgrade: z
     .object({
@@ -268,6 +293,31 @@ export const flinkJobStatusSchema = z.object({
       retryAt: z.string().optional(),
     })
     .optional(),
+  /** What the present start goes on from, noted before it: its newest checkpoint or savepoint, the path that the spec names, or nothing. */
+  restore: z
+    .object({
+      kind: z.enum(['checkpoint', 'savepoint', 'path', 'none']),
+      location: z.string().optional(),
+      checkpointId: z.int().optional(),
+      time: z.string().optional(),
+      /** Why it was started. */
+      reason: z.string(),
+      /** When the run ended (epoch ms as text) whose result is forgotten for it: it is to run again under its id. */
+      forgets: z.string().optional(),
+    })
+    .optional(),
+  /** The last time that the JobManager was lost. */
+  recovery: z
+    .object({
+      /** In a row. */
+      count: z.int(),
+      reason: z.string(),
+      at: z.string(),
+      /** Before which it is not started again. */
+      retryAt: z.string().optional(),
+      step: z.enum(['RELEASING', 'STARTING', 'DONE']),
+    })
+    .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
@@ -276,14 +326,6 @@ export const flinkJobStatusSchema = z.object({
   conditions,
 })
 
-/** A status as it is read: nothing of it is changed, and what is absent is not there. */
-export type Fixed<T> = T extends readonly (infer Item)[]
-  ? readonly Fixed<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T as undefined extends T[Key] ? never : Key]: Fixed<T[Key]> } & {
-        readonly [Key in keyof T as undefined extends T[Key] ? Key : never]?: Fixed<Exclude<T[Key], undefined>>
-      }
-    : T
 export type FlinkJobStatus = Fixed<z.infer<typeof flinkJobStatusSchema>>
 
 /** What the processes of a cluster are started with. */

@@ -4,6 +4,7 @@ import {
   conditions,
   duration,
   expected,
+  type Fixed,
   flinkConfiguration,
   foreign,
   imagePullPolicy,
@@ -17,7 +18,7 @@ import {
   taskManager,
   wholeNumber,
 } from './fields.ts'
-import type { ClusterSpec, Fixed, FlinkJobMetadata } from './flink-job.ts'
+import type { ClusterSpec, FlinkJobMetadata } from './flink-job.ts'
 
 /**
  * The FlinkSession resource: a cluster that FlinkJobs share by naming it in `sessionName`. All jobs of a session are one trust domain. Short of slots it gets

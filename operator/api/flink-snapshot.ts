@@ -1,5 +1,19 @@
 import { z } from 'zod'
-import { API_VERSION, conditions, expected, map, metadata, name, nonEmptyText, oneOf, rules, wholeNumber, yesOrNo } from './fields.ts'
+import {
+  API_GROUP,
+  API_VERSION,
+  conditions,
+  expected,
+  type Fixed,
+  map,
+  metadata,
+  name,
+  nonEmptyText,
+  oneOf,
+  rules,
+  wholeNumber,
+  yesOrNo,
+} from './fields.ts'
 
 /**
  * The FlinkSnapshot resource: a savepoint or a checkpoint as an object. Made by a person it triggers one, or names one that is there already; the operator makes
@@ -46,10 +60,42 @@ export const flinkSnapshotStatusSchema = z.object({
   state: oneOf('TRIGGER_PENDING', 'IN_PROGRESS', 'COMPLETED', 'FAILED', 'ABANDONED'),
   /** Drawn before it is triggered: a trigger that is repeated is the same. */
   triggerId: z.string().optional(),
+  /** Of the job that it was triggered in: one that begins anew has another. */
+  jobId: z.string().optional(),
   triggerTimestamp: z.string().optional(),
   resultTimestamp: z.string().optional(),
   path: z.string().optional(),
   error: z.string().optional(),
   failures: z.int().min(0).optional(),
+  /** When it is tried again after a failure. */
+  retryAt: z.string().optional(),
+  /** Tries to remove its files that have failed. */
+  disposal: z.object({ failures: z.int(), message: z.string(), retryAt: z.string() }).optional(),
   conditions,
 })
+
+export type FlinkSnapshotStatus = Fixed<z.infer<typeof flinkSnapshotStatusSchema>>
+export type FlinkSnapshotSpec = Fixed<z.infer<typeof spec>>
+
+export interface FlinkSnapshot {
+  readonly apiVersion: typeof API_VERSION
+  readonly kind: typeof SNAPSHOT_KIND
+  readonly metadata: {
+    readonly name: string
+    readonly namespace: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+    readonly finalizers?: readonly string[]
+    readonly generation: number
+    readonly resourceVersion: string
+    readonly uid: string
+    /** ISO 8601, as all times. */
+    readonly creationTimestamp?: string
+    readonly deletionTimestamp?: string
+  }
+  readonly spec: FlinkSnapshotSpec
+  readonly status?: FlinkSnapshotStatus
+}
+
+/** Keeps an object until what it stands for has been seen to. */
+export const SNAPSHOT_FINALIZER = `${API_GROUP}/snapshot`

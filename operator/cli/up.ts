@@ -7,7 +7,7 @@ import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { API_VERSION, type FlinkJob, KIND } from '../api/flink-job.ts'
-import { createLocalExecutor, type Programs } from '../effects/local-executor.ts'
+import { createLocalExecutor, type LocalExecutorOptions, type Programs } from '../effects/local-executor.ts'
 import { createFileStore } from '../effects/object-store.ts'
 import { holdDirectory } from '../effects/up-directory.ts'
 import { reconcile } from '../job/controller.ts'
@@ -35,6 +35,7 @@ export interface UpParts {
   readonly pid: number
   readonly optionTables: readonly OptionTable[]
   readonly isConfigured: (key: string) => boolean
+  readonly catalogue: LocalExecutorOptions['catalogue']
   readonly programs: (folder: string, fileName: string, scriptLine: number | undefined) => Programs
   /** `entries` are options of the manifest: a token, deadlines. */
   readonly rest: (address: string, entries: Readonly<Record<string, string>>) => RestClient
@@ -90,6 +91,7 @@ export async function up(request: UpRequest, parts: UpParts): Promise<number> {
     clock: parts.clock,
     rest,
     programs: parts.programs(dirname(resolve(request.manifestPath)), request.manifestPath, manifest.scriptLine),
+    catalogue: parts.catalogue,
     isConfigured: parts.isConfigured,
     note,
     startTimeoutMs: START_TIMEOUT_MS,

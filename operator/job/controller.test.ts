@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { crashPlans } from '../../test/support/crash-plans.ts'
 import { spec, world } from '../../test/support/operator-world.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
 
@@ -43,21 +44,7 @@ test('a job that does not end when cancelled is ended with its processes', async
 test('every crash, and every two crashes, between observing, saving and acting end in one job and no process', async () => {
   const plain = world()
   await plain.until(ended)
-  const plans: Map<number, 'before' | 'after'>[] = []
-  const sides = ['before', 'after'] as const
-  for (let first = 0; first < plain.steps() + 2; first++) {
-    for (const side of sides) {
-      plans.push(new Map([[first, side]]))
-      for (let second = first + 1; second < plain.steps() + 4; second++)
-        for (const other of sides)
-          plans.push(
-            new Map([
-              [first, side],
-              [second, other],
-            ]),
-          )
-    }
-  }
+  const plans = crashPlans(0, plain.steps())
   expect(plans.length).toBeGreaterThan(300)
   for (const plan of plans) {
     const { cluster, until } = world(plan)
@@ -102,12 +89,10 @@ test('a program that cannot be planned starts nothing', async () => {
   expect(cluster.history).toEqual([])
 })
 
-test('a JobManager that ends by itself fails the job with what its log says', async () => {
+test('a JobManager that ends before it was ready fails the first deployment with what its log says', async () => {
   const { cluster, until } = world()
-  cluster.looksUntilFinished = undefined
-  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await until(() => cluster.jobManager === 'starting')
   cluster.jobManager = 'ended'
-  cluster.jobs.clear()
   const job = await until(failed => lifecycle(failed) === 'FAILED' && failed.status?.jobManagerDeploymentStatus === 'MISSING')
   expect(job.status?.error).toBe('jobmanager-0 ended with exit code 1')
   expect(cluster.taskManagers).toBe(0)

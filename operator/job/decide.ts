@@ -1,5 +1,5 @@
-import type { FlinkJobStatus } from '../api/flink-job.ts'
-import type { Action, ObservedCluster } from '../effects/actions.ts'
+import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
+import type { Action } from '../effects/actions.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
@@ -15,6 +15,8 @@ import {
   statusOf,
   stopActions,
 } from './input.ts'
+import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
+import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob } from './status.ts'
 import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
 
@@ -30,10 +32,11 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * 3. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
  * 4. `startUpgrade`: the spec is not the one that is carried out.
  * 5. `rest`: the job is suspended.
- * 6. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 7. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 6. `recover`: the JobManager is lost (recovery.ts).
+ * 7. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 8. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  */
-const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, deploy, report]
+const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, recover, deploy, report]
 
 export function decide(input: Input): Decision {
   for (const rule of rules) {
@@ -88,7 +91,7 @@ function rest(input: Input): Decision | undefined {
 
 function deploy(input: Input): Decision | undefined {
   const status = statusOf(input)
-  const { cluster, program, job } = input.observed
+  const { cluster, program, job, catalogue } = input.observed
   if (status.reconciliationStatus?.state === 'DEPLOYED') return undefined
   if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
     if (program.kind === 'pending') return answer(statusWith(input, {}), POLL_MS)
@@ -102,22 +105,37 @@ function deploy(input: Input): Decision | undefined {
   if (failure !== undefined) return answer(failed(input, failure, 'ERROR'), POLL_MS)
   const { jobManager, taskManagers } = cluster
   if (jobManager.kind === 'missing') {
+    const waitMs = recoveryWait(input)
+    if (waitMs !== undefined) return answer(status, waitMs)
     return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYING' }), POLL_MS, { kind: 'startJobManager', spec })
   }
   if (jobManager.kind !== 'ready') return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   const ready = statusWith(input, { jobManagerDeploymentStatus: 'READY', clusterInfo: { 'web-address': jobManager.webAddress } })
   if (job.kind === 'unknown') return answer(ready, POLL_MS)
   if (job.kind === 'present') return undefined
+  if (catalogue.kind === 'unknown')
+    return answer(statusWith(input, { error: `the job is not started before its store can be read${because(catalogue.message)}` }), POLL_MS)
+  // A result that is not the one to be forgotten is that of this start: it has ended while nobody looked.
+  const forgets = catalogue.result !== undefined && String(catalogue.result.endTimeMs) === status.restore?.forgets
+  if (catalogue.result !== undefined && !forgets) return answer(endedStatus(input, catalogue.result), 0)
   // TaskManagers first: after a crash between the two the job is still missing, and both are done again.
   const start: Action[] = taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec, replicas }] : []
-  // Only the first deployment begins with it: an upgrade that gives up the state does not go back to it.
-  const path = status.reconciliationStatus.lastStableSpec === undefined ? spec.job.initialSavepointPath : undefined
-  return answer(ready, POLL_MS, ...start, { kind: 'submitJob', spec, jobId, ...(path === undefined ? {} : { initialSavepointPath: path }) })
+  const path = status.restore?.kind === 'path' ? status.restore.location : undefined
+  const forget: Action[] = forgets ? [{ kind: 'forgetResult', spec, jobId }] : []
+  const dropping = mayDropState(status) ? { allowNonRestoredState: true } : {}
+  return answer(ready, POLL_MS, ...start, ...forget, {
+    kind: 'submitJob',
+    spec,
+    jobId,
+    ...(path === undefined ? {} : { initialSavepointPath: path }),
+    ...dropping,
+  })
 }
 
 /** The intent, saved before anything is started: the id under which whatever happens next is found again. */
 function intended(input: Input, jobName: string, replicas: number): FlinkJobStatus {
   const { metadata, spec } = input.job
+  const path = spec.job.initialSavepointPath
   return statusWith(input, {
     observedGeneration: metadata.generation,
     lifecycleState: 'UPGRADING',
@@ -127,39 +145,30 @@ function intended(input: Input, jobName: string, replicas: number): FlinkJobStat
       state: 'UPGRADING',
       reconciliationTimestamp: new Date(input.nowMs).toISOString(),
     },
+    restore: path === undefined ? { kind: 'none', reason: 'first deployment' } : { kind: 'path', location: path, reason: 'first deployment' },
     taskManager: { replicas },
   })
-}
-
-/** A process that has ended before the job could run: waiting would be for nothing. */
-function startFailure({ jobManager, taskManagers }: ObservedCluster): string | undefined {
-  if (jobManager.kind === 'ended') return jobManager.message
-  return taskManagers.ended.find(taskManager => !taskManager.wasReady)?.message
 }
 
 function report(input: Input): Decision | undefined {
   const status = statusOf(input)
   const { cluster, job } = input.observed
   const { jobManager, taskManagers } = cluster
-  if (jobManager.kind === 'ended') return answer(failed(input, jobManager.message, 'ERROR'), POLL_MS)
-  if (jobManager.kind === 'missing') return answer(failed(input, 'the JobManager is gone', 'MISSING'), POLL_MS)
-  if (jobManager.kind === 'starting' || job.kind === 'unknown') {
+  if (jobManager.kind !== 'ready' || job.kind !== 'present') {
     return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   }
-  if (job.kind === 'missing') {
-    return answer(failed(input, `job ${status.jobStatus?.jobId} is not known to its JobManager any more`), POLL_MS)
-  }
   const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
-  const reconciliation = status.reconciliationStatus
+  const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
       : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pendingProblem(input) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
-    lifecycleState: job.state === 'FAILED' ? 'FAILED' : stable ? 'STABLE' : status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED',
+    lifecycleState: lifecycleOf(input, job.state, stable),
     jobManagerDeploymentStatus: 'READY',
     clusterInfo: { 'web-address': jobManager.webAddress },
+    recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
     error,
     ...(reconciliation === undefined
       ? {}
@@ -174,6 +183,13 @@ function report(input: Input): Decision | undefined {
   if (isGloballyTerminal(job.state)) return answer(next, 0)
   const replacements = neverReady === undefined ? lostTaskManagers(input) : []
   return answer(next, replacements.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...replacements)
+}
+
+function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleState {
+  const status = statusOf(input)
+  if (state === 'FAILED') return 'FAILED'
+  if (isPlanning(status, input.job.metadata.generation)) return 'UPGRADING'
+  return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
 
 /** Whether the job comes back in them is its restart strategy's to say; when it does not, they end with it. */

@@ -1,5 +1,6 @@
+import type { EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import type { Action, ObservedCluster, ObservedProgram } from '../effects/actions.ts'
+import type { Action, ObservedCluster, ObservedProgram, ObservedStatePlan } from '../effects/actions.ts'
 
 /** What the rules look at and what they answer: data, and small questions about it. */
 export interface Input {
@@ -17,10 +18,25 @@ export interface Observed {
   readonly program: ObservedProgram
   /** Of the spec that an edit leads to; undefined = there is none. */
   readonly edited: ObservedProgram | undefined
+  /** Of that edit; undefined = none is needed now. */
+  readonly statePlan: ObservedStatePlan | undefined
   readonly job: ObservedJob
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation
+  /** What the store says of the job; asked only where `asksCatalogue` says so. */
+  readonly catalogue: ObservedCatalogue
 }
+
+export interface KnownCatalogue {
+  readonly kind: 'known'
+  /** Whether it was ever begun with at this store. */
+  readonly isKnown: boolean
+  readonly newest: RestorePoint | undefined
+  readonly result: EndedJob | undefined
+}
+
+/** `unknown`: it was not asked, or could not be read, for which there is a message. */
+export type ObservedCatalogue = KnownCatalogue | { readonly kind: 'unknown'; readonly message: string | undefined }
 
 export type ObservedJob =
   /** Nobody could be asked. */
@@ -83,6 +99,20 @@ export function isGloballyTerminal(state: string | undefined): boolean {
 
 export function isClusterGone({ jobManager, taskManagers }: ObservedCluster): boolean {
   return jobManager.kind === 'missing' && taskManagers.running === 0
+}
+
+/** Whether something is decided by what the store says: there is nobody else who could be asked about the job, and it is not at rest. */
+export function asksCatalogue(status: FlinkJobStatus, { cluster, job }: Pick<Observed, 'cluster' | 'job'>): boolean {
+  const { jobManager } = cluster
+  if (status.jobStatus === undefined || jobManager.kind === 'starting') return false
+  if (jobManager.kind === 'ready') return job.kind === 'missing'
+  return !isAtRest(status)
+}
+
+/** Nothing is to run, and nothing is being done about that. */
+function isAtRest({ upgrade, lifecycleState, jobStatus }: FlinkJobStatus): boolean {
+  if (upgrade !== undefined) return false
+  return lifecycleState === 'SUSPENDED' || lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
 }
 
 /** Those who work before the one who knows what they did. */

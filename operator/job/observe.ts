@@ -1,11 +1,22 @@
+import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
-import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
-import type { Executor } from '../effects/actions.ts'
+import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
 import { editOf } from './diff.ts'
-import { intendedSpec, type Observed, type ObservedJob, type ObservedOperation, statusOf } from './input.ts'
+import {
+  asksCatalogue,
+  intendedSpec,
+  isClusterGone,
+  type Observed,
+  type ObservedCatalogue,
+  type ObservedJob,
+  type ObservedOperation,
+  statusOf,
+} from './input.ts'
+import { isPlanned, takesStateOver } from './state-plan.ts'
 
-/** Everything that `decide` looks at, asked once: the processes, the program, and the job over REST. */
+/** Everything that `decide` looks at, asked once: the processes, the program, the job over REST, and what the store says of it where that decides something. */
 export async function observe(job: FlinkJob, executor: Executor, rest: (address: string) => RestClient): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
@@ -13,14 +24,59 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
   const next = status.upgrade === undefined ? job.spec : (JSON.parse(status.upgrade.spec) as FlinkJobSpec)
   const program = await executor.observeProgram(intended)
   const edited = editOf(intended, next) === undefined ? undefined : await executor.observeProgram(next)
-  const observed = { cluster, program, edited }
+  const statePlan = edited?.kind === 'ready' ? await observeStatePlan(job, cluster, executor, intended, next) : undefined
   const jobId = status.jobStatus?.jobId
-  const nothing = { job: { kind: 'unknown' }, operation: { kind: 'unknown' } } as const
-  if (jobId === undefined || cluster.jobManager.kind !== 'ready') return { ...observed, ...nothing }
-  const client = rest(cluster.jobManager.webAddress)
+  const asked = await askJobManager(status, cluster, rest)
+  const catalogue: ObservedCatalogue =
+    jobId !== undefined && asksCatalogue(status, { cluster, job: asked.job })
+      ? await observeCatalogue(() => executor.catalogue(intended), jobId)
+      : { kind: 'unknown', message: undefined }
+  return { cluster, program, edited, statePlan, ...asked, catalogue }
+}
+
+async function askJobManager(
+  { jobStatus, upgrade }: FlinkJobStatus,
+  { jobManager }: ObservedCluster,
+  rest: (address: string) => RestClient,
+): Promise<Pick<Observed, 'job' | 'operation'>> {
+  const unknown = { kind: 'unknown' } as const
+  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown }
+  const { jobId } = jobStatus
+  const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
-  const operation = status.upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, status.upgrade.triggerId) : nothing.operation
-  return { ...observed, operation, job: await observeJob(client, jobId) }
+  const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
+  return { operation, job: await observeJob(client, jobId) }
+}
+
+/** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */
+async function observeCatalogue(open: () => Promise<Catalogue | undefined>, jobId: string): Promise<ObservedCatalogue> {
+  try {
+    const catalogue = await open()
+    if (catalogue === undefined) return { kind: 'unknown', message: 'its program is not planned yet' }
+    // The result first: one that is stored is stored before anything that the job could go on from is removed.
+    const result = await catalogue.resultOf(jobId)
+    return { kind: 'known', isKnown: await catalogue.knows(jobId), newest: await catalogue.newest(jobId), result }
+  } catch (error) {
+    if (!(error instanceof FlinkError)) throw error
+    return { kind: 'unknown', message: error.message }
+  }
+}
+
+/** Before the job is stopped for an edit, and of what it goes on from once its processes are gone. */
+async function observeStatePlan(
+  job: FlinkJob,
+  cluster: ObservedCluster,
+  executor: Executor,
+  before: FlinkJobSpec,
+  after: FlinkJobSpec,
+): Promise<ObservedStatePlan | undefined> {
+  const { jobStatus, upgrade, ...status } = statusOf({ job })
+  if (jobStatus === undefined || !takesStateOver(after) || editOf(before, after)?.class === 'ignore') return undefined
+  const { generation } = upgrade ?? job.metadata
+  const isDue = upgrade === undefined ? !isPlanned(status, generation) : upgrade.step === 'RELEASING' && isClusterGone(cluster)
+  return isDue
+    ? executor.observeStatePlan({ jobId: jobStatus.jobId, before, after, occasion: `${generation} ${upgrade?.step ?? 'PLANNING'}` })
+    : undefined
 }
 
 async function observeOperation(rest: RestClient, jobId: string, triggerId: string): Promise<ObservedOperation> {

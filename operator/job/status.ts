@@ -1,5 +1,6 @@
 import type { Condition, FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, initialStatus, statusOf, withStatus } from './input.ts'
+import { PLANNING, planningCondition } from './state-plan.ts'
 
 /** The one place that makes a status: changed fields on top of the saved ones, the condition derived. `error: undefined` clears it. */
 export type StatusChange = { readonly [K in keyof Omit<FlinkJobStatus, 'conditions'>]?: FlinkJobStatus[K] | undefined }
@@ -10,7 +11,8 @@ export function statusWith(input: { readonly job: FlinkJob; readonly nowMs: numb
   const kept = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
   // Every field of `kept` was one of a status; only undefined ones were dropped.
   const next = { ...kept, conditions } as FlinkJobStatus
-  return { ...next, conditions: [runningCondition(next, conditions[0], input)] }
+  const before = (type: string) => conditions.find(condition => condition.type === type)
+  return { ...next, conditions: [runningCondition(next, before('Running'), input), ...planningCondition(next, before(PLANNING), input)] }
 }
 
 function runningCondition(

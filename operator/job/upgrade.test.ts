@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { type CrashPlan, crashPlans } from '../../test/support/crash-plans.ts'
 import { spec, world } from '../../test/support/operator-world.ts'
 import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
 
@@ -10,7 +11,7 @@ const carriedOut = (job: FlinkJob) => running(job) && job.status?.reconciliation
 const jobIdOf = (job: FlinkJob) => job.status?.jobStatus?.jobId
 const changed = { script: 'export default () => 2' }
 
-async function started(fields: Partial<Job>, crashes?: ReadonlyMap<number, 'before' | 'after'>) {
+async function started(fields: Partial<Job>, crashes?: CrashPlan) {
   const made = world(crashes, withJob(fields)(spec))
   made.cluster.looksUntilFinished = undefined
   return { ...made, first: await made.until(running) }
@@ -72,6 +73,21 @@ describe('an edit of the program', () => {
     await edit(withJob(changed))
     expect((await until(carriedOut)).status?.error).toBeUndefined()
   })
+
+  test.each(['savepoint', 'last-state', 'stateless'] as const)(
+    'in mode %s that cannot be planned any more once the job is stopped: what ran before runs again',
+    async upgradeMode => {
+      const { cluster, until, edit, first } = await started({ upgradeMode })
+      await edit(withJob({ script: 'broken' }))
+      await until(job => job.status?.upgrade?.step === 'RELEASING')
+      cluster.invalidPrograms.set('broken', 'no such table')
+      const job = await until(again => running(again) && again.status?.refused !== undefined)
+      expect(job.status?.reconciliationStatus?.lastReconciledSpec).toBe(JSON.stringify(first.spec))
+      const from = { savepoint: 'savepoint of ', 'last-state': 'checkpoint of ', stateless: undefined }[upgradeMode]
+      expect(cluster.restored).toEqual([undefined, from === undefined ? undefined : `${from}${jobIdOf(first)}`])
+      expect(cluster.violations).toEqual([])
+    },
+  )
 
   test('taken back in time does nothing but count', async () => {
     const { cluster, pass, edit } = await started({ upgradeMode: 'savepoint' })
@@ -259,7 +275,7 @@ test.each(['STOPPING', 'RELEASING'])('deleted while an upgrade is at %s, nothing
 test.each(['savepoint', 'last-state', 'stateless'] as const)(
   'every crash, and every two crashes, in an upgrade in mode %s end in one job with its state',
   async upgradeMode => {
-    const run = async (crashes: ReadonlyMap<number, 'before' | 'after'>) => {
+    const run = async (crashes: CrashPlan) => {
       const made = world(crashes, withJob({ upgradeMode })(spec))
       made.cluster.looksUntilFinished = undefined
       const first = await made.until(running)
@@ -268,20 +284,14 @@ test.each(['savepoint', 'last-state', 'stateless'] as const)(
       return { ...made, first, from, last: await made.until(carriedOut) }
     }
     const plain = await run(new Map())
-    const sides = ['before', 'after'] as const
-    for (let at = plain.from; at < plain.steps() + 2; at++)
-      for (const side of sides)
-        for (const other of [undefined, ...sides]) {
-          for (let then = at + 1; then < (other === undefined ? at + 2 : plain.steps() + 4); then++) {
-            const crashes = new Map([[at, side], ...(other === undefined ? [] : [[then, other] as const])])
-            const { cluster, first, last } = await run(crashes)
-            const about = JSON.stringify([...crashes])
-            expect(cluster.violations, about).toEqual([])
-            expect(jobIdOf(last) === jobIdOf(first), about).toBe(upgradeMode !== 'stateless')
-            expect(cluster.restored.at(-1), about).toBe(
-              upgradeMode === 'stateless' ? undefined : `${upgradeMode === 'savepoint' ? 'savepoint' : 'checkpoint'} of ${jobIdOf(first)}`,
-            )
-          }
-        }
+    for (const crashes of crashPlans(plain.from, plain.steps())) {
+      const { cluster, first, last } = await run(crashes)
+      const about = JSON.stringify([...crashes])
+      expect(cluster.violations, about).toEqual([])
+      expect(jobIdOf(last) === jobIdOf(first), about).toBe(upgradeMode !== 'stateless')
+      expect(cluster.restored.at(-1), about).toBe(
+        upgradeMode === 'stateless' ? undefined : `${upgradeMode === 'savepoint' ? 'savepoint' : 'checkpoint'} of ${jobIdOf(first)}`,
+      )
+    }
   },
 )

@@ -1,5 +1,5 @@
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import { editOf } from './diff.ts'
+import { type Edit, editOf } from './diff.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
@@ -15,6 +15,8 @@ import {
   stopActions,
   withStatus,
 } from './input.ts'
+import { because, endedStatus, restorePoint } from './recovery.ts'
+import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
 import { statusWith, withObservedJob } from './status.ts'
 
 /**
@@ -27,7 +29,9 @@ import { statusWith, withObservedJob } from './status.ts'
  * Then the new spec is the one to be deployed, under the same job id: it goes on from the newest checkpoint that was claimed under it, which a savepoint of STOPPING
  * is. Only a stateless upgrade draws another id (decision 0025).
  *
- * The new program is made and planned before anything else: one that cannot run leaves the job alone. A savepoint that fails is taken again, later each time, unless
+ * A JobManager that is lost under a savepoint is recovered first (recovery.ts), unless the savepoint turns out to be complete: the store says so.
+ *
+ * The new program is made and planned before anything else, and so is what becomes of the state (state-plan.ts): an edit that cannot run leaves the job alone. A savepoint that fails is taken again, later each time, unless
  * `fallback` says otherwise; after MAX_FAILURES the edit is given up, and the job goes on as it was.
  */
 type Upgrade = NonNullable<FlinkJobStatus['upgrade']>
@@ -50,17 +54,24 @@ export function startUpgrade(input: Input): Decision | undefined {
       statusWith(input, {
         observedGeneration: metadata.generation,
         edit: edit === undefined ? undefined : { ...edit, generation: metadata.generation },
+        // Whatever stood in the way of an edit that is taken back.
+        plan: status.plan?.verdict === 'compatible' ? status.plan : undefined,
+        refused: undefined,
+        error: undefined,
         reconciliationStatus: { ...reconciliationStatus, lastReconciledSpec: text, ...(isStable ? { lastStableSpec: text } : {}) },
       }),
       0,
     )
   }
-  if (pendingProblem(input) !== undefined || input.observed.edited?.kind !== 'ready') return undefined
+  if (isRefused(input) || input.observed.edited?.kind !== 'ready') return undefined
   const mode = modeFor(input, spec)
+  const plan = neededPlan(input, mode?.mode)
+  if (plan !== undefined && !letsGoOn(plan)) return written(input, edit, plan)
   if (mode === undefined) return undefined
   return answer(
     statusWith(withObservedJob(input), {
       observedGeneration: metadata.generation,
+      plan,
       lifecycleState: 'UPGRADING',
       edit: { ...edit, generation: metadata.generation },
       upgrade: {
@@ -77,18 +88,50 @@ export function startUpgrade(input: Input): Decision | undefined {
   )
 }
 
+/** What keeps an edit from being carried out is in the status once, and the job is looked after as any other. */
+function written(input: Input, edit: Edit, plan: Plan): Decision | undefined {
+  const status = statusOf(input)
+  const { generation } = input.job.metadata
+  if (JSON.stringify(status.plan) === JSON.stringify(plan)) return undefined
+  const refused = plan.verdict === 'incompatible' ? { generation, message: refusal(input, plan) } : status.refused
+  const isAtRest = status.lifecycleState === 'SUSPENDED'
+  return answer(
+    statusWith(input, {
+      observedGeneration: generation,
+      edit: { ...edit, generation },
+      plan,
+      refused,
+      ...(plan.verdict === 'pending' && !isAtRest ? { lifecycleState: 'UPGRADING' } : {}),
+      error: planProblem(input, plan),
+    }),
+    plan.verdict === 'pending' ? POLL_MS : 0,
+  )
+}
+
+/** Given up, or forbidden by its plan; somebody may approve that since. */
+function isRefused(input: Input): boolean {
+  const { refused, plan } = statusOf(input)
+  if (refused?.generation !== input.job.metadata.generation) return false
+  return !(plan?.generation === refused.generation && plan.verdict === 'incompatible' && plan.approved !== true && letsGoOn(planOf(input)))
+}
+
 /** Why an edit is not carried out, or not yet; undefined where there is none or nothing stands in its way. */
 export function pendingProblem(input: Input): string | undefined {
   const status = statusOf(input)
-  const { spec, metadata } = input.job
+  const { spec } = input.job
   if (status.upgrade !== undefined) return status.upgrade.failure
   if (status.reconciliationStatus === undefined) return undefined
   const edit = editOf(intendedSpec(status), spec)
   if (edit === undefined || edit.class === 'ignore') return undefined
-  if (status.refused?.generation === metadata.generation) return `${status.refused.message}; the job goes on as it was`
+  if (isRefused(input)) return `${status.refused?.message}; the job goes on as it was`
   const { edited } = input.observed
   if (edited?.kind === 'invalid') return `the edit is not carried out, the job goes on as it was: ${edited.message}`
-  if (edited?.kind === 'ready' && modeFor(input, spec) === undefined)
+  if (edited?.kind !== 'ready') return undefined
+  const mode = modeFor(input, spec)
+  const plan = neededPlan(input, mode?.mode)
+  const problem = plan === undefined ? undefined : planProblem(input, plan)
+  if (problem !== undefined) return problem
+  if (mode === undefined)
     return `the edit waits: a savepoint needs a job that is RUNNING, this one is ${stateOf(input)}, and spec.job.fallback is none`
   return undefined
 }
@@ -121,16 +164,19 @@ export function continueUpgrade(input: Input): Decision | undefined {
   const { upgrade } = statusOf(input)
   // Until it is tried again the job is looked after as any other.
   if (upgrade === undefined || isWaiting(input, upgrade)) return undefined
+  // Its JobManager was lost, and it is not back yet.
+  const isRecovering = statusOf(input).reconciliationStatus?.state === 'UPGRADING'
+  if (upgrade.step === 'STOPPING' && upgrade.mode === 'savepoint' && isRecovering) return undefined
   if (upgrade.step === 'RELEASING') return release(input, upgrade)
   return upgrade.mode === 'savepoint' ? stopWithSavepoint(input, upgrade) : cancel(input, upgrade)
 }
 
-function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision {
+function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision | undefined {
   const { cluster, job, operation } = input.observed
+  const { kind } = cluster.jobManager
+  if (kind === 'ended' || kind === 'missing' || job.kind === 'missing') return lostWhileStopping(input, upgrade)
   const status = statusWith(withObservedJob(input), {})
   const { jobId } = requireJob(status)
-  if (cluster.jobManager.kind === 'ended' || cluster.jobManager.kind === 'missing' || job.kind === 'missing')
-    return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
   if (job.kind !== 'present') return answer(status, POLL_MS)
   const hasEnded = isGloballyTerminal(job.state)
   switch (operation.kind) {
@@ -149,8 +195,28 @@ function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision {
       // It has come to its end by itself, and there is nothing left to upgrade.
       if (hasEnded) return answer(statusWith(withStatus(input, status), { upgrade: undefined }), 0)
       if (operation.kind === 'failed') return failed(input, upgrade, operation.message)
+      if (job.state !== 'RUNNING') return fallsBack(upgrade) ? failed(input, upgrade, `the job is ${job.state}`) : undefined
       return answer(status, POLL_MS, { kind: 'stopJob', jobId, triggerId: upgrade.triggerId })
   }
+}
+
+/** Undefined: the job is started again first, or has ended. */
+function lostWhileStopping(input: Input, upgrade: Upgrade): Decision | undefined {
+  const status = statusOf(input)
+  const { catalogue } = input.observed
+  if (catalogue.kind === 'unknown') return undefined
+  const { newest, result } = catalogue
+  // Not what it began with: it was taken since, and the job was to stop behind it.
+  if (newest?.kind === 'savepoint' && newest.location !== status.restore?.location) {
+    const jobStatus = { ...requireJob(status), upgradeSavepointPath: newest.location }
+    return answer(statusWith(input, { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+  }
+  if (result !== undefined || !fallsBack(upgrade)) return undefined
+  return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
+}
+
+function fallsBack({ spec }: Upgrade): boolean {
+  return (JSON.parse(spec) as FlinkJobSpec).job.fallback !== 'none'
 }
 
 /** What `fallback` allows, else the same again, later; in the end the edit is given up. */
@@ -206,12 +272,20 @@ function release(input: Input, upgrade: Upgrade): Decision {
   const isSuspended = spec.job.state === 'suspended'
   if (!isSuspended && edited?.kind === 'invalid') return refuse(input, upgrade, edited.message)
   if (!isSuspended && edited?.kind !== 'ready') return answer(status, POLL_MS)
+  const plan =
+    takesStateOver(spec) && upgrade.mode !== 'stateless' && status.jobStatus !== undefined ? planBehindStop(input, upgrade.generation) : undefined
+  if (plan?.verdict === 'incompatible' && !letsGoOn(plan)) return refuse(withStatus(input, { ...status, plan }), upgrade, plan.message ?? '')
+  if (plan !== undefined && !letsGoOn(plan))
+    return answer(statusWith(input, { error: plan.message }), plan.verdict === 'pending' ? POLL_MS : REPORT_MS)
   const { jobStatus, reconciliationStatus } = status
   const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
+  const restore = isNewJob ? firstStart(input, upgrade, spec) : goOn(input, upgrade, spec)
+  if ('actions' in restore) return restore
   return answer(
     statusWith(input, {
       upgrade: undefined,
       refused: undefined,
+      ...(plan === undefined ? {} : { plan }),
       observedGeneration: upgrade.generation,
       lifecycleState: isSuspended ? 'SUSPENDED' : 'UPGRADING',
       jobManagerDeploymentStatus: 'MISSING',
@@ -227,6 +301,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
         state: isSuspended ? 'DEPLOYED' : 'UPGRADING',
         reconciliationTimestamp: new Date(input.nowMs).toISOString(),
       },
+      restore,
       taskManager: { replicas: isSuspended ? 0 : replicasFor(spec, edited) },
       error: undefined,
     }),
@@ -234,15 +309,58 @@ function release(input: Input, upgrade: Upgrade): Decision {
   )
 }
 
-/** It was planned before the job was stopped, and is not any more: a module that was edited, a table that is gone. What ran before runs again. */
+type Restore = NonNullable<FlinkJobStatus['restore']>
+
+function firstStart(input: Input, { reason }: Upgrade, spec: FlinkJobSpec): Restore {
+  // An upgrade that gives up the state does not go back to where the job once began.
+  const path = statusOf(input).jobStatus === undefined ? spec.job.initialSavepointPath : undefined
+  return path === undefined ? { kind: 'none', reason } : { kind: 'path', location: path, reason }
+}
+
+/** Under its id: from what the store says now that nobody runs it any more. */
+function goOn(input: Input, upgrade: Upgrade, spec: FlinkJobSpec): Restore | Decision {
+  const { catalogue } = input.observed
+  const status = statusOf(input)
+  const waits = (error: string) => answer(statusWith(input, { error }), REPORT_MS)
+  if (catalogue.kind === 'unknown') return waits(`the upgrade waits until the store of the job can be read${because(catalogue.message)}`)
+  const { result } = catalogue
+  // It has come to its end by itself before its JobManager did: there is nothing left to upgrade.
+  const endedBefore = isGloballyTerminal(status.jobStatus?.state)
+  if (upgrade.mode === 'last-state' && !endedBefore && result !== undefined && result.state !== 'FAILED' && result.savepoint === null)
+    return answer(endedStatus(input, result), 0)
+  const restore = restorePoint(input, catalogue, spec)
+  if (restore.kind !== 'lost') return { ...restore, reason: upgrade.reason, ...(result === undefined ? {} : { forgets: String(result.endTimeMs) }) }
+  if (input.job.metadata.generation === upgrade.generation) return waits(restore.message)
+  // A later edit may say what is to become of it.
+  return answer(
+    statusWith(input, {
+      upgrade: undefined,
+      refused: { generation: upgrade.generation, message: restore.message },
+      lifecycleState: 'FAILED',
+      error: restore.message,
+    }),
+    0,
+  )
+}
+
+/** It was planned before the job was stopped, and is not any more: a module that was edited, a table that is gone. What ran before runs again, what rested rests. */
 function refuse(input: Input, upgrade: Upgrade, message: string): Decision {
-  const { reconciliationStatus } = statusOf(input)
+  const status = statusOf(input)
+  const { reconciliationStatus, jobStatus } = status
+  const rests = reconciliationStatus !== undefined && intendedSpec(status).job.state === 'suspended'
+  // A job that was cancelled has ended under its id.
+  const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
+  const restore = rests ? status.restore : isNewJob ? firstStart(input, upgrade, intendedSpec(status)) : goOn(input, upgrade, intendedSpec(status))
+  if (restore !== undefined && 'actions' in restore) return restore
+  const jobId = isNewJob ? { jobId: input.freshJobId } : {}
   return answer(
     statusWith(input, {
       upgrade: undefined,
       refused: { generation: upgrade.generation, message },
-      lifecycleState: 'UPGRADING',
-      ...(reconciliationStatus === undefined ? {} : { reconciliationStatus: { ...reconciliationStatus, state: 'UPGRADING' } }),
+      restore,
+      lifecycleState: rests ? 'SUSPENDED' : 'UPGRADING',
+      ...(jobStatus === undefined ? {} : { jobStatus: { ...jobStatus, ...jobId, state: rests ? 'SUSPENDED' : 'RECONCILING' } }),
+      ...(reconciliationStatus === undefined ? {} : { reconciliationStatus: { ...reconciliationStatus, state: rests ? 'DEPLOYED' : 'UPGRADING' } }),
       error: `the edit is not carried out: ${message}`,
     }),
     0,

@@ -1,3 +1,4 @@
+import { FORCE_DELETE_ANNOTATION } from '../api/fields.ts'
 import type { FlinkSessionSpec, FlinkSessionStatus } from '../api/flink-session.ts'
 import type { Action, ObservedCluster } from '../effects/actions.ts'
 import { isClusterGone, stopActions } from '../job/input.ts'
@@ -45,7 +46,7 @@ function deleteSession(input: SessionInput): SessionDecision | undefined {
   const { deletionTimeoutMs, deletionPolicy } = session.spec
   const blockers = observed.jobs.filter(job => !job.isAtRest)
   const waitedMs = nowMs - Date.parse(deletionTimestamp)
-  const isForced = deletionPolicy === 'Delete' || annotations?.['millrace.dev/force-delete'] === 'true'
+  const isForced = deletionPolicy === 'Delete' || annotations?.[FORCE_DELETE_ANNOTATION] === 'true'
   if (blockers.length > 0 && !isForced) {
     const names = blockers.map(({ name, message }) => (message === undefined ? name : `${name} (${message})`)).join(', ')
     const isEvicting = waitedMs >= deletionTimeoutMs

@@ -3,7 +3,7 @@ import { FlinkError } from '../common/errors.ts'
 import { isId } from '../common/ids.ts'
 import { jobResultLocation } from './ha-options.ts'
 import { type EndedJob, readJobResult } from './job-results.ts'
-import { type FolderOpener, readSnapshotHead, removeSavepoint } from './savepoint.ts'
+import { type FolderOpener, readSnapshot, readSnapshotHead, removeSavepoint } from './savepoint.ts'
 import { storageSettings } from './state-storage.ts'
 import { type EpochRecord, newestRecordOf, readManifest, recordsOf } from './storage/epoch-log.ts'
 import { stateBytes } from './storage/manifest.ts'
@@ -19,12 +19,16 @@ import type { ObjectStore } from './storage/object-store.ts'
 export interface Catalogue {
   /** What the job goes on from under its id; undefined = nobody has completed a checkpoint of it. */
   newest(jobId: string): Promise<RestorePoint | undefined>
+  /** Whether a JobManager has ever begun with it at this store; false for one whose folder was removed, and where nothing outlives a JobManager. */
+  knows(jobId: string): Promise<boolean>
   /** All that can be started from, the newest first. */
   retained(jobId: string): Promise<readonly RestorePoint[]>
   /** Undefined = it has not ended, or how it has is not stored (`job-result-store.*`). */
   resultOf(jobId: string): Promise<EndedJob | undefined>
   /** The job is to run again under its id, which is refused as long as it has ended: whoever decides that has noted down before that it was decided. */
   forgetResult(jobId: string): Promise<void>
+  /** The savepoint, or the checkpoint that a job has left, at a path, with all that belongs to it: INVALID_ARGUMENT where there is none. */
+  snapshotAt(location: string): Promise<SnapshotAtPath>
   /** Removes a savepoint's own files; that it is gone is no error, that the path is no savepoint's is INVALID_ARGUMENT. */
   disposeSavepoint(location: string): Promise<void>
 }
@@ -43,6 +47,14 @@ export interface RestorePoint {
   readonly generation: number
   /** Of the claim that makes it count; grows with each checkpoint and each takeover. */
   readonly epoch: number
+}
+
+export interface SnapshotAtPath {
+  readonly kind: 'checkpoint' | 'savepoint'
+  /** Of the folder with its manifest. */
+  readonly location: string
+  readonly jobId: string
+  readonly timestampMs: number
 }
 
 /** Undefined = kept nowhere that outlives a JobManager. */
@@ -84,6 +96,11 @@ export function createCatalogue({ checkpoints, results }: CatalogueLocations, op
       }
     },
 
+    async knows(jobId) {
+      checkId(jobId)
+      return checkpoints !== undefined && (await newestRecordOf(await storeAt(checkpoints), jobId)) !== undefined
+    },
+
     async retained(jobId) {
       checkId(jobId)
       if (checkpoints === undefined) return []
@@ -111,6 +128,11 @@ export function createCatalogue({ checkpoints, results }: CatalogueLocations, op
     async forgetResult(jobId) {
       checkId(jobId)
       if (results !== undefined) await (await storeAt(results)).remove(jobId)
+    },
+
+    async snapshotAt(path) {
+      const { location, isSavepoint, head } = await readSnapshot(path, open)
+      return { kind: isSavepoint ? 'savepoint' : 'checkpoint', location, jobId: head.jobId, timestampMs: head.timestampMs }
     },
 
     disposeSavepoint: location => removeSavepoint(location, open),

@@ -53,6 +53,10 @@ export function createRestClient(options: RestClientOptions): RestClient {
     triggerCheckpoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/checkpoints`, request),
     triggerDisposal: savepointPath => trigger('/v1/savepoint-disposal', { 'savepoint-path': savepointPath }),
     operation: (kind, jobId, triggerId) => get(`/v1/jobs/${id(jobId)}/${kind}s/${id(triggerId)}`),
+    checkpointPath: async (jobId, checkpointId) => {
+      const { external_path: path } = await get<{ readonly external_path?: string }>(`/v1/jobs/${id(jobId)}/checkpoints/details/${checkpointId}`)
+      return path?.startsWith('<') ? undefined : path
+    },
     disposal: triggerId => get(`/v1/savepoint-disposal/${id(triggerId)}`),
     vertex: (jobId, vertexId) => get(`/v1/jobs/${id(jobId)}/vertices/${id(vertexId)}`),
     taskManagers: async () => (await get<{ taskmanagers: [] }>('/v1/taskmanagers')).taskmanagers,

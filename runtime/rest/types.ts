@@ -309,6 +309,8 @@ export interface RestClient {
   triggerCheckpoint(jobId: string, request: CheckpointTrigger): Promise<string>
   triggerDisposal(savepointPath: string): Promise<string>
   operation(kind: 'savepoint' | 'checkpoint', jobId: string, triggerId: string): Promise<AsyncOperationJson>
+  /** Where a completed checkpoint lies; undefined = nowhere that a job could be started from. */
+  checkpointPath(jobId: string, checkpointId: number): Promise<string | undefined>
   disposal(triggerId: string): Promise<AsyncOperationJson>
   vertex(jobId: string, vertexId: string): Promise<VertexInfo>
   taskManagers(): Promise<readonly TaskManagerRow[]>

@@ -5,8 +5,12 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type { Executor } from '../../operator/effects/actions.ts'
 import { createLocalExecutor } from '../../operator/effects/local-executor.ts'
+import { catalogueLocations, createCatalogue } from '../../runtime/checkpoint/catalogue.ts'
+import { openStore } from '../../runtime/checkpoint/storage/open-store.ts'
 import { systemClock } from '../../runtime/common/clock.ts'
+import { Configuration } from '../../runtime/common/config.ts'
 import { newId } from '../../runtime/common/ids.ts'
+import { noLog } from '../../runtime/common/log.ts'
 import { systemRandom } from '../../runtime/common/random.ts'
 import { buildArtifact } from '../../runtime/planner/artifact.ts'
 import { createRestClient } from '../../runtime/rest/client.ts'
@@ -51,9 +55,10 @@ function localSubject(): Subject {
     programs: {
       async prepare({ job }) {
         const { bytes } = await buildArtifact({ kind: 'script', text: job.script ?? '', name: 'job.ts', folder: root })
-        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default' }
+        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default', configuration: {}, ...noState }
       },
     },
+    catalogue: entries => catalogueOf(Configuration.fromObject(entries)),
     isConfigured: () => false,
     note: () => {},
     startTimeoutMs: 60_000,
@@ -67,6 +72,17 @@ function localSubject(): Subject {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** Programs of these tests go on from nothing. */
+const noState = {
+  checkpointDirectory: undefined,
+  planState: async () => ({ kind: 'ready', restorePoint: undefined, ignoresUnclaimedState: false, states: [] }) as const,
+}
+
+function catalogueOf(configuration: Configuration) {
+  const parts = { clock: systemClock, random: systemRandom, log: noLog, access: 'read' } as const
+  return createCatalogue(catalogueLocations(configuration), uri => openStore(uri, configuration, parts))
 }
 
 const until = (look: () => Promise<unknown>) => expect.poll(look, { timeout: 60_000, interval: 100 })
@@ -105,6 +121,12 @@ describe.each([
     await until(async () => (await client.job(jobId)).state).toBe('RUNNING')
     await executor.execute({ kind: 'cancelJob', jobId })
     await until(async () => (await client.job(jobId)).state).toBe('CANCELED')
+    const catalogue = await executor.catalogue(spec)
+    await until(async () => (await catalogue?.resultOf(jobId))?.state).toBe('CANCELED')
+    expect(await catalogue?.knows(jobId)).toBe(true)
+    expect(await catalogue?.knows(newId(systemRandom))).toBe(false)
+    for (let time = 0; time < 2; time++) await executor.execute({ kind: 'forgetResult', spec, jobId })
+    expect(await catalogue?.resultOf(jobId)).toBeUndefined()
 
     for (let time = 0; time < 2; time++) {
       await executor.execute({ kind: 'stopTaskManagers' })

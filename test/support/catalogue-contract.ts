@@ -45,10 +45,13 @@ export function catalogueContract(name: string, place: CataloguePlace): void {
     test('has nothing of a job that nobody has taken over, nor of one that has completed no checkpoint', async () => {
       const { store, catalogue } = await empty()
       expect([await catalogue.newest(jobId), await catalogue.retained(jobId), await catalogue.resultOf(jobId)]).toEqual([undefined, [], undefined])
+      expect(await catalogue.knows(jobId)).toBe(false)
       await new Leader(store, 1).takeOver()
+      expect([await catalogue.knows(jobId), await catalogue.knows(other)]).toEqual([true, false])
       expect([await catalogue.newest(jobId), await catalogue.retained(jobId)]).toEqual([undefined, []])
       const nowhere = createCatalogue({ checkpoints: undefined, results: undefined }, place.read)
       expect([await nowhere.newest(jobId), await nowhere.retained(jobId), await nowhere.resultOf(jobId)]).toEqual([undefined, [], undefined])
+      expect(await nowhere.knows(jobId)).toBe(false)
     })
 
     test('names the newest one that was claimed, whoever leads now, and all that are kept beside it', async () => {
@@ -149,6 +152,16 @@ export function catalogueContract(name: string, place: CataloguePlace): void {
       expect(await catalogue.resultOf(jobId)).toBeUndefined()
       await store.create(jobId, state)
       await expect(catalogue.resultOf(jobId)).rejects.toMatchObject({ code: 'CORRUPT_CHECKPOINT', message: expect.stringContaining(jobId) })
+    })
+
+    test('tells what lies at a path, when it is whole', async () => {
+      const { store, catalogue } = await empty()
+      const { store: place, location, object } = await takeSavepoint()
+      const savepoint = { kind: 'savepoint', location, jobId, timestampMs: 9_000 }
+      expect(await catalogue.snapshotAt(`${location}/_metadata`)).toEqual(savepoint)
+      await expect(catalogue.snapshotAt(`${store.uri}/${jobId}/chk-9`)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      await place.remove(object)
+      await expect(catalogue.snapshotAt(location)).rejects.toMatchObject({ code: 'CORRUPT_CHECKPOINT', message: expect.stringContaining(location) })
     })
 
     test("removes a savepoint's own files, also what a first try has left, and says nothing when it is gone", async () => {

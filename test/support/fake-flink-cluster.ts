@@ -1,12 +1,13 @@
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
-import type { Action, Executor, ObservedCluster, ObservedProgram } from '../../operator/effects/actions.ts'
+import type { Action, Executor, ObservedCluster, ObservedProgram, ObservedStatePlan, StatePlanQuestion } from '../../operator/effects/actions.ts'
+import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { AsyncOperationJson, JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
 
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
  * job runs for some looks, a submission under a known id changes nothing, a job needs its TaskManagers. What would be wrong for good
- * (two JobManagers, a second job, stopping TaskManagers under a running job) is noted in `violations`.
+ * (two JobManagers, a second job, stopping TaskManagers under a running job, a job that has ended and is submitted again) is noted in `violations`.
  */
 export class FakeFlinkCluster implements Executor {
   readonly violations: string[] = []
@@ -18,11 +19,21 @@ export class FakeFlinkCluster implements Executor {
   jobs = new Map<string, { state: string; looks: number }>()
   /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
   readonly state = new Map<string, string>()
+  /** How jobs have ended, as it is stored. */
+  readonly results = new Map<string, EndedJob>()
+  /** Why the store cannot be read. */
+  storeFailure: string | undefined
+  catalogueReads = 0
   readonly operations = new Map<string, { looks: number; readonly jobId: string }>()
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
   savepointFailure: string | undefined
   readonly invalidPrograms = new Map<string, string>()
+  /** By the script that takes the state over; what is not here keeps all of it. */
+  readonly statePlans = new Map<string, ObservedStatePlan>()
+  readonly planned: StatePlanQuestion[] = []
+  /** Of what was submitted: whether state may be dropped. */
+  readonly dropping: (boolean | undefined)[] = []
   program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 }
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
@@ -41,6 +52,19 @@ export class FakeFlinkCluster implements Executor {
     return message === undefined ? this.program : { kind: 'invalid', message }
   }
 
+  async observeStatePlan(question: StatePlanQuestion): Promise<ObservedStatePlan> {
+    this.planned.push(question)
+    const restorePoint = this.state.get(question.jobId)
+    return (
+      this.statePlans.get(question.after.job.script ?? '') ?? {
+        kind: 'ready',
+        restorePoint,
+        ignoresUnclaimedState: question.after.job.allowNonRestoredState === true,
+        states: [],
+      }
+    )
+  }
+
   async execute(action: Action): Promise<void> {
     this.history.push(action.kind)
     switch (action.kind) {
@@ -54,10 +78,15 @@ export class FakeFlinkCluster implements Executor {
         return
       case 'submitJob':
         if (this.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
-        this.submittedIds.add(action.jobId)
         if (this.jobs.has(action.jobId)) return
+        if (this.results.has(action.jobId)) {
+          this.violations.push('a job that has ended is submitted again')
+          throw new FlinkError('CONFLICT', `job ${action.jobId} was globally terminated`)
+        }
+        this.submittedIds.add(action.jobId)
         if ([...this.jobs.values()].some(({ state }) => !['FINISHED', 'CANCELED', 'FAILED'].includes(state))) this.violations.push('a second job')
         this.jobs.set(action.jobId, { state: 'CREATED', looks: 0 })
+        this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
         return
       case 'stopJob': {
@@ -67,6 +96,9 @@ export class FakeFlinkCluster implements Executor {
         this.operations.set(triggerId, { looks: 0, jobId })
         return
       }
+      case 'forgetResult':
+        this.results.delete(action.jobId)
+        return
       case 'cancelJob': {
         const job = this.jobs.get(action.jobId)
         if (job === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
@@ -84,6 +116,44 @@ export class FakeFlinkCluster implements Executor {
         this.jobManager = 'missing'
         this.jobs.clear()
     }
+  }
+
+  /** As a process that is killed: what runs was checkpointed a moment ago. */
+  loseJobManager(kind: 'missing' | 'ended' = 'ended'): void {
+    for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.state.set(jobId, `checkpoint of ${jobId}`)
+    this.jobs.clear()
+    this.operations.clear()
+    this.jobManager = kind
+  }
+
+  async catalogue(_spec: FlinkJobSpec): Promise<Catalogue> {
+    const read = <T>(value: () => T) => {
+      this.catalogueReads++
+      if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
+      return value()
+    }
+    const newest = (jobId: string): RestorePoint | undefined => {
+      const location = this.state.get(jobId)
+      if (location === undefined) return undefined
+      const kind = location.startsWith('savepoint') ? 'savepoint' : 'checkpoint'
+      return { checkpointId: 7, kind, location, timestampMs: 3_000, sizeBytes: 1, generation: 1, epoch: 2 }
+    }
+    return {
+      knows: async jobId => read(() => this.submittedIds.has(jobId)),
+      newest: async jobId => read(() => newest(jobId)),
+      retained: async jobId => read(() => [newest(jobId)].filter(point => point !== undefined)),
+      resultOf: async jobId => read(() => this.results.get(jobId)),
+      forgetResult: async jobId => read(() => void this.results.delete(jobId)),
+      snapshotAt: async location => read(() => ({ kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 })),
+      disposeSavepoint: async () => {},
+    }
+  }
+
+  /** The job ends for good, and how is stored. */
+  end(jobId: string, state: EndedJob['state'], failureCause: string | null = null): void {
+    const job = this.jobs.get(jobId)
+    if (job !== undefined) job.state = state
+    this.results.set(jobId, { jobId, name: 'fake', state, startTimeMs: 1_000, endTimeMs: 2_000, netRuntimeMs: 1_000, failureCause, savepoint: null })
   }
 
   readonly rest = (): RestClient =>
@@ -128,9 +198,9 @@ export class FakeFlinkCluster implements Executor {
     if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
     const { state } = job
     if (state === 'CREATED') job.state = 'RUNNING'
-    else if (state === 'CANCELLING') job.state = 'CANCELED'
+    else if (state === 'CANCELLING') this.end(jobId, 'CANCELED')
     else if (state === 'RUNNING' && this.taskManagers > 0 && this.looksUntilFinished !== undefined && ++job.looks >= this.looksUntilFinished) {
-      job.state = this.failure === undefined ? 'FINISHED' : 'FAILED'
+      this.end(jobId, this.failure === undefined ? 'FINISHED' : 'FAILED', this.failure ?? null)
     }
     // Only what the controller reads.
     return { jid: jobId, name: 'fake', state, 'start-time': 1_000, timestamps: { [state]: 2_000 } } as unknown as JobInfo

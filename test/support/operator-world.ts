@@ -5,6 +5,7 @@ import { type ControllerParts, reconcile } from '../../operator/job/controller.t
 import { FlinkError } from '../../runtime/common/errors.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
+import { Crash, type CrashPlan, crashingSteps } from './crash-plans.ts'
 import { FakeFlinkCluster } from './fake-flink-cluster.ts'
 
 export const spec: FlinkJobSpec = {
@@ -41,29 +42,23 @@ class MemoryStore implements FlinkJobStore {
   async markDeleted(_job: FlinkJob, nowMs: number) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
   }
+  async annotate(annotations: Readonly<Record<string, string>>) {
+    return this.put({ ...this.job, metadata: { ...this.job.metadata, annotations: { ...this.job.metadata.annotations, ...annotations } } })
+  }
   private put(job: FlinkJob) {
     this.job = { ...job, metadata: { ...job.metadata, resourceVersion: String(Number(job.metadata.resourceVersion) + 1) } }
     return this.job
   }
 }
 
-class Crash extends Error {}
-
 /**
  * A FlinkJob, a controller that reconciles it in passes, and a cluster. Steps that touch the world are numbered over the whole run; the process dies before or after
  * the effect of those that are planned.
  */
-export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map(), firstSpec: FlinkJobSpec = spec) {
+export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = spec) {
   const cluster = new FakeFlinkCluster()
   const store = new MemoryStore(firstSpec)
-  let steps = 0
-  const step = async <T>(effect: () => Promise<T>): Promise<T> => {
-    const crash = crashes.get(steps++)
-    if (crash === 'before') throw new Crash()
-    const result = await effect()
-    if (crash === 'after') throw new Crash()
-    return result
-  }
+  const { step, steps } = crashingSteps(crashes)
   let nowMs = 0
   let seed = 1
   const parts = (): ControllerParts => ({
@@ -76,6 +71,8 @@ export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map
     executor: {
       observeCluster: () => cluster.observeCluster(),
       observeProgram: wanted => cluster.observeProgram(wanted),
+      observeStatePlan: question => cluster.observeStatePlan(question),
+      catalogue: wanted => cluster.catalogue(wanted),
       execute: (action: Action) => step(() => cluster.execute(action)),
     },
     rest: cluster.rest,
@@ -95,8 +92,8 @@ export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map
       return store.read()
     }
   }
-  const until = async (reached: (job: FlinkJob) => boolean) => {
-    for (let i = 0; i < 100; i++) {
+  const until = async (reached: (job: FlinkJob) => boolean, passesMax = 100) => {
+    for (let i = 0; i < passesMax; i++) {
       const job = await pass()
       if (reached(job)) return job
     }
@@ -109,5 +106,5 @@ export function world(crashes: ReadonlyMap<number, 'before' | 'after'> = new Map
   const advance = (ms: number) => {
     nowMs += ms
   }
-  return { cluster, store, pass, until, edit, advance, steps: () => steps, now: () => nowMs }
+  return { cluster, store, pass, until, edit, advance, steps, now: () => nowMs }
 }

@@ -50,10 +50,6 @@ export const names = {
   ingress: (name: string) => `${name}-rest`,
 }
 
-export function webAddress({ name, namespace }: Pick<ClusterOwner, 'name' | 'namespace'>): string {
-  return `http://${names.restService(name)}.${namespace}.svc:${PORTS.rest}`
-}
-
 /** By which all objects of a cluster are found; of one kind of process with its component. */
 export function selectorLabels(name: string, component?: Component): Readonly<Record<string, string>> {
   return { 'millrace.dev/job': name, ...(component === undefined ? {} : { 'app.kubernetes.io/component': component }) }
