@@ -16,6 +16,7 @@ import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleSql } from './bundle-module.ts'
 import { createProcessLog, type Environment } from './environment.ts'
+import { planNewest } from './job-state-plan.ts'
 import { optionTables } from './option-tables.ts'
 import { Planner } from './program-planner.ts'
 import { storeOpener } from './stores.ts'
@@ -74,12 +75,15 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
           defaultParallelism: 1,
         })
         if (plan.output !== '') process.stdout.write(plan.output)
+        const jobConfiguration = configured.with(plan.jobGraph.configuration, 'client')
         return {
           bytes: artifact.bytes,
           jobName: plan.jobGraph.jobName,
           slotsNeeded: slotsRequired(plan.jobGraph),
           slotsPerTaskManager: configured.get(numberOfTaskSlots),
           entry,
+          checkpointDirectory: catalogueLocations(jobConfiguration).checkpoints,
+          planState: jobId => planNewest(jobId, plan.jobGraph, jobConfiguration, spec.job.allowNonRestoredState === true),
           configuration: plan.jobGraph.configuration,
         }
       } finally {

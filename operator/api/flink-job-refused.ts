@@ -5,7 +5,6 @@
 export const refusedFields: Readonly<Record<string, string>> = {
   'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
   'spec.kafka': 'set the options of the connectors; the field is not supported yet',
-  'spec.snapshots': 'periodic snapshots are not supported yet',
   'spec.deletionPolicy': 'savepoints are not supported yet',
   'spec.deletionTimeout': 'savepoints are not supported yet',
   'spec.rollback': 'roll-back is not supported yet',
@@ -23,7 +22,6 @@ export const refusedFields: Readonly<Record<string, string>> = {
   'spec.restartNonce': 'restarting by a nonce is not supported yet',
   'spec.job.jarURI': 'there are no jars: name a TypeScript module in spec.job.module, or write the job in spec.job.script',
   'spec.job.savepointRedeployNonce': 'starting from a savepoint is not supported yet',
-  'spec.job.savepointTriggerNonce': 'savepoints are not supported yet',
   'spec.job.checkpointTriggerNonce': 'checkpoints are not supported yet',
   'spec.job.autoscalerResetNonce': 'the autoscaler is not supported yet',
   'spec.jobManager.resource': 'resources of processes are not supported yet',

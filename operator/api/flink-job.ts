@@ -255,6 +255,30 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   /** What the last edit that was seen means: known before it is carried out. */
   edit: z.object({ generation: z.int(), class: z.enum(editClasses), fields: z.array(z.string()).max(1000) }).optional(),
+  /** What becomes of the job's state in the last edit that keeps it: known before the job is touched. See operator/job/state-plan.ts. */
+  plan: z
+    .object({
+      generation: z.int(),
+      verdict: z.enum(['pending', 'compatible', 'incompatible', 'unknown']),
+      /** Where the state lies that it was made for. */
+      restorePoint: z.string().optional(),
+      /** By the annotation millrace.dev/approve-plan. */
+      approved: z.boolean().optional(),
+      message: z.string().optional(),
+      /** The worst first. */
+      states: z
+        .array(
+          z.object({
+            operator: z.string(),
+            uid: z.string().optional(),
+            name: z.string(),
+            outcome: z.enum(['kept', 'new', 'dropped', 'incompatible']),
+            why: z.string().optional(),
+          }),
+        )
+        .max(100),
+    })
+    .optional(),
   /** An edit that is being carried out. */
   upgrade: z
     .object({
@@ -340,6 +364,33 @@ export interface ClusterSpec {
   readonly flinkConfiguration: Readonly<Record<string, string>>
   /** A new value starts them anew. */
   readonly restartNonce?: number
+  readonly image?: string
+  readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
+  readonly serviceAccount?: string
+  readonly podTemplate?: PodTemplate
+  readonly jobManager?: ProcessSpec
+  readonly taskManager?: ProcessSpec
+  readonly ingress?: IngressSpec
+}
+
+/** What Kubernetes checks by itself: a pod template as its author wrote it. */
+export type PodTemplate = Readonly<Record<string, unknown>>
+
+/** How the pods of one kind of process are made. */
+export interface ProcessSpec {
+  readonly resources?: {
+    readonly requests?: Readonly<Record<string, string | number>>
+    readonly limits?: Readonly<Record<string, string | number>>
+  }
+  readonly podTemplate?: PodTemplate
+}
+
+export interface IngressSpec {
+  readonly template: string
+  readonly className?: string
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly labels?: Readonly<Record<string, string>>
+  readonly tls?: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
@@ -360,7 +411,7 @@ export interface FlinkJobSpec extends ClusterSpec {
   }
   /** Either an interval or a cron expression. */
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
-  readonly taskManager: { readonly replicas?: number }
+  readonly taskManager: ProcessSpec & { readonly replicas?: number }
 }
 
 export interface FlinkJobMetadata {

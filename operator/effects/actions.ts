@@ -16,6 +16,8 @@ export type Action =
       readonly jobId: string
       /** What it begins with while there is no checkpoint under its id. */
       readonly initialSavepointPath?: string
+      /** More than the spec allows, for this start: somebody has approved it. */
+      readonly allowNonRestoredState?: boolean
     }
   | { readonly kind: 'cancelJob'; readonly jobId: string }
   /** That it has ended is forgotten at the store: it is to run again under its id. */
@@ -52,10 +54,47 @@ export type ObservedProgram =
   | { readonly kind: 'ready'; readonly jobName: string; readonly slotsNeeded: number; readonly slotsPerTaskManager: number }
   | { readonly kind: 'invalid'; readonly message: string }
 
+/** What becomes of the state of a job in another program; see job/state-plan.ts. */
+export type ObservedStatePlan =
+  | { readonly kind: 'pending' }
+  | StatePlan
+  /** It will be tried again. */
+  | { readonly kind: 'failed'; readonly message: string }
+
+export interface StatePlan {
+  readonly kind: 'ready'
+  /** Undefined = there is nothing that the job could go on from. */
+  readonly restorePoint: string | undefined
+  /** Of the program and its spec: what it does not declare may be dropped. */
+  readonly ignoresUnclaimedState: boolean
+  readonly states: readonly PlannedState[]
+}
+
+export interface PlannedState {
+  /** Name of the operator; its uid, if it has one. */
+  readonly operator: string
+  readonly uid?: string
+  /** Empty: all states of the operator. */
+  readonly name: string
+  readonly outcome: 'kept' | 'new' | 'dropped' | 'incompatible'
+  readonly why?: string
+}
+
+export interface StatePlanQuestion {
+  readonly jobId: string
+  /** The spec that is carried out, and the one that is to take its state over. */
+  readonly before: FlinkJobSpec
+  readonly after: FlinkJobSpec
+  /** Asked under another name it is planned anew: the job may have gone on since. */
+  readonly occasion: string
+}
+
 /** Executors: child processes of this machine, a fake in tests, Kubernetes later. All pass the same contract tests. */
 export interface Executor {
   observeCluster(): Promise<ObservedCluster>
   observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram>
+  /** Looked at, not waited for. Both programs have been observed to be ready, or cannot be. */
+  observeStatePlan(question: StatePlanQuestion): Promise<ObservedStatePlan>
   /** What there is at the store of jobs that run with this spec. Undefined = it is not known yet where that is, which the program may say. */
   catalogue(spec: FlinkJobSpec): Promise<Catalogue | undefined>
   /** Rejects with a `FlinkError`; its code says whether trying again can help. */

@@ -28,6 +28,11 @@ const spec: FlinkJobSpec = {
   taskManager: {},
 }
 
+const noState = {
+  checkpointDirectory: undefined,
+  planState: async () => ({ kind: 'ready', restorePoint: undefined, ignoresUnclaimedState: false, states: [] }) as const,
+}
+
 let directory: string
 let executor: LocalExecutor | undefined
 const notes: string[] = []
@@ -59,6 +64,7 @@ function create(options: Partial<LocalExecutorOptions> = {}, endWith = ''): Loca
         slotsPerTaskManager: 1,
         entry: 'default',
         configuration: {},
+        ...noState,
       }),
     },
     catalogue: () => {
@@ -135,4 +141,36 @@ test('a program that cannot be prepared is told by its message, whatever was thr
   const local = create({ programs: { prepare: () => Promise.reject(new FlinkError('INVALID_PROGRAM', 'does not compile')) } })
   expect(await local.observeProgram(spec)).toEqual({ kind: 'pending' })
   await expect.poll(() => local.observeProgram(spec)).toEqual({ kind: 'invalid', message: 'does not compile' })
+})
+
+test('state that lies where the edited job would not look for it is planned as lost, not found missing by the job', async () => {
+  const states = [{ operator: 'Count', name: 'count', outcome: 'kept' }] as const
+  const places = new Map([
+    ['before', 's3://bucket/a'],
+    ['after', 's3://bucket/b'],
+  ])
+  const local = create({
+    programs: {
+      prepare: async ({ job: { script = '' } }) => ({
+        bytes: new Uint8Array(),
+        jobName: script,
+        slotsNeeded: 1,
+        slotsPerTaskManager: 1,
+        entry: 'default',
+        configuration: {},
+        checkpointDirectory: places.get(script),
+        planState: async () => ({ kind: 'ready', restorePoint: `${places.get(script)}/chk-1`, ignoresUnclaimedState: true, states }),
+      }),
+    },
+  })
+  const scripted = (script: string): FlinkJobSpec => ({ ...spec, job: { ...spec.job, script } })
+  const look = (after: string) => local.observeStatePlan({ jobId: 'j', before: scripted('before'), after: scripted(after), occasion: '2' })
+  expect(await look('before')).toEqual({ kind: 'pending' })
+  await expect.poll(() => look('before')).toMatchObject({ restorePoint: 's3://bucket/a/chk-1', states })
+  await expect.poll(() => look('after')).toMatchObject({ restorePoint: 's3://bucket/a/chk-1' })
+  expect(await look('after')).toMatchObject({
+    states: [
+      { outcome: 'incompatible', why: expect.stringMatching(/^it lies in s3:\/\/bucket\/a, and the edited job looks for it in s3:\/\/bucket\/b: /) },
+    ],
+  })
 })

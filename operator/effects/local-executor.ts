@@ -7,8 +7,9 @@ import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
-import type { Action, Executor, ObservedCluster, ObservedJobManager, ObservedProgram } from './actions.ts'
+import type { Action, Executor, ObservedCluster, ObservedJobManager, ObservedProgram, StatePlan, StatePlanQuestion } from './actions.ts'
 import { type Child, startChild } from './child-processes.ts'
+import { createStatePlans } from './state-plans.ts'
 
 /**
  * Actions on this machine: JobManager and TaskManagers as child processes, the job over REST. Everything of one FlinkJob lies in one
@@ -47,6 +48,10 @@ export interface PreparedProgram {
   /** Of the manifest, else of config.yaml. */
   readonly slotsPerTaskManager: number
   readonly entry: string
+  /** Where a cluster with the spec's options keeps its checkpoints; undefined = nowhere that outlives a JobManager. */
+  readonly checkpointDirectory: string | undefined
+  /** What becomes of the state of the job's newest checkpoint in this program: read at the store, no user code runs. */
+  planState(jobId: string): Promise<StatePlan>
   /** What the program says itself, over everything else. */
   readonly configuration: Readonly<Record<string, string>>
 }
@@ -104,7 +109,9 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     const key = JSON.stringify(spec)
     const known = programs.find(program => program.key === key)
     if (known !== undefined) return known
-    const prepared = options.programs.prepare(spec, closing.signal)
+    // As its cluster sees it, which is told more than the spec says.
+    const flinkConfiguration = { ...unlessConfigured(options, stateOptions(options)), ...spec.flinkConfiguration }
+    const prepared = options.programs.prepare({ ...spec, flinkConfiguration }, closing.signal)
     const made: Program = { key, prepared, observed: { kind: 'pending' } }
     prepared.then(
       ({ jobName, slotsNeeded, slotsPerTaskManager }) => {
@@ -116,6 +123,18 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     )
     programs = [...programs.slice(1 - PROGRAMS_KEPT), made]
     return made
+  }
+
+  const statePlans = createStatePlans(options.clock)
+  const planState = async ({ jobId, before, after }: StatePlanQuestion): Promise<StatePlan> => {
+    const to = await programOf(after).prepared
+    // One that cannot be made any more says nothing about where it kept its state.
+    const from = await programOf(before).prepared.catch(() => to)
+    if (from.checkpointDirectory === to.checkpointDirectory) return to.planState(jobId)
+    const plan = await from.planState(jobId)
+    if (plan.restorePoint === undefined) return plan
+    const why = `it lies in ${from.checkpointDirectory}, and the edited job looks for it in ${to.checkpointDirectory ?? 'no store'}: execution.checkpointing.dir of a job with state cannot change`
+    return { ...plan, states: [{ operator: to.jobName, name: '', outcome: 'incompatible', why }] }
   }
 
   const observeJobManager = (): ObservedJobManager => {
@@ -163,12 +182,12 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
         for (const stream of ['stdout', 'stderr'] as const) outputs.push({ id, path: outputPath(options, id, stream), stream })
       }
     },
-    async submitJob({ spec, jobId, initialSavepointPath }) {
+    async submitJob({ spec, jobId, initialSavepointPath, allowNonRestoredState: isApproved }) {
       const { bytes, entry } = await programOf(spec).prepared
       const rest = jobManagerRest()
       // The name of the upload is the job's, unless the program or pipeline.name gives it another one.
       const jarId = await rest.uploadJar(`${options.jobName}.mjs`, bytes)
-      const { args, parallelism, allowNonRestoredState } = spec.job
+      const { args, parallelism, allowNonRestoredState = isApproved } = spec.job
       await rest.runJar(jarId, {
         entryClass: entry,
         programArgsList: args,
@@ -230,6 +249,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     },
     // Looked at, not waited for: a program may take a minute to build its graph, and Ctrl-C must not.
     observeProgram: async spec => programOf(spec).observed,
+    observeStatePlan: async question => statePlans.observe(JSON.stringify(question), () => planState(question)),
     catalogue: catalogueOf,
     // The action's kind picks the function that takes it; TypeScript cannot follow that over a union.
     execute: action => (actions[action.kind] as (action: Action) => Promise<void>)(action),
@@ -237,6 +257,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     async close() {
       closing.abort(new FlinkError('CANCELLED', 'stopped while the program was planned'))
       await Promise.all(programs.map(({ prepared }) => prepared.catch(() => {})))
+      await statePlans.settled()
       await actions.stopTaskManagers({ kind: 'stopTaskManagers' })
       await actions.stopJobManager({ kind: 'stopJobManager' })
     },

@@ -1,5 +1,6 @@
-import type { FlinkJobStatus } from '../api/flink-job.ts'
+import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action } from '../effects/actions.ts'
+import { withConditions } from './conditions.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
@@ -17,8 +18,9 @@ import {
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { withSnapshots } from './snapshots.ts'
+import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob } from './status.ts'
-import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
+import { continueUpgrade, pendingEdit, startUpgrade } from './upgrade.ts'
 
 const WAIT_WORTH_SAYING_MS = 10_000
 
@@ -41,7 +43,8 @@ const WAIT_WORTH_SAYING_MS = 10_000
 const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, recover, deploy, report]
 
 export function decide(input: Input): Decision {
-  return withSnapshots(input, firstAnswer(input))
+  const decision = withSnapshots(input, firstAnswer(input))
+  return { ...decision, status: withConditions(input, decision.status) }
 }
 
 function firstAnswer(input: Input): Decision {
@@ -79,7 +82,7 @@ function releaseCluster(input: Input): Decision | undefined {
 function rest(input: Input): Decision | undefined {
   const status = statusOf(input)
   const { spec, metadata } = input.job
-  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: pendingProblem(input) }), REPORT_MS)
+  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: undefined, ...pendingEdit(input) }), REPORT_MS)
   if (status.reconciliationStatus !== undefined || spec.job.state !== 'suspended') return undefined
   return answer(
     statusWith(input, {
@@ -128,11 +131,13 @@ function deploy(input: Input): Decision | undefined {
   const start: Action[] = taskManagers.running < replicas ? [{ kind: 'startTaskManagers', spec, replicas }] : []
   const path = status.restore?.kind === 'path' ? status.restore.location : undefined
   const forget: Action[] = forgets ? [{ kind: 'forgetResult', spec, jobId }] : []
+  const dropping = mayDropState(status) ? { allowNonRestoredState: true } : {}
   return answer(ready, POLL_MS, ...start, ...forget, {
     kind: 'submitJob',
     spec,
     jobId,
     ...(path === undefined ? {} : { initialSavepointPath: path }),
+    ...dropping,
   })
 }
 
@@ -164,12 +169,14 @@ function report(input: Input): Decision | undefined {
   const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
+  const pending = pendingEdit(input)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pendingProblem(input) ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
-    lifecycleState: job.state === 'FAILED' ? 'FAILED' : stable ? 'STABLE' : status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED',
+    ...pending,
+    lifecycleState: lifecycleOf(input, job.state, stable),
     jobManagerDeploymentStatus: 'READY',
     clusterInfo: { 'web-address': jobManager.webAddress },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
@@ -187,6 +194,13 @@ function report(input: Input): Decision | undefined {
   if (isGloballyTerminal(job.state)) return answer(next, 0)
   const replacements = neverReady === undefined ? lostTaskManagers(input) : []
   return answer(next, replacements.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...replacements)
+}
+
+function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleState {
+  const status = statusOf(input)
+  if (state === 'FAILED') return 'FAILED'
+  if (isPlanning(status, input.job.metadata.generation)) return 'UPGRADING'
+  return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
 
 /** Whether the job comes back in them is its restart strategy's to say; when it does not, they end with it. */
@@ -212,5 +226,10 @@ function failed(input: Input, message: string, jobManagerDeploymentStatus = stat
 
 /** An action failed in a way that trying again cannot mend. */
 export function statusAfterFailure(input: Input, message: string): FlinkJobStatus {
-  return failed(input, message)
+  return withConditions(input, failed(input, message))
+}
+
+/** Nothing could be decided: what was asked has not answered as expected. */
+export function statusAfterLook(input: Pick<Input, 'job' | 'nowMs'>, message: string): FlinkJobStatus {
+  return withConditions(input, statusWith(input, { error: message }))
 }

@@ -1,7 +1,7 @@
 import type { EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { FlinkSnapshot, NewFlinkSnapshot } from '../api/flink-snapshot.ts'
-import type { Action, ObservedCluster, ObservedProgram } from '../effects/actions.ts'
+import type { Action, ObservedCluster, ObservedProgram, ObservedStatePlan } from '../effects/actions.ts'
 
 /** What the rules look at and what they answer: data, and small questions about it. */
 export interface Input {
@@ -19,6 +19,8 @@ export interface Observed {
   readonly program: ObservedProgram
   /** Of the spec that an edit leads to; undefined = there is none. */
   readonly edited: ObservedProgram | undefined
+  /** Of that edit; undefined = none is needed now. */
+  readonly statePlan: ObservedStatePlan | undefined
   readonly job: ObservedJob
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation

@@ -2,10 +2,20 @@ import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import type { Executor, ObservedCluster } from '../effects/actions.ts'
+import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
 import { editOf } from './diff.ts'
-import { asksCatalogue, intendedSpec, type Observed, type ObservedCatalogue, type ObservedJob, type ObservedOperation, statusOf } from './input.ts'
+import {
+  asksCatalogue,
+  intendedSpec,
+  isClusterGone,
+  type Observed,
+  type ObservedCatalogue,
+  type ObservedJob,
+  type ObservedOperation,
+  statusOf,
+} from './input.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
+import { isPlanned, takesStateOver } from './state-plan.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, the job over REST, and what the store says of it where that decides something. */
 export async function observe(
@@ -20,13 +30,14 @@ export async function observe(
   const next = status.upgrade === undefined ? job.spec : (JSON.parse(status.upgrade.spec) as FlinkJobSpec)
   const program = await executor.observeProgram(intended)
   const edited = editOf(intended, next) === undefined ? undefined : await executor.observeProgram(next)
+  const statePlan = edited?.kind === 'ready' ? await observeStatePlan(job, cluster, executor, intended, next) : undefined
   const jobId = status.jobStatus?.jobId
   const asked = await askJobManager(status, cluster, rest)
   const catalogue: ObservedCatalogue =
     jobId !== undefined && asksCatalogue(status, { cluster, job: asked.job })
       ? await observeCatalogue(() => executor.catalogue(intended), jobId)
       : { kind: 'unknown', message: undefined }
-  return { cluster, program, edited, ...asked, catalogue, snapshots: await snapshots.list(job) }
+  return { cluster, program, edited, statePlan, ...asked, catalogue, snapshots: await snapshots.list(job) }
 }
 
 async function askJobManager(
@@ -55,6 +66,23 @@ async function observeCatalogue(open: () => Promise<Catalogue | undefined>, jobI
     if (!(error instanceof FlinkError)) throw error
     return { kind: 'unknown', message: error.message }
   }
+}
+
+/** Before the job is stopped for an edit, and of what it goes on from once its processes are gone. */
+async function observeStatePlan(
+  job: FlinkJob,
+  cluster: ObservedCluster,
+  executor: Executor,
+  before: FlinkJobSpec,
+  after: FlinkJobSpec,
+): Promise<ObservedStatePlan | undefined> {
+  const { jobStatus, upgrade, ...status } = statusOf({ job })
+  if (jobStatus === undefined || !takesStateOver(after) || editOf(before, after)?.class === 'ignore') return undefined
+  const { generation } = upgrade ?? job.metadata
+  const isDue = upgrade === undefined ? !isPlanned(status, generation) : upgrade.step === 'RELEASING' && isClusterGone(cluster)
+  return isDue
+    ? executor.observeStatePlan({ jobId: jobStatus.jobId, before, after, occasion: `${generation} ${upgrade?.step ?? 'PLANNING'}` })
+    : undefined
 }
 
 async function observeOperation(rest: RestClient, jobId: string, triggerId: string): Promise<ObservedOperation> {

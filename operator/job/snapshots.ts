@@ -1,5 +1,6 @@
+import type { WantedCondition } from '../api/conditions.ts'
 import { nextTimeMs, parseCron } from '../api/cron.ts'
-import type { Condition, FlinkJobSpec, FlinkJobStatus, SnapshotTrigger } from '../api/flink-job.ts'
+import type { FlinkJobSpec, FlinkJobStatus, SnapshotTrigger } from '../api/flink-job.ts'
 import {
   type FlinkSnapshot,
   type NewFlinkSnapshot,
@@ -36,12 +37,10 @@ export function withSnapshots(input: Input, decision: Decision): Decision {
   const isDeleting = input.job.metadata.deletionTimestamp !== undefined
   const asked = isDeleting ? (status.snapshots ?? { requested: [] }) : scheduled(input, status, askedFor(input, status))
   const { snapshots, lastSavepoint, actions } = settled(input, recorded(input, status, asked), status.lastSavepoint)
-  const dueMs =
-    input.job.spec.snapshots === undefined || snapshots.scheduled === undefined ? undefined : nextDueMs(input.job.spec.snapshots, snapshots.scheduled)
   return {
-    status: withFailure({ ...status, snapshots, ...(lastSavepoint === undefined ? {} : { lastSavepoint }) }),
+    status: { ...status, snapshots, ...(lastSavepoint === undefined ? {} : { lastSavepoint }) },
     actions: [...decision.actions, ...actions, ...(isDeleting ? [] : outlived(input))],
-    requeueAfterMs: dueMs === undefined ? decision.requeueAfterMs : Math.min(decision.requeueAfterMs, Math.max(0, dueMs - input.nowMs)),
+    requeueAfterMs: Math.min(decision.requeueAfterMs, untilDueMs(input, snapshots)),
   }
 }
 
@@ -84,6 +83,12 @@ function nextDueMs({ intervalMs, cron }: Schedule, since: string): number | unde
   const parsed = parseCron(cron ?? '')
   // Validation has refused any other.
   return parsed.kind === 'cron' ? nextTimeMs(parsed.cron, Date.parse(since)) : undefined
+}
+
+/** One that is due already waits for the job, which is looked at again anyway. */
+function untilDueMs({ job: { spec }, nowMs }: Input, { scheduled: since }: Snapshots): number {
+  const dueMs = spec.snapshots === undefined || since === undefined ? undefined : nextDueMs(spec.snapshots, since)
+  return dueMs === undefined || dueMs <= nowMs ? Number.POSITIVE_INFINITY : dueMs - nowMs
 }
 
 /** Missed ones are one. */
@@ -196,17 +201,8 @@ function hash(text: string): string {
 }
 
 /** There only as long as there is something to say. */
-function withFailure(status: FlinkJobStatus): FlinkJobStatus {
-  const others = status.conditions.filter(({ type }) => type !== 'SnapshotFailed')
-  const { failure } = status.snapshots ?? {}
-  if (failure === undefined) return others.length === status.conditions.length ? status : { ...status, conditions: others }
-  const condition: Condition = {
-    type: 'SnapshotFailed',
-    status: 'True',
-    reason: 'SavepointError',
-    message: `FlinkSnapshot ${failure.name}: ${failure.message}`,
-    lastTransitionTime: failure.time,
-    observedGeneration: status.observedGeneration ?? 0,
-  }
-  return { ...status, conditions: [...others, condition] }
+export function snapshotCondition({ snapshots }: FlinkJobStatus): WantedCondition | undefined {
+  const { failure } = snapshots ?? {}
+  if (failure === undefined) return undefined
+  return { type: 'SnapshotFailed', status: 'True', reason: 'SavepointError', message: `FlinkSnapshot ${failure.name}: ${failure.message}` }
 }

@@ -74,6 +74,21 @@ describe('an edit of the program', () => {
     expect((await until(carriedOut)).status?.error).toBeUndefined()
   })
 
+  test.each(['savepoint', 'last-state', 'stateless'] as const)(
+    'in mode %s that cannot be planned any more once the job is stopped: what ran before runs again',
+    async upgradeMode => {
+      const { cluster, until, edit, first } = await started({ upgradeMode })
+      await edit(withJob({ script: 'broken' }))
+      await until(job => job.status?.upgrade?.step === 'RELEASING')
+      cluster.invalidPrograms.set('broken', 'no such table')
+      const job = await until(again => running(again) && again.status?.refused !== undefined)
+      expect(job.status?.reconciliationStatus?.lastReconciledSpec).toBe(JSON.stringify(first.spec))
+      const from = { savepoint: 'savepoint of ', 'last-state': 'checkpoint of ', stateless: undefined }[upgradeMode]
+      expect(cluster.restored).toEqual([undefined, from === undefined ? undefined : `${from}${jobIdOf(first)}`])
+      expect(cluster.violations).toEqual([])
+    },
+  )
+
   test('taken back in time does nothing but count', async () => {
     const { cluster, pass, edit } = await started({ upgradeMode: 'savepoint' })
     cluster.history.length = 0
@@ -181,7 +196,10 @@ describe('suspended and resumed', () => {
     expect(cluster.history[0]).toBe(firstAction)
     expect([cluster.jobManager, cluster.taskManagers]).toEqual(['missing', 0])
     expect(resting.status).toMatchObject({ observedGeneration: 2, jobStatus: { state: 'SUSPENDED' }, jobManagerDeploymentStatus: 'MISSING' })
-    expect(resting.status?.conditions[0]).toMatchObject({ status: 'False', reason: 'Suspended' })
+    expect(resting.status?.conditions.slice(0, 2)).toMatchObject([
+      { type: 'Ready', status: 'True', reason: 'Suspended' },
+      { type: 'Running', status: 'False', reason: 'Suspended' },
+    ])
     await edit(withJob({ state: 'running' }))
     const last = await until(carriedOut)
     expect(jobIdOf(last)).toBe(jobIdOf(first))

@@ -1,5 +1,5 @@
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import { editOf } from './diff.ts'
+import { type Edit, editOf } from './diff.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
@@ -16,7 +16,8 @@ import {
   withStatus,
 } from './input.ts'
 import { because, endedStatus, restorePoint } from './recovery.ts'
-import { statusWith, withObservedJob } from './status.ts'
+import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
+import { type StatusChange, statusWith, withObservedJob } from './status.ts'
 
 /**
  * An edit of a FlinkJob carried out: pure, as all rules. What is to be done is written to `status.upgrade` before the job is touched, with the spec that it leads to: what is
@@ -30,7 +31,7 @@ import { statusWith, withObservedJob } from './status.ts'
  *
  * A JobManager that is lost under a savepoint is recovered first (recovery.ts), unless the savepoint turns out to be complete: the store says so.
  *
- * The new program is made and planned before anything else: one that cannot run leaves the job alone. A savepoint that fails is taken again, later each time, unless
+ * The new program is made and planned before anything else, and so is what becomes of the state (state-plan.ts): an edit that cannot run leaves the job alone. A savepoint that fails is taken again, later each time, unless
  * `fallback` says otherwise; after MAX_FAILURES the edit is given up, and the job goes on as it was.
  */
 type Upgrade = NonNullable<FlinkJobStatus['upgrade']>
@@ -53,17 +54,24 @@ export function startUpgrade(input: Input): Decision | undefined {
       statusWith(input, {
         observedGeneration: metadata.generation,
         edit: edit === undefined ? undefined : { ...edit, generation: metadata.generation },
+        // Whatever stood in the way of an edit that is taken back.
+        plan: status.plan?.verdict === 'compatible' ? status.plan : undefined,
+        refused: undefined,
+        error: undefined,
         reconciliationStatus: { ...reconciliationStatus, lastReconciledSpec: text, ...(isStable ? { lastStableSpec: text } : {}) },
       }),
       0,
     )
   }
-  if (pendingProblem(input) !== undefined || input.observed.edited?.kind !== 'ready') return undefined
+  if (isRefused(input) || input.observed.edited?.kind !== 'ready') return undefined
   const mode = modeFor(input, spec)
+  const plan = neededPlan(input, mode?.mode)
+  if (plan !== undefined && !letsGoOn(plan)) return written(input, edit, plan)
   if (mode === undefined) return undefined
   return answer(
     statusWith(withObservedJob(input), {
       observedGeneration: metadata.generation,
+      plan,
       lifecycleState: 'UPGRADING',
       edit: { ...edit, generation: metadata.generation },
       upgrade: {
@@ -80,18 +88,60 @@ export function startUpgrade(input: Input): Decision | undefined {
   )
 }
 
-/** Why an edit is not carried out, or not yet; undefined where there is none or nothing stands in its way. */
-export function pendingProblem(input: Input): string | undefined {
+/** What keeps an edit from being carried out is in the status once, and the job is looked after as any other. */
+function written(input: Input, edit: Edit, plan: Plan): Decision | undefined {
   const status = statusOf(input)
-  const { spec, metadata } = input.job
+  const { generation } = input.job.metadata
+  if (JSON.stringify(status.plan) === JSON.stringify(plan)) return undefined
+  const refused = plan.verdict === 'incompatible' ? { generation, message: refusal(input, plan) } : status.refused
+  const isAtRest = status.lifecycleState === 'SUSPENDED'
+  return answer(
+    statusWith(input, {
+      observedGeneration: generation,
+      edit: { ...edit, generation },
+      plan,
+      refused,
+      ...(plan.verdict === 'pending' && !isAtRest ? { lifecycleState: 'UPGRADING' } : {}),
+      error: planProblem(input, plan),
+    }),
+    plan.verdict === 'pending' ? POLL_MS : 0,
+  )
+}
+
+/** Given up, or forbidden by its plan; somebody may approve that since. */
+function isRefused(input: Input): boolean {
+  const { refused, plan } = statusOf(input)
+  if (refused?.generation !== input.job.metadata.generation) return false
+  return !(plan?.generation === refused.generation && plan.verdict === 'incompatible' && plan.approved !== true && letsGoOn(planOf(input)))
+}
+
+/** What is said of an edit that is not carried out, or not yet: it was seen. Empty where there is none or nothing stands in its way. */
+export function pendingEdit(input: Input): StatusChange {
+  const error = pendingProblem(input)
+  const status = statusOf(input)
+  if (error === undefined || status.upgrade !== undefined) return { error }
+  const { generation } = input.job.metadata
+  const edit = editOf(intendedSpec(status), input.job.spec)
+  return { error, observedGeneration: generation, edit: edit === undefined ? undefined : { ...edit, generation } }
+}
+
+/** Why an edit is not carried out, or not yet; undefined where there is none or nothing stands in its way. */
+function pendingProblem(input: Input): string | undefined {
+  const status = statusOf(input)
+  const { spec } = input.job
   if (status.upgrade !== undefined) return status.upgrade.failure
   if (status.reconciliationStatus === undefined) return undefined
   const edit = editOf(intendedSpec(status), spec)
   if (edit === undefined || edit.class === 'ignore') return undefined
-  if (status.refused?.generation === metadata.generation) return `${status.refused.message}; the job goes on as it was`
+  if (isRefused(input)) return `${status.refused?.message}; the job goes on as it was`
   const { edited } = input.observed
   if (edited?.kind === 'invalid') return `the edit is not carried out, the job goes on as it was: ${edited.message}`
-  if (edited?.kind === 'ready' && modeFor(input, spec) === undefined)
+  if (edited?.kind !== 'ready') return undefined
+  const mode = modeFor(input, spec)
+  const plan = neededPlan(input, mode?.mode)
+  const problem = plan === undefined ? undefined : planProblem(input, plan)
+  if (problem !== undefined) return problem
+  if (mode === undefined)
     return `the edit waits: a savepoint needs a job that is RUNNING, this one is ${stateOf(input)}, and spec.job.fallback is none`
   return undefined
 }
@@ -232,6 +282,11 @@ function release(input: Input, upgrade: Upgrade): Decision {
   const isSuspended = spec.job.state === 'suspended'
   if (!isSuspended && edited?.kind === 'invalid') return refuse(input, upgrade, edited.message)
   if (!isSuspended && edited?.kind !== 'ready') return answer(status, POLL_MS)
+  const plan =
+    takesStateOver(spec) && upgrade.mode !== 'stateless' && status.jobStatus !== undefined ? planBehindStop(input, upgrade.generation) : undefined
+  if (plan?.verdict === 'incompatible' && !letsGoOn(plan)) return refuse(withStatus(input, { ...status, plan }), upgrade, plan.message ?? '')
+  if (plan !== undefined && !letsGoOn(plan))
+    return answer(statusWith(input, { error: plan.message }), plan.verdict === 'pending' ? POLL_MS : REPORT_MS)
   const { jobStatus, reconciliationStatus } = status
   const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
   const restore = isNewJob ? firstStart(input, upgrade, spec) : goOn(input, upgrade, spec)
@@ -240,6 +295,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
     statusWith(input, {
       upgrade: undefined,
       refused: undefined,
+      ...(plan === undefined ? {} : { plan }),
       observedGeneration: upgrade.generation,
       lifecycleState: isSuspended ? 'SUSPENDED' : 'UPGRADING',
       jobManagerDeploymentStatus: 'MISSING',
@@ -297,15 +353,24 @@ function goOn(input: Input, upgrade: Upgrade, spec: FlinkJobSpec): Restore | Dec
   )
 }
 
-/** It was planned before the job was stopped, and is not any more: a module that was edited, a table that is gone. What ran before runs again. */
+/** It was planned before the job was stopped, and is not any more: a module that was edited, a table that is gone. What ran before runs again, what rested rests. */
 function refuse(input: Input, upgrade: Upgrade, message: string): Decision {
-  const { reconciliationStatus } = statusOf(input)
+  const status = statusOf(input)
+  const { reconciliationStatus, jobStatus } = status
+  const rests = reconciliationStatus !== undefined && intendedSpec(status).job.state === 'suspended'
+  // A job that was cancelled has ended under its id.
+  const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
+  const restore = rests ? status.restore : isNewJob ? firstStart(input, upgrade, intendedSpec(status)) : goOn(input, upgrade, intendedSpec(status))
+  if (restore !== undefined && 'actions' in restore) return restore
+  const jobId = isNewJob ? { jobId: input.freshJobId } : {}
   return answer(
     statusWith(input, {
       upgrade: undefined,
       refused: { generation: upgrade.generation, message },
-      lifecycleState: 'UPGRADING',
-      ...(reconciliationStatus === undefined ? {} : { reconciliationStatus: { ...reconciliationStatus, state: 'UPGRADING' } }),
+      restore,
+      lifecycleState: rests ? 'SUSPENDED' : 'UPGRADING',
+      ...(jobStatus === undefined ? {} : { jobStatus: { ...jobStatus, ...jobId, state: rests ? 'SUSPENDED' : 'RECONCILING' } }),
+      ...(reconciliationStatus === undefined ? {} : { reconciliationStatus: { ...reconciliationStatus, state: rests ? 'DEPLOYED' : 'UPGRADING' } }),
       error: `the edit is not carried out: ${message}`,
     }),
     0,

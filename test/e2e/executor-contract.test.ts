@@ -55,7 +55,7 @@ function localSubject(): Subject {
     programs: {
       async prepare({ job }) {
         const { bytes } = await buildArtifact({ kind: 'script', text: job.script ?? '', name: 'job.ts', folder: root })
-        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default', configuration: {} }
+        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default', configuration: {}, ...noState }
       },
     },
     catalogue: entries => catalogueOf(Configuration.fromObject(entries)),
@@ -72,6 +72,12 @@ function localSubject(): Subject {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** Programs of these tests go on from nothing. */
+const noState = {
+  checkpointDirectory: undefined,
+  planState: async () => ({ kind: 'ready', restorePoint: undefined, ignoresUnclaimedState: false, states: [] }) as const,
 }
 
 function catalogueOf(configuration: Configuration) {

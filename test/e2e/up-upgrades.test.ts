@@ -105,6 +105,37 @@ test('a program that does not compile leaves the job running, and says where', a
   expect(await exit).toBe(130)
 })
 
+test('a program that the state does not fit is refused before the job is touched, and a mended one goes on with it', async () => {
+  const path = home.manifest('typed', counting('a'), options('savepoint'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  const processes = home.clusterProcesses().map(line => line.split(' ')[0])
+  home.manifest('typed', counting('b', 'STRING'), options('savepoint'))
+  await says(/the edit is not carried out: state 'count' of operator '.*' \(uid 'count'\) cannot be restored: was .*; the job goes on as it was/)
+  const status = home.status('typed')
+  expect(status).toMatchObject({
+    observedGeneration: 2,
+    jobStatus: { state: 'RUNNING' },
+    plan: { generation: 2, verdict: 'incompatible' },
+    refused: { generation: 2 },
+  })
+  expect(status?.plan?.restorePoint).toMatch(/\/chk-\d+$/)
+  expect(status?.plan?.states).toContainEqual(expect.objectContaining({ uid: 'numbers', outcome: 'kept' }))
+  expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Planning', status: 'False', reason: 'Incompatible' }))
+  const seen = rows(stdout(), 'a').length
+  await prints(new RegExp(`a ${seen + 5} `))
+  expect(home.clusterProcesses().map(line => line.split(' ')[0])).toEqual(processes)
+  // Under another name it begins empty, and the old one is dropped: allowed by the spec.
+  home.manifest('typed', counting('c', 'STRING', 'text'), options('savepoint', '    allowNonRestoredState: true\n'))
+  await prints(/c \d+ 1\n/)
+  await stable('typed', 3)
+  const plan = home.status('typed')?.plan
+  expect(plan).toMatchObject({ generation: 3, verdict: 'compatible', restorePoint: home.status('typed')?.jobStatus?.upgradeSavepointPath })
+  expect(plan?.states.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual(expect.arrayContaining(['count dropped', 'text new']))
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
 test('suspended, no process is left; resumed, it goes on where it was', async () => {
   const path = home.manifest('resting', counting('a'), options('savepoint'))
   const { prints, says, stdout, child, exit } = home.run(path)

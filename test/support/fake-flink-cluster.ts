@@ -1,5 +1,5 @@
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
-import type { Action, Executor, ObservedCluster, ObservedProgram } from '../../operator/effects/actions.ts'
+import type { Action, Executor, ObservedCluster, ObservedProgram, ObservedStatePlan, StatePlanQuestion } from '../../operator/effects/actions.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { AsyncOperationJson, JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
@@ -24,11 +24,18 @@ export class FakeFlinkCluster implements Executor {
   /** Why the store cannot be read. */
   storeFailure: string | undefined
   catalogueReads = 0
+  /** What the JobManager answers to everything. */
+  restFailure: FlinkError | undefined
   readonly operations = new Map<string, { looks: number; readonly jobId: string }>()
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
   savepointFailure: string | undefined
   readonly invalidPrograms = new Map<string, string>()
+  /** By the script that takes the state over; what is not here keeps all of it. */
+  readonly statePlans = new Map<string, ObservedStatePlan>()
+  readonly planned: StatePlanQuestion[] = []
+  /** Of what was submitted: whether state may be dropped. */
+  readonly dropping: (boolean | undefined)[] = []
   program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 }
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
@@ -45,6 +52,19 @@ export class FakeFlinkCluster implements Executor {
   async observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram> {
     const message = this.invalidPrograms.get(spec.job.script ?? '')
     return message === undefined ? this.program : { kind: 'invalid', message }
+  }
+
+  async observeStatePlan(question: StatePlanQuestion): Promise<ObservedStatePlan> {
+    this.planned.push(question)
+    const restorePoint = this.state.get(question.jobId)
+    return (
+      this.statePlans.get(question.after.job.script ?? '') ?? {
+        kind: 'ready',
+        restorePoint,
+        ignoresUnclaimedState: question.after.job.allowNonRestoredState === true,
+        states: [],
+      }
+    )
   }
 
   async execute(action: Action): Promise<void> {
@@ -68,6 +88,7 @@ export class FakeFlinkCluster implements Executor {
         this.submittedIds.add(action.jobId)
         if ([...this.jobs.values()].some(({ state }) => !['FINISHED', 'CANCELED', 'FAILED'].includes(state))) this.violations.push('a second job')
         this.jobs.set(action.jobId, { state: 'CREATED', looks: 0 })
+        this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
         return
       case 'stopJob': {
@@ -175,6 +196,7 @@ export class FakeFlinkCluster implements Executor {
   }
 
   private jobInfo(jobId: string): JobInfo {
+    if (this.restFailure !== undefined) throw this.restFailure
     const job = this.jobs.get(jobId)
     if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
     const { state } = job
