@@ -349,6 +349,7 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly fallback: 'none' | 'last-state' | 'stateless'
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
+    readonly savepointRedeployNonce?: number
   }
   readonly taskManager: { readonly replicas?: number }
 }
