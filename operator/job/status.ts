@@ -1,5 +1,6 @@
 import type { Condition, FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, initialStatus, statusOf, withStatus } from './input.ts'
+import { RESTART_LOOP, restartLoopCondition } from './restarts.ts'
 import { PLANNING, planningCondition } from './state-plan.ts'
 
 /** The one place that makes a status: changed fields on top of the saved ones, the condition derived. `error: undefined` clears it. */
@@ -12,7 +13,14 @@ export function statusWith(input: { readonly job: FlinkJob; readonly nowMs: numb
   // Every field of `kept` was one of a status; only undefined ones were dropped.
   const next = { ...kept, conditions } as FlinkJobStatus
   const before = (type: string) => conditions.find(condition => condition.type === type)
-  return { ...next, conditions: [runningCondition(next, before('Running'), input), ...planningCondition(next, before(PLANNING), input)] }
+  return {
+    ...next,
+    conditions: [
+      runningCondition(next, before('Running'), input),
+      ...planningCondition(next, before(PLANNING), input),
+      ...restartLoopCondition(next, before(RESTART_LOOP), input),
+    ],
+  }
 }
 
 function runningCondition(
