@@ -10,14 +10,14 @@ import { flinkSnapshotSchema, flinkSnapshotStatusSchema, SNAPSHOT_KIND } from '.
  */
 export const VERSION = 'v1alpha1'
 
-interface Column {
+export interface Column {
   readonly name: string
   readonly type: 'string' | 'integer' | 'date'
   readonly jsonPath: string
   readonly priority?: number
 }
 
-interface Definition {
+export interface Definition {
   readonly kind: string
   readonly plural: string
   readonly singular: string

@@ -346,6 +346,33 @@ export interface ClusterSpec {
   readonly flinkConfiguration: Readonly<Record<string, string>>
   /** A new value starts them anew. */
   readonly restartNonce?: number
+  readonly image?: string
+  readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
+  readonly serviceAccount?: string
+  readonly podTemplate?: PodTemplate
+  readonly jobManager?: ProcessSpec
+  readonly taskManager?: ProcessSpec
+  readonly ingress?: IngressSpec
+}
+
+/** What Kubernetes checks by itself: a pod template as its author wrote it. */
+export type PodTemplate = Readonly<Record<string, unknown>>
+
+/** How the pods of one kind of process are made. */
+export interface ProcessSpec {
+  readonly resources?: {
+    readonly requests?: Readonly<Record<string, string | number>>
+    readonly limits?: Readonly<Record<string, string | number>>
+  }
+  readonly podTemplate?: PodTemplate
+}
+
+export interface IngressSpec {
+  readonly template: string
+  readonly className?: string
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly labels?: Readonly<Record<string, string>>
+  readonly tls?: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
@@ -363,7 +390,7 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
   }
-  readonly taskManager: { readonly replicas?: number }
+  readonly taskManager: ProcessSpec & { readonly replicas?: number }
 }
 
 export interface FlinkJobMetadata {

@@ -1,4 +1,5 @@
-import type { Condition, FlinkJobStatus } from '../api/flink-job.ts'
+import type { WantedCondition } from '../api/conditions.ts'
+import type { FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, isGloballyTerminal, type ObservedFailure, type ObservedJob, statusOf } from './input.ts'
 
 /**
@@ -49,24 +50,11 @@ function causeOf({ cause, where }: ObservedFailure): Pick<Restarts, 'cause' | 'w
   return { cause: text, ...(where === undefined ? {} : { where }) }
 }
 
-export function restartLoopCondition(
-  { restarts, jobStatus, observedGeneration }: FlinkJobStatus,
-  previous: Condition | undefined,
-  { job, nowMs }: Pick<Input, 'job' | 'nowMs'>,
-): readonly Condition[] {
-  const loops = restarts !== undefined && restarts.count >= LOOP_MIN && !isGloballyTerminal(jobStatus?.state)
-  if (!loops && previous === undefined) return []
-  const status = loops ? 'True' : 'False'
-  return [
-    {
-      type: RESTART_LOOP,
-      status,
-      reason: loops ? 'RestartsWithoutCheckpoint' : 'NoRestartLoop',
-      message: loops ? loopText(restarts) : 'the job does not restart again and again',
-      lastTransitionTime: previous?.status === status ? previous.lastTransitionTime : new Date(nowMs).toISOString(),
-      observedGeneration: observedGeneration ?? job.metadata.generation,
-    },
-  ]
+export function restartLoopCondition({ restarts, jobStatus }: FlinkJobStatus): WantedCondition | undefined {
+  if (restarts === undefined) return undefined
+  const loops = restarts.count >= LOOP_MIN && !isGloballyTerminal(jobStatus?.state)
+  if (loops) return { type: RESTART_LOOP, status: 'True', reason: 'RestartsWithoutCheckpoint', message: loopText(restarts) }
+  return { type: RESTART_LOOP, status: 'False', reason: 'NoRestartLoop', message: 'the job does not restart again and again' }
 }
 
 function loopText({ count, since, where, cause }: Restarts): string {

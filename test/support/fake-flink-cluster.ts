@@ -25,6 +25,8 @@ export class FakeFlinkCluster implements Executor {
   /** Why the store cannot be read. */
   storeFailure: string | undefined
   catalogueReads = 0
+  /** What the JobManager answers to everything. */
+  restFailure: FlinkError | undefined
   readonly operations = new Map<string, { looks: number; readonly jobId: string }>()
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
@@ -182,6 +184,7 @@ export class FakeFlinkCluster implements Executor {
   }
 
   private jobInfo(jobId: string): JobInfo {
+    if (this.restFailure !== undefined) throw this.restFailure
     const job = this.jobs.get(jobId)
     if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
     const { state } = job
