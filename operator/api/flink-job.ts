@@ -320,6 +320,19 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
+  /** By the job itself, since its last completed checkpoint; see operator/job/restarts.ts. */
+  restarts: z
+    .object({
+      count: z.int(),
+      since: z.string().optional(),
+      last: z.string().optional(),
+      /** Of the last one. */
+      cause: z.string().optional(),
+      where: z.string().optional(),
+      /** Epoch ms as text: the one that was last looked at. */
+      seen: z.string(),
+    })
+    .optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   /** What keeps processes from being there or staying up, where nobody has to start them again. */

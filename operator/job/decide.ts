@@ -17,6 +17,7 @@ import {
   stopActions,
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
+import { restartsOf } from './restarts.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob, withProblems } from './status.ts'
 import { continueUpgrade, pendingEdit, startUpgrade } from './upgrade.ts'
@@ -172,6 +173,7 @@ function report(input: Input): Decision | undefined {
     jobManagerDeploymentStatus: 'READY',
     clusterInfo: { 'web-address': jobManager.webAddress },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
+    restarts: restartsOf(input),
     error,
     ...(reconciliation === undefined
       ? {}
