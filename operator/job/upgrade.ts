@@ -302,6 +302,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
     statusWith(input, {
       upgrade: undefined,
       refused: undefined,
+      restarts: undefined,
       ...(plan === undefined ? {} : { plan }),
       observedGeneration: upgrade.generation,
       lifecycleState: isSuspended ? 'SUSPENDED' : 'UPGRADING',

@@ -1,8 +1,17 @@
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
-import type { Action, Executor, ObservedCluster, ObservedProgram, ObservedStatePlan, StatePlanQuestion } from '../../operator/effects/actions.ts'
+import type {
+  Action,
+  Executor,
+  ObservedCluster,
+  ObservedProgram,
+  ObservedStatePlan,
+  ProcessProblem,
+  StatePlanQuestion,
+} from '../../operator/effects/actions.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
-import type { AsyncOperationJson, JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import type { AsyncOperationJson, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import { FakeProgress } from './fake-progress.ts'
 
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
@@ -16,6 +25,7 @@ export class FakeFlinkCluster implements Executor {
   jobManager: 'missing' | 'starting' | 'ready' | 'ended' = 'missing'
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
+  problems: ProcessProblem[] | undefined
   jobs = new Map<string, { state: string; looks: number }>()
   /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
   readonly state = new Map<string, string>()
@@ -42,13 +52,15 @@ export class FakeFlinkCluster implements Executor {
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
+  readonly progress = new FakeProgress()
 
   async observeCluster(): Promise<ObservedCluster> {
     const kind = this.jobManager
     if (kind === 'starting') this.jobManager = 'ready'
     const jobManager =
       kind === 'ready' ? { kind, webAddress: 'http://fake' } : kind === 'ended' ? { kind, message: 'jobmanager-0 ended with exit code 1' } : { kind }
-    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers } }
+    const problems = this.problems === undefined ? {} : { problems: this.problems }
+    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers }, ...problems }
   }
 
   async observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram> {
@@ -167,23 +179,9 @@ export class FakeFlinkCluster implements Executor {
   readonly rest = (): RestClient =>
     ({
       job: async (jobId: string) => this.jobInfo(jobId),
-      jobExceptions: async (): Promise<JobExceptions> => ({
-        exceptionHistory: {
-          truncated: false,
-          entries: [
-            {
-              exceptionName: 'Error',
-              stacktrace: `${this.failure}\n`,
-              timestamp: 0,
-              failureLabels: {},
-              taskName: 'Map (1/1)',
-              endpoint: null,
-              taskManagerId: null,
-              concurrentExceptions: [],
-            },
-          ],
-        },
-      }),
+      jobExceptions: async () => this.progress.exceptions(this.failure),
+      checkpointStatistics: async () => this.progress.statistics(),
+      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 600_000 }),
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       // The controller asks nothing else.
     }) as unknown as RestClient
@@ -212,6 +210,12 @@ export class FakeFlinkCluster implements Executor {
       this.end(jobId, this.failure === undefined ? 'FINISHED' : 'FAILED', this.failure ?? null)
     }
     // Only what the controller reads.
-    return { jid: jobId, name: 'fake', state, 'start-time': 1_000, timestamps: { [state]: 2_000 } } as unknown as JobInfo
+    return {
+      jid: jobId,
+      name: 'fake',
+      state,
+      'start-time': 1_000,
+      timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },
+    } as unknown as JobInfo
   }
 }
