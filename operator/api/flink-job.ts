@@ -320,6 +320,19 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
+  /** By the job itself, since its last completed checkpoint; see operator/job/restarts.ts. */
+  restarts: z
+    .object({
+      count: z.int(),
+      since: z.string().optional(),
+      last: z.string().optional(),
+      /** Of the last one. */
+      cause: z.string().optional(),
+      where: z.string().optional(),
+      /** Epoch ms as text: the one that was last looked at. */
+      seen: z.string(),
+    })
+    .optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   error: z.string().optional(),
@@ -333,6 +346,33 @@ export interface ClusterSpec {
   readonly flinkConfiguration: Readonly<Record<string, string>>
   /** A new value starts them anew. */
   readonly restartNonce?: number
+  readonly image?: string
+  readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
+  readonly serviceAccount?: string
+  readonly podTemplate?: PodTemplate
+  readonly jobManager?: ProcessSpec
+  readonly taskManager?: ProcessSpec
+  readonly ingress?: IngressSpec
+}
+
+/** What Kubernetes checks by itself: a pod template as its author wrote it. */
+export type PodTemplate = Readonly<Record<string, unknown>>
+
+/** How the pods of one kind of process are made. */
+export interface ProcessSpec {
+  readonly resources?: {
+    readonly requests?: Readonly<Record<string, string | number>>
+    readonly limits?: Readonly<Record<string, string | number>>
+  }
+  readonly podTemplate?: PodTemplate
+}
+
+export interface IngressSpec {
+  readonly template: string
+  readonly className?: string
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly labels?: Readonly<Record<string, string>>
+  readonly tls?: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** The spec as it is carried out: checked, defaults filled in, options flat. Only what this release carries out. */
@@ -350,7 +390,7 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
   }
-  readonly taskManager: { readonly replicas?: number }
+  readonly taskManager: ProcessSpec & { readonly replicas?: number }
 }
 
 export interface FlinkJobMetadata {

@@ -7,7 +7,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
 import type { FlinkJobStore } from '../effects/object-store.ts'
-import { decide, statusAfterFailure } from './decide.ts'
+import { decide, statusAfterFailure, statusAfterLook } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
 
@@ -34,7 +34,11 @@ const RETRY_MS = 1_000
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   const { store, executor, clock, random, log } = parts
   const job = await store.read()
-  const observed = await observe(job, executor, parts.rest)
+  const observed = await observe(job, executor, parts.rest).catch(async (error: unknown) => {
+    // Whoever looks at the object sees that too; the caller tries again.
+    if (error instanceof FlinkError) await save(store, job, statusAfterLook({ job, nowMs: clock.nowMs() }, error.message))
+    throw error
+  })
   const input: Input = { job, observed, nowMs: clock.nowMs(), freshJobId: newId(random), freshTriggerId: newId(random) }
   const decision = decide(input)
   let saved = await save(store, job, decision.status)

@@ -1,5 +1,6 @@
 import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action } from '../effects/actions.ts'
+import { withConditions } from './conditions.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
@@ -16,9 +17,10 @@ import {
   stopActions,
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
+import { restartsOf } from './restarts.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob } from './status.ts'
-import { continueUpgrade, pendingProblem, startUpgrade } from './upgrade.ts'
+import { continueUpgrade, pendingEdit, startUpgrade } from './upgrade.ts'
 
 const WAIT_WORTH_SAYING_MS = 10_000
 
@@ -41,9 +43,9 @@ const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, star
 export function decide(input: Input): Decision {
   for (const rule of rules) {
     const decision = rule(input)
-    if (decision !== undefined) return decision
+    if (decision !== undefined) return { ...decision, status: withConditions(input, decision.status) }
   }
-  return answer(statusOf(input), REPORT_MS)
+  return answer(withConditions(input, statusOf(input)), REPORT_MS)
 }
 
 function deleteJob(input: Input): Decision | undefined {
@@ -73,7 +75,7 @@ function releaseCluster(input: Input): Decision | undefined {
 function rest(input: Input): Decision | undefined {
   const status = statusOf(input)
   const { spec, metadata } = input.job
-  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: pendingProblem(input) }), REPORT_MS)
+  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: undefined, ...pendingEdit(input) }), REPORT_MS)
   if (status.reconciliationStatus !== undefined || spec.job.state !== 'suspended') return undefined
   return answer(
     statusWith(input, {
@@ -160,15 +162,18 @@ function report(input: Input): Decision | undefined {
   const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
+  const pending = pendingEdit(input)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pendingProblem(input) ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
+    ...pending,
     lifecycleState: lifecycleOf(input, job.state, stable),
     jobManagerDeploymentStatus: 'READY',
     clusterInfo: { 'web-address': jobManager.webAddress },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
+    restarts: restartsOf(input),
     error,
     ...(reconciliation === undefined
       ? {}
@@ -215,5 +220,10 @@ function failed(input: Input, message: string, jobManagerDeploymentStatus = stat
 
 /** An action failed in a way that trying again cannot mend. */
 export function statusAfterFailure(input: Input, message: string): FlinkJobStatus {
-  return failed(input, message)
+  return withConditions(input, failed(input, message))
+}
+
+/** Nothing could be decided: what was asked has not answered as expected. */
+export function statusAfterLook(input: Pick<Input, 'job' | 'nowMs'>, message: string): FlinkJobStatus {
+  return withConditions(input, statusWith(input, { error: message }))
 }

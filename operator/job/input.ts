@@ -21,6 +21,8 @@ export interface Observed {
   /** Of that edit; undefined = none is needed now. */
   readonly statePlan: ObservedStatePlan | undefined
   readonly job: ObservedJob
+  /** How it gets on; undefined = nothing is decided by that, or nobody could be asked. */
+  readonly progress: ObservedProgress | undefined
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation
   /** What the store says of the job; asked only where `asksCatalogue` says so. */
@@ -48,9 +50,27 @@ export type ObservedJob =
       readonly state: string
       readonly startTimeMs: number
       readonly updateTimeMs: number
+      /** When it was last restarted by itself; 0 = never. */
+      readonly restartedMs: number
       /** Why it waits or failed. */
       readonly message: string | undefined
     }
+
+export interface ObservedFailure {
+  readonly timestampMs: number
+  /** The root cause, one line. */
+  readonly cause: string
+  readonly where?: string
+}
+
+export interface ObservedProgress {
+  /** The newest first. */
+  readonly failures: readonly ObservedFailure[]
+  /** When the newest checkpoint or savepoint was complete. */
+  readonly checkpointMs: number | undefined
+  /** By itself. */
+  readonly takesCheckpoints: boolean
+}
 
 export type ObservedOperation =
   /** Nobody could be asked, or there is nothing to ask for. */

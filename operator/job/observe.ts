@@ -14,6 +14,8 @@ import {
   type ObservedOperation,
   statusOf,
 } from './input.ts'
+import { observeProgress } from './observe-progress.ts'
+import { asksForRestarts } from './restarts.ts'
 import { isPlanned, takesStateOver } from './state-plan.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, the job over REST, and what the store says of it where that decides something. */
@@ -35,17 +37,19 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
 }
 
 async function askJobManager(
-  { jobStatus, upgrade }: FlinkJobStatus,
+  status: FlinkJobStatus,
   { jobManager }: ObservedCluster,
   rest: (address: string) => RestClient,
-): Promise<Pick<Observed, 'job' | 'operation'>> {
+): Promise<Pick<Observed, 'job' | 'operation' | 'progress'>> {
   const unknown = { kind: 'unknown' } as const
-  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown }
+  const { jobStatus, upgrade } = status
+  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined }
   const { jobId } = jobStatus
   const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
   const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
-  return { operation, job: await observeJob(client, jobId) }
+  const job = await observeJob(client, jobId)
+  return { operation, job, progress: asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */
@@ -106,6 +110,7 @@ async function observeJob(rest: RestClient, jobId: string): Promise<ObservedJob>
       state: info.state,
       startTimeMs: info['start-time'],
       updateTimeMs: updateTime(info),
+      restartedMs: info.timestamps['RESTARTING'] ?? 0,
       message: info.state === 'FAILED' ? await failureOf(rest, jobId) : info['millrace-message'],
     }
   } catch (error) {

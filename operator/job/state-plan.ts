@@ -1,4 +1,5 @@
-import type { Condition, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { WantedCondition } from '../api/conditions.ts'
+import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { ObservedStatePlan, PlannedState } from '../effects/actions.ts'
 import { type Input, statusOf } from './input.ts'
 
@@ -17,7 +18,6 @@ export type Plan = NonNullable<FlinkJobStatus['plan']>
 type UpgradeMode = FlinkJobSpec['job']['upgradeMode']
 
 export const APPROVE_PLAN = 'millrace.dev/approve-plan'
-export const PLANNING = 'Planning'
 
 const STATES_MAX = 100
 const TEXT_MAX = 1_000
@@ -116,24 +116,11 @@ export function refusal(input: Input, plan: Plan): string {
   return `${message}; ${approval} does not help: state is dropped whole, when no state of its name and uid is declared any more`
 }
 
-export function planningCondition(
-  { plan }: FlinkJobStatus,
-  previous: Condition | undefined,
-  { job, nowMs }: Pick<Input, 'job' | 'nowMs'>,
-): readonly Condition[] {
-  if (plan === undefined) return []
+export function planningCondition({ plan }: FlinkJobStatus, job: FlinkJob): WantedCondition | undefined {
+  if (plan === undefined) return undefined
   const isPending = plan.verdict === 'pending' && plan.generation === job.metadata.generation
-  const status = isPending ? 'True' : 'False'
-  return [
-    {
-      type: PLANNING,
-      status,
-      reason: isPending ? 'Planning' : reasons[plan.verdict],
-      message: plan.message ?? texts[plan.verdict],
-      lastTransitionTime: previous?.status === status ? previous.lastTransitionTime : new Date(nowMs).toISOString(),
-      observedGeneration: plan.generation,
-    },
-  ]
+  const reason = isPending ? 'Planning' : reasons[plan.verdict]
+  return { type: 'Planning', status: isPending ? 'True' : 'False', reason, message: plan.message ?? texts[plan.verdict] }
 }
 
 const reasons = { pending: 'TakenBack', compatible: 'Compatible', incompatible: 'Incompatible', unknown: 'Unknown' } as const

@@ -196,7 +196,10 @@ describe('suspended and resumed', () => {
     expect(cluster.history[0]).toBe(firstAction)
     expect([cluster.jobManager, cluster.taskManagers]).toEqual(['missing', 0])
     expect(resting.status).toMatchObject({ observedGeneration: 2, jobStatus: { state: 'SUSPENDED' }, jobManagerDeploymentStatus: 'MISSING' })
-    expect(resting.status?.conditions[0]).toMatchObject({ status: 'False', reason: 'Suspended' })
+    expect(resting.status?.conditions.slice(0, 2)).toMatchObject([
+      { type: 'Ready', status: 'True', reason: 'Suspended' },
+      { type: 'Running', status: 'False', reason: 'Suspended' },
+    ])
     await edit(withJob({ state: 'running' }))
     const last = await until(carriedOut)
     expect(jobIdOf(last)).toBe(jobIdOf(first))

@@ -17,7 +17,7 @@ import {
 } from './input.ts'
 import { because, endedStatus, restorePoint } from './recovery.ts'
 import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
-import { statusWith, withObservedJob } from './status.ts'
+import { type StatusChange, statusWith, withObservedJob } from './status.ts'
 
 /**
  * An edit of a FlinkJob carried out: pure, as all rules. What is to be done is written to `status.upgrade` before the job is touched, with the spec that it leads to: what is
@@ -115,8 +115,18 @@ function isRefused(input: Input): boolean {
   return !(plan?.generation === refused.generation && plan.verdict === 'incompatible' && plan.approved !== true && letsGoOn(planOf(input)))
 }
 
+/** What is said of an edit that is not carried out, or not yet: it was seen. Empty where there is none or nothing stands in its way. */
+export function pendingEdit(input: Input): StatusChange {
+  const error = pendingProblem(input)
+  const status = statusOf(input)
+  if (error === undefined || status.upgrade !== undefined) return { error }
+  const { generation } = input.job.metadata
+  const edit = editOf(intendedSpec(status), input.job.spec)
+  return { error, observedGeneration: generation, edit: edit === undefined ? undefined : { ...edit, generation } }
+}
+
 /** Why an edit is not carried out, or not yet; undefined where there is none or nothing stands in its way. */
-export function pendingProblem(input: Input): string | undefined {
+function pendingProblem(input: Input): string | undefined {
   const status = statusOf(input)
   const { spec } = input.job
   if (status.upgrade !== undefined) return status.upgrade.failure
@@ -285,6 +295,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
     statusWith(input, {
       upgrade: undefined,
       refused: undefined,
+      restarts: undefined,
       ...(plan === undefined ? {} : { plan }),
       observedGeneration: upgrade.generation,
       lifecycleState: isSuspended ? 'SUSPENDED' : 'UPGRADING',

@@ -2,7 +2,8 @@ import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type { Action, Executor, ObservedCluster, ObservedProgram, ObservedStatePlan, StatePlanQuestion } from '../../operator/effects/actions.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
-import type { AsyncOperationJson, JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import type { AsyncOperationJson, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import { FakeProgress } from './fake-progress.ts'
 
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
@@ -24,6 +25,8 @@ export class FakeFlinkCluster implements Executor {
   /** Why the store cannot be read. */
   storeFailure: string | undefined
   catalogueReads = 0
+  /** What the JobManager answers to everything. */
+  restFailure: FlinkError | undefined
   readonly operations = new Map<string, { looks: number; readonly jobId: string }>()
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
@@ -38,6 +41,7 @@ export class FakeFlinkCluster implements Executor {
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
+  readonly progress = new FakeProgress()
 
   async observeCluster(): Promise<ObservedCluster> {
     const kind = this.jobManager
@@ -159,23 +163,9 @@ export class FakeFlinkCluster implements Executor {
   readonly rest = (): RestClient =>
     ({
       job: async (jobId: string) => this.jobInfo(jobId),
-      jobExceptions: async (): Promise<JobExceptions> => ({
-        exceptionHistory: {
-          truncated: false,
-          entries: [
-            {
-              exceptionName: 'Error',
-              stacktrace: `${this.failure}\n`,
-              timestamp: 0,
-              failureLabels: {},
-              taskName: 'Map (1/1)',
-              endpoint: null,
-              taskManagerId: null,
-              concurrentExceptions: [],
-            },
-          ],
-        },
-      }),
+      jobExceptions: async () => this.progress.exceptions(this.failure),
+      checkpointStatistics: async () => this.progress.statistics(),
+      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 600_000 }),
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       // The controller asks nothing else.
     }) as unknown as RestClient
@@ -194,6 +184,7 @@ export class FakeFlinkCluster implements Executor {
   }
 
   private jobInfo(jobId: string): JobInfo {
+    if (this.restFailure !== undefined) throw this.restFailure
     const job = this.jobs.get(jobId)
     if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
     const { state } = job
@@ -203,6 +194,12 @@ export class FakeFlinkCluster implements Executor {
       this.end(jobId, this.failure === undefined ? 'FINISHED' : 'FAILED', this.failure ?? null)
     }
     // Only what the controller reads.
-    return { jid: jobId, name: 'fake', state, 'start-time': 1_000, timestamps: { [state]: 2_000 } } as unknown as JobInfo
+    return {
+      jid: jobId,
+      name: 'fake',
+      state,
+      'start-time': 1_000,
+      timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },
+    } as unknown as JobInfo
   }
 }

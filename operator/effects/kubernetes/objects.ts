@@ -1,0 +1,259 @@
+import type { ClusterSpec, FlinkJobSpec } from '../../api/flink-job.ts'
+import type { KubeObject, ObjectMeta } from '../../kube/object-api.ts'
+import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskManagerPod } from './pod-specs.ts'
+
+/**
+ * The objects that stand for a cluster on Kubernetes, as they shall be: pure. Decision 0029 says why they are these.
+ *
+ *   Secret      <name>-token             of the cluster, made once
+ *   ConfigMap   <name>-config-<hash>     options, as config.yaml; <name>-program-<hash>: the text of an inline program
+ *   Service     <name>-jobmanager        headless: where TaskManagers find their JobManager; <name>-rest: REST and the web page
+ *   StatefulSet <name>-jm, <name>-tm     the processes
+ *   Ingress     <name>-rest              where spec.ingress asks for one
+ *   Pod         <name>-plan-<hash>       plans a program (planner-pod.ts)
+ *
+ * All are owned by the object that the cluster belongs to: they go with it.
+ */
+export interface ClusterOwner {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly namespace: string
+  readonly uid: string
+}
+
+export interface ClusterSettings {
+  /** Of the operator: where spec.image says none. */
+  readonly image: string
+  /** A digest of a text in lower-case hex, at least 32 digits. */
+  readonly hash: (text: string) => string
+}
+
+export interface ClusterInput {
+  readonly owner: ClusterOwner
+  readonly spec: ClusterSpec | FlinkJobSpec
+  readonly settings: ClusterSettings
+}
+
+const HASH_LENGTH = 10
+const DEFAULT_OPTIONS = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
+
+export const names = {
+  token: (name: string) => `${name}-token`,
+  config: (name: string, hash: string) => `${name}-config-${hash}`,
+  program: (name: string, hash: string) => `${name}-program-${hash}`,
+  rpcService: (name: string) => `${name}-jobmanager`,
+  restService: (name: string) => `${name}-rest`,
+  jobManager: (name: string) => `${name}-jm`,
+  taskManager: (name: string) => `${name}-tm`,
+  planner: (name: string, hash: string) => `${name}-plan-${hash}`,
+  ingress: (name: string) => `${name}-rest`,
+}
+
+/** By which all objects of a cluster are found; of one kind of process with its component. */
+export function selectorLabels(name: string, component?: Component): Readonly<Record<string, string>> {
+  return { 'millrace.dev/job': name, ...(component === undefined ? {} : { 'app.kubernetes.io/component': component }) }
+}
+
+function labelsOf({ name }: ClusterOwner, component?: Component): Readonly<Record<string, string>> {
+  return {
+    'app.kubernetes.io/name': 'millrace',
+    'app.kubernetes.io/instance': name,
+    'app.kubernetes.io/managed-by': 'millrace',
+    ...selectorLabels(name, component),
+  }
+}
+
+export function metadataOf(owner: ClusterOwner, name: string, component?: Component, annotations?: Readonly<Record<string, string>>): ObjectMeta {
+  const { apiVersion, kind, uid } = owner
+  return {
+    name,
+    namespace: owner.namespace,
+    labels: labelsOf(owner, component),
+    ...(annotations === undefined ? {} : { annotations }),
+    ownerReferences: [{ apiVersion, kind, name: owner.name, uid, controller: true, blockOwnerDeletion: true }],
+  }
+}
+
+/** The file of an inline program, by the name that messages about it have. */
+export function programOf(spec: ClusterSpec | FlinkJobSpec): { readonly fileName: string; readonly text: string } | undefined {
+  const { script, sql } = jobOf(spec) ?? {}
+  if (script !== undefined) return { fileName: 'job.ts', text: script }
+  return sql === undefined ? undefined : { fileName: 'job.sql', text: sql }
+}
+
+export function jobOf(spec: ClusterSpec | FlinkJobSpec): FlinkJobSpec['job'] | undefined {
+  return 'job' in spec ? spec.job : undefined
+}
+
+export function configurationText({ spec }: ClusterInput): string {
+  // JSON is YAML, and needs no rules about quotes.
+  return `${JSON.stringify({ ...DEFAULT_OPTIONS, ...spec.flinkConfiguration }, undefined, 2)}\n`
+}
+
+export function shortHash({ settings }: ClusterInput, text: string): string {
+  return settings.hash(text).slice(0, HASH_LENGTH)
+}
+
+/** What pods read: the ConfigMaps, and how they are named in them. */
+export function readObjects(input: ClusterInput): readonly KubeObject[] {
+  const { owner, spec } = input
+  const parts = podParts(input)
+  const program = programOf(spec)
+  const configuration = configMap(owner, parts.configName, { 'config.yaml': configurationText(input) })
+  if (program === undefined || parts.program?.configMapName === undefined) return [configuration]
+  return [configuration, configMap(owner, parts.program.configMapName, { [program.fileName]: program.text })]
+}
+
+/** In the order in which they are applied. */
+export function jobManagerObjects(input: ClusterInput): readonly KubeObject[] {
+  const { owner } = input
+  const ingress = ingressOf(input)
+  return [
+    ...readObjects(input),
+    service(owner, names.rpcService(owner.name), [{ name: 'rpc', port: PORTS.rpc }], true),
+    service(owner, names.restService(owner.name), [{ name: 'rest', port: PORTS.rest }], false),
+    statefulSet(input, 'jobmanager', 1),
+    ...(ingress === undefined ? [] : [ingress]),
+  ]
+}
+
+export function taskManagerObjects(input: ClusterInput, replicas: number): readonly KubeObject[] {
+  return [...readObjects(input).slice(0, 1), statefulSet(input, 'taskmanager', replicas)]
+}
+
+export function tokenSecret(owner: ClusterOwner, base64Token: string): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: metadataOf(owner, names.token(owner.name)),
+    type: 'Opaque',
+    immutable: true,
+    data: { token: base64Token },
+  }
+}
+
+/** What the pods of a cluster have in common. */
+export function podParts(input: ClusterInput): PodParts {
+  const { owner, spec, settings } = input
+  const job = jobOf(spec)
+  const image = spec.image ?? settings.image
+  const source = programOf(spec)
+  const programHash = job === undefined ? undefined : settings.hash(JSON.stringify([source?.text ?? job.module, job.entryClass, image]))
+  return {
+    name: owner.name,
+    namespace: owner.namespace,
+    labels: component => labelsOf(owner, component),
+    image,
+    spec,
+    configName: names.config(owner.name, shortHash(input, configurationText(input))),
+    tokenName: names.token(owner.name),
+    ...(job === undefined || programHash === undefined
+      ? {}
+      : {
+          program: {
+            entry: job.entryClass,
+            hash: programHash,
+            ...(source === undefined
+              ? { path: job.module ?? '' }
+              : { path: source.fileName, configMapName: names.program(owner.name, shortHash(input, source.text)) }),
+          },
+        }),
+  }
+}
+
+/** Named by all that it depends on, so that one that is there has the answer. */
+export function plannerObjects(input: ClusterInput & { readonly spec: FlinkJobSpec }, deadlineS: number): readonly [...KubeObject[], KubeObject] {
+  const { owner, spec } = input
+  const { args, parallelism } = spec.job
+  const pod = plannerPod(podParts(input), { args, ...(parallelism === undefined ? {} : { parallelism }) }, deadlineS)
+  const { metadata, spec: podSpec } = pod as { readonly metadata: ObjectMeta; readonly spec: unknown }
+  const named = metadataOf(owner, names.planner(owner.name, shortHash(input, JSON.stringify(pod))), 'planner')
+  return [
+    ...readObjects(input),
+    { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, ...named, labels: { ...metadata.labels, ...named.labels } }, spec: podSpec },
+  ]
+}
+
+function statefulSet(input: ClusterInput, component: 'jobmanager' | 'taskmanager', replicas: number): KubeObject {
+  const { owner } = input
+  const parts = podParts(input)
+  const name = component === 'jobmanager' ? names.jobManager(owner.name) : names.taskManager(owner.name)
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: metadataOf(owner, name, component),
+    spec: {
+      replicas,
+      serviceName: names.rpcService(owner.name),
+      podManagementPolicy: 'Parallel',
+      // When pods change is for the rules to say: they stop the cluster and start it.
+      updateStrategy: { type: 'OnDelete' },
+      selector: { matchLabels: selectorLabels(owner.name, component) },
+      template: component === 'jobmanager' ? jobManagerPod(parts) : taskManagerPod(parts),
+    },
+  }
+}
+
+function configMap(owner: ClusterOwner, name: string, data: Readonly<Record<string, string>>): KubeObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadataOf(owner, name), immutable: true, data }
+}
+
+function service(
+  owner: ClusterOwner,
+  name: string,
+  ports: readonly { readonly name: string; readonly port: number }[],
+  isHeadless: boolean,
+): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: metadataOf(owner, name, 'jobmanager'),
+    spec: {
+      type: 'ClusterIP',
+      ...(isHeadless ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
+      selector: selectorLabels(owner.name, 'jobmanager'),
+      ports: ports.map(port => ({ ...port, targetPort: port.name, protocol: 'TCP' })),
+    },
+  }
+}
+
+/** `{{name}}.example.com/path`, or `/{{namespace}}/{{name}}` for any host. */
+function ingressOf({ owner, spec: { ingress } }: ClusterInput): KubeObject | undefined {
+  if (ingress === undefined) return undefined
+  const { template, className, annotations = {}, labels = {}, tls } = ingress
+  const address = template
+    .replaceAll('{{name}}', owner.name)
+    .replaceAll('{{namespace}}', owner.namespace)
+    .replace(/^\w+:\/\//, '')
+  const slash = address.indexOf('/')
+  const [host, path] = slash < 0 ? [address, '/'] : [address.slice(0, slash), address.slice(slash)]
+  const metadata = metadataOf(owner, names.ingress(owner.name), 'jobmanager')
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    metadata: {
+      ...metadata,
+      labels: { ...labels, ...metadata.labels },
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    },
+    spec: {
+      ...(className === undefined ? {} : { ingressClassName: className }),
+      ...(tls === undefined ? {} : { tls }),
+      rules: [
+        {
+          ...(host === '' ? {} : { host }),
+          http: {
+            paths: [
+              {
+                path,
+                pathType: 'ImplementationSpecific',
+                backend: { service: { name: names.restService(owner.name), port: { name: 'rest' } } },
+              },
+            ],
+          },
+        },
+      ],
+    },
+  }
+}

@@ -1,0 +1,205 @@
+import { assert } from '../../../runtime/common/assert.ts'
+import type { ClusterSpec, ProcessSpec } from '../../api/flink-job.ts'
+import { INIT_CONTAINER, MAIN_CONTAINER, merged } from './pod-template.ts'
+
+/**
+ * What runs in the pods of a cluster: pure. Every pod keeps to the restricted Pod Security standard: no root, no rights, a root file system that is read only, no token
+ * of the API server. What a process writes lies in two emptyDirs, which stay over a restart of its container.
+ */
+export type Component = 'jobmanager' | 'taskmanager' | 'planner'
+
+/** Of each pod; they are nobody's choice, for nobody else listens there. */
+export const PORTS = { rest: 8081, rpc: 6123, data: 6122 } as const
+
+export interface PodParts {
+  readonly name: string
+  readonly namespace: string
+  readonly labels: (component: Component) => Readonly<Record<string, string>>
+  readonly image: string
+  readonly spec: ClusterSpec
+  readonly configName: string
+  readonly tokenName: string
+  /** Absent for a cluster that jobs come to by themselves. */
+  readonly program?: Program
+}
+
+export interface Program {
+  readonly entry: string
+  /** In the image; of an inline program the name of its file. */
+  readonly path: string
+  readonly configMapName?: string
+  /** Of the program and the image: the jar that it becomes is named by it. */
+  readonly hash: string
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrace/dist/millrace.js']
+const WORK = '/var/lib/millrace'
+const UPLOADS = `${WORK}/uploads`
+const CONFIGURATION = '/etc/millrace'
+const TOKEN = '/var/run/secrets/millrace'
+/** Beside the packages of the image, so that imports of a program find them. */
+const PROGRAM = '/opt/millrace/program'
+/** Longer than a JobManager that is alive takes to answer; a lost connection is noticed by heartbeats long before. */
+const UNREACHABLE_S = 30
+
+/** As the JobManager stores uploads: the name of the file is the id. */
+export function jarIdOf({ name, program }: Pick<PodParts, 'name' | 'program'>): string {
+  const digits = program?.hash ?? ''
+  const uuid = [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20, 32)].join('-')
+  return `${uuid}_${name}.mjs`
+}
+
+export function jobManagerPod(parts: PodParts): Json {
+  const probe = { httpGet: { path: '/config', port: 'rest' }, timeoutSeconds: 5 }
+  const main = {
+    name: MAIN_CONTAINER,
+    args: [
+      'jobmanager',
+      '--log-format',
+      'json',
+      ...dynamic({
+        'jobmanager.rpc.address': '$(POD_IP)',
+        'jobmanager.rpc.port': PORTS.rpc,
+        'rest.bind-address': '0.0.0.0',
+        'rest.port': PORTS.rest,
+        'rest.require-token': true,
+        'cluster.token-file': `${TOKEN}/token`,
+        'web.upload.dir': UPLOADS,
+      }),
+    ],
+    ports: [
+      { name: 'rest', containerPort: PORTS.rest, protocol: 'TCP' },
+      { name: 'rpc', containerPort: PORTS.rpc, protocol: 'TCP' },
+    ],
+    startupProbe: { ...probe, periodSeconds: 2, failureThreshold: 60 },
+    readinessProbe: { ...probe, periodSeconds: 2, failureThreshold: 3 },
+    livenessProbe: { ...probe, periodSeconds: 10, failureThreshold: 6 },
+  }
+  const bundle = programContainer(parts, INIT_CONTAINER, ['--output', `${UPLOADS}/${jarIdOf(parts)}`])
+  return podOf(parts, 'jobmanager', main, bundle)
+}
+
+export function taskManagerPod(parts: PodParts): Json {
+  const main = {
+    name: MAIN_CONTAINER,
+    args: [
+      'taskmanager',
+      '--log-format',
+      'json',
+      ...dynamic({
+        'jobmanager.rpc.address': `${parts.name}-jobmanager.${parts.namespace}.svc`,
+        'jobmanager.rpc.port': PORTS.rpc,
+        'cluster.token-file': `${TOKEN}/token`,
+        'taskmanager.host': '$(POD_IP)',
+        'taskmanager.data.port': PORTS.data,
+        'taskmanager.resource-id': 'taskmanager-$(POD_INDEX)',
+      }),
+    ],
+    ports: [{ name: 'data', containerPort: PORTS.data, protocol: 'TCP' }],
+    readinessProbe: { tcpSocket: { port: 'data' }, periodSeconds: 2, failureThreshold: 3 },
+  }
+  return podOf(parts, 'taskmanager', main, undefined)
+}
+
+/** Says in its termination message what the program needs, or why it is refused. */
+export function plannerPod(parts: PodParts, program: { readonly args: readonly string[]; readonly parallelism?: number }, deadlineS: number): Json {
+  const { args, parallelism } = program
+  const options = ['--summary', '/dev/termination-log', ...(parallelism === undefined ? [] : ['--parallelism', String(parallelism)])]
+  const main = programContainer(parts, MAIN_CONTAINER, options, args)
+  assert(main !== undefined, 'a program is planned')
+  const { metadata, spec } = podOf(parts, 'planner', main, undefined) as unknown as PodOfTemplate
+  // Containers that a template adds beside ours go on running, and the pod would never end.
+  const containers = spec.containers.filter(container => container['name'] === MAIN_CONTAINER)
+  return { metadata, spec: { ...spec, containers, restartPolicy: 'Never', activeDeadlineSeconds: deadlineS, automountServiceAccountToken: false } }
+}
+
+function programContainer(parts: PodParts, name: string, options: readonly string[], args: readonly string[] = []): Container | undefined {
+  const { program } = parts
+  if (program === undefined) return undefined
+  const path = program.configMapName === undefined ? program.path : `${PROGRAM}/${program.path}`
+  return { name, args: ['bundle', '--class', literal(program.entry), ...options, literal(path), ...args.map(literal)] }
+}
+
+interface Container {
+  readonly name: string
+  readonly args: readonly string[]
+  readonly [other: string]: unknown
+}
+
+/** A process of the cluster has its token; what runs a program has its text, and no secret. */
+function podOf(parts: PodParts, component: Component, main: Container, bundle: Container | undefined): Json {
+  const { spec, configName, tokenName, program } = parts
+  const { resources, podTemplate = {} } = processOf(parts, component)
+  const isProcess = component !== 'planner'
+  const token = { name: 'token', mountPath: TOKEN, readOnly: true }
+  const text = program?.configMapName === undefined ? [] : [{ name: 'program', mountPath: PROGRAM, readOnly: true }]
+  const complete = (container: Container, mounts: readonly Json[]): Json => ({
+    ...container,
+    image: parts.image,
+    ...(spec.imagePullPolicy === undefined ? {} : { imagePullPolicy: spec.imagePullPolicy }),
+    command: LAUNCHER,
+    env: [
+      { name: 'MILLRACE_CONF_DIR', value: CONFIGURATION },
+      { name: 'MILLRACE_DIR', value: WORK },
+      { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+      { name: 'POD_INDEX', valueFrom: { fieldRef: { fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']" } } },
+    ],
+    ...(resources === undefined ? {} : { resources }),
+    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+    volumeMounts: [
+      { name: 'work', mountPath: WORK },
+      { name: 'temporary', mountPath: '/tmp' },
+      { name: 'configuration', mountPath: CONFIGURATION, readOnly: true },
+      ...mounts,
+    ],
+  })
+  const readsText = text.length > 0 && (bundle !== undefined || !isProcess)
+  const base = {
+    automountServiceAccountToken: false,
+    ...(spec.serviceAccount === undefined ? {} : { serviceAccountName: spec.serviceAccount }),
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    ...(bundle === undefined ? {} : { initContainers: [complete(bundle, text)] }),
+    containers: [complete(main, isProcess ? [token] : text)],
+    volumes: [
+      { name: 'work', emptyDir: {} },
+      { name: 'temporary', emptyDir: {} },
+      { name: 'configuration', configMap: { name: configName } },
+      ...(isProcess ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
+      ...(readsText ? [{ name: 'program', configMap: { name: program?.configMapName } }] : []),
+    ],
+    tolerations: ['not-ready', 'unreachable'].map(condition => ({
+      key: `node.kubernetes.io/${condition}`,
+      operator: 'Exists',
+      effect: 'NoExecute',
+      tolerationSeconds: UNREACHABLE_S,
+    })),
+  }
+  const templated = merged(merged({ metadata: {}, spec: base }, spec.podTemplate ?? {}), podTemplate) as PodOfTemplate
+  // Those of a template come first: they may fetch what the program needs.
+  const inits = [...(templated.spec.initContainers ?? [])].sort((a, b) => Number(a['name'] === INIT_CONTAINER) - Number(b['name'] === INIT_CONTAINER))
+  return {
+    metadata: merged(templated.metadata, { labels: parts.labels(component) }) as Json,
+    spec: { ...templated.spec, ...(inits.length === 0 ? {} : { initContainers: inits }) },
+  }
+}
+
+interface PodOfTemplate {
+  readonly metadata: Json
+  readonly spec: { readonly initContainers?: readonly Json[]; readonly containers: readonly Json[] }
+}
+
+/** What plans a program runs what its JobManager will run. */
+function processOf({ spec }: PodParts, component: Component): ProcessSpec {
+  return (component === 'taskmanager' ? spec.taskManager : spec.jobManager) ?? {}
+}
+
+function dynamic(entries: Readonly<Record<string, string | number | boolean>>): readonly string[] {
+  return Object.entries(entries).flatMap(([key, value]) => ['-D', `${key}=${value}`])
+}
+
+/** Kubernetes replaces `$(NAME)` in arguments; `$$` is a dollar sign. */
+function literal(text: string): string {
+  return text.replaceAll('$', '$$$$')
+}

@@ -1,0 +1,109 @@
+import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
+import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
+import { type Input, statusOf } from './input.ts'
+import { restartLoopCondition } from './restarts.ts'
+import { planningCondition } from './state-plan.ts'
+
+/**
+ * The conditions of a FlinkJob, derived from its status in one place, at the end of every pass whatever its outcome: pure. The status says everything that they say; they say
+ * it in the form that `kubectl wait`, Argo CD and people look for.
+ *
+ * - `Ready`: what the spec asks for is there. Its message is a column of `kubectl get`: what is missing.
+ * - `Running`: the job is RUNNING.
+ * - `Progressing`: something is being done that will end by itself, and which step of it.
+ * - `Degraded`: the job or its processes have a problem, in words. That an edit is not carried out is no problem of the job.
+ * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts.
+ */
+type Derived = (status: FlinkJobStatus, job: FlinkJob) => WantedCondition | undefined
+
+const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition]
+
+export function withConditions(input: Pick<Input, 'job' | 'nowMs'>, status: FlinkJobStatus): FlinkJobStatus {
+  const { job, nowMs } = input
+  const wanted = derived.map(condition => condition(status, job)).filter(condition => condition !== undefined)
+  const observedGeneration = status.observedGeneration ?? job.metadata.generation
+  return { ...status, conditions: conditionsAfter(statusOf(input).conditions, wanted, { nowMs, observedGeneration }) }
+}
+
+function ready(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
+  const { lifecycleState, error } = status
+  const state = status.jobStatus?.state
+  const isSuspended = lifecycleState === 'SUSPENDED'
+  const isThere = job.spec.job.state === 'suspended' ? isSuspended : lifecycleState === 'STABLE' && (state === 'RUNNING' || state === 'FINISHED')
+  if (isThere && isCarriedOut(status, job))
+    return { type: 'Ready', status: 'True', reason: isSuspended ? 'Suspended' : 'Running', message: stateText(status) }
+  const reason = lifecycleState === 'FAILED' ? 'Failed' : isThere && status.upgrade === undefined ? 'EditPending' : 'Progressing'
+  const pending = isThere ? `generation ${job.metadata.generation} is not carried out yet` : stateText(status)
+  return { type: 'Ready', status: 'False', reason, message: error ?? stepOf(status) ?? pending }
+}
+
+/** What runs, or rests, is what the spec says now. */
+function isCarriedOut({ observedGeneration, upgrade, reconciliationStatus }: FlinkJobStatus, { metadata, spec }: FlinkJob): boolean {
+  return observedGeneration === metadata.generation && upgrade === undefined && reconciliationStatus?.lastReconciledSpec === JSON.stringify(spec)
+}
+
+function running(status: FlinkJobStatus): WantedCondition {
+  const state = status.jobStatus?.state
+  const reason = status.lifecycleState === 'FAILED' ? 'Failed' : (runningReasons[state ?? ''] ?? 'NotDeployed')
+  return { type: 'Running', status: state === 'RUNNING' ? 'True' : 'False', reason, message: status.error ?? stateText(status) }
+}
+
+const runningReasons: Readonly<Record<string, string>> = {
+  RECONCILING: 'Deploying',
+  INITIALIZING: 'Deploying',
+  CREATED: 'Deploying',
+  RUNNING: 'Running',
+  RESTARTING: 'Restarting',
+  FAILING: 'Failing',
+  FAILED: 'Failed',
+  CANCELLING: 'Cancelling',
+  CANCELED: 'Canceled',
+  FINISHED: 'Finished',
+  SUSPENDED: 'Suspended',
+}
+
+function progressing(status: FlinkJobStatus): WantedCondition {
+  const step = stepOf(status)
+  if (step === undefined) return { type: 'Progressing', status: 'False', reason: 'AtRest', message: stateText(status) }
+  return { type: 'Progressing', status: 'True', reason: stepReason(status), message: step }
+}
+
+function stepReason({ lifecycleState, upgrade, recovery }: FlinkJobStatus): string {
+  if (lifecycleState === 'DELETING') return 'Deleting'
+  if (upgrade !== undefined) return 'Upgrading'
+  return isRecovering(recovery) ? 'Recovering' : 'Deploying'
+}
+
+function isRecovering(recovery: FlinkJobStatus['recovery']): boolean {
+  return recovery !== undefined && recovery.step !== 'DONE'
+}
+
+/** Undefined: nothing is being done. */
+function stepOf(status: FlinkJobStatus): string | undefined {
+  const { lifecycleState, upgrade, recovery, plan, jobManagerDeploymentStatus } = status
+  if (lifecycleState === 'DELETING') return 'the job ends, and its processes with it'
+  if (upgrade !== undefined) {
+    const { generation, mode, step } = upgrade
+    if (step === 'RELEASING') return `generation ${generation}: what ran before ends`
+    return `generation ${generation}: the job is ${mode === 'savepoint' ? 'stopped with a savepoint' : 'cancelled'}`
+  }
+  if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
+  if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
+  if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
+  if (lifecycleState !== 'UPGRADING') return undefined
+  if (plan?.verdict === 'pending') return 'what becomes of the state of the job is planned'
+  return jobManagerDeploymentStatus === 'READY' ? 'the job is submitted' : 'the JobManager starts'
+}
+
+function degraded(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
+  const { error, lifecycleState, jobStatus } = status
+  const isAsItWas = jobStatus?.state === 'RUNNING' || lifecycleState === 'SUSPENDED'
+  const isOfEdit = isAsItWas && status.reconciliationStatus?.lastReconciledSpec !== JSON.stringify(job.spec)
+  if (error === undefined || isOfEdit) return { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'no problem is known' }
+  const reason = lifecycleState === 'FAILED' ? 'Failed' : isRecovering(status.recovery) ? 'JobManagerLost' : 'Problem'
+  return { type: 'Degraded', status: 'True', reason, message: error }
+}
+
+function stateText({ jobStatus }: FlinkJobStatus): string {
+  return jobStatus === undefined ? 'the job is not deployed' : `the job is ${jobStatus.state}`
+}
