@@ -335,6 +335,11 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
+  /** What keeps processes from being there or staying up, where nobody has to start them again. */
+  problems: z
+    .array(z.object({ process: z.string(), reason: z.string(), message: z.string() }))
+    .max(100)
+    .optional(),
   error: z.string().optional(),
   conditions,
 })

@@ -34,7 +34,7 @@ function ready(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
     return { type: 'Ready', status: 'True', reason: isSuspended ? 'Suspended' : 'Running', message: stateText(status) }
   const reason = lifecycleState === 'FAILED' ? 'Failed' : isThere && status.upgrade === undefined ? 'EditPending' : 'Progressing'
   const pending = isThere ? `generation ${job.metadata.generation} is not carried out yet` : stateText(status)
-  return { type: 'Ready', status: 'False', reason, message: error ?? stepOf(status) ?? pending }
+  return { type: 'Ready', status: 'False', reason, message: error ?? status.problems?.[0]?.message ?? stepOf(status) ?? pending }
 }
 
 /** What runs, or rests, is what the spec says now. */
@@ -96,9 +96,14 @@ function stepOf(status: FlinkJobStatus): string | undefined {
 }
 
 function degraded(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
-  const { error, lifecycleState, jobStatus } = status
+  const { error, lifecycleState, jobStatus, problems = [] } = status
   const isAsItWas = jobStatus?.state === 'RUNNING' || lifecycleState === 'SUSPENDED'
   const isOfEdit = isAsItWas && status.reconciliationStatus?.lastReconciledSpec !== JSON.stringify(job.spec)
+  const [first] = problems
+  if (first !== undefined) {
+    const message = [...(error === undefined || isOfEdit ? [] : [error]), ...problems.map(problem => problem.message)].join('\n')
+    return { type: 'Degraded', status: 'True', reason: first.reason, message }
+  }
   if (error === undefined || isOfEdit) return { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'no problem is known' }
   const reason = lifecycleState === 'FAILED' ? 'Failed' : isRecovering(status.recovery) ? 'JobManagerLost' : 'Problem'
   return { type: 'Degraded', status: 'True', reason, message: error }

@@ -19,7 +19,7 @@ import {
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { restartsOf } from './restarts.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
-import { statusWith, withObservedJob } from './status.ts'
+import { statusWith, withObservedJob, withProblems } from './status.ts'
 import { continueUpgrade, pendingEdit, startUpgrade } from './upgrade.ts'
 
 const WAIT_WORTH_SAYING_MS = 10_000
@@ -43,9 +43,9 @@ const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, star
 export function decide(input: Input): Decision {
   for (const rule of rules) {
     const decision = rule(input)
-    if (decision !== undefined) return { ...decision, status: withConditions(input, decision.status) }
+    if (decision !== undefined) return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
   }
-  return answer(withConditions(input, statusOf(input)), REPORT_MS)
+  return answer(withConditions(input, withProblems(input, statusOf(input))), REPORT_MS)
 }
 
 function deleteJob(input: Input): Decision | undefined {

@@ -1,5 +1,13 @@
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
-import type { Action, Executor, ObservedCluster, ObservedProgram, ObservedStatePlan, StatePlanQuestion } from '../../operator/effects/actions.ts'
+import type {
+  Action,
+  Executor,
+  ObservedCluster,
+  ObservedProgram,
+  ObservedStatePlan,
+  ProcessProblem,
+  StatePlanQuestion,
+} from '../../operator/effects/actions.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { AsyncOperationJson, JobInfo, RestClient } from '../../runtime/rest/types.ts'
@@ -17,6 +25,7 @@ export class FakeFlinkCluster implements Executor {
   jobManager: 'missing' | 'starting' | 'ready' | 'ended' = 'missing'
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
+  problems: ProcessProblem[] | undefined
   jobs = new Map<string, { state: string; looks: number }>()
   /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
   readonly state = new Map<string, string>()
@@ -48,7 +57,8 @@ export class FakeFlinkCluster implements Executor {
     if (kind === 'starting') this.jobManager = 'ready'
     const jobManager =
       kind === 'ready' ? { kind, webAddress: 'http://fake' } : kind === 'ended' ? { kind, message: 'jobmanager-0 ended with exit code 1' } : { kind }
-    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers } }
+    const problems = this.problems === undefined ? {} : { problems: this.problems }
+    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers }, ...problems }
   }
 
   async observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram> {
