@@ -351,8 +351,26 @@ export const flinkJobStatusSchema = z.object({
       failure: z.object({ name: z.string(), message: z.string(), time: z.string() }).optional(),
     })
     .optional(),
+  /** By the job itself, since its last completed checkpoint; see operator/job/restarts.ts. */
+  restarts: z
+    .object({
+      count: z.int(),
+      since: z.string().optional(),
+      last: z.string().optional(),
+      /** Of the last one. */
+      cause: z.string().optional(),
+      where: z.string().optional(),
+      /** Epoch ms as text: the one that was last looked at. */
+      seen: z.string(),
+    })
+    .optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
+  /** What keeps processes from being there or staying up, where nobody has to start them again. */
+  problems: z
+    .array(z.object({ process: z.string(), reason: z.string(), message: z.string() }))
+    .max(100)
+    .optional(),
   error: z.string().optional(),
   conditions,
 })
@@ -408,6 +426,7 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
     readonly savepointTriggerNonce?: number
+    readonly savepointRedeployNonce?: number
   }
   /** Either an interval or a cron expression. */
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }

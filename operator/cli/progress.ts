@@ -1,5 +1,6 @@
 import type { Clock } from '../../runtime/common/clock.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
+import { RESTART_LOOP } from '../job/restarts.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Changes of a FlinkJob as lines: time, name, what changed. */
@@ -13,6 +14,7 @@ export class Progress {
   private error: string | undefined
   private savepoint: string | undefined
   private snapshotFailure: string | undefined
+  private restartLoop: string | undefined
 
   constructor(terminal: Terminal, clock: Clock, label: string) {
     this.terminal = terminal
@@ -49,5 +51,8 @@ export class Progress {
     // A failure is told at the end, in full.
     if (status.error !== this.error && status.error !== undefined && status.lifecycleState !== 'FAILED') this.note(status.error)
     this.error = status.error
+    const loop = status.conditions.find(({ type }) => type === RESTART_LOOP)
+    if (loop !== undefined && loop.status !== this.restartLoop && (loop.status === 'True' || this.restartLoop !== undefined)) this.note(loop.message)
+    this.restartLoop = loop?.status
   }
 }

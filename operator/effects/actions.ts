@@ -43,9 +43,20 @@ export interface ObservedTaskManagers {
   readonly ended: readonly { readonly message: string; readonly wasReady: boolean }[]
 }
 
+/** What keeps a process from being there or staying up, though nobody has to start it again. */
+export interface ProcessProblem {
+  /** `jobmanager`, `taskmanager-0`, `planner`. */
+  readonly process: string
+  /** One word, as Kubernetes has it: ImagePullBackOff, CrashLoopBackOff, Unschedulable, OOMKilled. */
+  readonly reason: string
+  readonly message: string
+}
+
 export interface ObservedCluster {
   readonly jobManager: ObservedJobManager
   readonly taskManagers: ObservedTaskManagers
+  /** Absent where processes that do not stay up are `ended`. */
+  readonly problems?: readonly ProcessProblem[]
 }
 
 /** The program after bundling and planning: nothing is started for one that cannot run. */

@@ -110,3 +110,33 @@ test('a pass in which somebody answers otherwise than expected is written down t
   cluster.restFailure = undefined
   expect(condition(await until(running), 'Degraded')?.status).toBe('False')
 })
+
+test('what is wrong with the processes is said while it lasts, also of a job that runs', async () => {
+  const { cluster, pass } = await started()
+  cluster.problems = [
+    { process: 'taskmanager-1', reason: 'Unschedulable', message: 'taskmanager-1 waits for a node' },
+    { process: 'taskmanager-2', reason: 'OOMKilled', message: 'taskmanager-2 needed more memory than its limit' },
+  ]
+  const during = await pass()
+  expect(condition(during, 'Degraded')).toMatchObject({
+    status: 'True',
+    reason: 'Unschedulable',
+    message: 'taskmanager-1 waits for a node\ntaskmanager-2 needed more memory than its limit',
+  })
+  expect(condition(during, 'Ready')).toMatchObject({ status: 'True' })
+  expect(during.status?.problems).toEqual(cluster.problems)
+  cluster.problems = []
+  const after = await pass()
+  expect([condition(after, 'Degraded')?.reason, after.status?.problems]).toEqual(['AsExpected', undefined])
+})
+
+test('a deployment that waits for a pod says what for', async () => {
+  const { cluster, pass, until } = world(undefined, spec)
+  cluster.problems = [{ process: 'jobmanager', reason: 'ImagePullBackOff', message: 'jobmanager has no image example/millrace:1' }]
+  await until(job => job.status?.lifecycleState === 'UPGRADING')
+  expect(condition(await pass(), 'Ready')).toMatchObject({
+    status: 'False',
+    reason: 'Progressing',
+    message: 'jobmanager has no image example/millrace:1',
+  })
+})

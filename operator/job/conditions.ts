@@ -1,6 +1,7 @@
 import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, statusOf } from './input.ts'
+import { restartLoopCondition } from './restarts.ts'
 import { snapshotCondition } from './snapshots.ts'
 import { planningCondition } from './state-plan.ts'
 
@@ -12,11 +13,11 @@ import { planningCondition } from './state-plan.ts'
  * - `Running`: the job is RUNNING.
  * - `Progressing`: something is being done that will end by itself, and which step of it.
  * - `Degraded`: the job or its processes have a problem, in words. That an edit is not carried out is no problem of the job.
- * - `Planning`: state-plan.ts. `SnapshotFailed`: snapshots.ts.
+ * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts. `SnapshotFailed`: snapshots.ts.
  */
 type Derived = (status: FlinkJobStatus, job: FlinkJob) => WantedCondition | undefined
 
-const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, snapshotCondition]
+const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition, snapshotCondition]
 
 export function withConditions(input: Pick<Input, 'job' | 'nowMs'>, status: FlinkJobStatus): FlinkJobStatus {
   const { job, nowMs } = input
@@ -34,7 +35,7 @@ function ready(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
     return { type: 'Ready', status: 'True', reason: isSuspended ? 'Suspended' : 'Running', message: stateText(status) }
   const reason = lifecycleState === 'FAILED' ? 'Failed' : isThere && status.upgrade === undefined ? 'EditPending' : 'Progressing'
   const pending = isThere ? `generation ${job.metadata.generation} is not carried out yet` : stateText(status)
-  return { type: 'Ready', status: 'False', reason, message: error ?? stepOf(status) ?? pending }
+  return { type: 'Ready', status: 'False', reason, message: error ?? status.problems?.[0]?.message ?? stepOf(status) ?? pending }
 }
 
 /** What runs, or rests, is what the spec says now. */
@@ -96,9 +97,14 @@ function stepOf(status: FlinkJobStatus): string | undefined {
 }
 
 function degraded(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
-  const { error, lifecycleState, jobStatus } = status
+  const { error, lifecycleState, jobStatus, problems = [] } = status
   const isAsItWas = jobStatus?.state === 'RUNNING' || lifecycleState === 'SUSPENDED'
   const isOfEdit = isAsItWas && status.reconciliationStatus?.lastReconciledSpec !== JSON.stringify(job.spec)
+  const [first] = problems
+  if (first !== undefined) {
+    const message = [...(error === undefined || isOfEdit ? [] : [error]), ...problems.map(problem => problem.message)].join('\n')
+    return { type: 'Degraded', status: 'True', reason: first.reason, message }
+  }
   if (error === undefined || isOfEdit) return { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'no problem is known' }
   const reason = lifecycleState === 'FAILED' ? 'Failed' : isRecovering(status.recovery) ? 'JobManagerLost' : 'Problem'
   return { type: 'Degraded', status: 'True', reason, message: error }

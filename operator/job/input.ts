@@ -22,13 +22,23 @@ export interface Observed {
   /** Of that edit; undefined = none is needed now. */
   readonly statePlan: ObservedStatePlan | undefined
   readonly job: ObservedJob
+  /** How it gets on; undefined = nothing is decided by that, or nobody could be asked. */
+  readonly progress: ObservedProgress | undefined
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation
+  /** What lies where the next start is to begin (start-path.ts); undefined = nobody needs to know. */
+  readonly startPath: ObservedPath | undefined
   /** What the store says of the job; asked only where `asksCatalogue` says so. */
   readonly catalogue: ObservedCatalogue
   /** FlinkSnapshots that were made for the job. */
   readonly snapshots: readonly FlinkSnapshot[]
 }
+
+export type ObservedPath =
+  | { readonly kind: 'found' }
+  /** There is nothing that a job could begin with. */
+  | { readonly kind: 'missing'; readonly message: string }
+  | { readonly kind: 'unknown'; readonly message: string }
 
 export interface KnownCatalogue {
   readonly kind: 'known'
@@ -51,9 +61,27 @@ export type ObservedJob =
       readonly state: string
       readonly startTimeMs: number
       readonly updateTimeMs: number
+      /** When it was last restarted by itself; 0 = never. */
+      readonly restartedMs: number
       /** Why it waits or failed. */
       readonly message: string | undefined
     }
+
+export interface ObservedFailure {
+  readonly timestampMs: number
+  /** The root cause, one line. */
+  readonly cause: string
+  readonly where?: string
+}
+
+export interface ObservedProgress {
+  /** The newest first. */
+  readonly failures: readonly ObservedFailure[]
+  /** When the newest checkpoint or savepoint was complete. */
+  readonly checkpointMs: number | undefined
+  /** By itself. */
+  readonly takesCheckpoints: boolean
+}
 
 export type ObservedOperation =
   /** Nobody could be asked, or there is nothing to ask for. */
@@ -119,9 +147,13 @@ export function asksCatalogue(status: FlinkJobStatus, { cluster, job }: Pick<Obs
 }
 
 /** Nothing is to run, and nothing is being done about that. */
-function isAtRest({ upgrade, lifecycleState, jobStatus }: FlinkJobStatus): boolean {
-  if (upgrade !== undefined) return false
-  return lifecycleState === 'SUSPENDED' || lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
+function isAtRest(status: FlinkJobStatus): boolean {
+  return status.upgrade === undefined && (status.lifecycleState === 'SUSPENDED' || hasEnded(status))
+}
+
+/** It has ended for good, or could not be deployed: it runs again when the object is edited. */
+export function hasEnded({ lifecycleState, jobStatus }: FlinkJobStatus): boolean {
+  return lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
 }
 
 /** Those who work before the one who knows what they did. */

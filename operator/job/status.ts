@@ -23,3 +23,12 @@ export function withObservedJob(input: Input): Input {
     jobStatus: { ...jobStatus, jobName: job.name, state: job.state, startTime: String(job.startTimeMs), updateTime: String(job.updateTimeMs) },
   })
 }
+
+const PROBLEMS_MAX = 10
+
+/** Those of processes as they were seen just now; the first few stand for the others. */
+export function withProblems({ observed }: Input, status: FlinkJobStatus): FlinkJobStatus {
+  const { problems: _before, conditions, ...rest } = status
+  const problems = observed.cluster.problems?.slice(0, PROBLEMS_MAX) ?? []
+  return { ...rest, ...(problems.length === 0 ? {} : { problems }), conditions }
+}

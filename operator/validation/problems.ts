@@ -215,8 +215,8 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
 function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
-  const { savepointTriggerNonce } = manifest.spec.job
-  const { snapshots } = manifest.spec
+  const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
+  const { snapshots, restartNonce } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
   return {
     job: {
@@ -232,9 +232,11 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
       ...(initialSavepointPath === undefined ? {} : { initialSavepointPath }),
       ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
       ...(savepointTriggerNonce === undefined ? {} : { savepointTriggerNonce }),
+      ...(savepointRedeployNonce === undefined ? {} : { savepointRedeployNonce }),
     },
     ...(snapshots === undefined ? {} : { snapshots: scheduleOf(snapshots) }),
     flinkConfiguration,
+    ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
   }
 }

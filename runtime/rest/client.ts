@@ -53,6 +53,8 @@ export function createRestClient(options: RestClientOptions): RestClient {
     triggerCheckpoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/checkpoints`, request),
     triggerDisposal: savepointPath => trigger('/v1/savepoint-disposal', { 'savepoint-path': savepointPath }),
     operation: (kind, jobId, triggerId) => get(`/v1/jobs/${id(jobId)}/${kind}s/${id(triggerId)}`),
+    checkpointStatistics: jobId => get(`/v1/jobs/${id(jobId)}/checkpoints`),
+    checkpointConfig: jobId => get(`/v1/jobs/${id(jobId)}/checkpoints/config`),
     checkpointPath: async (jobId, checkpointId) => {
       const { external_path: path } = await get<{ readonly external_path?: string }>(`/v1/jobs/${id(jobId)}/checkpoints/details/${checkpointId}`)
       return path?.startsWith('<') ? undefined : path

@@ -291,6 +291,26 @@ export interface CheckpointTrigger {
   readonly triggerId: string
 }
 
+/** Of `/jobs/:id/checkpoints`, what the operator reads. */
+export interface CheckpointStatisticsJson {
+  readonly counts: { readonly total: number; readonly completed: number; readonly failed: number }
+  readonly latest: { readonly completed: CompletedCheckpointJson | null; readonly savepoint: CompletedCheckpointJson | null }
+}
+
+export interface CompletedCheckpointJson {
+  readonly id: number
+  readonly trigger_timestamp: number
+  /** When it was complete. */
+  readonly latest_ack_timestamp: number
+}
+
+/** Of `/jobs/:id/checkpoints/config`, what the operator reads. */
+export interface CheckpointConfigJson {
+  /** Null = none are taken by themselves. */
+  readonly interval: number | null
+  readonly timeout: number
+}
+
 /** What the command line and the operator call; `createRestClient` makes one over HTTP. Every method rejects with a `FlinkError`. */
 export interface RestClient {
   /** `http://host:port` */
@@ -309,6 +329,8 @@ export interface RestClient {
   triggerCheckpoint(jobId: string, request: CheckpointTrigger): Promise<string>
   triggerDisposal(savepointPath: string): Promise<string>
   operation(kind: 'savepoint' | 'checkpoint', jobId: string, triggerId: string): Promise<AsyncOperationJson>
+  checkpointStatistics(jobId: string): Promise<CheckpointStatisticsJson>
+  checkpointConfig(jobId: string): Promise<CheckpointConfigJson>
   /** Where a completed checkpoint lies; undefined = nowhere that a job could be started from. */
   checkpointPath(jobId: string, checkpointId: number): Promise<string | undefined>
   disposal(triggerId: string): Promise<AsyncOperationJson>

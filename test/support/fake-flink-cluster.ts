@@ -1,8 +1,17 @@
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
-import type { Action, Executor, ObservedCluster, ObservedProgram, ObservedStatePlan, StatePlanQuestion } from '../../operator/effects/actions.ts'
+import type {
+  Action,
+  Executor,
+  ObservedCluster,
+  ObservedProgram,
+  ObservedStatePlan,
+  ProcessProblem,
+  StatePlanQuestion,
+} from '../../operator/effects/actions.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
-import type { AsyncOperationJson, JobExceptions, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import type { AsyncOperationJson, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import { FakeProgress } from './fake-progress.ts'
 
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
@@ -16,11 +25,14 @@ export class FakeFlinkCluster implements Executor {
   jobManager: 'missing' | 'starting' | 'ready' | 'ended' = 'missing'
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
+  problems: ProcessProblem[] | undefined
   jobs = new Map<string, { state: string; looks: number }>()
   /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
   readonly state = new Map<string, string>()
   /** How jobs have ended, as it is stored. */
   readonly results = new Map<string, EndedJob>()
+  /** Where nothing lies that a job could begin with. */
+  readonly emptyPaths = new Set<string>()
   /** Why the store cannot be read. */
   storeFailure: string | undefined
   catalogueReads = 0
@@ -40,13 +52,15 @@ export class FakeFlinkCluster implements Executor {
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
+  readonly progress = new FakeProgress()
 
   async observeCluster(): Promise<ObservedCluster> {
     const kind = this.jobManager
     if (kind === 'starting') this.jobManager = 'ready'
     const jobManager =
       kind === 'ready' ? { kind, webAddress: 'http://fake' } : kind === 'ended' ? { kind, message: 'jobmanager-0 ended with exit code 1' } : { kind }
-    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers } }
+    const problems = this.problems === undefined ? {} : { problems: this.problems }
+    return { jobManager, taskManagers: { running: this.taskManagers, ended: this.endedTaskManagers }, ...problems }
   }
 
   async observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram> {
@@ -146,7 +160,11 @@ export class FakeFlinkCluster implements Executor {
       retained: async jobId => read(() => [newest(jobId)].filter(point => point !== undefined)),
       resultOf: async jobId => read(() => this.results.get(jobId)),
       forgetResult: async jobId => read(() => void this.results.delete(jobId)),
-      snapshotAt: async location => read(() => ({ kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 })),
+      snapshotAt: async location =>
+        read(() => {
+          if (this.emptyPaths.has(location)) throw new FlinkError('INVALID_ARGUMENT', `there is no savepoint at ${location}`)
+          return { kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 }
+        }),
       disposeSavepoint: async () => {},
     }
   }
@@ -161,23 +179,9 @@ export class FakeFlinkCluster implements Executor {
   readonly rest = (): RestClient =>
     ({
       job: async (jobId: string) => this.jobInfo(jobId),
-      jobExceptions: async (): Promise<JobExceptions> => ({
-        exceptionHistory: {
-          truncated: false,
-          entries: [
-            {
-              exceptionName: 'Error',
-              stacktrace: `${this.failure}\n`,
-              timestamp: 0,
-              failureLabels: {},
-              taskName: 'Map (1/1)',
-              endpoint: null,
-              taskManagerId: null,
-              concurrentExceptions: [],
-            },
-          ],
-        },
-      }),
+      jobExceptions: async () => this.progress.exceptions(this.failure),
+      checkpointStatistics: async () => this.progress.statistics(),
+      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 600_000 }),
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       // The controller asks nothing else.
     }) as unknown as RestClient
@@ -206,6 +210,12 @@ export class FakeFlinkCluster implements Executor {
       this.end(jobId, this.failure === undefined ? 'FINISHED' : 'FAILED', this.failure ?? null)
     }
     // Only what the controller reads.
-    return { jid: jobId, name: 'fake', state, 'start-time': 1_000, timestamps: { [state]: 2_000 } } as unknown as JobInfo
+    return {
+      jid: jobId,
+      name: 'fake',
+      state,
+      'start-time': 1_000,
+      timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },
+    } as unknown as JobInfo
   }
 }

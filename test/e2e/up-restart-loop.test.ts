@@ -1,0 +1,43 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { UpHome } from '../support/up.ts'
+
+/** A job under `millrace up` that restarts again and again, with real processes. */
+let home: UpHome
+beforeEach(() => {
+  home = new UpHome()
+})
+afterEach(() => home.close())
+
+const failing = (marker: string) => `
+import { existsSync } from 'node:fs'
+import { DataGeneratorSource, type StreamExecutionEnvironment, Types, WatermarkStrategy } from 'millrace'
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 20, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
+    .map(n => {
+      if (existsSync('${marker}')) throw new Error('the table of prices is not there')
+      return n
+    }).name('price').print()
+}`
+
+test('a function that always throws is a RestartLoop with its cause and place; the first checkpoint after it has stopped ends it', async () => {
+  const marker = join(home.directory, 'broken')
+  writeFileSync(marker, '')
+  const strategy = '  restartStrategy:\n    type: fixed-delay\n    attempts: 100000\n    delay: 100 ms\n'
+  const path = home.manifest('looping', failing(marker), `${strategy}  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n`)
+  const { says, prints, child, exit } = home.run(path)
+  const loop = () => home.status('looping')?.conditions.find(({ type }) => type === 'RestartLoop')
+  await says(
+    /restarted \d+ times since \S+ without a completed checkpoint between, the last time for a failure in .*price.*: Error: the table of prices is not there/,
+  )
+  expect(loop()).toMatchObject({ status: 'True', reason: 'RestartsWithoutCheckpoint' })
+  expect(home.status('looping')?.restarts?.count).toBeGreaterThanOrEqual(3)
+  rmSync(marker)
+  await prints(/\d+\n/)
+  await says(/the job does not restart again and again/)
+  expect(loop()).toMatchObject({ status: 'False', reason: 'NoRestartLoop' })
+  expect(home.status('looping')?.restarts?.count).toBe(0)
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
