@@ -394,6 +394,7 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly fallback: 'none' | 'last-state' | 'stateless'
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
+    readonly savepointRedeployNonce?: number
   }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }
 }

@@ -25,9 +25,17 @@ export interface Observed {
   readonly progress: ObservedProgress | undefined
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation
+  /** What lies where the next start is to begin (start-path.ts); undefined = nobody needs to know. */
+  readonly startPath: ObservedPath | undefined
   /** What the store says of the job; asked only where `asksCatalogue` says so. */
   readonly catalogue: ObservedCatalogue
 }
+
+export type ObservedPath =
+  | { readonly kind: 'found' }
+  /** There is nothing that a job could begin with. */
+  | { readonly kind: 'missing'; readonly message: string }
+  | { readonly kind: 'unknown'; readonly message: string }
 
 export interface KnownCatalogue {
   readonly kind: 'known'
@@ -130,9 +138,13 @@ export function asksCatalogue(status: FlinkJobStatus, { cluster, job }: Pick<Obs
 }
 
 /** Nothing is to run, and nothing is being done about that. */
-function isAtRest({ upgrade, lifecycleState, jobStatus }: FlinkJobStatus): boolean {
-  if (upgrade !== undefined) return false
-  return lifecycleState === 'SUSPENDED' || lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
+function isAtRest(status: FlinkJobStatus): boolean {
+  return status.upgrade === undefined && (status.lifecycleState === 'SUSPENDED' || hasEnded(status))
+}
+
+/** It has ended for good, or could not be deployed: it runs again when the object is edited. */
+export function hasEnded({ lifecycleState, jobStatus }: FlinkJobStatus): boolean {
+  return lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
 }
 
 /** Those who work before the one who knows what they did. */

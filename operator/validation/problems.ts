@@ -214,6 +214,8 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
 function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
+  const { savepointRedeployNonce } = manifest.spec.job
+  const { restartNonce } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
   return {
     job: {
@@ -228,8 +230,10 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
       fallback,
       ...(initialSavepointPath === undefined ? {} : { initialSavepointPath }),
       ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
+      ...(savepointRedeployNonce === undefined ? {} : { savepointRedeployNonce }),
     },
     flinkConfiguration,
+    ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
   }
 }
