@@ -20,6 +20,8 @@ const ignored: ReadonlySet<string> = new Set([
   'spec.job.fallback',
   'spec.job.initialSavepointPath',
   'spec.job.allowNonRestoredState',
+  'spec.deletionPolicy',
+  'spec.deletionTimeoutMs',
   'spec.job.savepointTriggerNonce',
   'spec.snapshots',
   'spec.snapshots.intervalMs',
