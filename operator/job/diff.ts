@@ -20,6 +20,9 @@ const ignored: ReadonlySet<string> = new Set([
   'spec.job.fallback',
   'spec.job.initialSavepointPath',
   'spec.job.allowNonRestoredState',
+  'spec.rollback',
+  'spec.rollback.enabled',
+  'spec.rollback.deadline',
 ])
 
 export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {

@@ -215,6 +215,7 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
   const replicas = manifest.spec.taskManager?.replicas
+  const { rollback } = manifest.spec
   return {
     job: {
       ...(script === undefined ? {} : { script }),
@@ -231,6 +232,7 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
     },
     flinkConfiguration,
     taskManager: replicas === undefined ? {} : { replicas },
+    ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }
 
