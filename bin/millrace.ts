@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
+import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { addUpCommand } from '../operator/cli/up-command.ts'
@@ -150,6 +151,18 @@ const context: CliContext = {
   plan: async request => {
     const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
     return { json: JSON.stringify(planJson('0'.repeat(32), plan.jobGraph)), text: plan.planText }
+  },
+  summarize: async (request, stateOf, allowNonRestoredState) => {
+    const { summaryOf } = await import('./program-summary.ts')
+    const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
+    return summaryOf(request, plan, stateOf, allowNonRestoredState)
+  },
+  writeFile: async (path, bytes) => {
+    await mkdir(dirname(path), { recursive: true })
+    // What is no file, as the one for a pod's last words, cannot be replaced.
+    if (existsSync(path)) return writeFile(path, bytes)
+    await writeFile(`${path}.part`, bytes)
+    await rename(`${path}.part`, path)
   },
   showState: async (path, configuration) => {
     const { showSavepoint } = await import('./state.ts')

@@ -2,6 +2,7 @@ import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, statusOf } from './input.ts'
 import { restartLoopCondition } from './restarts.ts'
+import { snapshotCondition } from './snapshots.ts'
 import { planningCondition } from './state-plan.ts'
 
 /**
@@ -12,11 +13,11 @@ import { planningCondition } from './state-plan.ts'
  * - `Running`: the job is RUNNING.
  * - `Progressing`: something is being done that will end by itself, and which step of it.
  * - `Degraded`: the job or its processes have a problem, in words. That an edit is not carried out is no problem of the job.
- * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts.
+ * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts. `SnapshotFailed`: snapshots.ts.
  */
 type Derived = (status: FlinkJobStatus, job: FlinkJob) => WantedCondition | undefined
 
-const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition]
+const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition, snapshotCondition]
 
 export function withConditions(input: Pick<Input, 'job' | 'nowMs'>, status: FlinkJobStatus): FlinkJobStatus {
   const { job, nowMs } = input

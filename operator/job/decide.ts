@@ -5,6 +5,7 @@ import {
   answer,
   CANCEL_TIMEOUT_MS,
   type Decision,
+  hasEnded,
   type Input,
   intendedSpec,
   isClusterGone,
@@ -19,6 +20,8 @@ import {
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { restartsOf } from './restarts.ts'
 import { isRolledBack, isStable, rollBack, rollbackProblem } from './rollback.ts'
+import { withSnapshots } from './snapshots.ts'
+import { startPathProblem } from './start-path.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob, withProblems } from './status.ts'
 import { continueUpgrade, pendingEdit, startUpgrade } from './upgrade.ts'
@@ -35,19 +38,26 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
  * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
  * 5. `startUpgrade`: the spec is not the one that is carried out.
- * 6. `rest`: the job is suspended.
+ * 6. `rest`: the job is suspended, or has ended.
  * 7. `recover`: the JobManager is lost (recovery.ts).
  * 8. `deploy`: id first, then JobManager, TaskManagers, submission.
  * 9. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ *
+ * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
 const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, recover, deploy, report]
 
 export function decide(input: Input): Decision {
+  const decision = withSnapshots(input, firstAnswer(input))
+  return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
+}
+
+function firstAnswer(input: Input): Decision {
   for (const rule of rules) {
     const decision = rule(input)
-    if (decision !== undefined) return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
+    if (decision !== undefined) return decision
   }
-  return answer(withConditions(input, withProblems(input, statusOf(input))), REPORT_MS)
+  return answer(statusOf(input), REPORT_MS)
 }
 
 function deleteJob(input: Input): Decision | undefined {
@@ -68,16 +78,25 @@ function deleteJob(input: Input): Decision | undefined {
 function releaseCluster(input: Input): Decision | undefined {
   const status = statusOf(input)
   const { cluster } = input.observed
-  if (!isGloballyTerminal(status.jobStatus?.state) && status.lifecycleState !== 'FAILED') return undefined
-  if (isClusterGone(cluster)) return answer(statusWith(input, { jobManagerDeploymentStatus: 'MISSING' }), REPORT_MS)
+  if (!hasEnded(status)) return undefined
+  if (isClusterGone(cluster)) {
+    if (status.jobManagerDeploymentStatus === 'MISSING') return undefined
+    return answer(statusWith(input, { jobManagerDeploymentStatus: 'MISSING', clusterInfo: undefined }), 0)
+  }
   return answer(status, POLL_MS, ...stopActions(cluster))
 }
 
-/** Its state waits at the store; made suspended it has none yet. */
+/** The state of a suspended job waits at the store; made suspended it has none yet. */
 function rest(input: Input): Decision | undefined {
   const status = statusOf(input)
   const { spec, metadata } = input.job
   if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: undefined, ...pendingEdit(input) }), REPORT_MS)
+  if (hasEnded(status)) {
+    const pending = pendingEdit(input)
+    // What could not be deployed at first is tried again with each edit.
+    const isEdited = status.reconciliationStatus === undefined && status.observedGeneration !== metadata.generation
+    return isEdited ? undefined : answer(statusWith(input, { ...pending, error: pending.error ?? status.error }), REPORT_MS)
+  }
   if (status.reconciliationStatus !== undefined || spec.job.state !== 'suspended') return undefined
   return answer(
     statusWith(input, {
@@ -100,6 +119,11 @@ function deploy(input: Input): Decision | undefined {
   if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
     if (program.kind === 'pending') return answer(statusWith(input, {}), POLL_MS)
     if (program.kind === 'invalid') return answer(failed(input, program.message), POLL_MS)
+    const problem = startPathProblem(input)
+    if (problem !== undefined) {
+      const isFinal = input.observed.startPath?.kind === 'missing'
+      return answer(isFinal ? failed(input, problem) : statusWith(input, { error: problem }), REPORT_MS)
+    }
     return answer(intended(input, program.jobName, replicasFor(input.job.spec, program)), 0)
   }
   const { jobId } = status.jobStatus
@@ -149,6 +173,7 @@ function intended(input: Input, jobName: string, replicas: number): FlinkJobStat
       state: 'UPGRADING',
       reconciliationTimestamp: new Date(input.nowMs).toISOString(),
     },
+    error: undefined,
     restore: path === undefined ? { kind: 'none', reason: 'first deployment' } : { kind: 'path', location: path, reason: 'first deployment' },
     taskManager: { replicas },
   })
@@ -215,8 +240,10 @@ function waiting({ observed: { job }, nowMs }: Input): string | undefined {
 
 function failed(input: Input, message: string, jobManagerDeploymentStatus = statusOf(input).jobManagerDeploymentStatus): FlinkJobStatus {
   return statusWith(input, {
-    observedGeneration: statusOf(input).observedGeneration ?? input.job.metadata.generation,
+    observedGeneration: statusOf(input).reconciliationStatus === undefined ? input.job.metadata.generation : statusOf(input).observedGeneration,
     lifecycleState: 'FAILED',
+    // What it was to lead to is seen anew.
+    upgrade: undefined,
     jobManagerDeploymentStatus,
     error: message,
   })

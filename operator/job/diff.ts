@@ -6,7 +6,7 @@ import type { EditClass, FlinkJobSpec } from '../api/flink-job.ts'
  *
  * - `ignore`: it counts from the next restart or deletion on.
  * - `restart`: the job is stopped and started again, with its state.
- * - `state-loss`: the same, without its state: `upgradeMode` says so.
+ * - `state-loss`: the same, without its state: `upgradeMode` says so, or it is to begin from `initialSavepointPath` instead.
  */
 export interface Edit {
   readonly class: EditClass
@@ -14,7 +14,7 @@ export interface Edit {
   readonly fields: readonly string[]
 }
 
-/** Only how later edits are carried out, or where a first start begins. */
+/** Only how later edits are carried out, where a first start begins, or what its FlinkSnapshots are to be: snapshots.ts looks at those by itself. */
 const ignored: ReadonlySet<string> = new Set([
   'spec.job.upgradeMode',
   'spec.job.fallback',
@@ -23,13 +23,31 @@ const ignored: ReadonlySet<string> = new Set([
   'spec.rollback',
   'spec.rollback.enabled',
   'spec.rollback.deadline',
+  'spec.job.savepointTriggerNonce',
+  'spec.snapshots',
+  'spec.snapshots.intervalMs',
+  'spec.snapshots.cron',
+  'spec.snapshots.retain',
 ])
 
 export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {
   const fields = differences(before, after, 'spec')
   if (fields.length === 0) return undefined
-  if (fields.every(field => ignored.has(field))) return { class: 'ignore', fields }
+  if (isRedeploy(before, after)) return { class: 'state-loss', fields }
+  if (fields.every(field => ignored.has(field) || isTakenOut(field, after))) return { class: 'ignore', fields }
   return { class: after.job.state === 'running' && after.job.upgradeMode === 'stateless' ? 'state-loss' : 'restart', fields }
+}
+
+/** A new value of the nonce: the job is to begin anew, from the path that the spec names. */
+export function isRedeploy(before: FlinkJobSpec, after: FlinkJobSpec): boolean {
+  const { savepointRedeployNonce } = after.job
+  return savepointRedeployNonce !== undefined && savepointRedeployNonce !== before.job.savepointRedeployNonce
+}
+
+/** Only a new value of a nonce asks for anything. */
+function isTakenOut(field: string, { restartNonce, job }: FlinkJobSpec): boolean {
+  if (field === 'spec.restartNonce') return restartNonce === undefined
+  return field === 'spec.job.savepointRedeployNonce' && job.savepointRedeployNonce === undefined
 }
 
 function differences(before: unknown, after: unknown, path: string): string[] {

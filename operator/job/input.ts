@@ -1,5 +1,6 @@
 import type { EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { FlinkSnapshot, NewFlinkSnapshot } from '../api/flink-snapshot.ts'
 import type { Action, ObservedCluster, ObservedProgram, ObservedStatePlan } from '../effects/actions.ts'
 
 /** What the rules look at and what they answer: data, and small questions about it. */
@@ -25,9 +26,19 @@ export interface Observed {
   readonly progress: ObservedProgress | undefined
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation
+  /** What lies where the next start is to begin (start-path.ts); undefined = nobody needs to know. */
+  readonly startPath: ObservedPath | undefined
   /** What the store says of the job; asked only where `asksCatalogue` says so. */
   readonly catalogue: ObservedCatalogue
+  /** FlinkSnapshots that were made for the job. */
+  readonly snapshots: readonly FlinkSnapshot[]
 }
+
+export type ObservedPath =
+  | { readonly kind: 'found' }
+  /** There is nothing that a job could begin with. */
+  | { readonly kind: 'missing'; readonly message: string }
+  | { readonly kind: 'unknown'; readonly message: string }
 
 export interface KnownCatalogue {
   readonly kind: 'known'
@@ -82,9 +93,15 @@ export type ObservedOperation =
 
 export interface Decision {
   readonly status: FlinkJobStatus
-  readonly actions: readonly Action[]
+  readonly actions: readonly (Action | SnapshotAction)[]
   readonly requeueAfterMs: number
 }
+
+/** What is done about FlinkSnapshots; each may be repeated. */
+export type SnapshotAction =
+  | { readonly kind: 'createSnapshot'; readonly snapshot: NewFlinkSnapshot }
+  /** Its files go before it does. */
+  | { readonly kind: 'deleteSnapshot'; readonly snapshot: FlinkSnapshot }
 
 export type Rule = (input: Input) => Decision | undefined
 
@@ -130,9 +147,13 @@ export function asksCatalogue(status: FlinkJobStatus, { cluster, job }: Pick<Obs
 }
 
 /** Nothing is to run, and nothing is being done about that. */
-function isAtRest({ upgrade, lifecycleState, jobStatus }: FlinkJobStatus): boolean {
-  if (upgrade !== undefined) return false
-  return lifecycleState === 'SUSPENDED' || lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
+function isAtRest(status: FlinkJobStatus): boolean {
+  return status.upgrade === undefined && (status.lifecycleState === 'SUSPENDED' || hasEnded(status))
+}
+
+/** It has ended for good, or could not be deployed: it runs again when the object is edited. */
+export function hasEnded({ lifecycleState, jobStatus }: FlinkJobStatus): boolean {
+  return lifecycleState === 'FAILED' || isGloballyTerminal(jobStatus?.state)
 }
 
 /** Those who work before the one who knows what they did. */

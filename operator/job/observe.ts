@@ -1,5 +1,5 @@
 import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
-import { FlinkError } from '../../runtime/common/errors.ts'
+import { errorCodes, FlinkError } from '../../runtime/common/errors.ts'
 import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
@@ -12,15 +12,23 @@ import {
   type ObservedCatalogue,
   type ObservedJob,
   type ObservedOperation,
+  type ObservedPath,
   statusOf,
 } from './input.ts'
 import { observeProgress } from './observe-progress.ts'
 import { asksForRestarts } from './restarts.ts'
 import { asksForTrial } from './rollback.ts'
+import type { SnapshotObjects } from './snapshot-objects.ts'
+import { startPath } from './start-path.ts'
 import { isPlanned, takesStateOver } from './state-plan.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, the job over REST, and what the store says of it where that decides something. */
-export async function observe(job: FlinkJob, executor: Executor, rest: (address: string) => RestClient): Promise<Observed> {
+export async function observe(
+  job: FlinkJob,
+  executor: Executor,
+  rest: (address: string) => RestClient,
+  snapshots: SnapshotObjects,
+): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
   const intended = status.reconciliationStatus === undefined ? job.spec : intendedSpec(status)
@@ -34,7 +42,9 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
     jobId !== undefined && asksCatalogue(status, { cluster, job: asked.job })
       ? await observeCatalogue(() => executor.catalogue(intended), jobId)
       : { kind: 'unknown', message: undefined }
-  return { cluster, program, edited, statePlan, ...asked, catalogue }
+  const path = (edited ?? program).kind === 'ready' ? startPath(job) : undefined
+  const observedPath = path === undefined ? undefined : await observePath(() => executor.catalogue(next), path)
+  return { cluster, program, edited, statePlan, ...asked, startPath: observedPath, catalogue, snapshots: await snapshots.list(job) }
 }
 
 async function askJobManager(
@@ -67,6 +77,19 @@ async function observeCatalogue(open: () => Promise<Catalogue | undefined>, jobI
   }
 }
 
+async function observePath(open: () => Promise<Catalogue | undefined>, path: string): Promise<ObservedPath> {
+  try {
+    const catalogue = await open()
+    if (catalogue === undefined) return { kind: 'unknown', message: 'the program is not planned yet' }
+    await catalogue.snapshotAt(path)
+    return { kind: 'found' }
+  } catch (error) {
+    if (!(error instanceof FlinkError)) throw error
+    const isThere = errorCodes[error.code].retry !== 'never'
+    return { kind: isThere ? 'unknown' : 'missing', message: error.message }
+  }
+}
+
 /** Before the job is stopped for an edit, and of what it goes on from once its processes are gone. */
 async function observeStatePlan(
   job: FlinkJob,
@@ -76,7 +99,7 @@ async function observeStatePlan(
   after: FlinkJobSpec,
 ): Promise<ObservedStatePlan | undefined> {
   const { jobStatus, upgrade, ...status } = statusOf({ job })
-  if (jobStatus === undefined || !takesStateOver(after) || editOf(before, after)?.class === 'ignore') return undefined
+  if (jobStatus === undefined || !takesStateOver(after) || ['ignore', 'state-loss'].includes(editOf(before, after)?.class ?? '')) return undefined
   const { generation } = upgrade ?? job.metadata
   const isDue = upgrade === undefined ? !isPlanned(status, generation) : upgrade.step === 'RELEASING' && isClusterGone(cluster)
   return isDue

@@ -122,13 +122,15 @@ export function endedStatus(input: Input, { state, startTimeMs, endTimeMs, failu
     reconciliationStatus: { ...reconciliationStatus, state: 'DEPLOYED', ...stable },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
     upgrade: undefined,
-    // An edit that came too late is not carried out by running a job again that has done its work.
-    refused:
-      upgrade === undefined || state === 'FAILED'
-        ? refused
-        : { generation: upgrade.generation, message: `the job has ${state} before the edit was carried out` },
+    refused: tooLate(upgrade, state) ?? refused,
     error: state === 'FAILED' ? (failureCause ?? 'the job has failed') : undefined,
   })
+}
+
+/** A job that has done its work is not run again by an edit that came before it had; one that has FAILED is. */
+export function tooLate(upgrade: FlinkJobStatus['upgrade'], state: string): FlinkJobStatus['refused'] {
+  if (upgrade === undefined || state === 'FAILED') return undefined
+  return { generation: upgrade.generation, message: `the job has ${state} before the edit was carried out` }
 }
 
 /** What the job goes on from when it is started again with `spec`, which is not to lose its state. */
@@ -144,7 +146,7 @@ export function restorePoint(
   }
   // Nothing is kept of a job that has come to its end.
   if (result?.state === 'FINISHED' || jobStatus?.state === 'FINISHED') return { kind: 'none' }
-  const hasRun = reconciliationStatus?.lastStableSpec !== undefined
+  const hasRun = jobStatus?.startTime !== undefined
   const earlier = jobStatus?.upgradeSavepointPath ?? (restore?.kind === 'path' ? undefined : restore?.location)
   if (spec.job.upgradeMode !== 'stateless' && (earlier !== undefined || (hasRun && !isKnown))) {
     const missing = earlier === undefined ? `the store knows nothing of job ${jobStatus?.jobId}, which has run` : `nothing is left of ${earlier}`
@@ -153,8 +155,8 @@ export function restorePoint(
       message: `it is not started without its state: ${missing}; bring it back, name a savepoint in spec.job.initialSavepointPath with a new spec.job.savepointRedeployNonce, or give the state up with spec.job.upgradeMode stateless`,
     }
   }
-  if (restore?.kind === 'path' && restore.location !== undefined) return { kind: 'path', location: restore.location }
-  const path = hasRun || restore !== undefined ? undefined : spec.job.initialSavepointPath
+  const begunWith = restore?.kind === 'path' ? restore.location : undefined
+  const path = reconciliationStatus?.lastStableSpec === undefined ? spec.job.initialSavepointPath : begunWith
   return path === undefined ? { kind: 'none' } : { kind: 'path', location: path }
 }
 

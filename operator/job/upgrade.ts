@@ -1,9 +1,10 @@
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import { type Edit, editOf } from './diff.ts'
+import { type Edit, editOf, isRedeploy } from './diff.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
   type Decision,
+  hasEnded,
   type Input,
   intendedSpec,
   isClusterGone,
@@ -15,8 +16,9 @@ import {
   stopActions,
   withStatus,
 } from './input.ts'
-import { because, endedStatus, restorePoint } from './recovery.ts'
+import { because, endedStatus, restorePoint, tooLate } from './recovery.ts'
 import { givenUp, lostSince, trialOf } from './rollback.ts'
+import { startPathProblem } from './start-path.ts'
 import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
 import { type StatusChange, statusWith, withObservedJob } from './status.ts'
 
@@ -59,13 +61,13 @@ export function startUpgrade(input: Input): Decision | undefined {
         plan: status.plan?.verdict === 'compatible' ? status.plan : undefined,
         refused: undefined,
         rollback: undefined,
-        error: undefined,
+        error: hasEnded(status) ? status.error : undefined,
         reconciliationStatus: { ...reconciliationStatus, lastReconciledSpec: text, ...(isStable ? { lastStableSpec: text } : {}) },
       }),
       0,
     )
   }
-  if (isRefused(input) || input.observed.edited?.kind !== 'ready') return undefined
+  if (isRefused(input) || input.observed.edited?.kind !== 'ready' || startPathProblem(input) !== undefined) return undefined
   const mode = modeFor(input, spec)
   const plan = neededPlan(input, mode?.mode)
   if (plan !== undefined && !letsGoOn(plan)) return written(input, edit, plan)
@@ -74,8 +76,6 @@ export function startUpgrade(input: Input): Decision | undefined {
     statusWith(withObservedJob(input), {
       observedGeneration: metadata.generation,
       plan,
-      rollback: undefined,
-      trial: undefined,
       lifecycleState: 'UPGRADING',
       edit: { ...edit, generation: metadata.generation },
       upgrade: {
@@ -98,7 +98,7 @@ function written(input: Input, edit: Edit, plan: Plan): Decision | undefined {
   const { generation } = input.job.metadata
   if (JSON.stringify(status.plan) === JSON.stringify(plan)) return undefined
   const refused = plan.verdict === 'incompatible' ? { generation, message: refusal(input, plan) } : status.refused
-  const isAtRest = status.lifecycleState === 'SUSPENDED'
+  const isAtRest = status.lifecycleState === 'SUSPENDED' || hasEnded(status)
   return answer(
     statusWith(input, {
       observedGeneration: generation,
@@ -141,6 +141,8 @@ function pendingProblem(input: Input): string | undefined {
   const { edited } = input.observed
   if (edited?.kind === 'invalid') return `the edit is not carried out, the job goes on as it was: ${edited.message}`
   if (edited?.kind !== 'ready') return undefined
+  const pathProblem = startPathProblem(input)
+  if (pathProblem !== undefined) return `the edit is not carried out, the job goes on as it was: ${pathProblem}`
   const mode = modeFor(input, spec)
   const plan = neededPlan(input, mode?.mode)
   const problem = plan === undefined ? undefined : planProblem(input, plan)
@@ -161,11 +163,14 @@ function isDeployed({ observed: { job } }: Input): boolean {
 
 function modeFor(input: Input, { job: { upgradeMode, fallback, state } }: FlinkJobSpec): Pick<Upgrade, 'mode' | 'reason'> | undefined {
   const { job } = input.observed
+  const status = statusOf(input)
+  if (isRedeploy(intendedSpec(status), input.job.spec)) return { mode: 'stateless', reason: 'spec.job.savepointRedeployNonce is new' }
   // A job that rests keeps its state, whatever becomes of it later.
   if (upgradeMode === 'stateless' && state === 'running') return { mode: 'stateless', reason: 'spec.job.upgradeMode is stateless' }
+  if (hasEnded(status)) return { mode: 'last-state', reason: `the job is ${status.jobStatus?.state}, and begins again where its state is` }
   if (upgradeMode !== 'savepoint') return { mode: 'last-state', reason: `spec.job.upgradeMode is ${upgradeMode}` }
   if (job.kind === 'present' && job.state === 'RUNNING') return { mode: 'savepoint', reason: 'spec.job.upgradeMode is savepoint' }
-  if (statusOf(input).lifecycleState === 'SUSPENDED') return { mode: 'last-state', reason: 'the job was suspended, and goes on from where it was' }
+  if (status.lifecycleState === 'SUSPENDED') return { mode: 'last-state', reason: 'the job was suspended, and goes on from where it was' }
   if (fallback === 'none') return undefined
   return { mode: fallback, reason: `the job is ${stateOf(input)}, which allows no savepoint, and spec.job.fallback is ${fallback}` }
 }
@@ -192,11 +197,11 @@ function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision | undefined
   const status = statusWith(withObservedJob(input), {})
   const { jobId } = requireJob(status)
   if (job.kind !== 'present') return answer(status, POLL_MS)
-  const hasEnded = isGloballyTerminal(job.state)
+  const isOver = isGloballyTerminal(job.state)
   switch (operation.kind) {
     case 'completed': {
       // Also when it has failed since: the savepoint is claimed.
-      if (!hasEnded) return answer(status, POLL_MS)
+      if (!isOver) return answer(status, POLL_MS)
       const jobStatus = { ...requireJob(status), upgradeSavepointPath: operation.location }
       return answer(statusWith(withStatus(input, status), { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
     }
@@ -207,7 +212,7 @@ function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision | undefined
     case 'failed':
     case 'missing':
       // It has come to its end by itself, and there is nothing left to upgrade.
-      if (hasEnded) return answer(statusWith(withStatus(input, status), { upgrade: undefined }), 0)
+      if (isOver) return answer(statusWith(withStatus(input, status), { upgrade: undefined, refused: tooLate(upgrade, job.state) }), 0)
       if (operation.kind === 'failed') return failed(input, upgrade, operation.message)
       if (job.state !== 'RUNNING') return fallsBack(upgrade) ? failed(input, upgrade, `the job is ${job.state}`) : undefined
       return answer(status, POLL_MS, { kind: 'stopJob', jobId, triggerId: upgrade.triggerId })
@@ -300,6 +305,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
     statusWith(input, {
       upgrade: undefined,
       refused: upgrade.back === undefined ? undefined : status.refused,
+      rollback: upgrade.back === undefined ? undefined : status.rollback,
       trial: upgrade.back === undefined ? trialOf(input, upgrade, spec, plan) : undefined,
       restarts: undefined,
       ...(plan === undefined ? {} : { plan }),
@@ -329,8 +335,12 @@ function release(input: Input, upgrade: Upgrade): Decision {
 type Restore = NonNullable<FlinkJobStatus['restore']>
 
 function firstStart(input: Input, { reason }: Upgrade, spec: FlinkJobSpec): Restore {
-  // An upgrade that gives up the state does not go back to where the job once began.
-  const path = statusOf(input).jobStatus === undefined ? spec.job.initialSavepointPath : undefined
+  const status = statusOf(input)
+  const { jobStatus, restore } = status
+  const isFirst = jobStatus === undefined || isRedeploy(intendedSpec(status), spec)
+  // One that never began keeps where it was to begin; one that gives up its state does not go back there.
+  const kept = jobStatus?.startTime === undefined && restore?.kind === 'path' ? restore.location : undefined
+  const path = isFirst ? spec.job.initialSavepointPath : kept
   return path === undefined ? { kind: 'none', reason } : { kind: 'path', location: path, reason }
 }
 

@@ -54,6 +54,8 @@ export class WatchHistory {
   }
 
   private next(signal: AbortSignal): Promise<void> {
+    // It may have been told to end while the last event was taken.
+    if (signal.aborted) return Promise.resolve()
     return new Promise(resolve => {
       const wake = () => {
         signal.removeEventListener('abort', wake)

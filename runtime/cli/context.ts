@@ -26,6 +26,10 @@ export interface CliContext {
   bundle(request: ProgramRequest): Promise<{ readonly bytes: Uint8Array; readonly fileName: string }>
   /** Runs the program in a child process; nothing is submitted. */
   plan(request: ProgramRequest): Promise<{ readonly json: string; readonly text: string }>
+  /** What a cluster for the program has to have; of a job's id also what becomes of the state of its newest checkpoint. Rejects where the program is refused. */
+  summarize(request: ProgramRequest, stateOf: string | undefined, allowNonRestoredState: boolean): Promise<ProgramSummary>
+  /** Appears whole; its folder is made. */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>
   /** What a savepoint holds. */
   showState(path: string, configuration: Configuration): Promise<{ readonly json: string; readonly text: string }>
   /** What would become of it in the program, which is planned as by `plan`. */
@@ -65,6 +69,20 @@ export interface ProgramRequest {
   readonly configuration: Configuration
   readonly clientEntries: Readonly<Record<string, string>>
 }
+
+export type ProgramSummary =
+  | {
+      readonly kind: 'ready'
+      readonly jobName: string
+      readonly slotsNeeded: number
+      readonly slotsPerTaskManager: number
+      /** Where the job would keep its checkpoints; absent = nowhere. */
+      readonly checkpointDirectory?: string
+      /** What the program says itself about where its state lies. */
+      readonly configuration: Readonly<Record<string, string>>
+      readonly statePlan?: { readonly restorePoint: string | undefined; readonly states: readonly { readonly outcome: string }[] }
+    }
+  | { readonly kind: 'invalid'; readonly message: string }
 
 export interface JobOutcome {
   readonly jobId: string

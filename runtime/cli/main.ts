@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { errorCodes, FlinkError, nearestName, serializeError, stackWithCauses } from '../common/errors.ts'
+import { addBundleCommand } from './bundle-command.ts'
 import { addClusterCommands } from './cluster-commands.ts'
 import { CliArgsError, type CliContext } from './context.ts'
 import { addCancelCommand, addInfoCommand, addListCommand } from './job-commands.ts'
@@ -20,7 +21,7 @@ export type CliExtension = (program: Command, context: CliContext, exit: (code: 
 
 const HELP_HINT = 'Use the help option (-h or --help) to get help on the command.'
 const VALID_ACTIONS =
-  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "up", "validate", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
+  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "bundle", "up", "validate", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
 
 export async function runCli(argv: readonly string[], context: CliContext, extensions: readonly CliExtension[] = []): Promise<number> {
   let exitCode = 0
@@ -72,6 +73,7 @@ Examples:
   addStopCommand(program, context)
   addCancelCommand(program, context)
   addStateCommand(program, context, exit)
+  addBundleCommand(program, context, exit)
   addClusterCommands(program, context, exit)
   for (const extend of extensions) extend(program, context, exit)
   for (const command of program.commands)

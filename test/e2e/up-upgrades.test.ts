@@ -204,3 +204,23 @@ test('its JobManager killed, the job goes on under its id from its newest checkp
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
+
+test('a savepoint path where nothing lies: nothing is started, and the path is named; a new restartNonce restarts a job with its state', async () => {
+  const nowhere = home.run(home.manifest('nowhere', counting('a'), options('savepoint', '    initialSavepointPath: file:///nowhere/savepoint-1\n')))
+  expect(await nowhere.exit).toBe(1)
+  expect(nowhere.stderr()).toMatch(
+    /FlinkJob default\/nowhere: spec\.job\.initialSavepointPath file:\/\/\/nowhere\/savepoint-1 is nothing that a job can begin with/,
+  )
+  expect(home.status('nowhere')).toMatchObject({ lifecycleState: 'FAILED', jobManagerDeploymentStatus: 'MISSING' })
+
+  const nonce = (value: number) => `${options('savepoint')}  restartNonce: ${value}\n`
+  const { prints, stdout, child, exit } = home.run(home.manifest('again', counting('a'), nonce(1)))
+  await prints(/a 3 4\n/)
+  home.manifest('again', counting('a'), nonce(2))
+  await stable('again', 2)
+  const seen = rows(stdout(), 'a').length
+  await prints(new RegExp(`a ${seen + 2} ${seen + 3}\n`))
+  expect(rows(stdout(), 'a')).toEqual(rows(stdout(), 'a').map((_, n) => [n, n + 1]))
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})

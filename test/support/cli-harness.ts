@@ -103,6 +103,13 @@ export async function millrace(line: string, change: Partial<CliWorld> = {}) {
       calls.push(['plan', request.defaultParallelism])
       return { json: '{"nodes":[]}', text: 'the plan' }
     },
+    summarize: async (_request, stateOf, allowed) => {
+      calls.push(['summarize', stateOf, allowed])
+      return { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, configuration: {} }
+    },
+    writeFile: async (path, bytes) => {
+      calls.push(['writeFile', path, bytes.length > 1 ? JSON.parse(new TextDecoder().decode(bytes)) : bytes.length])
+    },
     showState: async path => {
       calls.push(['showState', path])
       return { json: '{"state":1}', text: 'the state' }

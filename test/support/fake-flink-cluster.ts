@@ -31,6 +31,8 @@ export class FakeFlinkCluster implements Executor {
   readonly state = new Map<string, string>()
   /** How jobs have ended, as it is stored. */
   readonly results = new Map<string, EndedJob>()
+  /** Where nothing lies that a job could begin with. */
+  readonly emptyPaths = new Set<string>()
   /** Why the store cannot be read. */
   storeFailure: string | undefined
   catalogueReads = 0
@@ -166,7 +168,11 @@ export class FakeFlinkCluster implements Executor {
       retained: async jobId => read(() => [newest(jobId)].filter(point => point !== undefined)),
       resultOf: async jobId => read(() => this.results.get(jobId)),
       forgetResult: async jobId => read(() => void this.results.delete(jobId)),
-      snapshotAt: async location => read(() => ({ kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 })),
+      snapshotAt: async location =>
+        read(() => {
+          if (this.emptyPaths.has(location)) throw new FlinkError('INVALID_ARGUMENT', `there is no savepoint at ${location}`)
+          return { kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 }
+        }),
       disposeSavepoint: async () => {},
     }
   }

@@ -147,6 +147,7 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
       { name: 'POD_INDEX', valueFrom: { fieldRef: { fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']" } } },
     ],
     ...(resources === undefined ? {} : { resources }),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
     securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
     volumeMounts: [
       { name: 'work', mountPath: WORK },
