@@ -218,6 +218,7 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
   const { snapshots, restartNonce } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
+  const { rollback } = manifest.spec
   return {
     job: {
       ...(script === undefined ? {} : { script }),
@@ -238,6 +239,7 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
     flinkConfiguration,
     ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
+    ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }
 
