@@ -62,11 +62,10 @@ test('a new savepointTriggerNonce takes a savepoint while the job runs on, under
 test('by the clock, the newest stay, and the files of the others go with them', async () => {
   const path = home.manifest('clocked', program, spec('', '  snapshots: {interval: 1 s, retain: 2}\n'))
   const { says, child, exit, stderr } = home.run(path)
-  await says(/(savepoint file:[^]*){5}/)
-  await expect
-    .poll(() => [savepoints().length <= 4, snapshots('clocked').filter(({ status }) => status?.state === 'COMPLETED').length <= 4], { timeout: 30_000 })
-    .toEqual([true, true])
-  const { status } = { status: home.status('clocked') }
+  await says(/(savepoint file:[\s\S]*){5}/)
+  // Five were complete, and two of them stay; one more may be on its way.
+  await expect.poll(() => savepoints().length, { timeout: 30_000 }).toBeLessThanOrEqual(3)
+  const status = home.status('clocked')
   expect(status?.lastSavepoint).toMatchObject({ trigger: 'PERIODIC' })
   expect(status?.lifecycleState).toBe('STABLE')
   child.kill('SIGINT')
