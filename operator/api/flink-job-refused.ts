@@ -5,10 +5,8 @@
 export const refusedFields: Readonly<Record<string, string>> = {
   'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
   'spec.kafka': 'set the options of the connectors; the field is not supported yet',
-  'spec.snapshots': 'periodic snapshots are not supported yet',
   'spec.deletionPolicy': 'savepoints are not supported yet',
   'spec.deletionTimeout': 'savepoints are not supported yet',
-  'spec.rollback': 'roll-back is not supported yet',
   'spec.job.configMapRef': 'programs in ConfigMaps are not supported yet',
   'spec.deploymentName': 'jobs on a shared session cluster are not supported yet',
   'spec.engine': 'other engines are not supported yet',
@@ -21,7 +19,6 @@ export const refusedFields: Readonly<Record<string, string>> = {
   'spec.mode': 'there is only one way to deploy: remove it',
   'spec.logConfiguration': 'log configuration is not supported yet',
   'spec.job.jarURI': 'there are no jars: name a TypeScript module in spec.job.module, or write the job in spec.job.script',
-  'spec.job.savepointTriggerNonce': 'savepoints are not supported yet',
   'spec.job.checkpointTriggerNonce': 'checkpoints are not supported yet',
   'spec.job.autoscalerResetNonce': 'the autoscaler is not supported yet',
   'spec.jobManager.resource': 'resources of processes are not supported yet',

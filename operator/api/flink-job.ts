@@ -221,6 +221,10 @@ export type JobManagerDeploymentStatus = (typeof jobManagerDeploymentStatuses)[n
 export const editClasses = ['ignore', 'restart', 'state-loss'] as const
 export type EditClass = (typeof editClasses)[number]
 
+/** Who asked for a snapshot: a person, the clock, or an upgrade or suspension. */
+export const snapshotTriggers = ['MANUAL', 'PERIODIC', 'UPGRADE'] as const
+export type SnapshotTrigger = (typeof snapshotTriggers)[number]
+
 /** What the controller knows and has decided. Written before the actions that it leads to. */
 export const flinkJobStatusSchema = z.object({
   observedGeneration: z.int().optional(),
@@ -245,7 +249,7 @@ export const flinkJobStatusSchema = z.object({
       lastReconciledSpec: z.string(),
       /** JSON text of the last one under which the job ran. */
       lastStableSpec: z.string().optional(),
-      state: z.enum(['UPGRADING', 'DEPLOYED', 'ROLLING_BACK', 'ROLLED_BACK']),
+      state: z.enum(['UPGRADING', 'DEPLOYED']),
       reconciliationTimestamp: z.string(),
     })
     .optional(),
@@ -287,6 +291,8 @@ export const flinkJobStatusSchema = z.object({
       step: z.enum(['STOPPING', 'RELEASING']),
       triggerId: z.string(),
       since: z.string(),
+      /** Of an upgrade back to the last stable spec: what the failed one had dropped, and where it had begun. See operator/job/rollback.ts. */
+      back: z.object({ dropped: z.array(z.string()).max(100), restorePoint: z.string().optional() }).optional(),
       failures: z.int().optional(),
       /** Of the last savepoint. */
       failure: z.string().optional(),
@@ -318,8 +324,57 @@ export const flinkJobStatusSchema = z.object({
       step: z.enum(['RELEASING', 'STARTING', 'DONE']),
     })
     .optional(),
+  /** A changed spec that has still to become stable; only with spec.rollback. */
+  trial: z
+    .object({
+      generation: z.int(),
+      since: z.string(),
+      /** It began empty. */
+      losesState: z.boolean(),
+      /** State that it had no place for. */
+      dropped: z.array(z.string()).max(100),
+      restorePoint: z.string().optional(),
+    })
+    .optional(),
+  /** The last spec that did not become stable. */
+  rollback: z
+    .object({
+      generation: z.int(),
+      reason: z.string(),
+      at: z.string(),
+      /** Why it was not rolled back. */
+      failure: z.string().optional(),
+    })
+    .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
+  /** The newest one that is complete, whoever asked for it. */
+  lastSavepoint: z.object({ time: z.string(), location: z.string(), trigger: z.enum(snapshotTriggers), name: z.string() }).optional(),
+  /** Its FlinkSnapshots; see operator/job/snapshots.ts. */
+  snapshots: z
+    .object({
+      /** The values of the annotation and of `savepointTriggerNonce` that have been seen to. */
+      annotation: z.string().optional(),
+      nonce: z.int().optional(),
+      /** When the last periodic one was due. */
+      scheduled: z.string().optional(),
+      /** Those that are not at their end. */
+      requested: z.array(
+        z.object({
+          name: z.string(),
+          trigger: z.enum(snapshotTriggers),
+          /** When a periodic one was due. */
+          scheduled: z.string().optional(),
+          /** Of one that is there already. */
+          path: z.string().optional(),
+          /** It has been seen: when it is missed it was deleted. */
+          created: z.boolean().optional(),
+        }),
+      ),
+      /** Of the last one, until one is complete. */
+      failure: z.object({ name: z.string(), message: z.string(), time: z.string() }).optional(),
+    })
+    .optional(),
   /** By the job itself, since its last completed checkpoint; see operator/job/restarts.ts. */
   restarts: z
     .object({
@@ -394,9 +449,13 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly fallback: 'none' | 'last-state' | 'stateless'
     readonly initialSavepointPath?: string
     readonly allowNonRestoredState?: boolean
+    readonly savepointTriggerNonce?: number
     readonly savepointRedeployNonce?: number
   }
+  /** Either an interval or a cron expression. */
+  readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }
+  readonly rollback?: { readonly enabled: boolean; readonly deadline: string }
 }
 
 export interface FlinkJobMetadata {

@@ -97,5 +97,23 @@ export interface FlinkSnapshot {
   readonly status?: FlinkSnapshotStatus
 }
 
+/** As it is handed to the API server. */
+export interface NewFlinkSnapshot extends Pick<FlinkSnapshot, 'apiVersion' | 'kind' | 'spec'> {
+  readonly metadata: Pick<FlinkSnapshot['metadata'], 'name' | 'namespace' | 'labels' | 'annotations'>
+}
+
 /** Keeps an object until what it stands for has been seen to. */
 export const SNAPSHOT_FINALIZER = `${API_GROUP}/snapshot`
+
+/** Of those that the operator makes for a FlinkJob. */
+export const snapshotLabels = {
+  job: `${API_GROUP}/job`,
+  /** Another FlinkJob of the same name has other snapshots. */
+  jobUid: `${API_GROUP}/job-uid`,
+  type: `${API_GROUP}/snapshot-type`,
+  trigger: `${API_GROUP}/snapshot-trigger`,
+} as const
+/** When a periodic one was due. */
+export const SCHEDULED_ANNOTATION = `${API_GROUP}/scheduled`
+/** On a FlinkJob: any new value takes a savepoint. */
+export const SAVEPOINT_ANNOTATION = `${API_GROUP}/savepoint`

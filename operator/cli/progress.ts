@@ -12,6 +12,8 @@ export class Progress {
   private jobState: string | undefined
   private webAddress: string | undefined
   private error: string | undefined
+  private savepoint: string | undefined
+  private snapshotFailure: string | undefined
   private restartLoop: string | undefined
 
   constructor(terminal: Terminal, clock: Clock, label: string) {
@@ -40,6 +42,12 @@ export class Progress {
       this.note(`job ${status.jobStatus?.jobId} is ${jobState}`)
       this.jobState = jobState
     }
+    const { lastSavepoint, snapshots } = status
+    if (lastSavepoint !== undefined && lastSavepoint.name !== this.savepoint) this.note(`savepoint ${lastSavepoint.location}`)
+    this.savepoint = lastSavepoint?.name
+    const failure = snapshots?.failure
+    if (failure !== undefined && failure.message !== this.snapshotFailure) this.note(`no savepoint: ${failure.message}`)
+    this.snapshotFailure = failure?.message
     // A failure is told at the end, in full.
     if (status.error !== this.error && status.error !== undefined && status.lifecycleState !== 'FAILED') this.note(status.error)
     this.error = status.error

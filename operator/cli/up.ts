@@ -18,6 +18,7 @@ import { type LoadedManifest, loadManifest, ManifestError, watchManifest } from 
 import { Progress } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 import type { UpRequest } from './up-command.ts'
+import { openSnapshots, type UpSnapshots } from './up-snapshots.ts'
 
 /**
  * `millrace up job.yaml`: the controller's loop over one FlinkJob with the local executor, in front of a person.
@@ -101,8 +102,9 @@ export async function up(request: UpRequest, parts: UpParts): Promise<number> {
   try {
     await store.create(objectOf(manifest, parts))
     output.start()
+    const snapshots = await openSnapshots({ ...parts, folder: held.snapshotsDirectory, rest })
     const looks = watchManifest(request.manifestPath, manifest, parts.optionTables, extraArgs)
-    const ended = await loop({ ...parts, rest, store, executor }, progress, output, looks)
+    const ended = await loop({ ...parts, rest, store, executor, snapshots }, progress, output, looks)
     await output.stop()
     return outcome(ended, progress)
   } finally {
@@ -134,6 +136,7 @@ type LoopParts = Omit<UpParts, 'rest'> & {
   readonly rest: (address: string) => RestClient
   readonly store: ReturnType<typeof createFileStore>
   readonly executor: ReturnType<typeof createLocalExecutor>
+  readonly snapshots: UpSnapshots
 }
 
 async function loop(parts: LoopParts, progress: Progress, output: JobOutput, lookAtManifest: ReturnType<typeof watchManifest>): Promise<FlinkJob> {
@@ -153,7 +156,11 @@ async function loop(parts: LoopParts, progress: Progress, output: JobOutput, loo
       if (edit.kind === 'problem') progress.note(edit.message)
       if (edit.kind === 'changed') await store.writeSpec(await store.read(), edit.spec)
     }
-    const pass = await attempt(() => reconcile(parts))
+    const pass = await attempt(async () => {
+      const reconciled = await reconcile({ ...parts, snapshots: parts.snapshots.objects })
+      const snapshotDueMs = await parts.snapshots.pass(reconciled.job)
+      return { ...reconciled, requeueAfterMs: Math.min(reconciled.requeueAfterMs, snapshotDueMs) }
+    })
     if (pass instanceof FlinkError) {
       // Somebody outside did not answer as expected; the job may well go on meanwhile.
       if (++failedPasses >= FAILED_PASSES_MAX) throw pass

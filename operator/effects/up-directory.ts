@@ -8,6 +8,7 @@ import { endNotedProcesses, notedProcess, writeNote } from './child-processes.ts
  * The directory of one FlinkJob under `.millrace/`, held by one `up` at a time:
  *
  *   owner.pid       who holds it        flinkjob.json   the object with its status
+ *   snapshots/      its FlinkSnapshots, a file each, kept
  *   cluster/run/    processes           cluster/log/    their logs and what the job printed, kept until the next start
  *
  * An `up` that was killed leaves its note behind. The next one sees that nobody lives there, ends processes of it that are still on their
@@ -16,7 +17,8 @@ import { endNotedProcesses, notedProcess, writeNote } from './child-processes.ts
 export interface UpDirectory {
   readonly objectPath: string
   readonly clusterDirectory: string
-  /** Removes everything but the object and the logs. */
+  readonly snapshotsDirectory: string
+  /** Removes everything but the objects and the logs. */
   release(): void
 }
 
@@ -40,6 +42,7 @@ export async function holdDirectory(
   return {
     objectPath: join(path, 'flinkjob.json'),
     clusterDirectory: cluster,
+    snapshotsDirectory: join(path, 'snapshots'),
     release() {
       for (const name of ['run', 'artifacts', 'uploads', 'planner', 'cluster-token']) rmSync(join(cluster, name), { recursive: true, force: true })
       rmSync(ownerPath, { force: true })

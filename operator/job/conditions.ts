@@ -2,6 +2,7 @@ import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, statusOf } from './input.ts'
 import { restartLoopCondition } from './restarts.ts'
+import { snapshotCondition } from './snapshots.ts'
 import { planningCondition } from './state-plan.ts'
 
 /**
@@ -12,11 +13,11 @@ import { planningCondition } from './state-plan.ts'
  * - `Running`: the job is RUNNING.
  * - `Progressing`: something is being done that will end by itself, and which step of it.
  * - `Degraded`: the job or its processes have a problem, in words. That an edit is not carried out is no problem of the job.
- * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts.
+ * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts. `SnapshotFailed`: snapshots.ts.
  */
 type Derived = (status: FlinkJobStatus, job: FlinkJob) => WantedCondition | undefined
 
-const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition]
+const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition, snapshotCondition]
 
 export function withConditions(input: Pick<Input, 'job' | 'nowMs'>, status: FlinkJobStatus): FlinkJobStatus {
   const { job, nowMs } = input
@@ -90,6 +91,7 @@ function stepOf(status: FlinkJobStatus): string | undefined {
   if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
   if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
+  if (lifecycleState === 'ROLLING_BACK') return `the last stable spec is started again: ${status.rollback?.reason}`
   if (lifecycleState !== 'UPGRADING') return undefined
   if (plan?.verdict === 'pending') return 'what becomes of the state of the job is planned'
   return jobManagerDeploymentStatus === 'READY' ? 'the job is submitted' : 'the JobManager starts'

@@ -10,6 +10,7 @@ import type { FlinkJobStore } from '../effects/object-store.ts'
 import { decide, statusAfterFailure, statusAfterLook } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
+import type { SnapshotObjects } from './snapshot-objects.ts'
 
 /**
  * The shell around `decide`: all the I/O, no decisions. One pass = observe everything once -> decide -> save the status -> act. A pass
@@ -18,6 +19,7 @@ import { observe } from './observe.ts'
 export interface ControllerParts {
   readonly store: FlinkJobStore
   readonly executor: Executor
+  readonly snapshots: SnapshotObjects
   readonly rest: (address: string) => RestClient
   readonly clock: Clock
   readonly random: Random
@@ -32,9 +34,9 @@ export interface Reconciled {
 const RETRY_MS = 1_000
 
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
-  const { store, executor, clock, random, log } = parts
+  const { store, executor, snapshots, clock, random, log } = parts
   const job = await store.read()
-  const observed = await observe(job, executor, parts.rest).catch(async (error: unknown) => {
+  const observed = await observe(job, executor, parts.rest, snapshots).catch(async (error: unknown) => {
     // Whoever looks at the object sees that too; the caller tries again.
     if (error instanceof FlinkError) await save(store, job, statusAfterLook({ job, nowMs: clock.nowMs() }, error.message))
     throw error
@@ -45,7 +47,8 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   for (const action of decision.actions) {
     log.debug('acting', { action: action.kind })
     try {
-      await executor.execute(action)
+      if (action.kind === 'createSnapshot' || action.kind === 'deleteSnapshot') await snapshots.execute(action)
+      else await executor.execute(action)
     } catch (error) {
       if (!(error instanceof FlinkError)) throw error
       // Stopping is repeated until it succeeds, whatever went wrong; a deployment that was refused stays refused.

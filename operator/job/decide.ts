@@ -19,6 +19,8 @@ import {
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { restartsOf } from './restarts.ts'
+import { isRolledBack, isStable, rollBack, rollbackProblem } from './rollback.ts'
+import { withSnapshots } from './snapshots.ts'
 import { startPathProblem } from './start-path.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
 import { statusWith, withObservedJob, withProblems } from './status.ts'
@@ -33,21 +35,29 @@ const WAIT_WORTH_SAYING_MS = 10_000
  *
  * 1. `deleteJob`: an object that is to go away: cancel, TaskManagers, JobManager, in this order.
  * 2. `continueUpgrade`: an edit is being carried out (upgrade.ts).
- * 3. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
- * 4. `startUpgrade`: the spec is not the one that is carried out.
- * 5. `rest`: the job is suspended, or has ended.
- * 6. `recover`: the JobManager is lost (recovery.ts).
- * 7. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 8. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
+ * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
+ * 5. `startUpgrade`: the spec is not the one that is carried out.
+ * 6. `rest`: the job is suspended, or has ended.
+ * 7. `recover`: the JobManager is lost (recovery.ts).
+ * 8. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 9. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ *
+ * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
-const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, recover, deploy, report]
+const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, recover, deploy, report]
 
 export function decide(input: Input): Decision {
+  const decision = withSnapshots(input, firstAnswer(input))
+  return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
+}
+
+function firstAnswer(input: Input): Decision {
   for (const rule of rules) {
     const decision = rule(input)
-    if (decision !== undefined) return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
+    if (decision !== undefined) return decision
   }
-  return answer(withConditions(input, withProblems(input, statusOf(input))), REPORT_MS)
+  return answer(statusOf(input), REPORT_MS)
 }
 
 function deleteJob(input: Input): Decision | undefined {
@@ -176,14 +186,14 @@ function report(input: Input): Decision | undefined {
   if (jobManager.kind !== 'ready' || job.kind !== 'present') {
     return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   }
-  const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
+  const stable = isStable(input)
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
   const pending = pendingEdit(input)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     ...pending,
     lifecycleState: lifecycleOf(input, job.state, stable),
@@ -191,6 +201,7 @@ function report(input: Input): Decision | undefined {
     clusterInfo: { 'web-address': jobManager.webAddress },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
     restarts: restartsOf(input),
+    trial: stable ? undefined : status.trial,
     error,
     ...(reconciliation === undefined
       ? {}
@@ -211,6 +222,7 @@ function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleSta
   const status = statusOf(input)
   if (state === 'FAILED') return 'FAILED'
   if (isPlanning(status, input.job.metadata.generation)) return 'UPGRADING'
+  if (isRolledBack(status)) return stable || status.lifecycleState === 'ROLLED_BACK' ? 'ROLLED_BACK' : 'ROLLING_BACK'
   return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
 

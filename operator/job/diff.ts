@@ -14,12 +14,20 @@ export interface Edit {
   readonly fields: readonly string[]
 }
 
-/** Only how later edits are carried out, or where a first start begins. */
+/** Only how later edits are carried out, where a first start begins, or what its FlinkSnapshots are to be: snapshots.ts looks at those by itself. */
 const ignored: ReadonlySet<string> = new Set([
   'spec.job.upgradeMode',
   'spec.job.fallback',
   'spec.job.initialSavepointPath',
   'spec.job.allowNonRestoredState',
+  'spec.rollback',
+  'spec.rollback.enabled',
+  'spec.rollback.deadline',
+  'spec.job.savepointTriggerNonce',
+  'spec.snapshots',
+  'spec.snapshots.intervalMs',
+  'spec.snapshots.cron',
+  'spec.snapshots.retain',
 ])
 
 export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {

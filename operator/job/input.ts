@@ -1,5 +1,6 @@
 import type { EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { FlinkSnapshot, NewFlinkSnapshot } from '../api/flink-snapshot.ts'
 import type { Action, ObservedCluster, ObservedProgram, ObservedStatePlan } from '../effects/actions.ts'
 
 /** What the rules look at and what they answer: data, and small questions about it. */
@@ -29,6 +30,8 @@ export interface Observed {
   readonly startPath: ObservedPath | undefined
   /** What the store says of the job; asked only where `asksCatalogue` says so. */
   readonly catalogue: ObservedCatalogue
+  /** FlinkSnapshots that were made for the job. */
+  readonly snapshots: readonly FlinkSnapshot[]
 }
 
 export type ObservedPath =
@@ -90,9 +93,15 @@ export type ObservedOperation =
 
 export interface Decision {
   readonly status: FlinkJobStatus
-  readonly actions: readonly Action[]
+  readonly actions: readonly (Action | SnapshotAction)[]
   readonly requeueAfterMs: number
 }
+
+/** What is done about FlinkSnapshots; each may be repeated. */
+export type SnapshotAction =
+  | { readonly kind: 'createSnapshot'; readonly snapshot: NewFlinkSnapshot }
+  /** Its files go before it does. */
+  | { readonly kind: 'deleteSnapshot'; readonly snapshot: FlinkSnapshot }
 
 export type Rule = (input: Input) => Decision | undefined
 

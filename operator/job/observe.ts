@@ -17,11 +17,18 @@ import {
 } from './input.ts'
 import { observeProgress } from './observe-progress.ts'
 import { asksForRestarts } from './restarts.ts'
+import { asksForTrial } from './rollback.ts'
+import type { SnapshotObjects } from './snapshot-objects.ts'
 import { startPath } from './start-path.ts'
 import { isPlanned, takesStateOver } from './state-plan.ts'
 
 /** Everything that `decide` looks at, asked once: the processes, the program, the job over REST, and what the store says of it where that decides something. */
-export async function observe(job: FlinkJob, executor: Executor, rest: (address: string) => RestClient): Promise<Observed> {
+export async function observe(
+  job: FlinkJob,
+  executor: Executor,
+  rest: (address: string) => RestClient,
+  snapshots: SnapshotObjects,
+): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
   const intended = status.reconciliationStatus === undefined ? job.spec : intendedSpec(status)
@@ -37,7 +44,7 @@ export async function observe(job: FlinkJob, executor: Executor, rest: (address:
       : { kind: 'unknown', message: undefined }
   const path = (edited ?? program).kind === 'ready' ? startPath(job) : undefined
   const observedPath = path === undefined ? undefined : await observePath(() => executor.catalogue(next), path)
-  return { cluster, program, edited, statePlan, ...asked, startPath: observedPath, catalogue }
+  return { cluster, program, edited, statePlan, ...asked, startPath: observedPath, catalogue, snapshots: await snapshots.list(job) }
 }
 
 async function askJobManager(
@@ -53,7 +60,7 @@ async function askJobManager(
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
   const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
   const job = await observeJob(client, jobId)
-  return { operation, job, progress: asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined }
+  return { operation, job, progress: asksForRestarts(status, job) || asksForTrial(status, job) ? await observeProgress(client, jobId) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */

@@ -1,4 +1,4 @@
-import type { Condition } from '../api/flink-job.ts'
+import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkSnapshotStatus } from '../api/flink-snapshot.ts'
 import { type Input, statusOf } from './input.ts'
 
@@ -16,24 +16,13 @@ export function statusWith(input: Input, change: StatusChange, why = '', blocker
   // Every field was one of a status; only undefined ones are dropped.
   const next = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Omit<FlinkSnapshotStatus, 'conditions'>
   const { nowMs } = input
-  const made: readonly Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>[] = [
+  const wanted: readonly WantedCondition[] = [
     { type: 'Ready', status: next.state === 'COMPLETED' ? 'True' : 'False', reason: reasons[next.state], message: readiness(next, why) },
     { type: 'Progressing', status: isAtRest(next) ? 'False' : 'True', reason: reasons[next.state], message: isAtRest(next) ? '' : why },
     { type: 'Failed', status: isLost(next) ? 'True' : 'False', reason: reasons[next.state], message: isLost(next) ? (next.error ?? '') : '' },
     ...(blocker === undefined ? [] : [{ type: 'DeletionBlocked', status: 'True', ...blocker } as const]),
   ]
-  return {
-    ...next,
-    conditions: made.map(condition => {
-      const before = conditions.find(({ type }) => type === condition.type)
-      return {
-        ...condition,
-        // It answers "since when": a new message does not change it.
-        lastTransitionTime: before?.status === condition.status ? before.lastTransitionTime : new Date(nowMs).toISOString(),
-        observedGeneration: input.snapshot.metadata.generation,
-      }
-    }),
-  }
+  return { ...next, conditions: conditionsAfter(conditions, wanted, { nowMs, observedGeneration: input.snapshot.metadata.generation }) }
 }
 
 export function completed(input: Input, path: string | undefined, resultTimestamp: string): FlinkSnapshotStatus {

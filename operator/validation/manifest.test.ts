@@ -88,7 +88,7 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
     'an unknown field that is like no other',
     `${minimal}    xyzzy: 2\n`,
     [
-      'job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, sql, entryClass, args, parallelism, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState, savepointRedeployNonce',
+      'job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, sql, entryClass, args, parallelism, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState, savepointTriggerNonce, savepointRedeployNonce',
     ],
   ],
   [
@@ -232,4 +232,22 @@ test('broken YAML is answered with its place', () => {
   const [problem, ...more] = problemsOf('kind: [FlinkJob\nspec: 1\n')
   expect(problem).toMatch(/^job\.yaml:2:1: /)
   expect(more.length).toBeLessThan(3)
+})
+
+test('periodic snapshots by an interval or a cron expression, which has to make sense', () => {
+  const spec = (text: string) => {
+    const parsed = parse(`${minimal}    savepointTriggerNonce: 4\n  snapshots: ${text}\n`)
+    return parsed.kind === 'valid' ? parsed.job.spec : parsed.problems
+  }
+  expect(spec('{interval: 6 h, retain: 3}')).toMatchObject({ job: { savepointTriggerNonce: 4 }, snapshots: { intervalMs: 21_600_000, retain: 3 } })
+  expect(spec('{cron: 0 3 * * sun}')).toMatchObject({ snapshots: { cron: '0 3 * * sun', retain: 10 } })
+  expect(spec('{interval: 100 ms}')).toEqual(['job.yaml:9:25: spec.snapshots.interval: expected at least 1 s, got "100 ms"'])
+  expect(spec('{cron: 0 25 * * *}')).toEqual([
+    'job.yaml:9:21: spec.snapshots.cron: "25" is no hour: expected numbers from 0 to 23, such as 0, 0-23 or *',
+  ])
+  expect(spec('{cron: "@daily", interval: 1 h}')).toEqual([
+    'job.yaml:9:14: spec.snapshots: expected either an interval or cron',
+    'job.yaml:9:21: spec.snapshots.cron: expected five fields (minute, hour, day of the month, month, day of the week), got 1',
+  ])
+  expect(spec('{interval: 1 h, retain: 0}')).toEqual(['job.yaml:9:38: spec.snapshots.retain: expected a whole number from 1 to 10000, got 0'])
 })

@@ -7,6 +7,7 @@ import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
 import { type FieldOption, fieldOptions, slotOptions } from './field-options.ts'
 import { brokenRules } from './rules.ts'
+import { scheduleOf, scheduleProblems } from './schedule.ts'
 
 /**
  * Everything that is wrong with an object of ours, at once: each problem with the path of its field, what was expected and the nearest name.
@@ -79,7 +80,7 @@ export function checkFlinkJob(document: unknown, optionTables: readonly OptionTa
   const parsed = flinkJobSchema.safeParse(accepted)
   const options = optionsOf(accepted, optionTables)
   const fields = parsed.success ? fieldOptions(parsed.data.spec) : []
-  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat))
+  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat), ...scheduleProblems(parsed.data?.spec.snapshots))
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
   return { kind: 'valid', object: { metadata: parsed.data.metadata, spec: specOf(parsed.data, configuration) } }
@@ -214,9 +215,10 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
 function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
-  const { savepointRedeployNonce } = manifest.spec.job
-  const { restartNonce } = manifest.spec
+  const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
+  const { snapshots, restartNonce } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
+  const { rollback } = manifest.spec
   return {
     job: {
       ...(script === undefined ? {} : { script }),
@@ -230,11 +232,14 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
       fallback,
       ...(initialSavepointPath === undefined ? {} : { initialSavepointPath }),
       ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
+      ...(savepointTriggerNonce === undefined ? {} : { savepointTriggerNonce }),
       ...(savepointRedeployNonce === undefined ? {} : { savepointRedeployNonce }),
     },
+    ...(snapshots === undefined ? {} : { snapshots: scheduleOf(snapshots) }),
     flinkConfiguration,
     ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
+    ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }
 

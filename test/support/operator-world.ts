@@ -2,6 +2,8 @@ import type { FlinkJob, FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type { Action } from '../../operator/effects/actions.ts'
 import type { FlinkJobStore } from '../../operator/effects/object-store.ts'
 import { type ControllerParts, reconcile } from '../../operator/job/controller.ts'
+import { createSnapshotObjects } from '../../operator/job/snapshot-objects.ts'
+import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
@@ -61,6 +63,9 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
   const { step, steps } = crashingSteps(crashes)
   let nowMs = 0
   let seed = 1
+  const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: () => ({ cancel() {} }) }
+  const api = new LocalApiServer({ clock, random: seededRandom(4711) })
+  const snapshots = createSnapshotObjects(api)
   const parts = (): ControllerParts => ({
     store: {
       read: () => store.read(),
@@ -76,7 +81,8 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
       execute: (action: Action) => step(() => cluster.execute(action)),
     },
     rest: cluster.rest,
-    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: () => ({ cancel() {} }) },
+    snapshots: { list: job => snapshots.list(job), execute: action => step(() => snapshots.execute(action)) },
+    clock,
     // A restarted controller draws other ids.
     random: seededRandom(seed++),
     log: noLog,
@@ -106,5 +112,5 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
   const advance = (ms: number) => {
     nowMs += ms
   }
-  return { cluster, store, pass, until, edit, advance, steps, now: () => nowMs }
+  return { cluster, store, api, pass, until, edit, advance, steps, now: () => nowMs }
 }
