@@ -106,6 +106,7 @@ function stepOf(status: FlinkJobStatus): string | undefined {
   if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
   if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
+  if (lifecycleState === 'ROLLING_BACK') return `the last stable spec is started again: ${status.rollback?.reason}`
   if (lifecycleState !== 'UPGRADING') return undefined
   if (plan?.verdict === 'pending') return 'what becomes of the state of the job is planned'
   return jobManagerDeploymentStatus === 'READY' ? 'the job is submitted' : 'the JobManager starts'

@@ -19,6 +19,7 @@ import {
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { restartsOf } from './restarts.ts'
+import { isRolledBack, isStable, rollBack, rollbackProblem } from './rollback.ts'
 import { withSnapshots } from './snapshots.ts'
 import { startPathProblem } from './start-path.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
@@ -34,16 +35,17 @@ const WAIT_WORTH_SAYING_MS = 10_000
  *
  * 1. `deleteJob`: an object that is to go away (deletion.ts).
  * 2. `continueUpgrade`: an edit is being carried out (upgrade.ts).
- * 3. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
- * 4. `startUpgrade`: the spec is not the one that is carried out.
- * 5. `rest`: the job is suspended, or has ended.
- * 6. `recover`: the JobManager is lost (recovery.ts).
- * 7. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 8. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
+ * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
+ * 5. `startUpgrade`: the spec is not the one that is carried out.
+ * 6. `rest`: the job is suspended, or has ended.
+ * 7. `recover`: the JobManager is lost (recovery.ts).
+ * 8. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 9. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  *
  * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
-const rules: readonly Rule[] = [deleteJob, continueUpgrade, releaseCluster, startUpgrade, rest, recover, deploy, report]
+const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, recover, deploy, report]
 
 export function decide(input: Input): Decision {
   const decision = withSnapshots(input, firstAnswer(input))
@@ -169,14 +171,14 @@ function report(input: Input): Decision | undefined {
   if (jobManager.kind !== 'ready' || job.kind !== 'present') {
     return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   }
-  const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
+  const stable = isStable(input)
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
   const pending = pendingEdit(input)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     ...pending,
     lifecycleState: lifecycleOf(input, job.state, stable),
@@ -184,6 +186,7 @@ function report(input: Input): Decision | undefined {
     clusterInfo: { 'web-address': jobManager.webAddress },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
     restarts: restartsOf(input),
+    trial: stable ? undefined : status.trial,
     error,
     ...(reconciliation === undefined
       ? {}
@@ -204,6 +207,7 @@ function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleSta
   const status = statusOf(input)
   if (state === 'FAILED') return 'FAILED'
   if (isPlanning(status, input.job.metadata.generation)) return 'UPGRADING'
+  if (isRolledBack(status)) return stable || status.lifecycleState === 'ROLLED_BACK' ? 'ROLLED_BACK' : 'ROLLING_BACK'
   return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
 

@@ -17,6 +17,7 @@ import {
 } from './input.ts'
 import { observeProgress } from './observe-progress.ts'
 import { asksForRestarts } from './restarts.ts'
+import { asksForTrial } from './rollback.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
 import { startPath } from './start-path.ts'
 import { isPlanned, takesStateOver } from './state-plan.ts'
@@ -60,7 +61,7 @@ async function askJobManager(
   const trigger = upgrade?.mode === 'savepoint' ? upgrade : deletion
   const operation = trigger === undefined ? unknown : await observeOperation(client, jobId, trigger.triggerId)
   const job = await observeJob(client, jobId)
-  return { operation, job, progress: asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined }
+  return { operation, job, progress: asksForRestarts(status, job) || asksForTrial(status, job) ? await observeProgress(client, jobId) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */

@@ -42,6 +42,8 @@ interface Stored {
 }
 
 const HISTORY_MAX = 10_000
+/** Kubernetes' terminationGracePeriodSeconds, where a pod says no other. */
+const POD_GRACE_MS = 30_000
 
 export class LocalApiServer implements ObjectApi {
   private readonly options: LocalApiServerOptions
@@ -134,16 +136,21 @@ export class LocalApiServer implements ObjectApi {
     })
   }
 
-  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion }: DeleteOptions = {}): Promise<void> {
+  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion, isForced = false }: DeleteOptions = {}): Promise<void> {
     await this.write(async () => {
       const before = this.require(type, namespace, name)
       requireSame(before.object, uid)
       if (resourceVersion !== undefined) requireNewest(before.object, resourceVersion)
       const { metadata } = before.object
-      if ((metadata.finalizers ?? []).length === 0) return this.remove(before)
+      const isHeld = isOnNode(before.object) && !isForced
+      if ((metadata.finalizers ?? []).length === 0 && !isHeld) return this.remove(before)
       if (metadata.deletionTimestamp !== undefined) return before.object
       const generation = metadata.generation === undefined ? {} : { generation: metadata.generation + 1 }
-      return this.commit(before, { ...before.object, metadata: { ...metadata, ...generation, deletionTimestamp: this.now() } }, before.applied)
+      return this.commit(
+        before,
+        { ...before.object, metadata: { ...metadata, ...generation, deletionTimestamp: this.now(isHeld ? POD_GRACE_MS : 0) } },
+        before.applied,
+      )
     })
   }
 
@@ -191,7 +198,13 @@ export class LocalApiServer implements ObjectApi {
           }
     const kept = old === undefined && hasStatus(type) ? {} : status === undefined ? {} : { status }
     const next: KubeObject = { ...rest, metadata, ...kept }
-    if (old !== undefined && metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0 && before !== undefined)
+    if (
+      old !== undefined &&
+      metadata.deletionTimestamp !== undefined &&
+      (metadata.finalizers ?? []).length === 0 &&
+      !isOnNode(old) &&
+      before !== undefined
+    )
       return this.remove(before)
     return this.commit(before, next, managers)
   }
@@ -228,9 +241,14 @@ export class LocalApiServer implements ObjectApi {
   }
 
   /** Whole seconds, as Kubernetes writes them. */
-  private now(): string {
-    return new Date(Math.floor(this.options.clock.nowMs() / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
+  private now(afterMs = 0): string {
+    return new Date(Math.floor((this.options.clock.nowMs() + afterMs) / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
   }
+}
+
+/** Its kubelet has to say that it has ended. */
+function isOnNode({ kind, spec }: KubeObject): boolean {
+  return kind === 'Pod' && (spec as { readonly nodeName?: string } | undefined)?.nodeName !== undefined
 }
 
 function keyOf({ kind, metadata }: KubeObject): string {

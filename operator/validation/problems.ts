@@ -218,6 +218,7 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
   const { snapshots, restartNonce, deletionPolicy, deletionTimeout } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
+  const { rollback } = manifest.spec
   return {
     job: {
       ...(script === undefined ? {} : { script }),
@@ -240,6 +241,7 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
     taskManager: replicas === undefined ? {} : { replicas },
     deletionPolicy,
     deletionTimeoutMs: parseDuration(deletionTimeout),
+    ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }
 
