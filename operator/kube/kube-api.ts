@@ -131,9 +131,15 @@ export class KubeApi implements ObjectApi {
     return this.object({ method: 'PATCH', path: pathOfObject(object), body: { metadata }, contentType: 'application/merge-patch+json' })
   }
 
-  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion }: DeleteOptions = {}): Promise<void> {
+  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion, isForced }: DeleteOptions = {}): Promise<void> {
     const preconditions = { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) }
-    const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions }
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      propagationPolicy: 'Background',
+      preconditions,
+      ...(isForced === true ? { gracePeriodSeconds: 0 } : {}),
+    }
     await this.call({ method: 'DELETE', path: pathOf(type, namespace, name), body })
   }
 

@@ -47,6 +47,8 @@ const HISTORY_MAX = 10_000
 /** The limit of etcd for a request. */
 const OBJECT_BYTES_MAX = 1.5 * 1024 * 1024
 const GARBAGE_RETRY_MS = 1_000
+/** Kubernetes' terminationGracePeriodSeconds, where a pod says no other. */
+const POD_GRACE_MS = 30_000
 
 export class LocalApiServer implements ObjectApi {
   private readonly options: LocalApiServerOptions
@@ -131,47 +133,45 @@ export class LocalApiServer implements ObjectApi {
       const before = this.require(typeOf(object), object.metadata.namespace, object.metadata.name)
       requireNewest(before.object, object.metadata.resourceVersion)
       requireSame(before.object, object.metadata.uid)
-      const { deletionTimestamp, finalizers = [] } = before.object.metadata
-      const added = (change.finalizers ?? []).filter(finalizer => !finalizers.includes(finalizer))
-      if (deletionTimestamp !== undefined && added.length > 0)
-        throw new KubeError(
-          'Invalid',
-          `${named(object)} is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
-        )
       const wanted = { ...before.object, metadata: mergePatched(before.object.metadata, plain(change)) as ObjectMeta }
       return this.put(before, wanted, changed(before.object, wanted, before.owners))
     })
   }
 
-  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion }: DeleteOptions = {}): Promise<void> {
+  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion, isForced = false }: DeleteOptions = {}): Promise<void> {
     await this.write(async () => {
       const before = this.require(type, namespace, name)
       requireSame(before.object, uid)
       requireNewest(before.object, resourceVersion)
       const { metadata } = before.object
-      if ((metadata.finalizers ?? []).length === 0) return this.remove(before)
+      const isHeld = isOnNode(before.object) && !isForced
+      if ((metadata.finalizers ?? []).length === 0 && !isHeld) return this.remove(before)
       if (metadata.deletionTimestamp !== undefined) return before.object
       const generation = metadata.generation === undefined ? {} : { generation: metadata.generation + 1 }
-      return this.commit(before, { ...before.object, metadata: { ...metadata, ...generation, deletionTimestamp: this.now() } }, before.owners)
+      const deletionTimestamp = this.now(isHeld ? POD_GRACE_MS : 0)
+      return this.commit(before, { ...before.object, metadata: { ...metadata, ...generation, deletionTimestamp } }, before.owners)
     })
   }
 
   /** Removes what has owners, none of which is there any more. Answers when nothing is left to remove. */
   async collectGarbage(): Promise<void> {
-    for (;;) {
-      const uids = new Set([...this.objects.values()].map(({ object }) => object.metadata.uid))
-      const orphan = [...this.objects.values()].find(({ object: { metadata } }) => {
-        const owners = metadata.ownerReferences ?? []
-        return metadata.deletionTimestamp === undefined && owners.length > 0 && owners.every(({ uid }) => !uids.has(uid))
-      })
-      if (orphan === undefined) return
-      const { metadata } = orphan.object
-      const { uid } = metadata
-      await this.delete(orphan.type, metadata.namespace, metadata.name, uid === undefined ? {} : { uid }).catch((error: unknown) => {
-        // Somebody else was faster.
-        if (!isReason(error, 'NotFound', 'Conflict')) throw error
-      })
-    }
+    for (let orphans = this.orphans(); orphans.length > 0; orphans = this.orphans())
+      for (const { type, object } of orphans) {
+        const { namespace, name, uid } = object.metadata
+        await this.delete(type, namespace, name, uid === undefined ? {} : { uid }).catch((error: unknown) => {
+          // Somebody else was faster.
+          if (!isReason(error, 'NotFound', 'Conflict')) throw error
+        })
+      }
+  }
+
+  private orphans(): readonly Stored[] {
+    const stored = [...this.objects.values()]
+    const uids = new Set(stored.map(({ object }) => object.metadata.uid))
+    return stored.filter(({ object: { metadata } }) => {
+      const owners = metadata.ownerReferences ?? []
+      return metadata.deletionTimestamp === undefined && owners.length > 0 && owners.every(({ uid }) => !uids.has(uid))
+    })
   }
 
   private write<T>(work: () => Promise<T>): Promise<T> {
@@ -196,6 +196,7 @@ export class LocalApiServer implements ObjectApi {
     const admitted = this.options.admit?.(wanted, before?.object) ?? wanted
     const { status, ...rest } = admitted
     const old = before?.object
+    if (old !== undefined) requireNoNewFinalizers(old, admitted.metadata)
     const metadata: ObjectMeta =
       old === undefined
         ? {
@@ -210,7 +211,13 @@ export class LocalApiServer implements ObjectApi {
           }
     const kept = old === undefined && hasStatus(type) ? {} : status === undefined ? {} : { status }
     const next: KubeObject = { ...rest, metadata, ...kept }
-    if (old !== undefined && metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0 && before !== undefined)
+    if (
+      old !== undefined &&
+      metadata.deletionTimestamp !== undefined &&
+      (metadata.finalizers ?? []).length === 0 &&
+      !isOnNode(old) &&
+      before !== undefined
+    )
       return this.remove(before)
     return this.commit(before, next, owners)
   }
@@ -248,9 +255,14 @@ export class LocalApiServer implements ObjectApi {
   }
 
   /** Whole seconds, as Kubernetes writes them. */
-  private now(): string {
-    return new Date(Math.floor(this.options.clock.nowMs() / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
+  private now(afterMs = 0): string {
+    return new Date(Math.floor((this.options.clock.nowMs() + afterMs) / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
   }
+}
+
+/** Its kubelet has to say that it has ended. */
+function isOnNode({ kind, spec }: KubeObject): boolean {
+  return kind === 'Pod' && (spec as { readonly nodeName?: string } | undefined)?.nodeName !== undefined
 }
 
 function keyOf({ kind, metadata }: KubeObject): string {
@@ -284,6 +296,16 @@ function requireNewest(object: KubeObject, resourceVersion: string | undefined):
   throw new KubeError(
     'Conflict',
     `Operation cannot be fulfilled on ${named(object)}: the object has been modified; please apply your changes to the latest version and try again`,
+  )
+}
+
+function requireNoNewFinalizers(object: KubeObject, { finalizers = [] }: ObjectMeta): void {
+  const { deletionTimestamp, finalizers: present = [] } = object.metadata
+  const added = finalizers.filter(finalizer => !present.includes(finalizer))
+  if (deletionTimestamp === undefined || added.length === 0) return
+  throw new KubeError(
+    'Invalid',
+    `${named(object)} is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
   )
 }
 

@@ -77,8 +77,11 @@ export async function serveObjectApi({ api, types, token, clock, bookmarkMs = BO
     if (method === 'PUT' && isStatus) return send(response, 200, await api.updateStatus(objectOf(body, type, namespace, name)))
     if (method === 'PATCH' && name !== undefined) return send(response, 200, await patch(request, url, type, required(namespace), name, body))
     if (method === 'DELETE' && name !== undefined) {
-      const { preconditions = {} } = (body ?? {}) as { readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string } }
-      await api.delete(type, required(namespace), name, preconditions)
+      const { preconditions = {}, gracePeriodSeconds } = (body ?? {}) as {
+        readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string }
+        readonly gracePeriodSeconds?: number
+      }
+      await api.delete(type, required(namespace), name, { ...preconditions, isForced: gracePeriodSeconds === 0 })
       return send(response, 200, { kind: 'Status', apiVersion: 'v1', status: 'Success' })
     }
     throw new KubeError('BadRequest', `${method} ${url.pathname} is not served`)

@@ -10,6 +10,7 @@ import { type ErrorCode, FlinkError } from '../../runtime/common/errors.ts'
  *   changes no version and wakes no watcher.
  * - `generation` grows with every change of `spec`; `status` is written by `updateStatus` only, which changes nothing else.
  * - An object with finalizers that is deleted gets a `deletionTimestamp` and goes with its last finalizer; nobody can add finalizers then.
+ * - A pod on a node that is deleted gets a `deletionTimestamp`, by which it is to have ended, and goes when its kubelet says that it has: by a deletion by force.
  * - Objects whose owners have all gone go too, in the background: never at once.
  * - A write is answered once it is durable. `OUTCOME_UNKNOWN` says that it may have happened or not: read again, and decide anew. Every other error says that it has not.
  * - Objects that are handed out are never changed afterwards, by neither side.
@@ -105,6 +106,8 @@ export interface MetadataChange {
 }
 
 export interface DeleteOptions {
+  /** Of a pod on a node: at once, though its kubelet has not said that it has ended. */
+  readonly isForced?: boolean
   /** `Conflict` when the object of that name is another one by now. */
   readonly uid?: string
   readonly resourceVersion?: string

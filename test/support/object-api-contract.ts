@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isReason, type KubeObject, type ObjectApi, type WatchEvent } from '../../operator/kube/object-api.ts'
-import { configMaps, flinkJobs } from '../../operator/kube/resources.ts'
+import { configMaps, flinkJobs, pods } from '../../operator/kube/resources.ts'
 
 /**
  * What everything in the operator relies on, held by LocalApiServer, by it over HTTP and by a real kube-apiserver with the CRDs. Each test works with names of its own,
@@ -218,6 +218,7 @@ export function objectApiContract(subject: () => ApiSubject): void {
     await api().delete(flinkJobs, 'default', name)
     expect((await api().get(flinkJobs, 'default', name)).metadata.resourceVersion).toBe(held.metadata.resourceVersion)
     await expect(api().patchMetadata(held, { finalizers: ['millrace.dev/one', 'millrace.dev/three'] })).rejects.toEqual(reason('Invalid'))
+    await expect(api().apply(job(name, {}, { finalizers: ['millrace.dev/three'] }), 'one')).rejects.toEqual(reason('Invalid'))
     await api().updateStatus({ ...held, status: status('going') })
     const one = await api().patchMetadata(await api().get(flinkJobs, 'default', name), { finalizers: ['millrace.dev/one'] })
     await api().patchMetadata(one, { finalizers: [] })
@@ -233,6 +234,25 @@ export function objectApiContract(subject: () => ApiSubject): void {
     await expect(api().delete(configMaps, 'default', name, { resourceVersion: stale })).rejects.toEqual(reason('Conflict'))
     await api().delete(configMaps, 'default', name, { uid: made.metadata.uid as string })
     await expect(api().get(configMaps, 'default', name)).rejects.toEqual(reason('NotFound'))
+  })
+
+  test('a pod on a node, deleted, stays until its kubelet says that it has ended; one without a node goes at once', async () => {
+    const pod = (name: string, spec: object) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: { containers: [{ name: 'main', image: 'example/main:1' }], ...spec },
+    })
+    const [placed, waiting] = [fresh(), fresh()]
+    await api().create(pod(placed, { nodeName: 'node-1' }))
+    await api().create(pod(waiting, {}))
+    for (const name of [placed, waiting]) await api().delete(pods, 'default', name)
+    await expect(api().get(pods, 'default', waiting)).rejects.toEqual(reason('NotFound'))
+    const ending = await api().get(pods, 'default', placed)
+    expect(Date.parse(ending.metadata.deletionTimestamp ?? '') - Date.parse(ending.metadata.creationTimestamp ?? '')).toBeGreaterThanOrEqual(30_000)
+    await api().updateStatus({ ...ending, status: { phase: 'Running' } })
+    await api().delete(pods, 'default', placed, { isForced: true })
+    await expect(api().get(pods, 'default', placed)).rejects.toEqual(reason('NotFound'))
   })
 
   test('lists are those of a namespace, or with labels', async () => {
