@@ -249,7 +249,7 @@ export const flinkJobStatusSchema = z.object({
       lastReconciledSpec: z.string(),
       /** JSON text of the last one under which the job ran. */
       lastStableSpec: z.string().optional(),
-      state: z.enum(['UPGRADING', 'DEPLOYED', 'ROLLING_BACK', 'ROLLED_BACK']),
+      state: z.enum(['UPGRADING', 'DEPLOYED']),
       reconciliationTimestamp: z.string(),
     })
     .optional(),
@@ -291,6 +291,8 @@ export const flinkJobStatusSchema = z.object({
       step: z.enum(['STOPPING', 'RELEASING']),
       triggerId: z.string(),
       since: z.string(),
+      /** Of an upgrade back to the last stable spec: what the failed one had dropped, and where it had begun. See operator/job/rollback.ts. */
+      back: z.object({ dropped: z.array(z.string()).max(100), restorePoint: z.string().optional() }).optional(),
       failures: z.int().optional(),
       /** Of the last savepoint. */
       failure: z.string().optional(),
@@ -320,6 +322,46 @@ export const flinkJobStatusSchema = z.object({
       /** Before which it is not started again. */
       retryAt: z.string().optional(),
       step: z.enum(['RELEASING', 'STARTING', 'DONE']),
+    })
+    .optional(),
+  /** A deletion that is being carried out; see operator/job/deletion.ts. */
+  deletion: z
+    .object({
+      step: z.enum(['STOPPING', 'RELEASING', 'REMOVING']),
+      triggerId: z.string(),
+      since: z.string(),
+      failures: z.int().optional(),
+      /** Of the last savepoint. */
+      failure: z.string().optional(),
+      retryAt: z.string().optional(),
+      /** What the job was stopped with. */
+      savepointPath: z.string().optional(),
+      /** What was given up. */
+      notice: z.string().optional(),
+      /** What holds it. */
+      blocked: z.string().optional(),
+    })
+    .optional(),
+  /** A changed spec that has still to become stable; only with spec.rollback. */
+  trial: z
+    .object({
+      generation: z.int(),
+      since: z.string(),
+      /** It began empty. */
+      losesState: z.boolean(),
+      /** State that it had no place for. */
+      dropped: z.array(z.string()).max(100),
+      restorePoint: z.string().optional(),
+    })
+    .optional(),
+  /** The last spec that did not become stable. */
+  rollback: z
+    .object({
+      generation: z.int(),
+      reason: z.string(),
+      at: z.string(),
+      /** Why it was not rolled back. */
+      failure: z.string().optional(),
     })
     .optional(),
   /** An edit that was given up. */
@@ -431,6 +473,10 @@ export interface FlinkJobSpec extends ClusterSpec {
   /** Either an interval or a cron expression. */
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }
+  /** Keep where it is absent. */
+  readonly deletionPolicy?: 'Savepoint' | 'Keep' | 'Delete'
+  readonly deletionTimeoutMs?: number
+  readonly rollback?: { readonly enabled: boolean; readonly deadline: string }
 }
 
 export interface FlinkJobMetadata {

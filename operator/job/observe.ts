@@ -17,6 +17,7 @@ import {
 } from './input.ts'
 import { observeProgress } from './observe-progress.ts'
 import { asksForRestarts } from './restarts.ts'
+import { asksForTrial } from './rollback.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
 import { startPath } from './start-path.ts'
 import { isPlanned, takesStateOver } from './state-plan.ts'
@@ -52,14 +53,15 @@ async function askJobManager(
   rest: (address: string) => RestClient,
 ): Promise<Pick<Observed, 'job' | 'operation' | 'progress'>> {
   const unknown = { kind: 'unknown' } as const
-  const { jobStatus, upgrade } = status
+  const { jobStatus, upgrade, deletion } = status
   if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined }
   const { jobId } = jobStatus
   const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
-  const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
+  const trigger = upgrade?.mode === 'savepoint' ? upgrade : deletion
+  const operation = trigger === undefined ? unknown : await observeOperation(client, jobId, trigger.triggerId)
   const job = await observeJob(client, jobId)
-  return { operation, job, progress: asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined }
+  return { operation, job, progress: asksForRestarts(status, job) || asksForTrial(status, job) ? await observeProgress(client, jobId) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */

@@ -224,8 +224,9 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
-  const { snapshots, restartNonce } = manifest.spec
+  const { snapshots, restartNonce, deletionPolicy, deletionTimeout } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
+  const { rollback } = manifest.spec
   return {
     job: {
       ...(script === undefined ? {} : { script }),
@@ -246,6 +247,9 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
     flinkConfiguration,
     ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
+    deletionPolicy,
+    deletionTimeoutMs: parseDuration(deletionTimeout),
+    ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }
 
