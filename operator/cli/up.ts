@@ -143,7 +143,7 @@ class UpSession {
     })
     await this.loadSnapshots()
     const token = hex(random.bytes(32))
-    const server = await serveObjectApi(api, resourceTypes, token)
+    const server = await serveObjectApi({ api, types: resourceTypes, token, clock })
     const record: ServerRecord = { pid: this.parts.pid, url: server.url, token }
     const forget = writeServerRecord(join(this.directory, 'up', 'servers'), record)
     const stopping = new AbortController()
