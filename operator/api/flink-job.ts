@@ -325,6 +325,24 @@ export const flinkJobStatusSchema = z.object({
       step: z.enum(['RELEASING', 'STARTING', 'DONE']),
     })
     .optional(),
+  /** A deletion that is being carried out; see operator/job/deletion.ts. */
+  deletion: z
+    .object({
+      step: z.enum(['STOPPING', 'RELEASING', 'REMOVING']),
+      triggerId: z.string(),
+      since: z.string(),
+      failures: z.int().optional(),
+      /** Of the last savepoint. */
+      failure: z.string().optional(),
+      retryAt: z.string().optional(),
+      /** What the job was stopped with. */
+      savepointPath: z.string().optional(),
+      /** What was given up. */
+      notice: z.string().optional(),
+      /** What holds it. */
+      blocked: z.string().optional(),
+    })
+    .optional(),
   /** A changed spec that has still to become stable; only with spec.rollback. */
   trial: z
     .object({
@@ -471,6 +489,9 @@ export interface FlinkJobSpec extends ClusterSpec {
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }
   readonly healthCheck?: HealthCheck
+  /** Keep where it is absent. */
+  readonly deletionPolicy?: 'Savepoint' | 'Keep' | 'Delete'
+  readonly deletionTimeoutMs?: number
   readonly rollback?: { readonly enabled: boolean; readonly deadline: string }
 }
 

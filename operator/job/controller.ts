@@ -7,7 +7,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
 import type { FlinkJobStore } from '../effects/object-store.ts'
-import { decide, statusAfterFailure, statusAfterLook } from './decide.ts'
+import { decide, statusAfterFailure, statusAfterLook, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
@@ -56,7 +56,9 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
         errorCodes[error.code].retry === 'never' &&
         (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
       log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
-      if (final) saved = await save(store, saved, statusAfterFailure({ ...input, job: saved }, error.message))
+      const about = { ...input, job: saved }
+      const status = final ? statusAfterFailure(about, error.message) : statusAfterRetry(about, error.message)
+      if (status !== undefined) saved = await save(store, saved, status)
       return { job: saved, requeueAfterMs: final ? 0 : RETRY_MS }
     }
   }

@@ -1,10 +1,10 @@
 import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
+import { blockedDeletion, deleteJob } from './deletion.ts'
 import { restartUnhealthy } from './health.ts'
 import {
   answer,
-  CANCEL_TIMEOUT_MS,
   type Decision,
   hasEnded,
   type Input,
@@ -34,7 +34,7 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * declined. The shell saves `status` before it runs `actions`: after a crash in between, the saved status must lead back to the same
  * actions, which are idempotent.
  *
- * 1. `deleteJob`: an object that is to go away: cancel, TaskManagers, JobManager, in this order.
+ * 1. `deleteJob`: an object that is to go away (deletion.ts).
  * 2. `continueUpgrade`: an edit is being carried out (upgrade.ts).
  * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
  * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
@@ -60,21 +60,6 @@ function firstAnswer(input: Input): Decision {
     if (decision !== undefined) return decision
   }
   return answer(statusOf(input), REPORT_MS)
-}
-
-function deleteJob(input: Input): Decision | undefined {
-  const { metadata } = input.job
-  if (metadata.deletionTimestamp === undefined) return undefined
-  const { cluster, job } = input.observed
-  const status = statusOf(input)
-  const jobId = status.jobStatus?.jobId
-  if (isClusterGone(cluster)) return answer(statusWith(input, { lifecycleState: 'DELETED', jobManagerDeploymentStatus: 'MISSING' }), REPORT_MS)
-  const deleting = statusWith(withObservedJob(input), { lifecycleState: 'DELETING' })
-  const patient = input.nowMs - Date.parse(metadata.deletionTimestamp) < CANCEL_TIMEOUT_MS
-  if (jobId !== undefined && job.kind === 'present' && !isGloballyTerminal(job.state) && patient) {
-    return job.state === 'CANCELLING' ? answer(deleting, POLL_MS) : answer(deleting, POLL_MS, { kind: 'cancelJob', jobId })
-  }
-  return answer(deleting, POLL_MS, ...stopActions(cluster))
 }
 
 function releaseCluster(input: Input): Decision | undefined {
@@ -254,6 +239,12 @@ function failed(input: Input, message: string, jobManagerDeploymentStatus = stat
 /** An action failed in a way that trying again cannot mend. */
 export function statusAfterFailure(input: Input, message: string): FlinkJobStatus {
   return withConditions(input, failed(input, message))
+}
+
+/** An action failed, and is tried again. Undefined: nobody waits for it but the next pass. */
+export function statusAfterRetry(input: Input, message: string): FlinkJobStatus | undefined {
+  const change = blockedDeletion(statusOf(input), message)
+  return change === undefined ? undefined : withConditions(input, statusWith(input, change))
 }
 
 /** Nothing could be decided: what was asked has not answered as expected. */

@@ -20,6 +20,8 @@ const ignored: ReadonlySet<string> = new Set([
   'spec.job.fallback',
   'spec.job.initialSavepointPath',
   'spec.job.allowNonRestoredState',
+  'spec.deletionPolicy',
+  'spec.deletionTimeoutMs',
   'spec.healthCheck',
   'spec.healthCheck.checkpointProgress',
   'spec.healthCheck.checkpointWindowMs',

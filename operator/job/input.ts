@@ -152,6 +152,8 @@ export function asksCatalogue(status: FlinkJobStatus, { cluster, job }: Pick<Obs
 
 /** Nothing is to run, and nothing is being done about that. */
 function isAtRest(status: FlinkJobStatus): boolean {
+  if (status.lifecycleState === 'DELETED') return true
+  if (status.deletion?.step === 'REMOVING') return false
   return status.upgrade === undefined && (status.lifecycleState === 'SUSPENDED' || hasEnded(status))
 }
 

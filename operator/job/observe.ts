@@ -56,12 +56,13 @@ async function askJobManager(
   nowMs: number,
 ): Promise<Pick<Observed, 'job' | 'operation' | 'progress'>> {
   const unknown = { kind: 'unknown' } as const
-  const { jobStatus, upgrade } = status
+  const { jobStatus, upgrade, deletion } = status
   if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined }
   const { jobId } = jobStatus
   const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
-  const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
+  const trigger = upgrade?.mode === 'savepoint' ? upgrade : deletion
+  const operation = trigger === undefined ? unknown : await observeOperation(client, jobId, trigger.triggerId)
   const job = await observeJob(client, jobId)
   const isAsked = asksForRestarts(status, job) || asksForTrial(status, job) || asksForHealth(status, job, nowMs)
   return { operation, job, progress: isAsked ? await observeProgress(client, jobId) : undefined }

@@ -38,6 +38,8 @@ test('a minimal manifest gets its defaults', () => {
         job: { module: 'job.ts', entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
         flinkConfiguration: {},
         taskManager: {},
+        deletionPolicy: 'Keep',
+        deletionTimeoutMs: 300_000,
       },
     },
   })

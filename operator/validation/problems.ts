@@ -218,7 +218,7 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
-  const { snapshots, restartNonce } = manifest.spec
+  const { snapshots, restartNonce, deletionPolicy, deletionTimeout } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
   const { rollback } = manifest.spec
   return {
@@ -242,6 +242,8 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
     ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
     ...(healthCheck === undefined ? {} : { healthCheck }),
+    deletionPolicy,
+    deletionTimeoutMs: parseDuration(deletionTimeout),
     ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }

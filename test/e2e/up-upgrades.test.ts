@@ -1,3 +1,5 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { UpHome } from '../support/up.ts'
 
@@ -223,4 +225,22 @@ test('a savepoint path where nothing lies: nothing is started, and the path is n
   expect(rows(stdout(), 'a')).toEqual(rows(stdout(), 'a').map((_, n) => [n, n + 1]))
   child.kill('SIGINT')
   expect(await exit).toBe(130)
+})
+
+test.each(['Savepoint', 'Keep', 'Delete'])('stopped with deletionPolicy %s, the state is what the policy says', async policy => {
+  const name = `policy-${policy.toLowerCase()}`
+  const { prints, child, exit, stderr } = home.run(home.manifest(name, counting('a'), `${options('savepoint')}  deletionPolicy: ${policy}\n`))
+  await prints(/a 8 9\n/)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(home.processes()).toEqual([])
+  const status = home.status(name)
+  expect(status?.lifecycleState).toBe('DELETED')
+  const state = join(home.directory, 'up/default', name, 'cluster/state')
+  const files = (folder: string) => (existsSync(join(state, folder)) ? readdirSync(join(state, folder), { recursive: true, encoding: 'utf8' }) : [])
+  const savepoint = status?.deletion?.savepointPath
+  expect([savepoint !== undefined, files('savepoints').some(file => file.endsWith('_metadata'))]).toEqual(
+    policy === 'Savepoint' ? [true, true] : [false, false],
+  )
+  expect(files('checkpoints').some(file => file.includes('/epochs/') && !file.endsWith('.part'))).toBe(policy !== 'Delete')
 })

@@ -118,6 +118,12 @@ export class FakeFlinkCluster implements Executor {
       case 'forgetResult':
         this.results.delete(action.jobId)
         return
+      case 'removeState':
+        if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
+        this.state.delete(action.jobId)
+        this.results.delete(action.jobId)
+        this.submittedIds.delete(action.jobId)
+        return
       case 'cancelJob': {
         const job = this.jobs.get(action.jobId)
         if (job === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
@@ -174,6 +180,7 @@ export class FakeFlinkCluster implements Executor {
           return { kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 }
         }),
       disposeSavepoint: async () => {},
+      removeJob: async () => {},
     }
   }
 
