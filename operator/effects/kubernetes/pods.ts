@@ -52,6 +52,11 @@ export interface Pod {
   }
 }
 
+/** What Kubernetes hands out as a pod is one. */
+export function asPod(object: KubeObject): Pod {
+  return object as unknown as Pod
+}
+
 export function isReady({ metadata, status }: Pod): boolean {
   return metadata.deletionTimestamp === undefined && status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 }
