@@ -81,6 +81,13 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
     return answer === undefined ? undefined : catalogueOf(spec, answer.kind === 'ready' ? answer.configuration : {})
   }
 
+  const requireCatalogue = async (spec: FlinkJobSpec) => {
+    const catalogue = await plannedCatalogue(spec)
+    if (catalogue === undefined)
+      throw new FlinkError('EXTERNAL_SYSTEM', 'where the job keeps its state is not known yet: its program is being planned')
+    return catalogue
+  }
+
   const readToken = async (): Promise<string> => {
     if (token !== undefined) return token
     const secret = await objects.find(secrets, names.token(name))
@@ -133,9 +140,9 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
       const wanted = Math.max(replicas, running === undefined ? 0 : replicasOf(running))
       for (const object of taskManagerObjects(inputOf(spec), wanted)) await objects.apply(object)
     },
-    async submitJob({ spec, jobId, initialSavepointPath }) {
+    async submitJob({ spec, jobId, initialSavepointPath, allowNonRestoredState: isApproved }) {
       const rest = await jobManagerRest()
-      const { args, parallelism, allowNonRestoredState, entryClass } = spec.job
+      const { args, parallelism, allowNonRestoredState = isApproved, entryClass } = spec.job
       // Bundled by the JobManager's pod, from the program that its StatefulSet was made with.
       await rest.runJar(jarIdOf(podParts(inputOf(spec))), {
         entryClass,
@@ -150,10 +157,10 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
       await removeOutdated(readObjects(inputOf(spec))).catch(() => {})
     },
     async forgetResult({ spec, jobId }) {
-      const catalogue = await plannedCatalogue(spec)
-      if (catalogue === undefined)
-        throw new FlinkError('EXTERNAL_SYSTEM', 'where the job keeps its result is not known yet: its program is being planned')
-      await catalogue.forgetResult(jobId)
+      await (await requireCatalogue(spec)).forgetResult(jobId)
+    },
+    async removeState({ spec, jobId }) {
+      await (await requireCatalogue(spec)).removeJob(jobId)
     },
     async cancelJob({ jobId }) {
       await (await jobManagerRest()).cancelJob(jobId)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { StatePlan } from '../actions.ts'
-import { endOf, type Pod, type Terminated } from './pods.ts'
+import { endOf, type Pod } from './pods.ts'
 
 /**
  * What a planner pod has answered: pure. The answer is the termination message of its container, which user code can write to: it is held to a schema, and whatever does
@@ -47,15 +47,6 @@ export type PlannerState =
   | { readonly kind: 'answered'; readonly answer: ProgramAnswer }
   | { readonly kind: 'failed'; readonly message: string; readonly finishedMs: number }
 
-interface PlannerPod extends Pod {
-  readonly status?: Pod['status'] & {
-    readonly containerStatuses?: readonly {
-      readonly name: string
-      readonly state?: { readonly terminated?: Terminated & { readonly finishedAt?: string } }
-    }[]
-  }
-}
-
 export function answerOf(json: string): ProgramAnswer | undefined {
   try {
     return summary.safeParse(JSON.parse(json)).data
@@ -75,7 +66,7 @@ export function statePlanOf({ statePlan }: ReadyProgram): StatePlan | undefined 
 }
 
 export function plannerState(pod: Pod): PlannerState {
-  const { metadata, status = {} } = pod as PlannerPod
+  const { metadata, status = {} } = pod
   if (metadata.deletionTimestamp !== undefined || (status.phase !== 'Failed' && status.phase !== 'Succeeded')) return { kind: 'pending' }
   const terminated = status.containerStatuses?.find(({ name }) => name === 'main')?.state?.terminated
   const answer = terminated?.message === undefined ? undefined : answerOf(terminated.message)

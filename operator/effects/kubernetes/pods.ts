@@ -21,6 +21,7 @@ export interface Terminated {
   readonly signal?: number
   readonly reason?: string
   readonly message?: string
+  readonly finishedAt?: string
 }
 
 interface ContainerStatus {
