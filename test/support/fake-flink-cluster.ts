@@ -200,7 +200,8 @@ export class FakeFlinkCluster implements Executor {
       job: async (jobId: string) => this.jobInfo(jobId),
       jobExceptions: async () => this.progress.exceptions(this.failure),
       checkpointStatistics: async () => this.progress.statistics(),
-      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 600_000 }),
+      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),
+      jobMetrics: async () => [{ id: 'numRestarts', value: String(this.progress.restarts) }],
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       // The controller asks nothing else.
     }) as unknown as RestClient
