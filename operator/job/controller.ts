@@ -42,7 +42,7 @@ const RETRY_MS = 1_000
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   const { store, executor, snapshots, clock, random, log } = parts
   const job = await store.read()
-  const observed = await observe(job, executor, parts.rest, snapshots).catch(async (error: unknown) => {
+  const observed = await observe(job, executor, parts.rest, snapshots, clock.nowMs()).catch(async (error: unknown) => {
     // Whoever looks at the object sees that too; the caller tries again.
     if (error instanceof FlinkError) await save(store, job, statusAfterLook({ job, nowMs: clock.nowMs() }, error.message))
     throw error
