@@ -157,6 +157,10 @@ export class FakeFlinkCluster implements Executor {
   }
 
   async catalogue(_spec: FlinkJobSpec): Promise<Catalogue> {
+    return this.catalogueOfJobs()
+  }
+
+  catalogueOfJobs(): Catalogue {
     const read = <T>(value: () => T) => {
       this.catalogueReads++
       if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
