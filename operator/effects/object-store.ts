@@ -8,6 +8,8 @@ export interface FlinkJobStore {
   read(): Promise<FlinkJob>
   /** CONFLICT when somebody has written since `job` was read. */
   writeStatus(job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob>
+  /** In an annotation. */
+  noteJobId(job: FlinkJob, jobId: string): Promise<FlinkJob>
   writeSpec(job: FlinkJob, spec: FlinkJobSpec): Promise<FlinkJob>
   /** Sets `deletionTimestamp`, once. */
   markDeleted(job: FlinkJob, nowMs: number): Promise<FlinkJob>
@@ -41,6 +43,11 @@ export function createFileStore(path: string): FlinkJobStore & { create(job: Fli
     read,
     create: put,
     writeStatus: (job, status) => update(job, current => ({ ...current, status })),
+    noteJobId: (job, jobId) =>
+      update(job, current => ({
+        ...current,
+        metadata: { ...current.metadata, annotations: { ...current.metadata.annotations, 'millrace.dev/job-id': jobId } },
+      })),
     writeSpec: (job, spec) =>
       update(job, current => ({ ...current, spec, metadata: { ...current.metadata, generation: current.metadata.generation + 1 } })),
     markDeleted: (job, nowMs) =>
