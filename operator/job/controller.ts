@@ -6,7 +6,6 @@ import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
-import type { FlinkJobStore } from '../effects/object-store.ts'
 import { withConditions } from './conditions.ts'
 import { decide, statusAfterFailure, statusAfterLook, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
@@ -29,6 +28,15 @@ export interface ControllerParts {
   readonly log: Logger
 }
 
+/** One FlinkJob object with Kubernetes' rules. */
+export interface FlinkJobStore {
+  read(): Promise<FlinkJob>
+  /** CONFLICT when somebody has written since `job` was read. */
+  writeStatus(job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob>
+  /** In an annotation (lost-status-core.ts). */
+  noteJobId(job: FlinkJob, jobId: string): Promise<FlinkJob>
+}
+
 export interface Reconciled {
   readonly job: FlinkJob
   readonly requeueAfterMs: number
@@ -38,11 +46,10 @@ const RETRY_MS = 1_000
 
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   const { store, executor, snapshots, clock, random, log } = parts
-  const read = await store.read()
-  const recollection = await recollected(parts, read)
+  const recollection = await recollected(parts, await store.read())
   if (recollection.kind === 'over') return recollection.answer
   const { job } = recollection
-  const observed = await observe(job, executor, parts.rest, snapshots).catch(async (error: unknown) => {
+  const observed = await observe(job, executor, parts.rest, snapshots, clock.nowMs()).catch(async (error: unknown) => {
     // Whoever looks at the object sees that too; the caller tries again.
     if (error instanceof FlinkError) await save(store, job, statusAfterLook({ job, nowMs: clock.nowMs() }, error.message))
     throw error

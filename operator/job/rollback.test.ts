@@ -150,7 +150,7 @@ test('where the edit has given up the state that the stable spec is to keep, not
   made.advance(300_001)
   const job = await made.until(after => after.status?.rollback !== undefined && after.status.error !== undefined)
   expect(job.status?.error).toMatch(
-    /^generation 2 has failed and is not rolled back: the state of the last stable spec was given up with spec.job.upgradeMode stateless; it failed: /,
+    /^generation 2 has failed and is not rolled back: the edit has given up the state that the last stable spec would go on with; it failed: /,
   )
   expect(made.cluster.restored).toHaveLength(2)
 })

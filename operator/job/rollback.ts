@@ -62,7 +62,7 @@ export function rollBack(input: Input): Decision | undefined {
   const reason = why.length > REASON_MAX ? `${why.slice(0, REASON_MAX - 3)}...` : why
   const keepsState = (JSON.parse(stable) as FlinkJobSpec).job.upgradeMode !== 'stateless'
   if (losesState && keepsState) {
-    const failure = 'the state of the last stable spec was given up with spec.job.upgradeMode stateless'
+    const failure = 'the edit has given up the state that the last stable spec would go on with'
     return answer(statusWith(input, { trial: undefined, rollback: { generation, reason, at, failure } }), 0)
   }
   return answer(

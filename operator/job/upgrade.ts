@@ -308,6 +308,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
       rollback: upgrade.back === undefined ? undefined : status.rollback,
       trial: upgrade.back === undefined ? trialOf(input, upgrade, spec, plan) : undefined,
       restarts: undefined,
+      health: undefined,
       ...(plan === undefined ? {} : { plan }),
       observedGeneration: upgrade.generation,
       lifecycleState: isSuspended ? 'SUSPENDED' : upgrade.back === undefined ? 'UPGRADING' : 'ROLLING_BACK',

@@ -113,6 +113,12 @@ export interface DeleteOptions {
   readonly resourceVersion?: string
 }
 
+/** Of an object's metadata, what its maker may say; the rest is the server's. */
+export function givenMetadata({ name, namespace, labels, annotations, finalizers, ownerReferences }: ObjectMeta): ObjectMeta {
+  const optional = Object.entries({ labels, annotations, finalizers, ownerReferences }).filter(([, value]) => value !== undefined)
+  return { name, namespace, ...Object.fromEntries(optional) }
+}
+
 /** Kubernetes' reasons (metav1.StatusReason), with what each means for a caller, and two for answers that did not come. */
 const reasons = {
   NotFound: 'NOT_FOUND',
