@@ -1,6 +1,7 @@
 import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, statusOf } from './input.ts'
+import { isRescaling, rescaleStep } from './rescale.ts'
 import { restartLoopCondition } from './restarts.ts'
 import { snapshotCondition } from './snapshots.ts'
 import { planningCondition } from './state-plan.ts'
@@ -69,9 +70,11 @@ function progressing(status: FlinkJobStatus): WantedCondition {
   return { type: 'Progressing', status: 'True', reason: stepReason(status), message: step }
 }
 
-function stepReason({ lifecycleState, upgrade, recovery }: FlinkJobStatus): string {
+function stepReason(status: FlinkJobStatus): string {
+  const { lifecycleState, upgrade, recovery } = status
   if (lifecycleState === 'DELETING') return 'Deleting'
   if (upgrade !== undefined) return 'Upgrading'
+  if (isRescaling(status)) return 'Rescaling'
   return isRecovering(recovery) ? 'Recovering' : 'Deploying'
 }
 
@@ -89,6 +92,8 @@ function stepOf(status: FlinkJobStatus): string | undefined {
     return `generation ${generation}: the job is ${mode === 'savepoint' ? 'stopped with a savepoint' : 'cancelled'}`
   }
   if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
+  const rescale = rescaleStep(status)
+  if (rescale !== undefined) return rescale
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
   if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
   if (lifecycleState !== 'UPGRADING') return undefined

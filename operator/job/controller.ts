@@ -7,7 +7,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
 import type { FlinkJobStore } from '../effects/object-store.ts'
-import { decide, statusAfterFailure, statusAfterLook } from './decide.ts'
+import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
@@ -55,9 +55,11 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
       const final =
         errorCodes[error.code].retry === 'never' &&
         (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
+      const isRefused = action.kind === 'rescaleJob' && (error.code === 'INVALID_ARGUMENT' || error.code === 'UNSUPPORTED')
       log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
+      if (isRefused) saved = await save(store, saved, statusAfterRefusal({ ...input, job: saved }, error.message))
       if (final) saved = await save(store, saved, statusAfterFailure({ ...input, job: saved }, error.message))
-      return { job: saved, requeueAfterMs: final ? 0 : RETRY_MS }
+      return { job: saved, requeueAfterMs: final || isRefused ? 0 : RETRY_MS }
     }
   }
   return { job: saved, requeueAfterMs: decision.requeueAfterMs }

@@ -16,6 +16,7 @@ import {
   statusOf,
 } from './input.ts'
 import { observeProgress } from './observe-progress.ts'
+import { asksForSize, observeSize } from './observe-size.ts'
 import { asksForRestarts } from './restarts.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
 import { startPath } from './start-path.ts'
@@ -48,18 +49,20 @@ export async function observe(
 
 async function askJobManager(
   status: FlinkJobStatus,
-  { jobManager }: ObservedCluster,
+  cluster: ObservedCluster,
   rest: (address: string) => RestClient,
-): Promise<Pick<Observed, 'job' | 'operation' | 'progress'>> {
+): Promise<Pick<Observed, 'job' | 'operation' | 'progress' | 'size'>> {
   const unknown = { kind: 'unknown' } as const
+  const { jobManager } = cluster
   const { jobStatus, upgrade } = status
-  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined }
+  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined, size: undefined }
   const { jobId } = jobStatus
   const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
   const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
   const job = await observeJob(client, jobId)
-  return { operation, job, progress: asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined }
+  const progress = asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined
+  return { operation, job, progress, size: asksForSize(status, cluster, job) ? await observeSize(client) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */
@@ -133,6 +136,7 @@ async function observeJob(rest: RestClient, jobId: string): Promise<ObservedJob>
       state: info.state,
       startTimeMs: info['start-time'],
       updateTimeMs: updateTime(info),
+      parallelisms: Object.fromEntries(info.vertices.map(({ id, parallelism }) => [id, parallelism])),
       restartedMs: info.timestamps['RESTARTING'] ?? 0,
       message: info.state === 'FAILED' ? await failureOf(rest, jobId) : info['millrace-message'],
     }

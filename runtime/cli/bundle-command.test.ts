@@ -3,7 +3,7 @@ import { millrace } from '../../test/support/cli-harness.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { ProgramSummary } from './context.ts'
 
-const ready = { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, configuration: {} } as const
+const ready = { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, parallelisms: {}, configuration: {} } as const
 
 /** What was written, as text. */
 async function written(line: string, summarize: () => Promise<ProgramSummary>) {
