@@ -26,6 +26,7 @@ import {
   wholeNumber,
   yesOrNo,
 } from './fields.ts'
+import type { HealthCheck } from './operator-options.ts'
 
 /**
  * The FlinkJob resource: one job, on a cluster of its own or on a FlinkSession's. Field names follow the Flink operator's FlinkDeployment, so that what people
@@ -251,7 +252,7 @@ export const flinkJobStatusSchema = z.object({
       lastReconciledSpec: z.string(),
       /** JSON text of the last one under which the job ran. */
       lastStableSpec: z.string().optional(),
-      state: z.enum(['UPGRADING', 'DEPLOYED', 'ROLLING_BACK', 'ROLLED_BACK']),
+      state: z.enum(['UPGRADING', 'DEPLOYED']),
       reconciliationTimestamp: z.string(),
     })
     .optional(),
@@ -293,6 +294,8 @@ export const flinkJobStatusSchema = z.object({
       step: z.enum(['STOPPING', 'RELEASING']),
       triggerId: z.string(),
       since: z.string(),
+      /** Of an upgrade back to the last stable spec: what the failed one had dropped, and where it had begun. See operator/job/rollback.ts. */
+      back: z.object({ dropped: z.array(z.string()).max(100), restorePoint: z.string().optional() }).optional(),
       failures: z.int().optional(),
       /** Of the last savepoint. */
       failure: z.string().optional(),
@@ -340,6 +343,46 @@ export const flinkJobStatusSchema = z.object({
       step: z.enum(['RELEASING', 'STARTING', 'DONE']),
     })
     .optional(),
+  /** A deletion that is being carried out; see operator/job/deletion.ts. */
+  deletion: z
+    .object({
+      step: z.enum(['STOPPING', 'RELEASING', 'REMOVING']),
+      triggerId: z.string(),
+      since: z.string(),
+      failures: z.int().optional(),
+      /** Of the last savepoint. */
+      failure: z.string().optional(),
+      retryAt: z.string().optional(),
+      /** What the job was stopped with. */
+      savepointPath: z.string().optional(),
+      /** What was given up. */
+      notice: z.string().optional(),
+      /** What holds it. */
+      blocked: z.string().optional(),
+    })
+    .optional(),
+  /** A changed spec that has still to become stable; only with spec.rollback. */
+  trial: z
+    .object({
+      generation: z.int(),
+      since: z.string(),
+      /** It began empty. */
+      losesState: z.boolean(),
+      /** State that it had no place for. */
+      dropped: z.array(z.string()).max(100),
+      restorePoint: z.string().optional(),
+    })
+    .optional(),
+  /** The last spec that did not become stable. */
+  rollback: z
+    .object({
+      generation: z.int(),
+      reason: z.string(),
+      at: z.string(),
+      /** Why it was not rolled back. */
+      failure: z.string().optional(),
+    })
+    .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
   /** The newest one that is complete, whoever asked for it. */
@@ -380,6 +423,20 @@ export const flinkJobStatusSchema = z.object({
       where: z.string().optional(),
       /** Epoch ms as text: the one that was last looked at. */
       seen: z.string(),
+    })
+    .optional(),
+  /** What is known for its health check; see operator/job/health.ts. */
+  health: z
+    .object({
+      restartsSince: z.string(),
+      /** Of the job, at that time. */
+      restarts: z.int(),
+      /** The last completed checkpoint that is known of, or the start of the job. */
+      checkpointAt: z.string(),
+      /** In which another one is expected; absent: it takes none. */
+      windowMs: z.number().optional(),
+      /** Why it is started again. */
+      unhealthy: z.string().optional(),
     })
     .optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
@@ -449,6 +506,11 @@ export interface FlinkJobSpec extends ClusterSpec {
   /** Either an interval or a cron expression. */
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }
+  readonly healthCheck?: HealthCheck
+  /** Keep where it is absent. */
+  readonly deletionPolicy?: 'Savepoint' | 'Keep' | 'Delete'
+  readonly deletionTimeoutMs?: number
+  readonly rollback?: { readonly enabled: boolean; readonly deadline: string }
 }
 
 export interface FlinkJobMetadata {

@@ -202,7 +202,9 @@ function outcome({ status, metadata }: FlinkJob, progress: Progress): number {
     return 1
   }
   if (metadata.deletionTimestamp !== undefined && state !== 'FINISHED') {
-    progress.note('stopped')
+    const { savepointPath, notice } = status?.deletion ?? {}
+    progress.note(savepointPath === undefined ? 'stopped' : `stopped with savepoint ${savepointPath}`)
+    if (notice !== undefined) progress.note(notice)
     return INTERRUPTED_EXIT_CODE
   }
   if (state === 'FINISHED') {

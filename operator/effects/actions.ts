@@ -29,6 +29,8 @@ export type Action =
       readonly parallelisms: Readonly<Record<string, number>>
       readonly again: boolean
     }
+  /** All that lies at the store under its id. */
+  | { readonly kind: 'removeState'; readonly spec: FlinkJobSpec; readonly jobId: string }
   /** With a savepoint, under a trigger's id: asked for again it is the same one. */
   | { readonly kind: 'stopJob'; readonly jobId: string; readonly triggerId: string }
   /** Answers when they have ended: those past the first `keep`, all where it is absent. */

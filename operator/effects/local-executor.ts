@@ -205,6 +205,9 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     async forgetResult({ spec, jobId }) {
       await (await plannedCatalogue(spec)).forgetResult(jobId)
     },
+    async removeState({ spec, jobId }) {
+      await (await plannedCatalogue(spec)).removeJob(jobId)
+    },
     async cancelJob({ jobId }) {
       await jobManagerRest().cancelJob(jobId)
     },

@@ -14,11 +14,21 @@ import { planningCondition } from './state-plan.ts'
  * - `Running`: the job is RUNNING.
  * - `Progressing`: something is being done that will end by itself, and which step of it.
  * - `Degraded`: the job or its processes have a problem, in words. That an edit is not carried out is no problem of the job.
+ * - `DeletionBlocked`: the object is to go away, and what holds it.
  * - `Planning`: state-plan.ts. `RestartLoop`: restarts.ts. `SnapshotFailed`: snapshots.ts.
  */
 type Derived = (status: FlinkJobStatus, job: FlinkJob) => WantedCondition | undefined
 
-const derived: readonly Derived[] = [ready, running, progressing, degraded, planningCondition, restartLoopCondition, snapshotCondition]
+const derived: readonly Derived[] = [
+  ready,
+  running,
+  progressing,
+  degraded,
+  deletionBlocked,
+  planningCondition,
+  restartLoopCondition,
+  snapshotCondition,
+]
 
 export function withConditions(input: Pick<Input, 'job' | 'nowMs'>, status: FlinkJobStatus): FlinkJobStatus {
   const { job, nowMs } = input
@@ -36,7 +46,12 @@ function ready(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
     return { type: 'Ready', status: 'True', reason: isSuspended ? 'Suspended' : 'Running', message: stateText(status) }
   const reason = lifecycleState === 'FAILED' ? 'Failed' : isThere && status.upgrade === undefined ? 'EditPending' : 'Progressing'
   const pending = isThere ? `generation ${job.metadata.generation} is not carried out yet` : stateText(status)
-  return { type: 'Ready', status: 'False', reason, message: error ?? status.problems?.[0]?.message ?? stepOf(status) ?? pending }
+  return {
+    type: 'Ready',
+    status: 'False',
+    reason,
+    message: status.deletion?.blocked ?? error ?? status.problems?.[0]?.message ?? stepOf(status) ?? pending,
+  }
 }
 
 /** What runs, or rests, is what the spec says now. */
@@ -84,8 +99,8 @@ function isRecovering(recovery: FlinkJobStatus['recovery']): boolean {
 
 /** Undefined: nothing is being done. */
 function stepOf(status: FlinkJobStatus): string | undefined {
-  const { lifecycleState, upgrade, recovery, plan, jobManagerDeploymentStatus } = status
-  if (lifecycleState === 'DELETING') return 'the job ends, and its processes with it'
+  const { lifecycleState, upgrade, recovery, plan, jobManagerDeploymentStatus, deletion } = status
+  if (lifecycleState === 'DELETING') return deletion === undefined ? 'the job is deleted' : deletionSteps[deletion.step]
   if (upgrade !== undefined) {
     const { generation, mode, step } = upgrade
     if (step === 'RELEASING') return `generation ${generation}: what ran before ends`
@@ -96,9 +111,21 @@ function stepOf(status: FlinkJobStatus): string | undefined {
   if (rescale !== undefined) return rescale
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
   if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
+  if (lifecycleState === 'ROLLING_BACK') return `the last stable spec is started again: ${status.rollback?.reason}`
   if (lifecycleState !== 'UPGRADING') return undefined
   if (plan?.verdict === 'pending') return 'what becomes of the state of the job is planned'
   return jobManagerDeploymentStatus === 'READY' ? 'the job is submitted' : 'the JobManager starts'
+}
+
+const deletionSteps = {
+  STOPPING: 'the job is stopped, to be deleted',
+  RELEASING: 'the processes of the job end',
+  REMOVING: 'what is at the store under the id of the job is removed',
+} as const
+
+function deletionBlocked({ deletion }: FlinkJobStatus): WantedCondition | undefined {
+  if (deletion?.blocked === undefined) return undefined
+  return { type: 'DeletionBlocked', status: 'True', reason: deletion.step === 'STOPPING' ? 'NoSavepoint' : 'Waiting', message: deletion.blocked }
 }
 
 function degraded(status: FlinkJobStatus, job: FlinkJob): WantedCondition {

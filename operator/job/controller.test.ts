@@ -17,30 +17,6 @@ test('a job is deployed, reported, and its processes end with it', async () => {
   expect(job.status?.error).toBeUndefined()
 })
 
-test('a deleted job is cancelled, then its TaskManagers end, then its JobManager', async () => {
-  const { cluster, store, until, now } = world()
-  cluster.looksUntilFinished = undefined
-  await until(job => job.status?.jobStatus?.state === 'RUNNING')
-  await store.markDeleted(await store.read(), now())
-  const job = await until(deleted => lifecycle(deleted) === 'DELETED')
-  expect(cluster.history.slice(-3)).toEqual(['cancelJob', 'stopTaskManagers', 'stopJobManager'])
-  expect(job.status?.jobStatus?.state).toBe('CANCELED')
-  expect(cluster.violations).toEqual([])
-})
-
-test('a job that does not end when cancelled is ended with its processes', async () => {
-  const { cluster, store, pass, until, advance, now } = world()
-  cluster.looksUntilFinished = undefined
-  await until(job => job.status?.jobStatus?.state === 'RUNNING')
-  await store.markDeleted(await store.read(), now())
-  await pass()
-  for (const job of cluster.jobs.values()) job.state = 'CANCELLING'
-  advance(120_000)
-  const job = await until(deleted => lifecycle(deleted) === 'DELETED')
-  expect(job.status?.jobStatus?.state).toBe('CANCELLING')
-  expect(cluster.jobManager).toBe('missing')
-})
-
 test('every crash, and every two crashes, between observing, saving and acting end in one job and no process', async () => {
   const plain = world()
   await plain.until(ended)
@@ -56,19 +32,6 @@ test('every crash, and every two crashes, between observing, saving and acting e
     expect(cluster.violations, about).toEqual([])
     expect(cluster.jobManager, about).toBe('missing')
     expect(cluster.taskManagers, about).toBe(0)
-  }
-})
-
-test('every crash while a job is deleted ends with nothing left', async () => {
-  for (let at = 0; at < 30; at++) {
-    for (const side of ['before', 'after'] as const) {
-      const { cluster, store, until, now } = world(new Map([[at, side]]))
-      cluster.looksUntilFinished = undefined
-      await until(job => job.status?.jobStatus?.state === 'RUNNING')
-      await store.markDeleted(await store.read(), now())
-      await until(deleted => lifecycle(deleted) === 'DELETED')
-      expect([cluster.jobManager, cluster.taskManagers, cluster.violations]).toEqual(['missing', 0, []])
-    }
   }
 })
 

@@ -7,7 +7,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
 import type { FlinkJobStore } from '../effects/object-store.ts'
-import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal } from './decide.ts'
+import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
@@ -36,7 +36,7 @@ const RETRY_MS = 1_000
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   const { store, executor, snapshots, clock, random, log } = parts
   const job = await store.read()
-  const observed = await observe(job, executor, parts.rest, snapshots).catch(async (error: unknown) => {
+  const observed = await observe(job, executor, parts.rest, snapshots, clock.nowMs()).catch(async (error: unknown) => {
     // Whoever looks at the object sees that too; the caller tries again.
     if (error instanceof FlinkError) await save(store, job, statusAfterLook({ job, nowMs: clock.nowMs() }, error.message))
     throw error
@@ -57,8 +57,10 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
         (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
       const isRefused = action.kind === 'rescaleJob' && (error.code === 'INVALID_ARGUMENT' || error.code === 'UNSUPPORTED')
       log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
-      if (isRefused) saved = await save(store, saved, statusAfterRefusal({ ...input, job: saved }, error.message))
-      if (final) saved = await save(store, saved, statusAfterFailure({ ...input, job: saved }, error.message))
+      const about = { ...input, job: saved }
+      const again = () => (isRefused ? statusAfterRefusal(about, error.message) : statusAfterRetry(about, error.message))
+      const status = final ? statusAfterFailure(about, error.message) : again()
+      if (status !== undefined) saved = await save(store, saved, status)
       return { job: saved, requeueAfterMs: final || isRefused ? 0 : RETRY_MS }
     }
   }

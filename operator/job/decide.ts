@@ -1,9 +1,10 @@
 import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
+import { blockedDeletion, deleteJob } from './deletion.ts'
+import { restartUnhealthy } from './health.ts'
 import {
   answer,
-  CANCEL_TIMEOUT_MS,
   type Decision,
   hasEnded,
   type Input,
@@ -20,6 +21,7 @@ import {
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { continueRescale, isRescaling, refusedRescale, replicasForShortage, spareTaskManagers } from './rescale.ts'
 import { restartsOf } from './restarts.ts'
+import { isRolledBack, isStable, rollBack, rollbackProblem } from './rollback.ts'
 import { withSnapshots } from './snapshots.ts'
 import { startPathProblem } from './start-path.ts'
 import { isPlanning, mayDropState } from './state-plan.ts'
@@ -33,18 +35,32 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * declined. The shell saves `status` before it runs `actions`: after a crash in between, the saved status must lead back to the same
  * actions, which are idempotent.
  *
- * 1. `deleteJob`: an object that is to go away: cancel, TaskManagers, JobManager, in this order.
+ * 1. `deleteJob`: an object that is to go away (deletion.ts).
  * 2. `continueUpgrade`, `continueRescale`: an edit is being carried out (upgrade.ts), in place (rescale.ts).
- * 3. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
- * 4. `startUpgrade`: the spec is not the one that is carried out.
- * 5. `rest`: the job is suspended, or has ended.
- * 6. `recover`: the JobManager is lost (recovery.ts).
- * 7. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 8. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
+ * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
+ * 5. `startUpgrade`: the spec is not the one that is carried out.
+ * 6. `rest`: the job is suspended, or has ended.
+ * 7. `restartUnhealthy`: the job runs, and gets nowhere (health.ts).
+ * 8. `recover`: the JobManager is lost (recovery.ts).
+ * 9. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 10. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  *
  * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
-const rules: readonly Rule[] = [deleteJob, continueUpgrade, continueRescale, releaseCluster, startUpgrade, rest, recover, deploy, report]
+const rules: readonly Rule[] = [
+  deleteJob,
+  continueUpgrade,
+  continueRescale,
+  rollBack,
+  releaseCluster,
+  startUpgrade,
+  rest,
+  restartUnhealthy,
+  recover,
+  deploy,
+  report,
+]
 
 export function decide(input: Input): Decision {
   const decision = withSnapshots(input, firstAnswer(input))
@@ -57,21 +73,6 @@ function firstAnswer(input: Input): Decision {
     if (decision !== undefined) return decision
   }
   return answer(statusOf(input), REPORT_MS)
-}
-
-function deleteJob(input: Input): Decision | undefined {
-  const { metadata } = input.job
-  if (metadata.deletionTimestamp === undefined) return undefined
-  const { cluster, job } = input.observed
-  const status = statusOf(input)
-  const jobId = status.jobStatus?.jobId
-  if (isClusterGone(cluster)) return answer(statusWith(input, { lifecycleState: 'DELETED', jobManagerDeploymentStatus: 'MISSING' }), REPORT_MS)
-  const deleting = statusWith(withObservedJob(input), { lifecycleState: 'DELETING' })
-  const patient = input.nowMs - Date.parse(metadata.deletionTimestamp) < CANCEL_TIMEOUT_MS
-  if (jobId !== undefined && job.kind === 'present' && !isGloballyTerminal(job.state) && patient) {
-    return job.state === 'CANCELLING' ? answer(deleting, POLL_MS) : answer(deleting, POLL_MS, { kind: 'cancelJob', jobId })
-  }
-  return answer(deleting, POLL_MS, ...stopActions(cluster))
 }
 
 function releaseCluster(input: Input): Decision | undefined {
@@ -185,7 +186,7 @@ function report(input: Input): Decision | undefined {
   if (jobManager.kind !== 'ready' || job.kind !== 'present') {
     return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   }
-  const stable = job.state === 'RUNNING' || job.state === 'FINISHED'
+  const stable = isStable(input)
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
   const pending = pendingEdit(input)
@@ -193,7 +194,7 @@ function report(input: Input): Decision | undefined {
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? spare.message ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? spare.message ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     ...pending,
     lifecycleState: lifecycleOf(input, job.state, stable),
@@ -201,6 +202,7 @@ function report(input: Input): Decision | undefined {
     clusterInfo: { 'web-address': jobManager.webAddress },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
     restarts: restartsOf(input),
+    trial: stable ? undefined : status.trial,
     error,
     ...(reconciliation === undefined
       ? {}
@@ -224,6 +226,7 @@ function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleSta
   const status = statusOf(input)
   if (state === 'FAILED') return 'FAILED'
   if (isPlanning(status, input.job.metadata.generation) || isRescaling(status)) return 'UPGRADING'
+  if (isRolledBack(status)) return stable || status.lifecycleState === 'ROLLED_BACK' ? 'ROLLED_BACK' : 'ROLLING_BACK'
   return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
 
@@ -258,6 +261,12 @@ export function statusAfterFailure(input: Input, message: string): FlinkJobStatu
 /** The job cannot be rescaled in place: whoever knows it says so. */
 export function statusAfterRefusal(input: Input, message: string): FlinkJobStatus {
   return withConditions(input, refusedRescale(input, message))
+}
+
+/** An action failed, and is tried again. Undefined: nobody waits for it but the next pass. */
+export function statusAfterRetry(input: Input, message: string): FlinkJobStatus | undefined {
+  const change = blockedDeletion(statusOf(input), message)
+  return change === undefined ? undefined : withConditions(input, statusWith(input, change))
 }
 
 /** Nothing could be decided: what was asked has not answered as expected. */

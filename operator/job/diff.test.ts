@@ -83,6 +83,7 @@ test('every field of the schema has a class: a new one has to be thought about h
 test.each([
   ['nothing', {}, {}, undefined],
   ['how later edits are done', {}, { job: { ...spec.job, upgradeMode: 'savepoint' } }, 'ignore'],
+  ['what becomes of it in the end', {}, { deletionPolicy: 'Delete', deletionTimeoutMs: 1 }, 'ignore'],
   ['more TaskManagers', { taskManager: { replicas: 1 } }, { taskManager: { replicas: 2 } }, 'live'],
   ['fewer TaskManagers', { taskManager: { replicas: 2 } }, { taskManager: { replicas: 1 } }, 'rescale'],
   ['a number of TaskManagers that is given or left open', {}, { taskManager: { replicas: 1 } }, 'rescale'],

@@ -31,6 +31,8 @@ const classes: Readonly<Record<string, FieldClass>> = {
   'spec.snapshots': 'ignore',
   'spec.deletionPolicy': 'ignore',
   'spec.deletionTimeout': 'ignore',
+  'spec.deletionTimeoutMs': 'ignore',
+  'spec.healthCheck': 'ignore',
   'spec.rollback': 'ignore',
 }
 

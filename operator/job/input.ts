@@ -95,6 +95,10 @@ export interface ObservedProgress {
   readonly checkpointMs: number | undefined
   /** By itself. */
   readonly takesCheckpoints: boolean
+  /** In which one is to be completed however many fail that may. */
+  readonly checkpointWindowMs: number
+  /** By itself, since it runs on this JobManager. */
+  readonly restarts: number
 }
 
 export type ObservedOperation =
@@ -162,6 +166,8 @@ export function asksCatalogue(status: FlinkJobStatus, { cluster, job }: Pick<Obs
 
 /** Nothing is to run, and nothing is being done about that. */
 function isAtRest(status: FlinkJobStatus): boolean {
+  if (status.lifecycleState === 'DELETED') return true
+  if (status.deletion?.step === 'REMOVING') return false
   return status.upgrade === undefined && (status.lifecycleState === 'SUSPENDED' || hasEnded(status))
 }
 

@@ -4,6 +4,7 @@ import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
 import { editOf } from './diff.ts'
+import { asksForHealth } from './health.ts'
 import {
   asksCatalogue,
   intendedSpec,
@@ -18,6 +19,7 @@ import {
 import { observeProgress } from './observe-progress.ts'
 import { asksForSize, observeSize } from './observe-size.ts'
 import { asksForRestarts } from './restarts.ts'
+import { asksForTrial } from './rollback.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
 import { startPath } from './start-path.ts'
 import { isPlanned, takesStateOver } from './state-plan.ts'
@@ -28,6 +30,7 @@ export async function observe(
   executor: Executor,
   rest: (address: string) => RestClient,
   snapshots: SnapshotObjects,
+  nowMs: number,
 ): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
@@ -37,7 +40,7 @@ export async function observe(
   const edited = editOf(intended, next) === undefined ? undefined : await executor.observeProgram(next)
   const statePlan = edited?.kind === 'ready' ? await observeStatePlan(job, cluster, executor, intended, next) : undefined
   const jobId = status.jobStatus?.jobId
-  const asked = await askJobManager(status, cluster, rest)
+  const asked = await askJobManager(status, cluster, rest, nowMs)
   const catalogue: ObservedCatalogue =
     jobId !== undefined && asksCatalogue(status, { cluster, job: asked.job })
       ? await observeCatalogue(() => executor.catalogue(intended), jobId)
@@ -51,17 +54,20 @@ async function askJobManager(
   status: FlinkJobStatus,
   cluster: ObservedCluster,
   rest: (address: string) => RestClient,
+  nowMs: number,
 ): Promise<Pick<Observed, 'job' | 'operation' | 'progress' | 'size'>> {
   const unknown = { kind: 'unknown' } as const
   const { jobManager } = cluster
-  const { jobStatus, upgrade } = status
+  const { jobStatus, upgrade, deletion } = status
   if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined, size: undefined }
   const { jobId } = jobStatus
   const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
-  const operation = upgrade?.mode === 'savepoint' ? await observeOperation(client, jobId, upgrade.triggerId) : unknown
+  const trigger = upgrade?.mode === 'savepoint' ? upgrade : deletion
+  const operation = trigger === undefined ? unknown : await observeOperation(client, jobId, trigger.triggerId)
   const job = await observeJob(client, jobId)
-  const progress = asksForRestarts(status, job) ? await observeProgress(client, jobId) : undefined
+  const isAsked = asksForRestarts(status, job) || asksForTrial(status, job) || asksForHealth(status, job, nowMs)
+  const progress = isAsked ? await observeProgress(client, jobId) : undefined
   return { operation, job, progress, size: asksForSize(status, cluster, job) ? await observeSize(client) : undefined }
 }
 

@@ -64,7 +64,8 @@ export function startRescale(input: Input, edit: Edit): Decision | undefined {
   const { edited, job } = input.observed
   if (edited?.kind !== 'ready' || job.kind !== 'present') return undefined
   const { spec, metadata } = input.job
-  const before = statusOf(input).taskManager?.replicas ?? 1
+  const { trial, taskManager } = statusOf(input)
+  const before = taskManager?.replicas ?? 1
   const replicas = replicasFor(spec, edited)
   return answer(
     statusWith(withObservedJob(input), {
@@ -72,6 +73,9 @@ export function startRescale(input: Input, edit: Edit): Decision | undefined {
       lifecycleState: 'UPGRADING',
       edit: { ...edit, generation: metadata.generation },
       refused: undefined,
+      // What is on trial is on trial in its new size.
+      trial: trial === undefined ? undefined : { ...trial, generation: metadata.generation },
+      rollback: undefined,
       rescale: {
         generation: metadata.generation,
         spec: JSON.stringify(spec),
@@ -81,7 +85,7 @@ export function startRescale(input: Input, edit: Edit): Decision | undefined {
         step: 'STARTING',
         since: new Date(input.nowMs).toISOString(),
       },
-      taskManager: { ...statusOf(input).taskManager, replicas: Math.max(before, replicas) },
+      taskManager: { ...taskManager, replicas: Math.max(before, replicas) },
       error: undefined,
     }),
     0,

@@ -54,8 +54,10 @@ export function planOf(input: Input): Plan {
 }
 
 /** Of what the job that was stopped for `generation` goes on from. */
-export function planBehindStop(input: Input, generation: number): Plan {
+export function planBehindStop(input: Input, { generation, back }: NonNullable<FlinkJobStatus['upgrade']>): Plan {
   const plan = madePlan(generation, input.observed.statePlan)
+  // What only a failed spec has a place for goes with it.
+  if (back !== undefined) return plan.verdict === 'incompatible' && !cannotBeDropped(plan) ? { ...plan, approved: true } : plan
   const isApproved = statusOf(input).plan?.approved === true && statusOf(input).plan?.generation === generation && !cannotBeDropped(plan)
   return isApproved && plan.verdict !== 'pending' ? { ...plan, approved: true } : plan
 }

@@ -18,6 +18,7 @@ import {
 } from './input.ts'
 import { because, endedStatus, restorePoint, tooLate } from './recovery.ts'
 import { classified, isRescaling, isResize, resizeObstacle, slotsProblem, startRescale } from './rescale.ts'
+import { givenUp, lostSince, trialOf } from './rollback.ts'
 import { startPathProblem } from './start-path.ts'
 import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
 import { type StatusChange, statusWith, withObservedJob } from './status.ts'
@@ -62,6 +63,7 @@ export function startUpgrade(input: Input): Decision | undefined {
         plan: status.plan?.verdict === 'compatible' ? status.plan : undefined,
         refused: undefined,
         rescale: undefined,
+        rollback: undefined,
         error: hasEnded(status) ? status.error : undefined,
         reconciliationStatus: { ...reconciliationStatus, lastReconciledSpec: text, ...(isStable ? { lastStableSpec: text } : {}) },
       }),
@@ -301,8 +303,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
   const isSuspended = spec.job.state === 'suspended'
   if (!isSuspended && edited?.kind === 'invalid') return refuse(input, upgrade, edited.message)
   if (!isSuspended && edited?.kind !== 'ready') return answer(status, POLL_MS)
-  const plan =
-    takesStateOver(spec) && upgrade.mode !== 'stateless' && status.jobStatus !== undefined ? planBehindStop(input, upgrade.generation) : undefined
+  const plan = takesStateOver(spec) && upgrade.mode !== 'stateless' && status.jobStatus !== undefined ? planBehindStop(input, upgrade) : undefined
   if (plan?.verdict === 'incompatible' && !letsGoOn(plan)) return refuse(withStatus(input, { ...status, plan }), upgrade, plan.message ?? '')
   if (plan !== undefined && !letsGoOn(plan))
     return answer(statusWith(input, { error: plan.message }), plan.verdict === 'pending' ? POLL_MS : REPORT_MS)
@@ -310,14 +311,20 @@ function release(input: Input, upgrade: Upgrade): Decision {
   const isNewJob = jobStatus === undefined || upgrade.mode === 'stateless'
   const restore = isNewJob ? firstStart(input, upgrade, spec) : goOn(input, upgrade, spec)
   if ('actions' in restore) return restore
+  const lost = lostSince(input, upgrade)
+  if (lost !== undefined) return refuse(input, upgrade, lost)
   return answer(
     statusWith(input, {
       upgrade: undefined,
-      refused: undefined,
+      rescale: undefined,
+      refused: upgrade.back === undefined ? undefined : status.refused,
+      rollback: upgrade.back === undefined ? undefined : status.rollback,
+      trial: upgrade.back === undefined ? trialOf(input, upgrade, spec, plan) : undefined,
       restarts: undefined,
+      health: undefined,
       ...(plan === undefined ? {} : { plan }),
       observedGeneration: upgrade.generation,
-      lifecycleState: isSuspended ? 'SUSPENDED' : 'UPGRADING',
+      lifecycleState: isSuspended ? 'SUSPENDED' : upgrade.back === undefined ? 'UPGRADING' : 'ROLLING_BACK',
       jobManagerDeploymentStatus: 'MISSING',
       clusterInfo: undefined,
       jobStatus: {
@@ -390,7 +397,9 @@ function refuse(input: Input, upgrade: Upgrade, message: string): Decision {
   return answer(
     statusWith(input, {
       upgrade: undefined,
+      rescale: undefined,
       refused: { generation: upgrade.generation, message },
+      rollback: upgrade.back === undefined ? status.rollback : givenUp(status.rollback, message),
       restore,
       lifecycleState: rests ? 'SUSPENDED' : 'UPGRADING',
       ...(jobStatus === undefined ? {} : { jobStatus: { ...jobStatus, ...jobId, state: rests ? 'SUSPENDED' : 'RECONCILING' } }),

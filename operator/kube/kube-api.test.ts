@@ -29,7 +29,8 @@ async function scripted(...answers: Scripted[]) {
   })
   await new Promise<void>(resolve => server?.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  api = new KubeApi({ auth: withToken(url, 'secret'), clock: systemClock, random: seededRandom(1), requestTimeoutMs: 300, watchSilenceMs: 300 })
+  const limits = { requestTimeoutMs: 300, watchSilenceMs: 300, attemptsMax: 3 }
+  api = new KubeApi({ auth: withToken(url, 'secret'), clock: systemClock, random: seededRandom(1), ...limits })
   return { api, requests }
 }
 
@@ -72,7 +73,7 @@ describe('reads', () => {
   test('are given up in the end, with what is wrong', async () => {
     const { api, requests } = await scripted(failure(500, 'InternalError'))
     await expect(api.get(configMaps, 'default', 'a')).rejects.toMatchObject({ reason: 'InternalError', message: 'InternalError it is' })
-    expect(requests.length).toBe(5)
+    expect(requests.length).toBe(3)
   })
 
   test('a list begins anew when its pages are forgotten', async () => {
@@ -94,6 +95,12 @@ describe.each(writes)('%s', (_name, write) => {
     expect(requests.length).toBe(2)
   })
 
+  test('is not held up by a server that asks for much time: the caller is told how much', async () => {
+    const { api, requests } = await scripted(failure(429, 'TooManyRequests', { 'retry-after': '600' }), ok)
+    await expect(write(api)).rejects.toMatchObject({ reason: 'TooManyRequests', retryAfterMs: 600_000 })
+    expect(requests.length).toBe(1)
+  })
+
   test.each([
     ['a hang', hang],
     ['a cut', cut],
@@ -110,6 +117,7 @@ describe.each(writes)('%s', (_name, write) => {
     ['409', failure(409, 'Conflict'), 'Conflict'],
     ['403', failure(403, 'Forbidden'), 'Forbidden'],
     ['422', failure(422, 'Invalid'), 'Invalid'],
+    ['what is too large for etcd', json(500, { kind: 'Status', message: 'etcdserver: request is too large', code: 500 }), 'RequestEntityTooLarge'],
   ])('is not tried again after %s', async (_what, first, reason) => {
     const { api, requests } = await scripted(first, ok)
     await expect(write(api)).rejects.toMatchObject({ reason })
@@ -171,6 +179,18 @@ describe('a watch', () => {
     const { api } = await scripted(stream(line('ADDED', object), line('ERROR', gone)), failure(410, 'Expired'))
     expect((await seen(api)).error).toMatchObject({ reason: 'Expired', message: 'too old' })
     expect((await seen(api)).error).toMatchObject({ reason: 'Expired' })
+  })
+
+  test('leaves no connection behind', async () => {
+    const { api } = await scripted(stream(line('ADDED', object)))
+    const ended: Promise<void>[] = []
+    server?.on('connection', socket => ended.push(new Promise(resolve => socket.on('close', () => resolve()))))
+    for (let count = 0; count < 20; count++) {
+      const controller = new AbortController()
+      for await (const _event of api.watch(configMaps, { resourceVersion: '7' }, controller.signal)) controller.abort()
+    }
+    expect(ended.length).toBe(20)
+    await Promise.all(ended)
   })
 
   test('that is not answered ends, and one that is stopped ends without an error', async () => {

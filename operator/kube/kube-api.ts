@@ -5,11 +5,14 @@ import type { Random } from '../../runtime/common/random.ts'
 import type { KubeAuth } from './kube-auth.ts'
 import {
   type DeleteOptions,
+  givenMetadata,
+  isReason,
   KubeError,
   type KubeObject,
   type MetadataChange,
   type ObjectApi,
   type ObjectList,
+  type ObjectMeta,
   type Reason,
   type ResourceType,
   type Selection,
@@ -18,9 +21,10 @@ import {
 import { apiVersionOf, typeOf } from './resources.ts'
 
 /**
- * A kube-apiserver over HTTP(S), in plain JSON both ways, so that no field of a newer server is lost. Every call has a deadline. What was surely not done is tried again,
- * later each time with full jitter, or as late as `Retry-After` says: reads after any failure, writes when the server has answered 429 or could not be reached at
- * all. A write whose answer did not come, or was a 5xx, is `OutcomeUnknown`; a 409 is the caller's to think about.
+ * A kube-apiserver over HTTP(S), in plain JSON both ways, so that no field of a newer server is lost; only `managedFields`, often the larger part of an object, are not
+ * handed on. Every call has a deadline. What was surely not done is tried again, later each time with full jitter, or as late as `Retry-After` says: reads after any
+ * failure, writes when the server has answered 429 or could not be reached at all, but nothing that has taken long already. A write whose answer did not come, or was a
+ * 5xx, is `OutcomeUnknown`; a 409 is the caller's to think about.
  *
  * A watch asks for bookmarks and for an end after four to five minutes; one on which nothing comes for 90 seconds, bookmarks neither, is dead.
  */
@@ -28,7 +32,7 @@ export interface KubeApiOptions {
   readonly auth: KubeAuth
   readonly clock: Clock
   readonly random: Random
-  /** Default: 30 s for a call, 5 tries. */
+  /** Default: 30 s for a try, 8 tries, the last of which begins 45 s after the first at the latest. */
   readonly requestTimeoutMs?: number
   readonly attemptsMax?: number
   readonly watchSilenceMs?: number
@@ -36,11 +40,13 @@ export interface KubeApiOptions {
 
 const REQUEST_TIMEOUT_MS = 30_000
 const WATCH_SILENCE_MS = 90_000
-const ATTEMPTS_MAX = 5
+const ATTEMPTS_MAX = 8
+/** Callers have deadlines of about a minute. */
+const RETRY_MS = 45_000
 const BACKOFF_FIRST_MS = 100
 const BACKOFF_MAX_MS = 10_000
-const RETRY_AFTER_MAX_MS = 60_000
 const PAGE_SIZE = 500
+const LIST_ATTEMPTS_MAX = 3
 
 interface Call {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -75,12 +81,12 @@ export class KubeApi implements ObjectApi {
   }
 
   async list(type: ResourceType, selection: Selection = {}): Promise<ObjectList> {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await this.listPages(type, selection)
       } catch (error) {
         // The snapshot that the pages are of is forgotten: from its beginning, of what is now.
-        if (!(error instanceof KubeError) || error.reason !== 'Expired') throw error
+        if (!isReason(error, 'Expired') || attempt >= LIST_ATTEMPTS_MAX) throw error
       }
     }
   }
@@ -95,18 +101,20 @@ export class KubeApi implements ObjectApi {
         readonly items: readonly KubeObject[] | null
       }
       // Items of a list do not say what they are.
-      for (const item of page.items ?? []) items.push({ ...item, apiVersion: apiVersionOf(type), kind: type.kind })
+      for (const item of page.items ?? []) items.push({ ...stripped(item), apiVersion: apiVersionOf(type), kind: type.kind })
       next = page.metadata.continue ?? ''
       if (next === '') return { items, resourceVersion: page.metadata.resourceVersion }
     }
   }
 
   create(object: KubeObject): Promise<KubeObject> {
-    return this.object({ method: 'POST', path: pathOf(typeOf(object), object.metadata.namespace), body: object })
+    const body = { ...object, metadata: givenMetadata(object.metadata) }
+    return this.object({ method: 'POST', path: pathOf(typeOf(object), object.metadata.namespace), body })
   }
 
   apply(object: KubeObject, fieldManager: string): Promise<KubeObject> {
-    const { uid: _uid, generation: _generation, creationTimestamp: _created, deletionTimestamp: _deleted, ...metadata } = object.metadata
+    const { resourceVersion } = object.metadata
+    const metadata = { ...givenMetadata(object.metadata), ...(resourceVersion === undefined ? {} : { resourceVersion }) }
     const path = `${pathOfObject(object)}${queryOf({ fieldManager, force: 'true' })}`
     // Status is written beside: in what is applied it would only be owned.
     const { status: _status, ...rest } = object
@@ -123,9 +131,15 @@ export class KubeApi implements ObjectApi {
     return this.object({ method: 'PATCH', path: pathOfObject(object), body: { metadata }, contentType: 'application/merge-patch+json' })
   }
 
-  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion }: DeleteOptions = {}): Promise<void> {
+  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion, isForced }: DeleteOptions = {}): Promise<void> {
     const preconditions = { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) }
-    const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions }
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      propagationPolicy: 'Background',
+      preconditions,
+      ...(isForced === true ? { gracePeriodSeconds: 0 } : {}),
+    }
     await this.call({ method: 'DELETE', path: pathOf(type, namespace, name), body })
   }
 
@@ -149,22 +163,26 @@ export class KubeApi implements ObjectApi {
   }
 
   private async object(call: Call): Promise<KubeObject> {
-    return (await this.call(call)).body as KubeObject
+    return stripped((await this.call(call)).body as KubeObject)
   }
 
   private async call(call: Call): Promise<Answer> {
     const { clock, random, attemptsMax = ATTEMPTS_MAX } = this.options
+    const endMs = clock.monotonicMs() + RETRY_MS
     for (let attempt = 1; ; attempt++) {
       try {
         const answer = await this.once(call)
         if (answer.status < 300) return answer
         const error = errorOf(answer)
         // etcd may have it although the API server did not hear so.
-        throw answer.status >= 500 && call.method !== 'GET' ? new KubeError('OutcomeUnknown', error.message, { cause: error }) : error
+        const isUnknown = call.method !== 'GET' && answer.status >= 500 && error.reason !== 'RequestEntityTooLarge'
+        throw isUnknown ? new KubeError('OutcomeUnknown', error.message, { cause: error }) : error
       } catch (error) {
         if (!(error instanceof KubeError) || attempt >= attemptsMax || !isWorthTrying(error, call.method === 'GET')) throw error
         const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** (attempt - 1)) * random.next()
-        await sleep(clock, Math.min(RETRY_AFTER_MAX_MS, error.retryAfterMs ?? backoffMs))
+        const delayMs = error.retryAfterMs ?? backoffMs
+        if (clock.monotonicMs() + delayMs > endMs) throw error
+        await sleep(clock, delayMs)
       }
     }
   }
@@ -313,6 +331,7 @@ interface Status {
   readonly reason?: string
   readonly message?: string
   readonly code?: number
+  readonly details?: { readonly causes?: readonly { readonly field?: string }[] }
 }
 
 const reasonOfStatus: Readonly<Record<number, Reason>> = {
@@ -330,16 +349,30 @@ const reasonOfStatus: Readonly<Record<number, Reason>> = {
 }
 
 function errorOf({ status, body, retryAfterMs }: Answer): KubeError {
-  const { reason, message } = (typeof body === 'object' && body !== null ? body : {}) as Status
-  const known: Reason = reason === 'AlreadyExists' ? 'AlreadyExists' : (reasonOfStatus[status] ?? 'InternalError')
-  const text = message ?? (typeof body === 'string' && body !== '' ? body.slice(0, 500) : `the API server answered ${status}`)
-  return new KubeError(known, text, retryAfterMs === undefined ? {} : { retryAfterMs })
+  const answer = (typeof body === 'object' && body !== null ? body : {}) as Status
+  const text = answer.message ?? (typeof body === 'string' && body !== '' ? body.slice(0, 500) : `the API server answered ${status}`)
+  return new KubeError(reasonOf(status, answer), text, retryAfterMs === undefined ? {} : { retryAfterMs })
+}
+
+function reasonOf(status: number, { reason, message, details }: Status): Reason {
+  if (reason === 'AlreadyExists') return 'AlreadyExists'
+  // The limit of etcd, which the API server takes for an error of its own.
+  if (message?.includes('etcdserver: request is too large')) return 'RequestEntityTooLarge'
+  // A patch says which object it means by its uid. Of another one it would be a change of the uid.
+  if (details?.causes?.some(({ field }) => field === 'metadata.uid')) return 'Conflict'
+  return reasonOfStatus[status] ?? 'InternalError'
+}
+
+/** Who owns which fields nobody of ours asks; a write without it changes nothing of it. */
+function stripped(object: KubeObject): KubeObject {
+  const { managedFields: _owners, ...metadata } = object.metadata as ObjectMeta & { readonly managedFields?: unknown }
+  return { ...object, metadata }
 }
 
 function eventOf(line: string): WatchEvent | undefined {
   if (line === '') return undefined
   const { type, object } = JSON.parse(line) as { readonly type: string; readonly object: KubeObject & Status }
-  if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') return { type, object }
+  if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') return { type, object: stripped(object) }
   if (type === 'BOOKMARK') return { type, resourceVersion: object.metadata.resourceVersion ?? '' }
   throw errorOf({ status: object.code ?? 500, body: object, retryAfterMs: undefined })
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../runtime/common/clock.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { objectApiContract } from '../../test/support/object-api-contract.ts'
+import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import { LocalApiServer } from './local-api-server.ts'
 import { KubeError, type KubeObject } from './object-api.ts'
 import { configMaps } from './resources.ts'
@@ -11,10 +12,10 @@ describe('the contract of API servers', () => {
   objectApiContract(() => ({ api: server, collectGarbage: () => server.collectGarbage(), compact: async () => server.compact() }))
 })
 
-const configMap = (name: string, data: Readonly<Record<string, string>> = {}): KubeObject => ({
+const configMap = (name: string, data: Readonly<Record<string, string>> = {}, metadata: object = {}): KubeObject => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
-  metadata: { name, namespace: 'default' },
+  metadata: { name, namespace: 'default', ...metadata },
   data,
 })
 
@@ -60,4 +61,62 @@ test('what `admit` refuses is not written, and what it fills in is', async () =>
   await expect(server.create(configMap('bad'))).rejects.toMatchObject({ reason: 'Invalid' })
   expect((await server.create(configMap('good')))['data']).toEqual({ before: 'false' })
   expect((await server.apply(configMap('good', { x: '1' }), 'one'))['data']).toEqual({ before: 'true' })
+})
+
+/** What is persisted, as files would keep it. */
+function disk() {
+  const kept = new Map<string, string>()
+  return {
+    isFull: false,
+    async persist({ object, isRemoved }: { readonly object: KubeObject; readonly isRemoved: boolean }) {
+      if (this.isFull) throw new Error('the disk is full')
+      if (isRemoved) kept.delete(object.metadata.name)
+      else kept.set(object.metadata.name, JSON.stringify(object))
+    },
+    objects: () => [...kept.values()].map(text => JSON.parse(text) as KubeObject),
+  }
+}
+
+test('what was applied before a restart and is applied no more is gone after it', async () => {
+  const files = disk()
+  const options = { clock: systemClock, random: seededRandom(1), persist: files.persist.bind(files) }
+  const first = new LocalApiServer(options)
+  await first.apply(configMap('a', { x: '1', y: '2' }), 'up')
+  await first.apply(configMap('a', { z: '3' }), 'other')
+  const second = new LocalApiServer(options)
+  second.load(files.objects())
+  expect(await second.get(configMaps, 'default', 'a')).toEqual(await first.get(configMaps, 'default', 'a'))
+  expect((await second.apply(configMap('a', { x: '1' }), 'up'))['data']).toEqual({ x: '1', z: '3' })
+})
+
+describe('what has no owner', () => {
+  const owned = { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: 'nobody' }] }
+  const names = async (server: LocalApiServer) => (await server.list(configMaps)).items.map(({ metadata }) => metadata.name)
+  /** Until what the clock has begun is done. */
+  const settled = (server: LocalApiServer) => server.patchMetadata(configMap('none'), {}).catch(() => {})
+
+  test('goes a moment after it was made, not at once', async () => {
+    const clock = new SimulatedClock()
+    const server = new LocalApiServer({ clock, random: seededRandom(1) })
+    await server.create(configMap('a', {}, owned))
+    expect(await names(server)).toEqual(['a'])
+    clock.advanceBy(1)
+    await settled(server)
+    expect(await names(server)).toEqual([])
+  })
+
+  test('goes after a restart, when it was left behind by a crash, and when the disk has room again', async () => {
+    const clock = new SimulatedClock()
+    const files = disk()
+    const server = new LocalApiServer({ clock, random: seededRandom(1), persist: files.persist.bind(files) })
+    server.load([configMap('a', {}, { ...owned, uid: '1', resourceVersion: '5' })])
+    files.isFull = true
+    clock.advanceBy(1)
+    await settled(server)
+    expect(await names(server)).toEqual(['a'])
+    files.isFull = false
+    clock.advanceBy(1_000)
+    await settled(server)
+    expect(await names(server)).toEqual([])
+  })
 })

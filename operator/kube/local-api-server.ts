@@ -3,6 +3,8 @@ import { newId } from '../../runtime/common/ids.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import {
   type DeleteOptions,
+  givenMetadata,
+  isReason,
   KubeError,
   type KubeObject,
   type MetadataChange,
@@ -14,7 +16,7 @@ import {
   type WatchEvent,
 } from './object-api.ts'
 import { hasGeneration, hasStatus, typeOf } from './resources.ts'
-import { applied, mergePatched } from './server-side-apply.ts'
+import { applied, changed, mergePatched, type Owners, same } from './server-side-apply.ts'
 import { selects, WatchHistory } from './watch-history.ts'
 
 /**
@@ -22,7 +24,8 @@ import { selects, WatchHistory } from './watch-history.ts'
  * (discovery, admission webhooks, other kinds than those of resources.ts) nobody of ours asks for.
  *
  * Writes go one after the other: worked out, checked by `admit`, made durable by `persist`, and only then to be seen. A `persist` that fails has written nothing.
- * What loses its last owner is collected by `collectGarbage`, which runs by the clock a moment after each removal, never within it.
+ * What has lost its last owner is collected by `collectGarbage`, which runs by the clock a moment after whatever may call for it, never within it.
+ * Who owns which fields is kept apart from the objects, and persisted in them as Kubernetes does it: in `metadata.managedFields`.
  */
 export interface LocalApiServerOptions {
   readonly clock: Clock
@@ -37,11 +40,15 @@ export interface LocalApiServerOptions {
 interface Stored {
   readonly type: ResourceType
   readonly object: KubeObject
-  /** What each field manager applied last. */
-  readonly applied: ReadonlyMap<string, Readonly<Record<string, unknown>>>
+  readonly owners: Owners
 }
 
 const HISTORY_MAX = 10_000
+/** The limit of etcd for a request. */
+const OBJECT_BYTES_MAX = 1.5 * 1024 * 1024
+const GARBAGE_RETRY_MS = 1_000
+/** Kubernetes' terminationGracePeriodSeconds, where a pod says no other. */
+const POD_GRACE_MS = 30_000
 
 export class LocalApiServer implements ObjectApi {
   private readonly options: LocalApiServerOptions
@@ -49,6 +56,7 @@ export class LocalApiServer implements ObjectApi {
   private readonly objects = new Map<string, Stored>()
   private version = 0
   private writing: Promise<unknown> = Promise.resolve()
+  private isCollectionDue = false
 
   constructor(options: LocalApiServerOptions) {
     this.options = options
@@ -57,11 +65,14 @@ export class LocalApiServer implements ObjectApi {
 
   /** What an earlier one has persisted. Nobody watches yet. */
   load(objects: readonly KubeObject[]): void {
-    for (const object of objects) {
-      this.objects.set(keyOf(object), { type: typeOf(object), object, applied: new Map() })
-      this.version = Math.max(this.version, Number(object.metadata.resourceVersion ?? 0))
+    for (const persisted of objects) {
+      const { managedFields: owners = [], ...metadata } = persisted.metadata as ObjectMeta & { readonly managedFields?: Owners }
+      const object = { ...persisted, metadata }
+      this.objects.set(keyOf(object), { type: typeOf(object), object, owners })
+      this.version = Math.max(this.version, Number(metadata.resourceVersion ?? 0))
     }
     this.history.forget(this.version)
+    this.collectSoon(0)
   }
 
   /** Forgets what happened up to now. */
@@ -85,84 +96,82 @@ export class LocalApiServer implements ObjectApi {
 
   create(object: KubeObject): Promise<KubeObject> {
     return this.write(async () => {
-      const key = keyOf(object)
-      if (this.objects.has(key)) throw new KubeError('AlreadyExists', `${named(object)} already exists`)
-      return this.put(undefined, plain(object), new Map())
+      if (this.objects.has(keyOf(object))) throw new KubeError('AlreadyExists', `${named(object)} already exists`)
+      const made = given(object)
+      return this.put(undefined, made, changed(undefined, made, []))
     })
   }
 
   apply(object: KubeObject, fieldManager: string): Promise<KubeObject> {
     return this.write(async () => {
-      const { metadata, status: _status, ...rest } = plain(object)
-      const { resourceVersion, uid: _uid, generation: _generation, creationTimestamp: _created, deletionTimestamp: _deleted, ...named } = metadata
-      const next = { ...rest, metadata: named }
+      const next = given(object)
       const before = this.objects.get(keyOf(object))
-      if (before === undefined) return this.put(undefined, plain(next as KubeObject), new Map([[fieldManager, next]]))
-      if (resourceVersion !== undefined) requireNewest(before.object, resourceVersion)
-      const others = [...before.applied].flatMap(([manager, fields]) => (manager === fieldManager ? [] : [fields]))
-      const changed = applied(before.object, next, before.applied.get(fieldManager), others)
-      // `applied` starts from the object as it is: it has all that an object has.
-      return this.put(before, changed as unknown as KubeObject, new Map([...before.applied, [fieldManager, next]]))
+      if (before === undefined) return this.put(undefined, next, applied(next, next, fieldManager, []).owners)
+      requireNewest(before.object, object.metadata.resourceVersion)
+      const { object: wanted, owners } = applied(before.object, next, fieldManager, before.owners)
+      // It starts from the object as it is: it has all that an object has.
+      return this.put(before, wanted as unknown as KubeObject, owners)
     })
   }
 
   updateStatus(object: KubeObject): Promise<KubeObject> {
     return this.write(async () => {
-      const before = this.require(typeOf(object), object.metadata.namespace, object.metadata.name)
+      const type = typeOf(object)
+      if (!hasStatus(type)) throw new KubeError('NotFound', 'the server could not find the requested resource')
+      const before = this.require(type, object.metadata.namespace, object.metadata.name)
       const { resourceVersion, uid } = object.metadata
       if (resourceVersion === undefined)
         throw new KubeError('Invalid', `${named(object)} is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update`)
       requireSame(before.object, uid)
       requireNewest(before.object, resourceVersion)
-      return this.put(before, { ...before.object, status: plain(object).status }, before.applied)
+      return this.put(before, { ...before.object, status: plain(object).status }, before.owners)
     })
   }
 
   patchMetadata(object: KubeObject, change: MetadataChange): Promise<KubeObject> {
     return this.write(async () => {
       const before = this.require(typeOf(object), object.metadata.namespace, object.metadata.name)
-      requireSame(before.object, object.metadata.uid)
       requireNewest(before.object, object.metadata.resourceVersion)
-      const { deletionTimestamp, finalizers = [] } = before.object.metadata
-      const added = (change.finalizers ?? []).filter(finalizer => !finalizers.includes(finalizer))
-      if (deletionTimestamp !== undefined && added.length > 0)
-        throw new KubeError(
-          'Invalid',
-          `${named(object)} is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
-        )
-      return this.put(before, { ...before.object, metadata: mergePatched(before.object.metadata, plain(change)) as ObjectMeta }, before.applied)
+      requireSame(before.object, object.metadata.uid)
+      const wanted = { ...before.object, metadata: mergePatched(before.object.metadata, plain(change)) as ObjectMeta }
+      return this.put(before, wanted, changed(before.object, wanted, before.owners))
     })
   }
 
-  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion }: DeleteOptions = {}): Promise<void> {
+  async delete(type: ResourceType, namespace: string, name: string, { uid, resourceVersion, isForced = false }: DeleteOptions = {}): Promise<void> {
     await this.write(async () => {
       const before = this.require(type, namespace, name)
       requireSame(before.object, uid)
-      if (resourceVersion !== undefined) requireNewest(before.object, resourceVersion)
+      requireNewest(before.object, resourceVersion)
       const { metadata } = before.object
-      if ((metadata.finalizers ?? []).length === 0) return this.remove(before)
+      const isHeld = isOnNode(before.object) && !isForced
+      if ((metadata.finalizers ?? []).length === 0 && !isHeld) return this.remove(before)
       if (metadata.deletionTimestamp !== undefined) return before.object
       const generation = metadata.generation === undefined ? {} : { generation: metadata.generation + 1 }
-      return this.commit(before, { ...before.object, metadata: { ...metadata, ...generation, deletionTimestamp: this.now() } }, before.applied)
+      const deletionTimestamp = this.now(isHeld ? POD_GRACE_MS : 0)
+      return this.commit(before, { ...before.object, metadata: { ...metadata, ...generation, deletionTimestamp } }, before.owners)
     })
   }
 
   /** Removes what has owners, none of which is there any more. Answers when nothing is left to remove. */
   async collectGarbage(): Promise<void> {
-    for (;;) {
-      const uids = new Set([...this.objects.values()].map(({ object }) => object.metadata.uid))
-      const orphan = [...this.objects.values()].find(({ object: { metadata } }) => {
-        const owners = metadata.ownerReferences ?? []
-        return metadata.deletionTimestamp === undefined && owners.length > 0 && owners.every(({ uid }) => !uids.has(uid))
-      })
-      if (orphan === undefined) return
-      const { metadata } = orphan.object
-      const { uid } = metadata
-      await this.delete(orphan.type, metadata.namespace, metadata.name, uid === undefined ? {} : { uid }).catch((error: unknown) => {
-        // Somebody else was faster.
-        if (!(error instanceof KubeError) || error.reason !== 'NotFound') throw error
-      })
-    }
+    for (let orphans = this.orphans(); orphans.length > 0; orphans = this.orphans())
+      for (const { type, object } of orphans) {
+        const { namespace, name, uid } = object.metadata
+        await this.delete(type, namespace, name, uid === undefined ? {} : { uid }).catch((error: unknown) => {
+          // Somebody else was faster.
+          if (!isReason(error, 'NotFound', 'Conflict')) throw error
+        })
+      }
+  }
+
+  private orphans(): readonly Stored[] {
+    const stored = [...this.objects.values()]
+    const uids = new Set(stored.map(({ object }) => object.metadata.uid))
+    return stored.filter(({ object: { metadata } }) => {
+      const owners = metadata.ownerReferences ?? []
+      return metadata.deletionTimestamp === undefined && owners.length > 0 && owners.every(({ uid }) => !uids.has(uid))
+    })
   }
 
   private write<T>(work: () => Promise<T>): Promise<T> {
@@ -171,43 +180,61 @@ export class LocalApiServer implements ObjectApi {
     return done
   }
 
+  /** A moment later. What could not be collected, because it could not be persisted, is tried again. */
+  private collectSoon(delayMs: number): void {
+    if (this.isCollectionDue) return
+    this.isCollectionDue = true
+    this.options.clock.schedule(delayMs, () => {
+      this.isCollectionDue = false
+      this.collectGarbage().catch(() => this.collectSoon(GARBAGE_RETRY_MS))
+    })
+  }
+
   /** A new object, or another state of one: what the server itself says of it is worked out here. */
-  private put(before: Stored | undefined, wanted: KubeObject, managers: Stored['applied']): Promise<KubeObject> {
+  private put(before: Stored | undefined, wanted: KubeObject, owners: Owners): Promise<KubeObject> {
     const type = typeOf(wanted)
     const admitted = this.options.admit?.(wanted, before?.object) ?? wanted
     const { status, ...rest } = admitted
     const old = before?.object
+    if (old !== undefined) requireNoNewFinalizers(old, admitted.metadata)
     const metadata: ObjectMeta =
       old === undefined
         ? {
-            ...requireNamed(admitted),
+            ...filled(admitted.metadata),
             uid: uuid(newId(this.options.random)),
             creationTimestamp: this.now(),
             ...(hasGeneration(type) ? { generation: 1 } : {}),
           }
         : {
-            ...admitted.metadata,
+            ...filled(admitted.metadata),
             ...(hasGeneration(type) ? { generation: (old.metadata.generation ?? 0) + (same(old.spec, admitted.spec) ? 0 : 1) } : {}),
           }
     const kept = old === undefined && hasStatus(type) ? {} : status === undefined ? {} : { status }
     const next: KubeObject = { ...rest, metadata, ...kept }
-    if (old !== undefined && metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0 && before !== undefined)
+    if (
+      old !== undefined &&
+      metadata.deletionTimestamp !== undefined &&
+      (metadata.finalizers ?? []).length === 0 &&
+      !isOnNode(old) &&
+      before !== undefined
+    )
       return this.remove(before)
-    return this.commit(before, next, managers)
+    return this.commit(before, next, owners)
   }
 
-  private async commit(before: Stored | undefined, next: KubeObject, managers: Stored['applied']): Promise<KubeObject> {
+  private async commit(before: Stored | undefined, next: KubeObject, owners: Owners): Promise<KubeObject> {
     const type = typeOf(next)
-    if (before !== undefined && same(before.object, next)) {
-      this.objects.set(keyOf(next), { ...before, applied: managers })
-      return before.object
-    }
+    if (before !== undefined && same(before.object, next) && same(before.owners, owners)) return before.object
+    if (Buffer.byteLength(JSON.stringify(next)) > OBJECT_BYTES_MAX)
+      throw new KubeError('RequestEntityTooLarge', `${named(next)}: the request is too large`)
     const version = this.version + 1
     const object: KubeObject = { ...next, metadata: { ...next.metadata, resourceVersion: String(version) } }
-    await this.options.persist?.({ object, isRemoved: false })
+    const managedFields = { managedFields: owners }
+    await this.options.persist?.({ object: { ...object, metadata: { ...object.metadata, ...managedFields } }, isRemoved: false })
     this.version = version
-    this.objects.set(keyOf(object), { type, object, applied: managers })
+    this.objects.set(keyOf(object), { type, object, owners })
     this.history.add({ version, type, before: before?.object, after: object })
+    if (before === undefined && object.metadata.ownerReferences !== undefined) this.collectSoon(0)
     return object
   }
 
@@ -217,7 +244,7 @@ export class LocalApiServer implements ObjectApi {
     this.version++
     this.objects.delete(keyOf(object))
     this.history.add({ version: this.version, type, before: object, after: undefined })
-    this.options.clock.schedule(0, () => void this.collectGarbage())
+    this.collectSoon(0)
     return object
   }
 
@@ -228,9 +255,14 @@ export class LocalApiServer implements ObjectApi {
   }
 
   /** Whole seconds, as Kubernetes writes them. */
-  private now(): string {
-    return new Date(Math.floor(this.options.clock.nowMs() / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
+  private now(afterMs = 0): string {
+    return new Date(Math.floor((this.options.clock.nowMs() + afterMs) / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
   }
+}
+
+/** Its kubelet has to say that it has ended. */
+function isOnNode({ kind, spec }: KubeObject): boolean {
+  return kind === 'Pod' && (spec as { readonly nodeName?: string } | undefined)?.nodeName !== undefined
 }
 
 function keyOf({ kind, metadata }: KubeObject): string {
@@ -242,16 +274,16 @@ function named(object: KubeObject): string {
   return `${plural}${group === '' ? '' : `.${group}`} "${object.metadata.name}"`
 }
 
-function requireNamed({ metadata }: KubeObject): ObjectMeta {
-  const { name, namespace, labels, annotations, finalizers, ownerReferences } = metadata
-  return {
-    name,
-    namespace,
-    ...(labels === undefined ? {} : { labels }),
-    ...(annotations === undefined ? {} : { annotations }),
-    ...(finalizers === undefined ? {} : { finalizers }),
-    ...(ownerReferences === undefined ? {} : { ownerReferences }),
-  }
+/** What a client may say of an object when it makes or applies it. */
+function given(object: KubeObject): KubeObject {
+  const { status: _status, metadata, ...rest } = plain(object)
+  return { ...rest, metadata: givenMetadata(metadata) }
+}
+
+/** Empty lists and maps are none. */
+function filled(metadata: ObjectMeta): ObjectMeta {
+  const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value))) as unknown as ObjectMeta
 }
 
 function requireSame({ metadata }: KubeObject, uid: string | undefined): void {
@@ -267,17 +299,19 @@ function requireNewest(object: KubeObject, resourceVersion: string | undefined):
   )
 }
 
+function requireNoNewFinalizers(object: KubeObject, { finalizers = [] }: ObjectMeta): void {
+  const { deletionTimestamp, finalizers: present = [] } = object.metadata
+  const added = finalizers.filter(finalizer => !present.includes(finalizer))
+  if (deletionTimestamp === undefined || added.length === 0) return
+  throw new KubeError(
+    'Invalid',
+    `${named(object)} is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
+  )
+}
+
 /** What a server gets to see of it: JSON, shared with nobody. */
 function plain<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T
-}
-
-function same(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false
-  const [left, right] = [a as Readonly<Record<string, unknown>>, b as Readonly<Record<string, unknown>>]
-  const keys = new Set([...Object.keys(left), ...Object.keys(right)])
-  return [...keys].every(key => same(left[key], right[key]))
 }
 
 function uuid(id: string): string {

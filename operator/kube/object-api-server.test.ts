@@ -14,7 +14,7 @@ const local = new LocalApiServer({ clock: systemClock, random })
 let server: ObjectApiServer
 let api: KubeApi
 beforeAll(async () => {
-  server = await serveObjectApi(local, resourceTypes, 'secret')
+  server = await serveObjectApi({ api: local, types: resourceTypes, token: 'secret', clock: systemClock })
   api = new KubeApi({ auth: withToken(server.url, 'secret'), clock: systemClock, random })
 })
 afterAll(async () => {
@@ -40,10 +40,14 @@ test('what is not served is not found, and a body that is no object is refused',
   expect(await ask('/api/v1/namespaces/default/configmaps', { method: 'POST', body: '{' })).toBe(400)
   expect(await ask('/api/v1/namespaces/default/configmaps', { method: 'POST', body: '{}' })).toBe(400)
   expect(await ask('/api/v1/namespaces/default/configmaps/a', { method: 'POST', body: '{}' })).toBe(400)
+  const secret = JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' } })
+  expect(await ask('/api/v1/namespaces/default/configmaps', { method: 'POST', body: secret })).toBe(400)
+  const patch = { method: 'PATCH', headers: { ...headers, 'content-type': 'application/apply-patch+yaml' }, body: secret }
+  expect(await ask('/api/v1/namespaces/default/secrets/b', patch)).toBe(400)
 })
 
 test('a server that ends ends its watches', async () => {
-  const ending = await serveObjectApi(local, resourceTypes, 'secret')
+  const ending = await serveObjectApi({ api: local, types: resourceTypes, token: 'secret', clock: systemClock })
   const client = new KubeApi({ auth: withToken(ending.url, 'secret'), clock: systemClock, random, attemptsMax: 1 })
   const { resourceVersion } = await client.list(configMaps)
   const signal = new AbortController().signal
@@ -55,4 +59,22 @@ test('a server that ends ends its watches', async () => {
   await watched.catch(error => expect(error).toMatchObject({ reason: 'Unreachable' }))
   await expect(client.list(configMaps)).rejects.toMatchObject({ reason: 'Unreachable' })
   client.close()
+})
+
+test('a watch on which nothing happens gets bookmarks of what it has seen', async () => {
+  const quiet = await serveObjectApi({ api: local, types: resourceTypes, token: 'secret', clock: systemClock, bookmarkMs: 1 })
+  const client = new KubeApi({ auth: withToken(quiet.url, 'secret'), clock: systemClock, random })
+  const { resourceVersion } = await client.list(configMaps)
+  const controller = new AbortController()
+  const seen: unknown[] = []
+  for await (const event of client.watch(configMaps, { resourceVersion, namespace: 'quiet' }, controller.signal)) {
+    seen.push(event)
+    if (seen.length === 2) controller.abort()
+  }
+  expect(seen).toEqual([
+    { type: 'BOOKMARK', resourceVersion },
+    { type: 'BOOKMARK', resourceVersion },
+  ])
+  client.close()
+  await quiet.close()
 })

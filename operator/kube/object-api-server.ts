@@ -1,7 +1,19 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { isReason, KubeError, type KubeObject, type MetadataChange, type ObjectApi, type Reason, type ResourceType } from './object-api.ts'
+import type { Clock } from '../../runtime/common/clock.ts'
+import {
+  isReason,
+  KubeError,
+  type KubeObject,
+  type MetadataChange,
+  type ObjectApi,
+  type ObjectMeta,
+  type Reason,
+  type ResourceType,
+  type WatchEvent,
+} from './object-api.ts'
+import { apiVersionOf } from './resources.ts'
 
 /**
  * An ObjectApi over HTTP, in the paths, verbs and bodies of the Kubernetes API as far as KubeApi speaks them: how `millrace get` and its kin reach the `up` that runs in
@@ -11,14 +23,23 @@ import { isReason, KubeError, type KubeObject, type MetadataChange, type ObjectA
  *   POST   .../<plural>                create        PATCH .../<name>           apply (application/apply-patch+yaml, a JSON body), or metadata (merge-patch)
  *   PUT    .../<name>/status           the status    DELETE .../<name>          with preconditions in the body
  *
- * Errors are metav1.Status with Kubernetes' reasons and codes.
+ * A watch on which nothing happens gets a bookmark each minute: without a sign of life its reader would give it up. Errors are metav1.Status with Kubernetes' reasons and codes.
  */
 export interface ObjectApiServer {
   readonly url: string
   close(): Promise<void>
 }
 
+export interface ObjectApiServerOptions {
+  readonly api: ObjectApi
+  readonly types: readonly ResourceType[]
+  readonly token: string
+  readonly clock: Clock
+  readonly bookmarkMs?: number
+}
+
 const BODY_MAX = 3 * 1024 * 1024
+const BOOKMARK_MS = 60_000
 
 const codes: Readonly<Record<Reason, number>> = {
   NotFound: 404,
@@ -38,7 +59,7 @@ const codes: Readonly<Record<Reason, number>> = {
   OutcomeUnknown: 500,
 }
 
-export async function serveObjectApi(api: ObjectApi, types: readonly ResourceType[], token: string): Promise<ObjectApiServer> {
+export async function serveObjectApi({ api, types, token, clock, bookmarkMs = BOOKMARK_MS }: ObjectApiServerOptions): Promise<ObjectApiServer> {
   const closing = new AbortController()
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => fail(response, error))
@@ -52,12 +73,15 @@ export async function serveObjectApi(api: ObjectApi, types: readonly ResourceTyp
     if (method === 'GET' && name !== undefined) return send(response, 200, await api.get(type, required(namespace), name))
     if (method === 'GET') return list(url, response, type, namespace)
     const body = await bodyOf(request)
-    if (method === 'POST' && name === undefined) return send(response, 201, await api.create(inNamespace(body, namespace)))
-    if (method === 'PUT' && isStatus) return send(response, 200, await api.updateStatus(body as KubeObject))
+    if (method === 'POST' && name === undefined) return send(response, 201, await api.create(objectOf(body, type, namespace)))
+    if (method === 'PUT' && isStatus) return send(response, 200, await api.updateStatus(objectOf(body, type, namespace, name)))
     if (method === 'PATCH' && name !== undefined) return send(response, 200, await patch(request, url, type, required(namespace), name, body))
     if (method === 'DELETE' && name !== undefined) {
-      const { preconditions = {} } = (body ?? {}) as { readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string } }
-      await api.delete(type, required(namespace), name, preconditions)
+      const { preconditions = {}, gracePeriodSeconds } = (body ?? {}) as {
+        readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string }
+        readonly gracePeriodSeconds?: number
+      }
+      await api.delete(type, required(namespace), name, { ...preconditions, isForced: gracePeriodSeconds === 0 })
       return send(response, 200, { kind: 'Status', apiVersion: 'v1', status: 'Success' })
     }
     throw new KubeError('BadRequest', `${method} ${url.pathname} is not served`)
@@ -72,19 +96,28 @@ export async function serveObjectApi(api: ObjectApi, types: readonly ResourceTyp
     const ended = new AbortController()
     response.on('close', () => ended.abort())
     const signal = AbortSignal.any([ended.signal, closing.signal])
-    const events = api.watch(type, { namespace, labels, resourceVersion: url.searchParams.get('resourceVersion') ?? '' }, signal)
+    let seen = url.searchParams.get('resourceVersion') ?? ''
+    const events = api.watch(type, { namespace, labels, resourceVersion: seen }, signal)
+    const tell = (event: WatchEvent['type'] | 'ERROR', object: unknown) => response.write(`${JSON.stringify({ type: event, object })}\n`)
+    const bookmark = () => tell('BOOKMARK', { kind: type.kind, apiVersion: apiVersionOf(type), metadata: { resourceVersion: seen } })
+    const scheduled = () =>
+      clock.schedule(bookmarkMs, () => {
+        bookmark()
+        timer = scheduled()
+      })
+    let timer = scheduled()
     // Told before the first event, which may be long in coming.
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()
     try {
       for await (const event of events) {
-        const object =
-          event.type === 'BOOKMARK'
-            ? { kind: type.kind, apiVersion: apiVersionOf(type), metadata: { resourceVersion: event.resourceVersion } }
-            : event.object
-        response.write(`${JSON.stringify({ type: event.type, object })}\n`)
+        seen = event.type === 'BOOKMARK' ? event.resourceVersion : (event.object.metadata.resourceVersion ?? seen)
+        if (event.type === 'BOOKMARK') bookmark()
+        else tell(event.type, event.object)
       }
     } catch (error) {
-      response.write(`${JSON.stringify({ type: 'ERROR', object: statusOf(error) })}\n`)
+      tell('ERROR', statusOf(error))
+    } finally {
+      timer.cancel()
     }
     response.end()
   }
@@ -99,19 +132,19 @@ export async function serveObjectApi(api: ObjectApi, types: readonly ResourceTyp
   ): Promise<KubeObject> => {
     const contentType = request.headers['content-type']
     if (contentType === 'application/apply-patch+yaml')
-      return api.apply(inNamespace(body, namespace), url.searchParams.get('fieldManager') ?? 'unknown')
+      return api.apply(objectOf(body, type, namespace, name), url.searchParams.get('fieldManager') ?? 'unknown')
     if (contentType !== 'application/merge-patch+json') throw new KubeError('BadRequest', `a patch of type ${contentType} is not served`)
-    const { metadata, ...rest } = body as { readonly metadata?: MetadataChange & { readonly resourceVersion?: string } }
+    const { metadata, ...rest } = body as { readonly metadata?: MetadataChange & Pick<ObjectMeta, 'uid' | 'resourceVersion'> }
     if (Object.keys(rest).some(field => field !== 'apiVersion' && field !== 'kind'))
       throw new KubeError('BadRequest', 'a merge patch changes metadata only')
-    const { resourceVersion, labels, annotations, finalizers } = metadata ?? {}
-    const current = await api.get(type, namespace, name)
+    const { uid, resourceVersion, labels, annotations, finalizers } = metadata ?? {}
     const change = {
       ...(labels === undefined ? {} : { labels }),
       ...(annotations === undefined ? {} : { annotations }),
       ...(finalizers === undefined ? {} : { finalizers }),
     }
-    return api.patchMetadata(resourceVersion === undefined ? current : { ...current, metadata: { ...current.metadata, resourceVersion } }, change)
+    const meant = { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) }
+    return api.patchMetadata({ apiVersion: apiVersionOf(type), kind: type.kind, metadata: { name, namespace, ...meant } }, change)
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -157,9 +190,14 @@ function required(namespace: string | undefined): string {
   return namespace
 }
 
-function inNamespace(body: unknown, namespace: string | undefined): KubeObject {
+/** The object in a body, which is the one that the path names. */
+function objectOf(body: unknown, type: ResourceType, namespace: string | undefined, name?: string): KubeObject {
   const object = body as KubeObject
   if (typeof object?.metadata?.name !== 'string') throw new KubeError('BadRequest', 'the body is no object with a name')
+  if (object.kind !== type.kind || object.apiVersion !== apiVersionOf(type))
+    throw new KubeError('BadRequest', `the body is a ${object.kind} of ${object.apiVersion}, expected a ${type.kind} of ${apiVersionOf(type)}`)
+  if (name !== undefined && object.metadata.name !== name)
+    throw new KubeError('BadRequest', `the body is ${JSON.stringify(object.metadata.name)}, expected ${JSON.stringify(name)}`)
   return { ...object, metadata: { ...object.metadata, namespace: required(namespace) } }
 }
 
@@ -168,9 +206,10 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   let size = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > BODY_MAX) throw new KubeError('RequestEntityTooLarge', `a request may have ${BODY_MAX} bytes`)
-    chunks.push(chunk)
+    // Read to its end in any case: who is still sending does not see an answer.
+    if (size <= BODY_MAX) chunks.push(chunk)
   }
+  if (size > BODY_MAX) throw new KubeError('RequestEntityTooLarge', `a request may have ${BODY_MAX} bytes`)
   if (size === 0) return undefined
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'))
@@ -186,10 +225,6 @@ function labelsOf(selector: string): Record<string, string> {
       .filter(term => term !== '')
       .map(term => term.split(/==?/, 2) as [string, string]),
   )
-}
-
-function apiVersionOf({ group, version }: ResourceType): string {
-  return group === '' ? version : `${group}/${version}`
 }
 
 function send(response: ServerResponse, code: number, body: unknown): void {

@@ -10,6 +10,7 @@ import { type ErrorCode, FlinkError } from '../../runtime/common/errors.ts'
  *   changes no version and wakes no watcher.
  * - `generation` grows with every change of `spec`; `status` is written by `updateStatus` only, which changes nothing else.
  * - An object with finalizers that is deleted gets a `deletionTimestamp` and goes with its last finalizer; nobody can add finalizers then.
+ * - A pod on a node that is deleted gets a `deletionTimestamp`, by which it is to have ended, and goes when its kubelet says that it has: by a deletion by force.
  * - Objects whose owners have all gone go too, in the background: never at once.
  * - A write is answered once it is durable. `OUTCOME_UNKNOWN` says that it may have happened or not: read again, and decide anew. Every other error says that it has not.
  * - Objects that are handed out are never changed afterwards, by neither side.
@@ -105,9 +106,17 @@ export interface MetadataChange {
 }
 
 export interface DeleteOptions {
+  /** Of a pod on a node: at once, though its kubelet has not said that it has ended. */
+  readonly isForced?: boolean
   /** `Conflict` when the object of that name is another one by now. */
   readonly uid?: string
   readonly resourceVersion?: string
+}
+
+/** Of an object's metadata, what its maker may say; the rest is the server's. */
+export function givenMetadata({ name, namespace, labels, annotations, finalizers, ownerReferences }: ObjectMeta): ObjectMeta {
+  const optional = Object.entries({ labels, annotations, finalizers, ownerReferences }).filter(([, value]) => value !== undefined)
+  return { name, namespace, ...Object.fromEntries(optional) }
 }
 
 /** Kubernetes' reasons (metav1.StatusReason), with what each means for a caller, and two for answers that did not come. */

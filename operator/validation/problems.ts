@@ -5,6 +5,7 @@ import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSc
 import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
 import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
+import { operatorOptions, splitOptions } from '../api/operator-options.ts'
 import { type FieldOption, fieldOptions, slotOptions } from './field-options.ts'
 import { brokenRules } from './rules.ts'
 import { scheduleOf, scheduleProblems } from './schedule.ts'
@@ -78,7 +79,7 @@ export function checkObject(document: unknown, optionTables: readonly OptionTabl
 export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedFlinkJob> {
   const { accepted, problems } = shapeProblems(kinds[KIND] as Kind, document)
   const parsed = flinkJobSchema.safeParse(accepted)
-  const options = optionsOf(accepted, optionTables)
+  const options = optionsOf(accepted, [...optionTables, operatorOptions])
   const fields = parsed.success ? fieldOptions(parsed.data.spec) : []
   problems.push(...options.problems, ...contradictions(accepted, fields, options.flat), ...scheduleProblems(parsed.data?.spec.snapshots))
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
@@ -212,12 +213,14 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
   return []
 }
 
-function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<string, string>>): FlinkJobSpec {
+function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<string, string>>): FlinkJobSpec {
+  const { flinkConfiguration, healthCheck } = splitOptions(configuration)
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
-  const { snapshots, restartNonce } = manifest.spec
+  const { snapshots, restartNonce, deletionPolicy, deletionTimeout } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
+  const { rollback } = manifest.spec
   return {
     job: {
       ...(script === undefined ? {} : { script }),
@@ -238,6 +241,10 @@ function specOf(manifest: FlinkJobManifest, flinkConfiguration: Readonly<Record<
     flinkConfiguration,
     ...(restartNonce === undefined ? {} : { restartNonce }),
     taskManager: replicas === undefined ? {} : { replicas },
+    ...(healthCheck === undefined ? {} : { healthCheck }),
+    deletionPolicy,
+    deletionTimeoutMs: parseDuration(deletionTimeout),
+    ...(rollback === undefined ? {} : { rollback: { enabled: rollback.enabled, deadline: String(rollback.deadline) } }),
   }
 }
 

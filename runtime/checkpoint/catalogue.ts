@@ -29,6 +29,8 @@ export interface Catalogue {
   forgetResult(jobId: string): Promise<void>
   /** The savepoint, or the checkpoint that a job has left, at a path, with all that belongs to it: INVALID_ARGUMENT where there is none. */
   snapshotAt(location: string): Promise<SnapshotAtPath>
+  /** Removes all that lies under the id of a job that nobody runs: checkpoints, claims, its result. Savepoints lie elsewhere, and stay. Done again, it goes on. */
+  removeJob(jobId: string): Promise<void>
   /** Removes a savepoint's own files; that it is gone is no error, that the path is no savepoint's is INVALID_ARGUMENT. */
   disposeSavepoint(location: string): Promise<void>
 }
@@ -98,7 +100,7 @@ export function createCatalogue({ checkpoints, results }: CatalogueLocations, op
 
     async knows(jobId) {
       checkId(jobId)
-      return checkpoints !== undefined && (await newestRecordOf(await storeAt(checkpoints), jobId)) !== undefined
+      return checkpoints !== undefined && (await (await storeAt(checkpoints)).list(`${jobId}/epochs`)).length > 0
     },
 
     async retained(jobId) {
@@ -135,6 +137,18 @@ export function createCatalogue({ checkpoints, results }: CatalogueLocations, op
       return { kind: isSavepoint ? 'savepoint' : 'checkpoint', location, jobId: head.jobId, timestampMs: head.timestampMs }
     },
 
+    async removeJob(jobId) {
+      checkId(jobId)
+      if (results !== undefined) await (await storeAt(results)).remove(jobId)
+      if (checkpoints === undefined) return
+      const store = await storeAt(checkpoints)
+      const epochs = (await store.list(`${jobId}/epochs`)).toSorted((a, b) => numberOf(a) - numberOf(b))
+      const newest = epochs.at(-1)
+      // The newest claim last: until then the job is known, and nothing older can be taken for its newest.
+      for (const path of await store.list(jobId)) if (path !== newest) await store.remove(path)
+      if (newest !== undefined) await store.remove(newest)
+    },
+
     disposeSavepoint: location => removeSavepoint(location, open),
   }
 }
@@ -156,6 +170,10 @@ async function pointOf(store: ObjectStore, jobId: string, record: EpochRecord, o
     if (!(error instanceof FlinkError) || error.code !== 'INVALID_ARGUMENT') throw error
     throw new FlinkError('CORRUPT_CHECKPOINT', `${jobId}/epochs/${epoch} of ${store.uri} claims a savepoint: ${error.message}`, {}, error)
   }
+}
+
+function numberOf(path: string): number {
+  return Number(path.slice(path.lastIndexOf('/') + 1))
 }
 
 function checkId(jobId: string): void {

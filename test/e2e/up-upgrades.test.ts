@@ -1,3 +1,5 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { UpHome } from '../support/up.ts'
 
@@ -136,6 +138,36 @@ test('a program that the state does not fit is refused before the job is touched
   expect(await exit).toBe(130)
 })
 
+test('a changed program that fails again and again is rolled back: the stable one goes on with its state, each row once', async () => {
+  const strategy = '  restartStrategy:\n    type: fixed-delay\n    attempts: 100000\n    delay: 100 ms\n'
+  const spec = (deadline: string) => `${options('savepoint')}${strategy}  rollback:\n    deadline: ${deadline}\n`
+  const path = home.manifest('back', counting('a'), spec('8 s'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  const { jobId } = home.status('back')?.jobStatus ?? {}
+  home.manifest('back', counting('b').replace('const count =', "throw new Error('no price'); const count ="), spec('8 s'))
+  await says(/UPGRADING -> DEPLOYED\n/)
+  const seen = rows(stdout(), 'a').length
+  await says(/ROLLING_BACK -> ROLLED_BACK\n/)
+  await prints(new RegExp(`a ${seen + 5} ${seen + 6}\n`))
+  const status = home.status('back')
+  expect(status).toMatchObject({
+    observedGeneration: 2,
+    lifecycleState: 'ROLLED_BACK',
+    jobStatus: { jobId, state: 'RUNNING' },
+    rollback: { generation: 2 },
+  })
+  expect(status?.rollback?.reason).toMatch(/^it was not stable within 8 s, .*no price/)
+  const all = rows(stdout(), 'a')
+  expect(all).toEqual(all.map((_, n) => [n, n + 1]))
+  home.manifest('back', counting('c'), spec('60 s'))
+  await prints(/c \d+ \d+\n/)
+  await stable('back', 3)
+  expect(home.status('back')?.rollback).toBeUndefined()
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
 test('suspended, no process is left; resumed, it goes on where it was', async () => {
   const path = home.manifest('resting', counting('a'), options('savepoint'))
   const { prints, says, stdout, child, exit } = home.run(path)
@@ -230,4 +262,22 @@ test('a savepoint path where nothing lies: nothing is started, and the path is n
   expect(rows(stdout(), 'a')).toEqual(rows(stdout(), 'a').map((_, n) => [n, n + 1]))
   child.kill('SIGINT')
   expect(await exit).toBe(130)
+})
+
+test.each(['Savepoint', 'Keep', 'Delete'])('stopped with deletionPolicy %s, the state is what the policy says', async policy => {
+  const name = `policy-${policy.toLowerCase()}`
+  const { prints, child, exit, stderr } = home.run(home.manifest(name, counting('a'), `${options('savepoint')}  deletionPolicy: ${policy}\n`))
+  await prints(/a 8 9\n/)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(home.processes()).toEqual([])
+  const status = home.status(name)
+  expect(status?.lifecycleState).toBe('DELETED')
+  const state = join(home.directory, 'up/default', name, 'cluster/state')
+  const files = (folder: string) => (existsSync(join(state, folder)) ? readdirSync(join(state, folder), { recursive: true, encoding: 'utf8' }) : [])
+  const savepoint = status?.deletion?.savepointPath
+  expect([savepoint !== undefined, files('savepoints').some(file => file.endsWith('_metadata'))]).toEqual(
+    policy === 'Savepoint' ? [true, true] : [false, false],
+  )
+  expect(files('checkpoints').some(file => file.includes('/epochs/') && !file.endsWith('.part'))).toBe(policy !== 'Delete')
 })

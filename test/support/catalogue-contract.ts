@@ -54,6 +54,19 @@ export function catalogueContract(name: string, place: CataloguePlace): void {
       expect(await nowhere.knows(jobId)).toBe(false)
     })
 
+    test('removes all that lies under the id of a job, its result too, and nothing else; done again it goes on', async () => {
+      const { store, catalogue, checkpoints } = await empty()
+      await new Leader(store, 1).run(3)
+      const savepoint = await takeSavepoint()
+      await store.create(`${other}/epochs/1`, state)
+      for (let time = 0; time < 2; time++) {
+        await catalogue.removeJob(jobId)
+        expect([await store.list(jobId), await catalogue.knows(jobId), await catalogue.newest(jobId)], checkpoints).toEqual([[], false, undefined])
+      }
+      expect(await store.list(other)).toEqual([`${other}/epochs/1`])
+      expect((await catalogue.snapshotAt(savepoint.location)).kind).toBe('savepoint')
+    })
+
     test('names the newest one that was claimed, whoever leads now, and all that are kept beside it', async () => {
       const { store, catalogue } = await empty()
       await new Leader(store, 3).run(4)

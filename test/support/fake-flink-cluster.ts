@@ -54,6 +54,8 @@ export class FakeFlinkCluster implements Executor {
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
   savepointFailure: string | undefined
+  /** By their script: refused by the JobManager. */
+  readonly refusedPrograms = new Map<string, string>()
   readonly invalidPrograms = new Map<string, string>()
   /** By the script that takes the state over; what is not here keeps all of it. */
   readonly statePlans = new Map<string, ObservedStatePlan>()
@@ -122,6 +124,7 @@ export class FakeFlinkCluster implements Executor {
       case 'submitJob':
         if (this.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
         if (this.jobs.has(action.jobId)) return
+        this.requireAccepted(action.spec)
         if (this.results.has(action.jobId)) {
           this.violations.push('a job that has ended is submitted again')
           throw new FlinkError('CONFLICT', `job ${action.jobId} was globally terminated`)
@@ -144,6 +147,12 @@ export class FakeFlinkCluster implements Executor {
       case 'forgetResult':
         this.results.delete(action.jobId)
         return
+      case 'removeState':
+        if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
+        this.state.delete(action.jobId)
+        this.results.delete(action.jobId)
+        this.submittedIds.delete(action.jobId)
+        return
       case 'cancelJob': {
         const job = this.jobs.get(action.jobId)
         if (job === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
@@ -164,6 +173,11 @@ export class FakeFlinkCluster implements Executor {
         this.jobManager = 'missing'
         this.jobs.clear()
     }
+  }
+
+  private requireAccepted({ job: { script = '' } }: FlinkJobSpec): void {
+    const refusal = this.refusedPrograms.get(script)
+    if (refusal !== undefined) throw new FlinkError('INVALID_PROGRAM', refusal)
   }
 
   /** As a process that is killed: what runs was checkpointed a moment ago. */
@@ -198,6 +212,7 @@ export class FakeFlinkCluster implements Executor {
           return { kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 }
         }),
       disposeSavepoint: async () => {},
+      removeJob: async () => {},
     }
   }
 
@@ -213,7 +228,8 @@ export class FakeFlinkCluster implements Executor {
       job: async (jobId: string) => this.jobInfo(jobId),
       jobExceptions: async () => this.progress.exceptions(this.failure),
       checkpointStatistics: async () => this.progress.statistics(),
-      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 600_000 }),
+      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),
+      jobMetrics: async () => [{ id: 'numRestarts', value: String(this.progress.restarts) }],
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       resourceRequirements: async (jobId: string) => this.runningJob(jobId).requirements ?? {},
       putResourceRequirements: async (jobId: string, requirements: ResourceRequirementsJson) => this.rescaled(jobId, requirements),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isReason, type KubeObject, type ObjectApi, type WatchEvent } from '../../operator/kube/object-api.ts'
-import { configMaps, flinkJobs } from '../../operator/kube/resources.ts'
+import { configMaps, flinkJobs, pods } from '../../operator/kube/resources.ts'
 
 /**
  * What everything in the operator relies on, held by LocalApiServer, by it over HTTP and by a real kube-apiserver with the CRDs. Each test works with names of its own,
@@ -29,6 +29,7 @@ const configMap = (name: string, data: Readonly<Record<string, string>> = {}, me
   data,
 })
 const status = (text: string) => ({ lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', error: text, conditions: [] })
+const ownerOf = ({ apiVersion, kind, metadata }: KubeObject) => ({ apiVersion, kind, name: metadata.name, uid: metadata.uid as string })
 const reason = (wanted: string) => expect.objectContaining({ reason: wanted })
 
 export function objectApiContract(subject: () => ApiSubject): void {
@@ -112,6 +113,44 @@ export function objectApiContract(subject: () => ApiSubject): void {
     expect((last.spec as { flinkConfiguration?: object }).flinkConfiguration ?? {}).toEqual({})
   })
 
+  test('applied: what somebody else has changed since is theirs, also where nobody names it', async () => {
+    const name = fresh()
+    const labels = async (written: Promise<KubeObject>) => (await written).metadata.labels ?? {}
+    await api().apply(configMap(name, {}, { labels: { x: '1', y: '1', z: '1' } }), 'one')
+    const current = await api().get(configMaps, 'default', name)
+    expect(await labels(api().patchMetadata(current, { labels: { x: '2', z: '1' } }))).toEqual({ x: '2', y: '1', z: '1' })
+    // z has been patched to what it was: it is nobody else's.
+    expect(await labels(api().apply(configMap(name), 'one'))).toEqual({ x: '2' })
+    await api().apply(configMap(name, {}, { labels: { y: '1' } }), 'one')
+    expect(await labels(api().apply(configMap(name, {}, { labels: { y: '2' } }), 'two'))).toEqual({ x: '2', y: '2' })
+    expect(await labels(api().apply(configMap(name), 'two'))).toEqual({ x: '2' })
+  })
+
+  test('applied: what an object was made with stays, unless it was changed by applying', async () => {
+    const name = fresh()
+    const labels = async (written: Promise<KubeObject>) => (await written).metadata.labels
+    await api().create(configMap(name, {}, { labels: { x: '1' } }))
+    expect(await labels(api().apply(configMap(name, {}, { labels: { x: '1' } }), 'one'))).toEqual({ x: '1' })
+    expect(await labels(api().apply(configMap(name), 'one'))).toEqual({ x: '1' })
+    expect(await labels(api().apply(configMap(name, {}, { labels: { x: '2' } }), 'one'))).toEqual({ x: '2' })
+    expect(await labels(api().apply(configMap(name), 'one'))).toBeUndefined()
+  })
+
+  test('applied: of finalizers and owners each takes back its own', async () => {
+    const name = fresh()
+    const newOwner = async () => ownerOf(await api().create(configMap(fresh())))
+    const [a, b, c] = [await newOwner(), await newOwner(), await newOwner()]
+    const given = (finalizers: readonly string[], ownerReferences: readonly object[]) => job(name, {}, { finalizers, ownerReferences })
+    await api().apply(given(['millrace.dev/a', 'millrace.dev/b'], [a, b]), 'one')
+    await api().apply(given(['millrace.dev/b', 'millrace.dev/c'], [b, c]), 'two')
+    const { metadata } = await api().apply(job(name), 'one')
+    expect([...(metadata.finalizers ?? [])].sort()).toEqual(['millrace.dev/b', 'millrace.dev/c'])
+    expect(metadata.ownerReferences?.map(({ name }) => name).sort()).toEqual([b.name, c.name].sort())
+    const last = await api().apply(job(name), 'two')
+    expect(last.metadata).not.toHaveProperty('finalizers')
+    expect(last.metadata).not.toHaveProperty('ownerReferences')
+  })
+
   test('applied: a status in it is ignored, and what a status is stays', async () => {
     const name = fresh()
     const made = await api().apply({ ...job(name), status: status('mine') }, 'one')
@@ -126,6 +165,38 @@ export function objectApiContract(subject: () => ApiSubject): void {
     await api().apply(configMap(name, { a: '2' }), 'one')
     const stale = configMap(name, { a: '3' }, { resourceVersion: made.metadata.resourceVersion })
     await expect(api().apply(stale, 'one')).rejects.toEqual(reason('Conflict'))
+  })
+
+  test('another object of the name is none that was meant', async () => {
+    const made = await api().create(job(fresh()))
+    const { resourceVersion: _version, ...anyVersion } = made.metadata
+    const other = { ...made, metadata: { ...anyVersion, uid: '00000000-0000-0000-0000-000000000000' } }
+    await expect(api().patchMetadata(other, { labels: { a: 'b' } })).rejects.toEqual(reason('Conflict'))
+    const seen = { ...other, metadata: { ...other.metadata, resourceVersion: made.metadata.resourceVersion as string } }
+    await expect(api().updateStatus({ ...seen, status: status('x') })).rejects.toEqual(reason('Conflict'))
+    expect(await api().get(flinkJobs, 'default', made.metadata.name)).toEqual(made)
+  })
+
+  test('what was read can be made or applied under another name: what the server said of it is ignored', async () => {
+    const made = await api().create(job(fresh(), {}, { labels: { a: 'b' } }))
+    const copy = (name: string) => ({ ...made, metadata: { ...made.metadata, name } })
+    const second = await api().create(copy(fresh()))
+    expect(second).toMatchObject({ spec: made.spec, metadata: { labels: { a: 'b' }, generation: 1 } })
+    expect(second.metadata.uid).not.toBe(made.metadata.uid)
+    const { resourceVersion: _version, ...anyVersion } = second.metadata
+    expect((await api().apply({ ...second, metadata: anyVersion }, 'one')).metadata.uid).toBe(second.metadata.uid)
+    expect(second.metadata).not.toHaveProperty('managedFields')
+  })
+
+  test('a kind without a status has none to write', async () => {
+    const made = await api().create(configMap(fresh()))
+    await expect(api().updateStatus({ ...made, status: {} })).rejects.toEqual(reason('NotFound'))
+  })
+
+  test('an object that is too large is refused, whoever minds', async () => {
+    const large = (size: number) => job(fresh(), { podTemplate: { metadata: { annotations: { large: 'x'.repeat(size) } } } })
+    for (const size of [1_700_000, 4_000_000]) await expect(api().create(large(size))).rejects.toEqual(reason('RequestEntityTooLarge'))
+    await api().create(large(1_300_000))
   })
 
   test('a kind without a spec counts no generations', async () => {
@@ -147,6 +218,7 @@ export function objectApiContract(subject: () => ApiSubject): void {
     await api().delete(flinkJobs, 'default', name)
     expect((await api().get(flinkJobs, 'default', name)).metadata.resourceVersion).toBe(held.metadata.resourceVersion)
     await expect(api().patchMetadata(held, { finalizers: ['millrace.dev/one', 'millrace.dev/three'] })).rejects.toEqual(reason('Invalid'))
+    await expect(api().apply(job(name, {}, { finalizers: ['millrace.dev/three'] }), 'one')).rejects.toEqual(reason('Invalid'))
     await api().updateStatus({ ...held, status: status('going') })
     const one = await api().patchMetadata(await api().get(flinkJobs, 'default', name), { finalizers: ['millrace.dev/one'] })
     await api().patchMetadata(one, { finalizers: [] })
@@ -162,6 +234,25 @@ export function objectApiContract(subject: () => ApiSubject): void {
     await expect(api().delete(configMaps, 'default', name, { resourceVersion: stale })).rejects.toEqual(reason('Conflict'))
     await api().delete(configMaps, 'default', name, { uid: made.metadata.uid as string })
     await expect(api().get(configMaps, 'default', name)).rejects.toEqual(reason('NotFound'))
+  })
+
+  test('a pod on a node, deleted, stays until its kubelet says that it has ended; one without a node goes at once', async () => {
+    const pod = (name: string, spec: object) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: { containers: [{ name: 'main', image: 'example/main:1' }], ...spec },
+    })
+    const [placed, waiting] = [fresh(), fresh()]
+    await api().create(pod(placed, { nodeName: 'node-1' }))
+    await api().create(pod(waiting, {}))
+    for (const name of [placed, waiting]) await api().delete(pods, 'default', name)
+    await expect(api().get(pods, 'default', waiting)).rejects.toEqual(reason('NotFound'))
+    const ending = await api().get(pods, 'default', placed)
+    expect(Date.parse(ending.metadata.deletionTimestamp ?? '') - Date.parse(ending.metadata.creationTimestamp ?? '')).toBeGreaterThanOrEqual(30_000)
+    await api().updateStatus({ ...ending, status: { phase: 'Running' } })
+    await api().delete(pods, 'default', placed, { isForced: true })
+    await expect(api().get(pods, 'default', placed)).rejects.toEqual(reason('NotFound'))
   })
 
   test('lists are those of a namespace, or with labels', async () => {
@@ -231,9 +322,8 @@ export function objectApiContract(subject: () => ApiSubject): void {
     const { collectGarbage } = subject()
     if (collectGarbage === undefined) return expect(collectGarbage).toBeUndefined()
     const [a, b] = [await api().create(configMap(fresh())), await api().create(configMap(fresh()))]
-    const owner = ({ apiVersion, kind, metadata }: KubeObject) => ({ apiVersion, kind, name: metadata.name, uid: metadata.uid as string })
     const name = fresh()
-    await api().create(configMap(name, {}, { ownerReferences: [owner(a), owner(b)] }))
+    await api().create(configMap(name, {}, { ownerReferences: [ownerOf(a), ownerOf(b)] }))
     await api().delete(configMaps, 'default', a.metadata.name)
     await collectGarbage()
     await api().get(configMaps, 'default', name)

@@ -112,5 +112,5 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
   const advance = (ms: number) => {
     nowMs += ms
   }
-  return { cluster, store, api, pass, until, edit, advance, steps, now: () => nowMs }
+  return { cluster, store, api, pass, until, edit, advance, step, steps, now: () => nowMs }
 }

@@ -1,0 +1,75 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { FlinkSnapshot } from '../../operator/api/flink-snapshot.ts'
+import { UpHome } from '../support/up.ts'
+
+/** FlinkSnapshots of a job under `millrace up`, with real processes and savepoints in a folder. */
+let home: UpHome
+beforeEach(() => {
+  home = new UpHome()
+})
+afterEach(() => home.close())
+
+const program = `
+import { DataGeneratorSource, type StreamExecutionEnvironment, Types, WatermarkStrategy } from 'millrace'
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
+    .keyBy(n => n % 2).reduce((a, b) => a + b).uid('sums').print()
+}`
+const spec = (job: string, more = '') =>
+  `${job}  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n    execution.checkpointing.savepoint-dir: file://${home.directory}/savepoints\n${more}`
+
+function snapshots(name: string): readonly FlinkSnapshot[] {
+  const folder = join(home.directory, 'up/default', name, 'snapshots')
+  return readdirSync(folder)
+    .filter(file => file.endsWith('.json'))
+    .map(file => JSON.parse(readFileSync(join(folder, file), 'utf8')) as FlinkSnapshot)
+}
+
+/** Folders of savepoints that are whole. */
+function savepoints(): string[] {
+  const folder = join(home.directory, 'savepoints')
+  if (!existsSync(folder)) return []
+  return readdirSync(folder).filter(name => existsSync(join(folder, name, '_metadata')))
+}
+
+test('a new savepointTriggerNonce takes a savepoint while the job runs on, under its processes; suspended, its savepoint is a FlinkSnapshot too', async () => {
+  const path = home.manifest('asked', program, spec('    upgradeMode: savepoint\n'))
+  const { says, child, exit, stderr } = home.run(path)
+  await says(/STABLE\n/)
+  const before = home.clusterProcesses()
+  home.manifest('asked', program, spec('    upgradeMode: savepoint\n    savepointTriggerNonce: 1\n'))
+  await says(/savepoint file:/)
+  const { lastSavepoint, jobStatus, lifecycleState } = home.status('asked') ?? {}
+  expect(lastSavepoint).toMatchObject({ trigger: 'MANUAL', name: expect.stringMatching(/^asked-savepoint-/) })
+  expect(existsSync(join(fileURLToPath(lastSavepoint?.location ?? ''), '_metadata'))).toBe(true)
+  expect([jobStatus?.state, lifecycleState]).toEqual(['RUNNING', 'STABLE'])
+  expect(home.clusterProcesses()).toEqual(before)
+  expect(snapshots('asked').map(({ status }) => status?.state)).toEqual(['COMPLETED'])
+
+  home.manifest('asked', program, spec('    upgradeMode: savepoint\n    savepointTriggerNonce: 1\n    state: suspended\n'))
+  await expect.poll(() => home.status('asked')?.lastSavepoint?.trigger, { timeout: 60_000 }).toBe('UPGRADE')
+  const suspended = home.status('asked')
+  expect(suspended?.lastSavepoint?.location).toBe(suspended?.jobStatus?.upgradeSavepointPath)
+  expect(snapshots('asked').map(({ status }) => status?.state)).toEqual(['COMPLETED', 'COMPLETED'])
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(savepoints()).toHaveLength(2)
+})
+
+test('by the clock, the newest stay, and the files of the others go with them', async () => {
+  const path = home.manifest('clocked', program, spec('', '  snapshots: {interval: 1 s, retain: 2}\n'))
+  const { says, child, exit, stderr } = home.run(path)
+  await says(/(savepoint file:[\s\S]*){5}/)
+  // Five were complete, and two of them stay; one more may be on its way.
+  await expect.poll(() => savepoints().length, { timeout: 30_000 }).toBeLessThanOrEqual(3)
+  const status = home.status('clocked')
+  expect(status?.lastSavepoint).toMatchObject({ trigger: 'PERIODIC' })
+  expect(status?.lifecycleState).toBe('STABLE')
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  const kept = snapshots('clocked').filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  expect(kept.filter(({ status }) => status?.state === 'COMPLETED').length).toBeGreaterThanOrEqual(2)
+})
