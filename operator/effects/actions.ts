@@ -76,8 +76,8 @@ export type ObservedProgram =
       readonly jobName: string
       readonly slotsNeeded: number
       readonly slotsPerTaskManager: number
-      /** By vertex id. */
-      readonly parallelisms: Readonly<Record<string, number>>
+      /** By vertex id; absent: there are too many to be told. */
+      readonly parallelisms?: Readonly<Record<string, number>>
     }
   | { readonly kind: 'invalid'; readonly message: string }
 

@@ -6,7 +6,6 @@ import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
-import type { FlinkJobStore } from '../effects/object-store.ts'
 import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { observe } from './observe.ts'
@@ -24,6 +23,13 @@ export interface ControllerParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+}
+
+/** One FlinkJob object with Kubernetes' rules. */
+export interface FlinkJobStore {
+  read(): Promise<FlinkJob>
+  /** CONFLICT when somebody has written since `job` was read. */
+  writeStatus(job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob>
 }
 
 export interface Reconciled {

@@ -41,6 +41,7 @@ export function resizeObstacle(input: Input): string | undefined {
   if (rescale?.step === 'REFUSED' && rescale.generation === input.job.metadata.generation) return rescale.message
   if (job.kind !== 'present' || job.state !== 'RUNNING') return `the job is ${job.kind === 'present' ? job.state : 'not to be asked'}`
   if (edited?.kind !== 'ready') return undefined
+  if (edited.parallelisms === undefined) return 'it has more operators than a planner pod can tell the parallelism of'
   return haveSameVertices(job.parallelisms, edited.parallelisms) ? undefined : 'its operators are chained in another way with this parallelism'
 }
 
@@ -80,7 +81,7 @@ export function startRescale(input: Input, edit: Edit): Decision | undefined {
         generation: metadata.generation,
         spec: JSON.stringify(spec),
         from: largest(job.parallelisms),
-        to: largest(edited.parallelisms),
+        to: largest(edited.parallelisms ?? {}),
         taskManagers: { from: before, to: replicas },
         step: 'STARTING',
         since: new Date(input.nowMs).toISOString(),
@@ -123,7 +124,7 @@ function tellJob(input: Input, rescale: Rescale, { parallelisms }: ReadyProgram)
   const { job } = input.observed
   const { jobStatus } = statusOf(input)
   // Also while it restarts, which it does for this.
-  if (job.kind !== 'present' || jobStatus === undefined || job.state !== 'RUNNING') return undefined
+  if (job.kind !== 'present' || parallelisms === undefined || jobStatus === undefined || job.state !== 'RUNNING') return undefined
   if (Object.entries(parallelisms).every(([vertexId, parallelism]) => job.parallelisms[vertexId] === parallelism))
     return carriedOut(input, rescale, 'DEPLOYED')
   const again = input.nowMs - Date.parse(rescale.since) > ASKED_AGAIN_AFTER_MS

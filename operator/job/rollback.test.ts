@@ -155,6 +155,15 @@ test('where the edit has given up the state that the stable spec is to keep, not
   expect(made.cluster.restored).toHaveLength(2)
 })
 
+test('what it was restarted for is the reason, also when that is seen only as the deadline is over', async () => {
+  const made = await started()
+  await edited(made)
+  made.advance(300_001)
+  made.cluster.progress.restart(made.now(), 'Error: no price')
+  const job = await made.until(rolledBack)
+  expect(job.status?.rollback?.reason).toBe('it was not stable within 5 min, the job is RUNNING: restarted once, the last time for Error: no price')
+})
+
 describe('the state of the failed spec', () => {
   const kept = { operator: 'Count', uid: 'count', name: 'count' } as const
   const planned = (made: World, script: string, outcome: 'dropped' | 'incompatible', ignoresUnclaimedState = false) =>

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../runtime/common/config.ts'
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import { answer, type Decision, type Input, intendedSpec, isGloballyTerminal, type ObservedJob, statusOf } from './input.ts'
+import { restartsOf } from './restarts.ts'
 import { statusWith, withObservedJob } from './status.ts'
 
 /**
@@ -97,8 +98,13 @@ function failureOf(input: Input, { since }: Trial): string | undefined {
   if (state === 'FAILED' || status.lifecycleState === 'FAILED')
     return (job.kind === 'present' ? job.message : undefined) ?? status.error ?? 'the job has failed'
   if (isGloballyTerminal(state) || input.nowMs - Date.parse(since) <= parseDuration(rollback.deadline)) return undefined
-  const { restarts, error } = status
-  const cause = error ?? (restarts !== undefined && restarts.count > 0 ? `restarted ${restarts.count} times: ${restarts.cause}` : undefined)
+  const restarts = restartsOf(input)
+  const { error } = status
+  const cause =
+    error ??
+    (restarts !== undefined && restarts.count > 0
+      ? `restarted ${restarts.count === 1 ? 'once' : `${restarts.count} times`}, the last time for ${restarts.cause}`
+      : undefined)
   return `it was not stable within ${rollback.deadline}, the job is ${state}${cause === undefined ? '' : `: ${cause}`}`
 }
 

@@ -45,6 +45,14 @@ test('what may go better another time is no answer: nothing is written', async (
   expect([code, files.size, err.join('\n')]).toEqual([1, 0, expect.stringContaining('the store did not answer within 10 s')])
 })
 
+test('of very many operators the parallelisms are left out', async () => {
+  const parallelisms = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`vertex-${index}`, 3]))
+  const summaryOf = async (some: typeof parallelisms) =>
+    JSON.parse((await written('bundle --summary s.json job.ts', async () => ({ ...ready, parallelisms: some }))).files.get('s.json') ?? '')
+  expect(await summaryOf(parallelisms)).toEqual({ kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, configuration: {} })
+  expect(await summaryOf({ 'vertex-0': 3 })).toMatchObject({ parallelisms: { 'vertex-0': 3 } })
+})
+
 test('of a long state plan the worst states are kept', async () => {
   const states = Array.from({ length: 500 }, (_, index) => ({
     operator: `operator ${index}`,

@@ -93,7 +93,7 @@ export class FakeFlinkCluster implements Executor {
     if (message !== undefined) return { kind: 'invalid', message }
     const { parallelism } = spec.job
     if (parallelism === undefined || this.program.kind !== 'ready') return this.program
-    const vertices = this.otherVertices.get(parallelism) ?? Object.keys(this.program.parallelisms)
+    const vertices = this.otherVertices.get(parallelism) ?? Object.keys(this.program.parallelisms ?? {})
     return { ...this.program, slotsNeeded: parallelism, parallelisms: Object.fromEntries(vertices.map(id => [id, parallelism])) }
   }
 
@@ -189,6 +189,10 @@ export class FakeFlinkCluster implements Executor {
   }
 
   async catalogue(_spec: FlinkJobSpec): Promise<Catalogue> {
+    return this.catalogueOfJobs()
+  }
+
+  catalogueOfJobs(): Catalogue {
     const read = <T>(value: () => T) => {
       this.catalogueReads++
       if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
@@ -249,7 +253,7 @@ export class FakeFlinkCluster implements Executor {
   }
 
   private get vertexIds(): readonly string[] {
-    return this.program.kind === 'ready' ? Object.keys(this.program.parallelisms) : []
+    return this.program.kind === 'ready' ? Object.keys(this.program.parallelisms ?? {}) : []
   }
 
   private get slotsNeeded(): number {

@@ -1,7 +1,6 @@
 import type { FlinkJob, FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type { Action } from '../../operator/effects/actions.ts'
-import type { FlinkJobStore } from '../../operator/effects/object-store.ts'
-import { type ControllerParts, reconcile } from '../../operator/job/controller.ts'
+import { type ControllerParts, type FlinkJobStore, reconcile } from '../../operator/job/controller.ts'
 import { createSnapshotObjects } from '../../operator/job/snapshot-objects.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
@@ -70,8 +69,6 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
     store: {
       read: () => store.read(),
       writeStatus: (job, status) => step(() => store.writeStatus(job, status)),
-      writeSpec: (job, next) => store.writeSpec(job, next),
-      markDeleted: (job, ms) => store.markDeleted(job, ms),
     },
     executor: {
       observeCluster: () => cluster.observeCluster(),
