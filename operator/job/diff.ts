@@ -45,11 +45,15 @@ export function classOfField(path: string): FieldClass {
   return 'restart'
 }
 
+/** More of them are not named. */
+const FIELDS_MAX = 100
+
 export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {
-  const fields = differences(before, after, 'spec')
-  if (fields.length === 0) return undefined
+  const all = differences(before, after, 'spec')
+  if (all.length === 0) return undefined
+  const fields = all.slice(0, FIELDS_MAX)
   if (isRedeploy(before, after)) return { class: 'state-loss', fields }
-  const largest = order[Math.max(...fields.map(field => order.indexOf(classOf(field, before, after))))]
+  const largest = order[Math.max(...all.map(field => order.indexOf(classOf(field, before, after))))]
   // Nothing runs that could be left alone, or nothing is to run.
   const isSmall = largest === 'live' || largest === 'rescale'
   if (largest === 'ignore' || (isSmall && before.job.state === 'running' && after.job.state === 'running')) return { class: largest, fields }

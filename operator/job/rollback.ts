@@ -20,6 +20,7 @@ type Rollback = NonNullable<FlinkJobStatus['rollback']>
 type Upgrade = NonNullable<FlinkJobStatus['upgrade']>
 
 const REASON_MAX = 1_000
+const NAMED_MAX = 5
 
 /** Of an upgrade that is at its end: what has to be known should its spec fail. */
 export function trialOf(input: Input, { generation, mode }: Upgrade, spec: FlinkJobSpec, plan: FlinkJobStatus['plan']): Trial | undefined {
@@ -113,7 +114,8 @@ export function lostSince(input: Input, { back }: Upgrade): string | undefined {
   const { catalogue } = input.observed
   if (back === undefined || back.dropped.length === 0 || catalogue.kind !== 'known' || catalogue.newest?.location === back.restorePoint)
     return undefined
-  return `state ${back.dropped.join(', ')} was dropped by generation ${statusOf(input).rollback?.generation}, which has completed checkpoints since`
+  const more = back.dropped.length > NAMED_MAX ? ` and ${back.dropped.length - NAMED_MAX} more` : ''
+  return `state ${back.dropped.slice(0, NAMED_MAX).join(', ')}${more} was dropped by generation ${statusOf(input).rollback?.generation}, which has completed checkpoints since`
 }
 
 /** The failed spec runs again. */
