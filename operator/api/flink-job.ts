@@ -26,6 +26,7 @@ import {
   wholeNumber,
   yesOrNo,
 } from './fields.ts'
+import type { HealthCheck } from './operator-options.ts'
 
 /**
  * The FlinkJob resource: one job, on a cluster of its own or on a FlinkSession's. Field names follow the Flink operator's FlinkDeployment, so that what people
@@ -406,6 +407,20 @@ export const flinkJobStatusSchema = z.object({
       seen: z.string(),
     })
     .optional(),
+  /** What is known for its health check; see operator/job/health.ts. */
+  health: z
+    .object({
+      restartsSince: z.string(),
+      /** Of the job, at that time. */
+      restarts: z.int(),
+      /** The last completed checkpoint that is known of, or the start of the job. */
+      checkpointAt: z.string(),
+      /** In which another one is expected; absent: it takes none. */
+      windowMs: z.number().optional(),
+      /** Why it is started again. */
+      unhealthy: z.string().optional(),
+    })
+    .optional(),
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   /** What keeps processes from being there or staying up, where nobody has to start them again. */
@@ -473,6 +488,7 @@ export interface FlinkJobSpec extends ClusterSpec {
   /** Either an interval or a cron expression. */
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }
+  readonly healthCheck?: HealthCheck
   /** Keep where it is absent. */
   readonly deletionPolicy?: 'Savepoint' | 'Keep' | 'Delete'
   readonly deletionTimeoutMs?: number

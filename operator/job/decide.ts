@@ -2,6 +2,7 @@ import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
 import { blockedDeletion, deleteJob } from './deletion.ts'
+import { restartUnhealthy } from './health.ts'
 import {
   answer,
   type Decision,
@@ -39,15 +40,21 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
  * 5. `startUpgrade`: the spec is not the one that is carried out.
  * 6. `rest`: the job is suspended, or has ended.
- * 7. `recover`: the JobManager is lost (recovery.ts).
- * 8. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 9. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 7. `restartUnhealthy`: the job runs, and gets nowhere (health.ts).
+ * 8. `recover`: the JobManager is lost (recovery.ts).
+ * 9. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 10. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  *
  * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
-const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, recover, deploy, report]
+const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, restartUnhealthy, recover, deploy, report]
 
-export function decide(input: Input): Decision {
+export function decide(looked: Input): Decision {
+  const { jobStatus, upgrade } = statusOf(looked)
+  const { job } = looked.observed
+  // Who says that a job has ended which its JobManager runs is wrong: it would be ended for that.
+  const isContradicted = upgrade === undefined && isGloballyTerminal(jobStatus?.state) && job.kind === 'present' && !isGloballyTerminal(job.state)
+  const input = isContradicted ? withObservedJob(looked) : looked
   const decision = withSnapshots(input, firstAnswer(input))
   return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
 }

@@ -81,6 +81,10 @@ export interface ObservedProgress {
   readonly checkpointMs: number | undefined
   /** By itself. */
   readonly takesCheckpoints: boolean
+  /** In which one is to be completed however many fail that may. */
+  readonly checkpointWindowMs: number
+  /** By itself, since it runs on this JobManager. */
+  readonly restarts: number
 }
 
 export type ObservedOperation =

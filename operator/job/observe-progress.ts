@@ -11,10 +11,13 @@ export async function observeProgress(rest: RestClient, jobId: string): Promise<
     const config = await unlessMissing(rest.checkpointConfig(jobId))
     const { completed = null, savepoint = null } = checkpoints?.latest ?? {}
     const times = [completed, savepoint].flatMap(checkpoint => (checkpoint === null ? [] : [checkpoint.latest_ack_timestamp]))
+    const metrics = await rest.jobMetrics(jobId, ['numRestarts'])
     return {
+      restarts: Number(metrics.find(({ id }) => id === 'numRestarts')?.value ?? 0),
       failures: exceptionHistory.entries.map(failureOf),
       checkpointMs: times.length === 0 ? undefined : Math.max(...times),
       takesCheckpoints: isInterval(config?.interval ?? null),
+      checkpointWindowMs: config === undefined ? 0 : Math.max(config.interval ?? 0, config.timeout) * (config.tolerable_failed_checkpoints + 2),
     }
   } catch (error) {
     if (error instanceof FlinkError && ['NOT_FOUND', 'CONNECTION_REFUSED', 'CONNECTION_LOST', 'TIMEOUT'].includes(error.code)) return undefined

@@ -4,6 +4,7 @@ import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
 import { editOf } from './diff.ts'
+import { asksForHealth } from './health.ts'
 import {
   asksCatalogue,
   intendedSpec,
@@ -28,6 +29,7 @@ export async function observe(
   executor: Executor,
   rest: (address: string) => RestClient,
   snapshots: SnapshotObjects,
+  nowMs: number,
 ): Promise<Observed> {
   const cluster = await executor.observeCluster()
   const status = statusOf({ job })
@@ -37,7 +39,7 @@ export async function observe(
   const edited = editOf(intended, next) === undefined ? undefined : await executor.observeProgram(next)
   const statePlan = edited?.kind === 'ready' ? await observeStatePlan(job, cluster, executor, intended, next) : undefined
   const jobId = status.jobStatus?.jobId
-  const asked = await askJobManager(status, cluster, rest)
+  const asked = await askJobManager(status, cluster, rest, nowMs)
   const catalogue: ObservedCatalogue =
     jobId !== undefined && asksCatalogue(status, { cluster, job: asked.job })
       ? await observeCatalogue(() => executor.catalogue(intended), jobId)
@@ -51,6 +53,7 @@ async function askJobManager(
   status: FlinkJobStatus,
   { jobManager }: ObservedCluster,
   rest: (address: string) => RestClient,
+  nowMs: number,
 ): Promise<Pick<Observed, 'job' | 'operation' | 'progress'>> {
   const unknown = { kind: 'unknown' } as const
   const { jobStatus, upgrade, deletion } = status
@@ -61,7 +64,8 @@ async function askJobManager(
   const trigger = upgrade?.mode === 'savepoint' ? upgrade : deletion
   const operation = trigger === undefined ? unknown : await observeOperation(client, jobId, trigger.triggerId)
   const job = await observeJob(client, jobId)
-  return { operation, job, progress: asksForRestarts(status, job) || asksForTrial(status, job) ? await observeProgress(client, jobId) : undefined }
+  const isAsked = asksForRestarts(status, job) || asksForTrial(status, job) || asksForHealth(status, job, nowMs)
+  return { operation, job, progress: isAsked ? await observeProgress(client, jobId) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */

@@ -59,6 +59,7 @@ export function recover(input: Input): Decision | undefined {
       reconciliationStatus: { ...reconciliationStatus, state: 'UPGRADING' },
       recovery: nextRecovery(input, why),
       restore: { ...restore, reason: why },
+      health: undefined,
       error: why,
     }),
     0,
@@ -101,7 +102,7 @@ function lossOf({ observed: { cluster, job }, ...input }: Input): string | undef
   if (isGloballyTerminal(jobStatus?.state)) return undefined
   const { jobManager } = cluster
   if (jobManager.kind === 'ended') return jobManager.message
-  if (jobManager.kind === 'missing') return 'the JobManager is gone'
+  if (jobManager.kind === 'missing') return statusOf(input).health?.unhealthy ?? 'the JobManager is gone'
   return jobManager.kind === 'ready' && job.kind === 'missing' ? `job ${jobStatus?.jobId} is not known to its JobManager any more` : undefined
 }
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { optionTables } from '../../bin/option-tables.ts'
 import { type ConfigOption, Configuration } from '../../runtime/common/config.ts'
 import { parseManifest } from './manifest.ts'
+import type { CheckedFlinkJob } from './problems.ts'
 
 const options: readonly ConfigOption<unknown>[] = [
   { key: 'restart-strategy.fixed-delay.delay', type: 'duration', defaultValue: 1000, doc: '' },
@@ -78,6 +79,22 @@ test('a SQL script is a program, and knows the line on which it begins', () => {
 test('what a cluster adds to an object is no problem', () => {
   const readBack = minimal.replace('  name: words\n', '  name: words\n  uid: abc\n  resourceVersion: "7"\n  generation: 2\n')
   expect(parse(`${readBack}status: { lifecycleState: STABLE }\n`).kind).toBe('valid')
+})
+
+test('options of the operator are read by it, and not handed to processes', () => {
+  const options = `${minimal}  flinkConfiguration:
+    parallelism.default: 2
+    kubernetes.operator.cluster.health-check: { enabled: true, restarts.threshold: 5, checkpoint-progress.window: 10 min }
+`
+  const { job } = parse(options) as { job: CheckedFlinkJob }
+  expect(job.spec.flinkConfiguration).toEqual({ 'parallelism.default': '2' })
+  expect(job.spec.healthCheck).toEqual({ restartsThreshold: 5, restartsWindowMs: 120_000, checkpointProgress: true, checkpointWindowMs: 600_000 })
+  const off = parse(options.replace('enabled: true', 'enabled: false')) as { job: CheckedFlinkJob }
+  expect(off.job.spec.healthCheck).toBeUndefined()
+  expect(parse(options.replace('restarts.threshold: 5', 'restarts.treshold: 5'))).toMatchObject({
+    kind: 'invalid',
+    problems: [expect.stringMatching(/option kubernetes.operator.cluster.health-check.restarts.treshold is not supported yet$/)],
+  })
 })
 
 const table: readonly [title: string, text: string, problems: readonly string[]][] = [

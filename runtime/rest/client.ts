@@ -53,6 +53,7 @@ export function createRestClient(options: RestClientOptions): RestClient {
     triggerCheckpoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/checkpoints`, request),
     triggerDisposal: savepointPath => trigger('/v1/savepoint-disposal', { 'savepoint-path': savepointPath }),
     operation: (kind, jobId, triggerId) => get(`/v1/jobs/${id(jobId)}/${kind}s/${id(triggerId)}`),
+    jobMetrics: (jobId, names) => get(`/v1/jobs/${id(jobId)}/metrics?get=${names.map(id).join(',')}`),
     checkpointStatistics: jobId => get(`/v1/jobs/${id(jobId)}/checkpoints`),
     checkpointConfig: jobId => get(`/v1/jobs/${id(jobId)}/checkpoints/config`),
     checkpointPath: async (jobId, checkpointId) => {

@@ -309,6 +309,7 @@ export interface CheckpointConfigJson {
   /** Null = none are taken by themselves. */
   readonly interval: number | null
   readonly timeout: number
+  readonly tolerable_failed_checkpoints: number
 }
 
 /** What the command line and the operator call; `createRestClient` makes one over HTTP. Every method rejects with a `FlinkError`. */
@@ -329,6 +330,8 @@ export interface RestClient {
   triggerCheckpoint(jobId: string, request: CheckpointTrigger): Promise<string>
   triggerDisposal(savepointPath: string): Promise<string>
   operation(kind: 'savepoint' | 'checkpoint', jobId: string, triggerId: string): Promise<AsyncOperationJson>
+  /** Those of `names` that it has. */
+  jobMetrics(jobId: string, names: readonly string[]): Promise<readonly Metric[]>
   checkpointStatistics(jobId: string): Promise<CheckpointStatisticsJson>
   checkpointConfig(jobId: string): Promise<CheckpointConfigJson>
   /** Where a completed checkpoint lies; undefined = nowhere that a job could be started from. */

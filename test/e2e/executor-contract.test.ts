@@ -16,6 +16,7 @@ import { buildArtifact } from '../../runtime/planner/artifact.ts'
 import { createRestClient } from '../../runtime/rest/client.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { FakeFlinkCluster } from '../support/fake-flink-cluster.ts'
+import { KubernetesWorld } from '../support/kubernetes-world.ts'
 
 /** What the controller may rely on, held by the cluster that its crash tests run on and by real processes alike. */
 interface Subject {
@@ -38,6 +39,13 @@ function fakeSubject(): Subject {
   const executor = new FakeFlinkCluster()
   executor.looksUntilFinished = undefined
   return { executor, rest: executor.rest, close: async () => {} }
+}
+
+async function kubernetesSubject(): Promise<Subject> {
+  const world = await KubernetesWorld.start()
+  world.cluster.looksUntilFinished = undefined
+  const executor = world.executor()
+  return { executor, rest: executor.rest, close: () => world[Symbol.asyncDispose]() }
 }
 
 function localSubject(): Subject {
@@ -89,13 +97,14 @@ const until = (look: () => Promise<unknown>) => expect.poll(look, { timeout: 60_
 
 describe.each([
   ['the fake cluster', fakeSubject],
+  ['pods, played by a stub', kubernetesSubject],
   ['processes of this machine', localSubject],
 ])('%s', (_name, create) => {
   let subject: Subject | undefined
   afterEach(() => subject?.close())
 
   test('holds the contract of executors', async () => {
-    subject = create()
+    subject = await create()
     const { executor, rest } = subject
     const jobManager = async () => (await executor.observeCluster()).jobManager.kind
     const taskManagers = async () => (await executor.observeCluster()).taskManagers

@@ -41,3 +41,33 @@ test('a function that always throws is a RestartLoop with its cause and place; t
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
+
+test('a job that restarts more often than its health check allows goes on under its id, on a new JobManager', async () => {
+  const marker = join(home.directory, 'broken')
+  const check = 'kubernetes.operator.cluster.health-check'
+  const path = home.manifest(
+    'unhealthy',
+    failing(marker),
+    `    upgradeMode: last-state
+  restartStrategy:
+    type: fixed-delay
+    attempts: 100000
+    delay: 100 ms
+  flinkConfiguration:
+    execution.checkpointing.interval: 300 ms
+    ${check}: { enabled: true, restarts.threshold: 4 }
+`,
+  )
+  const { says, prints, child, exit } = home.run(path)
+  await prints(/20\n/)
+  const { jobId } = home.status('unhealthy')?.jobStatus ?? {}
+  writeFileSync(marker, '')
+  await says(/the job is not healthy: it has restarted \d+ times since \S+, 4 within 120 s are allowed/)
+  rmSync(marker)
+  await expect
+    .poll(() => home.status('unhealthy'), { timeout: 60_000 })
+    .toMatchObject({ lifecycleState: 'STABLE', jobStatus: { jobId, state: 'RUNNING' }, recovery: { step: 'DONE' }, restore: { kind: 'checkpoint' } })
+  expect(home.status('unhealthy')?.recovery?.reason).toMatch(/^the job is not healthy: /)
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})

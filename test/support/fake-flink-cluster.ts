@@ -157,6 +157,10 @@ export class FakeFlinkCluster implements Executor {
   }
 
   async catalogue(_spec: FlinkJobSpec): Promise<Catalogue> {
+    return this.catalogueOfJobs()
+  }
+
+  catalogueOfJobs(): Catalogue {
     const read = <T>(value: () => T) => {
       this.catalogueReads++
       if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
@@ -194,9 +198,11 @@ export class FakeFlinkCluster implements Executor {
   readonly rest = (): RestClient =>
     ({
       job: async (jobId: string) => this.jobInfo(jobId),
+      jobsOverview: async () => ({ jobs: [...this.jobs].map(([jid, { state }]) => ({ jid, name: 'fake', state })) }),
       jobExceptions: async () => this.progress.exceptions(this.failure),
       checkpointStatistics: async () => this.progress.statistics(),
-      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 600_000 }),
+      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),
+      jobMetrics: async () => [{ id: 'numRestarts', value: String(this.progress.restarts) }],
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       // The controller asks nothing else.
     }) as unknown as RestClient

@@ -7,12 +7,14 @@ export class FakeProgress {
   checkpointMs: number | undefined
   completed = 0
   checkpointIntervalMs: number | null = 1_000
+  restarts = 0
   /** How many times somebody has asked. */
   asked = 0
   private failures: { timestamp: number; stacktrace: string }[] = []
 
   restart(nowMs: number, stacktrace: string): void {
     this.restartedMs = nowMs
+    this.restarts++
     this.failures = [{ timestamp: nowMs, stacktrace }, ...this.failures].slice(0, 16)
   }
 

@@ -36,7 +36,8 @@ export interface ClusterInput {
 }
 
 const HASH_LENGTH = 10
-const DEFAULT_OPTIONS = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
+/** Where the spec says nothing: a job that is stopped to be started again keeps its state. */
+export const DEFAULT_OPTIONS = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
 
 export const names = {
   token: (name: string) => `${name}-token`,
@@ -48,6 +49,10 @@ export const names = {
   taskManager: (name: string) => `${name}-tm`,
   planner: (name: string, hash: string) => `${name}-plan-${hash}`,
   ingress: (name: string) => `${name}-rest`,
+}
+
+export function webAddress({ name, namespace }: Pick<ClusterOwner, 'name' | 'namespace'>): string {
+  return `http://${names.restService(name)}.${namespace}.svc:${PORTS.rest}`
 }
 
 /** By which all objects of a cluster are found; of one kind of process with its component. */
@@ -162,17 +167,27 @@ export function podParts(input: ClusterInput): PodParts {
   }
 }
 
-/** Named by all that it depends on, so that one that is there has the answer. */
-export function plannerObjects(input: ClusterInput & { readonly spec: FlinkJobSpec }, deadlineS: number): readonly [...KubeObject[], KubeObject] {
+/** What becomes of a job's state in the program; asked on another occasion it is another question. */
+interface StateQuestion {
+  readonly jobId: string
+  readonly occasion: string
+  readonly allowNonRestoredState: boolean
+}
+
+/** The pod is the last of them, named by all that its answer depends on: one that is there has the answer. */
+export function plannerObjects(
+  input: ClusterInput & { readonly spec: FlinkJobSpec },
+  deadlineS: number,
+  state?: StateQuestion,
+): readonly KubeObject[] {
   const { owner, spec } = input
   const { args, parallelism } = spec.job
-  const pod = plannerPod(podParts(input), { args, ...(parallelism === undefined ? {} : { parallelism }) }, deadlineS)
+  const question = state === undefined ? {} : { stateOf: state.jobId, allowNonRestoredState: state.allowNonRestoredState }
+  const pod = plannerPod(podParts(input), { args, ...(parallelism === undefined ? {} : { parallelism }), ...question }, deadlineS)
   const { metadata, spec: podSpec } = pod as { readonly metadata: ObjectMeta; readonly spec: unknown }
-  const named = metadataOf(owner, names.planner(owner.name, shortHash(input, JSON.stringify(pod))), 'planner')
-  return [
-    ...readObjects(input),
-    { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, ...named, labels: { ...metadata.labels, ...named.labels } }, spec: podSpec },
-  ]
+  const named = metadataOf(owner, names.planner(owner.name, shortHash(input, JSON.stringify([pod, state?.occasion]))), 'planner')
+  const labels = { ...metadata.labels, ...named.labels }
+  return [...readObjects(input), { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, ...named, labels }, spec: podSpec }]
 }
 
 function statefulSet(input: ClusterInput, component: 'jobmanager' | 'taskmanager', replicas: number): KubeObject {

@@ -103,10 +103,24 @@ export function taskManagerPod(parts: PodParts): Json {
   return podOf(parts, 'taskmanager', main, undefined)
 }
 
+export interface PlanRequest {
+  readonly args: readonly string[]
+  readonly parallelism?: number
+  /** The job that the program is to go on with. */
+  readonly stateOf?: string
+  readonly allowNonRestoredState?: boolean
+}
+
 /** Says in its termination message what the program needs, or why it is refused. */
-export function plannerPod(parts: PodParts, program: { readonly args: readonly string[]; readonly parallelism?: number }, deadlineS: number): Json {
-  const { args, parallelism } = program
-  const options = ['--summary', '/dev/termination-log', ...(parallelism === undefined ? [] : ['--parallelism', String(parallelism)])]
+export function plannerPod(parts: PodParts, plan: PlanRequest, deadlineS: number): Json {
+  const { args, parallelism, stateOf, allowNonRestoredState } = plan
+  const options = [
+    '--summary',
+    '/dev/termination-log',
+    ...(parallelism === undefined ? [] : ['--parallelism', String(parallelism)]),
+    ...(stateOf === undefined ? [] : ['--stateOf', stateOf]),
+    ...(allowNonRestoredState === true ? ['--allowNonRestoredState'] : []),
+  ]
   const main = programContainer(parts, MAIN_CONTAINER, options, args)
   assert(main !== undefined, 'a program is planned')
   const { metadata, spec } = podOf(parts, 'planner', main, undefined) as unknown as PodOfTemplate

@@ -21,6 +21,7 @@ export interface Terminated {
   readonly signal?: number
   readonly reason?: string
   readonly message?: string
+  readonly finishedAt?: string
 }
 
 interface ContainerStatus {
@@ -50,6 +51,11 @@ export interface Pod {
     readonly initContainerStatuses?: readonly ContainerStatus[]
     readonly containerStatuses?: readonly ContainerStatus[]
   }
+}
+
+/** What Kubernetes hands out as a pod is one. */
+export function asPod(object: KubeObject): Pod {
+  return object as unknown as Pod
 }
 
 export function isReady({ metadata, status }: Pod): boolean {

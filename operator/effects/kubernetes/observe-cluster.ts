@@ -1,0 +1,85 @@
+import type { KubeObject } from '../../kube/object-api.ts'
+import { events, pods, statefulSets } from '../../kube/resources.ts'
+import type { ObservedJobManager, ObservedTaskManagers, ProcessProblem } from '../actions.ts'
+import { names, selectorLabels } from './objects.ts'
+import type { OwnedObjects } from './owned-objects.ts'
+import type { Component } from './pod-specs.ts'
+import { asPod, creationProblem, isLost, isReady, mountProblem, ordinalOf, type Pod, podProblem, replicasOf } from './pods.ts'
+
+/**
+ * What there is of a cluster: two StatefulSets and their pods, and what is wrong with them.
+ *
+ * - A set that is there stands for the processes it wants: Kubernetes replaces what is lost of them. Without its set a pod is on its way out, and counts until it is gone.
+ * - A JobManager whose pod is on a lost node has ended: only we let its name go.
+ * - Objects of these names that are not ours are said to be in the way. They are waited for, and never touched.
+ */
+export interface ObservedSets {
+  readonly jobManager: ObservedJobManager
+  readonly taskManagers: ObservedTaskManagers
+  readonly problems: readonly ProcessProblem[]
+  /** Pods that plan programs. */
+  readonly planners: readonly KubeObject[]
+}
+
+/** Longer than a controller needs for what it does about a new object. */
+const QUIET_MS = 5_000
+
+interface Found {
+  readonly process: 'jobmanager' | 'taskmanager'
+  readonly set: KubeObject | undefined
+  readonly pods: readonly Pod[]
+}
+
+export async function observeSets(objects: OwnedObjects, name: string, nowMs: number): Promise<ObservedSets> {
+  const all = await objects.list(pods, selectorLabels(name))
+  const of = (component: Component) => all.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === component)
+  const jobManager: Found = {
+    process: 'jobmanager',
+    set: await objects.find(statefulSets, names.jobManager(name)),
+    pods: of('jobmanager').map(asPod),
+  }
+  const taskManager: Found = {
+    process: 'taskmanager',
+    set: await objects.find(statefulSets, names.taskManager(name)),
+    pods: of('taskmanager').map(asPod),
+  }
+  return {
+    jobManager: jobManagerOf(jobManager, objects, nowMs),
+    taskManagers: { running: runningOf(taskManager, nowMs), ended: [] },
+    problems: [...(await problemsOf(jobManager, objects, nowMs)), ...(await problemsOf(taskManager, objects, nowMs))],
+    planners: of('planner'),
+  }
+}
+
+function jobManagerOf({ set, pods: found }: Found, objects: OwnedObjects, nowMs: number): ObservedJobManager {
+  const live = found.filter(pod => !isLost(pod, nowMs))
+  if (set === undefined) return live.length === 0 ? { kind: 'missing' } : { kind: 'starting' }
+  if (!objects.isOurs(set) || set.metadata.deletionTimestamp !== undefined) return { kind: 'starting' }
+  const lost = found.find(pod => isLost(pod, nowMs))
+  if (lost !== undefined && live.length === 0)
+    return { kind: 'ended', message: podProblem(lost, 'jobmanager', nowMs)?.message ?? 'the JobManager is lost' }
+  // REST is answered by that of the cluster that ran before, while it is on its way out.
+  return live.some(isReady) ? { kind: 'ready', webAddress: '' } : { kind: 'starting' }
+}
+
+function runningOf({ set, pods: found }: Found, nowMs: number): number {
+  const live = found.filter(pod => !isLost(pod, nowMs))
+  if (set === undefined) return live.length
+  // A lost one keeps its name from the one that would replace it.
+  const held = found.filter(pod => isLost(pod, nowMs) && ordinalOf(pod) < replicasOf(set)).length
+  return Math.max(live.length, replicasOf(set) - held)
+}
+
+async function problemsOf(found: Found, objects: OwnedObjects, nowMs: number): Promise<readonly ProcessProblem[]> {
+  const { process, set } = found
+  if (set !== undefined && !objects.isOurs(set)) return [{ process, reason: 'NameTaken', message: objects.foreignMessage(set) }]
+  const nameOf = (pod: Pod) => (process === 'jobmanager' ? process : `${process}-${ordinalOf(pod)}`)
+  const ofPods = found.pods.flatMap(pod => podProblem(pod, nameOf(pod), nowMs) ?? [])
+  const isOld = ({ metadata }: Pick<KubeObject, 'metadata'>) => nowMs - Date.parse(metadata.creationTimestamp ?? '') > QUIET_MS
+  const isIncomplete = set !== undefined && isOld(set) && found.pods.length < replicasOf(set)
+  const creating = found.pods.filter(pod => pod.status?.phase === 'Pending' && isOld(pod))
+  if (!isIncomplete && creating.length === 0) return ofPods
+  const warnings = await objects.list(events, {})
+  const ofSet = set === undefined || !isIncomplete ? undefined : creationProblem(set, process, found.pods.length, warnings)
+  return [...(ofSet === undefined ? [] : [ofSet]), ...ofPods, ...creating.flatMap(pod => mountProblem(pod, nameOf(pod), warnings) ?? [])]
+}

@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto'
+import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
+import { createKubernetesExecutor, type KubernetesExecutor } from '../../operator/effects/kubernetes/kubernetes-executor.ts'
+import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
+import type { ObjectApi } from '../../operator/kube/object-api.ts'
+import { type Clock, systemClock } from '../../runtime/common/clock.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import { seededRandom } from '../../runtime/common/random.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
+import { FakeFlinkCluster } from './fake-flink-cluster.ts'
+import { StubKubelet, type StubPod } from './stub-kubelet.ts'
+
+type Fate = ReturnType<ConstructorParameters<typeof StubKubelet>[0]['fate']>
+
+/**
+ * A FlinkJob on an API server with a StubKubelet behind it. The pods' processes are a FakeFlinkCluster: it has a JobManager while a pod of one runs, as many TaskManagers
+ * as pods of those run, and REST is answered for who has the token. What must never be is noted in its `violations`.
+ */
+export class KubernetesWorld implements AsyncDisposable {
+  readonly api: ObjectApi
+  readonly cluster = new FakeFlinkCluster()
+  readonly kubelet: StubKubelet
+  readonly clock: Clock
+  readonly owner: { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly namespace: string; readonly uid: string }
+  /** Of pods by the start of their name; what is not here runs. */
+  readonly fates = new Map<string, Fate>()
+  /** What planners say, by what the arguments of their container contain. */
+  readonly answers = new Map<string, object>()
+  podsMax: number | undefined
+  readonly server: LocalApiServer
+  private aheadMs = 0
+
+  private constructor(server: LocalApiServer, api: ObjectApi, clock: (aheadMs: () => number) => Clock, uid: string) {
+    this.server = server
+    this.api = api
+    this.clock = clock(() => this.aheadMs)
+    this.owner = { apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', name: 'words', namespace: 'jobs', uid }
+    this.kubelet = new StubKubelet({
+      api: server,
+      fate: pod => this.fateOf(pod),
+      podsMax: () => this.podsMax,
+      onRunning: running => this.run(running),
+    })
+  }
+
+  /** `through` may stand between the executor and the server. */
+  static async start(through: (api: ObjectApi) => ObjectApi = api => api): Promise<KubernetesWorld> {
+    let ahead = () => 0
+    const clock: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + ahead() }
+    const server = new LocalApiServer({ clock, random: seededRandom(1) })
+    const job = {
+      apiVersion: 'millrace.dev/v1alpha1',
+      kind: 'FlinkJob',
+      metadata: { name: 'words', namespace: 'jobs' },
+      spec: { job: { script: '' } },
+    }
+    const { metadata } = await server.create(job)
+    return new KubernetesWorld(
+      server,
+      through(server),
+      aheadMs => {
+        ahead = aheadMs
+        return clock
+      },
+      metadata.uid ?? '',
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kubelet[Symbol.asyncDispose]()
+  }
+
+  advance(ms: number): void {
+    this.aheadMs += ms
+  }
+
+  /** As a new operator, which remembers nothing. */
+  executor(): KubernetesExecutor {
+    return createKubernetesExecutor({
+      api: this.api,
+      owner: this.owner,
+      settings: { image: 'example/millrace:1', hash: text => createHash('sha256').update(text).digest('hex') },
+      clock: this.clock,
+      random: seededRandom(2),
+      rest: (address, token) => this.rest(address, token),
+      catalogue: options => this.catalogueOf(options),
+      stopTimeoutMs: 200,
+      plannerDeadlineS: 120,
+    })
+  }
+
+  /** All options that catalogues were asked for with. */
+  readonly catalogueOptions: Readonly<Record<string, string>>[] = []
+  private catalogueOf(options: Readonly<Record<string, string>>) {
+    this.catalogueOptions.push(options)
+    return this.cluster.catalogueOfJobs()
+  }
+
+  private rest(address: string, token: string): RestClient {
+    if (address !== 'http://words-rest.jobs.svc:8081' || !/^[0-9a-f]{64}$/.test(token))
+      throw new Error(`${address} is asked with the token '${token}'`)
+    const up = () => {
+      if (this.cluster.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'nobody listens')
+    }
+    const client = this.cluster.rest()
+    const asked = Object.fromEntries(
+      Object.entries(client).map(([method, call]) => [
+        method,
+        async (...args: unknown[]) => {
+          up()
+          // Every method of a client is one.
+          return (call as (...args: unknown[]) => unknown)(...args)
+        },
+      ]),
+    )
+    const { execute } = { execute: this.cluster.execute.bind(this.cluster) }
+    return {
+      ...asked,
+      runJar: async (_jar: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
+        up()
+        await execute({ kind: 'submitJob', spec: submitted, jobId, ...(savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }) })
+        return jobId
+      },
+      cancelJob: async (jobId: string) => {
+        up()
+        await execute({ kind: 'cancelJob', jobId })
+      },
+      stopWithSavepoint: async (jobId: string, { triggerId }: { triggerId: string }) => {
+        up()
+        await execute({ kind: 'stopJob', jobId, triggerId })
+        return triggerId
+      },
+      // What the executor and the controller ask for.
+    } as unknown as RestClient
+  }
+
+  private fateOf({ name, component, object }: StubPod): Fate {
+    for (const [start, fate] of this.fates) if (name.startsWith(start)) return fate
+    if (component !== 'planner') return { kind: 'runs' }
+    const { containers } = object.spec as { readonly containers: readonly { readonly args: readonly string[] }[] }
+    const text = containers[0]?.args.join(' ') ?? ''
+    const answer = [...this.answers].find(([part]) => text.includes(part))?.[1] ?? ready
+    return { kind: 'ends', exitCode: 'message' in answer ? 1 : 0, message: JSON.stringify(answer) }
+  }
+
+  private async run(running: readonly StubPod[]): Promise<void> {
+    const { cluster } = this
+    const count = (component: string) => running.filter(pod => pod.component === component).length
+    if (count('jobmanager') > 1) cluster.violations.push('a second JobManager')
+    const [jobManagers, taskManagers] = [count('jobmanager'), count('taskmanager')]
+    if (jobManagers === 1 && cluster.jobManager === 'missing') cluster.jobManager = 'ready'
+    if (jobManagers === 0 && cluster.jobManager !== 'missing') await cluster.execute({ kind: 'stopJobManager' })
+    if (taskManagers === 0 && cluster.taskManagers > 0) await cluster.execute({ kind: 'stopTaskManagers' })
+    else cluster.taskManagers = taskManagers
+  }
+}
+
+export const ready = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2, checkpointDirectory: 's3://state', configuration: {} }
+
+const submitted: FlinkJobSpec = {
+  job: { entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
+  flinkConfiguration: {},
+  taskManager: {},
+}
