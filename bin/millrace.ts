@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { addObjectCommands, type ObjectCommands } from '../operator/cli/object-commands.ts'
 import { addUpCommand } from '../operator/cli/up-command.ts'
 import { addValidateCommand } from '../operator/cli/validate-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
@@ -39,6 +40,21 @@ const extensions: readonly CliExtension[] = [
       },
       exit,
     ),
+  (program, context, exit) => {
+    const through =
+      <Request>(pick: (commands: ObjectCommands) => (request: Request) => Promise<number>) =>
+      async (request: Request) => {
+        const { withObjectCommands } = await import('./objects.ts')
+        return withObjectCommands(context, environment, commands => pick(commands)(request))
+      }
+    const commands: ObjectCommands = {
+      get: through(({ get }) => get),
+      describe: through(({ describe }) => describe),
+      annotate: through(({ annotate }) => annotate),
+      delete: through(({ delete: remove }) => remove),
+    }
+    addObjectCommands(program, commands, exit)
+  },
   (program, _context, exit) =>
     addValidateCommand(
       program,

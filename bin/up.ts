@@ -1,11 +1,13 @@
+import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { FlinkJobSpec } from '../operator/api/flink-job.ts'
 import { Terminal } from '../operator/cli/terminal.ts'
 import { up } from '../operator/cli/up.ts'
 import type { UpRequest } from '../operator/cli/up-command.ts'
 import type { PreparedProgram, Programs } from '../operator/effects/local-executor.ts'
+import type { PlaceOf, ProgramPlace } from '../operator/effects/local-executors.ts'
 import { type Catalogue, catalogueLocations, createCatalogue } from '../runtime/checkpoint/catalogue.ts'
 import { checkpointDirectory } from '../runtime/checkpoint/options.ts'
 import type { CliContext } from '../runtime/cli/context.ts'
@@ -13,6 +15,7 @@ import type { Configuration } from '../runtime/common/config.ts'
 import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
+import { restOptions } from '../runtime/rest/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { bundleSql } from './bundle-module.ts'
 import { createProcessLog, type Environment } from './environment.ts'
@@ -32,8 +35,8 @@ export async function runUp(request: UpRequest, context: CliContext, environment
     optionTables,
     isConfigured: key => configuration.has(key),
     catalogue: entries => catalogueOf(configuration.with(entries, 'file')),
-    programs: (folder, manifestPath, scriptLine) => createPrograms(configuration, folder, manifestPath, scriptLine),
-    rest: (address, entries) => context.rest(address, configuration.with(entries, 'client')),
+    programs: placeOf => createPrograms(configuration, placeOf),
+    rest: (address, entries, directory) => context.rest(address, configuration.with({ ...tokenOf(directory), ...entries }, 'client')),
     terminal: new Terminal({
       write: text => new Promise(done => process.stdout.write(text, () => done())),
       writeError: text => process.stderr.write(text),
@@ -53,11 +56,21 @@ function catalogueOf(configuration: Configuration): Catalogue {
   return createCatalogue(catalogueLocations(configuration), uri => open(uri, configuration, checkpointDirectory.key, 'read'))
 }
 
-function createPrograms(configuration: Configuration, folder: string, manifestPath: string, scriptLine: number | undefined): Programs {
+/** The cluster in this directory takes its own token, whatever else it asks for; before its first start it has none. */
+function tokenOf(directory: string): Readonly<Record<string, string>> {
+  try {
+    return { [restOptions.token.key]: readFileSync(join(directory, 'cluster-token'), 'utf8').trim() }
+  } catch {
+    return {}
+  }
+}
+
+function createPrograms(configuration: Configuration, placeOf: PlaceOf): Programs {
   return {
     async prepare(spec, signal): Promise<PreparedProgram> {
       const { entryClass: entry, args, parallelism } = spec.job
-      const bundle = await bundleOf(spec, folder, basename(manifestPath), scriptLine)
+      const place = placeOf(spec)
+      const bundle = await bundleOf(spec, place)
       const directory = createOwnedFolder(tmpdir(), 'millrace-')
       const configured = configuration.with(spec.flinkConfiguration, 'file')
       const planner = new Planner(configured, directory, false, createProcessLog('pretty', 'warn'))
@@ -71,7 +84,7 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
           args,
           parallelism,
           configuration: {},
-          fallbackJobName: basename(manifestPath),
+          fallbackJobName: place.fileName,
           defaultParallelism: 1,
         })
         if (plan.output !== '') process.stdout.write(plan.output)
@@ -95,11 +108,11 @@ function createPrograms(configuration: Configuration, folder: string, manifestPa
   }
 }
 
-function bundleOf(spec: FlinkJobSpec, folder: string, manifestName: string, scriptLine: number | undefined): Promise<Artifact> {
+function bundleOf(spec: FlinkJobSpec, { folder, fileName, scriptLine }: ProgramPlace): Promise<Artifact> {
   const { script, module, sql, entryClass: entry } = spec.job
   if (module !== undefined) return buildArtifact({ kind: 'module', path: resolve(folder, module) }, { entry })
   // Lines of a block in the manifest keep their numbers, so that errors point into the file that the author wrote.
   const text = `${'\n'.repeat(Math.max(0, (scriptLine ?? 1) - 1))}${sql ?? script ?? ''}`
-  if (sql !== undefined) return bundleSql(text, manifestName, folder, entry)
-  return buildArtifact({ kind: 'script', text, name: scriptLine === undefined ? `${manifestName}.script.ts` : manifestName, folder }, { entry })
+  if (sql !== undefined) return bundleSql(text, fileName, folder, entry)
+  return buildArtifact({ kind: 'script', text, name: scriptLine === undefined ? `${fileName}.script.ts` : fileName, folder }, { entry })
 }

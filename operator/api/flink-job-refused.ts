@@ -49,7 +49,6 @@ export const refusedOptions: Readonly<Record<string, string>> = {
   'env.log.dir': 'the logs of a FlinkJob lie beside its status',
   'cluster.token': 'each FlinkJob gets a token of its own',
   'cluster.token-file': 'each FlinkJob gets a token of its own',
-  'rest.require-token': 'the loop of millrace up does not send the token of its clusters yet: set rest.token',
   'execution.target': 'a FlinkJob runs on a cluster of its own',
   'execution.attached': 'it is an option of millrace run',
 }

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '../../runtime/common/clock.ts'
-import type { JobOutputFile } from '../effects/local-executor.ts'
+import type { NamedOutputFile } from '../effects/local-executors.ts'
 import { OutputTail } from '../effects/output-tail.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -7,14 +7,16 @@ import type { Terminal } from './terminal.ts'
 export class JobOutput {
   private readonly terminal: Terminal
   private readonly clock: Clock
-  private readonly files: () => readonly JobOutputFile[]
+  private readonly files: () => readonly NamedOutputFile[]
   private readonly tails = new Map<string, OutputTail>()
+  /** That have ever printed: of several each line says whose it is. */
+  private readonly jobs = new Set<string>()
   private readonly stopping = new AbortController()
   private following: Promise<void> = Promise.resolve()
   /** Reads go one after another: two at once would show pieces in the wrong order. */
   private reading: Promise<void> = Promise.resolve()
 
-  constructor(terminal: Terminal, clock: Clock, files: () => readonly JobOutputFile[]) {
+  constructor(terminal: Terminal, clock: Clock, files: () => readonly NamedOutputFile[]) {
     this.terminal = terminal
     this.clock = clock
     this.files = files
@@ -45,15 +47,26 @@ export class JobOutput {
   }
 
   private async readAll(last: boolean): Promise<void> {
-    for (const { id, path, stream } of this.files()) {
+    const files = this.files()
+    for (const { job } of files) this.jobs.add(job)
+    for (const { job, id, path, stream } of files) {
       const tail = this.tails.get(path) ?? new OutputTail(path)
       this.tails.set(path, tail)
       for (let text = await tail.read(last); text !== ''; text = await tail.read(last)) {
-        if (stream === 'stdout') await this.terminal.print(id, text)
-        else this.terminal.printError(text)
+        const shown = this.jobs.size > 1 ? prefixed(`${job} | `, text) : text
+        if (stream === 'stdout') await this.terminal.print(`${job} ${id}`, shown)
+        else this.terminal.printError(shown)
       }
     }
   }
 }
 
 const INTERVAL_MS = 100
+
+/** The form feed that begins a page stays in front. */
+function prefixed(prefix: string, text: string): string {
+  return text
+    .split(/(?<=\n)/)
+    .map(line => (line.startsWith('\f') ? `\f${prefix}${line.slice(1)}` : `${prefix}${line}`))
+    .join('')
+}

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { OptionTable } from '../../runtime/common/config.ts'
+import type { PlaceOf } from '../effects/local-executors.ts'
 import type { KubeObject } from '../kube/object-api.ts'
 import { parseManifests } from '../validation/manifest.ts'
 import { type CheckedObject, displayName } from '../validation/problems.ts'
@@ -39,12 +40,32 @@ export class ManifestSet {
   private files = new Map<string, FileState>()
   private missed = new Set<string>()
   private told: ReadonlySet<string> = new Set()
+  private found: ReadonlyMap<string, ManifestObject> = new Map()
 
   /** `extraArgs` are given to the program of every job. */
   constructor(paths: readonly string[], optionTables: readonly OptionTable[], extraArgs: readonly string[]) {
     this.paths = paths
     this.optionTables = optionTables
     this.extraArgs = extraArgs
+  }
+
+  /** By `<kind> <namespace>/<name>`, as they were at the last look. */
+  get objects(): ReadonlyMap<string, ManifestObject> {
+    return this.found
+  }
+
+  /** Where the program of a FlinkJob stands: its lines move with edits of its manifest, and only those of the text that stands there now are known. */
+  placeOf({ namespace, name }: { readonly namespace: string; readonly name: string }): PlaceOf {
+    const key = `FlinkJob ${namespace}/${name}`
+    let last = { folder: '.', fileName: `${name}.yaml` }
+    return ({ job }) => {
+      const manifest = this.found.get(key)
+      if (manifest === undefined) return { ...last, scriptLine: undefined }
+      last = { folder: dirname(resolve(manifest.file)), fileName: basename(manifest.file) }
+      const own = (manifest.object.spec as { readonly job: { readonly script?: string; readonly sql?: string } }).job
+      const isThere = (own.script ?? own.sql) === (job.script ?? job.sql)
+      return { ...last, scriptLine: isThere ? manifest.scriptLine : undefined }
+    }
   }
 
   async look(): Promise<ManifestLook> {
@@ -58,6 +79,7 @@ export class ManifestSet {
     this.dropMissing(present)
     for (const [file, text] of present) this.parse(file, text, problems)
     const objects = this.collect(problems)
+    this.found = objects
     const fresh = problems.filter(problem => !this.told.has(problem))
     this.told = new Set(problems)
     return { objects, problems: fresh }

@@ -1,32 +1,42 @@
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type Clock, sleep } from '../../runtime/common/clock.ts'
 import type { OptionTable } from '../../runtime/common/config.ts'
-import { errorCodes, FlinkError } from '../../runtime/common/errors.ts'
-import { newId } from '../../runtime/common/ids.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
+import { hex } from '../../runtime/common/ids.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
-import { API_VERSION, type FlinkJob, KIND } from '../api/flink-job.ts'
-import { createLocalExecutor, type LocalExecutorOptions, type Programs } from '../effects/local-executor.ts'
-import { createFileStore } from '../effects/object-store.ts'
-import { holdDirectory } from '../effects/up-directory.ts'
-import { reconcile } from '../job/controller.ts'
+import type { FlinkJob } from '../api/flink-job.ts'
+import type { LocalExecutorOptions, Programs } from '../effects/local-executor.ts'
+import { createLocalExecutors, type LocalExecutors, type PlaceOf } from '../effects/local-executors.ts'
+import { persistObject, readObjects } from '../effects/object-files.ts'
 import { isGloballyTerminal } from '../job/input.ts'
+import { LocalApiServer } from '../kube/local-api-server.ts'
+import type { KubeObject } from '../kube/object-api.ts'
+import { serveObjectApi } from '../kube/object-api-server.ts'
+import { flinkJobs, flinkSnapshots, resourceTypes, typeOf } from '../kube/resources.ts'
+import { flinkJobController } from '../manager/flink-job-controller.ts'
+import { flinkSnapshotController } from '../manager/flink-snapshot-controller.ts'
+import { Manager, type ObjectKey } from '../manager/manager.ts'
 import { displayName } from '../validation/problems.ts'
+import { withDefaults } from './admission.ts'
 import { JobOutput } from './job-output.ts'
-import { type LoadedManifest, loadManifest, ManifestError, watchManifest } from './manifest-file.ts'
+import { ManifestSet } from './manifest-set.ts'
 import { Progress } from './progress.ts'
+import { type ServerRecord, writeServerRecord } from './server-records.ts'
 import type { Terminal } from './terminal.ts'
 import type { UpRequest } from './up-command.ts'
-import { openSnapshots, type UpSnapshots } from './up-snapshots.ts'
 
 /**
- * `millrace up job.yaml`: the controller's loop over one FlinkJob with the local executor, in front of a person.
+ * `millrace up <files or folders>`: the operator on this machine, in front of a person. An API server in memory holds the objects of the manifests, the same controllers as on
+ * Kubernetes make them true with child processes.
  *
- * 1. The manifest becomes an object in `.millrace/up/<namespace>/<name>/`, which this process holds.
- * 2. Passes of the controller until the job has ended and its processes with it.
- * 3. Meanwhile what the job prints goes to stdout, every change of state to stderr, and an edited manifest is refused.
- * 4. Ctrl-C marks the object as deleted: the same loop cancels and ends everything in order.
+ * 1. Every FlinkJob's directory is held by this process; the manifests become objects.
+ * 2. The manager runs the controllers until every job has ended and its processes with it.
+ * 3. Meanwhile what jobs print goes to stdout, every change of state to stderr; edited files change their objects, files that go take theirs along.
+ * 4. Ctrl-C deletes the objects: the controllers end everything in order.
+ *
+ * `millrace get` and its kin reach the API server by a record in `.millrace/up/servers/`; objects lie in `.millrace/objects/` as files.
  */
 export interface UpParts {
   /** MILLRACE_DIR */
@@ -37,9 +47,9 @@ export interface UpParts {
   readonly optionTables: readonly OptionTable[]
   readonly isConfigured: (key: string) => boolean
   readonly catalogue: LocalExecutorOptions['catalogue']
-  readonly programs: (folder: string, fileName: string, scriptLine: number | undefined) => Programs
-  /** `entries` are options of the manifest: a token, deadlines. */
-  readonly rest: (address: string, entries: Readonly<Record<string, string>>) => RestClient
+  readonly programs: (placeOf: PlaceOf) => Programs
+  /** `entries` are options of the manifest; the cluster in `directory` has a token of its own. */
+  readonly rest: (address: string, entries: Readonly<Record<string, string>>, directory: string) => RestClient
   readonly terminal: Terminal
   readonly clock: Clock
   readonly random: Random
@@ -50,147 +60,230 @@ export interface UpParts {
 const MANIFEST_LOOK_MS = 1_000
 const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 30_000
-const FAILED_PASSES_MAX = 30
-const FAILED_PASS_PAUSE_MS = 1_000
 const INTERRUPTED_EXIT_CODE = 130
+const FIELD_MANAGER = 'millrace-up'
 
-/** Answers the exit code: 0 = FINISHED, 1 = anything else that ended it, 130 = it was asked to stop. */
+/** Answers the exit code: 0 = all FINISHED, 1 = anything else that ended one, 130 = it was asked to stop. */
 export async function up(request: UpRequest, parts: UpParts): Promise<number> {
   const { terminal } = parts
-  const extraArgs = request.once ? ['--once'] : []
-  let manifest: LoadedManifest
+  const manifests = new ManifestSet(request.paths, parts.optionTables, request.once ? ['--once'] : [])
+  const { objects, problems } = await manifests.look()
+  for (const problem of problems) terminal.say(problem)
+  if (problems.length > 0) return 1
+  const session = new UpSession(parts, manifests)
   try {
-    manifest = await loadManifest(request.manifestPath, parts.optionTables, extraArgs)
+    for (const { object } of objects.values()) if (typeOf(object) === flinkJobs) await session.executors.hold(object.metadata)
+    return await session.run()
   } catch (error) {
-    if (error instanceof ManifestError) for (const problem of error.problems) terminal.say(problem)
-    else if (error instanceof FlinkError) terminal.say(error.message)
-    else throw error
-    return 1
-  }
-  const { metadata } = manifest.job
-  const label = displayName(metadata)
-  const progress = new Progress(terminal, parts.clock, label)
-  const note = (text: string) => progress.note(text)
-  const held = await holdDirectory(
-    join(resolve(parts.directory), 'up', metadata.namespace, metadata.name),
-    label,
-    parts.clock,
-    parts.pid,
-    note,
-  ).catch((error: unknown) => {
     if (!(error instanceof FlinkError)) throw error
     terminal.say(error.message)
-  })
-  if (held === undefined) return 1
-  const store = createFileStore(held.objectPath)
-  const rest = (address: string) => parts.rest(address, manifest.job.spec.flinkConfiguration)
-  const executor = createLocalExecutor({
-    directory: held.clusterDirectory,
-    jobName: metadata.name,
-    launcher: parts.launcher,
-    env: parts.env,
-    clock: parts.clock,
-    rest,
-    programs: parts.programs(dirname(resolve(request.manifestPath)), request.manifestPath, manifest.scriptLine),
-    catalogue: parts.catalogue,
-    isConfigured: parts.isConfigured,
-    note,
-    startTimeoutMs: START_TIMEOUT_MS,
-    stopTimeoutMs: STOP_TIMEOUT_MS,
-  })
-  const output = new JobOutput(terminal, parts.clock, () => executor.outputs())
-  try {
-    await store.create(objectOf(manifest, parts))
-    output.start()
-    const snapshots = await openSnapshots({ ...parts, folder: held.snapshotsDirectory, rest })
-    const looks = watchManifest(request.manifestPath, manifest, parts.optionTables, extraArgs)
-    const ended = await loop({ ...parts, rest, store, executor, snapshots }, progress, output, looks)
-    await output.stop()
-    return outcome(ended, progress)
+    return 1
   } finally {
-    await executor.close()
-    await output.stop()
-    held.release()
+    await session.close()
   }
 }
 
-function objectOf(manifest: LoadedManifest, { random }: UpParts): FlinkJob {
-  const { name, namespace, labels, annotations } = manifest.job.metadata
-  return {
-    apiVersion: API_VERSION,
-    kind: KIND,
-    metadata: {
-      name,
-      namespace,
-      ...(labels === undefined ? {} : { labels }),
-      ...(annotations === undefined ? {} : { annotations }),
-      generation: 1,
-      resourceVersion: '1',
-      uid: newId(random),
-    },
-    spec: manifest.job.spec,
-  }
-}
+class UpSession {
+  readonly executors: LocalExecutors
+  private readonly parts: UpParts
+  private readonly manifests: ManifestSet
+  private readonly directory: string
+  private readonly api: LocalApiServer
+  private readonly progress = new Map<string, Progress>()
+  private readonly output: JobOutput
+  /** Jobs as they were seen last, also those that have gone. */
+  private readonly jobs = new Map<string, FlinkJob>()
+  /** What the manifests said, by the name of the object, when it was applied. */
+  private readonly applied = new Map<string, { readonly object: KubeObject; readonly text: string }>()
+  private wake = () => {}
+  private deleting = false
 
-type LoopParts = Omit<UpParts, 'rest'> & {
-  readonly rest: (address: string) => RestClient
-  readonly store: ReturnType<typeof createFileStore>
-  readonly executor: ReturnType<typeof createLocalExecutor>
-  readonly snapshots: UpSnapshots
-}
-
-async function loop(parts: LoopParts, progress: Progress, output: JobOutput, lookAtManifest: ReturnType<typeof watchManifest>): Promise<FlinkJob> {
-  const { store, clock, interrupted } = parts
-  let nextLookMs = clock.monotonicMs() + MANIFEST_LOOK_MS
-  let failedPasses = 0
-  for (;;) {
-    if (interrupted.aborted) {
-      const job = await store.read()
-      if (job.metadata.deletionTimestamp === undefined) {
-        progress.note('stopping; press Ctrl-C again to kill')
-        await store.markDeleted(job, clock.nowMs())
-      }
-    } else if (clock.monotonicMs() >= nextLookMs) {
-      nextLookMs = clock.monotonicMs() + MANIFEST_LOOK_MS
-      const edit = await lookAtManifest()
-      if (edit.kind === 'problem') progress.note(edit.message)
-      if (edit.kind === 'changed') await store.writeSpec(await store.read(), edit.spec)
-    }
-    const pass = await attempt(async () => {
-      const reconciled = await reconcile({ ...parts, snapshots: parts.snapshots.objects })
-      const snapshotDueMs = await parts.snapshots.pass(reconciled.job)
-      return { ...reconciled, requeueAfterMs: Math.min(reconciled.requeueAfterMs, snapshotDueMs) }
+  constructor(parts: UpParts, manifests: ManifestSet) {
+    this.parts = parts
+    this.manifests = manifests
+    this.directory = resolve(parts.directory)
+    const { clock, random } = parts
+    const objects = join(this.directory, 'objects')
+    this.api = new LocalApiServer({ clock, random, admit: withDefaults, persist: change => persistObject(objects, change) })
+    this.executors = createLocalExecutors({
+      ...parts,
+      directory: join(this.directory, 'up'),
+      programs: key => parts.programs(manifests.placeOf(key)),
+      rest: job => this.restOf(job),
+      note: (key, text) => this.progressOf(key).note(text),
+      startTimeoutMs: START_TIMEOUT_MS,
+      stopTimeoutMs: STOP_TIMEOUT_MS,
     })
-    if (pass instanceof FlinkError) {
-      // Somebody outside did not answer as expected; the job may well go on meanwhile.
-      if (++failedPasses >= FAILED_PASSES_MAX) throw pass
-      if (failedPasses === 1) progress.note(`${pass.message}; trying again`)
-      await sleep(clock, FAILED_PASS_PAUSE_MS)
-      continue
+    this.output = new JobOutput(parts.terminal, clock, () => this.executors.outputs())
+  }
+
+  async run(): Promise<number> {
+    await this.applyManifests()
+    const { clock, random, log, optionTables, interrupted } = this.parts
+    const { api } = this
+    const manager = new Manager({
+      api,
+      clock,
+      random,
+      log,
+      controllers: [
+        flinkJobController({ api, executors: this.executors, optionTables, rest: job => this.restOf(job), clock, random, log }),
+        flinkSnapshotController({
+          api,
+          catalogue: job => this.parts.catalogue(job?.spec.flinkConfiguration ?? {}),
+          rest: job => this.restOf(job),
+          clock,
+          random,
+          log,
+        }),
+      ],
+      onChange: (type, before, after) => {
+        if (type === flinkJobs) this.onJob(before, after)
+      },
+    })
+    await this.loadSnapshots()
+    const token = hex(random.bytes(32))
+    const server = await serveObjectApi({ api, types: resourceTypes, token, clock })
+    const record: ServerRecord = { pid: this.parts.pid, url: server.url, token }
+    const forget = writeServerRecord(join(this.directory, 'up', 'servers'), record)
+    const stopping = new AbortController()
+    this.output.start()
+    const running = manager.run(stopping.signal)
+    try {
+      let nextLookMs = clock.monotonicMs() + MANIFEST_LOOK_MS
+      while (!this.isOver()) {
+        if (interrupted.aborted) await this.deleteAll()
+        else if (clock.monotonicMs() >= nextLookMs) {
+          await this.look()
+          nextLookMs = clock.monotonicMs() + MANIFEST_LOOK_MS
+        }
+        if (this.isOver()) break
+        await this.changed()
+      }
+    } finally {
+      stopping.abort()
+      await running
+      forget()
+      await server.close()
     }
-    failedPasses = 0
-    const { job, requeueAfterMs } = pass
+    return this.outcome()
+  }
+
+  async close(): Promise<void> {
+    await this.executors.close()
+    await this.output.stop()
+  }
+
+  private restOf({ metadata, spec }: FlinkJob | undefined = NO_JOB): (address: string) => RestClient {
+    return address => this.parts.rest(address, spec.flinkConfiguration, this.executors.directoryOf(metadata))
+  }
+
+  /** A change of a job, Ctrl-C, or the time to look at the manifests again. */
+  private async changed(): Promise<void> {
+    const { clock, interrupted } = this.parts
+    const woken = new Promise<void>(resolve => {
+      this.wake = resolve
+    })
+    const isAsked = interrupted.aborted
+    await Promise.race([woken, sleep(clock, MANIFEST_LOOK_MS, isAsked ? undefined : interrupted).catch(() => {})])
+  }
+
+  private onJob(before: KubeObject | undefined, after: KubeObject | undefined): void {
+    const object = after ?? before
+    if (object === undefined) return
+    // A FlinkJob as it is stored: progress and outcome look at nothing that is kept beside it.
+    const job = object as unknown as FlinkJob
+    this.jobs.set(`${job.metadata.namespace}/${job.metadata.name}`, job)
     // What the job printed stands before what is said about it.
-    await output.drain()
-    progress.show(job)
-    if (isOver(job)) return job
-    await sleep(clock, requeueAfterMs, interrupted.aborted ? undefined : interrupted).catch(() => {})
+    this.output.drain().then(
+      () => {
+        this.progressOf(job.metadata).show(job)
+        this.wake()
+      },
+      () => this.wake(),
+    )
+  }
+
+  private progressOf(key: ObjectKey): Progress {
+    const label = displayName(key)
+    const known = this.progress.get(label) ?? new Progress(this.parts.terminal, this.parts.clock, label)
+    this.progress.set(label, known)
+    return known
+  }
+
+  private async look(): Promise<void> {
+    const { problems } = await this.manifests.look()
+    if (problems.length > 0) this.parts.terminal.say(`the edited manifest is wrong, the job goes on as it was:\n${problems.join('\n')}`)
+    await this.applyManifests()
+  }
+
+  private async applyManifests(): Promise<void> {
+    const { objects } = this.manifests
+    for (const [name, { object }] of objects) {
+      const text = JSON.stringify(object)
+      if (this.applied.get(name)?.text === text) continue
+      try {
+        if (typeOf(object) === flinkJobs) await this.executors.hold(object.metadata)
+        await this.api.apply(object, FIELD_MANAGER)
+      } catch (error) {
+        if (!(error instanceof FlinkError)) throw error
+        this.parts.terminal.say(error.message)
+      }
+      this.applied.set(name, { object, text })
+    }
+    for (const [name, { object }] of this.applied) {
+      if (objects.has(name)) continue
+      this.applied.delete(name)
+      this.progressOf(object.metadata).note('its manifest is gone: it is deleted')
+      await this.remove(object)
+    }
+  }
+
+  private async deleteAll(): Promise<void> {
+    if (this.deleting) return
+    this.deleting = true
+    this.parts.terminal.say('stopping; press Ctrl-C again to kill')
+    for (const job of (await this.api.list(flinkJobs)).items) await this.remove(job)
+  }
+
+  private async remove(object: KubeObject): Promise<void> {
+    const { namespace, name } = object.metadata
+    await this.api.delete(typeOf(object), namespace, name).catch((error: unknown) => {
+      if (!(error instanceof FlinkError) || error.code !== 'NOT_FOUND') throw error
+    })
+  }
+
+  /** Those that earlier ones have left of the jobs of this one. */
+  private async loadSnapshots(): Promise<void> {
+    const left = await readObjects(join(this.directory, 'objects'), flinkSnapshots)
+    const own = left.filter(({ metadata, spec }) => {
+      const { jobReference } = spec as { readonly jobReference?: { readonly name: string } }
+      return jobReference !== undefined && this.executors.isHeld({ namespace: metadata.namespace, name: jobReference.name })
+    })
+    this.api.load(own)
+  }
+
+  /** Every job has ended, and its processes with it. */
+  private isOver(): boolean {
+    const jobs = [...this.jobs.values()]
+    return jobs.length > 0 && jobs.every(isOver)
+  }
+
+  private outcome(): number {
+    const codes = [...this.jobs.values()].map(job => outcome(job, this.progressOf(job.metadata)))
+    return codes.includes(1) ? 1 : codes.includes(INTERRUPTED_EXIT_CODE) ? INTERRUPTED_EXIT_CODE : 0
   }
 }
 
-async function attempt<T>(pass: () => Promise<T>): Promise<T | FlinkError> {
-  try {
-    return await pass()
-  } catch (error) {
-    if (error instanceof FlinkError && errorCodes[error.code].fault !== 'internal') return error
-    throw error
-  }
-}
+/** What a snapshot has that names none. */
+const NO_JOB = { metadata: { namespace: 'default', name: 'none' }, spec: { flinkConfiguration: {} } } as unknown as FlinkJob
 
-function isOver({ status }: FlinkJob): boolean {
-  if (status === undefined || status.lifecycleState === 'DELETED') return status !== undefined
+function isOver({ status, metadata }: FlinkJob): boolean {
+  if (status === undefined) return metadata.deletionTimestamp !== undefined
+  if (status.lifecycleState === 'DELETED') return true
+  if (metadata.deletionTimestamp !== undefined) return false
   const ended = isGloballyTerminal(status.jobStatus?.state) || status.lifecycleState === 'FAILED'
-  return ended && status.jobManagerDeploymentStatus === 'MISSING'
+  return ended && status.jobManagerDeploymentStatus === 'MISSING' && status.upgrade === undefined
 }
 
 function outcome({ status, metadata }: FlinkJob, progress: Progress): number {

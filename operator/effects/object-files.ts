@@ -1,44 +1,49 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { FlinkError } from '../../runtime/common/errors.ts'
-import type { KubeObject } from '../kube/object-api.ts'
+import type { KubeObject, ResourceType } from '../kube/object-api.ts'
+import { flinkJobs, typeOf } from '../kube/resources.ts'
 
-/** Objects of one kind and namespace as files in a folder, each whole or not at all, for an API server in memory that is to be followed by another one. */
-export interface ObjectFiles {
-  readonly objects: readonly KubeObject[]
-  persist(change: { readonly object: KubeObject; readonly isRemoved: boolean }): Promise<void>
-}
-
-const SUFFIX = '.json'
-
-export async function openObjectFiles(folder: string): Promise<ObjectFiles> {
+/**
+ * Objects of an API server in memory as files, `<folder>/<plural>/<namespace>/<name>.json`, each whole or not at all. A FlinkJob that is removed leaves its last state: after
+ * an `up` has ended its file says how that went.
+ */
+export async function persistObject(
+  folder: string,
+  { object, isRemoved }: { readonly object: KubeObject; readonly isRemoved: boolean },
+): Promise<void> {
+  const type = typeOf(object)
+  const path = join(folder, type.plural, object.metadata.namespace, `${object.metadata.name}${SUFFIX}`)
   try {
-    await mkdir(folder, { recursive: true })
-    const names = (await readdir(folder)).filter(name => name.endsWith(SUFFIX)).sort()
-    const objects = await Promise.all(names.map(name => readObject(join(folder, name))))
-    return { objects, persist: change => persist(folder, change) }
-  } catch (error) {
-    throw asFlinkError(folder, error)
-  }
-}
-
-async function readObject(path: string): Promise<KubeObject> {
-  try {
-    // Written by `persist` only.
-    return JSON.parse(await readFile(path, 'utf8')) as KubeObject
+    if (isRemoved && type !== flinkJobs) await rm(path, { force: true })
+    else {
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(`${path}.part`, `${JSON.stringify(object, undefined, 2)}\n`)
+      await rename(`${path}.part`, path)
+    }
   } catch (error) {
     throw asFlinkError(path, error)
   }
 }
 
-async function persist(folder: string, { object, isRemoved }: { readonly object: KubeObject; readonly isRemoved: boolean }): Promise<void> {
-  const path = join(folder, `${object.metadata.name}${SUFFIX}`)
+const SUFFIX = '.json'
+
+/** All of a kind. */
+export async function readObjects(folder: string, { plural }: ResourceType): Promise<readonly KubeObject[]> {
+  const root = join(folder, plural)
   try {
-    if (isRemoved) await rm(path, { force: true })
-    else {
-      await writeFile(`${path}.part`, `${JSON.stringify(object, undefined, 2)}\n`)
-      await rename(`${path}.part`, path)
-    }
+    const names = await readdir(root, { recursive: true })
+    return await Promise.all(names.filter(name => name.endsWith(SUFFIX)).map(name => readObject(join(root, name))))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw asFlinkError(root, error)
+  }
+}
+
+async function readObject(path: string): Promise<KubeObject> {
+  try {
+    // Written by `persistObject` only.
+    return JSON.parse(await readFile(path, 'utf8')) as KubeObject
   } catch (error) {
     throw asFlinkError(path, error)
   }

@@ -7,18 +7,15 @@ import { endNotedProcesses, notedProcess, writeNote } from './child-processes.ts
 /**
  * The directory of one FlinkJob under `.millrace/`, held by one `up` at a time:
  *
- *   owner.pid       who holds it        flinkjob.json   the object with its status
- *   snapshots/      its FlinkSnapshots, a file each, kept
+ *   owner.pid       who holds it
  *   cluster/run/    processes           cluster/log/    their logs and what the job printed, kept until the next start
  *
  * An `up` that was killed leaves its note behind. The next one sees that nobody lives there, ends processes of it that are still on their
  * way out, and starts with an empty cluster directory.
  */
 export interface UpDirectory {
-  readonly objectPath: string
   readonly clusterDirectory: string
-  readonly snapshotsDirectory: string
-  /** Removes everything but the objects and the logs. */
+  /** Removes everything but the logs. */
   release(): void
 }
 
@@ -40,9 +37,7 @@ export async function holdDirectory(
   if (ended > 0) note(`ended ${ended} ${ended === 1 ? 'process' : 'processes'} of an earlier run`)
   rmSync(cluster, { recursive: true, force: true })
   return {
-    objectPath: join(path, 'flinkjob.json'),
     clusterDirectory: cluster,
-    snapshotsDirectory: join(path, 'snapshots'),
     release() {
       for (const name of ['run', 'artifacts', 'uploads', 'planner', 'cluster-token']) rmSync(join(cluster, name), { recursive: true, force: true })
       rmSync(ownerPath, { force: true })

@@ -43,7 +43,14 @@ function ready(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
   const isThere = job.spec.job.state === 'suspended' ? isSuspended : lifecycleState === 'STABLE' && (state === 'RUNNING' || state === 'FINISHED')
   if (isThere && isCarriedOut(status, job))
     return { type: 'Ready', status: 'True', reason: isSuspended ? 'Suspended' : 'Running', message: stateText(status) }
-  const reason = lifecycleState === 'FAILED' ? 'Failed' : isThere && status.upgrade === undefined ? 'EditPending' : 'Progressing'
+  const reason =
+    lifecycleState === 'FAILED'
+      ? 'Failed'
+      : lifecycleState === 'ROLLED_BACK'
+        ? 'RolledBack'
+        : isThere && status.upgrade === undefined
+          ? 'EditPending'
+          : 'Progressing'
   const pending = isThere ? `generation ${job.metadata.generation} is not carried out yet` : stateText(status)
   return {
     type: 'Ready',
@@ -105,6 +112,8 @@ function stepOf(status: FlinkJobStatus): string | undefined {
   }
   if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
+  if (lifecycleState === 'DEPLOYED' && status.trial !== undefined && status.jobStatus?.state === 'RUNNING')
+    return `generation ${status.trial.generation} is on trial: the job is RUNNING, and has to complete a checkpoint`
   if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
   if (lifecycleState === 'ROLLING_BACK') return `the last stable spec is started again: ${status.rollback?.reason}`
   if (lifecycleState !== 'UPGRADING') return undefined

@@ -49,7 +49,12 @@ const WAIT_WORTH_SAYING_MS = 10_000
  */
 const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, restartUnhealthy, recover, deploy, report]
 
-export function decide(input: Input): Decision {
+export function decide(looked: Input): Decision {
+  const { jobStatus, upgrade } = statusOf(looked)
+  const { job } = looked.observed
+  // Who says that a job has ended which its JobManager runs is wrong: it would be ended for that.
+  const isContradicted = upgrade === undefined && isGloballyTerminal(jobStatus?.state) && job.kind === 'present' && !isGloballyTerminal(job.state)
+  const input = isContradicted ? withObservedJob(looked) : looked
   const decision = withSnapshots(input, firstAnswer(input))
   return { ...decision, status: withConditions(input, withProblems(input, decision.status)) }
 }

@@ -37,11 +37,15 @@ const ignored: ReadonlySet<string> = new Set([
   'spec.snapshots.retain',
 ])
 
+/** More of them are not named. */
+const FIELDS_MAX = 100
+
 export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {
-  const fields = differences(before, after, 'spec')
-  if (fields.length === 0) return undefined
+  const all = differences(before, after, 'spec')
+  if (all.length === 0) return undefined
+  const fields = all.slice(0, FIELDS_MAX)
   if (isRedeploy(before, after)) return { class: 'state-loss', fields }
-  if (fields.every(field => ignored.has(field) || isTakenOut(field, after))) return { class: 'ignore', fields }
+  if (all.every(field => ignored.has(field) || isTakenOut(field, after))) return { class: 'ignore', fields }
   return { class: after.job.state === 'running' && after.job.upgradeMode === 'stateless' ? 'state-loss' : 'restart', fields }
 }
 

@@ -17,7 +17,7 @@ import { type Decision, type Input, type SnapshotAction, statusOf } from './inpu
  * 1. A new value of the annotation `millrace.dev/savepoint` or of `spec.job.savepointTriggerNonce` asks for a savepoint. The value is noted in the status, so that nobody's
  *    annotation has to be removed; those of a new FlinkJob are noted and take none.
  * 2. `spec.snapshots` asks for one whenever it is due, while the job runs and is not upgraded, and none is under way. What was missed is taken once.
- * 3. The savepoint of an upgrade or a suspension is recorded as one that is there already.
+ * 3. The savepoint of an upgrade, a suspension or a deletion is recorded as one that is there already.
  *
  * What is asked for stands under its name in `status.snapshots.requested` before it is made, until it is at its end: its path goes into `status.lastSavepoint`, or why there
  * is none into the condition SnapshotFailed. Of periodic ones that are complete the newest `retain` stay; the others are deleted, and are there until their files have gone.
@@ -37,8 +37,15 @@ export function withSnapshots(input: Input, decision: Decision): Decision {
   const isDeleting = input.job.metadata.deletionTimestamp !== undefined
   const asked = isDeleting ? (status.snapshots ?? { requested: [] }) : scheduled(input, status, askedFor(input, status))
   const { snapshots, lastSavepoint, actions } = settled(input, recorded(input, status, asked), status.lastSavepoint)
+  // What is gone cannot be asked again: it stays until its last savepoint has its object.
+  const isRecorded = status.lifecycleState !== 'DELETED' || actions.length === 0
   return {
-    status: { ...status, snapshots, ...(lastSavepoint === undefined ? {} : { lastSavepoint }) },
+    status: {
+      ...status,
+      ...(isRecorded ? {} : { lifecycleState: 'DELETING' }),
+      snapshots,
+      ...(lastSavepoint === undefined ? {} : { lastSavepoint }),
+    },
     actions: [...decision.actions, ...actions, ...(isDeleting ? [] : outlived(input))],
     requeueAfterMs: Math.min(decision.requeueAfterMs, untilDueMs(input, snapshots)),
   }
@@ -96,11 +103,16 @@ function latestDueMs({ intervalMs }: Schedule, dueMs: number, nowMs: number): nu
   return intervalMs === undefined ? nowMs : dueMs + Math.floor((nowMs - dueMs) / intervalMs) * intervalMs
 }
 
-/** By an upgrade or a suspension, which has taken it: its path is in the status since this pass. */
-function recorded(input: Input, { jobStatus }: FlinkJobStatus, snapshots: Snapshots): Snapshots {
-  const path = jobStatus?.upgradeSavepointPath
-  if (path === undefined || path === statusOf(input).jobStatus?.upgradeSavepointPath) return snapshots
-  return withRequest(snapshots, { name: nameFor(input, 'UPGRADE', path), trigger: 'UPGRADE', path })
+/** By an upgrade, a suspension or a deletion, which has taken it: its path is in the status since this pass. */
+function recorded(input: Input, status: FlinkJobStatus, snapshots: Snapshots): Snapshots {
+  const known = takenWhenStopped(statusOf(input))
+  return takenWhenStopped(status)
+    .filter(path => !known.includes(path))
+    .reduce((all, path) => withRequest(all, { name: nameFor(input, 'UPGRADE', path), trigger: 'UPGRADE', path }), snapshots)
+}
+
+function takenWhenStopped({ jobStatus, deletion }: FlinkJobStatus): readonly string[] {
+  return [...new Set([jobStatus?.upgradeSavepointPath, deletion?.savepointPath].filter(path => path !== undefined))]
 }
 
 function withRequest(snapshots: Snapshots, request: Request): Snapshots {
@@ -143,14 +155,15 @@ function settled(input: Input, snapshots: Snapshots, before: FlinkJobStatus['las
 function outlived(input: Input): SnapshotAction[] {
   const { snapshots } = input.job.spec
   if (snapshots === undefined) return []
-  const inUse = statusOf(input).jobStatus?.upgradeSavepointPath
+  const { jobStatus, restore } = statusOf(input)
+  const inUse = [jobStatus?.upgradeSavepointPath, restore?.location]
   const newestFirst = periodic(input)
     .filter(({ status }) => status?.resultTimestamp !== undefined)
     .sort((a, b) => (b.status?.resultTimestamp ?? '').localeCompare(a.status?.resultTimestamp ?? ''))
   const complete = newestFirst.filter(({ status }) => status?.state === 'COMPLETED')
   const lost = newestFirst.filter(({ status }) => status?.state !== 'COMPLETED')
   return [...complete.slice(snapshots.retain), ...lost.slice(snapshots.retain)]
-    .filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && (status?.path === undefined || status.path !== inUse))
+    .filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && (status?.path === undefined || !inUse.includes(status.path)))
     .map(snapshot => ({ kind: 'deleteSnapshot', snapshot }))
 }
 

@@ -307,6 +307,8 @@ function release(input: Input, upgrade: Upgrade): Decision {
       refused: upgrade.back === undefined ? undefined : status.refused,
       rollback: upgrade.back === undefined ? undefined : status.rollback,
       trial: upgrade.back === undefined ? trialOf(input, upgrade, spec, plan) : undefined,
+      // What happened to another spec neither counts nor waits for this one.
+      recovery: undefined,
       restarts: undefined,
       health: undefined,
       ...(plan === undefined ? {} : { plan }),

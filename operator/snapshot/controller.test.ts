@@ -280,28 +280,30 @@ describe('a deleted FlinkSnapshot', () => {
     expect(flink.savepoints.size).toBe(1)
   })
 
-  test.each(['status.jobStatus.upgradeSavepointPath', 'spec.job.initialSavepointPath'])(
-    'that a FlinkJob goes on from by its %s is not removed',
-    async field => {
-      const { flink, jobs, pass, remove, until } = snapshotWorld(savepoint)
-      const path = (await until(is('COMPLETED')))?.status?.path ?? ''
-      const job = runningJob('other')
-      const jobStatus = { jobId: 'c'.repeat(32), jobName: 'other', state: 'SUSPENDED', upgradeSavepointPath: path }
-      jobs.set(
-        'other',
-        field.startsWith('status')
-          ? runningJob('other', { jobStatus, lifecycleState: 'SUSPENDED' })
-          : { ...job, spec: { ...job.spec, job: { ...job.spec.job, initialSavepointPath: `${path}/_metadata` } } },
-      )
-      remove()
-      expect(condition(await pass(), 'DeletionBlocked')).toMatchObject({ reason: 'RestorePoint', message: 'FlinkJob other would go on from it' })
-      await pass()
-      expect(flink.disposed).toEqual([])
-      jobs.delete('other')
-      await until(isGone)
-      expect(flink.disposed).toEqual([path])
-    },
-  )
+  const other = runningJob('other')
+  const jobStatus = { jobId: 'c'.repeat(32), jobName: 'other', state: 'SUSPENDED' }
+  const restore = { kind: 'savepoint', reason: 'an edit' } as const
+  const deletion = { step: 'RELEASING', triggerId: 't', since: '2026-01-01T00:00:00Z' } as const
+  test.each([
+    ['status.jobStatus.upgradeSavepointPath', (path: string) => runningJob('other', { jobStatus: { ...jobStatus, upgradeSavepointPath: path } })],
+    ['status.restore.location', (path: string) => runningJob('other', { restore: { ...restore, location: path } })],
+    ['status.deletion.savepointPath', (path: string) => runningJob('other', { deletion: { ...deletion, savepointPath: path } })],
+    [
+      'spec.job.initialSavepointPath',
+      (path: string) => ({ ...other, spec: { ...other.spec, job: { ...other.spec.job, initialSavepointPath: `${path}/_metadata` } } }),
+    ],
+  ])('that a FlinkJob names in %s is not removed', async (_field, naming) => {
+    const { flink, jobs, pass, remove, until } = snapshotWorld(savepoint)
+    const path = (await until(is('COMPLETED')))?.status?.path ?? ''
+    jobs.set('other', naming(path))
+    remove()
+    expect(condition(await pass(), 'DeletionBlocked')).toMatchObject({ reason: 'RestorePoint', message: 'FlinkJob other would go on from it' })
+    await pass()
+    expect(flink.disposed).toEqual([])
+    jobs.delete('other')
+    await until(isGone)
+    expect(flink.disposed).toEqual([path])
+  })
 })
 
 test('every crash, and every two crashes, end in one savepoint and, deleted, in none', async () => {

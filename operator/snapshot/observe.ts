@@ -94,10 +94,12 @@ async function observeExisting(path: string, { catalogue }: SnapshotParts): Prom
   }
 }
 
-/** FlinkJobs that name it as what they begin with or go on from. */
+/** FlinkJobs that name it as what they begin with, go on from, or leave behind. */
 async function usersOf(path: string, { metadata }: FlinkSnapshot, { jobs }: SnapshotParts): Promise<string[]> {
-  const named = (await jobs.list(metadata.namespace)).filter(
-    ({ spec, status }) => isSame(spec.job.initialSavepointPath, path) || isSame(status?.jobStatus?.upgradeSavepointPath, path),
+  const named = (await jobs.list(metadata.namespace)).filter(({ spec, status }) =>
+    [spec.job.initialSavepointPath, status?.jobStatus?.upgradeSavepointPath, status?.restore?.location, status?.deletion?.savepointPath].some(place =>
+      isSame(place, path),
+    ),
   )
   return named.map(job => `FlinkJob ${job.metadata.name}`)
 }

@@ -110,7 +110,7 @@ export function checkFlinkSession(document: unknown, optionTables: readonly Opti
 
 /** Fields that are refused, unknown, of a wrong type, or at odds with others. */
 function shapeProblems({ schema, refused }: Kind, document: unknown): { readonly accepted: unknown; readonly problems: Problem[] } {
-  const { accepted, problems } = withoutRefused(document, [], refused)
+  const { accepted, problems } = withoutRefused(document, [], { schema, refused })
   const parsed = schema.safeParse(accepted)
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted, schema, refused)))
   problems.push(...brokenRules(schema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 })))
@@ -127,17 +127,19 @@ export function fieldPath(path: Path): string {
 }
 
 /** Refused fields are reported once, and what a cluster adds is dropped; the rest is for the schema. */
-function withoutRefused(value: unknown, path: Path, refused: Kind['refused']): { accepted: unknown; problems: Problem[] } {
+function withoutRefused(value: unknown, path: Path, kind: Kind): { accepted: unknown; problems: Problem[] } {
   if (!isMap(value)) return { accepted: value, problems: [] }
   const problems: Problem[] = []
   const accepted: [string, unknown][] = []
   for (const [key, inner] of Object.entries(value)) {
     const at = [...path, key]
     const dotted = at.join('.')
-    const refusal = Object.hasOwn(refused, dotted) ? refused[dotted] : undefined
+    const refusal = Object.hasOwn(kind.refused, dotted) ? kind.refused[dotted] : undefined
+    // An API server has filled it in, and it asks for nothing.
+    if (refusal !== undefined && inner === defaultAt(kind.schema, at)) continue
     if (refusal !== undefined) problems.push({ path: at, message: `is refused: ${refusal}`, atKey: true })
     else if (!ignoredFields.has(dotted)) {
-      const deeper = path.length < 2 ? withoutRefused(inner, at, refused) : { accepted: inner, problems: [] }
+      const deeper = path.length < 2 ? withoutRefused(inner, at, kind) : { accepted: inner, problems: [] }
       accepted.push([key, deeper.accepted])
       problems.push(...deeper.problems)
     }
@@ -167,6 +169,12 @@ function knownFields(root: z.ZodType, path: Path, refused: Kind['refused']): str
   let schema: unknown = root
   for (const part of path) schema = shapeOf(schema)[String(part)]
   return Object.keys(shapeOf(schema)).filter(key => !Object.hasOwn(refused, [...path, key].join('.')))
+}
+
+function defaultAt(root: z.ZodType, path: Path): unknown {
+  let schema: unknown = root
+  for (const part of path) schema = shapeOf(schema)[String(part)]
+  return (schema as { def?: { defaultValue?: unknown } } | undefined)?.def?.defaultValue
 }
 
 function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {

@@ -42,7 +42,7 @@ test('make run runs the SQL example: millrace up prints the counts that coreutil
     const expected = counted.trimEnd().split('\n')
     expect(expected.length).toBeGreaterThan(1000)
     expect(printed.sort()).toEqual(expected.sort())
-    const { status } = JSON.parse(readFileSync(join(directory, 'up/default/word-count-sql/flinkjob.json'), 'utf8')) as FlinkJob
+    const { status } = JSON.parse(readFileSync(join(directory, 'objects/flinkjobs/default/word-count-sql.json'), 'utf8')) as FlinkJob
     expect(status).toMatchObject({ lifecycleState: 'STABLE', jobStatus: { state: 'FINISHED' } })
   } finally {
     rmSync(directory, { recursive: true, force: true })

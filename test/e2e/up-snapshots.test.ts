@@ -22,10 +22,11 @@ const spec = (job: string, more = '') =>
   `${job}  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n    execution.checkpointing.savepoint-dir: file://${home.directory}/savepoints\n${more}`
 
 function snapshots(name: string): readonly FlinkSnapshot[] {
-  const folder = join(home.directory, 'up/default', name, 'snapshots')
+  const folder = join(home.directory, 'objects/flinksnapshots/default')
   return readdirSync(folder)
     .filter(file => file.endsWith('.json'))
     .map(file => JSON.parse(readFileSync(join(folder, file), 'utf8')) as FlinkSnapshot)
+    .filter(({ spec: { jobReference } }) => jobReference?.name === name)
 }
 
 /** Folders of savepoints that are whole. */

@@ -141,11 +141,11 @@ test('a program that the state does not fit is refused before the job is touched
 test('a changed program that fails again and again is rolled back: the stable one goes on with its state, each row once', async () => {
   const strategy = '  restartStrategy:\n    type: fixed-delay\n    attempts: 100000\n    delay: 100 ms\n'
   const spec = (deadline: string) => `${options('savepoint')}${strategy}  rollback:\n    deadline: ${deadline}\n`
-  const path = home.manifest('back', counting('a'), spec('8 s'))
+  const path = home.manifest('back', counting('a'), spec('20 s'))
   const { prints, says, stdout, child, exit } = home.run(path)
   await prints(/a 5 6\n/)
   const { jobId } = home.status('back')?.jobStatus ?? {}
-  home.manifest('back', counting('b').replace('const count =', "throw new Error('no price'); const count ="), spec('8 s'))
+  home.manifest('back', counting('b').replace('const count =', "throw new Error('no price'); const count ="), spec('20 s'))
   await says(/UPGRADING -> DEPLOYED\n/)
   const seen = rows(stdout(), 'a').length
   await says(/ROLLING_BACK -> ROLLED_BACK\n/)
@@ -157,7 +157,7 @@ test('a changed program that fails again and again is rolled back: the stable on
     jobStatus: { jobId, state: 'RUNNING' },
     rollback: { generation: 2 },
   })
-  expect(status?.rollback?.reason).toMatch(/^it was not stable within 8 s, .*no price/)
+  expect(status?.rollback?.reason).toMatch(/^it was not stable within 20 s, .*no price/)
   const all = rows(stdout(), 'a')
   expect(all).toEqual(all.map((_, n) => [n, n + 1]))
   home.manifest('back', counting('c'), spec('60 s'))

@@ -198,6 +198,7 @@ export class FakeFlinkCluster implements Executor {
   readonly rest = (): RestClient =>
     ({
       job: async (jobId: string) => this.jobInfo(jobId),
+      jobsOverview: async () => ({ jobs: [...this.jobs].map(([jid, { state }]) => ({ jid, name: 'fake', state })) }),
       jobExceptions: async () => this.progress.exceptions(this.failure),
       checkpointStatistics: async () => this.progress.statistics(),
       checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),

@@ -1,7 +1,6 @@
 import type { FlinkJob, FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type { Action } from '../../operator/effects/actions.ts'
-import type { FlinkJobStore } from '../../operator/effects/object-store.ts'
-import { type ControllerParts, reconcile } from '../../operator/job/controller.ts'
+import { type ControllerParts, type FlinkJobStore, reconcile } from '../../operator/job/controller.ts'
 import { createSnapshotObjects } from '../../operator/job/snapshot-objects.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
@@ -44,6 +43,14 @@ export class MemoryStore implements FlinkJobStore {
   async markDeleted(_job: FlinkJob, nowMs: number) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
   }
+  async noteJobId(_job: FlinkJob, jobId: string) {
+    return this.annotate({ 'millrace.dev/job-id': jobId })
+  }
+  /** By hand. */
+  async replaceStatus(status: unknown) {
+    const { status: _, ...rest } = this.job
+    return this.put(status === undefined ? rest : { ...rest, status: status as NonNullable<FlinkJob['status']> })
+  }
   async annotate(annotations: Readonly<Record<string, string>>) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, annotations: { ...this.job.metadata.annotations, ...annotations } } })
   }
@@ -70,8 +77,7 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
     store: {
       read: () => store.read(),
       writeStatus: (job, status) => step(() => store.writeStatus(job, status)),
-      writeSpec: (job, next) => store.writeSpec(job, next),
-      markDeleted: (job, ms) => store.markDeleted(job, ms),
+      noteJobId: (job, jobId) => step(() => store.noteJobId(job, jobId)),
     },
     executor: {
       observeCluster: () => cluster.observeCluster(),

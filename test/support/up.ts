@@ -72,7 +72,7 @@ export class UpHome {
   }
 
   status(name: string): FlinkJob['status'] {
-    return (JSON.parse(readFileSync(join(this.directory, 'up/default', name, 'flinkjob.json'), 'utf8')) as FlinkJob).status
+    return (JSON.parse(readFileSync(join(this.directory, 'objects/flinkjobs/default', `${name}.json`), 'utf8')) as FlinkJob).status
   }
 
   /** `spec` follows the script: lines with their indentation. */

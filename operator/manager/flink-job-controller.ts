@@ -1,0 +1,148 @@
+import type { Clock } from '../../runtime/common/clock.ts'
+import type { OptionTable } from '../../runtime/common/config.ts'
+import type { Logger } from '../../runtime/common/log.ts'
+import type { Random } from '../../runtime/common/random.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
+import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
+import { API_GROUP, type Condition } from '../api/fields.ts'
+import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
+import { type FlinkSnapshot, snapshotLabels } from '../api/flink-snapshot.ts'
+import type { Executor } from '../effects/actions.ts'
+import { reconcile } from '../job/controller.ts'
+import { initialStatus } from '../job/input.ts'
+import { createSnapshotObjects } from '../job/snapshot-objects.ts'
+import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
+import { controllerRevisions, flinkJobs, flinkSnapshots } from '../kube/resources.ts'
+import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
+import type { Caches, Controller, ObjectKey } from './manager.ts'
+
+/**
+ * FlinkJobs under a manager: the rules of operator/job on objects of an API server.
+ *
+ * - The finalizer comes before anything that has to be cleaned up, and goes when nothing of the job is left.
+ * - `millrace.dev/paused: "true"`: no pass is made, deletion neither, until it goes; the condition `Paused` says so.
+ * - A spec that does not hold changes nothing: what was carried out last goes on, `Ready` says what is wrong.
+ */
+export interface FlinkJobControllerParts {
+  readonly api: ObjectApi
+  readonly executors: Executors
+  readonly optionTables: readonly OptionTable[]
+  readonly rest: (job: FlinkJob) => (address: string) => RestClient
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+/** Where jobs run. */
+export interface Executors {
+  of(job: FlinkJob): Executor
+  /** The object has gone. */
+  release(key: ObjectKey): Promise<void>
+}
+
+const FINALIZER = `${API_GROUP}/cleanup`
+const PAUSED = `${API_GROUP}/paused`
+
+export function flinkJobController(parts: FlinkJobControllerParts): Controller {
+  const { api, executors, clock, random, log } = parts
+  const snapshotObjects = createSnapshotObjects(api)
+  let objects: FlinkJobObjects | undefined
+  return {
+    type: flinkJobs,
+    related: [
+      { type: controllerRevisions, keysOf: () => [] },
+      { type: flinkSnapshots, keysOf: jobOf },
+    ],
+    async reconcile(key, caches) {
+      objects ??= createFlinkJobObjects({ api, caches, optionTables: parts.optionTables })
+      const found = await objects.read(key)
+      if (found === undefined) {
+        await executors.release(key)
+        return undefined
+      }
+      const { job, finalizers, invalid } = found
+      if (job.metadata.annotations?.[PAUSED] === 'true') return pause(job, objects, clock)
+      if (job.metadata.deletionTimestamp !== undefined && !finalizers.includes(FINALIZER)) return undefined
+      if (!finalizers.includes(FINALIZER)) {
+        await objects.writeFinalizers(key, [...finalizers, FINALIZER])
+        return 0
+      }
+      if (invalid !== undefined && job.status?.reconciliationStatus === undefined && job.metadata.deletionTimestamp === undefined)
+        return refuse(job, invalid, objects, clock)
+      const controlled = objects
+      const store = {
+        read: async () => job,
+        noteJobId: (before: FlinkJob, jobId: string) => controlled.noteJobId(before, jobId),
+        writeStatus: (before: FlinkJob, status: FlinkJobStatus) =>
+          controlled.writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
+      }
+      const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
+      const { job: after, requeueAfterMs } = await reconcile({
+        store,
+        executor: executors.of(job),
+        snapshots,
+        rest: parts.rest(job),
+        clock,
+        random,
+        log,
+      })
+      if (after.status?.lifecycleState === 'DELETED') {
+        await executors.release(key)
+        await objects.writeFinalizers(
+          key,
+          finalizers.filter(each => each !== FINALIZER),
+        )
+        return undefined
+      }
+      await objects.prune(key)
+      return requeueAfterMs
+    },
+  }
+}
+
+function jobOf({ metadata, spec }: KubeObject) {
+  const { jobReference } = spec as FlinkSnapshot['spec']
+  return jobReference === undefined ? [] : [{ namespace: metadata.namespace, name: jobReference.name }]
+}
+
+function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnapshot[] {
+  const own = caches.list(flinkSnapshots).filter(object => object.metadata.labels?.[snapshotLabels.jobUid] === metadata.uid)
+  // The API server holds them to the CRD, which is made from the schema of FlinkSnapshot.
+  return own as unknown as readonly FlinkSnapshot[]
+}
+
+async function pause(job: FlinkJob, objects: FlinkJobObjects, clock: Clock): Promise<undefined> {
+  const status = job.status ?? initialStatus
+  const paused = {
+    type: 'Paused',
+    status: 'True',
+    reason: 'Annotated',
+    message: `the annotation ${PAUSED} is "true": nothing is done until it goes`,
+  } as const
+  await objects.writeStatus(job, { ...status, conditions: withCondition(job, status, paused, clock) })
+}
+
+/** There is nothing to go on with. */
+async function refuse(job: FlinkJob, problem: string, objects: FlinkJobObjects, clock: Clock): Promise<undefined> {
+  const status: FlinkJobStatus = {
+    ...(job.status ?? initialStatus),
+    observedGeneration: job.metadata.generation,
+    lifecycleState: 'FAILED',
+    error: problem,
+  }
+  await objects.writeStatus(job, withProblem(job, status, problem, clock))
+}
+
+function withProblem(job: FlinkJob, status: FlinkJobStatus, problem: string, clock: Clock): FlinkJobStatus {
+  const message = `the spec of generation ${job.metadata.generation} is invalid, and is not carried out: ${problem}`
+  const next = { ...status, error: status.error ?? message }
+  return { ...next, conditions: withCondition(job, next, { type: 'Ready', status: 'False', reason: 'InvalidSpec', message }, clock) }
+}
+
+/** In the place of the one of its type, else at the end. */
+function withCondition(job: FlinkJob, status: FlinkJobStatus, condition: WantedCondition, clock: Clock): Condition[] {
+  const others = status.conditions.filter(({ type }) => type !== condition.type)
+  const observedGeneration = status.observedGeneration ?? job.metadata.generation
+  const [made] = conditionsAfter(job.status?.conditions ?? [], [condition], { nowMs: clock.nowMs(), observedGeneration })
+  return made === undefined ? others : condition.type === 'Ready' ? [made, ...others] : [...others, made]
+}

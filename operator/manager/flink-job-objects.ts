@@ -1,0 +1,138 @@
+import type { OptionTable } from '../../runtime/common/config.ts'
+import { canonicalJson } from '../../runtime/common/json.ts'
+import { type FlinkJob, type FlinkJobSpec, type FlinkJobStatus, flinkJobStatusSchema } from '../api/flink-job.ts'
+import { JOB_ID_ANNOTATION } from '../job/lost-status-core.ts'
+import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
+import { flinkJobs } from '../kube/resources.ts'
+import { checkFlinkJob, fieldPath } from '../validation/problems.ts'
+import type { Caches, ObjectKey } from './manager.ts'
+import { createSpecRevisions, type SpecRevisions } from './spec-revisions.ts'
+
+/**
+ * FlinkJobs between the API server, where they are as people write them, and the rules, which know checked specs with defaults filled in. A spec that does not hold is
+ * `invalid`: the job goes on with the one that was carried out last, if there is one. A status that somebody has edited so that it is none counts as missing.
+ */
+export interface FlinkJobObjects {
+  /** Undefined = it is gone. */
+  read(key: ObjectKey): Promise<ReadFlinkJob | undefined>
+  /** CONFLICT when somebody has written since `job` was read. */
+  writeStatus(job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob>
+  /** In an annotation; CONFLICT as above. */
+  noteJobId(job: FlinkJob, jobId: string): Promise<FlinkJob>
+  writeFinalizers(key: ObjectKey, finalizers: readonly string[]): Promise<void>
+  prune(key: ObjectKey): Promise<void>
+}
+
+export interface ReadFlinkJob {
+  readonly job: FlinkJob
+  readonly finalizers: readonly string[]
+  /** What is wrong with its spec. */
+  readonly invalid: string | undefined
+}
+
+export interface FlinkJobObjectsParts {
+  readonly api: ObjectApi
+  readonly caches: Caches
+  readonly optionTables: readonly OptionTable[]
+}
+
+type CheckedSpec = { readonly spec: FlinkJobSpec } | { readonly invalid: string }
+
+export function createFlinkJobObjects({ api, caches, optionTables }: FlinkJobObjectsParts): FlinkJobObjects {
+  const revisions: SpecRevisions = createSpecRevisions(api, caches)
+  /** By uid and generation: a spec is checked once, not in every pass. */
+  const checked = new Map<string, { readonly generation: number; readonly result: CheckedSpec }>()
+
+  const check = (object: KubeObject): CheckedSpec => {
+    const { uid = '', generation = 0 } = object.metadata
+    const known = checked.get(uid)
+    if (known?.generation === generation) return known.result
+    const { name, namespace } = object.metadata
+    const document = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace }, spec: object.spec }
+    const outcome = checkFlinkJob(document, optionTables)
+    const result: CheckedSpec =
+      outcome.kind === 'valid'
+        ? { spec: outcome.object.spec }
+        : { invalid: outcome.problems.map(({ path, message }) => (path.length === 0 ? message : `${fieldPath(path)}: ${message}`)).join('\n') }
+    checked.set(uid, { generation, result })
+    return result
+  }
+
+  const current = async ({ namespace, name }: ObjectKey): Promise<KubeObject | undefined> => caches.get(flinkJobs, namespace, name)
+
+  return {
+    async read(key) {
+      const object = await current(key)
+      if (object === undefined) return undefined
+      const status = isStatus(object.status) ? await revisions.load(object) : undefined
+      const result = check(object)
+      const carriedOut = status?.reconciliationStatus?.lastReconciledSpec
+      // What is carried out goes on being so: of a spec that does not hold nothing is.
+      const spec = 'spec' in result ? result.spec : carriedOut === undefined ? NOTHING : (JSON.parse(carriedOut) as FlinkJobSpec)
+      const { finalizers = [] } = object.metadata
+      const job = { ...object, spec, ...(status === undefined ? {} : { status }) } as unknown as FlinkJob
+      return { job: status === undefined ? withoutStatus(job) : job, finalizers, invalid: 'invalid' in result ? result.invalid : undefined }
+    },
+
+    async writeStatus(job, status) {
+      const { namespace, name, resourceVersion } = job.metadata
+      const object = await current({ namespace, name })
+      const base = object ?? (await api.get(flinkJobs, namespace, name))
+      const stored = await revisions.store(base, status)
+      if (object !== undefined && object.metadata.resourceVersion === resourceVersion && same(object.status, stored)) return job
+      const saved = await api.updateStatus({ ...base, metadata: { ...base.metadata, resourceVersion }, status: stored })
+      caches.seen(saved, flinkJobs)
+      return { ...job, metadata: { ...job.metadata, resourceVersion: saved.metadata.resourceVersion ?? resourceVersion }, status }
+    },
+
+    async noteJobId(job, jobId) {
+      const { namespace, name, resourceVersion } = job.metadata
+      const base = (await current({ namespace, name })) ?? (await api.get(flinkJobs, namespace, name))
+      const saved = await api.patchMetadata(
+        { ...base, metadata: { ...base.metadata, resourceVersion } },
+        { annotations: { [JOB_ID_ANNOTATION]: jobId } },
+      )
+      caches.seen(saved, flinkJobs)
+      const { annotations = {} } = saved.metadata
+      return { ...job, metadata: { ...job.metadata, annotations, resourceVersion: saved.metadata.resourceVersion ?? resourceVersion } }
+    },
+
+    async writeFinalizers(key, finalizers) {
+      const object = await current(key)
+      if (object === undefined) return
+      try {
+        const saved = await api.patchMetadata(object, { finalizers })
+        // With its last finalizer an object that is deleted goes.
+        if (saved.metadata.deletionTimestamp === undefined || finalizers.length > 0) caches.seen(saved, flinkJobs)
+        else checked.delete(object.metadata.uid ?? '')
+      } catch (error) {
+        if (!isReason(error, 'NotFound')) throw error
+      }
+    },
+
+    async prune(key) {
+      const object = await current(key)
+      if (object !== undefined) await revisions.prune(object)
+    },
+  }
+}
+
+/** A place holder: with `invalid` beside it nothing looks at it. */
+const NOTHING: FlinkJobSpec = {
+  job: { entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
+  flinkConfiguration: {},
+  taskManager: {},
+} as unknown as FlinkJobSpec
+
+function isStatus(status: unknown): boolean {
+  return status !== undefined && flinkJobStatusSchema.safeParse(status).success
+}
+
+function withoutStatus({ status: _status, ...rest }: FlinkJob): FlinkJob {
+  return rest
+}
+
+/** An API server keeps no order of fields. */
+function same(a: unknown, b: unknown): boolean {
+  return a !== undefined && canonicalJson(a as never) === canonicalJson(JSON.parse(JSON.stringify(b)) as never)
+}

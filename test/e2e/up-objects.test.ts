@@ -1,0 +1,98 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { root, UpHome } from '../support/up.ts'
+
+/** `millrace up` on a folder, with `get`, `describe`, `annotate` and `delete` beside it, all as people run them. */
+let home: UpHome
+beforeEach(() => {
+  home = new UpHome()
+})
+afterEach(() => home.close())
+
+const rows = (prefix: string) => `
+import { DataGeneratorSource, type StreamExecutionEnvironment, Types, WatermarkStrategy } from 'millrace'
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'rows')
+    .map(n => '${prefix} ' + n).print()
+}`
+
+const checkpointed = '  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n    rest.require-token: true\n'
+
+function manifest(folder: string, name: string, script: string): string {
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, `${name}.yaml`)
+  const block = script.trim().replaceAll(/^/gm, '      ')
+  writeFileSync(
+    path,
+    `apiVersion: millrace.dev/v1alpha1\nkind: FlinkJob\nmetadata:\n  name: ${name}\nspec:\n  job:\n    upgradeMode: savepoint\n    script: |\n${block}\n${checkpointed}`,
+  )
+  return path
+}
+
+/** Answers what it prints; rejects when it fails. */
+async function millrace(...args: string[]) {
+  const { stdout, stderr } = await promisify(execFile)(join(root, 'bin/millrace'), args, {
+    cwd: root,
+    env: { ...process.env, MILLRACE_DIR: home.directory },
+  })
+  return `${stdout}${stderr}`
+}
+
+test('files of a folder are jobs: seen, annotated, edited and deleted while they run, with a token of their own', async () => {
+  const folder = join(home.directory, 'deploy')
+  const one = manifest(folder, 'one', rows('first'))
+  manifest(folder, 'two', rows('second'))
+  const { prints, says, child, exit, stdout, stderr } = home.run(folder)
+  await prints(/^one \| first 5$/m)
+  await prints(/^two \| second 5$/m)
+
+  const listed = await millrace('get', 'flinkjobs')
+  expect(listed.split('\n')[0]).toMatch(/^NAME +JOB STATE +LIFECYCLE +PARALLELISM +LAST SAVEPOINT +MESSAGE +AGE$/)
+  expect(listed).toMatch(/^one +RUNNING +STABLE .*the job is RUNNING +\d+s$/m)
+  expect(listed).toMatch(/^two +RUNNING +STABLE /m)
+
+  const object = parse(await millrace('get', 'fj/one', '-o', 'yaml'))
+  expect(object).toMatchObject({
+    apiVersion: 'millrace.dev/v1alpha1',
+    kind: 'FlinkJob',
+    metadata: { name: 'one', namespace: 'default', generation: 1, finalizers: ['millrace.dev/cleanup'] },
+    status: {
+      lifecycleState: 'STABLE',
+      jobStatus: { state: 'RUNNING' },
+      reconciliationStatus: { lastReconciledSpec: expect.stringMatching(/^one-[0-9a-f]{10}$/) },
+    },
+  })
+  // Nobody without the token of the cluster is answered.
+  const address = object.status.clusterInfo['web-address']
+  expect((await fetch(`${address}/jobs/overview`)).status).toBe(401)
+
+  expect(await millrace('annotate', 'fj', 'one', 'millrace.dev/savepoint=1')).toBe('flinkjob.millrace.dev/one annotated\n')
+  await says(/one: .*savepoint file:/)
+  expect(await millrace('get', 'fsnap')).toMatch(/^one-savepoint-\w+ +one +COMPLETED +file:\S+ /m)
+  const described = await millrace('describe', 'fj', 'one')
+  expect(described).toMatch(/^Name: +one\n/)
+  expect(described).toMatch(/\n {2}Last Savepoint:\n {4}/)
+
+  manifest(folder, 'one', rows('changed'))
+  await prints(/^one \| changed \d+$/m)
+  // What the other one does is not touched by that.
+  expect(parse(await millrace('get', 'fj/two', '-o', 'yaml')).metadata.generation).toBe(1)
+
+  rmSync(one)
+  await says(/one: its manifest is gone: it is deleted/)
+  await expect.poll(() => millrace('get', 'fj', '-o', 'name'), { timeout: 60_000 }).toBe('flinkjob.millrace.dev/two\n')
+
+  expect(await millrace('delete', 'fj', 'two')).toBe('flinkjob.millrace.dev "two" deleted\n')
+  expect(await exit, stderr()).toBe(130)
+  expect(home.processes()).toEqual([])
+  expect(stdout()).toMatch(/^two \| second \d+$/m)
+  child.kill()
+
+  // What an up has left can still be read.
+  expect(await millrace('get', 'fj', 'two')).toMatch(/^two +\S+ +DELETED /m)
+  await expect(millrace('delete', 'fj', 'two')).rejects.toMatchObject({ stderr: expect.stringContaining('no millrace up runs here') })
+})
