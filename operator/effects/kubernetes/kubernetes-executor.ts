@@ -118,6 +118,7 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
 
   /** ConfigMaps of programs and options that nothing starts with any more. */
   const removeOutdated = async (wanted: readonly KubeObject[]) => {
+    await planners.removeOutdated()
     const kept = new Set(wanted.map(({ metadata }) => metadata.name))
     for (const map of await objects.list(configMaps, selectorLabels(name)))
       if (objects.isOurs(map) && !kept.has(map.metadata.name) && map.metadata.labels?.['app.kubernetes.io/component'] === undefined)
@@ -153,9 +154,10 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
         ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
         ...(initialSavepointPath === undefined ? {} : { savepointPath: initialSavepointPath }),
       })
-      // Untidy at worst: what is left goes with the next start.
-      await planners.removeOutdated().catch(() => {})
-      await removeOutdated(readObjects(inputOf(spec))).catch(() => {})
+      // The job is submitted whatever comes of this; what is left goes with the next one.
+      await removeOutdated(readObjects(inputOf(spec))).catch((error: unknown) => {
+        if (!(error instanceof FlinkError)) throw error
+      })
     },
     async forgetResult({ spec, jobId }) {
       await (await requireCatalogue(spec)).forgetResult(jobId)
