@@ -208,6 +208,43 @@ test('suspended, no process is left; resumed, it goes on where it was', async ()
   expect(await exit).toBe(130)
 })
 
+test('rescaled 1 -> 3 -> 1 by edits of the parallelism: the same job in the same processes, with one TaskManager a slot', async () => {
+  const sized = (parallelism: number) => options('savepoint', `    parallelism: ${parallelism}\n`)
+  const path = home.manifest('sized', counting('a'), sized(1))
+  const { prints, says, stdout, stderr, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  const { jobId, parallelism } = home.status('sized')?.jobStatus ?? {}
+  expect(parallelism).toBe(1)
+  const before = home.clusterProcesses()
+  expect(before.filter(line => line.includes(' taskmanager '))).toHaveLength(1)
+
+  home.manifest('sized', counting('a'), sized(3))
+  await says(/STABLE -> UPGRADING\n(.*\n)*.* -> STABLE\n/)
+  await stable('sized', 2)
+  expect(home.status('sized')).toMatchObject({
+    jobStatus: { jobId, parallelism: 3 },
+    edit: { generation: 2, class: 'rescale', fields: ['spec.job.parallelism'] },
+    taskManager: { replicas: 3 },
+  })
+  expect(home.clusterProcesses().filter(line => line.includes(' taskmanager '))).toHaveLength(3)
+  expect(home.clusterProcesses(), 'nothing was restarted').toEqual(expect.arrayContaining(before))
+  const atThree = rows(stdout(), 'a').length
+  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atThree + 5)
+
+  home.manifest('sized', counting('a'), sized(1))
+  await expect.poll(() => home.status('sized')?.observedGeneration, { timeout: 60_000 }).toBe(3)
+  await stable('sized', 3)
+  await expect.poll(() => home.clusterProcesses(), { timeout: 60_000 }).toEqual(before)
+  expect(home.status('sized')?.jobStatus).toMatchObject({ jobId, parallelism: 1, state: 'RUNNING' })
+  const atOne = rows(stdout(), 'a').length
+  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atOne + 5)
+  // print() repeats what came behind a checkpoint; the counts are as many as the numbers all the same, each counted once.
+  const counts = new Map(rows(stdout(), 'a').map(([n, count]) => [count, n]))
+  expect([...counts.keys()].toSorted((a, b) => a - b)).toEqual(Array.from({ length: counts.size }, (_, i) => i + 1))
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+})
+
 test('its JobManager killed, the job goes on under its id from its newest checkpoint; how it ended is found at the store', async () => {
   const path = home.manifest('killed', counting('a'), options('last-state'))
   const { prints, says, stdout, child, exit } = home.run(path)
