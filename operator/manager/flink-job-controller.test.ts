@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type CallFault, ManagerWorld } from '../../test/support/manager-world.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
 import type { KubeObject } from '../kube/object-api.ts'
-import { controllerRevisions } from '../kube/resources.ts'
+import { controllerRevisions, flinkJobs } from '../kube/resources.ts'
 
 const CHECKPOINTS = 'execution.checkpointing.interval'
 const job = (fields: object = {}, spec: object = {}, name = 'job'): KubeObject => ({
@@ -144,6 +144,18 @@ test('adoption: another operator leaves what runs alone, and goes on with what w
   const after = await world.until(carriedOut(2))
   expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
   expect(world.clusterOf('job').violations).toEqual([])
+})
+
+test('a status that somebody has emptied loses no job', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job({ upgradeMode: 'last-state' }))
+  const before = await world.until(running)
+  const object = await world.server.get(flinkJobs, 'default', 'job')
+  await world.server.updateStatus({ ...object, status: { lifecycleState: 'NONSENSE' } })
+  const after = await world.until(running)
+  expect(world.clusterOf('job').violations).toEqual([])
+  expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
 })
 
 /** What a person does to a job, and what has to have come of it. */
