@@ -15,6 +15,13 @@ export function conditionsAfter(
   return wanted.map(condition => {
     const previous = before.find(({ type }) => type === condition.type)
     const lastTransitionTime = previous?.status === condition.status ? previous.lastTransitionTime : new Date(nowMs).toISOString()
-    return { ...condition, lastTransitionTime, observedGeneration }
+    return { ...condition, message: cut(condition.message), lastTransitionTime, observedGeneration }
   })
+}
+
+/** What an API server takes. */
+const MESSAGE_MAX = 32_768
+
+function cut(message: string): string {
+  return message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX - 3)}...` : message
 }

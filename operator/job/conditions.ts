@@ -1,6 +1,7 @@
 import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, statusOf } from './input.ts'
+import { isRescaling, rescaleStep } from './rescale.ts'
 import { restartLoopCondition } from './restarts.ts'
 import { snapshotCondition } from './snapshots.ts'
 import { planningCondition } from './state-plan.ts'
@@ -43,7 +44,14 @@ function ready(status: FlinkJobStatus, job: FlinkJob): WantedCondition {
   const isThere = job.spec.job.state === 'suspended' ? isSuspended : lifecycleState === 'STABLE' && (state === 'RUNNING' || state === 'FINISHED')
   if (isThere && isCarriedOut(status, job))
     return { type: 'Ready', status: 'True', reason: isSuspended ? 'Suspended' : 'Running', message: stateText(status) }
-  const reason = lifecycleState === 'FAILED' ? 'Failed' : isThere && status.upgrade === undefined ? 'EditPending' : 'Progressing'
+  const reason =
+    lifecycleState === 'FAILED'
+      ? 'Failed'
+      : lifecycleState === 'ROLLED_BACK'
+        ? 'RolledBack'
+        : isThere && status.upgrade === undefined
+          ? 'EditPending'
+          : 'Progressing'
   const pending = isThere ? `generation ${job.metadata.generation} is not carried out yet` : stateText(status)
   return {
     type: 'Ready',
@@ -84,9 +92,11 @@ function progressing(status: FlinkJobStatus): WantedCondition {
   return { type: 'Progressing', status: 'True', reason: stepReason(status), message: step }
 }
 
-function stepReason({ lifecycleState, upgrade, recovery }: FlinkJobStatus): string {
+function stepReason(status: FlinkJobStatus): string {
+  const { lifecycleState, upgrade, recovery } = status
   if (lifecycleState === 'DELETING') return 'Deleting'
   if (upgrade !== undefined) return 'Upgrading'
+  if (isRescaling(status)) return 'Rescaling'
   return isRecovering(recovery) ? 'Recovering' : 'Deploying'
 }
 
@@ -104,7 +114,11 @@ function stepOf(status: FlinkJobStatus): string | undefined {
     return `generation ${generation}: the job is ${mode === 'savepoint' ? 'stopped with a savepoint' : 'cancelled'}`
   }
   if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
+  const rescale = rescaleStep(status)
+  if (rescale !== undefined) return rescale
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
+  if (lifecycleState === 'DEPLOYED' && status.trial !== undefined && status.jobStatus?.state === 'RUNNING')
+    return `generation ${status.trial.generation} is on trial: the job is RUNNING, and has to complete a checkpoint`
   if (lifecycleState === 'DEPLOYED') return `the job is submitted, and ${status.jobStatus?.state}`
   if (lifecycleState === 'ROLLING_BACK') return `the last stable spec is started again: ${status.rollback?.reason}`
   if (lifecycleState !== 'UPGRADING') return undefined

@@ -6,8 +6,11 @@ import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
-import { decide, statusAfterFailure, statusAfterLook, statusAfterRetry } from './decide.ts'
+import { withConditions } from './conditions.ts'
+import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
+import { recollect } from './lost-status.ts'
+import { notedJobId, statusDoubt } from './lost-status-core.ts'
 import { observe } from './observe.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
 
@@ -30,6 +33,8 @@ export interface FlinkJobStore {
   read(): Promise<FlinkJob>
   /** CONFLICT when somebody has written since `job` was read. */
   writeStatus(job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob>
+  /** In an annotation (lost-status-core.ts). */
+  noteJobId(job: FlinkJob, jobId: string): Promise<FlinkJob>
 }
 
 export interface Reconciled {
@@ -41,7 +46,9 @@ const RETRY_MS = 1_000
 
 export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   const { store, executor, snapshots, clock, random, log } = parts
-  const job = await store.read()
+  const recollection = await recollected(parts, await store.read())
+  if (recollection.kind === 'over') return recollection.answer
+  const { job } = recollection
   const observed = await observe(job, executor, parts.rest, snapshots, clock.nowMs()).catch(async (error: unknown) => {
     // Whoever looks at the object sees that too; the caller tries again.
     if (error instanceof FlinkError) await save(store, job, statusAfterLook({ job, nowMs: clock.nowMs() }, error.message))
@@ -49,7 +56,10 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
   })
   const input: Input = { job, observed, nowMs: clock.nowMs(), freshJobId: newId(random), freshTriggerId: newId(random) }
   const decision = decide(input)
-  let saved = await save(store, job, decision.status)
+  const jobId = decision.status.jobStatus?.jobId
+  // Before the status that first has it: a job must be found again when somebody loses its status.
+  const noted = jobId === undefined || notedJobId(job) === jobId ? job : await store.noteJobId(job, jobId)
+  let saved = await save(store, noted, decision.status)
   for (const action of decision.actions) {
     log.debug('acting', { action: action.kind })
     try {
@@ -61,14 +71,36 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
       const final =
         errorCodes[error.code].retry === 'never' &&
         (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
+      const isRefused = action.kind === 'rescaleJob' && (error.code === 'INVALID_ARGUMENT' || error.code === 'UNSUPPORTED')
       log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
       const about = { ...input, job: saved }
-      const status = final ? statusAfterFailure(about, error.message) : statusAfterRetry(about, error.message)
+      const again = () => (isRefused ? statusAfterRefusal(about, error.message) : statusAfterRetry(about, error.message))
+      const status = final ? statusAfterFailure(about, error.message) : again()
       if (status !== undefined) saved = await save(store, saved, status)
-      return { job: saved, requeueAfterMs: final ? 0 : RETRY_MS }
+      return { job: saved, requeueAfterMs: final || isRefused ? 0 : RETRY_MS }
     }
   }
   return { job: saved, requeueAfterMs: decision.requeueAfterMs }
+}
+
+type Recollected = { readonly kind: 'sound'; readonly job: FlinkJob } | { readonly kind: 'over'; readonly answer: Reconciled }
+
+/** A status that could not be ours is put right first, in a pass of its own. */
+async function recollected({ store, executor, rest, clock, log }: ControllerParts, job: FlinkJob): Promise<Recollected> {
+  const doubt = statusDoubt(job)
+  if (doubt === undefined) return { kind: 'sound', job }
+  const nowMs = clock.nowMs()
+  const found = await recollect(job, doubt, { executor, rest, nowMs })
+  if (found.kind === 'none') return { kind: 'sound', job: found.job }
+  const { status: _, ...withoutStatus } = job
+  if (found.kind === 'wait') {
+    const saved = found.message === undefined ? job : await save(store, job, statusAfterLook({ job: withoutStatus, nowMs }, found.message))
+    return { kind: 'over', answer: { job: saved, requeueAfterMs: found.requeueAfterMs } }
+  }
+  log.warn('the status of a job was rebuilt', { reason: doubt, jobId: found.jobId })
+  const noted = notedJobId(job) === found.jobId ? job : await store.noteJobId(job, found.jobId)
+  const saved = await save(store, noted, withConditions({ job: withoutStatus, nowMs }, found.status))
+  return { kind: 'over', answer: { job: saved, requeueAfterMs: 0 } }
 }
 
 /** Written only when it says something new: whoever watches the object would be woken for nothing. */

@@ -8,6 +8,7 @@ const withJob = (fields: Partial<FlinkJobSpec['job']>) => (before: FlinkJobSpec)
 const lifecycle = (job: FlinkJob) => job.status?.lifecycleState
 const stable = (job: FlinkJob) => lifecycle(job) === 'STABLE' && job.status?.jobStatus?.state === 'RUNNING'
 const rolledBack = (job: FlinkJob) => lifecycle(job) === 'ROLLED_BACK' && job.status?.jobStatus?.state === 'RUNNING'
+const condition = (job: FlinkJob, type: string) => job.status?.conditions.find(other => other.type === type)
 const jobIdOf = (job: FlinkJob) => job.status?.jobStatus?.jobId
 const bad = withJob({ script: 'bad' })
 
@@ -37,7 +38,12 @@ describe('a changed spec', () => {
     expect(trial.status?.trial).toMatchObject({ generation: 2, losesState: false })
     expect(trial.status?.reconciliationStatus?.lastStableSpec).toBe(JSON.stringify(made.first.spec))
     made.advance(200_000)
-    expect(lifecycle(await made.pass())).toBe('DEPLOYED')
+    const waiting = await made.pass()
+    expect(lifecycle(waiting)).toBe('DEPLOYED')
+    expect(condition(waiting, 'Progressing')).toMatchObject({
+      status: 'True',
+      message: 'generation 2 is on trial: the job is RUNNING, and has to complete a checkpoint',
+    })
     made.cluster.progress.checkpoint(made.now())
     const job = await made.until(stable)
     expect(job.status?.trial).toBeUndefined()
@@ -82,6 +88,7 @@ describe('a changed spec that is not stable within the deadline', () => {
       reconciliationStatus: { lastReconciledSpec: JSON.stringify(first.spec), lastStableSpec: JSON.stringify(first.spec) },
     })
     expect(jobIdOf(job)).toBe(jobIdOf(first))
+    expect(condition(job, 'Ready')).toMatchObject({ status: 'False', reason: 'RolledBack', message: expect.stringContaining(reason) })
     expect(cluster.restored).toHaveLength(3)
     expect(cluster.violations).toEqual([])
     await pass()
@@ -155,6 +162,15 @@ test('where the edit has given up the state that the stable spec is to keep, not
   expect(made.cluster.restored).toHaveLength(2)
 })
 
+test('what it was restarted for is the reason, also when that is seen only as the deadline is over', async () => {
+  const made = await started()
+  await edited(made)
+  made.advance(300_001)
+  made.cluster.progress.restart(made.now(), 'Error: no price')
+  const job = await made.until(rolledBack)
+  expect(job.status?.rollback?.reason).toBe('it was not stable within 5 min, the job is RUNNING: restarted once, the last time for Error: no price')
+})
+
 describe('the state of the failed spec', () => {
   const kept = { operator: 'Count', uid: 'count', name: 'count' } as const
   const planned = (made: World, script: string, outcome: 'dropped' | 'incompatible', ignoresUnclaimedState = false) =>
@@ -204,6 +220,40 @@ test('deleted while it is rolled back, nothing is left', async () => {
   await made.store.markDeleted(await made.store.read(), made.now())
   await made.until(job => lifecycle(job) === 'DELETED')
   expect([made.cluster.jobManager, made.cluster.taskManagers, made.cluster.violations]).toEqual(['missing', 0, []])
+})
+
+test('every crash in the roll-back of a job that has FAILED ends in one job of the stable spec with its state', async () => {
+  const run = async (crashes: Crashes) => {
+    const made = await started('savepoint', crashes)
+    await edited(made)
+    const from = made.steps()
+    made.cluster.end(jobIdOf(made.first) ?? '', 'FAILED')
+    return { ...made, from, last: await made.until(rolledBack) }
+  }
+  const plain = await run(new Map())
+  for (let at = plain.from; at < plain.steps() + 2; at++)
+    for (const side of ['before', 'after'] as const) {
+      const { cluster, first, last } = await run(new Map([[at, side]]))
+      const about = `${at} ${side}`
+      expect(cluster.violations, about).toEqual([])
+      expect(jobIdOf(last), about).toBe(jobIdOf(first))
+      expect(cluster.restored.at(-1), about).toBe(`savepoint of ${jobIdOf(first)}`)
+    }
+})
+
+test('a changed spec whose JobManager does not get up is rolled back', async () => {
+  const made = await started()
+  await made.edit(bad)
+  await made.until(job => job.status?.trial !== undefined)
+  for (let i = 0; i < 40 && (await made.store.read()).status?.rollback === undefined; i++) {
+    await made.pass()
+    if (made.cluster.jobManager === 'starting' || made.cluster.jobManager === 'ready') made.cluster.loseJobManager('ended')
+    made.advance(10_000)
+  }
+  const job = await made.until(rolledBack)
+  expect(job.status?.rollback?.reason).toMatch(/^it was not stable within 5 min, .*: jobmanager-0 ended with exit code 1/)
+  expect(made.cluster.restored.at(-1)).toBe(`savepoint of ${jobIdOf(made.first)}`)
+  expect(made.cluster.violations).toEqual([])
 })
 
 test('every crash, and every two crashes, in a roll-back end in one job of the stable spec with its state', async () => {

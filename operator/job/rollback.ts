@@ -1,6 +1,7 @@
 import { parseDuration } from '../../runtime/common/config.ts'
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import { answer, type Decision, type Input, intendedSpec, isGloballyTerminal, type ObservedJob, statusOf } from './input.ts'
+import { restartsOf } from './restarts.ts'
 import { statusWith, withObservedJob } from './status.ts'
 
 /**
@@ -19,6 +20,7 @@ type Rollback = NonNullable<FlinkJobStatus['rollback']>
 type Upgrade = NonNullable<FlinkJobStatus['upgrade']>
 
 const REASON_MAX = 1_000
+const NAMED_MAX = 5
 
 /** Of an upgrade that is at its end: what has to be known should its spec fail. */
 export function trialOf(input: Input, { generation, mode }: Upgrade, spec: FlinkJobSpec, plan: FlinkJobStatus['plan']): Trial | undefined {
@@ -97,8 +99,13 @@ function failureOf(input: Input, { since }: Trial): string | undefined {
   if (state === 'FAILED' || status.lifecycleState === 'FAILED')
     return (job.kind === 'present' ? job.message : undefined) ?? status.error ?? 'the job has failed'
   if (isGloballyTerminal(state) || input.nowMs - Date.parse(since) <= parseDuration(rollback.deadline)) return undefined
-  const { restarts, error } = status
-  const cause = error ?? (restarts !== undefined && restarts.count > 0 ? `restarted ${restarts.count} times: ${restarts.cause}` : undefined)
+  const restarts = restartsOf(input)
+  const { error } = status
+  const cause =
+    error ??
+    (restarts !== undefined && restarts.count > 0
+      ? `restarted ${restarts.count === 1 ? 'once' : `${restarts.count} times`}, the last time for ${restarts.cause}`
+      : undefined)
   return `it was not stable within ${rollback.deadline}, the job is ${state}${cause === undefined ? '' : `: ${cause}`}`
 }
 
@@ -107,7 +114,8 @@ export function lostSince(input: Input, { back }: Upgrade): string | undefined {
   const { catalogue } = input.observed
   if (back === undefined || back.dropped.length === 0 || catalogue.kind !== 'known' || catalogue.newest?.location === back.restorePoint)
     return undefined
-  return `state ${back.dropped.join(', ')} was dropped by generation ${statusOf(input).rollback?.generation}, which has completed checkpoints since`
+  const more = back.dropped.length > NAMED_MAX ? ` and ${back.dropped.length - NAMED_MAX} more` : ''
+  return `state ${back.dropped.slice(0, NAMED_MAX).join(', ')}${more} was dropped by generation ${statusOf(input).rollback?.generation}, which has completed checkpoints since`
 }
 
 /** The failed spec runs again. */

@@ -72,6 +72,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       const controlled = objects
       const store = {
         read: async () => job,
+        noteJobId: (before: FlinkJob, jobId: string) => controlled.noteJobId(before, jobId),
         writeStatus: (before: FlinkJob, status: FlinkJobStatus) =>
           controlled.writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
       }

@@ -1,6 +1,7 @@
 import type { OptionTable } from '../../runtime/common/config.ts'
 import { canonicalJson } from '../../runtime/common/json.ts'
 import { type FlinkJob, type FlinkJobSpec, type FlinkJobStatus, flinkJobStatusSchema } from '../api/flink-job.ts'
+import { JOB_ID_ANNOTATION } from '../job/lost-status-core.ts'
 import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs } from '../kube/resources.ts'
 import { checkFlinkJob, fieldPath } from '../validation/problems.ts'
@@ -16,6 +17,8 @@ export interface FlinkJobObjects {
   read(key: ObjectKey): Promise<ReadFlinkJob | undefined>
   /** CONFLICT when somebody has written since `job` was read. */
   writeStatus(job: FlinkJob, status: FlinkJobStatus): Promise<FlinkJob>
+  /** In an annotation; CONFLICT as above. */
+  noteJobId(job: FlinkJob, jobId: string): Promise<FlinkJob>
   writeFinalizers(key: ObjectKey, finalizers: readonly string[]): Promise<void>
   prune(key: ObjectKey): Promise<void>
 }
@@ -80,6 +83,18 @@ export function createFlinkJobObjects({ api, caches, optionTables }: FlinkJobObj
       const saved = await api.updateStatus({ ...base, metadata: { ...base.metadata, resourceVersion }, status: stored })
       caches.seen(saved, flinkJobs)
       return { ...job, metadata: { ...job.metadata, resourceVersion: saved.metadata.resourceVersion ?? resourceVersion }, status }
+    },
+
+    async noteJobId(job, jobId) {
+      const { namespace, name, resourceVersion } = job.metadata
+      const base = (await current({ namespace, name })) ?? (await api.get(flinkJobs, namespace, name))
+      const saved = await api.patchMetadata(
+        { ...base, metadata: { ...base.metadata, resourceVersion } },
+        { annotations: { [JOB_ID_ANNOTATION]: jobId } },
+      )
+      caches.seen(saved, flinkJobs)
+      const { annotations = {} } = saved.metadata
+      return { ...job, metadata: { ...job.metadata, annotations, resourceVersion: saved.metadata.resourceVersion ?? resourceVersion } }
     },
 
     async writeFinalizers(key, finalizers) {

@@ -15,7 +15,7 @@ export const spec: FlinkJobSpec = {
   taskManager: {},
 }
 
-class MemoryStore implements FlinkJobStore {
+export class MemoryStore implements FlinkJobStore {
   readonly seen: string[] = []
   private job: FlinkJob
 
@@ -43,6 +43,14 @@ class MemoryStore implements FlinkJobStore {
   async markDeleted(_job: FlinkJob, nowMs: number) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
   }
+  async noteJobId(_job: FlinkJob, jobId: string) {
+    return this.annotate({ 'millrace.dev/job-id': jobId })
+  }
+  /** By hand. */
+  async replaceStatus(status: unknown) {
+    const { status: _, ...rest } = this.job
+    return this.put(status === undefined ? rest : { ...rest, status: status as NonNullable<FlinkJob['status']> })
+  }
   async annotate(annotations: Readonly<Record<string, string>>) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, annotations: { ...this.job.metadata.annotations, ...annotations } } })
   }
@@ -69,6 +77,7 @@ export function world(crashes: CrashPlan = new Map(), firstSpec: FlinkJobSpec = 
     store: {
       read: () => store.read(),
       writeStatus: (job, status) => step(() => store.writeStatus(job, status)),
+      noteJobId: (job, jobId) => step(() => store.noteJobId(job, jobId)),
     },
     executor: {
       observeCluster: () => cluster.observeCluster(),
