@@ -97,7 +97,8 @@ export class LocalApiServer implements ObjectApi {
   create(object: KubeObject): Promise<KubeObject> {
     return this.write(async () => {
       if (this.objects.has(keyOf(object))) throw new KubeError('AlreadyExists', `${named(object)} already exists`)
-      const made = given(object)
+      const wanted = given(object)
+      const made = { ...wanted, metadata: filled(wanted.metadata) }
       return this.put(undefined, made, changed(undefined, made, []))
     })
   }
@@ -133,7 +134,7 @@ export class LocalApiServer implements ObjectApi {
       const before = this.require(typeOf(object), object.metadata.namespace, object.metadata.name)
       requireNewest(before.object, object.metadata.resourceVersion)
       requireSame(before.object, object.metadata.uid)
-      const wanted = { ...before.object, metadata: mergePatched(before.object.metadata, plain(change)) as ObjectMeta }
+      const wanted = { ...before.object, metadata: filled(mergePatched(before.object.metadata, plain(change)) as ObjectMeta) }
       return this.put(before, wanted, changed(before.object, wanted, before.owners))
     })
   }
@@ -218,7 +219,7 @@ export class LocalApiServer implements ObjectApi {
       !isOnNode(old) &&
       before !== undefined
     )
-      return this.remove(before)
+      return this.remove(before, next)
     return this.commit(before, next, owners)
   }
 
@@ -238,14 +239,15 @@ export class LocalApiServer implements ObjectApi {
     return object
   }
 
-  private async remove(before: Stored): Promise<KubeObject> {
+  /** `last`: as what its last write leaves it, which nobody else gets to see. */
+  private async remove(before: Stored, last = before.object): Promise<KubeObject> {
     const { type, object } = before
     await this.options.persist?.({ object, isRemoved: true })
     this.version++
     this.objects.delete(keyOf(object))
     this.history.add({ version: this.version, type, before: object, after: undefined })
     this.collectSoon(0)
-    return object
+    return last
   }
 
   private require(type: ResourceType, namespace: string, name: string): Stored {

@@ -42,7 +42,8 @@ export function applied(
   const kept = owned === undefined ? current : without(current, owned, named, fieldsOfOthers, '')
   // The apiVersion, at least, is nobody's.
   const object = merged(kept, next, '') as JsonMap
-  return { object, owners: [...left(others, current, object), owner(manager, 'Apply', named)] }
+  const ours = isWhole(named) ? [] : [owner(manager, 'Apply', named)]
+  return { object, owners: [...left(others, current, object), ...ours] }
 }
 
 /** Of an object that is written without apply: what differs belongs to the writer. */
@@ -96,7 +97,7 @@ function left(owners: Owners, before: Json, after: Json): Owners {
 }
 
 function unchanged(fields: Fields, before: Json, after: Json, path: string): Fields | undefined {
-  if (isWhole(fields)) return same(before, after) ? fields : undefined
+  if (isWhole(fields)) return after !== undefined && same(before, after) ? fields : undefined
   const [was, is] = [partsOf(before, path), partsOf(after, path)]
   const kept = Object.entries(fields).flatMap(([key, inner]) => {
     const rest = unchanged(inner, was?.get(key), is?.get(key), `${path}.${key}`)

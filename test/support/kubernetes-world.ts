@@ -139,7 +139,7 @@ export class KubernetesWorld implements AsyncDisposable {
     if (component !== 'planner') return { kind: 'runs' }
     const { containers } = object.spec as { readonly containers: readonly { readonly args: readonly string[] }[] }
     const text = containers[0]?.args.join(' ') ?? ''
-    const answer = [...this.answers].find(([part]) => text.includes(part))?.[1] ?? ready
+    const answer = [...this.answers].find(([part]) => text.includes(part))?.[1] ?? (text.includes('--stateOf') ? { ...ready, statePlan } : ready)
     return { kind: 'ends', exitCode: 'message' in answer ? 1 : 0, message: JSON.stringify(answer) }
   }
 
@@ -155,7 +155,17 @@ export class KubernetesWorld implements AsyncDisposable {
   }
 }
 
-export const ready = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2, checkpointDirectory: 's3://state', configuration: {} }
+export const ready = {
+  kind: 'ready',
+  jobName: 'fake',
+  slotsNeeded: 3,
+  slotsPerTaskManager: 2,
+  parallelisms: { source: 3, sink: 3 },
+  checkpointDirectory: 's3://state',
+  configuration: {},
+}
+
+const statePlan = { kind: 'ready', ignoresUnclaimedState: false, states: [] }
 
 const submitted: FlinkJobSpec = {
   job: { entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },

@@ -15,7 +15,7 @@ export const spec: FlinkJobSpec = {
   taskManager: {},
 }
 
-class MemoryStore implements FlinkJobStore {
+export class MemoryStore implements FlinkJobStore {
   readonly seen: string[] = []
   private job: FlinkJob
 

@@ -8,6 +8,7 @@ import type { ClusterSpec, FlinkJobSpec } from '../../api/flink-job.ts'
 import type { KubeObject, ObjectApi } from '../../kube/object-api.ts'
 import { configMaps, ingresses, pods, secrets, statefulSets } from '../../kube/resources.ts'
 import type { Action, Executor, ObservedCluster, ObservedJobManager } from '../actions.ts'
+import { rescale } from '../rescale.ts'
 import {
   type ClusterInput,
   type ClusterOwner,
@@ -117,6 +118,7 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
 
   /** ConfigMaps of programs and options that nothing starts with any more. */
   const removeOutdated = async (wanted: readonly KubeObject[]) => {
+    await planners.removeOutdated()
     const kept = new Set(wanted.map(({ metadata }) => metadata.name))
     for (const map of await objects.list(configMaps, selectorLabels(name)))
       if (objects.isOurs(map) && !kept.has(map.metadata.name) && map.metadata.labels?.['app.kubernetes.io/component'] === undefined)
@@ -152,9 +154,10 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
         ...(allowNonRestoredState === undefined ? {} : { allowNonRestoredState }),
         ...(initialSavepointPath === undefined ? {} : { savepointPath: initialSavepointPath }),
       })
-      // Untidy at worst: what is left goes with the next start.
-      await planners.removeOutdated().catch(() => {})
-      await removeOutdated(readObjects(inputOf(spec))).catch(() => {})
+      // The job is submitted whatever comes of this; what is left goes with the next one.
+      await removeOutdated(readObjects(inputOf(spec))).catch((error: unknown) => {
+        if (!(error instanceof FlinkError)) throw error
+      })
     },
     async forgetResult({ spec, jobId }) {
       await (await requireCatalogue(spec)).forgetResult(jobId)
@@ -164,6 +167,9 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
     },
     async cancelJob({ jobId }) {
       await (await jobManagerRest()).cancelJob(jobId)
+    },
+    async rescaleJob(action) {
+      await rescale(await jobManagerRest(), action)
     },
     async stopJob({ jobId, triggerId }) {
       await (await jobManagerRest()).stopWithSavepoint(jobId, { drain: false, triggerId })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { StatePlan } from '../actions.ts'
-import { endOf, type Pod } from './pods.ts'
+import { endOf, type Pod, type Terminated } from './pods.ts'
 
 /**
  * What a planner pod has answered: pure. The answer is the termination message of its container, which user code can write to: it is held to a schema, and whatever does
@@ -17,6 +17,7 @@ const summary = z.discriminatedUnion('kind', [
     jobName: text,
     slotsNeeded: z.int().min(0),
     slotsPerTaskManager: z.int().min(1),
+    parallelisms: z.record(z.string(), z.int().min(1)).optional(),
     checkpointDirectory: text.optional(),
     configuration: z.record(text, text),
     statePlan: z
@@ -45,7 +46,7 @@ export type ReadyProgram = Extract<ProgramAnswer, { kind: 'ready' }>
 export type PlannerState =
   | { readonly kind: 'pending' }
   | { readonly kind: 'answered'; readonly answer: ProgramAnswer }
-  | { readonly kind: 'failed'; readonly message: string; readonly finishedMs: number }
+  | { readonly kind: 'failed'; readonly message: string }
 
 export function answerOf(json: string): ProgramAnswer | undefined {
   try {
@@ -68,18 +69,26 @@ export function statePlanOf({ statePlan }: ReadyProgram): StatePlan | undefined 
 export function plannerState(pod: Pod): PlannerState {
   const { metadata, status = {} } = pod
   if (metadata.deletionTimestamp !== undefined || (status.phase !== 'Failed' && status.phase !== 'Succeeded')) return { kind: 'pending' }
-  const terminated = status.containerStatuses?.find(({ name }) => name === 'main')?.state?.terminated
+  const terminated = terminatedOf(pod)
   const answer = terminated?.message === undefined ? undefined : answerOf(terminated.message)
   if (answer !== undefined) return { kind: 'answered', answer }
   const refused = (message: string): PlannerState => ({ kind: 'answered', answer: { kind: 'invalid', message } })
   if (terminated?.reason === 'OOMKilled')
     return refused(`the program cannot be planned: ${endOf(terminated)}; spec.jobManager.resources says the limit`)
   if (status.reason === 'DeadlineExceeded') return refused(`the program cannot be planned: it took too long (${status.message ?? status.reason})`)
-  const finished = Date.parse(terminated?.finishedAt ?? metadata.creationTimestamp ?? '')
   const message = terminated === undefined ? `${status.reason ?? 'its pod has failed'}: ${status.message ?? 'no reason is given'}` : endOf(terminated)
   return {
     kind: 'failed',
     message: `the planner (pod ${metadata.name}) has no answer: ${message}`,
-    finishedMs: Number.isNaN(finished) ? 0 : finished,
   }
+}
+
+/** Of a pod that has no time of its end, that of its making. */
+export function finishedMs(pod: Pod): number {
+  const time = Date.parse(terminatedOf(pod)?.finishedAt ?? pod.metadata.creationTimestamp ?? '')
+  return Number.isNaN(time) ? 0 : time
+}
+
+function terminatedOf({ status }: Pod): Terminated | undefined {
+  return status?.containerStatuses?.find(({ name }) => name === 'main')?.state?.terminated
 }

@@ -6,7 +6,7 @@ import { configMaps, pods } from '../../kube/resources.ts'
 import type { ObservedProgram, ObservedStatePlan, ProcessProblem, StatePlan, StatePlanQuestion } from '../actions.ts'
 import { type ClusterInput, metadataOf, plannerObjects, selectorLabels } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
-import { answerOf, type ProgramAnswer, plannerState, type ReadyProgram, statePlanOf } from './planner-answer.ts'
+import { answerOf, finishedMs, type ProgramAnswer, plannerState, type ReadyProgram, statePlanOf } from './planner-answer.ts'
 import { asPod, podProblem } from './pods.ts'
 
 /**
@@ -48,8 +48,8 @@ export class PlannerPods {
     const answer = await this.answer(spec)
     if (answer === undefined) return { kind: 'pending' }
     if (answer.kind === 'invalid') return answer
-    const { jobName, slotsNeeded, slotsPerTaskManager } = answer
-    return { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager }
+    const { jobName, slotsNeeded, slotsPerTaskManager, parallelisms } = answer
+    return { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager, ...(parallelisms === undefined ? {} : { parallelisms }) }
   }
 
   /** Undefined = it is being planned. */
@@ -62,7 +62,11 @@ export class PlannerPods {
     this.asked.add(name)
     const stored = await objects.find(configMaps, name)
     const kept = stored === undefined || !objects.isOurs(stored) ? undefined : answerOf(String((stored['data'] as Record<string, unknown>)?.[ANSWER]))
-    if (kept !== undefined) return this.remember(name, kept)
+    if (kept !== undefined) {
+      // It may be there still, when the last operator died just then.
+      await objects.remove(pods, name)
+      return this.remember(name, kept)
+    }
     const looked = await this.look(wanted)
     if (looked.kind === 'pending' || looked.kind === 'failed') return undefined
     const { owner } = input(spec)
@@ -92,9 +96,13 @@ export class PlannerPods {
     const known = this.known.get(name)
     const looked = known ?? (await this.look(wanted))
     if (looked.kind === 'pending' || looked.kind === 'failed') return looked
+    // The program itself is not refused: what was said of its state is asked again later.
+    if (looked.kind === 'invalid') {
+      await this.removeLater(name)
+      return { kind: 'failed', message: looked.message }
+    }
     if (known === undefined) await objects.remove(pods, name)
     this.remember(name, looked)
-    if (looked.kind === 'invalid') return { kind: 'failed', message: looked.message }
     return statePlanOf(looked) ?? { kind: 'failed', message: 'the planner has not said what becomes of the state' }
   }
 
@@ -103,9 +111,11 @@ export class PlannerPods {
     const { objects, ownerName } = this.options
     const labels = selectorLabels(ownerName, 'planner')
     for (const type of [pods, configMaps])
-      for (const object of await objects.list(type, labels))
-        if (objects.isOurs(object) && !this.asked.has(object.metadata.name) && !this.known.has(object.metadata.name))
-          await objects.removeExactly(type, object)
+      for (const object of await objects.list(type, labels)) {
+        const { name } = object.metadata
+        const isNeeded = type === pods ? this.asked.has(name) && !this.known.has(name) : this.asked.has(name)
+        if (objects.isOurs(object) && !isNeeded) await objects.removeExactly(type, object)
+      }
   }
 
   problems(all: readonly KubeObject[], nowMs: number): readonly ProcessProblem[] {
@@ -118,7 +128,7 @@ export class PlannerPods {
   }
 
   private async look(wanted: readonly KubeObject[]): Promise<Looked> {
-    const { objects, clock } = this.options
+    const { objects } = this.options
     const pod = podOf(wanted)
     const there = await objects.find(pods, pod.metadata.name)
     if (there === undefined) {
@@ -129,8 +139,14 @@ export class PlannerPods {
     if (!objects.isOurs(there)) throw new FlinkError('EXTERNAL_SYSTEM', objects.foreignMessage(there))
     const state = plannerState(asPod(there))
     if (state.kind === 'answered') return state.answer
-    if (state.kind === 'failed' && clock.nowMs() - state.finishedMs > RETRY_AFTER_MS) await objects.removeExactly(pods, there)
+    if (state.kind === 'failed') await this.removeLater(pod.metadata.name)
     return state
+  }
+
+  private async removeLater(name: string): Promise<void> {
+    const { objects, clock } = this.options
+    const pod = await objects.find(pods, name)
+    if (pod !== undefined && clock.nowMs() - finishedMs(asPod(pod)) > RETRY_AFTER_MS) await objects.removeExactly(pods, pod)
   }
 
   private remember(name: string, answer: ProgramAnswer): ProgramAnswer {

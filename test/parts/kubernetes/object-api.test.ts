@@ -3,12 +3,14 @@ import { crdFiles } from '../../../bin/crds.ts'
 import { definitions } from '../../../operator/api/crd.ts'
 import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
+import { LocalApiServer } from '../../../operator/kube/local-api-server.ts'
 import type { KubeObject } from '../../../operator/kube/object-api.ts'
 import { configMaps } from '../../../operator/kube/resources.ts'
 import { systemClock } from '../../../runtime/common/clock.ts'
-import { systemRandom } from '../../../runtime/common/random.ts'
+import { seededRandom, systemRandom } from '../../../runtime/common/random.ts'
 import { KubeControlPlane } from '../../support/kube-control-plane.ts'
 import { objectApiContract } from '../../support/object-api-contract.ts'
+import { RandomWriter } from '../../support/random-writes.ts'
 
 /** KubeApi against a real kube-apiserver and etcd. Owners are not looked after there: kube-controller-manager does that, and does not run. */
 let plane: KubeControlPlane
@@ -78,4 +80,18 @@ test('an API server that is restarted: watches break, calls wait for it, and not
   })().catch((error: unknown) => error)
   const [, , found] = await Promise.all([plane.restartApiServer(), broken, broken.then(() => api.get(configMaps, 'default', 'restarted'))])
   expect(found).toEqual(made)
+})
+
+test('random writes are answered by LocalApiServer as by a real API server', async () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const local = new LocalApiServer({ clock: systemClock, random: seededRandom(seed) })
+    const [real, ours] = [api, local].map(each => new RandomWriter(each, seededRandom(seed), `random-${seed}`)) as [RandomWriter, RandomWriter]
+    const asked: string[] = []
+    for (let step = 0; step < 200; step++) {
+      const [expected, found] = [await real.step(), await ours.step()]
+      asked.push(expected)
+      expect(found, `seed ${seed}, after\n${asked.slice(-20).join('\n')}`).toBe(expected)
+    }
+    expect(await ours.objects()).toEqual(await real.objects())
+  }
 })
