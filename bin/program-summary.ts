@@ -1,5 +1,6 @@
 import { catalogueLocations } from '../runtime/checkpoint/catalogue.ts'
 import type { ProgramRequest, ProgramSummary } from '../runtime/cli/context.ts'
+import { parallelismsById } from '../runtime/graph/rescale.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import type { PlanResult } from '../runtime/planner/planner-client.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
@@ -24,6 +25,7 @@ export async function summaryOf(
     jobName: jobGraph.jobName,
     slotsNeeded: slotsRequired(jobGraph),
     slotsPerTaskManager: request.configuration.get(numberOfTaskSlots),
+    parallelisms: parallelismsById(jobGraph),
     ...(checkpoints === undefined ? {} : { checkpointDirectory: checkpoints }),
     configuration: Object.fromEntries(Object.entries(jobGraph.configuration).filter(([key]) => KEPT.some(prefix => key.startsWith(prefix)))),
     ...(statePlan === undefined

@@ -13,6 +13,7 @@ import { checkpointDirectory } from '../runtime/checkpoint/options.ts'
 import type { CliContext } from '../runtime/cli/context.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
+import { parallelismsById } from '../runtime/graph/rescale.ts'
 import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { restOptions } from '../runtime/rest/options.ts'
@@ -94,6 +95,7 @@ function createPrograms(configuration: Configuration, placeOf: PlaceOf): Program
           jobName: plan.jobGraph.jobName,
           slotsNeeded: slotsRequired(plan.jobGraph),
           slotsPerTaskManager: configured.get(numberOfTaskSlots),
+          parallelisms: parallelismsById(plan.jobGraph),
           entry,
           checkpointDirectory: catalogueLocations(jobConfiguration).checkpoints,
           planState: jobId => planNewest(jobId, plan.jobGraph, jobConfiguration, spec.job.allowNonRestoredState === true),

@@ -219,7 +219,7 @@ const jobManagerDeploymentStatuses = ['READY', 'DEPLOYED_NOT_READY', 'DEPLOYING'
 export type JobManagerDeploymentStatus = (typeof jobManagerDeploymentStatuses)[number]
 
 /** What an edit means for a job that runs; see operator/job/diff.ts. */
-export const editClasses = ['ignore', 'restart', 'state-loss'] as const
+export const editClasses = ['ignore', 'live', 'rescale', 'restart', 'state-loss'] as const
 export type EditClass = (typeof editClasses)[number]
 
 /** Who asked for a snapshot: a person, the clock, or an upgrade or suspension. */
@@ -237,6 +237,8 @@ export const flinkJobStatusSchema = z.object({
       jobId: z.string(),
       jobName: z.string(),
       state: z.string(),
+      /** The largest of its operators, as it runs. */
+      parallelism: z.int().optional(),
       /** Where the savepoint of the last upgrade or suspension lies. */
       upgradeSavepointPath: z.string().optional(),
       /** Epoch ms as text, as Flink's operator has them. */
@@ -298,6 +300,22 @@ export const flinkJobStatusSchema = z.object({
       /** Of the last savepoint. */
       failure: z.string().optional(),
       retryAt: z.string().optional(),
+    })
+    .optional(),
+  /** An edit that is carried out without a restart; see operator/job/rescale.ts. */
+  rescale: z
+    .object({
+      generation: z.int(),
+      /** JSON text of the spec that it leads to. */
+      spec: z.string(),
+      /** Parallelism of the job. */
+      from: z.int(),
+      to: z.int(),
+      taskManagers: z.object({ from: z.int(), to: z.int() }),
+      step: z.enum(['STARTING', 'RESCALING', 'REFUSED']),
+      since: z.string(),
+      /** Why it is refused. */
+      message: z.string().optional(),
     })
     .optional(),
   /** What the present start goes on from, noted before it: its newest checkpoint or savepoint, the path that the spec names, or nothing. */

@@ -22,6 +22,13 @@ export type Action =
   | { readonly kind: 'cancelJob'; readonly jobId: string }
   /** That it has ended is forgotten at the store: it is to run again under its id. */
   | { readonly kind: 'forgetResult'; readonly spec: FlinkJobSpec; readonly jobId: string }
+  /** To these parallelisms by vertex id, behind a checkpoint. One that was asked for them before is left alone, unless `again` says otherwise. */
+  | {
+      readonly kind: 'rescaleJob'
+      readonly jobId: string
+      readonly parallelisms: Readonly<Record<string, number>>
+      readonly again: boolean
+    }
   /** All that lies at the store under its id. */
   | { readonly kind: 'removeState'; readonly spec: FlinkJobSpec; readonly jobId: string }
   /** With a savepoint, under a trigger's id: asked for again it is the same one. */
@@ -64,7 +71,14 @@ export interface ObservedCluster {
 /** The program after bundling and planning: nothing is started for one that cannot run. */
 export type ObservedProgram =
   | { readonly kind: 'pending' }
-  | { readonly kind: 'ready'; readonly jobName: string; readonly slotsNeeded: number; readonly slotsPerTaskManager: number }
+  | {
+      readonly kind: 'ready'
+      readonly jobName: string
+      readonly slotsNeeded: number
+      readonly slotsPerTaskManager: number
+      /** By vertex id; absent: there are too many to be told. */
+      readonly parallelisms?: Readonly<Record<string, number>>
+    }
   | { readonly kind: 'invalid'; readonly message: string }
 
 /** What becomes of the state of a job in another program; see job/state-plan.ts. */

@@ -9,6 +9,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 import type { Action, Executor, ObservedCluster, ObservedJobManager, ObservedProgram, StatePlan, StatePlanQuestion } from './actions.ts'
 import { type Child, startChild } from './child-processes.ts'
+import { rescale } from './rescale.ts'
 import { createStatePlans } from './state-plans.ts'
 
 /**
@@ -47,6 +48,8 @@ export interface PreparedProgram {
   readonly slotsNeeded: number
   /** Of the manifest, else of config.yaml. */
   readonly slotsPerTaskManager: number
+  /** By vertex id. */
+  readonly parallelisms: Readonly<Record<string, number>>
   readonly entry: string
   /** Where a cluster with the spec's options keeps its checkpoints; undefined = nowhere that outlives a JobManager. */
   readonly checkpointDirectory: string | undefined
@@ -114,8 +117,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     const prepared = options.programs.prepare({ ...spec, flinkConfiguration }, closing.signal)
     const made: Program = { key, prepared, observed: { kind: 'pending' } }
     prepared.then(
-      ({ jobName, slotsNeeded, slotsPerTaskManager }) => {
-        made.observed = { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager }
+      ({ jobName, slotsNeeded, slotsPerTaskManager, parallelisms }) => {
+        made.observed = { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager, parallelisms }
       },
       (error: unknown) => {
         made.observed = { kind: 'invalid', message: error instanceof Error ? error.message : String(error) }
@@ -207,6 +210,9 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     },
     async cancelJob({ jobId }) {
       await jobManagerRest().cancelJob(jobId)
+    },
+    async rescaleJob(action) {
+      await rescale(jobManagerRest(), action)
     },
     async stopJob({ jobId, triggerId }) {
       await jobManagerRest().stopWithSavepoint(jobId, { drain: false, triggerId })

@@ -1,6 +1,7 @@
 import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Input, statusOf } from './input.ts'
+import { isRescaling, rescaleStep } from './rescale.ts'
 import { restartLoopCondition } from './restarts.ts'
 import { snapshotCondition } from './snapshots.ts'
 import { planningCondition } from './state-plan.ts'
@@ -91,9 +92,11 @@ function progressing(status: FlinkJobStatus): WantedCondition {
   return { type: 'Progressing', status: 'True', reason: stepReason(status), message: step }
 }
 
-function stepReason({ lifecycleState, upgrade, recovery }: FlinkJobStatus): string {
+function stepReason(status: FlinkJobStatus): string {
+  const { lifecycleState, upgrade, recovery } = status
   if (lifecycleState === 'DELETING') return 'Deleting'
   if (upgrade !== undefined) return 'Upgrading'
+  if (isRescaling(status)) return 'Rescaling'
   return isRecovering(recovery) ? 'Recovering' : 'Deploying'
 }
 
@@ -111,6 +114,8 @@ function stepOf(status: FlinkJobStatus): string | undefined {
     return `generation ${generation}: the job is ${mode === 'savepoint' ? 'stopped with a savepoint' : 'cancelled'}`
   }
   if (isRecovering(recovery)) return `the job is started again, time ${recovery?.count} in a row: ${recovery?.reason}`
+  const rescale = rescaleStep(status)
+  if (rescale !== undefined) return rescale
   if (lifecycleState === 'CREATED') return 'the program is bundled and planned'
   if (lifecycleState === 'DEPLOYED' && status.trial !== undefined && status.jobStatus?.state === 'RUNNING')
     return `generation ${status.trial.generation} is on trial: the job is RUNNING, and has to complete a checkpoint`

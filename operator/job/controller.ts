@@ -7,7 +7,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
-import { decide, statusAfterFailure, statusAfterLook, statusAfterRetry } from './decide.ts'
+import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
 import { recollect } from './lost-status.ts'
 import { notedJobId, statusDoubt } from './lost-status-core.ts'
@@ -71,11 +71,13 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
       const final =
         errorCodes[error.code].retry === 'never' &&
         (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
+      const isRefused = action.kind === 'rescaleJob' && (error.code === 'INVALID_ARGUMENT' || error.code === 'UNSUPPORTED')
       log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
       const about = { ...input, job: saved }
-      const status = final ? statusAfterFailure(about, error.message) : statusAfterRetry(about, error.message)
+      const again = () => (isRefused ? statusAfterRefusal(about, error.message) : statusAfterRetry(about, error.message))
+      const status = final ? statusAfterFailure(about, error.message) : again()
       if (status !== undefined) saved = await save(store, saved, status)
-      return { job: saved, requeueAfterMs: final ? 0 : RETRY_MS }
+      return { job: saved, requeueAfterMs: final || isRefused ? 0 : RETRY_MS }
     }
   }
   return { job: saved, requeueAfterMs: decision.requeueAfterMs }

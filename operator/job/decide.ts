@@ -19,6 +19,7 @@ import {
   stopActions,
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
+import { continueRescale, isRescaling, refusedRescale, replicasForShortage, spareTaskManagers } from './rescale.ts'
 import { restartsOf } from './restarts.ts'
 import { isRolledBack, isStable, rollBack, rollbackProblem } from './rollback.ts'
 import { withSnapshots } from './snapshots.ts'
@@ -35,7 +36,7 @@ const WAIT_WORTH_SAYING_MS = 10_000
  * actions, which are idempotent.
  *
  * 1. `deleteJob`: an object that is to go away (deletion.ts).
- * 2. `continueUpgrade`: an edit is being carried out (upgrade.ts).
+ * 2. `continueUpgrade`, `continueRescale`: an edit is being carried out (upgrade.ts), in place (rescale.ts).
  * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
  * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
  * 5. `startUpgrade`: the spec is not the one that is carried out.
@@ -47,7 +48,19 @@ const WAIT_WORTH_SAYING_MS = 10_000
  *
  * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
-const rules: readonly Rule[] = [deleteJob, continueUpgrade, rollBack, releaseCluster, startUpgrade, rest, restartUnhealthy, recover, deploy, report]
+const rules: readonly Rule[] = [
+  deleteJob,
+  continueUpgrade,
+  continueRescale,
+  rollBack,
+  releaseCluster,
+  startUpgrade,
+  rest,
+  restartUnhealthy,
+  recover,
+  deploy,
+  report,
+]
 
 export function decide(looked: Input): Decision {
   const { jobStatus, upgrade } = statusOf(looked)
@@ -182,10 +195,11 @@ function report(input: Input): Decision | undefined {
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
   const pending = pendingEdit(input)
+  const spare = spareTaskManagers(input)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? spare.message ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     ...pending,
     lifecycleState: lifecycleOf(input, job.state, stable),
@@ -206,14 +220,17 @@ function report(input: Input): Decision | undefined {
         }),
   })
   if (isGloballyTerminal(job.state)) return answer(next, 0)
-  const replacements = neverReady === undefined ? lostTaskManagers(input) : []
-  return answer(next, replacements.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...replacements)
+  const replicas = replicasForShortage(input)
+  if (replicas !== undefined) return answer({ ...next, taskManager: { ...next.taskManager, replicas } }, 0)
+  const { keep } = spare
+  const changes: Action[] = neverReady !== undefined ? [] : keep === undefined ? lostTaskManagers(input) : [{ kind: 'stopTaskManagers', keep }]
+  return answer(next, changes.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...changes)
 }
 
 function lifecycleOf(input: Input, state: string, stable: boolean): LifecycleState {
   const status = statusOf(input)
   if (state === 'FAILED') return 'FAILED'
-  if (isPlanning(status, input.job.metadata.generation)) return 'UPGRADING'
+  if (isPlanning(status, input.job.metadata.generation) || isRescaling(status)) return 'UPGRADING'
   if (isRolledBack(status)) return stable || status.lifecycleState === 'ROLLED_BACK' ? 'ROLLED_BACK' : 'ROLLING_BACK'
   return stable || status.lifecycleState === 'STABLE' ? 'STABLE' : 'DEPLOYED'
 }
@@ -244,6 +261,11 @@ function failed(input: Input, message: string, jobManagerDeploymentStatus = stat
 /** An action failed in a way that trying again cannot mend. */
 export function statusAfterFailure(input: Input, message: string): FlinkJobStatus {
   return withConditions(input, failed(input, message))
+}
+
+/** The job cannot be rescaled in place: whoever knows it says so. */
+export function statusAfterRefusal(input: Input, message: string): FlinkJobStatus {
+  return withConditions(input, refusedRescale(input, message))
 }
 
 /** An action failed, and is tried again. Undefined: nobody waits for it but the next pass. */

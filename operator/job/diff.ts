@@ -4,7 +4,9 @@ import type { EditClass, FlinkJobSpec } from '../api/flink-job.ts'
  * What an edit means for a job that runs, before anything is done: pure. The class of an edit is the largest of its fields'; a field that is not named here restarts the
  * job, so that nothing is ever taken for harmless by mistake.
  *
- * - `ignore`: it counts from the next restart or deletion on.
+ * - `ignore`: it touches nothing that runs, and counts from the next time that it is asked for.
+ * - `live`: it is carried out beside the running job.
+ * - `rescale`: the job is brought to another size under its id: its processes stay, it goes on from a checkpoint (rescale.ts).
  * - `restart`: the job is stopped and started again, with its state.
  * - `state-loss`: the same, without its state: `upgradeMode` says so, or it is to begin from `initialSavepointPath` instead.
  */
@@ -14,28 +16,34 @@ export interface Edit {
   readonly fields: readonly string[]
 }
 
-/** Only how later edits are carried out, where a first start begins, or what its FlinkSnapshots are to be: snapshots.ts looks at those by itself. */
-const ignored: ReadonlySet<string> = new Set([
-  'spec.job.upgradeMode',
-  'spec.job.fallback',
-  'spec.job.initialSavepointPath',
-  'spec.job.allowNonRestoredState',
-  'spec.deletionPolicy',
-  'spec.deletionTimeoutMs',
-  'spec.healthCheck',
-  'spec.healthCheck.checkpointProgress',
-  'spec.healthCheck.checkpointWindowMs',
-  'spec.healthCheck.restartsThreshold',
-  'spec.healthCheck.restartsWindowMs',
-  'spec.rollback',
-  'spec.rollback.enabled',
-  'spec.rollback.deadline',
-  'spec.job.savepointTriggerNonce',
-  'spec.snapshots',
-  'spec.snapshots.intervalMs',
-  'spec.snapshots.cron',
-  'spec.snapshots.retain',
-])
+const order = ['ignore', 'live', 'rescale', 'restart'] as const
+type FieldClass = (typeof order)[number]
+
+/** Of fields and all that is below them: the longest name counts, and what has none is `restart`. */
+const classes: Readonly<Record<string, FieldClass>> = {
+  'spec.job.parallelism': 'rescale',
+  'spec.job.upgradeMode': 'ignore',
+  'spec.job.fallback': 'ignore',
+  'spec.job.initialSavepointPath': 'ignore',
+  'spec.job.allowNonRestoredState': 'ignore',
+  'spec.job.savepointTriggerNonce': 'ignore',
+  'spec.taskManager.replicas': 'rescale',
+  'spec.snapshots': 'ignore',
+  'spec.deletionPolicy': 'ignore',
+  'spec.deletionTimeout': 'ignore',
+  'spec.deletionTimeoutMs': 'ignore',
+  'spec.healthCheck': 'ignore',
+  'spec.rollback': 'ignore',
+}
+
+/** Of a field by its path, whatever its values are. */
+export function classOfField(path: string): FieldClass {
+  for (let name = path; name !== ''; name = name.slice(0, Math.max(0, name.lastIndexOf('.'), name.lastIndexOf('[')))) {
+    const known = classes[name]
+    if (known !== undefined) return known
+  }
+  return 'restart'
+}
 
 /** More of them are not named. */
 const FIELDS_MAX = 100
@@ -45,8 +53,24 @@ export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefi
   if (all.length === 0) return undefined
   const fields = all.slice(0, FIELDS_MAX)
   if (isRedeploy(before, after)) return { class: 'state-loss', fields }
-  if (all.every(field => ignored.has(field) || isTakenOut(field, after))) return { class: 'ignore', fields }
+  const largest = order[Math.max(...all.map(field => order.indexOf(classOf(field, before, after))))]
+  // Nothing runs that could be left alone, or nothing is to run.
+  const isSmall = largest === 'live' || largest === 'rescale'
+  if (largest === 'ignore' || (isSmall && before.job.state === 'running' && after.job.state === 'running')) return { class: largest, fields }
+  return restartOf(after, fields)
+}
+
+/** What an edit is when it cannot be carried out with less than a restart. */
+export function restartOf(after: FlinkJobSpec, fields: readonly string[]): Edit {
   return { class: after.job.state === 'running' && after.job.upgradeMode === 'stateless' ? 'state-loss' : 'restart', fields }
+}
+
+function classOf(field: string, before: FlinkJobSpec, after: FlinkJobSpec): FieldClass {
+  if (isTakenOut(field, after)) return 'ignore'
+  const from = before.taskManager.replicas
+  const to = after.taskManager.replicas
+  if (field === 'spec.taskManager.replicas' && from !== undefined && to !== undefined && to > from) return 'live'
+  return classOfField(field)
 }
 
 /** A new value of the nonce: the job is to begin anew, from the path that the spec names. */

@@ -24,6 +24,8 @@ export interface Observed {
   readonly job: ObservedJob
   /** How it gets on; undefined = nothing is decided by that, or nobody could be asked. */
   readonly progress: ObservedProgress | undefined
+  /** Undefined = nothing is decided by that, or nobody could be asked. */
+  readonly size: ObservedSize | undefined
   /** What `status.upgrade` has triggered. */
   readonly operation: ObservedOperation
   /** What lies where the next start is to begin (start-path.ts); undefined = nobody needs to know. */
@@ -61,11 +63,23 @@ export type ObservedJob =
       readonly state: string
       readonly startTimeMs: number
       readonly updateTimeMs: number
+      /** By vertex id, as it runs. */
+      readonly parallelisms: Readonly<Record<string, number>>
       /** When it was last restarted by itself; 0 = never. */
       readonly restartedMs: number
       /** Why it waits or failed. */
       readonly message: string | undefined
     }
+
+/** Slots and who has them, asked only where they decide something. */
+export interface ObservedSize {
+  /** Of all TaskManagers that have registered. */
+  readonly slots: number
+  /** How many more it takes for what the job waits for. */
+  readonly slotsRequired: number
+  /** Names of TaskManagers of which the job has slots. */
+  readonly usedTaskManagers: readonly string[]
+}
 
 export interface ObservedFailure {
   readonly timestampMs: number

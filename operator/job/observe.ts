@@ -17,6 +17,7 @@ import {
   statusOf,
 } from './input.ts'
 import { observeProgress } from './observe-progress.ts'
+import { asksForSize, observeSize } from './observe-size.ts'
 import { asksForRestarts } from './restarts.ts'
 import { asksForTrial } from './rollback.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
@@ -51,13 +52,14 @@ export async function observe(
 
 async function askJobManager(
   status: FlinkJobStatus,
-  { jobManager }: ObservedCluster,
+  cluster: ObservedCluster,
   rest: (address: string) => RestClient,
   nowMs: number,
-): Promise<Pick<Observed, 'job' | 'operation' | 'progress'>> {
+): Promise<Pick<Observed, 'job' | 'operation' | 'progress' | 'size'>> {
   const unknown = { kind: 'unknown' } as const
+  const { jobManager } = cluster
   const { jobStatus, upgrade, deletion } = status
-  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined }
+  if (jobStatus === undefined || jobManager.kind !== 'ready') return { job: unknown, operation: unknown, progress: undefined, size: undefined }
   const { jobId } = jobStatus
   const client = rest(jobManager.webAddress)
   // The operation first: one that is complete when it is asked for is older than the state of the job behind it.
@@ -65,7 +67,8 @@ async function askJobManager(
   const operation = trigger === undefined ? unknown : await observeOperation(client, jobId, trigger.triggerId)
   const job = await observeJob(client, jobId)
   const isAsked = asksForRestarts(status, job) || asksForTrial(status, job) || asksForHealth(status, job, nowMs)
-  return { operation, job, progress: isAsked ? await observeProgress(client, jobId) : undefined }
+  const progress = isAsked ? await observeProgress(client, jobId) : undefined
+  return { operation, job, progress, size: asksForSize(status, cluster, job) ? await observeSize(client) : undefined }
 }
 
 /** What cannot be read is not taken for missing, whatever the reason: what is damaged is to be mended by somebody first. */
@@ -139,6 +142,7 @@ async function observeJob(rest: RestClient, jobId: string): Promise<ObservedJob>
       state: info.state,
       startTimeMs: info['start-time'],
       updateTimeMs: updateTime(info),
+      parallelisms: Object.fromEntries(info.vertices.map(({ id, parallelism }) => [id, parallelism])),
       restartedMs: info.timestamps['RESTARTING'] ?? 0,
       message: info.state === 'FAILED' ? await failureOf(rest, jobId) : info['millrace-message'],
     }

@@ -114,7 +114,7 @@ export function startFailure({ jobManager, taskManagers }: ObservedCluster): str
 
 /** What the store says of a job that nobody can be asked about any more. */
 export function endedStatus(input: Input, { state, startTimeMs, endTimeMs, failureCause }: NonNullable<KnownCatalogue['result']>): FlinkJobStatus {
-  const { jobStatus, reconciliationStatus, recovery, upgrade, refused } = statusOf(input)
+  const { jobStatus, reconciliationStatus, recovery, upgrade, rescale, refused } = statusOf(input)
   if (jobStatus === undefined || reconciliationStatus === undefined) throw new Error('a job that has ended was deployed')
   const stable = state === 'FINISHED' ? { lastStableSpec: reconciliationStatus.lastReconciledSpec } : {}
   return statusWith(input, {
@@ -123,13 +123,14 @@ export function endedStatus(input: Input, { state, startTimeMs, endTimeMs, failu
     reconciliationStatus: { ...reconciliationStatus, state: 'DEPLOYED', ...stable },
     recovery: recovery === undefined ? undefined : { ...recovery, step: 'DONE' },
     upgrade: undefined,
-    refused: tooLate(upgrade, state) ?? refused,
+    rescale: undefined,
+    refused: tooLate(upgrade ?? rescale, state) ?? refused,
     error: state === 'FAILED' ? (failureCause ?? 'the job has failed') : undefined,
   })
 }
 
 /** A job that has done its work is not run again by an edit that came before it had; one that has FAILED is. */
-export function tooLate(upgrade: FlinkJobStatus['upgrade'], state: string): FlinkJobStatus['refused'] {
+export function tooLate(upgrade: { readonly generation: number } | undefined, state: string): FlinkJobStatus['refused'] {
   if (upgrade === undefined || state === 'FAILED') return undefined
   return { generation: upgrade.generation, message: `the job has ${state} before the edit was carried out` }
 }

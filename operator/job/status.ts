@@ -20,7 +20,14 @@ export function withObservedJob(input: Input): Input {
   if (job.kind !== 'present' || jobStatus === undefined) return input
   return withStatus(input, {
     ...status,
-    jobStatus: { ...jobStatus, jobName: job.name, state: job.state, startTime: String(job.startTimeMs), updateTime: String(job.updateTimeMs) },
+    jobStatus: {
+      ...jobStatus,
+      jobName: job.name,
+      state: job.state,
+      parallelism: Math.max(1, ...Object.values(job.parallelisms)),
+      startTime: String(job.startTimeMs),
+      updateTime: String(job.updateTimeMs),
+    },
   })
 }
 

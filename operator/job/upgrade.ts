@@ -17,6 +17,7 @@ import {
   withStatus,
 } from './input.ts'
 import { because, endedStatus, restorePoint, tooLate } from './recovery.ts'
+import { classified, isRescaling, isResize, resizeObstacle, slotsProblem, startRescale } from './rescale.ts'
 import { givenUp, lostSince, trialOf } from './rollback.ts'
 import { startPathProblem } from './start-path.ts'
 import { letsGoOn, neededPlan, type Plan, planBehindStop, planOf, planProblem, refusal, takesStateOver } from './state-plan.ts'
@@ -47,9 +48,10 @@ export function startUpgrade(input: Input): Decision | undefined {
   const status = statusOf(input)
   const { reconciliationStatus } = status
   const { spec, metadata } = input.job
-  if (status.upgrade !== undefined || reconciliationStatus === undefined) return undefined
-  const edit = editOf(intendedSpec(status), spec)
-  if (edit === undefined || edit.class === 'ignore') {
+  if (status.upgrade !== undefined || isRescaling(status) || reconciliationStatus === undefined) return undefined
+  const found = editOf(intendedSpec(status), spec)
+  if (found === undefined || found.class === 'ignore') {
+    const edit = found
     if (edit === undefined && status.observedGeneration === metadata.generation) return undefined
     const text = JSON.stringify(spec)
     const isStable = reconciliationStatus.lastStableSpec === reconciliationStatus.lastReconciledSpec
@@ -60,6 +62,7 @@ export function startUpgrade(input: Input): Decision | undefined {
         // Whatever stood in the way of an edit that is taken back.
         plan: status.plan?.verdict === 'compatible' ? status.plan : undefined,
         refused: undefined,
+        rescale: undefined,
         rollback: undefined,
         error: hasEnded(status) ? status.error : undefined,
         reconciliationStatus: { ...reconciliationStatus, lastReconciledSpec: text, ...(isStable ? { lastStableSpec: text } : {}) },
@@ -68,6 +71,9 @@ export function startUpgrade(input: Input): Decision | undefined {
     )
   }
   if (isRefused(input) || input.observed.edited?.kind !== 'ready' || startPathProblem(input) !== undefined) return undefined
+  const obstacle = isResize(found) ? resizeObstacle(input) : undefined
+  if (isResize(found) && obstacle === undefined) return slotsProblem(input) === undefined ? startRescale(input, found) : undefined
+  const edit = classified(found, obstacle, spec)
   const mode = modeFor(input, spec)
   const plan = neededPlan(input, mode?.mode)
   if (plan !== undefined && !letsGoOn(plan)) return written(input, edit, plan)
@@ -82,10 +88,12 @@ export function startUpgrade(input: Input): Decision | undefined {
         generation: metadata.generation,
         spec: JSON.stringify(spec),
         ...mode,
+        reason: obstacle === undefined ? mode.reason : `${mode.reason}; ${obstacle}`,
         step: mode.mode === 'last-state' || !isDeployed(input) ? 'RELEASING' : 'STOPPING',
         triggerId: input.freshTriggerId,
         since: new Date(input.nowMs).toISOString(),
       },
+      rescale: undefined,
       error: undefined,
     }),
     0,
@@ -126,7 +134,9 @@ export function pendingEdit(input: Input): StatusChange {
   if (error === undefined || status.upgrade !== undefined) return { error }
   const { generation } = input.job.metadata
   const edit = editOf(intendedSpec(status), input.job.spec)
-  return { error, observedGeneration: generation, edit: edit === undefined ? undefined : { ...edit, generation } }
+  if (edit === undefined) return { error, observedGeneration: generation, edit: undefined }
+  const obstacle = isResize(edit) ? resizeObstacle(input) : undefined
+  return { error, observedGeneration: generation, edit: { ...classified(edit, obstacle, input.job.spec), generation } }
 }
 
 /** Why an edit is not carried out, or not yet; undefined where there is none or nothing stands in its way. */
@@ -134,6 +144,7 @@ function pendingProblem(input: Input): string | undefined {
   const status = statusOf(input)
   const { spec } = input.job
   if (status.upgrade !== undefined) return status.upgrade.failure
+  if (isRescaling(status)) return undefined
   if (status.reconciliationStatus === undefined) return undefined
   const edit = editOf(intendedSpec(status), spec)
   if (edit === undefined || edit.class === 'ignore') return undefined
@@ -143,6 +154,7 @@ function pendingProblem(input: Input): string | undefined {
   if (edited?.kind !== 'ready') return undefined
   const pathProblem = startPathProblem(input)
   if (pathProblem !== undefined) return `the edit is not carried out, the job goes on as it was: ${pathProblem}`
+  if (isResize(edit) && resizeObstacle(input) === undefined) return slotsProblem(input)
   const mode = modeFor(input, spec)
   const plan = neededPlan(input, mode?.mode)
   const problem = plan === undefined ? undefined : planProblem(input, plan)
@@ -304,6 +316,7 @@ function release(input: Input, upgrade: Upgrade): Decision {
   return answer(
     statusWith(input, {
       upgrade: undefined,
+      rescale: undefined,
       refused: upgrade.back === undefined ? undefined : status.refused,
       rollback: upgrade.back === undefined ? undefined : status.rollback,
       trial: upgrade.back === undefined ? trialOf(input, upgrade, spec, plan) : undefined,
@@ -386,6 +399,7 @@ function refuse(input: Input, upgrade: Upgrade, message: string): Decision {
   return answer(
     statusWith(input, {
       upgrade: undefined,
+      rescale: undefined,
       refused: { generation: upgrade.generation, message },
       rollback: upgrade.back === undefined ? status.rollback : givenUp(status.rollback, message),
       restore,

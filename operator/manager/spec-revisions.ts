@@ -26,7 +26,7 @@ type Names = (text: string) => Promise<string>
 
 /** Where a status has the text of a spec. */
 async function mapped(status: FlinkJobStatus, change: Names): Promise<FlinkJobStatus> {
-  const { reconciliationStatus, upgrade } = status
+  const { reconciliationStatus, upgrade, rescale } = status
   const { lastReconciledSpec, lastStableSpec } = reconciliationStatus ?? {}
   return {
     ...status,
@@ -40,6 +40,7 @@ async function mapped(status: FlinkJobStatus, change: Names): Promise<FlinkJobSt
           },
         }),
     ...(upgrade === undefined ? {} : { upgrade: { ...upgrade, spec: await change(upgrade.spec) } }),
+    ...(rescale === undefined ? {} : { rescale: { ...rescale, spec: await change(rescale.spec) } }),
   }
 }
 

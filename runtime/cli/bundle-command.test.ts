@@ -3,7 +3,7 @@ import { millrace } from '../../test/support/cli-harness.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { ProgramSummary } from './context.ts'
 
-const ready = { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, configuration: {} } as const
+const ready = { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, parallelisms: {}, configuration: {} } as const
 
 /** What was written, as text. */
 async function written(line: string, summarize: () => Promise<ProgramSummary>) {
@@ -43,6 +43,14 @@ test('what may go better another time is no answer: nothing is written', async (
     throw new FlinkError('TIMEOUT', 'the store did not answer within 10 s')
   })
   expect([code, files.size, err.join('\n')]).toEqual([1, 0, expect.stringContaining('the store did not answer within 10 s')])
+})
+
+test('of very many operators the parallelisms are left out', async () => {
+  const parallelisms = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`vertex-${index}`, 3]))
+  const summaryOf = async (some: typeof parallelisms) =>
+    JSON.parse((await written('bundle --summary s.json job.ts', async () => ({ ...ready, parallelisms: some }))).files.get('s.json') ?? '')
+  expect(await summaryOf(parallelisms)).toEqual({ kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, configuration: {} })
+  expect(await summaryOf({ 'vertex-0': 3 })).toMatchObject({ parallelisms: { 'vertex-0': 3 } })
 })
 
 test('of a long state plan the worst states are kept', async () => {

@@ -54,10 +54,13 @@ function refusalOf(error: unknown): ProgramSummary {
 /** States that stay are left out first: the worst ones stand in front. */
 function fitted(summary: ProgramSummary): string {
   if (summary.kind === 'invalid') return JSON.stringify({ ...summary, message: cut(summary.message) })
-  for (let count = summary.statePlan?.states.length ?? 0; ; count--) {
-    const { statePlan } = summary
+  const { statePlan, parallelisms, ...rest } = summary
+  // Of a very large program they are left out: it is not rescaled in place, but can be run.
+  const isLarge = sizeOf(JSON.stringify({ ...rest, parallelisms })) > SUMMARY_BYTES_MAX / 2
+  for (let count = statePlan?.states.length ?? 0; ; count--) {
     const text = JSON.stringify({
-      ...summary,
+      ...rest,
+      ...(isLarge ? {} : { parallelisms }),
       ...(statePlan === undefined ? {} : { statePlan: { ...statePlan, states: statePlan.states.slice(0, count) } }),
     })
     if (sizeOf(text) <= SUMMARY_BYTES_MAX) return text

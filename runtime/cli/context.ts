@@ -76,6 +76,8 @@ export type ProgramSummary =
       readonly jobName: string
       readonly slotsNeeded: number
       readonly slotsPerTaskManager: number
+      /** By vertex id. */
+      readonly parallelisms: Readonly<Record<string, number>>
       /** Where the job would keep its checkpoints; absent = nowhere. */
       readonly checkpointDirectory?: string
       /** What the program says itself about where its state lies. */

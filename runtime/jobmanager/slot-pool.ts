@@ -52,6 +52,9 @@ interface OwnedSlot {
   idleTimer: Timer | undefined
 }
 
+/** `taskmanager-10` stands behind `taskmanager-9`. */
+const byName = new Intl.Collator('en', { numeric: true })
+
 export class SlotPool {
   private readonly options: SlotPoolOptions
   private readonly pending = new Map<Id, PendingRequest>()
@@ -140,6 +143,17 @@ export class SlotPool {
   /** The tasks of every slot have ended: all are idle. */
   releaseAll(): void {
     for (const allocationId of [...this.owned.keys()]) this.release(allocationId)
+  }
+
+  /** Of idle slots so many stay, those of the first TaskManagers by name; the others go back at once, for these are the TaskManagers that may go. */
+  keepIdle(count: number): void {
+    const idle = [...this.owned.entries()].filter(([, { requestId }]) => requestId === undefined)
+    idle.sort(([, { slot: a }], [, { slot: b }]) => byName.compare(a.taskManagerId, b.taskManagerId) || a.slotIndex - b.slotIndex)
+    for (const [allocationId, entry] of idle.slice(count)) {
+      entry.idleTimer?.cancel()
+      this.owned.delete(allocationId)
+      this.options.freeSlot(entry.slot)
+    }
   }
 
   /** Nobody waits for it any more. */

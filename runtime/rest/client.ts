@@ -20,7 +20,7 @@ export interface RestClientOptions {
 }
 
 interface Call {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: string | FormData
   /** May be sent again after a failure whose outcome is unknown. */
@@ -47,6 +47,12 @@ export function createRestClient(options: RestClientOptions): RestClient {
     executionResult: jobId => get(`/v1/jobs/${id(jobId)}/execution-result`),
     cancelJob: async jobId => {
       await requestJson(options, address, { method: 'PATCH', path: `/v1/jobs/${id(jobId)}?mode=cancel`, repeatable: true })
+    },
+    resourceRequirements: jobId => get(`/v1/jobs/${id(jobId)}/resource-requirements`),
+    putResourceRequirements: async (jobId, requirements) => {
+      const path = `/v1/jobs/${id(jobId)}/resource-requirements`
+      const call = { method: 'PUT', path, body: JSON.stringify(requirements), repeatable: true } as const
+      await requestJson(options, address, call)
     },
     triggerSavepoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/savepoints`, request),
     stopWithSavepoint: (jobId, request) => trigger(`/v1/jobs/${id(jobId)}/stop`, request),

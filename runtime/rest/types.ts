@@ -313,6 +313,11 @@ export interface CheckpointConfigJson {
 }
 
 /** What the command line and the operator call; `createRestClient` makes one over HTTP. Every method rejects with a `FlinkError`. */
+/** By vertex id; all vertices of the job. */
+export type ResourceRequirementsJson = Readonly<
+  Record<string, { readonly parallelism: { readonly lowerBound: number; readonly upperBound: number } }>
+>
+
 export interface RestClient {
   /** `http://host:port` */
   readonly address: string
@@ -324,6 +329,9 @@ export interface RestClient {
   jobExceptions(jobId: string): Promise<JobExceptions>
   executionResult(jobId: string): Promise<ExecutionResult>
   cancelJob(jobId: string): Promise<void>
+  resourceRequirements(jobId: string): Promise<ResourceRequirementsJson>
+  /** All vertices of a job that runs; it is on its way there when this answers. */
+  putResourceRequirements(jobId: string, requirements: ResourceRequirementsJson): Promise<void>
   /** What is triggered answers its trigger's id; with one that the caller has chosen it can be sent again. */
   triggerSavepoint(jobId: string, request: SavepointTrigger): Promise<string>
   stopWithSavepoint(jobId: string, request: StopTrigger): Promise<string>

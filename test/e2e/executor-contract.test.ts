@@ -30,7 +30,7 @@ import { DataGeneratorSource, WatermarkStrategy } from 'millrace'
 export default env => env.fromSource(new DataGeneratorSource(i => i, { rowsPerSecond: 10 }), WatermarkStrategy.noWatermarks(), 'rows').print()`
 
 const spec: FlinkJobSpec = {
-  job: { script, entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
+  job: { script, entryClass: 'default', args: [], parallelism: 1, state: 'running', upgradeMode: 'stateless', fallback: 'none' },
   flinkConfiguration: { 'rest.port': '0' },
   taskManager: {},
 }
@@ -63,7 +63,16 @@ function localSubject(): Subject {
     programs: {
       async prepare({ job }) {
         const { bytes } = await buildArtifact({ kind: 'script', text: job.script ?? '', name: 'job.ts', folder: root })
-        return { bytes, jobName: 'contract', slotsNeeded: 1, slotsPerTaskManager: 1, entry: 'default', configuration: {}, ...noState }
+        return {
+          bytes,
+          jobName: 'contract',
+          slotsNeeded: 1,
+          slotsPerTaskManager: 1,
+          parallelisms: {},
+          entry: 'default',
+          configuration: {},
+          ...noState,
+        }
       },
     },
     catalogue: entries => catalogueOf(Configuration.fromObject(entries)),
@@ -128,6 +137,23 @@ describe.each([
     // The answer of the first one may have been lost.
     for (let time = 0; time < 2; time++) await executor.execute({ kind: 'submitJob', spec, jobId })
     await until(async () => (await client.job(jobId)).state).toBe('RUNNING')
+    const running = async () => {
+      const { state, vertices } = await client.job(jobId)
+      return { state, parallelisms: Object.fromEntries(vertices.map(({ id, parallelism }) => [id, parallelism])) }
+    }
+    const { parallelisms: before } = await running()
+    for (const parallelism of [2, 1]) {
+      const parallelisms = Object.fromEntries(Object.keys(before).map(id => [id, parallelism]))
+      // Asked for twice it is still one rescaling.
+      for (let time = 0; time < 2; time++) await executor.execute({ kind: 'rescaleJob', jobId, parallelisms, again: false })
+      await until(running).toEqual({ state: 'RUNNING', parallelisms })
+    }
+    await until(async () =>
+      (await client.taskManagers()).filter(({ id, slotsNumber, freeSlots }) => id === 'taskmanager-1' && freeSlots < slotsNumber),
+    ).toEqual([])
+    for (let time = 0; time < 2; time++) await executor.execute({ kind: 'stopTaskManagers', keep: 1 })
+    expect(await taskManagers()).toEqual({ running: 1, ended: [] })
+    expect((await client.job(jobId)).state).toBe('RUNNING')
     await executor.execute({ kind: 'cancelJob', jobId })
     await until(async () => (await client.job(jobId)).state).toBe('CANCELED')
     const catalogue = await executor.catalogue(spec)

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { UpHome } from '../support/up.ts'
+import { root, UpHome } from '../support/up.ts'
 
 /** Edits of a manifest under `millrace up`, with real processes: what the job prints shows whether its state has come along. */
 let home: UpHome
@@ -138,6 +140,25 @@ test('a program that the state does not fit is refused before the job is touched
   expect(await exit).toBe(130)
 })
 
+test('a program without a place for a state is refused until its generation is approved: the state is dropped then', async () => {
+  const path = home.manifest('approved', counting('a'), options('savepoint'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  home.manifest('approved', counting('b', 'INT', 'other'), options('savepoint'))
+  await says(/state 'count' of operator '.*' \(uid 'count'\) has no place in the new program.*approve-plan: "2"; the job goes on as it was/)
+  const seen = rows(stdout(), 'a').length
+  await prints(new RegExp(`a ${seen + 3} `))
+  const annotate = ['annotate', 'fj', 'approved', 'millrace.dev/approve-plan=2']
+  await promisify(execFile)(join(root, 'bin/millrace'), annotate, { env: { ...process.env, MILLRACE_DIR: home.directory } })
+  await prints(/b \d+ 1\n/)
+  await stable('approved', 2)
+  expect(home.status('approved')?.plan).toMatchObject({ generation: 2, verdict: 'incompatible', approved: true })
+  // The positions of the source are kept: nothing is read twice, nothing left out.
+  expect(rows(stdout(), 'b')[0]?.[0]).toBe(rows(stdout(), 'a').length)
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
 test('a changed program that fails again and again is rolled back: the stable one goes on with its state, each row once', async () => {
   const strategy = '  restartStrategy:\n    type: fixed-delay\n    attempts: 100000\n    delay: 100 ms\n'
   const spec = (deadline: string) => `${options('savepoint')}${strategy}  rollback:\n    deadline: ${deadline}\n`
@@ -185,6 +206,43 @@ test('suspended, no process is left; resumed, it goes on where it was', async ()
   expect(all).toEqual(all.map((_, n) => [n, n + 1]))
   child.kill('SIGINT')
   expect(await exit).toBe(130)
+})
+
+test('rescaled 1 -> 3 -> 1 by edits of the parallelism: the same job in the same processes, with one TaskManager a slot', async () => {
+  const sized = (parallelism: number) => options('savepoint', `    parallelism: ${parallelism}\n`)
+  const path = home.manifest('sized', counting('a'), sized(1))
+  const { prints, says, stdout, stderr, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  const { jobId, parallelism } = home.status('sized')?.jobStatus ?? {}
+  expect(parallelism).toBe(1)
+  const before = home.clusterProcesses()
+  expect(before.filter(line => line.includes(' taskmanager '))).toHaveLength(1)
+
+  home.manifest('sized', counting('a'), sized(3))
+  await says(/STABLE -> UPGRADING\n(.*\n)*.* -> STABLE\n/)
+  await stable('sized', 2)
+  expect(home.status('sized')).toMatchObject({
+    jobStatus: { jobId, parallelism: 3 },
+    edit: { generation: 2, class: 'rescale', fields: ['spec.job.parallelism'] },
+    taskManager: { replicas: 3 },
+  })
+  expect(home.clusterProcesses().filter(line => line.includes(' taskmanager '))).toHaveLength(3)
+  expect(home.clusterProcesses(), 'nothing was restarted').toEqual(expect.arrayContaining(before))
+  const atThree = rows(stdout(), 'a').length
+  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atThree + 5)
+
+  home.manifest('sized', counting('a'), sized(1))
+  await expect.poll(() => home.status('sized')?.observedGeneration, { timeout: 60_000 }).toBe(3)
+  await stable('sized', 3)
+  await expect.poll(() => home.clusterProcesses(), { timeout: 60_000 }).toEqual(before)
+  expect(home.status('sized')?.jobStatus).toMatchObject({ jobId, parallelism: 1, state: 'RUNNING' })
+  const atOne = rows(stdout(), 'a').length
+  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atOne + 5)
+  // print() repeats what came behind a checkpoint; the counts are as many as the numbers all the same, each counted once.
+  const counts = new Map(rows(stdout(), 'a').map(([n, count]) => [count, n]))
+  expect([...counts.keys()].toSorted((a, b) => a - b)).toEqual(Array.from({ length: counts.size }, (_, i) => i + 1))
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
 })
 
 test('its JobManager killed, the job goes on under its id from its newest checkpoint; how it ended is found at the store', async () => {

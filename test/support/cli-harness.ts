@@ -105,7 +105,7 @@ export async function millrace(line: string, change: Partial<CliWorld> = {}) {
     },
     summarize: async (_request, stateOf, allowed) => {
       calls.push(['summarize', stateOf, allowed])
-      return { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, configuration: {} }
+      return { kind: 'ready', jobName: 'wc', slotsNeeded: 3, slotsPerTaskManager: 2, parallelisms: {}, configuration: {} }
     },
     writeFile: async (path, bytes) => {
       calls.push(['writeFile', path, bytes.length > 1 ? JSON.parse(new TextDecoder().decode(bytes)) : bytes.length])

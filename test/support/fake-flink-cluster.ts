@@ -8,10 +8,22 @@ import type {
   ProcessProblem,
   StatePlanQuestion,
 } from '../../operator/effects/actions.ts'
+import { rescale } from '../../operator/effects/rescale.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
-import type { AsyncOperationJson, JobInfo, RestClient } from '../../runtime/rest/types.ts'
+import type { AsyncOperationJson, JobInfo, ResourceRequirementsJson, RestClient } from '../../runtime/rest/types.ts'
 import { FakeProgress } from './fake-progress.ts'
+
+interface FakeJob {
+  state: string
+  looks: number
+  /** Of all its vertices. */
+  parallelism: number
+  requirements?: ResourceRequirementsJson
+  rescale?: { readonly to: number; looks: number | undefined } | undefined
+  isRescaled?: boolean
+  message?: string
+}
 
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
@@ -26,7 +38,7 @@ export class FakeFlinkCluster implements Executor {
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
   problems: ProcessProblem[] | undefined
-  jobs = new Map<string, { state: string; looks: number }>()
+  jobs = new Map<string, FakeJob>()
   /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
   readonly state = new Map<string, string>()
   /** How jobs have ended, as it is stored. */
@@ -50,10 +62,21 @@ export class FakeFlinkCluster implements Executor {
   readonly planned: StatePlanQuestion[] = []
   /** Of what was submitted: whether state may be dropped. */
   readonly dropping: (boolean | undefined)[] = []
-  program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 }
+  /** Where the manifest says nothing of the parallelism, which all vertices have. */
+  program: ObservedProgram = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2, parallelisms: { source: 3, sink: 3 } }
+  /** By parallelism: programs whose operators are chained in another way. */
+  readonly otherVertices = new Map<number, readonly string[]>()
+  /** Why resource requirements are refused for good. */
+  rescaleRefusal: string | undefined
+  /** How many looks a checkpoint takes behind which a job is rescaled; undefined = it is aborted. */
+  rescaleLooks: number | undefined = 1
+  /** TaskManagers of which jobs have slots; undefined = the first ones. */
+  usedTaskManagers: readonly string[] | undefined
+  slotsRequired = 0
   /** undefined = it never ends by itself. */
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
+  readonly rescales: number[] = []
   readonly progress = new FakeProgress()
 
   async observeCluster(): Promise<ObservedCluster> {
@@ -67,7 +90,11 @@ export class FakeFlinkCluster implements Executor {
 
   async observeProgram(spec: FlinkJobSpec): Promise<ObservedProgram> {
     const message = this.invalidPrograms.get(spec.job.script ?? '')
-    return message === undefined ? this.program : { kind: 'invalid', message }
+    if (message !== undefined) return { kind: 'invalid', message }
+    const { parallelism } = spec.job
+    if (parallelism === undefined || this.program.kind !== 'ready') return this.program
+    const vertices = this.otherVertices.get(parallelism) ?? Object.keys(this.program.parallelisms ?? {})
+    return { ...this.program, slotsNeeded: parallelism, parallelisms: Object.fromEntries(vertices.map(id => [id, parallelism])) }
   }
 
   async observeStatePlan(question: StatePlanQuestion): Promise<ObservedStatePlan> {
@@ -104,7 +131,7 @@ export class FakeFlinkCluster implements Executor {
         }
         this.submittedIds.add(action.jobId)
         if ([...this.jobs.values()].some(({ state }) => !['FINISHED', 'CANCELED', 'FAILED'].includes(state))) this.violations.push('a second job')
-        this.jobs.set(action.jobId, { state: 'CREATED', looks: 0 })
+        this.jobs.set(action.jobId, { state: 'CREATED', looks: 0, parallelism: action.spec.job.parallelism ?? this.slotsNeeded })
         this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
         return
@@ -115,6 +142,8 @@ export class FakeFlinkCluster implements Executor {
         this.operations.set(triggerId, { looks: 0, jobId })
         return
       }
+      case 'rescaleJob':
+        return rescale(this.rest(), action)
       case 'forgetResult':
         this.results.delete(action.jobId)
         return
@@ -134,6 +163,9 @@ export class FakeFlinkCluster implements Executor {
         if (action.keep === undefined && [...this.jobs.values()].some(({ state }) => state === 'RUNNING'))
           this.violations.push('TaskManagers stopped under a running job')
         this.taskManagers = Math.min(this.taskManagers, action.keep ?? 0)
+        for (const { state, parallelism } of this.jobs.values())
+          if (state === 'RUNNING' && this.slots < parallelism && action.keep !== undefined)
+            this.violations.push('a slot of a running job is taken away')
         this.endedTaskManagers = []
         return
       case 'stopJobManager':
@@ -204,8 +236,51 @@ export class FakeFlinkCluster implements Executor {
       checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),
       jobMetrics: async () => [{ id: 'numRestarts', value: String(this.progress.restarts) }],
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
+      resourceRequirements: async (jobId: string) => this.runningJob(jobId).requirements ?? {},
+      putResourceRequirements: async (jobId: string, requirements: ResourceRequirementsJson) => this.rescaled(jobId, requirements),
+      taskManagers: async () =>
+        Array.from({ length: this.taskManagers }, (_, index) => {
+          const id = `taskmanager-${index}`
+          const [job] = this.jobs.values()
+          const isUsed = this.usedTaskManagers?.includes(id) ?? index * this.slotsPerTaskManager < (job?.parallelism ?? 0)
+          return { id, slotsNumber: this.slotsPerTaskManager, freeSlots: isUsed ? 0 : this.slotsPerTaskManager }
+        }),
+      overview: async () => ({ 'millrace-slots-required': this.slotsRequired }),
       // The controller asks nothing else.
     }) as unknown as RestClient
+
+  private get slotsPerTaskManager(): number {
+    return this.program.kind === 'ready' ? this.program.slotsPerTaskManager : 1
+  }
+
+  private get vertexIds(): readonly string[] {
+    return this.program.kind === 'ready' ? Object.keys(this.program.parallelisms ?? {}) : []
+  }
+
+  private get slotsNeeded(): number {
+    return this.program.kind === 'ready' ? this.program.slotsNeeded : 1
+  }
+
+  private get slots(): number {
+    return this.taskManagers * this.slotsPerTaskManager
+  }
+
+  private runningJob(jobId: string): FakeJob {
+    const job = this.jobs.get(jobId)
+    if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
+    return job
+  }
+
+  /** As the JobManager does it: what it cannot do is refused at once, and it goes to what there are slots for. */
+  private rescaled(jobId: string, requirements: ResourceRequirementsJson): void {
+    const job = this.runningJob(jobId)
+    if (this.rescaleRefusal !== undefined) throw new FlinkError('INVALID_ARGUMENT', this.rescaleRefusal)
+    if (job.state !== 'RUNNING') throw new FlinkError('CONFLICT', `the job is ${job.state}; it can be rescaled while it is RUNNING`)
+    const wanted = Math.max(...Object.values(requirements).map(({ parallelism }) => parallelism.upperBound))
+    this.rescales.push(wanted)
+    job.requirements = requirements
+    job.rescale = { to: Math.min(wanted, this.slots), looks: this.rescaleLooks }
+  }
 
   private operation(triggerId: string): AsyncOperationJson {
     const operation = this.operations.get(triggerId)
@@ -224,17 +299,29 @@ export class FakeFlinkCluster implements Executor {
     if (this.restFailure !== undefined) throw this.restFailure
     const job = this.jobs.get(jobId)
     if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
-    const { state } = job
+    const { state, parallelism } = job
     if (state === 'CREATED') job.state = 'RUNNING'
     else if (state === 'CANCELLING') this.end(jobId, 'CANCELED')
     else if (state === 'RUNNING' && this.taskManagers > 0 && this.looksUntilFinished !== undefined && ++job.looks >= this.looksUntilFinished) {
       this.end(jobId, this.failure === undefined ? 'FINISHED' : 'FAILED', this.failure ?? null)
+    }
+    if (state === 'RESTARTING' && job.isRescaled === true) {
+      job.state = 'RUNNING'
+      job.isRescaled = false
+    } else if (job.state === 'RUNNING' && job.rescale?.looks !== undefined && job.rescale.looks-- === 0) {
+      this.state.set(jobId, `checkpoint of ${jobId}`)
+      job.state = 'RESTARTING'
+      job.isRescaled = true
+      job.parallelism = job.rescale.to
+      job.rescale = undefined
     }
     // Only what the controller reads.
     return {
       jid: jobId,
       name: 'fake',
       state,
+      ...(job.message === undefined ? {} : { 'millrace-message': job.message }),
+      vertices: this.vertexIds.map(id => ({ id, parallelism })),
       'start-time': 1_000,
       timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },
     } as unknown as JobInfo

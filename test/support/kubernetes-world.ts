@@ -155,7 +155,15 @@ export class KubernetesWorld implements AsyncDisposable {
   }
 }
 
-export const ready = { kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2, checkpointDirectory: 's3://state', configuration: {} }
+export const ready = {
+  kind: 'ready',
+  jobName: 'fake',
+  slotsNeeded: 3,
+  slotsPerTaskManager: 2,
+  parallelisms: { source: 3, sink: 3 },
+  checkpointDirectory: 's3://state',
+  configuration: {},
+}
 
 const statePlan = { kind: 'ready', ignoresUnclaimedState: false, states: [] }
 

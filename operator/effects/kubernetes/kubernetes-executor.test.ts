@@ -35,9 +35,21 @@ async function started(replicas = 2): Promise<void> {
 describe('programs', () => {
   test('are planned in a pod, whose answer stays when it goes: a new operator knows it without another pod', async () => {
     expect(await executor.observeProgram(spec)).toEqual({ kind: 'pending' })
-    await until(() => executor.observeProgram(spec)).toEqual({ kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 })
+    await until(() => executor.observeProgram(spec)).toEqual({
+      kind: 'ready',
+      jobName: 'fake',
+      slotsNeeded: 3,
+      slotsPerTaskManager: 2,
+      parallelisms: { source: 3, sink: 3 },
+    })
     await until(() => namesOf(pods)).toEqual([])
-    expect(await world.executor().observeProgram(spec)).toEqual({ kind: 'ready', jobName: 'fake', slotsNeeded: 3, slotsPerTaskManager: 2 })
+    expect(await world.executor().observeProgram(spec)).toEqual({
+      kind: 'ready',
+      jobName: 'fake',
+      slotsNeeded: 3,
+      slotsPerTaskManager: 2,
+      parallelisms: { source: 3, sink: 3 },
+    })
     expect(await namesOf(pods)).toEqual([])
   })
 

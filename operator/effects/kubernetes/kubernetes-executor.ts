@@ -8,6 +8,7 @@ import type { ClusterSpec, FlinkJobSpec } from '../../api/flink-job.ts'
 import type { KubeObject, ObjectApi } from '../../kube/object-api.ts'
 import { configMaps, ingresses, pods, secrets, statefulSets } from '../../kube/resources.ts'
 import type { Action, Executor, ObservedCluster, ObservedJobManager } from '../actions.ts'
+import { rescale } from '../rescale.ts'
 import {
   type ClusterInput,
   type ClusterOwner,
@@ -166,6 +167,9 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
     },
     async cancelJob({ jobId }) {
       await (await jobManagerRest()).cancelJob(jobId)
+    },
+    async rescaleJob(action) {
+      await rescale(await jobManagerRest(), action)
     },
     async stopJob({ jobId, triggerId }) {
       await (await jobManagerRest()).stopWithSavepoint(jobId, { drain: false, triggerId })

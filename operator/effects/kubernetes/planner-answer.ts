@@ -17,6 +17,7 @@ const summary = z.discriminatedUnion('kind', [
     jobName: text,
     slotsNeeded: z.int().min(0),
     slotsPerTaskManager: z.int().min(1),
+    parallelisms: z.record(z.string(), z.int().min(1)).optional(),
     checkpointDirectory: text.optional(),
     configuration: z.record(text, text),
     statePlan: z

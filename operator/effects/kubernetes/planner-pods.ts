@@ -48,8 +48,8 @@ export class PlannerPods {
     const answer = await this.answer(spec)
     if (answer === undefined) return { kind: 'pending' }
     if (answer.kind === 'invalid') return answer
-    const { jobName, slotsNeeded, slotsPerTaskManager } = answer
-    return { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager }
+    const { jobName, slotsNeeded, slotsPerTaskManager, parallelisms } = answer
+    return { kind: 'ready', jobName, slotsNeeded, slotsPerTaskManager, ...(parallelisms === undefined ? {} : { parallelisms }) }
   }
 
   /** Undefined = it is being planned. */
