@@ -9,11 +9,14 @@ import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs, flinkSnapshots } from '../kube/resources.ts'
 import { type FlinkSnapshotStore, reconcileSnapshot } from '../snapshot/controller.ts'
 import { createSnapshotStore } from '../snapshot/object-store.ts'
+import type { EventRecorder } from './event-recorder.ts'
+import { snapshotHappenings } from './events-core.ts'
 import type { Caches, Controller, ObjectKey } from './manager.ts'
 
 /** FlinkSnapshots under a manager: the rules of operator/snapshot on objects of an API server. What they look at of their job is its status. */
 export interface FlinkSnapshotControllerParts {
   readonly api: ObjectApi
+  readonly events: EventRecorder
   /** Of the job that a snapshot names; undefined = it names none, or one that is not there. */
   readonly catalogue: (job: FlinkJob | undefined) => Pick<Catalogue, 'snapshotAt' | 'disposeSavepoint'>
   readonly rest: (job: FlinkJob | undefined) => (address: string) => RestClient
@@ -22,7 +25,7 @@ export interface FlinkSnapshotControllerParts {
   readonly log: Logger
 }
 
-export function flinkSnapshotController({ api, catalogue, rest, clock, random, log }: FlinkSnapshotControllerParts): Controller {
+export function flinkSnapshotController({ api, events, catalogue, rest, clock, random, log }: FlinkSnapshotControllerParts): Controller {
   return {
     type: flinkSnapshots,
     // A job that begins or ends is what its snapshots wait for.
@@ -38,7 +41,7 @@ export function flinkSnapshotController({ api, catalogue, rest, clock, random, l
         list: async (namespace: string) =>
           caches.list(flinkJobs).filter(({ metadata }) => metadata.namespace === namespace) as unknown as readonly FlinkJob[],
       }
-      const store = cachedStore(api, key, object, caches)
+      const store = cachedStore(api, events, key, object, caches)
       const { requeueAfterMs } = await reconcileSnapshot({ store, jobs, rest: rest(asJob), catalogue: catalogue(asJob), clock, random, log })
       return requeueAfterMs
     },
@@ -46,7 +49,7 @@ export function flinkSnapshotController({ api, catalogue, rest, clock, random, l
 }
 
 /** Reads what the reflector knows, and tells it what was written. */
-function cachedStore(api: ObjectApi, key: ObjectKey, object: KubeObject, caches: Caches): FlinkSnapshotStore {
+function cachedStore(api: ObjectApi, events: EventRecorder, key: ObjectKey, object: KubeObject, caches: Caches): FlinkSnapshotStore {
   const store = createSnapshotStore(api, key.namespace, key.name)
   const seen = (saved: FlinkSnapshot): FlinkSnapshot => {
     const { deletionTimestamp, finalizers = [] } = saved.metadata
@@ -56,7 +59,11 @@ function cachedStore(api: ObjectApi, key: ObjectKey, object: KubeObject, caches:
   }
   return {
     read: async () => object as unknown as FlinkSnapshot,
-    writeStatus: async (snapshot, status) => seen(await store.writeStatus(snapshot, status)),
+    async writeStatus(snapshot, status) {
+      const saved = seen(await store.writeStatus(snapshot, status))
+      await events.record(object, snapshotHappenings(snapshot.status, saved.status))
+      return saved
+    },
     writeFinalizers: async (snapshot, finalizers) => seen(await store.writeFinalizers(snapshot, finalizers)),
   }
 }

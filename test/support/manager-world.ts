@@ -4,6 +4,7 @@ import type { Executor } from '../../operator/effects/actions.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { KubeError, type KubeObject, type ObjectApi, type Reason } from '../../operator/kube/object-api.ts'
 import { flinkJobs, typeOf } from '../../operator/kube/resources.ts'
+import { createEventRecorder } from '../../operator/manager/event-recorder.ts'
 import { flinkJobController } from '../../operator/manager/flink-job-controller.ts'
 import { flinkSnapshotController } from '../../operator/manager/flink-snapshot-controller.ts'
 import { Manager, type ManagerOptions } from '../../operator/manager/manager.ts'
@@ -71,6 +72,7 @@ export class ManagerWorld {
     const api = this.faultyApi(incarnation)
     const { clock } = this
     const rest = (job: FlinkJob | undefined) => () => this.faultyRest(incarnation, job)
+    const events = createEventRecorder({ api, instance: `operator-${this.incarnations}`, clock, log: noLog })
     const manager = new Manager({
       api,
       clock,
@@ -79,6 +81,7 @@ export class ManagerWorld {
       controllers: [
         flinkJobController({
           api,
+          events,
           executors: { of: job => this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name)), release: async () => {} },
           optionTables,
           rest,
@@ -88,6 +91,7 @@ export class ManagerWorld {
         }),
         flinkSnapshotController({
           api,
+          events,
           catalogue: job => this.clusterOf(job?.metadata.name ?? '').catalogueOfJobs(),
           rest,
           clock,
