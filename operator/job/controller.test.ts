@@ -100,3 +100,44 @@ test('a status is written only when it says something new', async () => {
   await pass()
   expect((await store.read()).metadata.resourceVersion).toBe(resourceVersion)
 })
+
+test('what is to be done stands in the status before it is done: job id, generation and where the job goes on from', async () => {
+  const { cluster, store, until, edit } = world()
+  cluster.looksUntilFinished = undefined
+  const before: unknown[] = []
+  const execute = cluster.execute.bind(cluster)
+  cluster.execute = async action => {
+    const { status } = await store.read()
+    const spec = status?.reconciliationStatus?.lastReconciledSpec
+    if (action.kind === 'submitJob') {
+      expect(action.jobId).toBe(status?.jobStatus?.jobId)
+      expect(JSON.stringify(action.spec)).toBe(spec)
+    }
+    if (action.kind.startsWith('start'))
+      before.push([action.kind, status?.observedGeneration, status?.restore?.kind, status?.reconciliationStatus?.state])
+    await execute(action)
+  }
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  await edit(old => ({ ...old, job: { ...old.job, upgradeMode: 'last-state', script: 'export default () => 2' } }))
+  await until(job => job.status?.observedGeneration === 2 && job.status.jobStatus?.state === 'RUNNING' && lifecycle(job) === 'STABLE')
+  expect(before).toEqual([
+    ['startJobManager', 1, 'none', 'UPGRADING'],
+    ['startTaskManagers', 1, 'none', 'UPGRADING'],
+    ['startJobManager', 2, 'checkpoint', 'UPGRADING'],
+    ['startTaskManagers', 2, 'checkpoint', 'UPGRADING'],
+  ])
+})
+
+test('nothing is done when somebody has written the object since it was read: its status carries the version', async () => {
+  const { cluster, store, pass, until } = world()
+  cluster.looksUntilFinished = undefined
+  const observeCluster = cluster.observeCluster.bind(cluster)
+  cluster.observeCluster = async () => {
+    await store.annotate({ somebody: 'was here' })
+    return observeCluster()
+  }
+  for (let i = 0; i < 3; i++) await expect(pass()).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect(cluster.history).toEqual([])
+  cluster.observeCluster = observeCluster
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+})

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { UpHome } from '../support/up.ts'
@@ -70,4 +70,29 @@ test('a job that restarts more often than its health check allows goes on under 
   expect(home.status('unhealthy')?.recovery?.reason).toMatch(/^the job is not healthy: /)
   child.kill('SIGINT')
   expect(await exit).toBe(130)
+})
+
+test.each([
+  ['none', '{ type: none }', 1],
+  ['fixed-delay', '{ type: fixed-delay, attempts: 2, delay: 50 ms }', 3],
+  ['exponential-delay', '{ type: exponential-delay, attempts: 3, initialBackoff: 20 ms, maxBackoff: 40 ms }', 4],
+] as const)('spec.restartStrategy of type %s reaches the job: it is tried as often as that says', async (type, strategy, tries) => {
+  const log = join(home.directory, 'tries')
+  const path = home.manifest(
+    `tried-${type}`,
+    `
+import { appendFileSync } from 'node:fs'
+import type { StreamExecutionEnvironment } from 'millrace'
+export default (env: StreamExecutionEnvironment) => {
+  env.fromElements('row').map(row => {
+    appendFileSync('${log}', 'try\\n')
+    throw new Error('never: ' + row)
+  }).print()
+}`,
+    `  restartStrategy: ${strategy}\n  flinkConfiguration:\n    execution.checkpointing.interval: 1 h\n`,
+  )
+  const { exit, stderr } = home.run(path)
+  expect(await exit, stderr()).toBe(1)
+  expect(stderr()).toMatch(/never: row/)
+  expect(readFileSync(log, 'utf8')).toBe('try\n'.repeat(tries))
 })

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { UpHome } from '../support/up.ts'
+import { root, UpHome } from '../support/up.ts'
 
 /** Edits of a manifest under `millrace up`, with real processes: what the job prints shows whether its state has come along. */
 let home: UpHome
@@ -134,6 +136,25 @@ test('a program that the state does not fit is refused before the job is touched
   const plan = home.status('typed')?.plan
   expect(plan).toMatchObject({ generation: 3, verdict: 'compatible', restorePoint: home.status('typed')?.jobStatus?.upgradeSavepointPath })
   expect(plan?.states.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual(expect.arrayContaining(['count dropped', 'text new']))
+  child.kill('SIGINT')
+  expect(await exit).toBe(130)
+})
+
+test('a program without a place for a state is refused until its generation is approved: the state is dropped then', async () => {
+  const path = home.manifest('approved', counting('a'), options('savepoint'))
+  const { prints, says, stdout, child, exit } = home.run(path)
+  await prints(/a 5 6\n/)
+  home.manifest('approved', counting('b', 'INT', 'other'), options('savepoint'))
+  await says(/state 'count' of operator '.*' \(uid 'count'\) has no place in the new program.*approve-plan: "2"; the job goes on as it was/)
+  const seen = rows(stdout(), 'a').length
+  await prints(new RegExp(`a ${seen + 3} `))
+  const annotate = ['annotate', 'fj', 'approved', 'millrace.dev/approve-plan=2']
+  await promisify(execFile)(join(root, 'bin/millrace'), annotate, { env: { ...process.env, MILLRACE_DIR: home.directory } })
+  await prints(/b \d+ 1\n/)
+  await stable('approved', 2)
+  expect(home.status('approved')?.plan).toMatchObject({ generation: 2, verdict: 'incompatible', approved: true })
+  // The positions of the source are kept: nothing is read twice, nothing left out.
+  expect(rows(stdout(), 'b')[0]?.[0]).toBe(rows(stdout(), 'a').length)
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })

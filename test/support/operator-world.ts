@@ -32,7 +32,7 @@ export class MemoryStore implements FlinkJobStore {
     return this.job
   }
   async writeStatus(job: FlinkJob, status: NonNullable<FlinkJob['status']>) {
-    if (job.metadata.resourceVersion !== this.job.metadata.resourceVersion) throw new FlinkError('CONFLICT', 'read it again')
+    this.requireNewest(job)
     const state = `${status.lifecycleState} ${status.jobStatus?.state ?? '-'}`
     if (this.seen.at(-1) !== state) this.seen.push(state)
     return this.put({ ...this.job, status })
@@ -43,7 +43,8 @@ export class MemoryStore implements FlinkJobStore {
   async markDeleted(_job: FlinkJob, nowMs: number) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, deletionTimestamp: new Date(nowMs).toISOString() } })
   }
-  async noteJobId(_job: FlinkJob, jobId: string) {
+  async noteJobId(job: FlinkJob, jobId: string) {
+    this.requireNewest(job)
     return this.annotate({ 'millrace.dev/job-id': jobId })
   }
   /** By hand. */
@@ -53,6 +54,9 @@ export class MemoryStore implements FlinkJobStore {
   }
   async annotate(annotations: Readonly<Record<string, string>>) {
     return this.put({ ...this.job, metadata: { ...this.job.metadata, annotations: { ...this.job.metadata.annotations, ...annotations } } })
+  }
+  private requireNewest({ metadata }: FlinkJob) {
+    if (metadata.resourceVersion !== this.job.metadata.resourceVersion) throw new FlinkError('CONFLICT', 'read it again')
   }
   private put(job: FlinkJob) {
     this.job = { ...job, metadata: { ...job.metadata, resourceVersion: String(Number(job.metadata.resourceVersion) + 1) } }
