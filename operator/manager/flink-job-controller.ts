@@ -14,8 +14,6 @@ import { initialStatus } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { controllerRevisions, flinkJobs, flinkSnapshots } from '../kube/resources.ts'
-import type { EventRecorder } from './event-recorder.ts'
-import { happeningsOf } from './events-core.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
 import type { Caches, Controller, ObjectKey } from './manager.ts'
 
@@ -29,7 +27,6 @@ import type { Caches, Controller, ObjectKey } from './manager.ts'
 export interface FlinkJobControllerParts {
   readonly api: ObjectApi
   readonly executors: Executors
-  readonly events: EventRecorder
   readonly optionTables: readonly OptionTable[]
   /** What carries the jobs out; default: processes of this machine. */
   readonly platform?: Platform
@@ -50,7 +47,7 @@ const FINALIZER = `${API_GROUP}/cleanup`
 const PAUSED = `${API_GROUP}/paused`
 
 export function flinkJobController(parts: FlinkJobControllerParts): Controller {
-  const { api, executors, events, clock, random, log } = parts
+  const { api, executors, clock, random, log } = parts
   const snapshotObjects = createSnapshotObjects(api)
   let objects: FlinkJobObjects | undefined
   return {
@@ -67,12 +64,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         return undefined
       }
       const { job, finalizers, invalid } = found
-      const controlled = objects
-      const writeStatus: FlinkJobStore['writeStatus'] = async (before, status) => {
-        const saved = await controlled.writeStatus(before, status)
-        await events.record(identityOf(job), happeningsOf(before.status, saved.status))
-        return saved
-      }
+      const { writeStatus, noteJobId } = objects
       if (job.metadata.annotations?.[PAUSED] === 'true') return pause(job, writeStatus, clock)
       if (job.metadata.deletionTimestamp !== undefined && !finalizers.includes(FINALIZER)) return undefined
       if (!finalizers.includes(FINALIZER)) {
@@ -83,7 +75,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         return refuse(job, invalid, writeStatus, clock)
       const store = {
         read: async () => job,
-        noteJobId: (before: FlinkJob, jobId: string) => controlled.noteJobId(before, jobId),
+        noteJobId,
         writeStatus: (before: FlinkJob, status: FlinkJobStatus) =>
           writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
       }
@@ -109,10 +101,6 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       return requeueAfterMs
     },
   }
-}
-
-function identityOf({ apiVersion, kind, metadata }: FlinkJob): Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'> {
-  return { apiVersion, kind, metadata }
 }
 
 function jobOf({ metadata, spec }: KubeObject) {

@@ -9,14 +9,11 @@ import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs, flinkSnapshots } from '../kube/resources.ts'
 import { type FlinkSnapshotStore, reconcileSnapshot } from '../snapshot/controller.ts'
 import { createSnapshotStore } from '../snapshot/object-store.ts'
-import type { EventRecorder } from './event-recorder.ts'
-import { snapshotHappenings } from './events-core.ts'
 import type { Caches, Controller, ObjectKey } from './manager.ts'
 
 /** FlinkSnapshots under a manager: the rules of operator/snapshot on objects of an API server. What they look at of their job is its status. */
 export interface FlinkSnapshotControllerParts {
   readonly api: ObjectApi
-  readonly events: EventRecorder
   /** Of the job that a snapshot names; undefined = it names none, or one that is not there. */
   readonly catalogue: (job: FlinkJob | undefined) => Pick<Catalogue, 'snapshotAt' | 'disposeSavepoint'>
   readonly rest: (job: FlinkJob | undefined) => (address: string) => RestClient
@@ -25,7 +22,7 @@ export interface FlinkSnapshotControllerParts {
   readonly log: Logger
 }
 
-export function flinkSnapshotController({ api, events, catalogue, rest, clock, random, log }: FlinkSnapshotControllerParts): Controller {
+export function flinkSnapshotController({ api, catalogue, rest, clock, random, log }: FlinkSnapshotControllerParts): Controller {
   return {
     type: flinkSnapshots,
     // A job that begins or ends is what its snapshots wait for.
@@ -41,7 +38,7 @@ export function flinkSnapshotController({ api, events, catalogue, rest, clock, r
         list: async (namespace: string) =>
           caches.list(flinkJobs).filter(({ metadata }) => metadata.namespace === namespace) as unknown as readonly FlinkJob[],
       }
-      const store = cachedStore(api, events, key, object, caches)
+      const store = cachedStore(api, key, object, caches)
       const { requeueAfterMs } = await reconcileSnapshot({ store, jobs, rest: rest(asJob), catalogue: catalogue(asJob), clock, random, log })
       return requeueAfterMs
     },
@@ -49,7 +46,7 @@ export function flinkSnapshotController({ api, events, catalogue, rest, clock, r
 }
 
 /** Reads what the reflector knows, and tells it what was written. */
-function cachedStore(api: ObjectApi, events: EventRecorder, key: ObjectKey, object: KubeObject, caches: Caches): FlinkSnapshotStore {
+function cachedStore(api: ObjectApi, key: ObjectKey, object: KubeObject, caches: Caches): FlinkSnapshotStore {
   const store = createSnapshotStore(api, key.namespace, key.name)
   const seen = (saved: FlinkSnapshot): FlinkSnapshot => {
     const { deletionTimestamp, finalizers = [] } = saved.metadata
@@ -59,11 +56,7 @@ function cachedStore(api: ObjectApi, events: EventRecorder, key: ObjectKey, obje
   }
   return {
     read: async () => object as unknown as FlinkSnapshot,
-    async writeStatus(snapshot, status) {
-      const saved = seen(await store.writeStatus(snapshot, status))
-      await events.record(object, snapshotHappenings(snapshot.status, saved.status))
-      return saved
-    },
+    writeStatus: async (snapshot, status) => seen(await store.writeStatus(snapshot, status)),
     writeFinalizers: async (snapshot, finalizers) => seen(await store.writeFinalizers(snapshot, finalizers)),
   }
 }

@@ -4,7 +4,7 @@ import type { Executor } from '../../operator/effects/actions.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { KubeError, type KubeObject, type ObjectApi, type Reason } from '../../operator/kube/object-api.ts'
 import { flinkJobs, typeOf } from '../../operator/kube/resources.ts'
-import { createEventRecorder } from '../../operator/manager/event-recorder.ts'
+import { EventRecorder } from '../../operator/manager/events.ts'
 import { flinkJobController } from '../../operator/manager/flink-job-controller.ts'
 import { flinkSnapshotController } from '../../operator/manager/flink-snapshot-controller.ts'
 import { Manager, type ManagerOptions } from '../../operator/manager/manager.ts'
@@ -72,7 +72,7 @@ export class ManagerWorld {
     const api = this.faultyApi(incarnation)
     const { clock } = this
     const rest = (job: FlinkJob | undefined) => () => this.faultyRest(incarnation, job)
-    const events = createEventRecorder({ api, instance: `operator-${this.incarnations}`, clock, log: noLog })
+    const recorder = new EventRecorder({ api, clock, log: noLog, identity: `operator-${this.incarnations}` })
     const manager = new Manager({
       api,
       clock,
@@ -81,7 +81,6 @@ export class ManagerWorld {
       controllers: [
         flinkJobController({
           api,
-          events,
           executors: { of: job => this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name)), release: async () => {} },
           optionTables,
           rest,
@@ -91,7 +90,6 @@ export class ManagerWorld {
         }),
         flinkSnapshotController({
           api,
-          events,
           catalogue: job => this.clusterOf(job?.metadata.name ?? '').catalogueOfJobs(),
           rest,
           clock,
@@ -99,6 +97,7 @@ export class ManagerWorld {
           log: noLog,
         }),
       ],
+      onChange: (_type, before, after) => recorder.observe(before, after),
       ...this.options,
     })
     void manager.run(incarnation.stopping.signal)
