@@ -122,7 +122,9 @@ test('pure cores import no node module, clock, random or client', () => {
       path.endsWith('-core.ts') ||
       path.startsWith('operator/api/') ||
       path.startsWith('operator/validation/') ||
-      /^operator\/\w+\/(decide|deletion|diff|health|input|objects|restarts|rollback|snapshots|state-plan|status|upgrade)\.ts$/.test(path) ||
+      /^operator\/\w+\/(decide|deletion|diff|health|input|objects|restarts|rollback|snapshots|state-plan|status|transitions|upgrade)\.ts$/.test(
+        path,
+      ) ||
       path === 'operator/kube/server-side-apply.ts' ||
       /^operator\/effects\/kubernetes\/(objects|planner-answer|pod-specs|pod-template|pods)\.ts$/.test(path)
     if (!pure || isTest(path)) continue

@@ -2,29 +2,35 @@
  * Fields of Flink's operator (and of later releases of ours) that are known and not built: refused by name, so that nobody believes that
  * they have an effect. Paths below the document.
  */
-export const refusedFields: Readonly<Record<string, string>> = {
+const refusedFields: Readonly<Record<string, string>> = {
   'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
   'spec.kafka': 'set the options of the connectors; the field is not supported yet',
   'spec.job.configMapRef': 'programs in ConfigMaps are not supported yet',
   'spec.deploymentName': 'jobs on a shared session cluster are not supported yet',
   'spec.engine': 'other engines are not supported yet',
-  'spec.image': 'images are not supported yet: millrace up runs processes of this machine',
-  'spec.imagePullPolicy': 'images are not supported yet: millrace up runs processes of this machine',
-  'spec.serviceAccount': 'service accounts are not supported yet: millrace up runs processes of this machine',
-  'spec.podTemplate': 'pod templates are not supported yet: millrace up runs processes of this machine',
-  'spec.ingress': 'ingresses are not supported yet',
   'spec.flinkVersion': 'there is no Flink below: remove it',
   'spec.mode': 'there is only one way to deploy: remove it',
   'spec.logConfiguration': 'log configuration is not supported yet',
   'spec.job.jarURI': 'there are no jars: name a TypeScript module in spec.job.module, or write the job in spec.job.script',
   'spec.job.checkpointTriggerNonce': 'checkpoints are not supported yet',
   'spec.job.autoscalerResetNonce': 'the autoscaler is not supported yet',
-  'spec.jobManager.resource': 'resources of processes are not supported yet',
-  'spec.jobManager.resources': 'resources of processes are not supported yet',
-  'spec.jobManager.podTemplate': 'pod templates are not supported yet: millrace up runs processes of this machine',
-  'spec.taskManager.resource': 'resources of processes are not supported yet; the heap of tasks is taskmanager.memory.task.heap.size',
-  'spec.taskManager.resources': 'resources of processes are not supported yet; the heap of tasks is taskmanager.memory.task.heap.size',
-  'spec.taskManager.podTemplate': 'pod templates are not supported yet: millrace up runs processes of this machine',
+  'spec.jobManager.resource': 'write it as requests and limits in spec.jobManager.resources',
+  'spec.taskManager.resource': 'write it as requests and limits in spec.taskManager.resources',
+}
+
+const processes = 'millrace up runs processes of this machine, and has no pods'
+
+/** Fields that say how pods are made. */
+const refusedOnThisMachine: Readonly<Record<string, string>> = {
+  'spec.image': processes,
+  'spec.imagePullPolicy': processes,
+  'spec.serviceAccount': processes,
+  'spec.podTemplate': processes,
+  'spec.ingress': processes,
+  'spec.jobManager.resources': processes,
+  'spec.jobManager.podTemplate': processes,
+  'spec.taskManager.resources': `${processes}; the heap of tasks is taskmanager.memory.task.heap.size`,
+  'spec.taskManager.podTemplate': processes,
 }
 
 /** What a cluster adds to an object: read back from there, a manifest carries them, and they say nothing about what is wanted. */
@@ -43,7 +49,7 @@ export const ignoredFields: ReadonlySet<string> = new Set([
 ])
 
 /** Options that `spec.flinkConfiguration` may not set. */
-export const refusedOptions: Readonly<Record<string, string>> = {
+const refusedOptions: Readonly<Record<string, string>> = {
   'taskmanager.resource-id': 'Millrace names the TaskManagers of a FlinkJob itself',
   'taskmanager.data.port': 'TaskManagers of a FlinkJob take any free port',
   'env.log.dir': 'the logs of a FlinkJob lie beside its status',
@@ -51,4 +57,28 @@ export const refusedOptions: Readonly<Record<string, string>> = {
   'cluster.token-file': 'each FlinkJob gets a token of its own',
   'execution.target': 'a FlinkJob runs on a cluster of its own',
   'execution.attached': 'it is an option of millrace run',
+}
+
+const ownPod = 'the processes of a FlinkJob have pods of their own, in which Millrace says it'
+
+const refusedOptionsOnKubernetes: Readonly<Record<string, string>> = {
+  'rest.port': ownPod,
+  'rest.address': ownPod,
+  'rest.bind-address': ownPod,
+  'rest.require-token': 'REST of a FlinkJob requires a token always',
+  'jobmanager.rpc.address': ownPod,
+  'jobmanager.rpc.port': ownPod,
+  'taskmanager.host': ownPod,
+  'web.upload.dir': ownPod,
+}
+
+/** What carries a FlinkJob out: `millrace up` by processes of this machine, or the operator by pods. */
+export type Platform = 'local' | 'kubernetes'
+
+export function refusedFieldsOn(platform: Platform): Readonly<Record<string, string>> {
+  return platform === 'local' ? { ...refusedFields, ...refusedOnThisMachine } : refusedFields
+}
+
+export function refusedOptionsOn(platform: Platform): Readonly<Record<string, string>> {
+  return platform === 'local' ? refusedOptions : { ...refusedOptions, ...refusedOptionsOnKubernetes }
 }

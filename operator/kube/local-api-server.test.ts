@@ -120,3 +120,22 @@ describe('what has no owner', () => {
     expect(await names(server)).toEqual([])
   })
 })
+
+test('of what has happened only the last is kept: who is too far behind is told', async () => {
+  const server = new LocalApiServer({ clock: systemClock, random: seededRandom(1), historyMax: 3 })
+  const versions: string[] = []
+  for (let value = 0; value < 10; value++)
+    versions.push((await server.apply(configMap('a', { value: String(value) }), 'one')).metadata.resourceVersion as string)
+  const seen = async (from: string) => {
+    const values: unknown[] = []
+    const controller = new AbortController()
+    for await (const event of server.watch(configMaps, { resourceVersion: from }, controller.signal)) {
+      if (event.type === 'BOOKMARK') continue
+      values.push((event.object['data'] as { readonly value: string }).value)
+      if (event.object.metadata.resourceVersion === versions.at(-1)) controller.abort()
+    }
+    return values
+  }
+  expect(await seen(versions[6] as string)).toEqual(['7', '8', '9'])
+  await expect(seen(versions[0] as string)).rejects.toMatchObject({ reason: 'Expired' })
+})

@@ -43,7 +43,8 @@ interface Stored {
   readonly owners: Owners
 }
 
-const HISTORY_MAX = 10_000
+/** Each keeps the objects as they were: watchers of this process are never far behind. */
+const HISTORY_MAX = 1_000
 /** The limit of etcd for a request. */
 const OBJECT_BYTES_MAX = 1.5 * 1024 * 1024
 const GARBAGE_RETRY_MS = 1_000
@@ -63,7 +64,7 @@ export class LocalApiServer implements ObjectApi {
     this.history = new WatchHistory(options.historyMax ?? HISTORY_MAX)
   }
 
-  /** What an earlier one has persisted. Nobody watches yet. */
+  /** What an earlier one has persisted, owners with what they own. Nobody watches yet. */
   load(objects: readonly KubeObject[]): void {
     for (const persisted of objects) {
       const { managedFields: owners = [], ...metadata } = persisted.metadata as ObjectMeta & { readonly managedFields?: Owners }

@@ -6,6 +6,7 @@ import type { RestClient } from '../../runtime/rest/types.ts'
 import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import { API_GROUP, type Condition } from '../api/fields.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
+import type { Platform } from '../api/flink-job-refused.ts'
 import { type FlinkSnapshot, snapshotLabels } from '../api/flink-snapshot.ts'
 import type { Executor } from '../effects/actions.ts'
 import { reconcile } from '../job/controller.ts'
@@ -27,6 +28,8 @@ export interface FlinkJobControllerParts {
   readonly api: ObjectApi
   readonly executors: Executors
   readonly optionTables: readonly OptionTable[]
+  /** What carries the jobs out; default: processes of this machine. */
+  readonly platform?: Platform
   readonly rest: (job: FlinkJob) => (address: string) => RestClient
   readonly clock: Clock
   readonly random: Random
@@ -54,7 +57,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       { type: flinkSnapshots, keysOf: jobOf },
     ],
     async reconcile(key, caches) {
-      objects ??= createFlinkJobObjects({ api, caches, optionTables: parts.optionTables })
+      objects ??= createFlinkJobObjects({ api, caches, optionTables: parts.optionTables, platform: parts.platform ?? 'local' })
       const found = await objects.read(key)
       if (found === undefined) {
         await executors.release(key)

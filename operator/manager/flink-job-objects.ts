@@ -1,6 +1,7 @@
 import type { OptionTable } from '../../runtime/common/config.ts'
 import { canonicalJson } from '../../runtime/common/json.ts'
 import { type FlinkJob, type FlinkJobSpec, type FlinkJobStatus, flinkJobStatusSchema } from '../api/flink-job.ts'
+import type { Platform } from '../api/flink-job-refused.ts'
 import { JOB_ID_ANNOTATION } from '../job/lost-status-core.ts'
 import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs } from '../kube/resources.ts'
@@ -34,11 +35,13 @@ export interface FlinkJobObjectsParts {
   readonly api: ObjectApi
   readonly caches: Caches
   readonly optionTables: readonly OptionTable[]
+  /** What carries the jobs out; default: processes of this machine. */
+  readonly platform?: Platform
 }
 
 type CheckedSpec = { readonly spec: FlinkJobSpec } | { readonly invalid: string }
 
-export function createFlinkJobObjects({ api, caches, optionTables }: FlinkJobObjectsParts): FlinkJobObjects {
+export function createFlinkJobObjects({ api, caches, optionTables, platform }: FlinkJobObjectsParts): FlinkJobObjects {
   const revisions: SpecRevisions = createSpecRevisions(api, caches)
   /** By uid and generation: a spec is checked once, not in every pass. */
   const checked = new Map<string, { readonly generation: number; readonly result: CheckedSpec }>()
@@ -49,7 +52,7 @@ export function createFlinkJobObjects({ api, caches, optionTables }: FlinkJobObj
     if (known?.generation === generation) return known.result
     const { name, namespace } = object.metadata
     const document = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace }, spec: object.spec }
-    const outcome = checkFlinkJob(document, optionTables)
+    const outcome = checkFlinkJob(document, optionTables, platform)
     const result: CheckedSpec =
       outcome.kind === 'valid'
         ? { spec: outcome.object.spec }

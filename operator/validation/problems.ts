@@ -2,11 +2,12 @@ import type { z } from 'zod'
 import { Configuration, flattenConfiguration, type OptionTable, parseDuration } from '../../runtime/common/config.ts'
 import { nearestName } from '../../runtime/common/errors.ts'
 import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema, KIND } from '../api/flink-job.ts'
-import { ignoredFields, refusedFields, refusedOptions } from '../api/flink-job-refused.ts'
+import { ignoredFields, type Platform, refusedFieldsOn, refusedOptionsOn } from '../api/flink-job-refused.ts'
 import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
 import { operatorOptions, splitOptions } from '../api/operator-options.ts'
 import { type FieldOption, fieldOptions, slotOptions } from './field-options.ts'
+import { podFieldsOf, podProblems, processOf } from './pod-fields.ts'
 import { brokenRules } from './rules.ts'
 import { scheduleOf, scheduleProblems } from './schedule.ts'
 
@@ -48,7 +49,7 @@ interface Kind {
 }
 
 const kinds: Readonly<Record<string, Kind>> = {
-  [KIND]: { schema: flinkJobSchema, refused: refusedFields },
+  [KIND]: { schema: flinkJobSchema, refused: refusedFieldsOn('local') },
   [SESSION_KIND]: { schema: flinkSessionSchema, refused: {} },
   [SNAPSHOT_KIND]: { schema: flinkSnapshotSchema, refused: {} },
 }
@@ -76,12 +77,17 @@ export function checkObject(document: unknown, optionTables: readonly OptionTabl
   return { kind: 'valid', object: { kind: named, metadata: flinkJobSchema.shape.metadata.parse(valueAt(accepted, ['metadata'])) } }
 }
 
-export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedFlinkJob> {
-  const { accepted, problems } = shapeProblems(kinds[KIND] as Kind, document)
+export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[], platform: Platform = 'local'): Checked<CheckedFlinkJob> {
+  const { accepted, problems } = shapeProblems({ schema: flinkJobSchema, refused: refusedFieldsOn(platform) }, document)
   const parsed = flinkJobSchema.safeParse(accepted)
-  const options = optionsOf(accepted, [...optionTables, operatorOptions])
+  const options = optionsOf(accepted, [...optionTables, operatorOptions], platform)
   const fields = parsed.success ? fieldOptions(parsed.data.spec) : []
-  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat), ...scheduleProblems(parsed.data?.spec.snapshots))
+  problems.push(
+    ...options.problems,
+    ...contradictions(accepted, fields, options.flat),
+    ...scheduleProblems(parsed.data?.spec.snapshots),
+    ...podProblems(parsed.data?.spec),
+  )
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
   return { kind: 'valid', object: { metadata: parsed.data.metadata, spec: specOf(parsed.data, configuration) } }
@@ -183,14 +189,19 @@ function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
   return def?.innerType === undefined ? {} : shapeOf(def.innerType)
 }
 
-function optionsOf(document: unknown, tables: readonly OptionTable[]): { flat: Record<string, string>; problems: Problem[] } {
+function optionsOf(
+  document: unknown,
+  tables: readonly OptionTable[],
+  platform: Platform = 'local',
+): { flat: Record<string, string>; problems: Problem[] } {
   const nested = valueAt(document, ['spec', 'flinkConfiguration'])
   if (!isMap(nested)) return { flat: {}, problems: [] }
   const flat = flattenConfiguration(nested)
+  const refused = refusedOptionsOn(platform)
   const problems: Problem[] = []
   for (const [key, value] of Object.entries(flat)) {
     const path = ['spec', 'flinkConfiguration', ...pathOfOption(nested, key)]
-    const refusal = Object.hasOwn(refusedOptions, key) ? refusedOptions[key] : undefined
+    const refusal = Object.hasOwn(refused, key) ? refused[key] : undefined
     if (refusal !== undefined) problems.push({ path, message: `is refused: ${refusal}`, atKey: true })
     else for (const message of Configuration.parse({ [key]: value }, tables).problems) problems.push({ path, message, atKey: true })
   }
@@ -248,7 +259,8 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
     ...(snapshots === undefined ? {} : { snapshots: scheduleOf(snapshots) }),
     flinkConfiguration,
     ...(restartNonce === undefined ? {} : { restartNonce }),
-    taskManager: replicas === undefined ? {} : { replicas },
+    ...podFieldsOf(manifest.spec),
+    taskManager: { ...(replicas === undefined ? {} : { replicas }), ...processOf(manifest.spec.taskManager) },
     ...(healthCheck === undefined ? {} : { healthCheck }),
     deletionPolicy,
     deletionTimeoutMs: parseDuration(deletionTimeout),

@@ -50,7 +50,7 @@ export class FakeFlinkCluster implements Executor {
   catalogueReads = 0
   /** What the JobManager answers to everything. */
   restFailure: FlinkError | undefined
-  readonly operations = new Map<string, { looks: number; readonly jobId: string }>()
+  readonly operations = new Map<string, { looks: number; readonly jobId: string; readonly stops: boolean }>()
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
   savepointFailure: string | undefined
@@ -139,7 +139,7 @@ export class FakeFlinkCluster implements Executor {
         const { jobId, triggerId } = action
         if (this.jobs.get(jobId) === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
         if (this.operations.has(triggerId)) return
-        this.operations.set(triggerId, { looks: 0, jobId })
+        this.operations.set(triggerId, { looks: 0, jobId, stops: true })
         return
       }
       case 'rescaleJob':
@@ -235,6 +235,11 @@ export class FakeFlinkCluster implements Executor {
       checkpointStatistics: async () => this.progress.statistics(),
       checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),
       jobMetrics: async () => [{ id: 'numRestarts', value: String(this.progress.restarts) }],
+      triggerSavepoint: async (jobId: string, { triggerId }: { readonly triggerId: string }) => {
+        if (this.jobs.get(jobId)?.state !== 'RUNNING') throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
+        if (!this.operations.has(triggerId)) this.operations.set(triggerId, { looks: 0, jobId, stops: false })
+        return triggerId
+      },
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       resourceRequirements: async (jobId: string) => this.runningJob(jobId).requirements ?? {},
       putResourceRequirements: async (jobId: string, requirements: ResourceRequirementsJson) => this.rescaled(jobId, requirements),
@@ -289,7 +294,7 @@ export class FakeFlinkCluster implements Executor {
     if (this.savepointFailure !== undefined)
       return { status: { id: 'COMPLETED' }, operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x` } } }
     const job = this.jobs.get(operation.jobId)
-    if (job !== undefined) job.state = 'FINISHED'
+    if (job !== undefined && operation.stops) job.state = 'FINISHED'
     const location = `savepoint of ${operation.jobId}`
     this.state.set(operation.jobId, location)
     return { status: { id: 'COMPLETED' }, operation: { location } }

@@ -7,7 +7,8 @@ import { createSnapshotObjects } from '../../../operator/job/snapshot-objects.ts
 import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
 import { isReason, type KubeObject } from '../../../operator/kube/object-api.ts'
-import { flinkJobs, flinkSnapshots } from '../../../operator/kube/resources.ts'
+import { events, flinkJobs, flinkSnapshots } from '../../../operator/kube/resources.ts'
+import { EventRecorder } from '../../../operator/manager/events.ts'
 import { reconcileSnapshot } from '../../../operator/snapshot/controller.ts'
 import { createSnapshotStore } from '../../../operator/snapshot/object-store.ts'
 import { systemClock } from '../../../runtime/common/clock.ts'
@@ -102,4 +103,24 @@ test('those that a FlinkJob asks for are made once and found by its uid; the sta
   expect(await objects.list(asked), 'another one of the name').toHaveLength(1)
   for (let i = 0; i < 2; i++) await objects.execute({ kind: 'deleteSnapshot', snapshot: found })
   await expect(api.get(flinkSnapshots, 'default', name)).rejects.toSatisfy(error => isReason(error, 'NotFound'))
+})
+
+test('events of it are written, counted when they come again, and shown by kubectl', async () => {
+  const recorder = new EventRecorder({ api, clock: systemClock, log: noLog, identity: 'operator-0' })
+  const snapshot = (status: object): KubeObject => ({
+    apiVersion: 'millrace.dev/v1alpha1',
+    kind: 'FlinkSnapshot',
+    metadata: { name: 'told', namespace: 'default', uid: '00000000-0000-0000-0000-000000000001', resourceVersion: '1' },
+    status: { conditions: [], ...status },
+  })
+  const [pending, failing] = [snapshot({ state: 'TRIGGER_PENDING' }), snapshot({ state: 'TRIGGER_PENDING', error: `x${'\u00e9'.repeat(2_000)}` })]
+  for (let i = 0; i < 3; i++) recorder.observe(pending, failing)
+  recorder.observe(failing, snapshot({ state: 'COMPLETED', path: 's3://b/1' }))
+  await recorder.flushed()
+  const told = (await api.list(events, { namespace: 'default' })).items.filter(({ metadata }) => metadata.name.startsWith('told.'))
+  expect(told.map(event => [event['reason'], event['type'], (event['series'] as { readonly count: number } | undefined)?.count]).sort()).toEqual([
+    ['SnapshotCompleted', 'Normal', undefined],
+    ['SnapshotError', 'Warning', 3],
+  ])
+  expect(await plane.kubectl(['get', 'events', '--field-selector', 'involvedObject.name=told'])).toContain('s3://b/1')
 })

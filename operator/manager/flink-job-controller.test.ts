@@ -1,0 +1,244 @@
+import { describe, expect, test } from 'vitest'
+import { type CallFault, ManagerWorld } from '../../test/support/manager-world.ts'
+import type { FlinkJob } from '../api/flink-job.ts'
+import type { KubeObject } from '../kube/object-api.ts'
+import { controllerRevisions, flinkJobs } from '../kube/resources.ts'
+
+const CHECKPOINTS = 'execution.checkpointing.interval'
+const job = (fields: object = {}, spec: object = {}, name = 'job'): KubeObject => ({
+  apiVersion: 'millrace.dev/v1alpha1',
+  kind: 'FlinkJob',
+  metadata: { name, namespace: 'default' },
+  spec: { job: { script: 'export default () => 1', upgradeMode: 'savepoint', ...fields }, ...spec },
+})
+const running = (found: FlinkJob | undefined) => found?.status?.lifecycleState === 'STABLE' && found.status.jobStatus?.state === 'RUNNING'
+const carriedOut = (generation: number) => (found: FlinkJob | undefined) =>
+  running(found) && found?.status?.observedGeneration === generation && found.status.upgrade === undefined
+const condition = (found: FlinkJob | undefined, type: string) => found?.status?.conditions.find(each => each.type === type)
+const changed = { script: 'export default () => 2' }
+
+test('deployed: the finalizer first, specs as revisions of their own, and then not one write', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  const found = await world.until(running)
+  expect(found?.metadata).toMatchObject({ finalizers: ['millrace.dev/cleanup'] })
+  const { lastReconciledSpec, lastStableSpec } = found?.status?.reconciliationStatus ?? {}
+  expect(lastReconciledSpec).toMatch(/^job-[0-9a-f]{10}$/)
+  expect(lastStableSpec).toBe(lastReconciledSpec)
+  const { items } = await world.server.list(controllerRevisions)
+  expect(items.map(({ metadata }) => metadata.name)).toEqual([lastReconciledSpec])
+  expect(items[0]).toMatchObject({
+    data: { job: { script: 'export default () => 1' } },
+    metadata: { ownerReferences: [{ uid: found?.metadata.uid, controller: true }] },
+  })
+  expect(world.trace.indexOf('patchMetadata FlinkJob')).toBeLessThan(world.trace.indexOf('updateStatus FlinkJob'))
+  await world.clock.run(60_000)
+  const { writes } = world
+  await world.clock.run(3_600_000)
+  expect(world.writes).toBe(writes)
+  expect(world.clusterOf('job').violations).toEqual([])
+})
+
+test('an edit is carried out; revisions that nothing names any more go', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  const before = await world.until(running)
+  await world.apply(job(changed))
+  const after = await world.until(carriedOut(2))
+  expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
+  await world.clock.run(10_000)
+  const { items } = await world.server.list(controllerRevisions)
+  expect(items.map(({ metadata }) => metadata.name)).toEqual([after?.status?.reconciliationStatus?.lastReconciledSpec])
+  expect(world.clusterOf('job').restored).toEqual([undefined, expect.stringMatching(/^savepoint of /)])
+})
+
+test('deleted: everything ends, then the finalizer goes and the object with it', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  const made = job()
+  await world.apply(made)
+  await world.until(running)
+  await world.remove(made)
+  await world.until(found => found === undefined)
+  await world.server.collectGarbage()
+  const { jobManager, taskManagers, violations } = world.clusterOf('job')
+  expect([jobManager, taskManagers, violations]).toEqual(['missing', 0, []])
+  expect((await world.server.list(controllerRevisions)).items).toEqual([])
+})
+
+test('deleted before its first pass nothing is started', async () => {
+  const world = new ManagerWorld()
+  const made = job()
+  await world.apply(made)
+  await world.remove(made)
+  world.start()
+  await world.clock.run(10_000)
+  expect(world.clusterOf('job').history).toEqual([])
+})
+
+test('millrace.dev/paused: nothing is done until it goes, deletion neither, and Paused says so', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  await world.until(running)
+  await world.annotate({ 'millrace.dev/paused': 'true' })
+  await world.apply(job(changed))
+  const paused = await world.until(found => condition(found, 'Paused')?.status === 'True')
+  expect(condition(paused, 'Paused')?.message).toContain('millrace.dev/paused')
+  const { length } = world.clusterOf('job').history
+  await world.clock.run(600_000)
+  expect(world.clusterOf('job').history.length).toBe(length)
+  await world.annotate({ 'millrace.dev/paused': null })
+  const after = await world.until(carriedOut(2))
+  expect(condition(after, 'Paused')).toBeUndefined()
+})
+
+test('a spec that does not hold: what was carried out goes on, Ready names the field; mended it is carried out', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  await world.until(running)
+  const { length } = world.clusterOf('job').history
+  await world.apply(job({}, { flinkConfiguration: { 'no.such.option': '1' } }))
+  const invalid = await world.until(found => condition(found, 'Ready')?.reason === 'InvalidSpec')
+  expect(condition(invalid, 'Ready')).toMatchObject({
+    status: 'False',
+    message: expect.stringMatching(/^the spec of generation 2 is invalid.*spec\.flinkConfiguration\["no\.such\.option"\]: unknown option/),
+    observedGeneration: 2,
+  })
+  expect(invalid?.status).toMatchObject({ lifecycleState: 'STABLE', jobStatus: { state: 'RUNNING' } })
+  await world.clock.run(60_000)
+  expect(world.clusterOf('job').history.length).toBe(length)
+  await world.apply(job(changed))
+  expect(condition(await world.until(carriedOut(3)), 'Ready')?.status).toBe('True')
+})
+
+test('a first spec that does not hold starts nothing; mended, the job starts', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job({}, { flinkConfiguration: { 'no.such.option': '1' } }))
+  const invalid = await world.until(found => condition(found, 'Ready')?.reason === 'InvalidSpec')
+  expect(invalid?.status).toMatchObject({ lifecycleState: 'FAILED', observedGeneration: 1 })
+  expect(world.clusterOf('job').history).toEqual([])
+  await world.apply(job())
+  await world.until(carriedOut(2))
+})
+
+test('adoption: another operator leaves what runs alone, and goes on with what was begun', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  const before = await world.until(running)
+  const { length } = world.clusterOf('job').history
+  world.kill()
+  world.start()
+  await world.clock.run(60_000)
+  expect(world.clusterOf('job').history.length).toBe(length)
+  await world.apply(job(changed))
+  await world.until(found => found?.status?.upgrade !== undefined)
+  world.kill()
+  await world.clock.run(60_000)
+  world.start()
+  const after = await world.until(carriedOut(2))
+  expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
+  expect(world.clusterOf('job').violations).toEqual([])
+})
+
+test('a status that somebody has emptied loses no job', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job({ upgradeMode: 'last-state' }))
+  const before = await world.until(running)
+  const object = await world.server.get(flinkJobs, 'default', 'job')
+  await world.server.updateStatus({ ...object, status: { lifecycleState: 'NONSENSE' } })
+  const after = await world.until(running)
+  expect(world.clusterOf('job').violations).toEqual([])
+  expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
+})
+
+/** What a person does to a job, and what has to have come of it. */
+interface Story {
+  readonly name: string
+  readonly steps: readonly ((world: ManagerWorld) => Promise<unknown>)[]
+  readonly end: (found: FlinkJob | undefined) => boolean
+  /** Of each start of the job, whether it begins with state. */
+  readonly starts: readonly boolean[]
+}
+
+const apply = (object: KubeObject) => (world: ManagerWorld) => world.apply(object)
+const until = (reached: (found: FlinkJob | undefined) => boolean) => (world: ManagerWorld) => world.until(reached)
+const stories: readonly Story[] = [
+  { name: 'deployed', steps: [apply(job())], end: running, starts: [false] },
+  { name: 'upgraded with a savepoint', steps: [apply(job()), until(running), apply(job(changed))], end: carriedOut(2), starts: [false, true] },
+  {
+    name: 'upgraded from its last state',
+    steps: [apply(job({ upgradeMode: 'last-state' })), until(running), apply(job({ ...changed, upgradeMode: 'last-state' }))],
+    end: carriedOut(2),
+    starts: [false, true],
+  },
+  {
+    name: 'suspended and resumed',
+    steps: [
+      apply(job()),
+      until(running),
+      apply(job({ state: 'suspended' })),
+      until(found => found?.status?.lifecycleState === 'SUSPENDED'),
+      apply(job()),
+    ],
+    end: carriedOut(3),
+    starts: [false, true],
+  },
+  {
+    name: 'recovered without its JobManager',
+    steps: [
+      apply(job({}, { flinkConfiguration: { [CHECKPOINTS]: '1 s' } })),
+      until(running),
+      async world => world.clusterOf('job').loseJobManager(),
+      until(found => !running(found)),
+    ],
+    end: running,
+    starts: [false, true],
+  },
+  {
+    name: 'asked for a savepoint',
+    steps: [apply(job()), until(running), world => world.annotate({ 'millrace.dev/savepoint': '1' })],
+    end: found => found?.status?.lastSavepoint !== undefined,
+    starts: [false],
+  },
+  { name: 'deleted', steps: [apply(job()), until(running), world => world.remove(job())], end: found => found === undefined, starts: [false] },
+]
+
+const faults: readonly CallFault[] = ['crash-before', 'crash-after', 'lost', 'conflict', 'throttled', 'error', 'hang']
+
+async function tell({ steps, end, starts }: Story, plan: ReadonlyMap<number, CallFault>) {
+  const world = new ManagerWorld(plan)
+  world.start()
+  for (const step of steps) await step(world)
+  await world.until(end)
+  const { calls } = world
+  const cluster = world.clusterOf('job')
+  const where = `${[...plan].join()} ${world.trace[[...plan.keys()][0] ?? 0]}`
+  expect(cluster.violations, where).toEqual([])
+  expect(
+    cluster.restored.map(from => from !== undefined),
+    where,
+  ).toEqual(starts)
+  expect(cluster.submittedIds.size, where).toBeLessThanOrEqual(1)
+  // Until it is quiet, then idle.
+  await world.clock.run(5_000)
+  const { writes } = world
+  await world.clock.run(10_000)
+  world.kill()
+  expect(world.writes, where).toBe(writes)
+  return calls
+}
+
+describe.each(stories)('$name, with the operator killed at each call and each call going wrong', story => {
+  test.each(faults)('%s', async fault => {
+    const calls = await tell(story, new Map())
+    expect(calls).toBeGreaterThan(10)
+    for (let at = 0; at < calls; at++) await tell(story, new Map([[at, fault]]))
+  })
+})

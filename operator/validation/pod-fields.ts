@@ -1,0 +1,49 @@
+import type { ClusterSpec, FlinkJobManifest, IngressSpec, ProcessSpec } from '../api/flink-job.ts'
+import { templateProblems } from '../effects/kubernetes/pod-template.ts'
+import type { Problem } from './problems.ts'
+
+/** The fields that say how pods are made, from the manifest to the spec as it is carried out. Where there are no pods they were refused before. */
+type Spec = FlinkJobManifest['spec']
+
+export function podFieldsOf(
+  spec: Spec,
+): Pick<ClusterSpec, 'image' | 'imagePullPolicy' | 'serviceAccount' | 'podTemplate' | 'jobManager' | 'ingress'> {
+  const { image, imagePullPolicy, serviceAccount, podTemplate, jobManager, ingress } = spec
+  const process = processOf(jobManager)
+  return {
+    ...(image === undefined ? {} : { image }),
+    ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
+    ...(serviceAccount === undefined ? {} : { serviceAccount }),
+    ...(podTemplate === undefined ? {} : { podTemplate }),
+    ...(Object.keys(process).length === 0 ? {} : { jobManager: process }),
+    ...(ingress === undefined ? {} : { ingress: defined(ingress) as IngressSpec }),
+  }
+}
+
+export function processOf({ resources, podTemplate }: Spec['jobManager'] | Spec['taskManager'] = { replicas: 1 }): ProcessSpec {
+  return {
+    ...(resources === undefined ? {} : { resources: defined(resources) as NonNullable<ProcessSpec['resources']> }),
+    ...(podTemplate === undefined ? {} : { podTemplate }),
+  }
+}
+
+/** What no schema says: what a template may not, and what needs high availability. */
+export function podProblems(spec: Spec | undefined): readonly Problem[] {
+  if (spec === undefined) return []
+  const templates: readonly [readonly string[], Spec['podTemplate']][] = [
+    [['spec', 'podTemplate'], spec.podTemplate],
+    [['spec', 'jobManager', 'podTemplate'], spec.jobManager?.podTemplate],
+    [['spec', 'taskManager', 'podTemplate'], spec.taskManager?.podTemplate],
+  ]
+  const ofTemplates = templates.flatMap(([at, template]) =>
+    templateProblems(template ?? {}).map(({ path, message }) => ({ path: [...at, ...path], message, atKey: true })),
+  )
+  if ((spec.jobManager?.replicas ?? 1) === 1) return ofTemplates
+  const message = 'is refused: more than one JobManager needs high availability, which is not built yet'
+  return [...ofTemplates, { path: ['spec', 'jobManager', 'replicas'], message, atKey: true }]
+}
+
+/** Absent fields, not undefined ones: the spec is compared and stored as JSON. */
+function defined(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined))
+}
