@@ -46,9 +46,9 @@ export function statusProblem({ metadata }: FlinkJob, status: FlinkJobStatus): s
     const [issue] = parsed.error.issues
     return `status.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is wrong'}`
   }
-  const { jobStatus, reconciliationStatus, upgrade, lifecycleState } = status
+  const { jobStatus, reconciliationStatus, upgrade, rescale, lifecycleState } = status
   if (jobStatus !== undefined && !isId(jobStatus.jobId)) return `status.jobStatus.jobId: expected 32 lower-case hex digits, got ${jobStatus.jobId}`
-  const texts = [reconciliationStatus?.lastReconciledSpec, reconciliationStatus?.lastStableSpec, upgrade?.spec]
+  const texts = [reconciliationStatus?.lastReconciledSpec, reconciliationStatus?.lastStableSpec, upgrade?.spec, rescale?.spec]
   if (texts.some(text => text !== undefined && specOf(text) === undefined)) return 'a spec in it is none'
   const isSuspended = lifecycleState === 'SUSPENDED'
   const carriedOut = specOf(reconciliationStatus?.lastReconciledSpec ?? '')
