@@ -64,7 +64,7 @@ export class LocalApiServer implements ObjectApi {
     this.history = new WatchHistory(options.historyMax ?? HISTORY_MAX)
   }
 
-  /** What an earlier one has persisted. Nobody watches yet. */
+  /** What an earlier one has persisted, owners with what they own. Nobody watches yet. */
   load(objects: readonly KubeObject[]): void {
     for (const persisted of objects) {
       const { managedFields: owners = [], ...metadata } = persisted.metadata as ObjectMeta & { readonly managedFields?: Owners }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -73,4 +73,31 @@ test('by the clock, the newest stay, and the files of the others go with them', 
   expect(await exit, stderr()).toBe(130)
   const kept = snapshots('clocked').filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   expect(kept.filter(({ status }) => status?.state === 'COMPLETED').length).toBeGreaterThanOrEqual(2)
+})
+
+test('FlinkSnapshots that a person writes, a savepoint and a checkpoint, are taken; deleted, they go, and the files of the savepoint with them', async () => {
+  const folder = join(home.directory, 'deploy')
+  mkdirSync(folder)
+  renameSync(home.manifest('job', program, spec('')), join(folder, 'job.yaml'))
+  const { says, child, exit, stderr } = home.run(folder)
+  await says(/STABLE\n/)
+  const place = `file://${home.directory}/by-hand`
+  for (const [name, what] of [
+    ['by-hand', `savepoint: {path: "${place}"}`],
+    ['checkpoint', 'checkpoint: {}'],
+  ] as const) {
+    const text = `apiVersion: millrace.dev/v1alpha1\nkind: FlinkSnapshot\nmetadata: {name: ${name}}\nspec:\n  jobReference: {name: job}\n  ${what}\n`
+    writeFileSync(join(folder, `${name}.yaml`), text)
+  }
+  const states = () => snapshots('job').map(({ metadata, status }) => `${metadata.name} ${status?.state}`)
+  await expect.poll(states, { timeout: 60_000 }).toEqual(['by-hand COMPLETED', 'checkpoint COMPLETED'])
+  const [savepoint, checkpoint] = snapshots('job').map(({ status }) => fileURLToPath(status?.path ?? ''))
+  expect(savepoint).toMatch(new RegExp(`^${home.directory}/by-hand/savepoint-`))
+  expect(checkpoint).toMatch(/\/chk-\d+$/)
+  for (const name of ['by-hand', 'checkpoint']) rmSync(join(folder, `${name}.yaml`))
+  await expect.poll(states, { timeout: 60_000 }).toEqual([])
+  expect(existsSync(join(savepoint ?? '', '_metadata'))).toBe(false)
+  expect(home.status('job')?.jobStatus?.state).toBe('RUNNING')
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
 })

@@ -94,7 +94,10 @@ export class KubeControlPlane implements AsyncDisposable {
   ): Promise<KubeAnswer> {
     const { token = this.token, contentType = 'application/json' } = options
     return new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': contentType }) }
+      const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
+      // The length is said, for node:https sends the body of a DELETE without any frame.
+      const about = payload === undefined ? {} : { 'content-type': contentType, 'content-length': payload.length }
+      const headers = { authorization: `Bearer ${token}`, ...about }
       const sent = request(`${this.url}${path}`, { method, ca: this.ca, headers }, answer => {
         let text = ''
         answer.setEncoding('utf8').on('data', (chunk: string) => {
@@ -104,7 +107,7 @@ export class KubeControlPlane implements AsyncDisposable {
         answer.on('error', reject)
       })
       sent.on('error', reject)
-      sent.end(body === undefined ? undefined : JSON.stringify(body))
+      sent.end(payload)
     })
   }
 

@@ -1,3 +1,5 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { crdFiles } from '../../../bin/crds.ts'
 import { definitions } from '../../../operator/api/crd.ts'
@@ -5,7 +7,7 @@ import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
 import { LocalApiServer } from '../../../operator/kube/local-api-server.ts'
 import type { KubeObject } from '../../../operator/kube/object-api.ts'
-import { configMaps } from '../../../operator/kube/resources.ts'
+import { configMaps, flinkJobs } from '../../../operator/kube/resources.ts'
 import { systemClock } from '../../../runtime/common/clock.ts'
 import { seededRandom, systemRandom } from '../../../runtime/common/random.ts'
 import { KubeControlPlane } from '../../support/kube-control-plane.ts'
@@ -95,3 +97,68 @@ test('random writes are answered by LocalApiServer as by a real API server', asy
     expect(await ours.objects()).toEqual(await real.objects())
   }
 })
+
+test('an answer that is lost: the write is done, its outcome is called unknown, and repeating it shows what it was', async () => {
+  await using proxy = await LosingProxy.start(plane)
+  const through = new KubeApi({ auth: withToken(proxy.url, undefined), clock: systemClock, random: systemRandom })
+  const lost = async (write: Promise<unknown>) => expect(write).rejects.toMatchObject({ reason: 'OutcomeUnknown' })
+  const read = () => api.get(flinkJobs, 'default', 'lost')
+  const job = { apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', metadata: { name: 'lost', namespace: 'default' } }
+
+  proxy.isLosing = true
+  await lost(through.create({ ...job, spec: { job: { sql: 'SELECT 1' } } }))
+  const made = await read()
+  await lost(through.updateStatus({ ...made, status: { lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', conditions: [] } }))
+  const written = await read()
+  expect(written.status).toMatchObject({ lifecycleState: 'CREATED' })
+  await lost(through.apply({ ...job, spec: { job: { sql: 'SELECT 2' } } }, 'one'))
+  expect((await read()).spec).toMatchObject({ job: { sql: 'SELECT 2' } })
+  await lost(through.patchMetadata(await read(), { labels: { a: 'b' } }))
+  const labelled = await read()
+  expect(labelled.metadata.labels).toEqual({ a: 'b' })
+
+  proxy.isLosing = false
+  await expect(through.create({ ...job, spec: { job: { sql: 'SELECT 1' } } })).rejects.toMatchObject({ reason: 'AlreadyExists' })
+  await expect(through.updateStatus(made)).rejects.toMatchObject({ reason: 'Conflict' })
+  await expect(through.patchMetadata(written, { labels: { a: 'b' } })).rejects.toMatchObject({ reason: 'Conflict' })
+  expect(await through.apply({ ...job, spec: { job: { sql: 'SELECT 2' } } }, 'one')).toEqual(labelled)
+
+  proxy.isLosing = true
+  await lost(through.delete(flinkJobs, 'default', 'lost'))
+  await expect(read()).rejects.toMatchObject({ reason: 'NotFound' })
+  proxy.isLosing = false
+  await expect(through.delete(flinkJobs, 'default', 'lost')).rejects.toMatchObject({ reason: 'NotFound' })
+  through.close()
+})
+
+/** Hands on what it is asked, and says nothing of the answer while it is losing. */
+class LosingProxy implements AsyncDisposable {
+  isLosing = false
+  readonly url: string
+  private readonly server: Server
+
+  private constructor(server: Server, url: string) {
+    this.server = server
+    this.url = url
+  }
+
+  static async start(behind: KubeControlPlane): Promise<LosingProxy> {
+    const server = createServer(async (request, response) => {
+      let text = ''
+      for await (const chunk of request.setEncoding('utf8')) text += chunk
+      const contentType = request.headers['content-type']
+      const body = text === '' ? undefined : JSON.parse(text)
+      const answer = await behind.call(request.method ?? '', request.url ?? '', body, contentType === undefined ? {} : { contentType })
+      if (proxy.isLosing) request.socket.destroy()
+      else response.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body))
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const proxy = new LosingProxy(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    return proxy
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.server.closeAllConnections()
+    await new Promise(resolve => this.server.close(resolve))
+  }
+}
