@@ -5,6 +5,7 @@ import { s3OptionTable } from '../runtime/checkpoint/storage/s3-options.ts'
 import { cliOptionTable } from '../runtime/cli/options.ts'
 import type { OptionTable } from '../runtime/common/config.ts'
 import { processOptionTable } from '../runtime/common/options.ts'
+import { kafkaOptions } from '../runtime/connectors/kafka/options.ts'
 import { graphOptions } from '../runtime/graph/options.ts'
 import { jobManagerOptions } from '../runtime/jobmanager/options.ts'
 import { networkOptions } from '../runtime/network/options.ts'
@@ -25,6 +26,7 @@ export const optionTables: readonly OptionTable[] = [
   taskExecutorOptions,
   taskOptions,
   networkOptions,
+  kafkaOptions,
   s3OptionTable,
   restOptionTable,
   cliOptionTable,

@@ -4,7 +4,6 @@
  */
 const refusedFields: Readonly<Record<string, string>> = {
   'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
-  'spec.kafka': 'set the options of the connectors; the field is not supported yet',
   'spec.job.configMapRef': 'programs in ConfigMaps are not supported yet',
   'spec.deploymentName': 'jobs on a shared session cluster are not supported yet',
   'spec.engine': 'other engines are not supported yet',

@@ -122,6 +122,17 @@ describe('a job that has failed', () => {
   })
 })
 
+test('a job that fails while the next try of an upgrade’s savepoint is waited for is started again with the edit', async () => {
+  const { cluster, until, edit, first } = await started({ upgradeMode: 'savepoint' })
+  cluster.savepointFailure = 'Exception: the store is away'
+  await edit(withJob(changed))
+  await until(job => job.status?.upgrade?.failures === 1)
+  cluster.state.set(jobIdOf(first), 'checkpoint before the failure')
+  cluster.end(jobIdOf(first), 'FAILED', 'Error: too much')
+  await until(carriedOut, 300)
+  expect(cluster.restored).toEqual([undefined, 'checkpoint before the failure'])
+})
+
 test('a job that has finished runs again with a new spec.restartNonce, and only then', async () => {
   const { cluster, pass, until, edit, first } = await started({ upgradeMode: 'savepoint' })
   cluster.looksUntilFinished = 1

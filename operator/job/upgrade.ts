@@ -242,6 +242,9 @@ function lostWhileStopping(input: Input, upgrade: Upgrade): Decision | undefined
     const jobStatus = { ...requireJob(status), upgradeSavepointPath: newest.location }
     return answer(statusWith(input, { jobStatus, upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
   }
+  // It ended while the next try was waited for.
+  if (hasEnded(status))
+    return answer(statusWith(input, { upgrade: undefined, refused: tooLate(upgrade, status.jobStatus?.state ?? 'FAILED'), error: undefined }), 0)
   if (result !== undefined || !fallsBack(upgrade)) return undefined
   return failed(input, upgrade, 'its JobManager was lost while the savepoint was taken')
 }

@@ -21,8 +21,22 @@ const strategyKeys = {
   none: {},
 } as const
 
-export function fieldOptions({ restartStrategy, taskManager }: FlinkJobManifest['spec']): readonly FieldOption[] {
-  const options = [...slotOptions(taskManager)]
+const kafkaKeys = {
+  partitionDiscoveryInterval: 'kafka.partition-discovery-interval',
+  defaultApiTimeout: 'kafka.default-api-timeout',
+  requestTimeout: 'kafka.request-timeout',
+  maxBlock: 'kafka.max-block',
+} as const
+
+function kafkaOptions(kafka: FlinkJobManifest['spec']['kafka'] = {}): readonly FieldOption[] {
+  return Object.entries(kafkaKeys).flatMap(([field, key]) => {
+    const value = kafka[field as keyof typeof kafkaKeys]
+    return value === undefined ? [] : [{ key, value, field: `spec.kafka.${field}` }]
+  })
+}
+
+export function fieldOptions({ restartStrategy, taskManager, kafka }: FlinkJobManifest['spec']): readonly FieldOption[] {
+  const options = [...slotOptions(taskManager), ...kafkaOptions(kafka)]
   if (restartStrategy === undefined) return options
   const { type, ...fields } = restartStrategy
   options.push({ key: 'restart-strategy.type', value: type, field: 'spec.restartStrategy.type' })

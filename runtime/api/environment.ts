@@ -268,7 +268,8 @@ export class StreamExecutionEnvironment {
 
   private addSourceNode<T>(name: string, source: Source<T> | SplitSource<T>, watermarks: WatermarkStrategy<T> | undefined): DataStreamSource<T> {
     const type = (source?.producedType ?? Types.GENERIC) as TypeInformation
-    if (isSource(source)) return this.addDefinition(name, source.define(watermarks), type, source.nonParallel ?? false)
+    if (isSource(source))
+      return this.addDefinition(name, source.define(watermarks, Configuration.fromObject(this.getConfiguration())), type, source.nonParallel ?? false)
     if (typeof source?.createSplits === 'function' && typeof source.createReader === 'function')
       return this.addDefinition(name, splitSourceDefinition(source, watermarks), type, false)
     throw new FlinkError(

@@ -1,3 +1,4 @@
+import type { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
 import type { OperatorDefinition } from '../graph/stream-graph.ts'
 import type { TypeInformation } from '../serde/type-information.ts'
@@ -12,7 +13,8 @@ export interface Source<T> {
   readonly producedType: TypeInformation<T>
   /** True where only one subtask can read. */
   readonly nonParallel?: boolean
-  define(watermarks: WatermarkStrategy<T> | undefined): OperatorDefinition
+  /** `configuration`: of the job, for what the source is not told itself. */
+  define(watermarks: WatermarkStrategy<T> | undefined, configuration?: Configuration): OperatorDefinition
 }
 
 export class CollectionSource<T> implements Source<T> {

@@ -27,15 +27,17 @@ export class KubernetesWorld implements AsyncDisposable {
   /** What planners say, by what the arguments of their container contain. */
   readonly answers = new Map<string, object>()
   podsMax: number | undefined
-  readonly server: LocalApiServer
-  private aheadMs = 0
+  readonly server: ObjectApi
+  private readonly ahead: { ms: number }
 
-  private constructor(server: LocalApiServer, api: ObjectApi, clock: (aheadMs: () => number) => Clock, uid: string) {
+  private constructor(server: ObjectApi, { through = api => api, kubelet = {} }: WorldOptions, clock: Clock, ahead: { ms: number }, uid: string) {
     this.server = server
-    this.api = api
-    this.clock = clock(() => this.aheadMs)
-    this.owner = { apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', name: 'words', namespace: 'jobs', uid }
+    this.api = through(server)
+    this.clock = clock
+    this.ahead = ahead
+    this.owner = { ...OWNER, uid }
     this.kubelet = new StubKubelet({
+      ...kubelet,
       api: server,
       fate: pod => this.fateOf(pod),
       podsMax: () => this.podsMax,
@@ -43,27 +45,18 @@ export class KubernetesWorld implements AsyncDisposable {
     })
   }
 
-  /** `through` may stand between the executor and the server. */
-  static async start(through: (api: ObjectApi) => ObjectApi = api => api): Promise<KubernetesWorld> {
-    let ahead = () => 0
-    const clock: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + ahead() }
-    const server = new LocalApiServer({ clock, random: seededRandom(1) })
-    const job = {
-      apiVersion: 'millrace.dev/v1alpha1',
-      kind: 'FlinkJob',
-      metadata: { name: 'words', namespace: 'jobs' },
-      spec: { job: { script: '' } },
-    }
-    const { metadata } = await server.create(job)
-    return new KubernetesWorld(
-      server,
-      through(server),
-      aheadMs => {
-        ahead = aheadMs
-        return clock
-      },
-      metadata.uid ?? '',
-    )
+  static async start(options: WorldOptions = {}): Promise<KubernetesWorld> {
+    const ahead = { ms: 0 }
+    const clock: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + ahead.ms, monotonicMs: () => systemClock.monotonicMs() + ahead.ms }
+    const server = options.server ?? new LocalApiServer({ clock, random: seededRandom(1) })
+    const { apiVersion, kind, name, namespace } = OWNER
+    const { metadata } = await server.create({
+      apiVersion,
+      kind,
+      metadata: { name, namespace },
+      spec: { job: { script: 'export default () => {}' } },
+    })
+    return new KubernetesWorld(server, options, clock, ahead, metadata.uid ?? '')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -71,7 +64,7 @@ export class KubernetesWorld implements AsyncDisposable {
   }
 
   advance(ms: number): void {
-    this.aheadMs += ms
+    this.ahead.ms += ms
   }
 
   /** As a new operator, which remembers nothing. */
@@ -154,6 +147,16 @@ export class KubernetesWorld implements AsyncDisposable {
     else cluster.taskManagers = taskManagers
   }
 }
+
+interface WorldOptions {
+  /** Default: one in memory. */
+  readonly server?: ObjectApi
+  /** What stands between the executor and the server. */
+  readonly through?: (api: ObjectApi) => ObjectApi
+  readonly kubelet?: Partial<ConstructorParameters<typeof StubKubelet>[0]>
+}
+
+const OWNER = { apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', name: 'words', namespace: 'jobs' } as const
 
 export const ready = {
   kind: 'ready',

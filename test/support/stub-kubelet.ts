@@ -32,6 +32,8 @@ interface Options {
   readonly podsMax?: () => number | undefined
   /** A pod gets its node by it. */
   readonly bind?: (pod: KubeObject) => Promise<unknown>
+  /** Pods go with their StatefulSet by us: nobody else sees to it at this server. */
+  readonly collectsGarbage?: boolean
 }
 
 interface SetSpec {
@@ -73,9 +75,13 @@ export class StubKubelet implements AsyncDisposable {
   }
 
   private async look(): Promise<void> {
-    const { api } = this.options
-    for (const set of (await api.list(statefulSets)).items) await this.control(set)
+    const { api, collectsGarbage = false } = this.options
+    const sets = (await api.list(statefulSets)).items
+    for (const set of sets) await this.control(set)
     const { items } = await api.list(pods)
+    const isOrphan = ({ metadata }: KubeObject) =>
+      metadata.ownerReferences?.some(({ kind, uid }) => kind === 'StatefulSet' && !sets.some(set => set.metadata.uid === uid)) === true
+    if (collectsGarbage) for (const pod of items) if (isOrphan(pod) && pod.metadata.deletionTimestamp === undefined) await gone(api, pod)
     for (const pod of items) await unlessChanged(() => this.progress(pod))
     const running = (await api.list(pods)).items.map(stubPod).filter(({ object }) => phaseOf(object) === 'Running' && isUp(object))
     await this.options.onRunning?.(running)
@@ -146,7 +152,7 @@ export class StubKubelet implements AsyncDisposable {
 
   /** Without a change no write: it would wake us again. */
   private async say(pod: KubeObject, status: object): Promise<void> {
-    if (JSON.stringify(pod.status) !== JSON.stringify(status)) await this.options.api.updateStatus({ ...pod, status })
+    if (!says(pod.status, status)) await this.options.api.updateStatus({ ...pod, status })
   }
 
   private async warn(set: KubeObject, note: string): Promise<void> {
@@ -162,6 +168,15 @@ export class StubKubelet implements AsyncDisposable {
 
 function stubPod(object: KubeObject): StubPod {
   return { name: object.metadata.name, component: object.metadata.labels?.['app.kubernetes.io/component'] ?? '', object }
+}
+
+/** A server adds to it what it knows by itself. */
+function says(current: unknown, wanted: unknown): boolean {
+  if (typeof wanted !== 'object' || wanted === null) return current === wanted
+  if (typeof current !== 'object' || current === null) return false
+  // Both are JSON.
+  const [has, wants] = [current as Record<string, unknown>, wanted as Record<string, unknown>]
+  return Object.keys(wants).every(key => says(has[key], wants[key]))
 }
 
 function named({ apiVersion, kind, metadata }: KubeObject): KubeObject {

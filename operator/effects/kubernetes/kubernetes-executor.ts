@@ -9,6 +9,7 @@ import type { KubeObject, ObjectApi } from '../../kube/object-api.ts'
 import { configMaps, ingresses, pods, secrets, statefulSets } from '../../kube/resources.ts'
 import type { Action, Executor, ObservedCluster, ObservedJobManager } from '../actions.ts'
 import { rescale } from '../rescale.ts'
+import { LostPods } from './lost-pods.ts'
 import {
   type ClusterInput,
   type ClusterOwner,
@@ -28,13 +29,13 @@ import { OwnedObjects } from './owned-objects.ts'
 import type { ReadyProgram } from './planner-answer.ts'
 import { PlannerPods } from './planner-pods.ts'
 import { jarIdOf } from './pod-specs.ts'
-import { asPod, isLost, ordinalOf, replicasOf } from './pods.ts'
+import { asPod, ordinalOf, replicasOf } from './pods.ts'
 
 /**
  * Actions on Kubernetes (decision 0029): objects are applied and deleted, other controllers and the kubelets carry them out, and the job is reached over REST. Everything that
  * an action names is there already or is made so: repeated after a crash it changes nothing.
  *
- * Nothing is remembered that the API server does not know, but for what was read there: the token, and what planners have answered.
+ * Nothing is remembered that the API server does not know, but for what was read there (the token, what planners have answered), and how long pods take to end.
  */
 export interface KubernetesExecutorOptions {
   readonly api: ObjectApi
@@ -62,6 +63,7 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
   const { api, owner, settings, clock } = options
   const { name } = owner
   const objects = new OwnedObjects(api, owner, clock)
+  const lost = new LostPods(clock)
   const inputOf = <Spec extends ClusterSpec>(spec: Spec): ClusterInput & { readonly spec: Spec } => ({ owner, spec, settings })
   let token: string | undefined
 
@@ -103,12 +105,12 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
   /** Pods of nodes that do not answer hold their names; what they still do is fenced. */
   const removeLostPods = async (component: 'jobmanager' | 'taskmanager') => {
     for (const pod of await objects.list(pods, selectorLabels(name, component)))
-      if (isLost(asPod(pod), clock.nowMs())) await objects.removeExactly(pods, pod, true)
+      if (lost.has(asPod(pod))) await objects.removeExactly(pods, pod, true)
   }
 
   const stopPods = async (component: 'jobmanager' | 'taskmanager', keep: number) => {
     await removeLostPods(component)
-    await objects.podsGone(selectorLabels(name, component), pod => ordinalOf(pod) >= keep && !isLost(pod, clock.nowMs()), options.stopTimeoutMs)
+    await objects.podsGone(selectorLabels(name, component), pod => ordinalOf(pod) >= keep && !lost.has(pod), options.stopTimeoutMs)
   }
 
   const ownSet = async (setName: string): Promise<KubeObject | undefined> => {
@@ -189,11 +191,11 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
 
   return {
     async observeCluster(): Promise<ObservedCluster> {
-      const cluster = await observeSets(objects, name, clock.nowMs())
+      const cluster = await observeSets(objects, name, lost, clock.nowMs())
       const jobManager: ObservedJobManager =
         cluster.jobManager.kind === 'ready' ? { kind: 'ready', webAddress: webAddress(owner) } : cluster.jobManager
       if (jobManager.kind === 'ready') await readToken()
-      const problems = [...cluster.problems, ...planners.problems(cluster.planners, clock.nowMs())]
+      const problems = [...cluster.problems, ...planners.problems(cluster.planners)]
       return { jobManager, taskManagers: cluster.taskManagers, ...(problems.length === 0 ? {} : { problems }) }
     },
     observeProgram: spec => planners.program(spec),

@@ -1,10 +1,11 @@
 import type { KubeObject } from '../../kube/object-api.ts'
 import { events, pods, statefulSets } from '../../kube/resources.ts'
 import type { ObservedJobManager, ObservedTaskManagers, ProcessProblem } from '../actions.ts'
+import type { LostPods } from './lost-pods.ts'
 import { names, selectorLabels } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 import type { Component } from './pod-specs.ts'
-import { asPod, creationProblem, isLost, isReady, mountProblem, ordinalOf, type Pod, podProblem, replicasOf } from './pods.ts'
+import { asPod, creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem, replicasOf } from './pods.ts'
 
 /**
  * What there is of a cluster: two StatefulSets and their pods, and what is wrong with them.
@@ -30,8 +31,9 @@ interface Found {
   readonly pods: readonly Pod[]
 }
 
-export async function observeSets(objects: OwnedObjects, name: string, nowMs: number): Promise<ObservedSets> {
+export async function observeSets(objects: OwnedObjects, name: string, lost: LostPods, nowMs: number): Promise<ObservedSets> {
   const all = await objects.list(pods, selectorLabels(name))
+  lost.keep(all)
   const of = (component: Component) => all.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === component)
   const jobManager: Found = {
     process: 'jobmanager',
@@ -44,37 +46,37 @@ export async function observeSets(objects: OwnedObjects, name: string, nowMs: nu
     pods: of('taskmanager').map(asPod),
   }
   return {
-    jobManager: jobManagerOf(jobManager, objects, nowMs),
-    taskManagers: { running: runningOf(taskManager, nowMs), ended: [] },
-    problems: [...(await problemsOf(jobManager, objects, nowMs)), ...(await problemsOf(taskManager, objects, nowMs))],
+    jobManager: jobManagerOf(jobManager, objects, lost),
+    taskManagers: { running: runningOf(taskManager, lost), ended: [] },
+    problems: [...(await problemsOf(jobManager, objects, lost, nowMs)), ...(await problemsOf(taskManager, objects, lost, nowMs))],
     planners: of('planner'),
   }
 }
 
-function jobManagerOf({ set, pods: found }: Found, objects: OwnedObjects, nowMs: number): ObservedJobManager {
-  const live = found.filter(pod => !isLost(pod, nowMs))
+function jobManagerOf({ set, pods: found }: Found, objects: OwnedObjects, lost: LostPods): ObservedJobManager {
+  const live = found.filter(pod => !lost.has(pod))
   if (set === undefined) return live.length === 0 ? { kind: 'missing' } : { kind: 'starting' }
   if (!objects.isOurs(set) || set.metadata.deletionTimestamp !== undefined) return { kind: 'starting' }
-  const lost = found.find(pod => isLost(pod, nowMs))
-  if (lost !== undefined && live.length === 0)
-    return { kind: 'ended', message: podProblem(lost, 'jobmanager', nowMs)?.message ?? 'the JobManager is lost' }
+  const gone = found.find(pod => lost.has(pod))
+  if (gone !== undefined && live.length === 0)
+    return { kind: 'ended', message: podProblem(gone, 'jobmanager', true)?.message ?? 'the JobManager is lost' }
   // REST is answered by that of the cluster that ran before, while it is on its way out.
   return live.some(isReady) ? { kind: 'ready', webAddress: '' } : { kind: 'starting' }
 }
 
-function runningOf({ set, pods: found }: Found, nowMs: number): number {
-  const live = found.filter(pod => !isLost(pod, nowMs))
+function runningOf({ set, pods: found }: Found, lost: LostPods): number {
+  const live = found.filter(pod => !lost.has(pod))
   if (set === undefined) return live.length
   // A lost one keeps its name from the one that would replace it.
-  const held = found.filter(pod => isLost(pod, nowMs) && ordinalOf(pod) < replicasOf(set)).length
+  const held = found.filter(pod => lost.has(pod) && ordinalOf(pod) < replicasOf(set)).length
   return Math.max(live.length, replicasOf(set) - held)
 }
 
-async function problemsOf(found: Found, objects: OwnedObjects, nowMs: number): Promise<readonly ProcessProblem[]> {
+async function problemsOf(found: Found, objects: OwnedObjects, lost: LostPods, nowMs: number): Promise<readonly ProcessProblem[]> {
   const { process, set } = found
   if (set !== undefined && !objects.isOurs(set)) return [{ process, reason: 'NameTaken', message: objects.foreignMessage(set) }]
   const nameOf = (pod: Pod) => (process === 'jobmanager' ? process : `${process}-${ordinalOf(pod)}`)
-  const ofPods = found.pods.flatMap(pod => podProblem(pod, nameOf(pod), nowMs) ?? [])
+  const ofPods = found.pods.flatMap(pod => podProblem(pod, nameOf(pod), lost.has(pod)) ?? [])
   const isOld = ({ metadata }: Pick<KubeObject, 'metadata'>) => nowMs - Date.parse(metadata.creationTimestamp ?? '') > QUIET_MS
   const isIncomplete = set !== undefined && isOld(set) && found.pods.length < replicasOf(set)
   const creating = found.pods.filter(pod => pod.status?.phase === 'Pending' && isOld(pod))

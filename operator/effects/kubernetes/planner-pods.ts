@@ -118,11 +118,11 @@ export class PlannerPods {
       }
   }
 
-  problems(all: readonly KubeObject[], nowMs: number): readonly ProcessProblem[] {
+  problems(all: readonly KubeObject[]): readonly ProcessProblem[] {
     return all.flatMap(object => {
       const state = plannerState(asPod(object))
       if (state.kind === 'failed') return [{ process: 'planner', reason: 'PlannerFailed', message: state.message }]
-      const found = state.kind === 'pending' ? podProblem(asPod(object), 'planner', nowMs) : undefined
+      const found = state.kind === 'pending' ? podProblem(asPod(object), 'planner', false) : undefined
       return found === undefined ? [] : [found]
     })
   }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { KubeObject } from '../../kube/object-api.ts'
-import { creationProblem, isLost, isReady, mountProblem, ordinalOf, type Pod, podProblem } from './pods.ts'
+import { LostPods } from './lost-pods.ts'
+import { creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem } from './pods.ts'
 
-const NOW = Date.parse('2026-01-01T00:10:00Z')
 const metadata = { name: 'words-tm-3', namespace: 'jobs', uid: 'u3' }
 const pod = (status: NonNullable<Pod['status']>, more: object = {}): Pod => ({
   metadata: { ...metadata, ...more },
@@ -11,7 +11,7 @@ const pod = (status: NonNullable<Pod['status']>, more: object = {}): Pod => ({
 })
 const container = (state: object, more: object = {}) =>
   pod({ phase: 'Pending', containerStatuses: [{ name: 'main', image: 'example/millrace:1', state, ...more }] })
-const problem = (given: Pod) => podProblem(given, 'taskmanager-3', NOW)
+const problem = (given: Pod) => podProblem(given, 'taskmanager-3', false)
 const event = (reason: string, note: string, uid: string, name: string, eventTime: string): KubeObject => ({
   apiVersion: 'events.k8s.io/v1',
   kind: 'Event',
@@ -98,23 +98,30 @@ test.each<[string, Pod, string, string]>([
     'NodeStatusUnknown',
     'taskmanager-3 (pod words-tm-3) may run or not: its node node-1 does not answer',
   ],
-  [
-    'a node that never answered again',
-    pod({ phase: 'Running' }, { deletionTimestamp: '2026-01-01T00:08:59Z' }),
-    'NodeLost',
-    'taskmanager-3 (pod words-tm-3) was to end at 2026-01-01T00:08:59Z and nobody says that it has: node node-1 does not answer',
-  ],
 ])('%s is said in words', (_what, given, reason, message) => {
   expect(problem(given)).toEqual({ process: 'taskmanager-3', reason, message })
 })
 
-test('a pod past its end by a minute is lost, not before', () => {
-  const deleted = (deletionTimestamp: string) => pod({}, { deletionTimestamp })
-  expect([isLost(deleted('2026-01-01T00:08:59Z'), NOW), isLost(deleted('2026-01-01T00:09:01Z'), NOW), isLost(pod({}), NOW)]).toEqual([
-    true,
-    false,
-    false,
-  ])
+test('a pod on a node that never answered again is said to be lost', () => {
+  const given = pod({ phase: 'Running' }, { deletionTimestamp: '2026-01-01T00:08:59Z' })
+  expect(podProblem(given, 'jobmanager', true)).toEqual({
+    process: 'jobmanager',
+    reason: 'NodeLost',
+    message: 'jobmanager (pod words-tm-3) was to end at 2026-01-01T00:08:59Z and nobody says that it has: node node-1 does not answer',
+  })
+})
+
+test('a pod is lost when it was watched ending for its grace and a minute, whatever the wall clock says', () => {
+  let ms = 0
+  const lost = new LostPods({ nowMs: () => 10 ** 15, monotonicMs: () => ms, schedule: () => ({ cancel() {} }) })
+  const ending = pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 10 })
+  const answers = [0, 70_000, 70_001].map(at => {
+    ms = at
+    return lost.has(ending)
+  })
+  expect([answers, lost.has(pod({}))]).toEqual([[false, false, true], false])
+  lost.keep([])
+  expect(lost.has(ending)).toBe(false)
 })
 
 test('a pod that is told to end is not ready, whatever its condition says', () => {

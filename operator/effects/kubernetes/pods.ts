@@ -4,11 +4,7 @@ import type { ProcessProblem } from '../actions.ts'
 /**
  * What is wrong with the pods of a cluster, in words: pure. A pod is asked from the outside in: was it made at all (its StatefulSet says why not), has it a node, does its
  * image come, does its container start, does it stay up. The first answer is the reason, as Kubernetes names it; a pod that is on its way has none.
- *
- * A pod on a node that answers no more stays, marked to be deleted: nobody can say that it has ended. Past its deletion by LOST_AFTER_MS it counts as lost; whatever it still does is
- * fenced by the epoch of its job (decision 0029).
  */
-const LOST_AFTER_MS = 60_000
 
 interface ContainerState {
   readonly waiting?: { readonly reason?: string; readonly message?: string }
@@ -62,19 +58,15 @@ export function isReady({ metadata, status }: Pod): boolean {
   return metadata.deletionTimestamp === undefined && status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 }
 
-export function isLost({ metadata }: Pod, nowMs: number): boolean {
-  return metadata.deletionTimestamp !== undefined && nowMs - Date.parse(metadata.deletionTimestamp) > LOST_AFTER_MS
-}
-
 /** The number at the end of a name that a StatefulSet has given. */
 export function ordinalOf({ metadata }: Pick<Pod, 'metadata'>): number {
   return Number(/-(\d+)$/.exec(metadata.name)?.[1] ?? -1)
 }
 
-export function podProblem(pod: Pod, process: string, nowMs: number): ProcessProblem | undefined {
+export function podProblem(pod: Pod, process: string, isLost: boolean): ProcessProblem | undefined {
   const { metadata, spec, status = {} } = pod
   const about = (reason: string, message: string): ProcessProblem => ({ process, reason, message: `${process} (pod ${metadata.name}) ${message}` })
-  if (isLost(pod, nowMs))
+  if (isLost)
     return about(
       'NodeLost',
       `was to end at ${metadata.deletionTimestamp} and nobody says that it has: node ${spec?.nodeName ?? 'unknown'} does not answer`,

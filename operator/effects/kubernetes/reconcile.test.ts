@@ -30,7 +30,7 @@ async function started(crashes: CrashPlan = new Map(), first = spec) {
     patchMetadata: (...given) => step(() => api.patchMetadata(...given)),
     delete: (...given) => step(() => api.delete(...given)),
   })
-  const world = await KubernetesWorld.start(dying)
+  const world = await KubernetesWorld.start({ through: dying })
   world.cluster.looksUntilFinished = undefined
   const store = new MemoryStore(first)
   let executor = world.executor()
@@ -124,13 +124,14 @@ test('a job at rest costs no write', async () => {
 })
 
 test('a JobManager whose node is lost is started again elsewhere, and the job goes on from its newest checkpoint', async () => {
-  const { world, until } = await started()
+  const { world, pass, until } = await started()
   await using _ = world
   const { status } = await until(running)
   const jobId = status?.jobStatus?.jobId
   world.fates.set('words-jm-0', { kind: 'node-lost' })
   world.cluster.loseJobManager('missing')
   await world.server.delete(pods, 'jobs', 'words-jm-0')
+  await pass()
   world.advance(100_000)
   const lost = await until(job => job.status?.recovery !== undefined)
   expect(lost.status?.conditions.find(({ type }) => type === 'Degraded')).toMatchObject({

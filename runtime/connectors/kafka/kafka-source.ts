@@ -1,6 +1,7 @@
 import type { Boundedness } from '../../api/built-in-connectors.ts'
 import { refuseByName } from '../../api/refusals.ts'
 import type { Source } from '../../api/sources.ts'
+import type { Configuration } from '../../common/config.ts'
 import { FlinkError } from '../../common/errors.ts'
 import type { JsonObject } from '../../common/json.ts'
 import type { OperatorDefinition } from '../../graph/stream-graph.ts'
@@ -12,6 +13,7 @@ import type { WatermarkStrategy } from '../../time/watermark-strategy.ts'
 import { KafkaReader, type KafkaReaderOptions } from './kafka-reader.ts'
 import type { KafkaEnumeratorOptions } from './kafka-split.ts'
 import { OffsetsInitializer } from './offsets-initializer.ts'
+import { sourceDefaults } from './options.ts'
 import { parseProperties, settingsJson } from './settings.ts'
 import { needsGroup, type StartingOffsets } from './starting-offsets.ts'
 import {
@@ -47,8 +49,10 @@ export class KafkaSource<T> implements Source<T> {
     return new KafkaSourceBuilder<T>()
   }
 
-  define(watermarks: WatermarkStrategy<T> | undefined): OperatorDefinition {
-    const { topics, startingOffsets, bounded, settings, ignoredProperties, format } = this.spec
+  define(watermarks: WatermarkStrategy<T> | undefined, configuration?: Configuration): OperatorDefinition {
+    const { topics, startingOffsets, bounded, properties, ignoredProperties, format } = this.spec
+    const defaults = configuration === undefined ? {} : sourceDefaults(configuration)
+    const settings = settingsJson(parseProperties(new Map([...Object.entries(defaults), ...properties])).settings)
     const described = watermarks?.describe()
     const options = {
       topics,
@@ -82,7 +86,7 @@ export interface KafkaSourceSpec<T> {
   readonly topics: readonly string[]
   readonly startingOffsets: StartingOffsets
   readonly bounded: boolean
-  readonly settings: JsonObject
+  readonly properties: ReadonlyMap<string, string>
   readonly ignoredProperties: readonly string[]
   readonly format: ValueFormat<T>
 }
@@ -174,7 +178,7 @@ export class KafkaSourceBuilder<T> {
       topics: this.topics,
       startingOffsets: this.startingOffsets.starting,
       bounded: this.bounded,
-      settings: settingsJson(settings),
+      properties: new Map(this.properties),
       ignoredProperties: ignored,
       // The setters that change the format change T with it.
       format: this.format as ValueFormat<T>,

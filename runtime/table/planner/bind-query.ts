@@ -24,6 +24,8 @@ export interface QueryContext {
   /** Where names of one part are looked up: of a view, where it was declared. */
   readonly scope: CatalogPath
   readonly timeZone: string
+  /** Options of tables that are read from Kafka, where they say nothing themselves. */
+  readonly kafkaDefaults: Readonly<Record<string, string>>
   /** WITH tables in reach. */
   readonly common: ReadonlyMap<string, Relation>
   /** Views being expanded, so that one that reads itself is noticed. */
@@ -136,7 +138,7 @@ function bindNamedTable(reference: Extract<TableReference, { kind: 'table' }>, c
   if (common !== undefined) return { node: common.node, columns: aliased(common.columns, alias) }
   const found = findObject(context.catalog, path, context.scope)
   if (found.object.kind === 'table') {
-    const relation = bindSourceTable(found.object.declared, found.path, reference.hints)
+    const relation = bindSourceTable(found.object.declared, found.path, reference.hints, 'source', context.kafkaDefaults)
     return { node: relation.node, columns: aliased(relation.columns, alias) }
   }
   const name = found.path.join('.')

@@ -16,18 +16,25 @@ import { type Relation, referenceOf, type ScopeColumn } from './scope.ts'
  * A table as a source: a scan of its physical columns' leaves, a projection that adds the computed columns where they are declared, and the
  * watermark. The rules drop what nobody reads.
  */
-export function bindSourceTable(table: CreateTable, path: TablePath, hints: readonly Hint[], use: 'source' | 'declared' = 'source'): Relation {
+export function bindSourceTable(
+  table: CreateTable,
+  path: TablePath,
+  hints: readonly Hint[],
+  use: 'source' | 'declared' = 'source',
+  kafkaDefaults: Readonly<Record<string, string>> = {},
+): Relation {
   const name = path[2]
   const leaves: { readonly field: Field; readonly path: readonly string[] }[] = []
   const physical = table.columns.filter(column => column.kind === 'physical')
   const physicalColumns = physical.map(column => leafColumns(path, column.name.text, column.type, [column.name.text], leaves, column.pos))
-  const { connector, options } = checkOptions(
+  const { connector, options: given } = checkOptions(
     name,
     withHints(table.options, hints),
     table.pos,
     use,
     physical.map(column => column.name.text),
   )
+  const options = connector === 'kafka' ? { ...kafkaDefaults, ...given } : given
   // A table that is perhaps only written need not say where reading starts.
   const startAtWill = use === 'declared' && options['scan.startup.mode'] === undefined ? { 'scan.startup.mode': 'earliest-offset' } : {}
   if (connector === 'kafka') at(table.pos, () => kafkaTableSource({ ...options, ...startAtWill }))

@@ -2,6 +2,7 @@ import type { StreamExecutionEnvironment } from '../../api/environment.ts'
 import { unreachable } from '../../common/assert.ts'
 import { Configuration, parseOptionValue } from '../../common/config.ts'
 import { FlinkError, nearestName } from '../../common/errors.ts'
+import { sinkDefaults, sourceDefaults } from '../../connectors/kafka/options.ts'
 import { CatalogManager } from '../catalog/catalog-manager.ts'
 import { tableOf, viewOf } from '../catalog/catalog-objects.ts'
 import { timeZone } from '../functions/time-zone.ts'
@@ -173,7 +174,8 @@ export class SqlScript {
     const table = found.object.declared
     const physical = table.columns.filter(column => column.kind === 'physical')
     const schema = physical.map(column => ({ name: column.name.text, type: printType(column.type) }))
-    const { connector, options } = checkOptions(name, table.options, table.pos, 'sink', [])
+    const { connector, options: given } = checkOptions(name, table.options, table.pos, 'sink', [])
+    const options = connector === 'kafka' ? { ...asTableOptions(sinkDefaults(this.configuration)), ...given } : given
     for (const column of physical) requireColumnType(column.type, column.name.text, column.pos)
     if (connector === 'kafka') at(table.pos, () => kafkaTableSink(options, schema))
     const relation = this.bind(insert.query)
@@ -227,13 +229,18 @@ export class SqlScript {
       catalog: this.catalog,
       scope: this.catalog.currentPath,
       timeZone: this.settings().timeZone,
+      kafkaDefaults: asTableOptions(sourceDefaults(this.configuration)),
       common: new Map(),
       views: [],
     })
   }
 
+  private get configuration(): Configuration {
+    return Configuration.fromObject(this.env.getConfiguration())
+  }
+
   private settings(): ScriptSettings {
-    const configuration = Configuration.fromObject(this.env.getConfiguration())
+    const { configuration } = this
     return {
       timeZone: configuration.get(tableOptions.localTimeZone),
       twoPhase: configuration.get(tableOptions.aggPhaseStrategy) !== 'ONE_PHASE',
@@ -243,6 +250,11 @@ export class SqlScript {
       sharing: { subplans: configuration.get(tableOptions.reuseSubplans), sources: configuration.get(tableOptions.reuseSources) },
     }
   }
+}
+
+/** Properties of Kafka's clients as a table has them. */
+function asTableOptions(properties: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(properties).map(([key, value]) => [`properties.${key}`, value]))
 }
 
 interface ScriptSettings extends CalcSettings {

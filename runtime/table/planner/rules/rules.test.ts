@@ -20,7 +20,7 @@ function bound(sql: string): LogicalNode {
   const [table, query] = parseScript(ddl + sql).map(({ statement }) => statement)
   if (table?.kind !== 'createTable' || query?.kind !== 'query') throw new Error('a table and a query')
   catalog.createObject(['t'], tableOf(table).table, { temporary: false, ignoreIfExists: false })
-  return bindQuery(query.query, { catalog, scope: catalog.currentPath, timeZone: 'UTC', common: new Map(), views: [] }).node
+  return bindQuery(query.query, { catalog, scope: catalog.currentPath, timeZone: 'UTC', kafkaDefaults: {}, common: new Map(), views: [] }).node
 }
 
 const lines = (node: LogicalNode) =>
