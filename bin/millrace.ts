@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { addObjectCommands, type ObjectCommands } from '../operator/cli/object-commands.ts'
+import { addOperatorCommand } from '../operator/cli/operator-command.ts'
 import { addUpCommand } from '../operator/cli/up-command.ts'
 import { addValidateCommand } from '../operator/cli/validate-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
@@ -55,6 +56,16 @@ const extensions: readonly CliExtension[] = [
     }
     addObjectCommands(program, commands, exit)
   },
+  (program, context, exit) =>
+    addOperatorCommand(
+      program,
+      async request => {
+        const { runOperator } = await import('./operator.ts')
+        return runOperator(request, context, process.env)
+      },
+      process.env,
+      exit,
+    ),
   (program, _context, exit) =>
     addValidateCommand(
       program,

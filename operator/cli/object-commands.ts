@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { OutputFormat } from './printing.ts'
+import { labelsOf } from './selector.ts'
 
 /** The words of `get`, `describe`, `annotate` and `delete`, apart from what they do: kubectl's, so that what people know works. */
 export interface ObjectScope {
@@ -134,17 +135,7 @@ function scoped(command: Command): Command {
 }
 
 function scopeOf({ namespace, allNamespaces, selector }: ScopeOptions): ObjectScope {
-  const labels = Object.fromEntries(
-    (selector ?? '')
-      .split(',')
-      .filter(term => term !== '')
-      .map(term => {
-        const [, key, value] = /^([^=!]+)==?([^=]*)$/.exec(term) ?? []
-        if (key === undefined || value === undefined) throw new FlinkError('INVALID_ARGUMENT', `option -l: expected key=value, got ${term}`)
-        return [key, value] as const
-      }),
-  )
-  return { namespace: allNamespaces === true ? undefined : namespace, labels }
+  return { namespace: allNamespaces === true ? undefined : namespace, labels: labelsOf(selector ?? '') }
 }
 
 /** A name of an object cannot end in a dash, so that `key-` is none. */

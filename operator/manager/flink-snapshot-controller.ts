@@ -1,5 +1,6 @@
 import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
 import type { Clock } from '../../runtime/common/clock.ts'
+import { flattenConfiguration } from '../../runtime/common/config.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
@@ -32,7 +33,7 @@ export function flinkSnapshotController({ api, catalogue, rest, clock, random, l
       if (object === undefined) return undefined
       const { jobReference } = (object.spec ?? {}) as FlinkSnapshot['spec']
       const job = jobReference === undefined ? undefined : caches.get(flinkJobs, key.namespace, jobReference.name)
-      const asJob = job as unknown as FlinkJob | undefined
+      const asJob = job === undefined ? undefined : withFlatOptions(job)
       const jobs = {
         get: async (namespace: string, name: string) => caches.get(flinkJobs, namespace, name) as unknown as FlinkJob | undefined,
         list: async (namespace: string) =>
@@ -59,4 +60,10 @@ function cachedStore(api: ObjectApi, key: ObjectKey, object: KubeObject, caches:
     writeStatus: async (snapshot, status) => seen(await store.writeStatus(snapshot, status)),
     writeFinalizers: async (snapshot, finalizers) => seen(await store.writeFinalizers(snapshot, finalizers)),
   }
+}
+
+/** As its author wrote it, but for its options, which may be nested there. What a program sets itself is not known here. */
+function withFlatOptions(job: KubeObject): FlinkJob {
+  const spec = job.spec as { readonly flinkConfiguration?: Readonly<Record<string, unknown>> }
+  return { ...job, spec: { ...spec, flinkConfiguration: flattenConfiguration(spec.flinkConfiguration ?? {}) } } as unknown as FlinkJob
 }

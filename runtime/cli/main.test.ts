@@ -254,7 +254,7 @@ describe('info, cluster and the rest', () => {
     expect(unknown.out.slice(0, 4)).toEqual([
       '"lisst" is not a valid action.',
       '',
-      'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "bundle", "up", "get", "describe", "annotate", "delete", "validate", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".',
+      'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "bundle", "up", "get", "describe", "annotate", "delete", "operator", "validate", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".',
       'Did you mean "list"?',
     ])
   })

@@ -21,7 +21,7 @@ export type CliExtension = (program: Command, context: CliContext, exit: (code: 
 
 const HELP_HINT = 'Use the help option (-h or --help) to get help on the command.'
 const VALID_ACTIONS =
-  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "bundle", "up", "get", "describe", "annotate", "delete", "validate", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
+  'Valid actions are "run", "info", "list", "savepoint", "checkpoint", "stop", "cancel", "state", "bundle", "up", "get", "describe", "annotate", "delete", "operator", "validate", "start-cluster", "stop-cluster", "jobmanager", or "taskmanager".'
 
 export async function runCli(argv: readonly string[], context: CliContext, extensions: readonly CliExtension[] = []): Promise<number> {
   let exitCode = 0

@@ -51,6 +51,8 @@ export class ManagerWorld {
   private readonly faults: ReadonlyMap<number, CallFault>
   private readonly options: Partial<ManagerOptions>
   private current: Incarnation | undefined
+  /** Of the last incarnation. */
+  manager: Manager | undefined
   private readonly prepare: (cluster: FakeFlinkCluster, name: string) => void
 
   constructor(
@@ -100,6 +102,7 @@ export class ManagerWorld {
       onChange: (_type, before, after) => recorder.observe(before, after),
       ...this.options,
     })
+    this.manager = manager
     void manager.run(incarnation.stopping.signal)
   }
 

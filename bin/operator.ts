@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { type OperatorRequest, POD_NAMESPACE } from '../operator/cli/operator-command.ts'
+import { createKubernetesExecutors } from '../operator/effects/kubernetes/kubernetes-executors.ts'
+import { KubeApi } from '../operator/kube/kube-api.ts'
+import { inCluster, type KubeAuth, withToken } from '../operator/kube/kube-auth.ts'
+import { LeaderElection } from '../operator/kube/leader-election.ts'
+import { EventRecorder } from '../operator/manager/events.ts'
+import { flinkJobController } from '../operator/manager/flink-job-controller.ts'
+import { flinkSnapshotController } from '../operator/manager/flink-snapshot-controller.ts'
+import { Manager } from '../operator/manager/manager.ts'
+import { OperatorMetrics } from '../operator/manager/metrics.ts'
+import { serveProbes } from '../operator/manager/probe-server.ts'
+import { catalogueLocations, createCatalogue } from '../runtime/checkpoint/catalogue.ts'
+import { checkpointDirectory } from '../runtime/checkpoint/options.ts'
+import type { CliContext } from '../runtime/cli/context.ts'
+import { Configuration } from '../runtime/common/config.ts'
+import { FlinkError } from '../runtime/common/errors.ts'
+import { hex } from '../runtime/common/ids.ts'
+import { restOptions } from '../runtime/rest/options.ts'
+import { createProcessLog } from './environment.ts'
+import { optionTables } from './option-tables.ts'
+import { storeOpener } from './stores.ts'
+
+/** `millrace operator` in the real world. Answers the exit code: 1 when the lease was lost, for nothing may be gone on with then. */
+export async function runOperator(request: OperatorRequest, context: CliContext, env: NodeJS.ProcessEnv): Promise<number> {
+  const { clock, random, interrupted } = context
+  const log = createProcessLog('json', 'info')
+  const api = new KubeApi({ auth: authOf(request, env), clock, random })
+  const identity = `${hostname()}-${hex(random.bytes(4))}`
+  const metrics = new OperatorMetrics(clock, ['FlinkJob', 'FlinkSnapshot'])
+  let manager: Manager | undefined
+  const probes = await serveProbes({ ...request.probes, registry: metrics.registry, isReady: () => manager === undefined || manager.isSynced })
+  log.info('the operator begins', { identity, namespaces: request.namespaces ?? 'all', probes: probes.port })
+
+  const lead = async (leading: AbortSignal): Promise<void> => {
+    const configuration = Configuration.fromObject({})
+    const open = storeOpener(configuration, log)
+    const catalogue = (options: Readonly<Record<string, string>>) => {
+      const of = configuration.with(options, 'file')
+      return createCatalogue(catalogueLocations(of), uri => open(uri, of, checkpointDirectory.key, 'read'))
+    }
+    const executors = createKubernetesExecutors({
+      api,
+      settings: { image: request.image, hash: text => createHash('sha256').update(text).digest('hex') },
+      clock,
+      random,
+      rest: (address, token) => context.rest(address, configuration.with({ [restOptions.token.key]: token }, 'client')),
+      catalogue,
+      stopTimeoutMs: 60_000,
+      plannerDeadlineS: 600,
+    })
+    const events = new EventRecorder({ api, clock, log, identity })
+    manager = new Manager({
+      api,
+      clock,
+      random,
+      log,
+      controllers: [
+        flinkJobController({
+          api,
+          executors,
+          optionTables,
+          platform: 'kubernetes',
+          rest: job => address => executors.of(job).rest(address),
+          clock,
+          random,
+          log,
+        }),
+        flinkSnapshotController({
+          api,
+          catalogue: job => catalogue(job?.spec.flinkConfiguration ?? {}),
+          rest: job => address => {
+            if (job === undefined) throw new FlinkError('NOT_FOUND', 'a snapshot without a job has no JobManager')
+            return executors.of(job).rest(address)
+          },
+          clock,
+          random,
+          log,
+        }),
+      ],
+      ...(request.namespaces === undefined ? {} : { namespaces: request.namespaces }),
+      labels: request.labels,
+      observer: metrics,
+      onChange: (type, before, after) => {
+        events.observe(before, after)
+        metrics.observe(type, before, after)
+      },
+    })
+    metrics.attach(manager)
+    await manager.run(leading)
+    metrics.attach(undefined)
+    await events.flushed()
+  }
+
+  try {
+    if (request.leaseNamespace === undefined) {
+      await lead(interrupted)
+      return 0
+    }
+    const namespace = request.leaseNamespace === POD_NAMESPACE ? podNamespace() : request.leaseNamespace
+    const election = new LeaderElection({ api, namespace, name: 'millrace-operator', identity, clock, random, log })
+    return (await election.run(lead, interrupted)) === 'lost' ? 1 : 0
+  } finally {
+    await probes.close()
+    api.close()
+  }
+}
+
+function authOf({ kube }: OperatorRequest, env: NodeJS.ProcessEnv): KubeAuth {
+  if (kube === undefined) return inCluster(env)
+  return withToken(
+    kube.url,
+    kube.tokenFile === undefined ? undefined : textOf(kube.tokenFile),
+    kube.caFile === undefined ? undefined : textOf(kube.caFile),
+  )
+}
+
+function podNamespace(): string {
+  return textOf('/var/run/secrets/kubernetes.io/serviceaccount/namespace')
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new FlinkError('INVALID_CONFIGURATION', `${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`, {}, error)
+  }
+}
