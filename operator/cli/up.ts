@@ -15,6 +15,7 @@ import { LocalApiServer } from '../kube/local-api-server.ts'
 import type { KubeObject } from '../kube/object-api.ts'
 import { serveObjectApi } from '../kube/object-api-server.ts'
 import { flinkJobs, flinkSnapshots, resourceTypes, typeOf } from '../kube/resources.ts'
+import { EventRecorder } from '../manager/events.ts'
 import { flinkJobController } from '../manager/flink-job-controller.ts'
 import { flinkSnapshotController } from '../manager/flink-snapshot-controller.ts'
 import { Manager, type ObjectKey } from '../manager/manager.ts'
@@ -121,6 +122,7 @@ class UpSession {
     await this.applyManifests()
     const { clock, random, log, optionTables, interrupted } = this.parts
     const { api } = this
+    const recorder = new EventRecorder({ api, clock, log, identity: `millrace-up-${this.parts.pid}` })
     const manager = new Manager({
       api,
       clock,
@@ -138,6 +140,7 @@ class UpSession {
         }),
       ],
       onChange: (type, before, after) => {
+        recorder.observe(before, after)
         if (type === flinkJobs) this.onJob(before, after)
       },
     })
@@ -163,6 +166,7 @@ class UpSession {
     } finally {
       stopping.abort()
       await running
+      await recorder.flushed()
       forget()
       await server.close()
     }

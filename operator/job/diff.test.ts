@@ -27,6 +27,11 @@ test('every field of the schema has a class: a new one has to be thought about h
     'spec.snapshots.retain',
     'spec.deletionPolicy',
     'spec.deletionTimeout',
+    'spec.ingress.template',
+    'spec.ingress.className',
+    'spec.ingress.annotations',
+    'spec.ingress.labels',
+    'spec.ingress.tls',
     'spec.rollback.enabled',
     'spec.rollback.deadline',
   ])
@@ -71,11 +76,6 @@ test('every field of the schema has a class: a new one has to be thought about h
     'spec.taskManager.resources.limits',
     'spec.taskManager.podTemplate',
     'spec.restartNonce',
-    'spec.ingress.template',
-    'spec.ingress.className',
-    'spec.ingress.annotations',
-    'spec.ingress.labels',
-    'spec.ingress.tls',
   ])
   expect(byClass.size).toBe(3)
 })

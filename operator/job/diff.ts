@@ -33,6 +33,7 @@ const classes: Readonly<Record<string, FieldClass>> = {
   'spec.deletionTimeout': 'ignore',
   'spec.deletionTimeoutMs': 'ignore',
   'spec.healthCheck': 'ignore',
+  'spec.ingress': 'ignore',
   'spec.rollback': 'ignore',
 }
 

@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../runtime/common/clock.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import { objectApiContract } from '../../test/support/object-api-contract.ts'
+import { SimClock } from '../../test/support/sim-clock.ts'
 import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import { LocalApiServer } from './local-api-server.ts'
 import { KubeError, type KubeObject } from './object-api.ts'
-import { configMaps } from './resources.ts'
+import { configMaps, events } from './resources.ts'
 
 describe('the contract of API servers', () => {
   const server = new LocalApiServer({ clock: systemClock, random: seededRandom(1) })
@@ -138,4 +139,17 @@ test('of what has happened only the last is kept: who is too far behind is told'
   }
   expect(await seen(versions[6] as string)).toEqual(['7', '8', '9'])
   await expect(seen(versions[0] as string)).rejects.toMatchObject({ reason: 'Expired' })
+})
+
+test('an event goes an hour after it was first told', async () => {
+  const clock = new SimClock()
+  const server = new LocalApiServer({ clock, random: seededRandom(1) })
+  const event = { apiVersion: 'events.k8s.io/v1', kind: 'Event', metadata: { name: 'e', namespace: 'default' }, reason: 'Submit' }
+  await server.create(event)
+  await server.create(configMap('a'))
+  await clock.run(3_599_000)
+  expect((await server.list(events)).items.length).toBe(1)
+  await clock.run(2_000)
+  expect((await server.list(events)).items).toEqual([])
+  expect((await server.list(configMaps)).items.length).toBe(1)
 })

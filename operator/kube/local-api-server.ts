@@ -15,7 +15,7 @@ import {
   type Selection,
   type WatchEvent,
 } from './object-api.ts'
-import { hasGeneration, hasStatus, typeOf } from './resources.ts'
+import { events, hasGeneration, hasStatus, typeOf } from './resources.ts'
 import { applied, changed, mergePatched, type Owners, same } from './server-side-apply.ts'
 import { selects, WatchHistory } from './watch-history.ts'
 
@@ -44,6 +44,7 @@ interface Stored {
 }
 
 /** Each keeps the objects as they were: watchers of this process are never far behind. */
+const EVENT_TTL_MS = 3_600_000
 const HISTORY_MAX = 1_000
 /** The limit of etcd for a request. */
 const OBJECT_BYTES_MAX = 1.5 * 1024 * 1024
@@ -237,7 +238,16 @@ export class LocalApiServer implements ObjectApi {
     this.objects.set(keyOf(object), { type, object, owners })
     this.history.add({ version, type, before: before?.object, after: object })
     if (before === undefined && object.metadata.ownerReferences !== undefined) this.collectSoon(0)
+    if (before === undefined && type === events) this.expire(object)
     return object
+  }
+
+  /** An hour after it was first told, as kube-apiserver does by default (`--event-ttl`). */
+  private expire({ metadata: { namespace, name, uid } }: KubeObject): void {
+    this.options.clock.schedule(EVENT_TTL_MS, () => {
+      // It may have gone before.
+      this.delete(events, namespace, name, uid === undefined ? {} : { uid }).catch(() => {})
+    })
   }
 
   /** `last`: as what its last write leaves it, which nobody else gets to see. */

@@ -1,10 +1,9 @@
-import { describe, expect, test } from 'vitest'
-import { type CallFault, ManagerWorld } from '../../test/support/manager-world.ts'
+import { expect, test } from 'vitest'
+import { ManagerWorld } from '../../test/support/manager-world.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
 import type { KubeObject } from '../kube/object-api.ts'
 import { controllerRevisions, flinkJobs } from '../kube/resources.ts'
 
-const CHECKPOINTS = 'execution.checkpointing.interval'
 const job = (fields: object = {}, spec: object = {}, name = 'job'): KubeObject => ({
   apiVersion: 'millrace.dev/v1alpha1',
   kind: 'FlinkJob',
@@ -156,89 +155,4 @@ test('a status that somebody has emptied loses no job', async () => {
   const after = await world.until(running)
   expect(world.clusterOf('job').violations).toEqual([])
   expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
-})
-
-/** What a person does to a job, and what has to have come of it. */
-interface Story {
-  readonly name: string
-  readonly steps: readonly ((world: ManagerWorld) => Promise<unknown>)[]
-  readonly end: (found: FlinkJob | undefined) => boolean
-  /** Of each start of the job, whether it begins with state. */
-  readonly starts: readonly boolean[]
-}
-
-const apply = (object: KubeObject) => (world: ManagerWorld) => world.apply(object)
-const until = (reached: (found: FlinkJob | undefined) => boolean) => (world: ManagerWorld) => world.until(reached)
-const stories: readonly Story[] = [
-  { name: 'deployed', steps: [apply(job())], end: running, starts: [false] },
-  { name: 'upgraded with a savepoint', steps: [apply(job()), until(running), apply(job(changed))], end: carriedOut(2), starts: [false, true] },
-  {
-    name: 'upgraded from its last state',
-    steps: [apply(job({ upgradeMode: 'last-state' })), until(running), apply(job({ ...changed, upgradeMode: 'last-state' }))],
-    end: carriedOut(2),
-    starts: [false, true],
-  },
-  {
-    name: 'suspended and resumed',
-    steps: [
-      apply(job()),
-      until(running),
-      apply(job({ state: 'suspended' })),
-      until(found => found?.status?.lifecycleState === 'SUSPENDED'),
-      apply(job()),
-    ],
-    end: carriedOut(3),
-    starts: [false, true],
-  },
-  {
-    name: 'recovered without its JobManager',
-    steps: [
-      apply(job({}, { flinkConfiguration: { [CHECKPOINTS]: '1 s' } })),
-      until(running),
-      async world => world.clusterOf('job').loseJobManager(),
-      until(found => !running(found)),
-    ],
-    end: running,
-    starts: [false, true],
-  },
-  {
-    name: 'asked for a savepoint',
-    steps: [apply(job()), until(running), world => world.annotate({ 'millrace.dev/savepoint': '1' })],
-    end: found => found?.status?.lastSavepoint !== undefined,
-    starts: [false],
-  },
-  { name: 'deleted', steps: [apply(job()), until(running), world => world.remove(job())], end: found => found === undefined, starts: [false] },
-]
-
-const faults: readonly CallFault[] = ['crash-before', 'crash-after', 'lost', 'conflict', 'throttled', 'error', 'hang']
-
-async function tell({ steps, end, starts }: Story, plan: ReadonlyMap<number, CallFault>) {
-  const world = new ManagerWorld(plan)
-  world.start()
-  for (const step of steps) await step(world)
-  await world.until(end)
-  const { calls } = world
-  const cluster = world.clusterOf('job')
-  const where = `${[...plan].join()} ${world.trace[[...plan.keys()][0] ?? 0]}`
-  expect(cluster.violations, where).toEqual([])
-  expect(
-    cluster.restored.map(from => from !== undefined),
-    where,
-  ).toEqual(starts)
-  expect(cluster.submittedIds.size, where).toBeLessThanOrEqual(1)
-  // Until it is quiet, then idle.
-  await world.clock.run(5_000)
-  const { writes } = world
-  await world.clock.run(10_000)
-  world.kill()
-  expect(world.writes, where).toBe(writes)
-  return calls
-}
-
-describe.each(stories)('$name, with the operator killed at each call and each call going wrong', story => {
-  test.each(faults)('%s', async fault => {
-    const calls = await tell(story, new Map())
-    expect(calls).toBeGreaterThan(10)
-    for (let at = 0; at < calls; at++) await tell(story, new Map([[at, fault]]))
-  })
 })

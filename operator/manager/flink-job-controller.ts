@@ -9,7 +9,7 @@ import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Platform } from '../api/flink-job-refused.ts'
 import { type FlinkSnapshot, snapshotLabels } from '../api/flink-snapshot.ts'
 import type { Executor } from '../effects/actions.ts'
-import { reconcile } from '../job/controller.ts'
+import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
@@ -64,20 +64,20 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         return undefined
       }
       const { job, finalizers, invalid } = found
-      if (job.metadata.annotations?.[PAUSED] === 'true') return pause(job, objects, clock)
+      const { writeStatus, noteJobId } = objects
+      if (job.metadata.annotations?.[PAUSED] === 'true') return pause(job, writeStatus, clock)
       if (job.metadata.deletionTimestamp !== undefined && !finalizers.includes(FINALIZER)) return undefined
       if (!finalizers.includes(FINALIZER)) {
         await objects.writeFinalizers(key, [...finalizers, FINALIZER])
         return 0
       }
       if (invalid !== undefined && job.status?.reconciliationStatus === undefined && job.metadata.deletionTimestamp === undefined)
-        return refuse(job, invalid, objects, clock)
-      const controlled = objects
+        return refuse(job, invalid, writeStatus, clock)
       const store = {
         read: async () => job,
-        noteJobId: (before: FlinkJob, jobId: string) => controlled.noteJobId(before, jobId),
+        noteJobId,
         writeStatus: (before: FlinkJob, status: FlinkJobStatus) =>
-          controlled.writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
+          writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
       }
       const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
       const { job: after, requeueAfterMs } = await reconcile({
@@ -114,7 +114,7 @@ function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnap
   return own as unknown as readonly FlinkSnapshot[]
 }
 
-async function pause(job: FlinkJob, objects: FlinkJobObjects, clock: Clock): Promise<undefined> {
+async function pause(job: FlinkJob, writeStatus: FlinkJobStore['writeStatus'], clock: Clock): Promise<undefined> {
   const status = job.status ?? initialStatus
   const paused = {
     type: 'Paused',
@@ -122,18 +122,18 @@ async function pause(job: FlinkJob, objects: FlinkJobObjects, clock: Clock): Pro
     reason: 'Annotated',
     message: `the annotation ${PAUSED} is "true": nothing is done until it goes`,
   } as const
-  await objects.writeStatus(job, { ...status, conditions: withCondition(job, status, paused, clock) })
+  await writeStatus(job, { ...status, conditions: withCondition(job, status, paused, clock) })
 }
 
 /** There is nothing to go on with. */
-async function refuse(job: FlinkJob, problem: string, objects: FlinkJobObjects, clock: Clock): Promise<undefined> {
+async function refuse(job: FlinkJob, problem: string, writeStatus: FlinkJobStore['writeStatus'], clock: Clock): Promise<undefined> {
   const status: FlinkJobStatus = {
     ...(job.status ?? initialStatus),
     observedGeneration: job.metadata.generation,
     lifecycleState: 'FAILED',
     error: problem,
   }
-  await objects.writeStatus(job, withProblem(job, status, problem, clock))
+  await writeStatus(job, withProblem(job, status, problem, clock))
 }
 
 function withProblem(job: FlinkJob, status: FlinkJobStatus, problem: string, clock: Clock): FlinkJobStatus {

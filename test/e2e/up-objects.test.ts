@@ -76,6 +76,7 @@ test('files of a folder are jobs: seen, annotated, edited and deleted while they
   const described = await millrace('describe', 'fj', 'one')
   expect(described).toMatch(/^Name: +one\n/)
   expect(described).toMatch(/\n {2}Last Savepoint:\n {4}/)
+  expect(described).toMatch(/\n {2}Normal +SavepointCompleted +\d+s +millrace\.dev\/operator +file:\S+ \(MANUAL, FlinkSnapshot one-savepoint-\w+\)$/m)
 
   manifest(folder, 'one', rows('changed'))
   await prints(/^one \| changed \d+$/m)

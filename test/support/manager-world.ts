@@ -4,6 +4,7 @@ import type { Executor } from '../../operator/effects/actions.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { KubeError, type KubeObject, type ObjectApi, type Reason } from '../../operator/kube/object-api.ts'
 import { flinkJobs, typeOf } from '../../operator/kube/resources.ts'
+import { EventRecorder } from '../../operator/manager/events.ts'
 import { flinkJobController } from '../../operator/manager/flink-job-controller.ts'
 import { flinkSnapshotController } from '../../operator/manager/flink-snapshot-controller.ts'
 import { Manager, type ManagerOptions } from '../../operator/manager/manager.ts'
@@ -71,6 +72,7 @@ export class ManagerWorld {
     const api = this.faultyApi(incarnation)
     const { clock } = this
     const rest = (job: FlinkJob | undefined) => () => this.faultyRest(incarnation, job)
+    const recorder = new EventRecorder({ api, clock, log: noLog, identity: `operator-${this.incarnations}` })
     const manager = new Manager({
       api,
       clock,
@@ -95,6 +97,7 @@ export class ManagerWorld {
           log: noLog,
         }),
       ],
+      onChange: (_type, before, after) => recorder.observe(before, after),
       ...this.options,
     })
     void manager.run(incarnation.stopping.signal)
