@@ -19,7 +19,7 @@ import {
   stopActions,
 } from './input.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
-import { continueRescale, isRescaling, refusedRescale, replicasForShortage, spareTaskManagers } from './rescale.ts'
+import { continueRescale, isRescaling, refusedRescale, replicasForShortage, taskManagersKept } from './rescale.ts'
 import { restartsOf } from './restarts.ts'
 import { isRolledBack, isStable, rollBack, rollbackProblem } from './rollback.ts'
 import { withSnapshots } from './snapshots.ts'
@@ -195,11 +195,11 @@ function report(input: Input): Decision | undefined {
   const { reconciliationStatus: reconciliation, recovery } = status
   const neverReady = taskManagers.ended.find(taskManager => !taskManager.wasReady)
   const pending = pendingEdit(input)
-  const spare = spareTaskManagers(input)
+  const keep = taskManagersKept(input)
   const error =
     job.state === 'FAILED'
       ? (job.message ?? 'the job has failed')
-      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? spare.message ?? waiting(input))
+      : (neverReady?.message ?? taskManagers.ended[0]?.message ?? pending.error ?? rollbackProblem(status) ?? waiting(input))
   const next = statusWith(withObservedJob(input), {
     ...pending,
     lifecycleState: lifecycleOf(input, job.state, stable),
@@ -222,7 +222,6 @@ function report(input: Input): Decision | undefined {
   if (isGloballyTerminal(job.state)) return answer(next, 0)
   const replicas = replicasForShortage(input)
   if (replicas !== undefined) return answer({ ...next, taskManager: { ...next.taskManager, replicas } }, 0)
-  const { keep } = spare
   const changes: Action[] = neverReady !== undefined ? [] : keep === undefined ? lostTaskManagers(input) : [{ kind: 'stopTaskManagers', keep }]
   return answer(next, changes.length === 0 && job.state === 'RUNNING' ? REPORT_MS : POLL_MS, ...changes)
 }

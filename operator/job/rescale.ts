@@ -13,7 +13,7 @@ import { statusWith, withObservedJob } from './status.ts'
  *   RESCALING   the job is told its parallelisms, until it is RUNNING with them
  *   REFUSED     it cannot be done in place: the edit is carried out as any other (upgrade.ts), which says why
  *
- * The spec is the one that is carried out once the job runs with it, and only then `status.taskManager.replicas` goes down: `removeSpare` removes what is more.
+ * The spec is the one that is carried out once the job runs with it, and only then `status.taskManager.replicas` goes down: `taskManagersKept` says when others may go.
  *
  * A JobManager that is lost meanwhile is recovered first, with the spec from before, and rescaled then: the state is that of its newest checkpoint either way. A newer
  * edit is not kept waiting: before the job was told anything this one is taken back, and after that the newer one begins from it.
@@ -196,14 +196,14 @@ export function refusedRescale(input: Input, message: string): FlinkJobStatus {
   return rescale === undefined ? statusOf(input) : refused(input, rescale, message).status
 }
 
-/** TaskManagers that the spec does not ask for any more, once the job has no slot of theirs; `message`: it has. */
-export function spareTaskManagers(input: Input): { readonly keep?: number; readonly message?: string } {
+/** How many TaskManagers are to stay: those that the spec does not ask for any more go once the job has no slot of theirs, which it keeps for slot.idle.timeout. */
+export function taskManagersKept(input: Input): number | undefined {
   const status = statusOf(input)
   const { cluster, size } = input.observed
   const replicas = status.taskManager?.replicas
-  if (replicas === undefined || size === undefined || cluster.taskManagers.running <= replicas) return {}
-  const used = size.usedTaskManagers.find(id => Number(/\d+$/.exec(id)?.[0] ?? -1) >= replicas)
-  return used === undefined ? { keep: replicas } : { message: `${used} is not removed while tasks of the job run there` }
+  if (replicas === undefined || size === undefined || cluster.taskManagers.running <= replicas) return undefined
+  const isUsed = size.usedTaskManagers.some(id => Number(/\d+$/.exec(id)?.[0] ?? -1) >= replicas)
+  return isUsed ? undefined : replicas
 }
 
 /** How many TaskManagers it takes for what the job waits for: only where the manifest leaves it open, and only when all that were asked for are there. */

@@ -99,12 +99,12 @@ export class JobSlots {
     }
   }
 
-  /** The job has other parallelisms from now on, and no task runs. Slots that it does not need go back. */
+  /** The job has other parallelisms from now on, and no task runs. Slots that it does not need go back when they are idle for long. */
   replan(jobGraph: JobGraph): void {
     this.planned = planSlots(jobGraph)
     this.slots.clear()
     this.pool.releaseAll()
-    this.pool.keepIdle(this.planned.length)
+    this.pool.prefer(this.planned.length)
   }
 
   get ownedCount(): number {

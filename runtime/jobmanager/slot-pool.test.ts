@@ -54,6 +54,19 @@ describe('requests and offers', () => {
     expect(events).toEqual(['default/1 = 1', 'default/2 = 2', 'default/0 = 0'])
   })
 
+  test('a smaller job keeps the slots of the first TaskManagers by name; the others go back when they are idle for long', () => {
+    const { pool: p, offer, events, clock } = pool()
+    for (const index of [0, 1, 2]) p.request(`default/${index}`, 'default')
+    for (const [index, name] of ['taskmanager-10', 'taskmanager-9', 'taskmanager-2'].entries()) offer(index, name)
+    p.releaseAll()
+    p.prefer(2)
+    events.length = 0
+    for (const index of [0, 1]) p.request(`default/${index}`, 'default')
+    expect(events).toEqual(['default/0 = 1', 'default/1 = 2'])
+    clock.advanceBy(50_000)
+    expect(events.at(-1)).toBe('free 0')
+  })
+
   test('asking twice for the same shared slot asks the resource manager once', () => {
     const { pool: p, offer, asked } = pool()
     p.request('default/0', 'default')

@@ -50,6 +50,8 @@ interface OwnedSlot {
   /** The one that it served before: what its tasks have left there is of use to the same ones. */
   servedLast: string | undefined
   idleTimer: Timer | undefined
+  /** The job has become smaller. */
+  isSpare: boolean
 }
 
 /** `taskmanager-10` stands behind `taskmanager-9`. */
@@ -69,12 +71,15 @@ export class SlotPool {
   /** `requestId` names the shared slot, `default/0`; asking twice for the same one does nothing. */
   request(requestId: string, group: string): void {
     if (this.closed || this.isServed(requestId)) return
-    const idle = [...this.owned.values()].filter(entry => entry.requestId === undefined)
+    const all = [...this.owned.values()].filter(entry => entry.requestId === undefined)
+    const kept = all.filter(({ isSpare }) => !isSpare)
+    const idle = kept.length > 0 ? kept : all
     const entry = idle.find(({ servedLast }) => servedLast === requestId) ?? idle.find(({ servedLast }) => servedLast === undefined) ?? idle[0]
     if (entry !== undefined) {
       entry.idleTimer?.cancel()
       entry.idleTimer = undefined
       entry.requestId = requestId
+      entry.isSpare = false
       this.options.onAllocated(requestId, entry.slot)
       return
     }
@@ -92,7 +97,7 @@ export class SlotPool {
     const request = this.pending.get(slot.allocationId)
     if (request === undefined) return false
     this.pending.delete(slot.allocationId)
-    this.owned.set(slot.allocationId, { slot, requestId: request.requestId, servedLast: undefined, idleTimer: undefined })
+    this.owned.set(slot.allocationId, { slot, requestId: request.requestId, servedLast: undefined, idleTimer: undefined, isSpare: false })
     if (this.pending.size === 0) this.stopTimeout()
     this.options.onAllocated(request.requestId, slot)
     return true
@@ -145,15 +150,11 @@ export class SlotPool {
     for (const allocationId of [...this.owned.keys()]) this.release(allocationId)
   }
 
-  /** Of idle slots so many stay, those of the first TaskManagers by name; the others go back at once, for these are the TaskManagers that may go. */
-  keepIdle(count: number): void {
-    const idle = [...this.owned.entries()].filter(([, { requestId }]) => requestId === undefined)
-    idle.sort(([, { slot: a }], [, { slot: b }]) => byName.compare(a.taskManagerId, b.taskManagerId) || a.slotIndex - b.slotIndex)
-    for (const [allocationId, entry] of idle.slice(count)) {
-      entry.idleTimer?.cancel()
-      this.owned.delete(allocationId)
-      this.options.freeSlot(entry.slot)
-    }
+  /** All are idle, and the job needs so many from now on: those of the first TaskManagers by name, for others are the TaskManagers that may go. */
+  prefer(count: number): void {
+    const entries = [...this.owned.values()]
+    entries.sort(({ slot: a }, { slot: b }) => byName.compare(a.taskManagerId, b.taskManagerId) || a.slotIndex - b.slotIndex)
+    for (const [index, entry] of entries.entries()) entry.isSpare = index >= count
   }
 
   /** Nobody waits for it any more. */

@@ -31,7 +31,7 @@ export default env => env.fromSource(new DataGeneratorSource(i => i, { rowsPerSe
 
 const spec: FlinkJobSpec = {
   job: { script, entryClass: 'default', args: [], parallelism: 1, state: 'running', upgradeMode: 'stateless', fallback: 'none' },
-  flinkConfiguration: { 'rest.port': '0' },
+  flinkConfiguration: { 'rest.port': '0', 'slot.idle.timeout': '1 s' },
   taskManager: {},
 }
 

@@ -209,7 +209,7 @@ test('suspended, no process is left; resumed, it goes on where it was', async ()
 })
 
 test('rescaled 1 -> 3 -> 1 by edits of the parallelism: the same job in the same processes, with one TaskManager a slot', async () => {
-  const sized = (parallelism: number) => options('savepoint', `    parallelism: ${parallelism}\n`)
+  const sized = (parallelism: number) => `${options('savepoint', `    parallelism: ${parallelism}\n`)}    slot.idle.timeout: 1 s\n`
   const path = home.manifest('sized', counting('a'), sized(1))
   const { prints, says, stdout, stderr, child, exit } = home.run(path)
   await prints(/a 5 6\n/)
