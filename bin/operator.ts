@@ -35,6 +35,12 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
   log.info('the operator begins', { identity, namespaces: request.namespaces ?? 'all', probes: probes.port })
 
   const lead = async (leading: AbortSignal): Promise<void> => {
+    // Passes that are under way must not act beside those of the next leader: nothing is waited for.
+    leading.addEventListener('abort', () => {
+      if (leading.reason !== 'lost') return
+      log.error('the lease is lost: this operator ends at once', { identity })
+      process.exit(1)
+    })
     const configuration = Configuration.fromObject({})
     const open = storeOpener(configuration, log)
     const catalogue = (options: Readonly<Record<string, string>>) => {
