@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { configurationPage, errorsPage, generated, sqlFunctionsPage } from '../bin/docs-pages.ts'
 import { operatorPage } from '../bin/operator-docs.ts'
@@ -9,4 +9,24 @@ test('the generated pages of docs/ equal their tables', () => {
   expect(page('errors.md')).toBe(errorsPage())
   expect(page('sql-functions.md')).toBe(sqlFunctionsPage())
   expect(page('operator.md')).toBe(operatorPage(generated))
+})
+
+test('docs/runbook.md has an entry for each condition that the operator writes', () => {
+  const folder = new URL('../operator/', import.meta.url)
+  const sources = ['job', 'snapshot', 'manager'].flatMap(room =>
+    readdirSync(new URL(`${room}/`, folder))
+      .filter(name => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+      .map(name => readFileSync(new URL(`${room}/${name}`, folder), 'utf8')),
+  )
+  // A condition is written as `{ type: 'Ready', status: ...`, or with a name of its own for the type.
+  const types = new Set(
+    sources.flatMap(text => [...text.matchAll(/type: (?:'(\w+)'|RESTART_LOOP), status/g)].map(([, type = 'RestartLoop']) => type)),
+  )
+  expect(types.size).toBeGreaterThan(8)
+  const headings = new Set(
+    readFileSync(new URL('../docs/runbook.md', import.meta.url), 'utf8')
+      .split('\n')
+      .filter(line => line.startsWith('### ')),
+  )
+  expect([...types].filter(type => !headings.has(`### ${type}`))).toEqual([])
 })

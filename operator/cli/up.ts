@@ -14,7 +14,7 @@ import { isGloballyTerminal } from '../job/input.ts'
 import { LocalApiServer } from '../kube/local-api-server.ts'
 import type { KubeObject } from '../kube/object-api.ts'
 import { serveObjectApi } from '../kube/object-api-server.ts'
-import { flinkJobs, flinkSnapshots, resourceTypes, typeOf } from '../kube/resources.ts'
+import { flinkJobs, flinkSessions, flinkSnapshots, resourceTypes, typeOf } from '../kube/resources.ts'
 import { EventRecorder } from '../manager/events.ts'
 import { flinkJobController } from '../manager/flink-job-controller.ts'
 import { flinkSnapshotController } from '../manager/flink-snapshot-controller.ts'
@@ -22,7 +22,7 @@ import { Manager, type ObjectKey } from '../manager/manager.ts'
 import { displayName } from '../validation/problems.ts'
 import { withDefaults } from './admission.ts'
 import { JobOutput } from './job-output.ts'
-import { ManifestSet } from './manifest-set.ts'
+import { type ManifestObject, ManifestSet } from './manifest-set.ts'
 import { Progress } from './progress.ts'
 import { type ServerRecord, writeServerRecord } from './server-records.ts'
 import type { Terminal } from './terminal.ts'
@@ -69,8 +69,9 @@ export async function up(request: UpRequest, parts: UpParts): Promise<number> {
   const { terminal } = parts
   const manifests = new ManifestSet(request.paths, parts.optionTables, request.once ? ['--once'] : [])
   const { objects, problems } = await manifests.look()
-  for (const problem of problems) terminal.say(problem)
-  if (problems.length > 0) return 1
+  const refused = [...objects.values()].flatMap(refusalOf)
+  for (const problem of [...problems, ...refused]) terminal.say(problem)
+  if (problems.length + refused.length > 0) return 1
   const session = new UpSession(parts, manifests)
   try {
     for (const { object } of objects.values()) if (typeOf(object) === flinkJobs) await session.executors.hold(object.metadata)
@@ -223,9 +224,16 @@ class UpSession {
 
   private async applyManifests(): Promise<void> {
     const { objects } = this.manifests
-    for (const [name, { object }] of objects) {
+    for (const [name, manifest] of objects) {
+      const { object } = manifest
       const text = JSON.stringify(object)
       if (this.applied.get(name)?.text === text) continue
+      const refused = refusalOf(manifest)
+      for (const refusal of refused) this.parts.terminal.say(refusal)
+      if (refused.length > 0) {
+        this.applied.set(name, { object, text })
+        continue
+      }
       try {
         if (typeOf(object) === flinkJobs) await this.executors.hold(object.metadata)
         await this.api.apply(object, FIELD_MANAGER)
@@ -277,6 +285,11 @@ class UpSession {
     const codes = [...this.jobs.values()].map(job => outcome(job, this.progressOf(job.metadata)))
     return codes.includes(1) ? 1 : codes.includes(INTERRUPTED_EXIT_CODE) ? INTERRUPTED_EXIT_CODE : 0
   }
+}
+
+/** Nothing looks after them yet. */
+function refusalOf({ object, file }: ManifestObject): readonly string[] {
+  return typeOf(object) === flinkSessions ? [`${file}: FlinkSession ${object.metadata.name} is refused: session clusters are not supported yet`] : []
 }
 
 /** What a snapshot has that names none. */

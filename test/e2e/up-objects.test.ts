@@ -97,3 +97,11 @@ test('files of a folder are jobs: seen, annotated, edited and deleted while they
   expect(await millrace('get', 'fj', 'two')).toMatch(/^two +\S+ +DELETED /m)
   await expect(millrace('delete', 'fj', 'two')).rejects.toMatchObject({ stderr: expect.stringContaining('no millrace up runs here') })
 })
+
+test('what nothing looks after yet is refused by name, and nothing is started', async () => {
+  const path = join(home.directory, 'shared.yaml')
+  writeFileSync(path, 'apiVersion: millrace.dev/v1alpha1\nkind: FlinkSession\nmetadata:\n  name: shared\nspec: {}\n')
+  const { exit, stderr } = home.run(path)
+  expect(await exit).toBe(1)
+  expect(stderr()).toBe(`${path}: FlinkSession shared is refused: session clusters are not supported yet\n`)
+})
