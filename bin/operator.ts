@@ -73,6 +73,7 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
           clock,
           random,
           log,
+          quietLookMs: 10_000,
         }),
         flinkSnapshotController({
           api,

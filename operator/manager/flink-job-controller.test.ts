@@ -156,3 +156,20 @@ test('a status that somebody has emptied loses no job', async () => {
   expect(world.clusterOf('job').violations).toEqual([])
   expect(after?.status?.jobStatus?.jobId).toBe(before?.status?.jobStatus?.jobId)
 })
+
+test('a job that runs as it should is asked for once in ten seconds where that is enough, and an edit is seen at once', async () => {
+  const world = new ManagerWorld(new Map(), { quietLookMs: 10_000 })
+  world.start()
+  await world.apply(job())
+  await world.until(running)
+  await world.clock.run(20_000)
+  const { restCalls, writes } = world
+  await world.clock.run(500_000)
+  expect(world.restCalls - restCalls).toBeLessThanOrEqual(50)
+  expect(world.writes).toBe(writes)
+  const before = world.clock.monotonicMs()
+  await world.apply(job(changed))
+  await world.until(found => found?.status?.upgrade !== undefined)
+  expect(world.clock.monotonicMs() - before).toBeLessThan(1_000)
+  await world.until(carriedOut(2))
+})

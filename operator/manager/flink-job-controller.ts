@@ -10,7 +10,7 @@ import type { Platform } from '../api/flink-job-refused.ts'
 import { type FlinkSnapshot, snapshotLabels } from '../api/flink-snapshot.ts'
 import type { Executor } from '../effects/actions.ts'
 import { type FlinkJobStore, reconcile } from '../job/controller.ts'
-import { initialStatus } from '../job/input.ts'
+import { initialStatus, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { controllerRevisions, flinkJobs, flinkSnapshots } from '../kube/resources.ts'
@@ -34,6 +34,8 @@ export interface FlinkJobControllerParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+  /** How often a job is looked at that runs, or rests, as it should; default: as often as any. Changes of objects are seen at once. */
+  readonly quietLookMs?: number
 }
 
 /** Where jobs run. */
@@ -98,7 +100,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         return undefined
       }
       await objects.prune(key)
-      return requeueAfterMs
+      return isQuiet(after) && requeueAfterMs >= REPORT_MS ? Math.max(requeueAfterMs, parts.quietLookMs ?? 0) : requeueAfterMs
     },
   }
 }
@@ -112,6 +114,15 @@ function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnap
   const own = caches.list(flinkSnapshots).filter(object => object.metadata.labels?.[snapshotLabels.jobUid] === metadata.uid)
   // The API server holds them to the CRD, which is made from the schema of FlinkSnapshot.
   return own as unknown as readonly FlinkSnapshot[]
+}
+
+/** All that the spec asks for is there, and nothing is being done. */
+function isQuiet({ status }: FlinkJob): boolean {
+  const { conditions = [] } = status ?? {}
+  return (
+    conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True') &&
+    !conditions.some(({ type, status: value }) => type === 'Progressing' && value === 'True')
+  )
 }
 
 async function pause(job: FlinkJob, writeStatus: FlinkJobStore['writeStatus'], clock: Clock): Promise<undefined> {

@@ -53,13 +53,15 @@ export class ManagerWorld {
   private current: Incarnation | undefined
   /** Of the last incarnation. */
   manager: Manager | undefined
+  private readonly quietLookMs: number
   private readonly prepare: (cluster: FakeFlinkCluster, name: string) => void
 
   constructor(
     faults: ReadonlyMap<number, CallFault> = new Map(),
-    options: Partial<ManagerOptions> & { readonly prepare?: (cluster: FakeFlinkCluster, name: string) => void } = {},
+    options: Partial<ManagerOptions> & { readonly prepare?: (cluster: FakeFlinkCluster, name: string) => void; readonly quietLookMs?: number } = {},
   ) {
-    const { prepare = () => {}, ...managerOptions } = options
+    const { prepare = () => {}, quietLookMs = 0, ...managerOptions } = options
+    this.quietLookMs = quietLookMs
     this.faults = faults
     this.options = managerOptions
     this.prepare = prepare
@@ -89,6 +91,7 @@ export class ManagerWorld {
           clock,
           random,
           log: noLog,
+          quietLookMs: this.quietLookMs,
         }),
         flinkSnapshotController({
           api,
