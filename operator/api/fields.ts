@@ -72,7 +72,10 @@ const quantityText = 'a quantity of at least 0, such as 500m or 2Gi'
 const QUANTITY = /^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$/
 const QUANTITY_MAX = 32
 const quantity = z
-  .union([z.string().max(QUANTITY_MAX).regex(QUANTITY), z.number().min(0)], expected(quantityText))
+  .union(
+    [z.string().max(QUANTITY_MAX, expected(quantityText)).regex(QUANTITY, expected(quantityText)), z.number().min(0, expected(quantityText))],
+    expected(quantityText),
+  )
   .meta({ 'x-kubernetes-int-or-string': true, pattern: QUANTITY.source, maxLength: QUANTITY_MAX })
 const quantities = z.record(text, quantity, expected('a map of quantities')).meta({ maxProperties: 16 })
 const inQuantities = (of: string, name: string) => `quantity(string(self.${of}[${name}]))`

@@ -10,6 +10,7 @@ import { type FieldOption, fieldOptions, slotOptions } from './field-options.ts'
 import { podFieldsOf, podProblems, processOf } from './pod-fields.ts'
 import { brokenRules } from './rules.ts'
 import { scheduleOf, scheduleProblems } from './schedule.ts'
+import { statePlaceProblems } from './state-places.ts'
 
 /**
  * Everything that is wrong with an object of ours, at once: each problem with the path of its field, what was expected and the nearest name.
@@ -87,6 +88,7 @@ export function checkFlinkJob(document: unknown, optionTables: readonly OptionTa
     ...contradictions(accepted, fields, options.flat),
     ...scheduleProblems(parsed.data?.spec.snapshots),
     ...podProblems(parsed.data?.spec),
+    ...(platform === 'kubernetes' ? statePlaceProblems(parsed.data?.spec, options.flat) : []),
   )
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
