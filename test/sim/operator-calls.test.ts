@@ -98,6 +98,34 @@ async function tell({ steps, end, starts }: Story, plan: ReadonlyMap<number, Cal
   return calls
 }
 
+describe('with more than one operator, or one that sees late', () => {
+  test.each(stories)('$name by two operators at once', async ({ steps, end, starts }) => {
+    const world = new ManagerWorld()
+    world.start()
+    world.start()
+    for (const step of steps) await step(world)
+    await world.until(end)
+    const cluster = world.clusterOf('job')
+    expect(cluster.violations).toEqual([])
+    expect(cluster.restored.map(from => from !== undefined)).toEqual(starts)
+    await world.clock.run(30_000)
+    expect(end(await world.job())).toBe(true)
+  })
+
+  test.each(stories)('$name, the clock of the machine set wrong again and again', async ({ steps, end, starts }) => {
+    const world = new ManagerWorld()
+    world.start()
+    let jumps = 0
+    for (const step of steps) {
+      world.clock.jump([3_600_000, -7_200_000, 86_400_000, -90_000_000][jumps++ % 4] ?? 0)
+      await step(world)
+    }
+    await world.until(end)
+    expect(world.clusterOf('job').violations).toEqual([])
+    expect(world.clusterOf('job').restored.map(from => from !== undefined)).toEqual(starts)
+  })
+})
+
 describe.each(stories)('$name, with the operator killed at each call and each call going wrong', story => {
   test.each(faults)('%s', async fault => {
     const calls = await tell(story, new Map())

@@ -135,6 +135,28 @@ test('an API server that is restarted is waited for, and what was changed meanwh
   expect(await one.exit, one.log()).toBe(0)
 })
 
+test('logs are lines of JSON, and no secret stands in them', async () => {
+  const [port] = (await freePorts(1)) as [number]
+  const one = operator(port)
+  await poll(() => isLeading(one)).toBe(true)
+  const secret = 'wJalrXUtnFEMI'
+  await api.create({
+    ...job('secretive'),
+    spec: { job: { script: 'export default () => {}' }, flinkConfiguration: { 's3.secret-key': secret, 'no.such.option': '1' } },
+  })
+  await poll(async () => JSON.stringify((await api.get(flinkJobs, 'default', 'secretive')).status ?? {})).toContain('no.such.option')
+  // A pass that fails is what is logged most of.
+  await plane.restartApiServer()
+  await api.create(job('logged'))
+  await poll(async () => (await planners('logged')).length).toBe(1)
+  one.child.kill('SIGTERM')
+  expect(await one.exit, one.log()).toBe(0)
+  const lines = one.log().trimEnd().split('\n')
+  expect(lines.length).toBeGreaterThan(2)
+  for (const line of lines) expect(JSON.parse(line), line).toMatchObject({ level: expect.any(String) })
+  for (const hidden of [secret, plane.token]) expect(one.log()).not.toContain(hidden)
+})
+
 test('bad options are answered with what was expected', async () => {
   const bad = operator(1, '--probe-address', 'nowhere')
   expect(await bad.exit).toBe(1)
