@@ -52,6 +52,7 @@ export const main = (env, ...args) => {
       slotsPerTaskManager: 2,
       checkpointDirectory: 'file:///state',
       configuration: expect.objectContaining({ 'execution.checkpointing.interval': expect.any(String) }),
+      parallelisms: expect.any(Object),
     },
   })
   expect(openArtifact(readFileSync(output)).exports).toEqual(['main'])
