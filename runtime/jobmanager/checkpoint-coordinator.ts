@@ -286,6 +286,11 @@ export class CheckpointCoordinator {
     this.timer = undefined
   }
 
+  /** Nothing that was begun is being stored any more. */
+  async settled(): Promise<void> {
+    await this.storing
+  }
+
   /** Where the savepoint lies behind which all tasks have ended. */
   get stoppedBehind(): string | null {
     return this.stopping ? (this.epochs?.savepoint ?? null) : null

@@ -252,6 +252,10 @@ export class JobManager implements JobManagerGateway {
     return this.dispatcher.cancel(jobId)
   }
 
+  releaseJob(jobId: string) {
+    return this.dispatcher.release(jobId)
+  }
+
   resourceRequirements(jobId: string) {
     return this.of(jobId, job => job.resourceRequirements)
   }

@@ -621,6 +621,8 @@ export class JobMaster {
 
   private fail(error: SerializedError, failed: ReadonlySet<number>, executions: readonly Execution[]): void {
     if (error.code === 'FENCED') {
+      // Whoever has it now may be another one of this JobManager.
+      if (this.status === 'SUSPENDED') return
       this.suspend()
       this.services.onFenced(this, error)
       return
@@ -784,7 +786,7 @@ export class JobMaster {
   private leave(): void {
     this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
-    void this.sources.close().then(this.over.resolve)
+    void Promise.all([this.sources.close(), this.checkpoints?.settled()]).then(() => this.over.resolve())
     this.services.onTerminal(this)
   }
 
