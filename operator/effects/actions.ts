@@ -1,4 +1,5 @@
 import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 
 /**
@@ -36,6 +37,9 @@ export type Action =
   /** Answers when they have ended: those past the first `keep`, all where it is absent. */
   | { readonly kind: 'stopTaskManagers'; readonly keep?: number }
   | { readonly kind: 'stopJobManager' }
+
+/** What starts and ends processes; the others are asked of a JobManager, or done at the store. */
+export type ProcessAction = Extract<Action, { readonly kind: 'startJobManager' | 'startTaskManagers' | 'stopTaskManagers' | 'stopJobManager' }>
 
 /** The JobManager of one FlinkJob, as it was found. */
 export type ObservedJobManager =
@@ -114,6 +118,21 @@ export interface StatePlanQuestion {
   readonly after: FlinkJobSpec
   /** Asked under another name it is planned anew: the job may have gone on since. */
   readonly occasion: string
+}
+
+/** The processes of a cluster. */
+export interface ClusterProcesses {
+  observeCluster(): Promise<ObservedCluster>
+  execute(action: ProcessAction): Promise<void>
+  /** REST of the JobManager; CONNECTION_REFUSED while none is up. */
+  rest(): Promise<RestClient>
+}
+
+/** The program of a FlinkJob, on whatever cluster it runs. */
+export interface JobPrograms extends Pick<Executor, 'observeProgram' | 'observeStatePlan' | 'catalogue'> {
+  /** As `catalogue`, once it is known; EXTERNAL_SYSTEM where that is not waited for. */
+  plannedCatalogue(spec: FlinkJobSpec): Promise<Catalogue>
+  submit(rest: RestClient, action: Extract<Action, { readonly kind: 'submitJob' }>): Promise<void>
 }
 
 /** Executors: child processes of this machine, a fake in tests, Kubernetes later. All pass the same contract tests. */

@@ -3,7 +3,9 @@ import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
 import type { Executors } from '../manager/flink-job-controller.ts'
 import type { ObjectKey } from '../manager/manager.ts'
 import { displayName } from '../validation/problems.ts'
-import { createLocalExecutor, type JobOutputFile, type LocalExecutor, type LocalExecutorOptions, type Programs } from './local-executor.ts'
+import { createLocalExecutor, type LocalExecutor, type LocalExecutorOptions } from './local-executor.ts'
+import type { JobOutputFile } from './local-processes.ts'
+import type { Programs } from './local-programs.ts'
 import { holdDirectory, type UpDirectory } from './up-directory.ts'
 
 /**

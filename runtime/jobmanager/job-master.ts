@@ -79,6 +79,7 @@ export interface JobMasterServices {
   readonly random: Random
   readonly log: Logger
   readonly generation: number
+  readonly incarnation: string
   readonly enumerators: EnumeratorRegistry
   readonly openStore: StoreOpener
   readonly slotRequestTimeoutMs: number
@@ -288,12 +289,13 @@ export class JobMaster {
       return undefined
     }
     const settings = checkpointSettings(configuration)
-    const { clock, random, generation, openStore } = this.services
+    const { clock, random, generation, incarnation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,
       random,
       log: this.log,
       generation,
+      incarnation,
       openStore,
       snapshotEnumerators: checkpointId => this.sources.snapshot(checkpointId),
       trigger: (executionIds, snapshot) => this.gateway.triggerCheckpoint(this.executionsOf(executionIds), snapshot),
