@@ -58,7 +58,7 @@ export interface ObservedTaskManagers {
 
 /** What keeps a process from being there or staying up, though nobody has to start it again. */
 export interface ProcessProblem {
-  /** `jobmanager`, `taskmanager-0`, `planner`. */
+  /** `jobmanager`, `taskmanager-0`, `planner`, `session`. */
   readonly process: string
   /** One word, as Kubernetes has it: ImagePullBackOff, CrashLoopBackOff, Unschedulable, OOMKilled. */
   readonly reason: string
@@ -70,6 +70,16 @@ export interface ObservedCluster {
   readonly taskManagers: ObservedTaskManagers
   /** Absent where processes that do not stay up are `ended`. */
   readonly problems?: readonly ProcessProblem[]
+  /** Of a job that shares the processes of a session: those above are its part in them. */
+  readonly session?: SharedCluster
+}
+
+export interface SharedCluster {
+  readonly name: string
+  /** Why no job can be started there now. */
+  readonly unavailable?: string
+  /** It is to go away: its jobs suspend themselves. */
+  readonly evicts?: boolean
 }
 
 /** The program after bundling and planning: nothing is started for one that cannot run. */

@@ -60,11 +60,12 @@ export function createLocalPrograms(options: LocalProgramsOptions): LocalProgram
   const closing = new AbortController()
 
   const programOf = (spec: FlinkJobSpec) => {
-    const key = JSON.stringify(spec)
+    const clusterOptions = options.clusterOptions()
+    const key = JSON.stringify([spec, clusterOptions])
     const known = programs.find(program => program.key === key)
     if (known !== undefined) return known
     // As its cluster sees it, which is told more than the spec says.
-    const flinkConfiguration = { ...options.clusterOptions(), ...spec.flinkConfiguration }
+    const flinkConfiguration = { ...clusterOptions, ...spec.flinkConfiguration }
     const prepared = options.programs.prepare({ ...spec, flinkConfiguration }, closing.signal)
     const made: Program = { key, prepared, observed: { kind: 'pending' } }
     prepared.then(

@@ -13,8 +13,10 @@ import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
-import { controllerRevisions, flinkJobs, flinkSnapshots } from '../kube/resources.ts'
+import { controllerRevisions, flinkJobs, flinkSessions, flinkSnapshots } from '../kube/resources.ts'
+import { type SessionView, viewOf } from '../session/view.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
+import { createSessionReader } from './flink-session-objects.ts'
 import type { Caches, Controller, ObjectKey } from './manager.ts'
 
 /**
@@ -40,7 +42,8 @@ export interface FlinkJobControllerParts {
 
 /** Where jobs run. */
 export interface Executors {
-  of(job: FlinkJob): Executor
+  /** `session`: what the job sees of the one that it names. */
+  of(job: FlinkJob, session: SessionView | undefined): Executor
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -51,15 +54,29 @@ const PAUSED = `${API_GROUP}/paused`
 export function flinkJobController(parts: FlinkJobControllerParts): Controller {
   const { api, executors, clock, random, log } = parts
   const snapshotObjects = createSnapshotObjects(api)
+  const platform = parts.platform ?? 'local'
+  const readSession = createSessionReader(parts.optionTables, platform)
   let objects: FlinkJobObjects | undefined
+
+  const sessionAt = (caches: Caches, namespace: string, name: string): SessionView => {
+    const object = caches.get(flinkSessions, namespace, name)
+    return viewOf(name, object === undefined ? undefined : readSession(object).session)
+  }
   return {
     type: flinkJobs,
     related: [
       { type: controllerRevisions, keysOf: () => [] },
       { type: flinkSnapshots, keysOf: jobOf },
+      { type: flinkSessions, keysOf: jobsOn },
     ],
     async reconcile(key, caches) {
-      objects ??= createFlinkJobObjects({ api, caches, optionTables: parts.optionTables, platform: parts.platform ?? 'local' })
+      objects ??= createFlinkJobObjects({
+        api,
+        caches,
+        optionTables: parts.optionTables,
+        platform,
+        sessionOptions: (namespace, name) => sessionAt(caches, namespace, name).flinkConfiguration,
+      })
       const found = await objects.read(key)
       if (found === undefined) {
         await executors.release(key)
@@ -84,7 +101,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
       const { job: after, requeueAfterMs } = await reconcile({
         store,
-        executor: executors.of(job),
+        executor: executors.of(job, job.spec.sessionName === undefined ? undefined : sessionAt(caches, key.namespace, job.spec.sessionName)),
         snapshots,
         rest: parts.rest(job),
         clock,
@@ -108,6 +125,12 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
 function jobOf({ metadata, spec }: KubeObject) {
   const { jobReference } = spec as FlinkSnapshot['spec']
   return jobReference === undefined ? [] : [{ namespace: metadata.namespace, name: jobReference.name }]
+}
+
+/** What happens to a session concerns the jobs on it. */
+function jobsOn({ metadata }: KubeObject, caches: Caches): readonly ObjectKey[] {
+  const all = caches.list(flinkJobs).filter(({ spec }) => (spec as { readonly sessionName?: string } | undefined)?.sessionName === metadata.name)
+  return all.flatMap(job => (job.metadata.namespace === metadata.namespace ? [job.metadata] : []))
 }
 
 function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnapshot[] {

@@ -46,7 +46,7 @@ export interface Controller {
   /** Whose objects it looks after. */
   readonly type: ResourceType
   /** Changes of other objects that concern some of its own. */
-  readonly related?: readonly { readonly type: ResourceType; keysOf(object: KubeObject): readonly ObjectKey[] }[]
+  readonly related?: readonly { readonly type: ResourceType; keysOf(object: KubeObject, caches: Caches): readonly ObjectKey[] }[]
   /** One pass. Answers in how many milliseconds the next one is due; undefined: with the next change. */
   reconcile(key: ObjectKey, caches: Caches): Promise<number | undefined>
 }
@@ -164,7 +164,7 @@ export class Manager implements Caches {
       if (controller.type === type && object !== undefined) queue.add(keyText(object.metadata))
       for (const related of controller.related ?? [])
         if (related.type === type)
-          for (const each of [before, after]) if (each !== undefined) for (const key of related.keysOf(each)) queue.add(keyText(key))
+          for (const each of [before, after]) if (each !== undefined) for (const key of related.keysOf(each, this)) queue.add(keyText(key))
     }
   }
 
