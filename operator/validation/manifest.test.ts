@@ -150,7 +150,6 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
       'job.yaml:11:5: spec.flinkConfiguration["taskmanager.numberOfTaskSlots"]: is refused: processes of a session are shared: set it in the FlinkSession',
     ],
   ],
-  ],
   [
     'an unknown option, with the nearest name',
     `${minimal}  flinkConfiguration:\n    paralelism.default: 2\n`,
