@@ -13,9 +13,12 @@ import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
-import { controllerRevisions, flinkJobs, flinkSnapshots } from '../kube/resources.ts'
+import { flinkJobs, flinkSnapshots } from '../kube/resources.ts'
+import type { Caches } from './caches.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
-import type { Caches, Controller, ObjectKey } from './manager.ts'
+import type { Controller, ObjectKey, Related } from './manager.ts'
+import { fenced } from './pass.ts'
+import { followedRevisions } from './spec-revisions.ts'
 
 /**
  * FlinkJobs under a manager: the rules of operator/job on objects of an API server.
@@ -40,7 +43,9 @@ export interface FlinkJobControllerParts {
 
 /** Where jobs run. */
 export interface Executors {
-  of(job: FlinkJob): Executor
+  /** Objects that executors look at in the caches; a change of one makes a pass of its job. */
+  readonly related?: readonly Related[]
+  of(job: FlinkJob, caches: Caches): Executor
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -49,14 +54,16 @@ const FINALIZER = `${API_GROUP}/cleanup`
 const PAUSED = `${API_GROUP}/paused`
 
 export function flinkJobController(parts: FlinkJobControllerParts): Controller {
-  const { api, executors, clock, random, log } = parts
+  const { executors, clock, random, log } = parts
+  const api = fenced(parts.api)
   const snapshotObjects = createSnapshotObjects(api)
   let objects: FlinkJobObjects | undefined
   return {
     type: flinkJobs,
     related: [
-      { type: controllerRevisions, keysOf: () => [] },
-      { type: flinkSnapshots, keysOf: jobOf },
+      { ...followedRevisions, keysOf: () => [] },
+      { type: flinkSnapshots, indexed: [snapshotLabels.jobUid], keysOf: jobOf },
+      ...(executors.related ?? []),
     ],
     async reconcile(key, caches) {
       objects ??= createFlinkJobObjects({ api, caches, optionTables: parts.optionTables, platform: parts.platform ?? 'local' })
@@ -84,9 +91,9 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
       const { job: after, requeueAfterMs } = await reconcile({
         store,
-        executor: executors.of(job),
+        executor: fenced(executors.of(job, caches)),
         snapshots,
-        rest: parts.rest(job),
+        rest: address => fenced(parts.rest(job)(address)),
         clock,
         random,
         log,
@@ -111,7 +118,7 @@ function jobOf({ metadata, spec }: KubeObject) {
 }
 
 function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnapshot[] {
-  const own = caches.list(flinkSnapshots).filter(object => object.metadata.labels?.[snapshotLabels.jobUid] === metadata.uid)
+  const own = caches.labelled(flinkSnapshots, snapshotLabels.jobUid, metadata.uid)
   // The API server holds them to the CRD, which is made from the schema of FlinkSnapshot.
   return own as unknown as readonly FlinkSnapshot[]
 }
