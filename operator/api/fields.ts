@@ -185,3 +185,9 @@ export type Fixed<T> = T extends readonly (infer Item)[]
         readonly [Key in keyof T as undefined extends T[Key] ? Key : never]?: Fixed<Exclude<T[Key], undefined>>
       }
     : T
+
+/** Of a status: what keeps processes from being there or staying up. */
+export const processProblems = z
+  .array(z.object({ process: z.string(), reason: z.string(), message: z.string() }))
+  .max(100)
+  .optional()

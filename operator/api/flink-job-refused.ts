@@ -3,9 +3,8 @@
  * they have an effect. Paths below the document.
  */
 const refusedFields: Readonly<Record<string, string>> = {
-  'spec.sessionName': 'jobs on a shared session cluster are not supported yet',
   'spec.job.configMapRef': 'programs in ConfigMaps are not supported yet',
-  'spec.deploymentName': 'jobs on a shared session cluster are not supported yet',
+  'spec.deploymentName': 'name the FlinkSession in spec.sessionName',
   'spec.engine': 'other engines are not supported yet',
   'spec.flinkVersion': 'there is no Flink below: remove it',
   'spec.mode': 'there is only one way to deploy: remove it',
@@ -58,6 +57,26 @@ const refusedOptions: Readonly<Record<string, string>> = {
   'execution.attached': 'it is an option of millrace run',
 }
 
+/** Beginnings of the keys of options that a job on a session may set: the others are read by processes that it shares. */
+const optionsOfJobs = [
+  'execution.',
+  'jobmanager.execution.',
+  'kafka.',
+  'parallelism.',
+  'pipeline.',
+  'restart-strategy.',
+  'state.',
+  'table.',
+  'kubernetes.operator.',
+]
+const notOfJobs = ['execution.checkpointing.local-backup.', 'execution.state-recovery.from-local']
+
+/** Undefined = it may set it. */
+export function refusedOnSession(key: string): string | undefined {
+  const isOfJob = optionsOfJobs.some(start => key.startsWith(start)) && !notOfJobs.some(start => key.startsWith(start))
+  return isOfJob ? undefined : 'processes of a session are shared: set it in the FlinkSession'
+}
+
 const ownPod = 'the processes of a FlinkJob have pods of their own, in which Millrace says it'
 
 const refusedOptionsOnKubernetes: Readonly<Record<string, string>> = {
@@ -76,6 +95,10 @@ export type Platform = 'local' | 'kubernetes'
 
 export function refusedFieldsOn(platform: Platform): Readonly<Record<string, string>> {
   return platform === 'local' ? { ...refusedFields, ...refusedOnThisMachine } : refusedFields
+}
+
+export function refusedSessionFieldsOn(platform: Platform): Readonly<Record<string, string>> {
+  return platform === 'local' ? refusedOnThisMachine : {}
 }
 
 export function refusedOptionsOn(platform: Platform): Readonly<Record<string, string>> {

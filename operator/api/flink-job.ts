@@ -19,6 +19,7 @@ import {
   nonEmptyText,
   number,
   oneOf,
+  processProblems,
   programText,
   rules,
   taskManager,
@@ -442,10 +443,7 @@ export const flinkJobStatusSchema = z.object({
   taskManager: z.object({ replicas: z.int(), labelSelector: z.string().optional() }).optional(),
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   /** What keeps processes from being there or staying up, where nobody has to start them again. */
-  problems: z
-    .array(z.object({ process: z.string(), reason: z.string(), message: z.string() }))
-    .max(100)
-    .optional(),
+  problems: processProblems,
   error: z.string().optional(),
   conditions,
 })
@@ -503,6 +501,8 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly savepointTriggerNonce?: number
     readonly savepointRedeployNonce?: number
   }
+  /** The FlinkSession whose processes it shares. */
+  readonly sessionName?: string
   /** Either an interval or a cron expression. */
   readonly snapshots?: { readonly intervalMs?: number; readonly cron?: string; readonly retain: number }
   readonly taskManager: ProcessSpec & { readonly replicas?: number }

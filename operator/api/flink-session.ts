@@ -14,6 +14,7 @@ import {
   metadata,
   name,
   nonEmptyText,
+  processProblems,
   rules,
   taskManager,
   wholeNumber,
@@ -61,6 +62,9 @@ export const flinkSessionSchema = map(
   `a ${SESSION_KIND} manifest: a map with apiVersion, kind, metadata and spec`,
 )
 
+/** As it was written, defaults filled in. */
+export type FlinkSessionManifest = z.infer<typeof flinkSessionSchema>
+
 export const flinkSessionStatusSchema = z.object({
   observedGeneration: z.int().optional(),
   lifecycleState: z.enum(['CREATED', 'UPGRADING', 'DEPLOYED', 'STABLE', 'FAILED', 'DELETING', 'DELETED']),
@@ -81,6 +85,9 @@ export const flinkSessionStatusSchema = z.object({
   evicting: z.boolean().optional(),
   /** What holds the deletion. */
   blocked: z.string().optional(),
+  /** How many slots jobs wait for though all TaskManagers that may be there are. */
+  shortage: z.string().optional(),
+  problems: processProblems,
   error: z.string().optional(),
   conditions,
 })

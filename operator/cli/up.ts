@@ -6,9 +6,11 @@ import { hex } from '../../runtime/common/ids.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
-import type { FlinkJob } from '../api/flink-job.ts'
-import type { LocalExecutorOptions, Programs } from '../effects/local-executor.ts'
+import { type FlinkJob, KIND } from '../api/flink-job.ts'
+import { type FlinkSession, type FlinkSessionStatus, SESSION_KIND } from '../api/flink-session.ts'
+import type { LocalExecutorOptions } from '../effects/local-executor.ts'
 import { createLocalExecutors, type LocalExecutors, type PlaceOf } from '../effects/local-executors.ts'
+import type { Programs } from '../effects/local-programs.ts'
 import { persistObject, readObjects } from '../effects/object-files.ts'
 import { isGloballyTerminal } from '../job/input.ts'
 import { LocalApiServer } from '../kube/local-api-server.ts'
@@ -17,12 +19,13 @@ import { serveObjectApi } from '../kube/object-api-server.ts'
 import { flinkJobs, flinkSessions, flinkSnapshots, resourceTypes, typeOf } from '../kube/resources.ts'
 import { EventRecorder } from '../manager/events.ts'
 import { flinkJobController } from '../manager/flink-job-controller.ts'
+import { flinkSessionController } from '../manager/flink-session-controller.ts'
 import { flinkSnapshotController } from '../manager/flink-snapshot-controller.ts'
 import { Manager, type ObjectKey } from '../manager/manager.ts'
 import { displayName } from '../validation/problems.ts'
 import { withDefaults } from './admission.ts'
 import { JobOutput } from './job-output.ts'
-import { type ManifestObject, ManifestSet } from './manifest-set.ts'
+import { ManifestSet } from './manifest-set.ts'
 import { Progress } from './progress.ts'
 import { type ServerRecord, writeServerRecord } from './server-records.ts'
 import type { Terminal } from './terminal.ts'
@@ -69,12 +72,11 @@ export async function up(request: UpRequest, parts: UpParts): Promise<number> {
   const { terminal } = parts
   const manifests = new ManifestSet(request.paths, parts.optionTables, request.once ? ['--once'] : [])
   const { objects, problems } = await manifests.look()
-  const refused = [...objects.values()].flatMap(refusalOf)
-  for (const problem of [...problems, ...refused]) terminal.say(problem)
-  if (problems.length + refused.length > 0) return 1
+  for (const problem of problems) terminal.say(problem)
+  if (problems.length > 0) return 1
   const session = new UpSession(parts, manifests)
   try {
-    for (const { object } of objects.values()) if (typeOf(object) === flinkJobs) await session.executors.hold(object.metadata)
+    for (const { object } of objects.values()) if (hasCluster(object)) await session.executors.hold(object)
     return await session.run()
   } catch (error) {
     if (!(error instanceof FlinkError)) throw error
@@ -95,6 +97,8 @@ class UpSession {
   private readonly output: JobOutput
   /** Jobs as they were seen last, also those that have gone. */
   private readonly jobs = new Map<string, FlinkJob>()
+  /** That are there. */
+  private readonly sessions = new Set<string>()
   /** What the manifests said, by the name of the object, when it was applied. */
   private readonly applied = new Map<string, { readonly object: KubeObject; readonly text: string }>()
   private wake = () => {}
@@ -112,6 +116,7 @@ class UpSession {
       directory: join(this.directory, 'up'),
       programs: key => parts.programs(manifests.placeOf(key)),
       rest: job => this.restOf(job),
+      restOfSession: session => this.restOfSession(session),
       note: (key, text) => this.progressOf(key).note(text),
       startTimeoutMs: START_TIMEOUT_MS,
       stopTimeoutMs: STOP_TIMEOUT_MS,
@@ -131,6 +136,15 @@ class UpSession {
       log,
       controllers: [
         flinkJobController({ api, executors: this.executors, optionTables, rest: job => this.restOf(job), clock, random, log }),
+        flinkSessionController({
+          api,
+          executors: this.executors.sessions,
+          optionTables,
+          platform: 'local',
+          rest: session => this.restOfSession(session),
+          clock,
+          log,
+        }),
         flinkSnapshotController({
           api,
           catalogue: job => this.parts.catalogue(job?.spec.flinkConfiguration ?? {}),
@@ -143,6 +157,7 @@ class UpSession {
       onChange: (type, before, after) => {
         recorder.observe(before, after)
         if (type === flinkJobs) this.onJob(before, after)
+        if (type === flinkSessions) this.onSession(before, after)
       },
     })
     await this.loadSnapshots()
@@ -179,8 +194,15 @@ class UpSession {
     await this.output.stop()
   }
 
-  private restOf({ metadata, spec }: FlinkJob | undefined = NO_JOB): (address: string) => RestClient {
-    return address => this.parts.rest(address, spec.flinkConfiguration, this.executors.directoryOf(metadata))
+  private restOf(job: FlinkJob | undefined = NO_JOB): (address: string) => RestClient {
+    const { sessionName, flinkConfiguration } = job.spec
+    const { namespace } = job.metadata
+    const owner = sessionName === undefined ? job : { kind: SESSION_KIND, metadata: { namespace, name: sessionName } }
+    return address => this.parts.rest(address, flinkConfiguration, this.executors.directoryOf(owner))
+  }
+
+  private restOfSession(session: FlinkSession): (address: string) => RestClient {
+    return address => this.parts.rest(address, session.spec.cluster.flinkConfiguration, this.executors.directoryOf(session))
   }
 
   /** A change of a job, Ctrl-C, or the time to look at the manifests again. */
@@ -209,6 +231,17 @@ class UpSession {
     )
   }
 
+  private onSession(before: KubeObject | undefined, after: KubeObject | undefined): void {
+    const { name = '', namespace = '' } = (after ?? before)?.metadata ?? {}
+    if (after === undefined) this.sessions.delete(`${namespace}/${name}`)
+    else this.sessions.add(`${namespace}/${name}`)
+    const told = (object: KubeObject | undefined) =>
+      (object?.status as FlinkSessionStatus | undefined)?.conditions.find(({ type }) => type === 'Ready')
+    const ready = told(after)
+    if (ready !== undefined && ready.message !== told(before)?.message) this.progressOf({ name, namespace }).note(`session: ${ready.message}`)
+    this.wake()
+  }
+
   private progressOf(key: ObjectKey): Progress {
     const label = displayName(key)
     const known = this.progress.get(label) ?? new Progress(this.parts.terminal, this.parts.clock, label)
@@ -224,18 +257,11 @@ class UpSession {
 
   private async applyManifests(): Promise<void> {
     const { objects } = this.manifests
-    for (const [name, manifest] of objects) {
-      const { object } = manifest
+    for (const [name, { object }] of objects) {
       const text = JSON.stringify(object)
       if (this.applied.get(name)?.text === text) continue
-      const refused = refusalOf(manifest)
-      for (const refusal of refused) this.parts.terminal.say(refusal)
-      if (refused.length > 0) {
-        this.applied.set(name, { object, text })
-        continue
-      }
       try {
-        if (typeOf(object) === flinkJobs) await this.executors.hold(object.metadata)
+        if (hasCluster(object)) await this.executors.hold(object)
         await this.api.apply(object, FIELD_MANAGER)
       } catch (error) {
         if (!(error instanceof FlinkError)) throw error
@@ -255,7 +281,9 @@ class UpSession {
     if (this.deleting) return
     this.deleting = true
     this.parts.terminal.say('stopping; press Ctrl-C again to kill')
-    for (const job of (await this.api.list(flinkJobs)).items) await this.remove(job)
+    // A session waits for its jobs.
+    for (const type of [flinkJobs, flinkSessions]) for (const object of (await this.api.list(type)).items) await this.remove(object)
+    this.wake()
   }
 
   private async remove(object: KubeObject): Promise<void> {
@@ -270,30 +298,32 @@ class UpSession {
     const left = await readObjects(join(this.directory, 'objects'), flinkSnapshots)
     const own = left.filter(({ metadata, spec }) => {
       const { jobReference } = spec as { readonly jobReference?: { readonly name: string } }
-      return jobReference !== undefined && this.executors.isHeld({ namespace: metadata.namespace, name: jobReference.name })
+      return jobReference !== undefined && this.executors.isHeld({ kind: KIND, metadata: { namespace: metadata.namespace, name: jobReference.name } })
     })
     this.api.load(own)
   }
 
-  /** Every job has ended, and its processes with it. */
+  /** Every job has ended, and its processes with it; where there are none, nobody is waited for but a person. */
   private isOver(): boolean {
     const jobs = [...this.jobs.values()]
+    if (this.deleting) return jobs.every(isOver) && this.sessions.size === 0
     return jobs.length > 0 && jobs.every(isOver)
   }
 
   private outcome(): number {
     const codes = [...this.jobs.values()].map(job => outcome(job, this.progressOf(job.metadata)))
+    if (codes.length === 0) return INTERRUPTED_EXIT_CODE
     return codes.includes(1) ? 1 : codes.includes(INTERRUPTED_EXIT_CODE) ? INTERRUPTED_EXIT_CODE : 0
   }
 }
 
-/** Nothing looks after them yet. */
-function refusalOf({ object, file }: ManifestObject): readonly string[] {
-  return typeOf(object) === flinkSessions ? [`${file}: FlinkSession ${object.metadata.name} is refused: session clusters are not supported yet`] : []
+/** Processes of this machine may belong to it. */
+function hasCluster(object: KubeObject): boolean {
+  return typeOf(object) === flinkJobs || typeOf(object) === flinkSessions
 }
 
 /** What a snapshot has that names none. */
-const NO_JOB = { metadata: { namespace: 'default', name: 'none' }, spec: { flinkConfiguration: {} } } as unknown as FlinkJob
+const NO_JOB = { kind: KIND, metadata: { namespace: 'default', name: 'none' }, spec: { flinkConfiguration: {} } } as unknown as FlinkJob
 
 function isOver({ status, metadata }: FlinkJob): boolean {
   if (status === undefined) return metadata.deletionTimestamp !== undefined

@@ -1,4 +1,5 @@
 import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
+import type { RestClient } from '../../runtime/rest/types.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 
 /**
@@ -37,6 +38,9 @@ export type Action =
   | { readonly kind: 'stopTaskManagers'; readonly keep?: number }
   | { readonly kind: 'stopJobManager' }
 
+/** What starts and ends processes; the others are asked of a JobManager, or done at the store. */
+export type ProcessAction = Extract<Action, { readonly kind: 'startJobManager' | 'startTaskManagers' | 'stopTaskManagers' | 'stopJobManager' }>
+
 /** The JobManager of one FlinkJob, as it was found. */
 export type ObservedJobManager =
   | { readonly kind: 'missing' }
@@ -54,7 +58,7 @@ export interface ObservedTaskManagers {
 
 /** What keeps a process from being there or staying up, though nobody has to start it again. */
 export interface ProcessProblem {
-  /** `jobmanager`, `taskmanager-0`, `planner`. */
+  /** `jobmanager`, `taskmanager-0`, `planner`, `session`. */
   readonly process: string
   /** One word, as Kubernetes has it: ImagePullBackOff, CrashLoopBackOff, Unschedulable, OOMKilled. */
   readonly reason: string
@@ -66,6 +70,16 @@ export interface ObservedCluster {
   readonly taskManagers: ObservedTaskManagers
   /** Absent where processes that do not stay up are `ended`. */
   readonly problems?: readonly ProcessProblem[]
+  /** Of a job that shares the processes of a session: those above are its part in them. */
+  readonly session?: SharedCluster
+}
+
+export interface SharedCluster {
+  readonly name: string
+  /** Why no job can be started there now. */
+  readonly unavailable?: string
+  /** It is to go away: its jobs suspend themselves. */
+  readonly evicts?: boolean
 }
 
 /** The program after bundling and planning: nothing is started for one that cannot run. */
@@ -114,6 +128,21 @@ export interface StatePlanQuestion {
   readonly after: FlinkJobSpec
   /** Asked under another name it is planned anew: the job may have gone on since. */
   readonly occasion: string
+}
+
+/** The processes of a cluster. */
+export interface ClusterProcesses {
+  observeCluster(): Promise<ObservedCluster>
+  execute(action: ProcessAction): Promise<void>
+  /** REST of the JobManager; CONNECTION_REFUSED while none is up. */
+  rest(): Promise<RestClient>
+}
+
+/** The program of a FlinkJob, on whatever cluster it runs. */
+export interface JobPrograms extends Pick<Executor, 'observeProgram' | 'observeStatePlan' | 'catalogue'> {
+  /** As `catalogue`, once it is known; EXTERNAL_SYSTEM where that is not waited for. */
+  plannedCatalogue(spec: FlinkJobSpec): Promise<Catalogue>
+  submit(rest: RestClient, action: Extract<Action, { readonly kind: 'submitJob' }>): Promise<void>
 }
 
 /** Executors: child processes of this machine, a fake in tests, Kubernetes later. All pass the same contract tests. */

@@ -5,7 +5,7 @@ import { FlinkError } from '../../runtime/common/errors.ts'
 import { endNotedProcesses, notedProcess, writeNote } from './child-processes.ts'
 
 /**
- * The directory of one FlinkJob under `.millrace/`, held by one `up` at a time:
+ * The directory of one FlinkJob or FlinkSession under `.millrace/`, held by one `up` at a time:
  *
  *   owner.pid       who holds it
  *   cluster/run/    processes           cluster/log/    their logs and what the job printed, kept until the next start
@@ -23,6 +23,7 @@ const RECOVERY_TIMEOUT_MS = 10_000
 
 export async function holdDirectory(
   path: string,
+  /** Its kind and name. */
   displayName: string,
   clock: Clock,
   ownPid: number,
@@ -55,10 +56,7 @@ function claim(ownerPath: string, displayName: string): void {
     }
     const owner = notedProcess(ownerPath)
     if (owner !== undefined) {
-      throw new FlinkError(
-        'CONFLICT',
-        `FlinkJob ${displayName} is up already, run by process ${owner}: end that one first, or give this one another name`,
-      )
+      throw new FlinkError('CONFLICT', `${displayName} is up already, run by process ${owner}: end that one first, or give this one another name`)
     }
     rmSync(ownerPath, { force: true })
   }

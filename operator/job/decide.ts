@@ -2,6 +2,7 @@ import type { FlinkJobStatus, LifecycleState } from '../api/flink-job.ts'
 import type { Action } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
 import { blockedDeletion, deleteJob } from './deletion.ts'
+import { evict } from './eviction.ts'
 import { restartUnhealthy } from './health.ts'
 import {
   answer,
@@ -37,14 +38,15 @@ const WAIT_WORTH_SAYING_MS = 10_000
  *
  * 1. `deleteJob`: an object that is to go away (deletion.ts).
  * 2. `continueUpgrade`, `continueRescale`: an edit is being carried out (upgrade.ts), in place (rescale.ts).
- * 3. `rollBack`: a changed spec has not become stable (rollback.ts).
- * 4. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
- * 5. `startUpgrade`: the spec is not the one that is carried out.
- * 6. `rest`: the job is suspended, or has ended.
- * 7. `restartUnhealthy`: the job runs, and gets nowhere (health.ts).
- * 8. `recover`: the JobManager is lost (recovery.ts).
- * 9. `deploy`: id first, then JobManager, TaskManagers, submission.
- * 10. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
+ * 3. `evict`: the session that the job runs on is to go away (eviction.ts).
+ * 4. `rollBack`: a changed spec has not become stable (rollback.ts).
+ * 5. `releaseCluster`: the job has ended, or cannot be deployed: its processes end with it.
+ * 6. `startUpgrade`: the spec is not the one that is carried out.
+ * 7. `rest`: the job is suspended, or has ended.
+ * 8. `restartUnhealthy`: the job runs, and gets nowhere (health.ts).
+ * 9. `recover`: the JobManager is lost (recovery.ts).
+ * 10. `deploy`: id first, then JobManager, TaskManagers, submission.
+ * 11. `report`: what REST says of the job; TaskManagers that it has lost are replaced.
  *
  * Beside whatever they answer the job's FlinkSnapshots are seen to (snapshots.ts).
  */
@@ -52,6 +54,7 @@ const rules: readonly Rule[] = [
   deleteJob,
   continueUpgrade,
   continueRescale,
+  evict,
   rollBack,
   releaseCluster,
   startUpgrade,
@@ -140,6 +143,8 @@ function deploy(input: Input): Decision | undefined {
   if (jobManager.kind === 'missing') {
     const waitMs = recoveryWait(input)
     if (waitMs !== undefined) return answer(status, waitMs)
+    if (cluster.session?.unavailable !== undefined)
+      return answer(statusWith(input, { jobManagerDeploymentStatus: 'MISSING', clusterInfo: undefined }), REPORT_MS)
     return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYING' }), POLL_MS, { kind: 'startJobManager', spec })
   }
   if (jobManager.kind !== 'ready') return answer(statusWith(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)

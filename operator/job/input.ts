@@ -184,8 +184,9 @@ export function stopActions(cluster: ObservedCluster): Action[] {
   ]
 }
 
-/** Just enough for the job, unless the manifest says how many. */
-export function replicasFor({ taskManager }: FlinkJobSpec, program: ObservedProgram | undefined): number {
+/** Just enough for the job, unless the manifest says how many; those of a session are its own matter. */
+export function replicasFor({ taskManager, sessionName }: FlinkJobSpec, program: ObservedProgram | undefined): number {
+  if (sessionName !== undefined) return 0
   if (taskManager.replicas !== undefined) return taskManager.replicas
   return program?.kind === 'ready' ? Math.max(1, Math.ceil(program.slotsNeeded / program.slotsPerTaskManager)) : 1
 }

@@ -38,6 +38,8 @@ export function isResize(edit: Edit): boolean {
 export function resizeObstacle(input: Input): string | undefined {
   const { job, edited } = input.observed
   const { rescale } = statusOf(input)
+  // Slots of a session are for those that wait for them, which a job that runs does not.
+  if (input.job.spec.sessionName !== undefined) return 'a job on a session is not rescaled in place'
   if (rescale?.step === 'REFUSED' && rescale.generation === input.job.metadata.generation) return rescale.message
   if (job.kind !== 'present' || job.state !== 'RUNNING') return `the job is ${job.kind === 'present' ? job.state : 'not to be asked'}`
   if (edited?.kind !== 'ready') return undefined
@@ -211,7 +213,8 @@ export function replicasForShortage(input: Input): number | undefined {
   const status = statusOf(input)
   const { cluster, size, program } = input.observed
   const replicas = status.taskManager?.replicas
-  if (replicas === undefined || size === undefined || program.kind !== 'ready' || intendedSpec(status).taskManager.replicas !== undefined)
+  const { taskManager, sessionName } = intendedSpec(status)
+  if (replicas === undefined || size === undefined || program.kind !== 'ready' || taskManager.replicas !== undefined || sessionName !== undefined)
     return undefined
   const areAllThere = cluster.taskManagers.running === replicas && size.slots >= replicas * program.slotsPerTaskManager
   if (!areAllThere || size.slotsRequired === 0) return undefined

@@ -13,9 +13,11 @@ import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
-import { flinkJobs, flinkSnapshots } from '../kube/resources.ts'
+import { flinkJobs, flinkSessions, flinkSnapshots } from '../kube/resources.ts'
+import { type SessionView, viewOf } from '../session/view.ts'
 import type { Caches } from './caches.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
+import { createSessionReader } from './flink-session-objects.ts'
 import type { Controller, ObjectKey, Related } from './manager.ts'
 import { fenced } from './pass.ts'
 import { followedRevisions } from './spec-revisions.ts'
@@ -45,7 +47,8 @@ export interface FlinkJobControllerParts {
 export interface Executors {
   /** Objects that executors look at in the caches; a change of one makes a pass of its job. */
   readonly related?: readonly Related[]
-  of(job: FlinkJob, caches: Caches): Executor
+  /** `session`: what the job sees of the one that it names. */
+  of(job: FlinkJob, session: SessionView | undefined, caches: Caches): Executor
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -57,16 +60,30 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
   const { executors, clock, random, log } = parts
   const api = fenced(parts.api)
   const snapshotObjects = createSnapshotObjects(api)
+  const platform = parts.platform ?? 'local'
+  const readSession = createSessionReader(parts.optionTables, platform)
   let objects: FlinkJobObjects | undefined
+
+  const sessionAt = (caches: Caches, namespace: string, name: string): SessionView => {
+    const object = caches.get(flinkSessions, namespace, name)
+    return viewOf(name, object === undefined ? undefined : readSession(object).session)
+  }
   return {
     type: flinkJobs,
     related: [
       { ...followedRevisions, keysOf: () => [] },
       { type: flinkSnapshots, indexed: [snapshotLabels.jobUid], keysOf: jobOf },
+      { type: flinkSessions, keysOf: jobsOn },
       ...(executors.related ?? []),
     ],
     async reconcile(key, caches) {
-      objects ??= createFlinkJobObjects({ api, caches, optionTables: parts.optionTables, platform: parts.platform ?? 'local' })
+      objects ??= createFlinkJobObjects({
+        api,
+        caches,
+        optionTables: parts.optionTables,
+        platform,
+        sessionOptions: (namespace, name) => sessionAt(caches, namespace, name).flinkConfiguration,
+      })
       const found = await objects.read(key)
       if (found === undefined) {
         await executors.release(key)
@@ -89,9 +106,10 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
           writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
       }
       const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
+      const { sessionName } = job.spec
       const { job: after, requeueAfterMs } = await reconcile({
         store,
-        executor: fenced(executors.of(job, caches)),
+        executor: fenced(executors.of(job, sessionName === undefined ? undefined : sessionAt(caches, key.namespace, sessionName), caches)),
         snapshots,
         rest: address => fenced(parts.rest(job)(address)),
         clock,
@@ -115,6 +133,12 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
 function jobOf({ metadata, spec }: KubeObject) {
   const { jobReference } = spec as FlinkSnapshot['spec']
   return jobReference === undefined ? [] : [{ namespace: metadata.namespace, name: jobReference.name }]
+}
+
+/** What happens to a session concerns the jobs on it. */
+function jobsOn({ metadata }: KubeObject, caches: Caches): readonly ObjectKey[] {
+  const all = caches.list(flinkJobs).filter(({ spec }) => (spec as { readonly sessionName?: string } | undefined)?.sessionName === metadata.name)
+  return all.flatMap(job => (job.metadata.namespace === metadata.namespace ? [job.metadata] : []))
 }
 
 function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnapshot[] {

@@ -5,7 +5,7 @@ import type { Platform } from '../api/flink-job-refused.ts'
 import { JOB_ID_ANNOTATION } from '../job/lost-status-core.ts'
 import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs } from '../kube/resources.ts'
-import { checkFlinkJob, fieldPath } from '../validation/problems.ts'
+import { checkFlinkJob, problemsText } from '../validation/problems.ts'
 import type { Caches } from './caches.ts'
 import type { ObjectKey } from './manager.ts'
 import { createSpecRevisions, type SpecRevisions } from './spec-revisions.ts'
@@ -38,27 +38,29 @@ export interface FlinkJobObjectsParts {
   readonly optionTables: readonly OptionTable[]
   /** What carries the jobs out; default: processes of this machine. */
   readonly platform?: Platform
+  /** Of the FlinkSession of that name in the namespace; undefined = it is not there. */
+  readonly sessionOptions: (namespace: string, name: string) => Readonly<Record<string, string>> | undefined
 }
 
 type CheckedSpec = { readonly spec: FlinkJobSpec } | { readonly invalid: string }
 
-export function createFlinkJobObjects({ api, caches, optionTables, platform }: FlinkJobObjectsParts): FlinkJobObjects {
+export function createFlinkJobObjects({ api, caches, optionTables, platform, sessionOptions }: FlinkJobObjectsParts): FlinkJobObjects {
   const revisions: SpecRevisions = createSpecRevisions(api, caches)
-  /** By uid and generation: a spec is checked once, not in every pass. */
-  const checked = new Map<string, { readonly generation: number; readonly result: CheckedSpec }>()
+  /** By uid and generation: a spec is checked once, not in every pass; with what its session says, of one that names it. */
+  const checked = new Map<string, { readonly generation: number; readonly shared: string | undefined; readonly result: CheckedSpec }>()
 
   const check = (object: KubeObject): CheckedSpec => {
     const { uid = '', generation = 0 } = object.metadata
     const known = checked.get(uid)
-    if (known?.generation === generation) return known.result
     const { name, namespace } = object.metadata
+    const { sessionName } = (object.spec ?? {}) as { readonly sessionName?: string }
+    const options = sessionName === undefined ? undefined : sessionOptions(namespace, sessionName)
+    const shared = options === undefined ? undefined : JSON.stringify(options)
+    if (known?.generation === generation && known.shared === shared) return known.result
     const document = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace }, spec: object.spec }
-    const outcome = checkFlinkJob(document, optionTables, platform)
-    const result: CheckedSpec =
-      outcome.kind === 'valid'
-        ? { spec: outcome.object.spec }
-        : { invalid: outcome.problems.map(({ path, message }) => (path.length === 0 ? message : `${fieldPath(path)}: ${message}`)).join('\n') }
-    checked.set(uid, { generation, result })
+    const outcome = checkFlinkJob(document, optionTables, platform, options)
+    const result: CheckedSpec = outcome.kind === 'valid' ? { spec: outcome.object.spec } : { invalid: problemsText(outcome.problems) }
+    checked.set(uid, { generation, shared, result })
     return result
   }
 

@@ -56,7 +56,7 @@ export interface Controller {
 
 /** Objects whose changes concern some of a controller's own. */
 export interface Related extends Followed {
-  keysOf(object: KubeObject): readonly ObjectKey[]
+  keysOf(object: KubeObject, caches: Caches): readonly ObjectKey[]
 }
 
 const WORKERS = 8
@@ -137,7 +137,7 @@ export class Manager {
       if (controller.type === type && object !== undefined) queue.add(keyText(object.metadata))
       for (const related of controller.related ?? [])
         if (related.type === type)
-          for (const each of [before, after]) if (each !== undefined) for (const key of related.keysOf(each)) queue.add(keyText(key))
+          for (const each of [before, after]) if (each !== undefined) for (const key of related.keysOf(each, this.caches)) queue.add(keyText(key))
     }
   }
 

@@ -157,7 +157,8 @@ function scale(input: SessionInput): SessionDecision | undefined {
     lifecycleState: cluster.taskManagers.running >= spec.minTaskManagers ? 'STABLE' : 'DEPLOYED',
     taskManager: { replicas: wanted },
     scaleDown: isDue ? undefined : scaleDown,
-    error: problem ?? shortage,
+    error: problem,
+    shortage,
   })
   const actions: Action[] = []
   if (cluster.taskManagers.running < wanted) actions.push({ kind: 'startTaskManagers', spec: clusterSpecOf(spec), replicas: wanted })
@@ -176,4 +177,9 @@ function taskManagerProblem({ taskManagers }: ObservedCluster): string | undefin
 
 function shortageText(spec: FlinkSessionSpec, slotsRequired: number): string {
   return `jobs wait for ${slotsRequired} more slots, and there are maxTaskManagers (${spec.maxTaskManagers}) TaskManagers already`
+}
+
+/** An action failed, and is tried again. */
+export function statusAfterRetry(input: SessionInput, message: string): FlinkSessionStatus {
+  return sessionStatus(input, { error: message })
 }

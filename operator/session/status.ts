@@ -5,10 +5,13 @@ import type { SessionInput } from './input.ts'
 /** The one place that makes a session's status: changed fields on top of the saved ones, `undefined` clears one; the conditions are derived. */
 export type SessionStatusChange = { readonly [K in keyof Omit<FlinkSessionStatus, 'conditions'>]?: FlinkSessionStatus[K] | undefined }
 
+const PROBLEMS_MAX = 10
+
 const initial: FlinkSessionStatus = { lifecycleState: 'CREATED', jobManagerDeploymentStatus: 'MISSING', conditions: [] }
 
-export function sessionStatus({ session, nowMs }: SessionInput, change: SessionStatusChange): FlinkSessionStatus {
-  const { conditions, ...fields } = { ...(session.status ?? initial), ...change }
+export function sessionStatus({ session, observed, nowMs }: SessionInput, change: SessionStatusChange): FlinkSessionStatus {
+  const problems = observed.cluster.problems?.slice(0, PROBLEMS_MAX)
+  const { conditions, ...fields } = { ...(session.status ?? initial), problems, ...change }
   const kept = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
   // Every field of `kept` was one of a status; only undefined ones were dropped.
   const next = { ...kept, conditions } as FlinkSessionStatus
@@ -19,16 +22,30 @@ export function sessionStatus({ session, nowMs }: SessionInput, change: SessionS
 function* conditionsOf(status: FlinkSessionStatus): Generator<WantedCondition> {
   const { lifecycleState, error, blocked } = status
   const isReady = lifecycleState === 'STABLE'
+  const bad = degradation(status)
   yield {
     type: 'Ready',
     status: isReady ? 'True' : 'False',
     reason: reasons[lifecycleState],
-    message: error ?? blocked ?? (isReady ? `takes jobs, with ${status.taskManager?.replicas ?? 0} TaskManagers` : waiting(status)),
+    message: blocked ?? bad?.message ?? (isReady ? `takes jobs, with ${status.taskManager?.replicas ?? 0} TaskManagers` : waiting(status)),
   }
-  if (error !== undefined)
-    yield { type: 'Degraded', status: 'True', reason: status.lost === undefined ? 'ShortOfSlots' : 'JobManagerLost', message: error }
+  if (bad !== undefined)
+    yield {
+      type: 'Degraded',
+      status: 'True',
+      ...bad,
+      message: error === bad.message ? error : [error, bad.message].filter(text => text !== undefined).join('\n'),
+    }
+  else yield { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'no problem is known' }
   if (blocked !== undefined)
     yield { type: 'DeletionBlocked', status: 'True', reason: status.evicting === true ? 'JobsNotSuspended' : 'JobsExist', message: blocked }
+}
+
+function degradation({ problems, error, shortage, lost }: FlinkSessionStatus): Pick<WantedCondition, 'reason' | 'message'> | undefined {
+  const [first] = problems ?? []
+  if (first !== undefined) return { reason: first.reason, message: first.message }
+  if (error !== undefined) return { reason: lost === undefined ? 'Problem' : 'JobManagerLost', message: error }
+  return shortage === undefined ? undefined : { reason: 'ShortOfSlots', message: shortage }
 }
 
 const reasons: Readonly<Record<FlinkSessionStatus['lifecycleState'], string>> = {

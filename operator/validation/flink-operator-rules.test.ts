@@ -152,7 +152,7 @@ const rows: readonly Row[] = [
     rule: 28,
     says: 'the target is a session',
     spec: { ...sql, sessionName: 'shared' },
-    problem: /^spec\.sessionName: is refused: jobs on a shared session cluster are not supported yet/,
+    absent: 'the job waits for the session, and its conditions name it: operator/session',
   },
   {
     rule: 29,

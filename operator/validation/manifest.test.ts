@@ -144,9 +144,11 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
   ],
   ['a missing spec', minimal.slice(0, minimal.indexOf('spec:')), ['job.yaml:1:1: spec: is missing, expected the map "spec" with a job']],
   [
-    'a session',
-    `${minimal}  sessionName: shared\n`,
-    ['job.yaml:8:3: spec.sessionName: is refused: jobs on a shared session cluster are not supported yet'],
+    'an option of the processes that a job on a session shares',
+    `${minimal}  sessionName: shared\n  flinkConfiguration:\n    parallelism.default: 2\n    taskmanager.numberOfTaskSlots: 2\n`,
+    [
+      'job.yaml:11:5: spec.flinkConfiguration["taskmanager.numberOfTaskSlots"]: is refused: processes of a session are shared: set it in the FlinkSession',
+    ],
   ],
   [
     'an unknown option, with the nearest name',

@@ -1,9 +1,10 @@
 import type { ClusterSpec, FlinkJobManifest, IngressSpec, ProcessSpec } from '../api/flink-job.ts'
+import type { FlinkSessionManifest } from '../api/flink-session.ts'
 import { templateProblems } from '../effects/kubernetes/pod-template.ts'
 import type { Problem } from './problems.ts'
 
 /** The fields that say how pods are made, from the manifest to the spec as it is carried out. Where there are no pods they were refused before. */
-type Spec = FlinkJobManifest['spec']
+type Spec = FlinkJobManifest['spec'] | FlinkSessionManifest['spec']
 
 export function podFieldsOf(
   spec: Spec,

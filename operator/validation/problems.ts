@@ -2,7 +2,14 @@ import type { z } from 'zod'
 import { Configuration, flattenConfiguration, type OptionTable, parseDuration } from '../../runtime/common/config.ts'
 import { nearestName } from '../../runtime/common/errors.ts'
 import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema, KIND } from '../api/flink-job.ts'
-import { ignoredFields, type Platform, refusedFieldsOn, refusedOptionsOn } from '../api/flink-job-refused.ts'
+import {
+  ignoredFields,
+  type Platform,
+  refusedFieldsOn,
+  refusedOnSession,
+  refusedOptionsOn,
+  refusedSessionFieldsOn,
+} from '../api/flink-job-refused.ts'
 import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
 import { operatorOptions, splitOptions } from '../api/operator-options.ts'
@@ -51,7 +58,7 @@ interface Kind {
 
 const kinds: Readonly<Record<string, Kind>> = {
   [KIND]: { schema: flinkJobSchema, refused: refusedFieldsOn('local') },
-  [SESSION_KIND]: { schema: flinkSessionSchema, refused: {} },
+  [SESSION_KIND]: { schema: flinkSessionSchema, refused: refusedSessionFieldsOn('local') },
   [SNAPSHOT_KIND]: { schema: flinkSnapshotSchema, refused: {} },
 }
 
@@ -78,34 +85,52 @@ export function checkObject(document: unknown, optionTables: readonly OptionTabl
   return { kind: 'valid', object: { kind: named, metadata: flinkJobSchema.shape.metadata.parse(valueAt(accepted, ['metadata'])) } }
 }
 
-export function checkFlinkJob(document: unknown, optionTables: readonly OptionTable[], platform: Platform = 'local'): Checked<CheckedFlinkJob> {
+/** `sessionOptions` are those of the FlinkSession that it names, where that is known. */
+export function checkFlinkJob(
+  document: unknown,
+  optionTables: readonly OptionTable[],
+  platform: Platform = 'local',
+  sessionOptions?: Readonly<Record<string, string>>,
+): Checked<CheckedFlinkJob> {
   const { accepted, problems } = shapeProblems({ schema: flinkJobSchema, refused: refusedFieldsOn(platform) }, document)
   const parsed = flinkJobSchema.safeParse(accepted)
-  const options = optionsOf(accepted, [...optionTables, operatorOptions], platform)
+  const isShared = parsed.data?.spec.sessionName !== undefined
+  const options = optionsOf(accepted, [...optionTables, operatorOptions], platform, isShared ? refusedOnSession : undefined)
   const fields = parsed.success ? fieldOptions(parsed.data.spec) : []
+  const isPlaceKnown = platform === 'kubernetes' && (!isShared || sessionOptions !== undefined)
   problems.push(
     ...options.problems,
     ...contradictions(accepted, fields, options.flat),
     ...scheduleProblems(parsed.data?.spec.snapshots),
     ...podProblems(parsed.data?.spec),
-    ...(platform === 'kubernetes' ? statePlaceProblems(parsed.data?.spec, options.flat) : []),
+    ...(isPlaceKnown ? statePlaceProblems(parsed.data?.spec, { ...sessionOptions, ...options.flat }) : []),
   )
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const configuration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
   return { kind: 'valid', object: { metadata: parsed.data.metadata, spec: specOf(parsed.data, configuration) } }
 }
 
-export function checkFlinkSession(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedFlinkSession> {
-  const { accepted, problems } = shapeProblems(kinds[SESSION_KIND] as Kind, document)
+export function checkFlinkSession(
+  document: unknown,
+  optionTables: readonly OptionTable[],
+  platform: Platform = 'local',
+): Checked<CheckedFlinkSession> {
+  const { accepted, problems } = shapeProblems({ schema: flinkSessionSchema, refused: refusedSessionFieldsOn(platform) }, document)
   const parsed = flinkSessionSchema.safeParse(accepted)
-  const options = optionsOf(accepted, optionTables)
+  const options = optionsOf(accepted, optionTables, platform)
   const fields = parsed.success ? slotOptions(parsed.data.spec.taskManager) : []
-  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat))
+  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat), ...podProblems(parsed.data?.spec))
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const flinkConfiguration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
   const { taskManager, maxTaskManagers, idleTimeout, deletionTimeout, deletionPolicy, restartNonce } = parsed.data.spec
+  const taskManagerPod = processOf(taskManager)
   const spec: FlinkSessionSpec = {
-    cluster: { flinkConfiguration, ...(restartNonce === undefined ? {} : { restartNonce }) },
+    cluster: {
+      flinkConfiguration,
+      ...(restartNonce === undefined ? {} : { restartNonce }),
+      ...podFieldsOf(parsed.data.spec),
+      ...(Object.keys(taskManagerPod).length === 0 ? {} : { taskManager: taskManagerPod }),
+    },
     slotsPerTaskManager: Number(flinkConfiguration['taskmanager.numberOfTaskSlots'] ?? 1),
     minTaskManagers: taskManager?.replicas ?? 0,
     maxTaskManagers,
@@ -123,6 +148,11 @@ function shapeProblems({ schema, refused }: Kind, document: unknown): { readonly
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap(issue => problemsOf(issue, accepted, schema, refused)))
   problems.push(...brokenRules(schema, accepted).map(({ path, message }) => ({ path, message, atKey: path.length > 2 })))
   return { accepted, problems }
+}
+
+/** One line each. */
+export function problemsText(problems: readonly Problem[]): string {
+  return problems.map(({ path, message }) => (path.length === 0 ? message : `${fieldPath(path)}: ${message}`)).join('\n')
 }
 
 /** `spec.job.args[2]`; a key that is no plain word stands in brackets: `spec.flinkConfiguration["rest.port"]`. */
@@ -195,6 +225,7 @@ function optionsOf(
   document: unknown,
   tables: readonly OptionTable[],
   platform: Platform = 'local',
+  refusalOf: (key: string) => string | undefined = () => undefined,
 ): { flat: Record<string, string>; problems: Problem[] } {
   const nested = valueAt(document, ['spec', 'flinkConfiguration'])
   if (!isMap(nested)) return { flat: {}, problems: [] }
@@ -204,7 +235,9 @@ function optionsOf(
   for (const [key, value] of Object.entries(flat)) {
     const path = ['spec', 'flinkConfiguration', ...pathOfOption(nested, key)]
     const refusal = Object.hasOwn(refused, key) ? refused[key] : undefined
-    if (refusal !== undefined) problems.push({ path, message: `is refused: ${refusal}`, atKey: true })
+    const isKnown = tables.some(table => table.some(option => option.key === key))
+    const message = refusal ?? (isKnown ? refusalOf(key) : undefined)
+    if (message !== undefined) problems.push({ path, message: `is refused: ${message}`, atKey: true })
     else for (const message of Configuration.parse({ [key]: value }, tables).problems) problems.push({ path, message, atKey: true })
   }
   return { flat, problems }
@@ -239,7 +272,7 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
   const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
     manifest.spec.job
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
-  const { snapshots, restartNonce, deletionPolicy, deletionTimeout } = manifest.spec
+  const { snapshots, restartNonce, deletionPolicy, deletionTimeout, sessionName } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
   const { rollback } = manifest.spec
   return {
@@ -258,6 +291,7 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
       ...(savepointTriggerNonce === undefined ? {} : { savepointTriggerNonce }),
       ...(savepointRedeployNonce === undefined ? {} : { savepointRedeployNonce }),
     },
+    ...(sessionName === undefined ? {} : { sessionName }),
     ...(snapshots === undefined ? {} : { snapshots: scheduleOf(snapshots) }),
     flinkConfiguration,
     ...(restartNonce === undefined ? {} : { restartNonce }),

@@ -71,6 +71,8 @@ export interface CheckpointCoordinatorServices {
   readonly random: Random
   readonly log: Logger
   readonly generation: number
+  /** Of this JobManager: other ones of its generation are no leaders. */
+  readonly incarnation: string
   readonly openStore: StoreOpener
   snapshotEnumerators(checkpointId: number): ReadonlyMap<string, JsonObject>
   trigger(executionIds: readonly string[], snapshot: TriggeredSnapshot): void
@@ -171,9 +173,9 @@ export class CheckpointCoordinator {
 
   /** From here on no other JobManager's checkpoints of the job count. */
   async takeOver(): Promise<{ readonly store: ObjectStore; readonly checkpointId: number | null; readonly savepoint: string | null }> {
-    const { clock, random, log, generation, openStore } = this.services
+    const { clock, random, log, generation, incarnation, openStore } = this.services
     const store = (this.store ??= await openCheckpointStore(this.configuration, openStore))
-    this.epochs ??= new EpochLog({ store, jobId: this.jobId, generation, clock, random, log })
+    this.epochs ??= new EpochLog({ store, jobId: this.jobId, generation, incarnation, clock, random, log })
     return { store, checkpointId: await this.epochs.takeOver(), savepoint: this.epochs.savepoint }
   }
 
@@ -284,6 +286,11 @@ export class CheckpointCoordinator {
     }
     this.timer?.cancel()
     this.timer = undefined
+  }
+
+  /** Nothing that was begun is being stored any more. */
+  async settled(): Promise<void> {
+    await this.storing
   }
 
   /** Where the savepoint lies behind which all tasks have ended. */

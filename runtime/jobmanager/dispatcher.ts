@@ -32,6 +32,8 @@ export class Dispatcher {
   private readonly jobs = new Map<string, JobMaster>()
   /** In order of their end. */
   private readonly completed = new Map<string, Timer>()
+  /** They are on their way out of this JobManager. */
+  private readonly leaving = new Set<string>()
   private closed = false
 
   constructor(options: DispatcherOptions) {
@@ -47,6 +49,7 @@ export class Dispatcher {
     const jobGraph = graphOf(submission)
     await this.forgetIfToldTo(jobId)
     const known = this.jobs.get(jobId)
+    if (this.leaving.has(jobId)) throw new FlinkError('EXTERNAL_SYSTEM', `job ${jobId} is being released, and can be submitted again behind that`)
     if (known !== undefined) {
       if (known.job.artifact.digest === submission.artifact.digest && sameGraph(known.job.jobGraph, jobGraph)) return jobId
       throw new FlinkError('CONFLICT', `job ${jobId} was already submitted, with another program`)
@@ -139,6 +142,36 @@ export class Dispatcher {
     if (isTerminalStatus(job.state)) return { kind: 'already-terminal', state: job.state }
     job.cancel()
     return { kind: 'accepted' }
+  }
+
+  /**
+   * Lets one job go as if this JobManager ended: one that runs is suspended, and whoever submits it again goes on from its newest checkpoint. Of one that has ended
+   * nothing is remembered here; how it has ended stays at the store. It is known until that is done.
+   */
+  release(jobId: string): 'accepted' | 'not-found' {
+    const job = this.jobs.get(jobId)
+    if (job === undefined) return 'not-found'
+    if (this.leaving.has(jobId)) return 'accepted'
+    this.leaving.add(jobId)
+    job.suspend()
+    void this.letGo(job)
+    return 'accepted'
+  }
+
+  private async letGo(job: JobMaster): Promise<void> {
+    const { jobId } = job.job
+    const { jobStore, log } = this.options.services
+    try {
+      await job.whenCleared
+      // The next JobManager must not find it.
+      if (job.state === 'SUSPENDED') await jobStore?.remove(jobId)
+      this.forget(jobId)
+    } catch (error) {
+      // It is here until somebody asks again.
+      log.warn('a job could not be released', { jobId, error: String(error) })
+    } finally {
+      this.leaving.delete(jobId)
+    }
   }
 
   /** Takes nothing more. Jobs are cancelled, or suspended where they may be gone on with: that a cluster ends is not how its jobs have ended. */

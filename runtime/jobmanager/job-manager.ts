@@ -6,6 +6,7 @@ import { taskStateFromJson } from '../checkpoint/task-state.ts'
 import { type Clock, sleep } from '../common/clock.ts'
 import { Configuration } from '../common/config.ts'
 import { FlinkError } from '../common/errors.ts'
+import { hex } from '../common/ids.ts'
 import type { JsonObject, JsonValue } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
@@ -103,6 +104,7 @@ export class JobManager implements JobManagerGateway {
         random,
         log,
         generation,
+        incarnation: hex(random.bytes(16)),
         enumerators: options.enumerators,
         openStore: options.openStore,
         jobStore: options.jobStore,
@@ -250,6 +252,10 @@ export class JobManager implements JobManagerGateway {
 
   cancelJob(jobId: string) {
     return this.dispatcher.cancel(jobId)
+  }
+
+  releaseJob(jobId: string) {
+    return this.dispatcher.release(jobId)
   }
 
   resourceRequirements(jobId: string) {

@@ -79,6 +79,7 @@ export interface JobMasterServices {
   readonly random: Random
   readonly log: Logger
   readonly generation: number
+  readonly incarnation: string
   readonly enumerators: EnumeratorRegistry
   readonly openStore: StoreOpener
   readonly slotRequestTimeoutMs: number
@@ -288,12 +289,13 @@ export class JobMaster {
       return undefined
     }
     const settings = checkpointSettings(configuration)
-    const { clock, random, generation, openStore } = this.services
+    const { clock, random, generation, incarnation, openStore } = this.services
     return new CheckpointCoordinator(jobId, jobGraph, settings, {
       clock,
       random,
       log: this.log,
       generation,
+      incarnation,
       openStore,
       snapshotEnumerators: checkpointId => this.sources.snapshot(checkpointId),
       trigger: (executionIds, snapshot) => this.gateway.triggerCheckpoint(this.executionsOf(executionIds), snapshot),
@@ -621,6 +623,8 @@ export class JobMaster {
 
   private fail(error: SerializedError, failed: ReadonlySet<number>, executions: readonly Execution[]): void {
     if (error.code === 'FENCED') {
+      // Whoever has it now may be another one of this JobManager.
+      if (this.status === 'SUSPENDED') return
       this.suspend()
       this.services.onFenced(this, error)
       return
@@ -784,7 +788,7 @@ export class JobMaster {
   private leave(): void {
     this.stages.release(storedResults(this.executionGraph))
     this.slots.close()
-    void this.sources.close().then(this.over.resolve)
+    void Promise.all([this.sources.close(), this.checkpoints?.settled()]).then(() => this.over.resolve())
     this.services.onTerminal(this)
   }
 

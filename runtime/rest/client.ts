@@ -48,6 +48,9 @@ export function createRestClient(options: RestClientOptions): RestClient {
     cancelJob: async jobId => {
       await requestJson(options, address, { method: 'PATCH', path: `/v1/jobs/${id(jobId)}?mode=cancel`, repeatable: true })
     },
+    releaseJob: async jobId => {
+      await requestJson(options, address, { method: 'DELETE', path: `/v1/jobs/${id(jobId)}`, repeatable: true })
+    },
     resourceRequirements: jobId => get(`/v1/jobs/${id(jobId)}/resource-requirements`),
     putResourceRequirements: async (jobId, requirements) => {
       const path = `/v1/jobs/${id(jobId)}/resource-requirements`

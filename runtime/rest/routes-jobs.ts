@@ -85,6 +85,12 @@ export function addJobRoutes(app: FastifyInstance, options: RestServerOptions): 
     cancel(gateway, pathId(request, 'jobid'))
     return reply.code(202).send({})
   })
+  // Not Flink's: a job of a session goes as it would with a JobManager of its own (docs/decisions/0034-jobs-on-sessions.md).
+  app.delete('/jobs/:jobid', async (request, reply) => {
+    const jobId = pathId(request, 'jobid')
+    if (gateway.releaseJob(jobId) === 'not-found') throw jobNotFound(jobId)
+    return reply.code(202).send({})
+  })
   app.get('/jobs/:jobid/yarn-cancel', async (request, reply) => {
     cancel(gateway, pathId(request, 'jobid'))
     return reply.code(202).send({})

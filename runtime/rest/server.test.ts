@@ -191,6 +191,7 @@ const gateway: JobManagerGateway = {
     if (id === JOB) return { kind: 'accepted' }
     return id === 'c'.repeat(32) ? { kind: 'already-terminal', state: 'FINISHED' } : { kind: 'not-found' }
   },
+  releaseJob: id => (id === JOB ? 'accepted' : 'not-found'),
   // Of a batch job; checkpoints.test.ts has the others.
   triggerSavepoint: () => 'not-found',
   savepointOperation: () => undefined,
@@ -684,6 +685,8 @@ describe('client and server over a socket', () => {
     expect(await rest.runJar(jar, { jobId: JOB })).toBe(JOB)
     await rest.deleteJar(jar)
     await rest.cancelJob(JOB)
+    await rest.releaseJob(JOB)
+    await expect(rest.releaseJob('e'.repeat(32))).rejects.toMatchObject({ code: 'NOT_FOUND' })
     expect(await rest.taskManagerStdout('tm-1')).toBe('1> hello\n')
     await expect(rest.cancelJob('e'.repeat(32))).rejects.toMatchObject({ code: 'NOT_FOUND', message: 'Job could not be found.' })
 

@@ -329,6 +329,8 @@ export interface RestClient {
   jobExceptions(jobId: string): Promise<JobExceptions>
   executionResult(jobId: string): Promise<ExecutionResult>
   cancelJob(jobId: string): Promise<void>
+  /** Suspends it, and has it forgotten there: NOT_FOUND once that is done. Its checkpoints stay. */
+  releaseJob(jobId: string): Promise<void>
   resourceRequirements(jobId: string): Promise<ResourceRequirementsJson>
   /** All vertices of a job that runs; it is on its way there when this answers. */
   putResourceRequirements(jobId: string, requirements: ResourceRequirementsJson): Promise<void>

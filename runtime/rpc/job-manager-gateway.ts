@@ -19,6 +19,8 @@ export interface JobManagerGateway {
   /** Idempotent by `jobId`: submitting the same id again answers the id of the job that is there. */
   submitJob(submission: JobSubmission): Promise<{ readonly jobId: string }>
   cancelJob(jobId: string): CancelAnswer
+  /** Suspends a job that runs, and forgets it; its checkpoints stay. It is known until that is done. */
+  releaseJob(jobId: string): 'accepted' | 'not-found'
   /**
    * What takes time is triggered, and asked for by its id until it is done or a while after; triggering one id again changes nothing. CONFLICT for a job
    * that has ended; INVALID_ARGUMENT when there is no place for a savepoint. What fails later is the answer of the operation.

@@ -14,7 +14,7 @@ import { newestRecordOf } from '../../runtime/checkpoint/storage/epoch-log.ts'
 import { buildJobGraph } from '../../runtime/graph/job-graph-builder.ts'
 import type { StreamGraph } from '../../runtime/graph/stream-graph.ts'
 import { CommittedRows, CommittingSink } from '../support/committing-sink.ts'
-import { EngineCluster } from '../support/engine-cluster.ts'
+import { EngineCluster, type EngineClusterOptions } from '../support/engine-cluster.ts'
 
 /**
  * A program that is started under the id of a job that has checkpoints, by a JobManager that knows nothing of it: it goes on from the newest one, and is held
@@ -67,7 +67,7 @@ class Seen {
   }
 }
 
-function start() {
+function start(seed = 5, options: Partial<EngineClusterOptions> = {}) {
   const committed = new CommittedRows()
   let variant: Variant = {}
   const clientOf = ({ client }: Variant) => ({
@@ -97,7 +97,8 @@ function start() {
     return env.getStreamGraph()
   }
   const cluster = new EngineCluster({
-    seed: 5,
+    ...options,
+    seed,
     build,
     taskManagers: 2,
     slots: 2,
@@ -186,4 +187,47 @@ test.each<[string, Variant, Variant, string | RegExp]>([
   await submit(first)
   await cluster.untilState(jobId, 'FINISHED', 120_000)
   expectSums(committed)
+})
+
+/** A job of a session: its JobManager lets it go and has it again. */
+test.each([1, 2, 3, 4, 5, 6])(
+  'released by its JobManager and submitted there again, it goes on from its newest checkpoint: each result once (seed %d)',
+  async seed => {
+    const { cluster, submit, committed } = start(seed)
+    await cluster.start()
+    await submit({})
+    await cluster.untilRunning(jobId)
+    for (let round = 0; round < 3; round++) {
+      const { jobManager } = cluster
+      const completed = () => jobManager.checkpointStatistics(jobId)?.counts.completed ?? 0
+      expect(await cluster.clock.runUntil(() => completed() >= 1 + (round % 2), 10_000)).toBe(true)
+      await cluster.clock.run(seed * 37 * (round + 1))
+      expect(jobManager.releaseJob(jobId)).toBe('accepted')
+      await expect(submit({ seen: true })).rejects.toThrow('is being released, and can be submitted again behind that')
+      expect(await cluster.clock.runUntil(() => jobManager.jobDetails(jobId) === undefined, 60_000)).toBe(true)
+      expect(jobManager.releaseJob(jobId)).toBe('not-found')
+      expect(await cluster.clock.runUntil(() => jobManager.overview().slotsAvailable === 4, 10_000)).toBe(true)
+      await submit({})
+      await cluster.untilRunning(jobId)
+    }
+    await cluster.untilState(jobId, 'FINISHED', 120_000)
+    expect(cluster.logs.filter(({ message }) => /is restored from checkpoint \d+/.test(message)).length).toBeGreaterThanOrEqual(3)
+    expectSums(committed)
+    // How it has ended is at the store, where there is one for that; here nothing is remembered of it.
+    expect(cluster.jobManager.releaseJob(jobId)).toBe('accepted')
+    expect(await cluster.clock.runUntil(() => cluster.jobManager.jobDetails(jobId) === undefined, 60_000)).toBe(true)
+  },
+)
+
+test('a released job is none of the next JobManager, highly available or not', async () => {
+  const { cluster, submit } = start(7, { highAvailability: true })
+  await cluster.start()
+  await submit({})
+  await cluster.untilRunning(jobId)
+  expect(cluster.jobManager.releaseJob(jobId)).toBe('accepted')
+  expect(await cluster.clock.runUntil(() => cluster.jobManager.jobDetails(jobId) === undefined, 60_000)).toBe(true)
+  await cluster.replaceJobManager()
+  await cluster.ready()
+  await cluster.clock.run(10_000)
+  expect(cluster.jobManager.jobDetails(jobId)).toBeUndefined()
 })

@@ -34,7 +34,7 @@ export interface EpochRecord {
   readonly epoch: number
   readonly kind: 'takeover' | 'checkpoint'
   readonly generation: number
-  /** Of the process that has claimed it. */
+  /** Of the log that has claimed it. */
   readonly nonce: string
   /** The newest checkpoint as of this epoch; null = there is none yet. */
   readonly checkpointId: number | null
@@ -47,6 +47,8 @@ export interface EpochLogOptions {
   readonly jobId: string
   /** Of this JobManager: handed out by whoever starts it, each number once. */
   readonly generation: number
+  /** What tells this process from another one of that generation: it may let the job go and have it again, under a log of its own each time. Default: there is one log. */
+  readonly incarnation?: string
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -77,7 +79,7 @@ export class EpochLog {
   async takeOver(): Promise<number | null> {
     const { generation, jobId } = this.options
     await this.checkGeneration()
-    const head = { generation, nonce: this.nonce }
+    const head = { generation, nonce: this.options.incarnation ?? this.nonce }
     const found = await this.createKnown(`${jobId}/head/${generation}`, encodeRecord(head))
     if (found !== 'mine') throw this.fenced(`generation ${generation} is another process already`)
     for (;;) {

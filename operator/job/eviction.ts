@@ -1,0 +1,38 @@
+import type { FlinkJobSpec } from '../api/flink-job.ts'
+import { answer, type Decision, hasEnded, type Input, intendedSpec, REPORT_MS, statusOf } from './input.ts'
+import { statusWith, withObservedJob } from './status.ts'
+
+/**
+ * A job whose session is to go away suspends itself with a savepoint, as an edit to `state: suspended` would have it: pure, as all rules. It rests while the session is on its
+ * way, and runs again, which is what its spec says, as soon as there is a session of that name.
+ *
+ * A job that is not RUNNING allows no savepoint: it goes on, and the session says that it waits for it. One that nobody runs has nothing to be asked for.
+ */
+export function evict(input: Input): Decision | undefined {
+  const { cluster, job } = input.observed
+  const status = statusOf(input)
+  if (cluster.session?.evicts !== true || status.reconciliationStatus === undefined || status.upgrade !== undefined || hasEnded(status))
+    return undefined
+  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: undefined }), REPORT_MS)
+  const isNowhere = cluster.jobManager.kind === 'missing'
+  const isRunning = job.kind === 'present' && job.state === 'RUNNING'
+  if (!isRunning && !isNowhere) return undefined
+  const intended = intendedSpec(status)
+  const spec: FlinkJobSpec = { ...intended, job: { ...intended.job, state: 'suspended' } }
+  return answer(
+    statusWith(withObservedJob(input), {
+      lifecycleState: 'UPGRADING',
+      upgrade: {
+        generation: status.observedGeneration ?? input.job.metadata.generation,
+        spec: JSON.stringify(spec),
+        mode: isRunning ? 'savepoint' : 'last-state',
+        reason: `FlinkSession ${cluster.session.name} is being deleted`,
+        step: isRunning ? 'STOPPING' : 'RELEASING',
+        triggerId: input.freshTriggerId,
+        since: new Date(input.nowMs).toISOString(),
+      },
+      error: undefined,
+    }),
+    0,
+  )
+}
