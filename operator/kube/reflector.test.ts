@@ -11,7 +11,7 @@ import { configMaps } from './resources.ts'
 const configMap = (name: string, value = ''): KubeObject => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
-  metadata: { name, namespace: 'default' },
+  metadata: { name, namespace: 'default', labels: { value } },
   data: { value },
 })
 
@@ -50,6 +50,7 @@ function world(seed = 1, failures = 0) {
   const reflector = new Reflector({
     api: api as ObjectApi,
     type: configMaps,
+    indexed: ['value'],
     clock,
     random: seededRandom(seed),
     log: noLog,
@@ -145,6 +146,8 @@ test('whatever is written, cut, forgotten or answered late: in the end the cache
       const { items } = await server.list(configMaps)
       expect(contents(reflector.list())).toEqual(contents(items))
       expect(contents(told.values())).toEqual(contents(items))
+      for (const value of ['1', '2', '3'])
+        expect(contents(reflector.labelled('value', value))).toEqual(contents(items.filter(({ metadata }) => metadata.labels?.['value'] === value)))
       // Of one object nothing comes twice, and nothing older after something newer.
       for (const wanted of ['a', 'b', 'c']) {
         const own = versions.filter(version => version.startsWith(`${wanted} `) && !version.endsWith('gone')).map(version => Number(version.slice(2)))

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../../runtime/common/clock.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
+import { LabelIndex } from './label-index.ts'
 import { isReason, type KubeObject, type ObjectApi, type ResourceType, type Selection } from './object-api.ts'
 
 /**
@@ -16,6 +17,10 @@ export interface ReflectorOptions {
   readonly api: ObjectApi
   readonly type: ResourceType
   readonly selection?: Selection
+  /** Labels by whose values objects are asked for. */
+  readonly indexed?: readonly string[]
+  /** What is kept of an object: large kinds of which little is looked at. */
+  readonly keep?: (object: KubeObject) => KubeObject
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -32,6 +37,7 @@ export class Reflector {
   readonly type: ResourceType
   private readonly options: ReflectorOptions
   private readonly objects = new Map<string, KubeObject>()
+  private readonly index: LabelIndex
   /** Objects that stand here by an answer, ahead of the events. */
   private readonly ahead = new Set<string>()
   /** Uids of objects that have gone, the last ones. */
@@ -45,6 +51,7 @@ export class Reflector {
   constructor(options: ReflectorOptions) {
     this.options = options
     this.type = options.type
+    this.index = new LabelIndex(options.indexed ?? [])
   }
 
   /** When everything has been seen once. */
@@ -58,6 +65,11 @@ export class Reflector {
 
   list(): readonly KubeObject[] {
     return [...this.objects.values()]
+  }
+
+  /** Those with this value of an indexed label. */
+  labelled(label: string, value: string): readonly KubeObject[] {
+    return this.index.get(label, value)
   }
 
   /** Until the signal. */
@@ -138,6 +150,7 @@ export class Reflector {
     // By an answer it may be known already that another one of that name is there.
     if (this.objects.get(key)?.metadata.uid !== object.metadata.uid) return
     this.ahead.delete(key)
+    this.index.replace(key, this.objects.get(key), undefined)
     this.objects.delete(key)
     this.options.onChange(object, undefined)
   }
@@ -154,8 +167,10 @@ export class Reflector {
   private put(key: string, object: KubeObject): void {
     const before = this.objects.get(key)
     if (before !== undefined && before.metadata.uid !== object.metadata.uid) this.bury(before)
-    this.objects.set(key, object)
-    this.options.onChange(before, object)
+    const kept = this.options.keep?.(object) ?? object
+    this.index.replace(key, before, kept)
+    this.objects.set(key, kept)
+    this.options.onChange(before, kept)
   }
 
   private bury({ metadata: { uid } }: KubeObject): void {

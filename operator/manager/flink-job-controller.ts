@@ -13,11 +13,14 @@ import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
-import { controllerRevisions, flinkJobs, flinkSessions, flinkSnapshots } from '../kube/resources.ts'
+import { flinkJobs, flinkSessions, flinkSnapshots } from '../kube/resources.ts'
 import { type SessionView, viewOf } from '../session/view.ts'
+import type { Caches } from './caches.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
 import { createSessionReader } from './flink-session-objects.ts'
-import type { Caches, Controller, ObjectKey } from './manager.ts'
+import type { Controller, ObjectKey, Related } from './manager.ts'
+import { fenced } from './pass.ts'
+import { followedRevisions } from './spec-revisions.ts'
 
 /**
  * FlinkJobs under a manager: the rules of operator/job on objects of an API server.
@@ -42,8 +45,10 @@ export interface FlinkJobControllerParts {
 
 /** Where jobs run. */
 export interface Executors {
+  /** Objects that executors look at in the caches; a change of one makes a pass of its job. */
+  readonly related?: readonly Related[]
   /** `session`: what the job sees of the one that it names. */
-  of(job: FlinkJob, session: SessionView | undefined): Executor
+  of(job: FlinkJob, session: SessionView | undefined, caches: Caches): Executor
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -52,7 +57,8 @@ const FINALIZER = `${API_GROUP}/cleanup`
 const PAUSED = `${API_GROUP}/paused`
 
 export function flinkJobController(parts: FlinkJobControllerParts): Controller {
-  const { api, executors, clock, random, log } = parts
+  const { executors, clock, random, log } = parts
+  const api = fenced(parts.api)
   const snapshotObjects = createSnapshotObjects(api)
   const platform = parts.platform ?? 'local'
   const readSession = createSessionReader(parts.optionTables, platform)
@@ -65,9 +71,10 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
   return {
     type: flinkJobs,
     related: [
-      { type: controllerRevisions, keysOf: () => [] },
-      { type: flinkSnapshots, keysOf: jobOf },
+      { ...followedRevisions, keysOf: () => [] },
+      { type: flinkSnapshots, indexed: [snapshotLabels.jobUid], keysOf: jobOf },
       { type: flinkSessions, keysOf: jobsOn },
+      ...(executors.related ?? []),
     ],
     async reconcile(key, caches) {
       objects ??= createFlinkJobObjects({
@@ -99,11 +106,12 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
           writeStatus(before, invalid === undefined ? status : withProblem(before, status, invalid, clock)),
       }
       const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
+      const { sessionName } = job.spec
       const { job: after, requeueAfterMs } = await reconcile({
         store,
-        executor: executors.of(job, job.spec.sessionName === undefined ? undefined : sessionAt(caches, key.namespace, job.spec.sessionName)),
+        executor: fenced(executors.of(job, sessionName === undefined ? undefined : sessionAt(caches, key.namespace, sessionName), caches)),
         snapshots,
-        rest: parts.rest(job),
+        rest: address => fenced(parts.rest(job)(address)),
         clock,
         random,
         log,
@@ -134,7 +142,7 @@ function jobsOn({ metadata }: KubeObject, caches: Caches): readonly ObjectKey[] 
 }
 
 function snapshotsOf({ metadata }: FlinkJob, caches: Caches): readonly FlinkSnapshot[] {
-  const own = caches.list(flinkSnapshots).filter(object => object.metadata.labels?.[snapshotLabels.jobUid] === metadata.uid)
+  const own = caches.labelled(flinkSnapshots, snapshotLabels.jobUid, metadata.uid)
   // The API server holds them to the CRD, which is made from the schema of FlinkSnapshot.
   return own as unknown as readonly FlinkSnapshot[]
 }

@@ -6,7 +6,8 @@ import { JOB_ID_ANNOTATION } from '../job/lost-status-core.ts'
 import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs } from '../kube/resources.ts'
 import { checkFlinkJob, problemsText } from '../validation/problems.ts'
-import type { Caches, ObjectKey } from './manager.ts'
+import type { Caches } from './caches.ts'
+import type { ObjectKey } from './manager.ts'
 import { createSpecRevisions, type SpecRevisions } from './spec-revisions.ts'
 
 /**

@@ -16,8 +16,10 @@ import { decideSession, statusAfterRetry } from '../session/decide.ts'
 import type { SessionInput, SessionJob } from '../session/input.ts'
 import { observeLoad } from '../session/observe.ts'
 import { sessionStatus } from '../session/status.ts'
+import type { Caches } from './caches.ts'
 import { createSessionReader, writeSessionStatus } from './flink-session-objects.ts'
-import type { Caches, Controller, ObjectKey } from './manager.ts'
+import type { Controller, ObjectKey } from './manager.ts'
+import { fenced } from './pass.ts'
 
 /** FlinkSessions under a manager: the rules of operator/session on objects of an API server, with the finalizer and the pause of FlinkJobs (flink-job-controller.ts). */
 export interface FlinkSessionControllerParts {
@@ -44,7 +46,8 @@ const PAUSED = `${API_GROUP}/paused`
 const RETRY_MS = 1_000
 
 export function flinkSessionController(parts: FlinkSessionControllerParts): Controller {
-  const { api, executors, clock, log } = parts
+  const { executors, clock, log } = parts
+  const api = fenced(parts.api)
   const read = createSessionReader(parts.optionTables, parts.platform)
 
   const writeFinalizers = async (object: KubeObject, finalizers: readonly string[], caches: Caches): Promise<void> => {
@@ -62,10 +65,10 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
     caches: Caches,
   ): Promise<{ readonly status: FlinkSessionStatus; readonly object: KubeObject; readonly afterMs: number }> => {
     const { session, invalid } = read(object)
-    const executor = executors.of(session)
+    const executor = fenced(executors.of(session))
     const cluster = await executor.observeCluster()
     const { jobManager } = cluster
-    const load = jobManager.kind === 'ready' ? await observeLoad(parts.rest(session)(jobManager.webAddress)) : undefined
+    const load = jobManager.kind === 'ready' ? await observeLoad(fenced(parts.rest(session)(jobManager.webAddress))) : undefined
     const input: SessionInput = { session, observed: { cluster, load, jobs: jobsOf(session, caches) }, nowMs: clock.nowMs() }
     // Of a spec that never held nothing is carried out.
     const isNothing = invalid !== undefined && session.status?.lastReconciledSpec === undefined && session.metadata.deletionTimestamp === undefined

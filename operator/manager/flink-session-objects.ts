@@ -6,7 +6,7 @@ import { type FlinkSession, type FlinkSessionSpec, type FlinkSessionStatus, flin
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { flinkSessions } from '../kube/resources.ts'
 import { checkFlinkSession, problemsText } from '../validation/problems.ts'
-import type { Caches } from './manager.ts'
+import type { Caches } from './caches.ts'
 
 /**
  * FlinkSessions between the API server, where they are as people write them, and the rules, which know checked specs. What was carried out last goes on under a spec that

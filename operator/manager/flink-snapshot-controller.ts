@@ -10,7 +10,9 @@ import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs, flinkSnapshots } from '../kube/resources.ts'
 import { type FlinkSnapshotStore, reconcileSnapshot } from '../snapshot/controller.ts'
 import { createSnapshotStore } from '../snapshot/object-store.ts'
-import type { Caches, Controller, ObjectKey } from './manager.ts'
+import type { Caches } from './caches.ts'
+import type { Controller, ObjectKey } from './manager.ts'
+import { fenced } from './pass.ts'
 
 /** FlinkSnapshots under a manager: the rules of operator/snapshot on objects of an API server. What they look at of their job is its status. */
 export interface FlinkSnapshotControllerParts {
@@ -23,7 +25,8 @@ export interface FlinkSnapshotControllerParts {
   readonly log: Logger
 }
 
-export function flinkSnapshotController({ api, catalogue, rest, clock, random, log }: FlinkSnapshotControllerParts): Controller {
+export function flinkSnapshotController({ catalogue, rest, clock, random, log, ...parts }: FlinkSnapshotControllerParts): Controller {
+  const api = fenced(parts.api)
   return {
     type: flinkSnapshots,
     // A job that begins or ends is what its snapshots wait for.
@@ -40,7 +43,15 @@ export function flinkSnapshotController({ api, catalogue, rest, clock, random, l
           caches.list(flinkJobs).filter(({ metadata }) => metadata.namespace === namespace) as unknown as readonly FlinkJob[],
       }
       const store = cachedStore(api, key, object, caches)
-      const { requeueAfterMs } = await reconcileSnapshot({ store, jobs, rest: rest(asJob), catalogue: catalogue(asJob), clock, random, log })
+      const { requeueAfterMs } = await reconcileSnapshot({
+        store,
+        jobs,
+        rest: address => fenced(rest(asJob)(address)),
+        catalogue: fenced(catalogue(asJob)),
+        clock,
+        random,
+        log,
+      })
       return requeueAfterMs
     },
   }

@@ -6,6 +6,7 @@ import { LocalApiServer } from '../kube/local-api-server.ts'
 import { KubeError, type KubeObject } from '../kube/object-api.ts'
 import { configMaps, flinkJobs } from '../kube/resources.ts'
 import { type Controller, Manager, type ManagerOptions } from './manager.ts'
+import { fenced } from './pass.ts'
 
 const job = (name: string, metadata: object = {}): KubeObject => ({
   apiVersion: 'millrace.dev/v1alpha1',
@@ -127,6 +128,46 @@ test('a pass that fails is made again, later each time, whatever was thrown; the
   expect(times.length).toBe(6)
   const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0))
   expect(gaps).toEqual([...gaps].sort((a, b) => a - b))
+  await end()
+})
+
+test('a pass that hangs is abandoned: its worker goes on, its object gets another one, and what it does later is refused', async () => {
+  const gate = Promise.withResolvers<void>()
+  const passes: string[] = []
+  let late: Promise<unknown> | undefined
+  const failures: (string | undefined)[] = []
+  const observer = {
+    added() {},
+    taken() {},
+    retried() {},
+    passed: (_kind: string, _ms: number, failure: string | undefined) => failures.push(failure),
+  }
+  const { clock, server, end } = await world(
+    async ({ name, namespace }, caches) => {
+      passes.push(name)
+      if (passes.filter(each => each === 'hangs').length !== 1 || name !== 'hangs') return undefined
+      const found = caches.get(flinkJobs, namespace, name)
+      await gate.promise
+      late = Promise.resolve().then(() => found && fenced(server).patchMetadata(found, { labels: { written: 'late' } }))
+      await late
+      return undefined
+    },
+    { workers: 1, passDeadlineMs: 60_000, observer },
+  )
+  await server.create(job('hangs'))
+  await clock.run(10)
+  await server.create(job('waits'))
+  await clock.run(59_000)
+  expect(passes).toEqual(['hangs'])
+  await clock.run(2_000)
+  expect(passes).toEqual(['hangs', 'waits', 'hangs'])
+  expect(failures).toEqual(['TIMEOUT', undefined, undefined])
+  gate.resolve()
+  await clock.run(10)
+  await expect(late).rejects.toMatchObject({ code: 'TIMEOUT' })
+  expect((await server.get(flinkJobs, 'default', 'hangs')).metadata.labels).toBeUndefined()
+  // What is not of a pass is not refused.
+  await fenced(server).delete(flinkJobs, 'default', 'waits')
   await end()
 })
 

@@ -3,14 +3,17 @@ import { FlinkError } from '../../runtime/common/errors.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import { isReason, type KubeObject, type ObjectApi, type ResourceType } from '../kube/object-api.ts'
-import { Reflector } from '../kube/reflector.ts'
 import { WorkQueue } from '../kube/work-queue.ts'
+import { type Caches, type Followed, ReflectorCaches } from './caches.ts'
+import { runPass } from './pass.ts'
 
 /**
  * Runs controllers: what they look at is followed by reflectors, every change puts the key of an object into a queue, and workers make passes, one of each object at a time.
  * A pass that fails is made again, later each time; a Conflict is no failure, somebody else was faster. Every ten minutes all objects are looked at once more.
  *
- * Nothing is done before everything was seen once.
+ * - Nothing is done before everything was seen once.
+ * - A pass has a deadline, longer than all that its actions wait for. One that hangs is abandoned (pass.ts): its worker goes on, the object gets another pass, and whatever the
+ *   abandoned one does later is refused.
  */
 export interface ManagerOptions {
   readonly api: ObjectApi
@@ -24,6 +27,7 @@ export interface ManagerOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Passes at once, of each controller. */
   readonly workers?: number
+  readonly passDeadlineMs?: number
   readonly observer?: ManagerObserver
   /** Hears of every change that is seen. */
   readonly onChange?: (type: ResourceType, before: KubeObject | undefined, after: KubeObject | undefined) => void
@@ -45,27 +49,25 @@ export interface ObjectKey {
 export interface Controller {
   /** Whose objects it looks after. */
   readonly type: ResourceType
-  /** Changes of other objects that concern some of its own. */
-  readonly related?: readonly { readonly type: ResourceType; keysOf(object: KubeObject, caches: Caches): readonly ObjectKey[] }[]
+  readonly related?: readonly Related[]
   /** One pass. Answers in how many milliseconds the next one is due; undefined: with the next change. */
   reconcile(key: ObjectKey, caches: Caches): Promise<number | undefined>
 }
 
-/** What the reflectors know. */
-export interface Caches {
-  get(type: ResourceType, namespace: string, name: string): KubeObject | undefined
-  list(type: ResourceType): readonly KubeObject[]
-  /** The answer of a write: the next pass is to know it. */
-  seen(object: KubeObject, type: ResourceType): void
+/** Objects whose changes concern some of a controller's own. */
+export interface Related extends Followed {
+  keysOf(object: KubeObject, caches: Caches): readonly ObjectKey[]
 }
 
 const WORKERS = 8
 const RESYNC_MS = 600_000
 const RETRY_FIRST_MS = 50
+/** An action may wait a minute for pods to end, twice in a pass, and calls of the API server and of stores are tried again for some time. */
+const PASS_DEADLINE_MS = 300_000
 
-export class Manager implements Caches {
+export class Manager {
   private readonly options: ManagerOptions
-  private readonly reflectors = new Map<ResourceType, Reflector[]>()
+  private readonly caches: ReflectorCaches
   private readonly queues = new Map<Controller, WorkQueue>()
   private synced = false
 
@@ -80,15 +82,19 @@ export class Manager implements Caches {
           : { onAdd: () => observer.added(kind), onTake: (waitedMs: number) => observer.taken(kind, waitedMs), onRetry: () => observer.retried(kind) }
       this.queues.set(controller, new WorkQueue({ clock, random, retryFirstMs: RETRY_FIRST_MS, ...callbacks }))
     }
-    const own = new Set(controllers.map(({ type }) => type))
-    for (const type of new Set([...own, ...controllers.flatMap(({ related = [] }) => related.map(each => each.type))])) {
-      const labels = own.has(type) ? options.labels : undefined
-      const namespaces = options.namespaces ?? [undefined]
-      this.reflectors.set(
-        type,
-        namespaces.map(namespace => this.reflector(type, { namespace, labels })),
-      )
-    }
+    const { api, log, onChange } = options
+    this.caches = new ReflectorCaches({
+      api,
+      clock,
+      random,
+      log,
+      followed: followedBy(controllers, options.labels),
+      namespaces: options.namespaces,
+      onChange: (type, before, after) => {
+        this.enqueue(type, before, after)
+        onChange?.(type, before, after)
+      },
+    })
   }
 
   /** Everything has been seen once. */
@@ -101,32 +107,18 @@ export class Manager implements Caches {
     return [...this.queues].reduce((sum, [{ type }, queue]) => (type.kind === kind ? sum + queue.depth : sum), 0)
   }
 
-  get(type: ResourceType, namespace: string, name: string): KubeObject | undefined {
-    for (const reflector of this.reflectors.get(type) ?? []) {
-      const object = reflector.get(namespace, name)
-      if (object !== undefined) return object
-    }
-    return undefined
-  }
-
   list(type: ResourceType): readonly KubeObject[] {
-    return (this.reflectors.get(type) ?? []).flatMap(reflector => reflector.list())
-  }
-
-  seen(object: KubeObject, type: ResourceType): void {
-    const { namespaces } = this.options
-    const at = namespaces === undefined ? 0 : namespaces.indexOf(object.metadata.namespace)
-    this.reflectors.get(type)?.[at]?.seen(object)
+    return this.caches.list(type)
   }
 
   /** Until the signal; passes that run are waited for. */
   async run(signal: AbortSignal): Promise<void> {
-    const following = [...this.reflectors.values()].flat().map(reflector => ({ reflector, ends: reflector.run(signal) }))
+    const following = this.caches.run(signal)
     const stopped = new Promise<void>(resolve => {
       if (signal.aborted) resolve()
       else signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    await Promise.race([stopped, Promise.all(following.map(({ reflector }) => reflector.whenSynced))])
+    await Promise.race([stopped, following.synced])
     const working: Promise<void>[] = []
     if (!signal.aborted) {
       this.synced = true
@@ -136,26 +128,7 @@ export class Manager implements Caches {
     }
     await stopped
     for (const queue of this.queues.values()) queue.close()
-    await Promise.all([...working, ...following.map(({ ends }) => ends)])
-  }
-
-  private reflector(
-    type: ResourceType,
-    selection: { readonly namespace: string | undefined; readonly labels: Readonly<Record<string, string>> | undefined },
-  ): Reflector {
-    const { api, clock, random, log, onChange } = this.options
-    return new Reflector({
-      api,
-      type,
-      selection,
-      clock,
-      random,
-      log,
-      onChange: (before, after) => {
-        this.enqueue(type, before, after)
-        onChange?.(type, before, after)
-      },
-    })
+    await Promise.all([...working, following.ended])
   }
 
   private enqueue(type: ResourceType, before: KubeObject | undefined, after: KubeObject | undefined): void {
@@ -164,7 +137,7 @@ export class Manager implements Caches {
       if (controller.type === type && object !== undefined) queue.add(keyText(object.metadata))
       for (const related of controller.related ?? [])
         if (related.type === type)
-          for (const each of [before, after]) if (each !== undefined) for (const key of related.keysOf(each, this)) queue.add(keyText(key))
+          for (const each of [before, after]) if (each !== undefined) for (const key of related.keysOf(each, this.caches)) queue.add(keyText(key))
     }
   }
 
@@ -187,11 +160,11 @@ export class Manager implements Caches {
   }
 
   private async pass(controller: Controller, queue: WorkQueue, text: string): Promise<void> {
-    const { clock, log, observer } = this.options
+    const { clock, log, observer, passDeadlineMs: deadlineMs = PASS_DEADLINE_MS } = this.options
     const { kind } = controller.type
     const startMs = clock.monotonicMs()
     try {
-      const nextMs = await controller.reconcile(keyOf(text), this)
+      const nextMs = await runPass(() => controller.reconcile(keyOf(text), this.caches), { clock, deadlineMs })
       queue.forget(text)
       if (nextMs !== undefined) queue.addAfter(text, nextMs)
       observer?.passed(kind, clock.monotonicMs() - startMs, undefined)
@@ -207,6 +180,25 @@ export class Manager implements Caches {
       queue.addRateLimited(text)
     }
   }
+}
+
+/** Of each kind once: of a controller's own those with its labels, of others what all who want them agree on. */
+function followedBy(controllers: readonly Controller[], labels: ManagerOptions['labels']): readonly Followed[] {
+  const own = new Set(controllers.map(({ type }) => type))
+  const related = controllers.flatMap(controller => controller.related ?? [])
+  const types = new Set([...own, ...related.map(({ type }) => type)])
+  return [...types].map(type => {
+    const all = related.filter(each => each.type === type)
+    const [first] = all
+    const selected = own.has(type) ? labels : first?.labels
+    const keep = own.has(type) ? undefined : first?.keep
+    return {
+      type,
+      indexed: [...new Set(all.flatMap(({ indexed = [] }) => indexed))],
+      ...(selected === undefined ? {} : { labels: selected }),
+      ...(keep === undefined ? {} : { keep }),
+    }
+  })
 }
 
 function keyText({ namespace, name }: ObjectKey): string {

@@ -4,7 +4,7 @@ import { canonicalJson } from '../../runtime/common/json.ts'
 import type { FlinkJobStatus } from '../api/flink-job.ts'
 import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { controllerRevisions } from '../kube/resources.ts'
-import type { Caches } from './manager.ts'
+import type { Caches, Followed } from './caches.ts'
 
 /**
  * Specs that the status of a FlinkJob speaks of, kept beside it: with a program of 1 MB several of them do not fit into one object. Each is a ControllerRevision, which
@@ -21,6 +21,10 @@ export interface SpecRevisions {
 }
 
 const JOB_UID = 'millrace.dev/job-uid'
+/** Others have ControllerRevisions too, many of them. */
+const LABELS = { 'app.kubernetes.io/managed-by': 'millrace', 'app.kubernetes.io/component': 'spec' }
+
+export const followedRevisions: Followed = { type: controllerRevisions, labels: LABELS, indexed: [JOB_UID] }
 
 type Names = (text: string) => Promise<string>
 
@@ -55,7 +59,7 @@ export function createSpecRevisions(api: ObjectApi, caches: Caches): SpecRevisio
       metadata: {
         name,
         namespace: metadata.namespace,
-        labels: { [JOB_UID]: metadata.uid ?? '' },
+        labels: { ...LABELS, [JOB_UID]: metadata.uid ?? '' },
         ownerReferences: [{ apiVersion: job.apiVersion, kind: job.kind, name: metadata.name, uid: metadata.uid ?? '', controller: true }],
       },
       revision: metadata.generation ?? 0,
@@ -91,8 +95,8 @@ export function createSpecRevisions(api: ObjectApi, caches: Caches): SpecRevisio
     async prune(job) {
       const stored = JSON.stringify(job.status ?? {})
       const { namespace, uid } = job.metadata
-      for (const { metadata } of caches.list(controllerRevisions)) {
-        if (metadata.namespace !== namespace || metadata.labels?.[JOB_UID] !== uid || stored.includes(`"${metadata.name}"`)) continue
+      for (const { metadata } of caches.labelled(controllerRevisions, JOB_UID, uid ?? '')) {
+        if (metadata.namespace !== namespace || stored.includes(`"${metadata.name}"`)) continue
         await api
           .delete(controllerRevisions, namespace, metadata.name, metadata.uid === undefined ? {} : { uid: metadata.uid })
           .catch((error: unknown) => {

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
+import { followedClusters } from '../../operator/effects/kubernetes/followed-clusters.ts'
 import { createKubernetesExecutor, type KubernetesExecutor } from '../../operator/effects/kubernetes/kubernetes-executor.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import type { ObjectApi } from '../../operator/kube/object-api.ts'
+import { ReflectorCaches } from '../../operator/manager/caches.ts'
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
+import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { FakeFlinkCluster } from './fake-flink-cluster.ts'
@@ -29,6 +32,10 @@ export class KubernetesWorld implements AsyncDisposable {
   podsMax: number | undefined
   readonly server: ObjectApi
   private readonly ahead: { ms: number }
+  private readonly ending = new AbortController()
+  private caches: ReflectorCaches | undefined
+  /** While it is there, nothing comes to the caches. */
+  private held: PromiseWithResolvers<void> | undefined
 
   private constructor(server: ObjectApi, { through = api => api, kubelet = {} }: WorldOptions, clock: Clock, ahead: { ms: number }, uid: string) {
     this.server = server
@@ -56,15 +63,52 @@ export class KubernetesWorld implements AsyncDisposable {
       metadata: { name, namespace },
       spec: { job: { script: 'export default () => {}' } },
     })
-    return new KubernetesWorld(server, options, clock, ahead, metadata.uid ?? '')
+    const world = new KubernetesWorld(server, options, clock, ahead, metadata.uid ?? '')
+    if (options.isCached === true) await world.follow()
+    return world
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.ending.abort()
+    this.release()
     await this.kubelet[Symbol.asyncDispose]()
   }
 
   advance(ms: number): void {
     this.ahead.ms += ms
+  }
+
+  /** What happens from now on is not seen. */
+  hold(): void {
+    this.held ??= Promise.withResolvers()
+  }
+
+  release(): void {
+    this.held?.resolve()
+    this.held = undefined
+  }
+
+  private async follow(): Promise<void> {
+    const { server } = this
+    const gate = () => this.held?.promise
+    const watch: ObjectApi['watch'] = async function* (...given) {
+      for await (const event of server.watch(...given)) {
+        await gate()
+        yield event
+      }
+    }
+    const api: ObjectApi = { ...server, list: (...given) => server.list(...given), watch }
+    const random = seededRandom(3)
+    this.caches = new ReflectorCaches({
+      api,
+      clock: systemClock,
+      random,
+      log: noLog,
+      followed: followedClusters,
+      namespaces: undefined,
+      onChange: () => {},
+    })
+    await this.caches.run(this.ending.signal).synced
   }
 
   /** As a new operator, which remembers nothing. */
@@ -73,6 +117,7 @@ export class KubernetesWorld implements AsyncDisposable {
       api: this.api,
       owner: this.owner,
       settings: { image: 'example/millrace:1', hash: text => createHash('sha256').update(text).digest('hex') },
+      caches: () => this.caches,
       clock: this.clock,
       random: seededRandom(2),
       rest: (address, token) => this.rest(address, token),
@@ -153,6 +198,8 @@ interface WorldOptions {
   readonly server?: ObjectApi
   /** What stands between the executor and the server. */
   readonly through?: (api: ObjectApi) => ObjectApi
+  /** The executors look at pods and StatefulSets in caches. */
+  readonly isCached?: boolean
   readonly kubelet?: Partial<ConstructorParameters<typeof StubKubelet>[0]>
 }
 

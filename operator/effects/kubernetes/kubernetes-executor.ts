@@ -7,8 +7,11 @@ import type { RestClient } from '../../../runtime/rest/types.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../../api/flink-job.ts'
 import type { KubeObject, ObjectApi } from '../../kube/object-api.ts'
 import { configMaps, ingresses, pods, secrets, statefulSets } from '../../kube/resources.ts'
+import type { Caches } from '../../manager/caches.ts'
+import { fenced } from '../../manager/pass.ts'
 import type { Action, Executor, ObservedCluster, ObservedJobManager } from '../actions.ts'
 import { rescale } from '../rescale.ts'
+import { SeenCluster } from './followed-clusters.ts'
 import { LostPods } from './lost-pods.ts'
 import {
   type ClusterInput,
@@ -41,6 +44,8 @@ export interface KubernetesExecutorOptions {
   readonly api: ObjectApi
   readonly owner: ClusterOwner
   readonly settings: ClusterSettings
+  /** Of pods and StatefulSets; without, all is asked of the API server. */
+  readonly caches?: () => Caches | undefined
   readonly clock: Clock
   readonly random: Random
   readonly rest: (address: string, token: string) => RestClient
@@ -60,17 +65,26 @@ export interface KubernetesExecutor extends Executor {
 const TOKEN_BYTES = 32
 
 export function createKubernetesExecutor(options: KubernetesExecutorOptions): KubernetesExecutor {
-  const { api, owner, settings, clock } = options
-  const { name } = owner
-  const objects = new OwnedObjects(api, owner, clock)
+  const { owner, settings, clock, caches } = options
+  const { name, namespace } = owner
+  const objects: OwnedObjects = new OwnedObjects(fenced(options.api), owner, clock, object => seen.written(object))
+  const seen = new SeenCluster({
+    objects,
+    caches,
+    namespace,
+    clusterName: name,
+    labels: selectorLabels(name),
+    monotonicMs: () => clock.monotonicMs(),
+  })
   const lost = new LostPods(clock)
   const inputOf = <Spec extends ClusterSpec>(spec: Spec): ClusterInput & { readonly spec: Spec } => ({ owner, spec, settings })
   let token: string | undefined
 
   const catalogueOf = (spec: FlinkJobSpec, configuration: Readonly<Record<string, string>>) =>
-    options.catalogue({ ...DEFAULT_OPTIONS, ...spec.flinkConfiguration, ...configuration })
+    fenced(options.catalogue({ ...DEFAULT_OPTIONS, ...spec.flinkConfiguration, ...configuration }))
   const planners = new PlannerPods({
     objects,
+    seen,
     ownerName: name,
     input: inputOf,
     clock,
@@ -100,12 +114,12 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
     token = Buffer.from(data?.token ?? '', 'base64').toString()
     return token
   }
-  const jobManagerRest = async () => options.rest(webAddress(owner), await readToken())
+  const jobManagerRest = async () => fenced(options.rest(webAddress(owner), await readToken()))
 
   /** Pods of nodes that do not answer hold their names; what they still do is fenced. */
   const removeLostPods = async (component: 'jobmanager' | 'taskmanager') => {
-    for (const pod of await objects.list(pods, selectorLabels(name, component)))
-      if (lost.has(asPod(pod))) await objects.removeExactly(pods, pod, true)
+    for (const pod of await seen.pods(false))
+      if (pod.metadata.labels?.['app.kubernetes.io/component'] === component && lost.has(asPod(pod))) await objects.removeExactly(pods, pod, true)
   }
 
   const stopPods = async (component: 'jobmanager' | 'taskmanager', keep: number) => {
@@ -137,7 +151,8 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
       if (spec.ingress === undefined) await objects.remove(ingresses, names.ingress(name))
     },
     async startTaskManagers({ spec, replicas }) {
-      if ((await ownSet(names.jobManager(name))) === undefined)
+      const jobManager = await seen.set(names.jobManager(name))
+      if (jobManager === undefined || !objects.isOurs(jobManager))
         throw new FlinkError('CONFLICT', 'TaskManagers cannot be started before their JobManager')
       await removeLostPods('taskmanager')
       const running = await ownSet(names.taskManager(name))
@@ -191,7 +206,7 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
 
   return {
     async observeCluster(): Promise<ObservedCluster> {
-      const cluster = await observeSets(objects, name, lost, clock.nowMs())
+      const cluster = await observeSets({ objects, seen, lost }, name, clock.nowMs())
       const jobManager: ObservedJobManager =
         cluster.jobManager.kind === 'ready' ? { kind: 'ready', webAddress: webAddress(owner) } : cluster.jobManager
       if (jobManager.kind === 'ready') await readToken()

@@ -55,16 +55,21 @@ export function webAddress({ name, namespace }: Pick<ClusterOwner, 'name' | 'nam
   return `http://${names.restService(name)}.${namespace}.svc:${PORTS.rest}`
 }
 
+/** Whose value is the name of the object that a cluster belongs to. */
+export const CLUSTER_LABEL = 'millrace.dev/job'
+/** What all objects of all clusters have. */
+export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millrace' } as const
+
 /** By which all objects of a cluster are found; of one kind of process with its component. */
 export function selectorLabels(name: string, component?: Component): Readonly<Record<string, string>> {
-  return { 'millrace.dev/job': name, ...(component === undefined ? {} : { 'app.kubernetes.io/component': component }) }
+  return { [CLUSTER_LABEL]: name, ...(component === undefined ? {} : { 'app.kubernetes.io/component': component }) }
 }
 
 function labelsOf({ name }: ClusterOwner, component?: Component): Readonly<Record<string, string>> {
   return {
     'app.kubernetes.io/name': 'millrace',
     'app.kubernetes.io/instance': name,
-    'app.kubernetes.io/managed-by': 'millrace',
+    ...MANAGED_BY,
     ...selectorLabels(name, component),
   }
 }

@@ -1,8 +1,9 @@
 import type { KubeObject } from '../../kube/object-api.ts'
-import { events, pods, statefulSets } from '../../kube/resources.ts'
+import { events } from '../../kube/resources.ts'
 import type { ObservedJobManager, ObservedTaskManagers, ProcessProblem } from '../actions.ts'
+import type { SeenCluster } from './followed-clusters.ts'
 import type { LostPods } from './lost-pods.ts'
-import { names, selectorLabels } from './objects.ts'
+import { names } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 import type { Component } from './pod-specs.ts'
 import { asPod, creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem, replicasOf } from './pods.ts'
@@ -31,18 +32,25 @@ interface Found {
   readonly pods: readonly Pod[]
 }
 
-export async function observeSets(objects: OwnedObjects, name: string, lost: LostPods, nowMs: number): Promise<ObservedSets> {
-  const all = await objects.list(pods, selectorLabels(name))
+export interface ObserveParts {
+  readonly objects: OwnedObjects
+  readonly seen: SeenCluster
+  readonly lost: LostPods
+}
+
+export async function observeSets({ objects, seen, lost }: ObserveParts, name: string, nowMs: number): Promise<ObservedSets> {
+  const sets = { jobManager: await seen.set(names.jobManager(name)), taskManager: await seen.set(names.taskManager(name)) }
+  const all = await seen.pods(sets.jobManager !== undefined && sets.taskManager !== undefined)
   lost.keep(all)
   const of = (component: Component) => all.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === component)
   const jobManager: Found = {
     process: 'jobmanager',
-    set: await objects.find(statefulSets, names.jobManager(name)),
+    set: sets.jobManager,
     pods: of('jobmanager').map(asPod),
   }
   const taskManager: Found = {
     process: 'taskmanager',
-    set: await objects.find(statefulSets, names.taskManager(name)),
+    set: sets.taskManager,
     pods: of('taskmanager').map(asPod),
   }
   return {
@@ -61,7 +69,12 @@ function jobManagerOf({ set, pods: found }: Found, objects: OwnedObjects, lost: 
   if (gone !== undefined && live.length === 0)
     return { kind: 'ended', message: podProblem(gone, 'jobmanager', true)?.message ?? 'the JobManager is lost' }
   // REST is answered by that of the cluster that ran before, while it is on its way out.
-  return live.some(isReady) ? { kind: 'ready', webAddress: '' } : { kind: 'starting' }
+  return live.some(pod => isReady(pod) && isOf(pod, set)) ? { kind: 'ready', webAddress: '' } : { kind: 'starting' }
+}
+
+/** A pod of an earlier set of that name may be seen for a moment longer than it is there. */
+function isOf({ metadata }: Pod, set: KubeObject): boolean {
+  return metadata.ownerReferences?.some(({ uid }) => uid === set.metadata.uid) === true
 }
 
 function runningOf({ set, pods: found }: Found, lost: LostPods): number {

@@ -17,8 +17,11 @@ export class OwnedObjects {
   private readonly api: ObjectApi
   private readonly owner: ClusterOwner
   private readonly clock: Clock
+  private readonly written: (object: KubeObject) => void
 
-  constructor(api: ObjectApi, owner: ClusterOwner, clock: Clock) {
+  /** `written` hears the answers of writes. */
+  constructor(api: ObjectApi, owner: ClusterOwner, clock: Clock, written: (object: KubeObject) => void = () => {}) {
+    this.written = written
     this.api = api
     this.owner = owner
     this.clock = clock
@@ -46,10 +49,10 @@ export class OwnedObjects {
     return `${kind} ${metadata.namespace}/${metadata.name} is there already, and not of ${this.owner.kind} ${this.owner.name} (uid ${this.owner.uid}): ${whose}`
   }
 
-  async apply(object: KubeObject): Promise<KubeObject> {
+  async apply(object: KubeObject): Promise<void> {
     await this.requireOurs(typeOf(object), object.metadata.name)
     try {
-      return await this.api.apply(object, FIELD_MANAGER)
+      this.written(await this.api.apply(object, FIELD_MANAGER))
     } catch (error) {
       // A quota is full now, and may not be later.
       if (isReason(error, 'Forbidden') && String(error).includes('exceeded quota'))
@@ -61,13 +64,13 @@ export class OwnedObjects {
   /** Only how many: the rest of it stays as it was applied. */
   async scale({ apiVersion, kind, metadata }: KubeObject, replicas: number): Promise<void> {
     const { name, namespace } = metadata
-    await this.api.apply({ apiVersion, kind, metadata: { name, namespace }, spec: { replicas } }, SCALE_MANAGER)
+    this.written(await this.api.apply({ apiVersion, kind, metadata: { name, namespace }, spec: { replicas } }, SCALE_MANAGER))
   }
 
   /** One that is there stays as it is. */
   async createOnce(object: KubeObject): Promise<void> {
     try {
-      await this.api.create(object)
+      this.written(await this.api.create(object))
     } catch (error) {
       if (!isReason(error, 'AlreadyExists')) throw error
       await this.requireOurs(typeOf(object), object.metadata.name)

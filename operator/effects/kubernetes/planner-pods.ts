@@ -4,6 +4,7 @@ import type { FlinkJobSpec } from '../../api/flink-job.ts'
 import type { KubeObject } from '../../kube/object-api.ts'
 import { configMaps, pods } from '../../kube/resources.ts'
 import type { ObservedProgram, ObservedStatePlan, ProcessProblem, StatePlan, StatePlanQuestion } from '../actions.ts'
+import type { SeenCluster } from './followed-clusters.ts'
 import { type ClusterInput, metadataOf, plannerObjects, selectorLabels } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 import { answerOf, finishedMs, type ProgramAnswer, plannerState, type ReadyProgram, statePlanOf } from './planner-answer.ts'
@@ -24,6 +25,7 @@ const ANSWER = 'answer.json'
 
 export interface PlannerPodsOptions {
   readonly objects: OwnedObjects
+  readonly seen: SeenCluster
   readonly ownerName: string
   readonly input: (spec: FlinkJobSpec) => ClusterInput & { readonly spec: FlinkJobSpec }
   readonly clock: Clock
@@ -60,11 +62,12 @@ export class PlannerPods {
     const known = this.known.get(name)
     if (known !== undefined) return this.remember(name, known)
     this.asked.add(name)
-    const stored = await objects.find(configMaps, name)
-    const kept = stored === undefined || !objects.isOurs(stored) ? undefined : answerOf(String((stored['data'] as Record<string, unknown>)?.[ANSWER]))
+    // While its pod is seen there is no other answer than the one that it has.
+    const isSeen = this.seenPod(name) !== undefined
+    const kept = isSeen ? undefined : await this.kept(name)
     if (kept !== undefined) {
       // It may be there still, when the last operator died just then.
-      await objects.remove(pods, name)
+      await this.removePod(name)
       return this.remember(name, kept)
     }
     const looked = await this.look(wanted)
@@ -77,12 +80,12 @@ export class PlannerPods {
       immutable: true,
       data: { [ANSWER]: JSON.stringify(looked) },
     })
-    await objects.remove(pods, name)
+    await this.removePod(name)
     return this.remember(name, looked)
   }
 
   async statePlan({ jobId, before, after, occasion }: StatePlanQuestion): Promise<ObservedStatePlan> {
-    const { objects, input, deadlineS, newestOf } = this.options
+    const { input, deadlineS, newestOf } = this.options
     const to = await this.answer(after)
     if (to === undefined) return { kind: 'pending' }
     if (to.kind === 'invalid') return { kind: 'failed', message: to.message }
@@ -101,7 +104,7 @@ export class PlannerPods {
       await this.removeLater(name)
       return { kind: 'failed', message: looked.message }
     }
-    if (known === undefined) await objects.remove(pods, name)
+    if (known === undefined) await this.removePod(name)
     this.remember(name, looked)
     return statePlanOf(looked) ?? { kind: 'failed', message: 'the planner has not said what becomes of the state' }
   }
@@ -127,10 +130,27 @@ export class PlannerPods {
     })
   }
 
+  private async kept(name: string): Promise<ProgramAnswer | undefined> {
+    const { objects } = this.options
+    const stored = await objects.find(configMaps, name)
+    return stored === undefined || !objects.isOurs(stored) ? undefined : answerOf(String((stored['data'] as Record<string, unknown>)?.[ANSWER]))
+  }
+
+  private async removePod(name: string): Promise<void> {
+    const { objects } = this.options
+    const seen = this.seenPod(name)
+    await (seen === undefined ? objects.remove(pods, name) : objects.removeExactly(pods, seen))
+  }
+
+  private seenPod(name: string): KubeObject | undefined {
+    const pod = this.options.seen.cachedPod(name)
+    return pod !== undefined && this.options.objects.isOurs(pod) ? pod : undefined
+  }
+
   private async look(wanted: readonly KubeObject[]): Promise<Looked> {
     const { objects } = this.options
     const pod = podOf(wanted)
-    const there = await objects.find(pods, pod.metadata.name)
+    const there = this.seenPod(pod.metadata.name) ?? (await objects.find(pods, pod.metadata.name))
     if (there === undefined) {
       for (const object of wanted.slice(0, -1)) await objects.apply(object)
       await objects.createOnce(pod)
@@ -145,7 +165,7 @@ export class PlannerPods {
 
   private async removeLater(name: string): Promise<void> {
     const { objects, clock } = this.options
-    const pod = await objects.find(pods, name)
+    const pod = this.seenPod(name) ?? (await objects.find(pods, name))
     if (pod !== undefined && clock.nowMs() - finishedMs(asPod(pod)) > RETRY_AFTER_MS) await objects.removeExactly(pods, pod)
   }
 

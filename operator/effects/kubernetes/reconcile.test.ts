@@ -18,11 +18,16 @@ const spec: FlinkJobSpec = {
 const withJob = (fields: Partial<FlinkJobSpec['job']>) => (before: FlinkJobSpec) => ({ ...before, job: { ...before.job, ...fields } })
 
 /** Each write to the API server is a step: the operator dies before or after those that are planned, and another one goes on. */
-async function started(crashes: CrashPlan = new Map(), first = spec) {
+async function started(crashes: CrashPlan = new Map(), isCached = false) {
   const { step, steps } = crashingSteps(crashes)
-  const dying = (api: ObjectApi): ObjectApi => ({
-    get: (...given) => api.get(...given),
-    list: (...given) => api.list(...given),
+  const reads: string[] = []
+  const read = <T>(what: string, work: () => T): T => {
+    reads.push(what)
+    return work()
+  }
+  const counted = (api: ObjectApi): ObjectApi => ({
+    get: (type, ...given) => read(type.kind, () => api.get(type, ...given)),
+    list: (type, ...given) => read(type.kind, () => api.list(type, ...given)),
     watch: (...given) => api.watch(...given),
     create: (...given) => step(() => api.create(...given)),
     apply: (...given) => step(() => api.apply(...given)),
@@ -30,9 +35,9 @@ async function started(crashes: CrashPlan = new Map(), first = spec) {
     patchMetadata: (...given) => step(() => api.patchMetadata(...given)),
     delete: (...given) => step(() => api.delete(...given)),
   })
-  const world = await KubernetesWorld.start({ through: dying })
+  const world = await KubernetesWorld.start({ through: counted, isCached })
   world.cluster.looksUntilFinished = undefined
-  const store = new MemoryStore(first)
+  const store = new MemoryStore(spec)
   let executor = world.executor()
   let seed = 10
   const pass = async (): Promise<FlinkJob> => {
@@ -74,6 +79,7 @@ async function started(crashes: CrashPlan = new Map(), first = spec) {
     until,
     edit,
     steps,
+    reads,
     namesOf: async (type: typeof pods) => (await world.server.list(type, { namespace: 'jobs' })).items.map(({ metadata }) => metadata.name),
   }
 }
@@ -111,6 +117,55 @@ test('deployed, upgraded with a savepoint, suspended, resumed and deleted: the s
   const { kind, name, namespace } = world.owner
   await world.server.delete(resourceTypes.find(type => type.kind === kind) ?? pods, namespace, name)
   await expect.poll(async () => (await Promise.all(resourceTypes.map(namesOf))).flat(), { interval: 2 }).toEqual([])
+})
+
+describe('with pods and StatefulSets from caches', () => {
+  test('a pass of a job that runs, or rests, asks the API server nothing', async () => {
+    const { world, pass, until, edit, reads, steps } = await started(new Map(), true)
+    await using _ = world
+    const idle = async () => {
+      for (let count = 0; count < 5; count++) await pass()
+      const before = [reads.length, steps()]
+      for (let count = 0; count < 20; count++) await pass()
+      expect([reads.length, steps()], reads.slice(before[0]).join()).toEqual(before)
+    }
+    await until(running)
+    await idle()
+    await edit(withJob({ state: 'suspended' }))
+    await until(({ status }) => status?.lifecycleState === 'SUSPENDED')
+    await idle()
+    // That nothing is there is asked once more now and then.
+    world.advance(60_000)
+    const before = reads.length
+    await pass()
+    expect(reads.slice(before).sort()).toEqual(['Pod', 'StatefulSet', 'StatefulSet'])
+  })
+
+  test('that show what was there before each step: the same jobs are run', async () => {
+    const { world, store, pass, until, edit, namesOf } = await started(new Map(), true)
+    await using _ = world
+    /** Passes on what was seen before; then it is seen. */
+    const blindly = async (change: () => Promise<unknown>) => {
+      world.hold()
+      await change()
+      for (let count = 0; count < 30; count++) await pass()
+      world.release()
+    }
+    await blindly(async () => {})
+    const first = await until(running)
+    const jobId = first.status?.jobStatus?.jobId
+    await blindly(() => edit(withJob({ script: 'export default () => 1' })))
+    await until(running)
+    await blindly(() => edit(withJob({ state: 'suspended' })))
+    await until(({ status }) => status?.lifecycleState === 'SUSPENDED')
+    await blindly(() => edit(withJob({ state: 'running' })))
+    await until(running)
+    await blindly(async () => store.markDeleted(await store.read(), world.clock.nowMs()))
+    await until(({ status }) => status?.lifecycleState === 'DELETED')
+    expect(await namesOf(pods)).toEqual([])
+    expect(world.cluster.violations).toEqual([])
+    expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint of ${jobId}`])
+  })
 })
 
 test('a job at rest costs no write', async () => {
@@ -176,8 +231,8 @@ test.each([
 
 describe('an operator that dies at any write is followed by one that does the same', () => {
   test('deployed, upgraded with a savepoint, and deleted: one job, its state, nothing left', async () => {
-    const run = async (crashes: CrashPlan) => {
-      const { world, store, until, edit, steps, namesOf } = await started(crashes)
+    const run = async (crashes: CrashPlan, isCached: boolean) => {
+      const { world, store, until, edit, steps, namesOf } = await started(crashes, isCached)
       await using _ = world
       const first = await until(running)
       await edit(withJob({ script: 'export default () => 1' }))
@@ -191,8 +246,8 @@ describe('an operator that dies at any write is followed by one that does the sa
       ).toEqual([jobId, `savepoint of ${jobId}`, [], []])
       return steps()
     }
-    const steps = await run(new Map())
+    const steps = await run(new Map(), false)
     expect(steps).toBeGreaterThan(20)
-    for (let at = 0; at < steps; at++) for (const side of ['before', 'after'] as const) await run(new Map([[at, side]]))
+    for (let at = 0; at < steps; at++) for (const side of ['before', 'after'] as const) await run(new Map([[at, side]]), at % 2 === 0)
   }, 60_000)
 })

@@ -1,0 +1,108 @@
+import type { KubeObject } from '../../kube/object-api.ts'
+import { pods, statefulSets } from '../../kube/resources.ts'
+import type { Caches } from '../../manager/caches.ts'
+import type { Related } from '../../manager/manager.ts'
+import { CLUSTER_LABEL, MANAGED_BY } from './objects.ts'
+import type { OwnedObjects } from './owned-objects.ts'
+
+/**
+ * Pods and StatefulSets of a cluster for whoever only looks at them: from caches where there are some (decision 0033).
+ *
+ * That something is there may be answered late: whoever acts on it finds out. That nothing is there is asked of the API server, as what another job would be started for, but
+ * only once in RECHECK_MS while nothing of it is seen or made: a job at rest costs next to nothing.
+ */
+const RECHECK_MS = 60_000
+
+/** Of a pod only what is looked at: its spec is most of it. */
+function keptOfPod(pod: KubeObject): KubeObject {
+  const { nodeName } = (pod.spec ?? {}) as { readonly nodeName?: string }
+  return { ...withoutSpec(pod), spec: nodeName === undefined ? {} : { nodeName } }
+}
+
+function keptOfSet(set: KubeObject): KubeObject {
+  const { replicas } = (set.spec ?? {}) as { readonly replicas?: number }
+  return { ...withoutSpec(set), spec: replicas === undefined ? {} : { replicas } }
+}
+
+function withoutSpec({ apiVersion, kind, metadata, status }: KubeObject): KubeObject {
+  const { annotations: _annotations, ...rest } = metadata
+  return { apiVersion, kind, metadata: rest, status }
+}
+
+function clusterOf({ metadata: { namespace, labels } }: KubeObject) {
+  const name = labels?.[CLUSTER_LABEL]
+  return name === undefined ? [] : [{ namespace, name }]
+}
+
+function isOfProcess({ metadata: { labels } }: KubeObject): boolean {
+  return labels?.['app.kubernetes.io/component'] !== 'planner'
+}
+
+export const followedClusters: readonly Related[] = [
+  { type: pods, labels: MANAGED_BY, indexed: [CLUSTER_LABEL], keep: keptOfPod, keysOf: clusterOf },
+  { type: statefulSets, labels: MANAGED_BY, indexed: [CLUSTER_LABEL], keep: keptOfSet, keysOf: clusterOf },
+]
+
+export interface SeenClusterParts {
+  readonly objects: OwnedObjects
+  readonly caches: (() => Caches | undefined) | undefined
+  readonly namespace: string
+  readonly clusterName: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly monotonicMs: () => number
+}
+
+export class SeenCluster {
+  private readonly parts: SeenClusterParts
+  /** What the API server has said not to be there, and when. */
+  private readonly missing = new Map<string, number>()
+
+  constructor(parts: SeenClusterParts) {
+    this.parts = parts
+  }
+
+  /** A StatefulSet, whoever it is of. */
+  async set(name: string): Promise<KubeObject | undefined> {
+    const { objects, namespace } = this.parts
+    const cached = this.caches()?.get(statefulSets, namespace, name)
+    if (cached !== undefined || this.isKnownMissing(name)) return cached
+    return this.noted(name, await objects.find(statefulSets, name))
+  }
+
+  /** All pods; `isWhole`: those of the cache are enough, for what they belong to is there. */
+  async pods(isWhole: boolean): Promise<readonly KubeObject[]> {
+    const { objects, namespace, clusterName, labels } = this.parts
+    const caches = this.caches()
+    const cached = caches?.labelled(pods, CLUSTER_LABEL, clusterName).filter(pod => pod.metadata.namespace === namespace) ?? []
+    if (caches !== undefined && (isWhole || cached.some(isOfProcess) || this.isKnownMissing('pods'))) return cached
+    const found = await objects.list(pods, labels)
+    this.noted('pods', found.find(isOfProcess))
+    return found
+  }
+
+  /** Undefined = it may be there all the same. */
+  cachedPod(name: string): KubeObject | undefined {
+    return this.caches()?.get(pods, this.parts.namespace, name)
+  }
+
+  /** A write of ours. */
+  written(object: KubeObject): void {
+    this.missing.clear()
+    for (const { type } of followedClusters) if (object.kind === type.kind) this.caches()?.seen(object, type)
+  }
+
+  private caches(): Caches | undefined {
+    return this.parts.caches?.()
+  }
+
+  private isKnownMissing(what: string): boolean {
+    const atMs = this.missing.get(what)
+    return atMs !== undefined && this.parts.monotonicMs() - atMs < RECHECK_MS
+  }
+
+  private noted(what: string, found: KubeObject | undefined): KubeObject | undefined {
+    if (found === undefined && this.caches() !== undefined) this.missing.set(what, this.parts.monotonicMs())
+    else this.missing.delete(what)
+    return found
+  }
+}
