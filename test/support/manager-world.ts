@@ -1,6 +1,6 @@
 import { optionTables } from '../../bin/option-tables.ts'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
-import type { Executor } from '../../operator/effects/actions.ts'
+import type { Action, Executor } from '../../operator/effects/actions.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { KubeError, type KubeObject, type ObjectApi, type Reason } from '../../operator/kube/object-api.ts'
 import { flinkJobs, typeOf } from '../../operator/kube/resources.ts'
@@ -206,7 +206,14 @@ export class ManagerWorld {
       observeProgram: spec => cluster.observeProgram(spec),
       observeStatePlan: question => cluster.observeStatePlan(question),
       catalogue: spec => cluster.catalogue(spec),
-      execute: action => this.call(incarnation, action.kind, true, () => cluster.execute(action), restFailure),
+      execute: action =>
+        this.call(
+          incarnation,
+          action.kind,
+          true,
+          () => cluster.execute(action),
+          how => actionFailure(action.kind, how),
+        ),
     }
   }
 
@@ -229,6 +236,11 @@ function reasonOf(how: CallFault, isWrite: boolean): Reason {
   if (how === 'conflict') return isWrite ? 'Conflict' : 'Unreachable'
   if (how === 'throttled') return 'TooManyRequests'
   return isWrite ? 'OutcomeUnknown' : 'Unreachable'
+}
+
+/** Processes are started and stopped by writes to the API server, jobs over REST. */
+function actionFailure(kind: Action['kind'], how: CallFault): FlinkError {
+  return how === 'conflict' && /^(start|stop).*Manager/.test(kind) ? new KubeError('Conflict', `${kind}: ${how}`) : restFailure(how)
 }
 
 function restFailure(how: CallFault): FlinkError {
