@@ -164,7 +164,7 @@ describe('with pods and StatefulSets from caches', () => {
     await until(({ status }) => status?.lifecycleState === 'DELETED')
     expect(await namesOf(pods)).toEqual([])
     expect(world.cluster.violations).toEqual([])
-    expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint of ${jobId}`])
+    expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint 2 of ${jobId}`])
   })
 })
 
