@@ -122,9 +122,9 @@ export function createLocalExecutors(options: LocalExecutorsOptions): LocalExecu
     const { namespace, name } = job.metadata
     const owner = { kind: SESSION_KIND, metadata: { namespace, name: session.name } }
     const requireOptions = () => {
-      const { flinkConfiguration, unavailable = `nothing is known of FlinkSession ${session.name}` } = running.session ?? {}
-      if (flinkConfiguration === undefined) throw new FlinkError('NOT_FOUND', unavailable)
-      return flinkConfiguration
+      const { spec, unavailable = `nothing is known of FlinkSession ${session.name}` } = running.session ?? {}
+      if (spec === undefined) throw new FlinkError('NOT_FOUND', unavailable)
+      return spec.flinkConfiguration
     }
     /** What somebody has set there or in config.yaml is not chosen here. */
     const ofSession = (entries: Readonly<Record<string, string>>) => {

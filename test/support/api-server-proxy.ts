@@ -43,6 +43,8 @@ export class ApiServerProxy implements AsyncDisposable {
   readonly calls: ApiCall[] = []
   /** How many calls have met with a fault. */
   faulted = 0
+  /** How many watches the server itself has answered 410. */
+  expired = 0
   readonly url: string
   private readonly target: URL
   private readonly agent: Agent
@@ -121,6 +123,9 @@ export class ApiServerProxy implements AsyncDisposable {
     response.writeHead(answer.statusCode ?? 0, answer.rawHeaders)
     response.flushHeaders()
     answer.on('error', () => response.destroy())
+    answer.on('data', (chunk: Buffer) => {
+      if (chunk.includes('"reason":"Expired"')) this.expired++
+    })
     if (fault !== 'cut' && fault !== 'expired') return void answer.pipe(response)
     answer.once('data', (chunk: Buffer) => {
       outgoing.destroy()

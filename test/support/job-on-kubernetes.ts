@@ -110,13 +110,18 @@ export class JobOnKubernetes implements AsyncDisposable {
     const signal = AbortSignal.timeout(timeoutMs)
     let last: FlinkJob | undefined
     while (!signal.aborted) {
-      const { items, resourceVersion } = await this.api.list(flinkJobs, { namespace: this.namespace })
-      last = items[0] as unknown as FlinkJob | undefined
-      if (reached(last)) return
-      for await (const event of this.api.watch(flinkJobs, { namespace: this.namespace, resourceVersion }, signal)) {
-        if (event.type === 'BOOKMARK') continue
-        last = event.type === 'DELETED' ? undefined : (event.object as unknown as FlinkJob)
+      try {
+        const { items, resourceVersion } = await this.api.list(flinkJobs, { namespace: this.namespace })
+        last = items[0] as unknown as FlinkJob | undefined
         if (reached(last)) return
+        for await (const event of this.api.watch(flinkJobs, { namespace: this.namespace, resourceVersion }, signal)) {
+          if (event.type === 'BOOKMARK') continue
+          last = event.type === 'DELETED' ? undefined : (event.object as unknown as FlinkJob)
+          if (reached(last)) return
+        }
+      } catch (error) {
+        // A server that is started again.
+        if (!isReason(error, 'Unreachable', 'Expired', 'TooManyRequests')) throw error
       }
     }
     throw new Error(`not reached: ${JSON.stringify({ metadata: last?.metadata, status: last?.status })}`)

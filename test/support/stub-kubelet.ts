@@ -75,9 +75,13 @@ export class StubKubelet implements AsyncDisposable {
   private async watch(type: ResourceType): Promise<void> {
     const { signal } = this.ending
     while (!signal.aborted) {
-      const { resourceVersion } = await this.options.api.list(type)
-      await this.step()
-      for await (const event of this.options.api.watch(type, { resourceVersion }, signal)) if (event.type !== 'BOOKMARK') await this.step()
+      try {
+        const { resourceVersion } = await this.options.api.list(type)
+        await this.step()
+        for await (const event of this.options.api.watch(type, { resourceVersion }, signal)) if (event.type !== 'BOOKMARK') await this.step()
+      } catch (error) {
+        if (!isReason(error, 'Unreachable', 'Expired', 'TooManyRequests', 'OutcomeUnknown')) throw error
+      }
     }
   }
 

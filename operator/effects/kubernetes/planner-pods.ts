@@ -5,7 +5,7 @@ import type { KubeObject } from '../../kube/object-api.ts'
 import { configMaps, pods } from '../../kube/resources.ts'
 import type { ObservedProgram, ObservedStatePlan, ProcessProblem, StatePlan, StatePlanQuestion } from '../actions.ts'
 import type { SeenCluster } from './followed-clusters.ts'
-import { type ClusterInput, metadataOf, plannerObjects, selectorLabels } from './objects.ts'
+import { type ClusterInput, type ClusterOwner, metadataOf, plannerObjects, selectorLabels } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 import { answerOf, finishedMs, type ProgramAnswer, plannerState, type ReadyProgram, statePlanOf } from './planner-answer.ts'
 import { asPod, podProblem } from './pods.ts'
@@ -26,7 +26,7 @@ const ANSWER = 'answer.json'
 export interface PlannerPodsOptions {
   readonly objects: OwnedObjects
   readonly seen: SeenCluster
-  readonly ownerName: string
+  readonly owner: ClusterOwner
   readonly input: (spec: FlinkJobSpec) => ClusterInput & { readonly spec: FlinkJobSpec }
   readonly clock: Clock
   readonly deadlineS: number
@@ -111,8 +111,8 @@ export class PlannerPods {
 
   /** What was planned before and nobody asks for any more. */
   async removeOutdated(): Promise<void> {
-    const { objects, ownerName } = this.options
-    const labels = selectorLabels(ownerName, 'planner')
+    const { objects, owner } = this.options
+    const labels = selectorLabels(owner, 'planner')
     for (const type of [pods, configMaps])
       for (const object of await objects.list(type, labels)) {
         const { name } = object.metadata
