@@ -95,7 +95,10 @@ export class ManagerWorld {
       controllers: [
         flinkJobController({
           api,
-          executors: { of: job => this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name)), release: async () => {} },
+          executors: {
+            of: job => this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name)),
+            release: async ({ name }) => this.clusterOf(name).claims.forget(),
+          },
           optionTables,
           rest,
           clock,

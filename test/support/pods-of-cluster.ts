@@ -31,7 +31,10 @@ export async function followPods(cluster: FakeFlinkCluster, running: readonly St
   const count = (component: string) => running.filter(pod => pod.component === component).length
   if (count('jobmanager') > 1) cluster.violations.push('a second JobManager')
   const [jobManagers, taskManagers] = [count('jobmanager'), count('taskmanager')]
-  if (jobManagers === 1 && cluster.jobManager === 'missing') cluster.jobManager = 'ready'
+  if (jobManagers === 1 && cluster.jobManager === 'missing') {
+    cluster.claims.begin()
+    cluster.jobManager = 'ready'
+  }
   if (jobManagers === 0 && cluster.jobManager !== 'missing') await cluster.execute({ kind: 'stopJobManager' })
   if (taskManagers === 0 && cluster.taskManagers > 0) await cluster.execute({ kind: 'stopTaskManagers' })
   else cluster.taskManagers = taskManagers
