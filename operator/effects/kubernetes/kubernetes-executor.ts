@@ -85,7 +85,6 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
   const planners = new PlannerPods({
     objects,
     seen,
-    ownerName: name,
     input: inputOf,
     clock,
     deadlineS: options.plannerDeadlineS,
@@ -134,9 +133,10 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
 
   /** ConfigMaps of programs and options that nothing starts with any more. */
   const removeOutdated = async (wanted: readonly KubeObject[]) => {
-    await planners.removeOutdated()
+    const maps = await objects.list(configMaps, selectorLabels(name))
+    await planners.removeOutdated(maps)
     const kept = new Set(wanted.map(({ metadata }) => metadata.name))
-    for (const map of await objects.list(configMaps, selectorLabels(name)))
+    for (const map of maps)
       if (objects.isOurs(map) && !kept.has(map.metadata.name) && map.metadata.labels?.['app.kubernetes.io/component'] === undefined)
         await objects.removeExactly(configMaps, map)
   }
@@ -145,8 +145,8 @@ export function createKubernetesExecutor(options: KubernetesExecutorOptions): Ku
     async startJobManager({ spec }) {
       const input = inputOf(spec)
       await removeLostPods('jobmanager')
-      const secret = Buffer.from(hex(options.random.bytes(TOKEN_BYTES))).toString('base64')
-      await objects.createOnce(tokenSecret(owner, secret))
+      const fresh = hex(options.random.bytes(TOKEN_BYTES))
+      if (await objects.createOnce(tokenSecret(owner, Buffer.from(fresh).toString('base64')))) token = fresh
       for (const object of jobManagerObjects(input)) await objects.apply(object)
       if (spec.ingress === undefined) await objects.remove(ingresses, names.ingress(name))
     },
