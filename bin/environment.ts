@@ -8,6 +8,7 @@ import { createLogger, type LogEntry, type Logger, type LogLevel } from '../runt
 import { formatLogEntry, type LogFormat } from '../runtime/common/log-format.ts'
 import { processOptions } from '../runtime/common/options.ts'
 import { systemRandom } from '../runtime/common/random.ts'
+import { restOptions } from '../runtime/rest/options.ts'
 
 /** What a process takes from the machine it runs on: variables, directories, the cluster's secret, its log. */
 export interface Environment {
@@ -45,6 +46,12 @@ export function clusterTokenOrigin(environment: Environment, configuration: Conf
   return configuration.get(processOptions.clusterTokenFile) ?? `${tokenPath(environment)} (MILLRACE_DIR)`
 }
 
+/** What requests to REST carry, and have to carry. */
+export function restToken(configuration: Configuration): string | undefined {
+  const file = configuration.get(restOptions.tokenFile)
+  return configuration.get(restOptions.token) ?? (file === undefined ? undefined : readToken(file, restOptions.tokenFile.key))
+}
+
 function tokenPath(environment: Environment): string {
   return join(environment.directory, 'cluster-token')
 }
@@ -63,14 +70,14 @@ function createToken(path: string): void {
   }
 }
 
-function readToken(path: string): string {
+function readToken(path: string, option = 'cluster.token-file'): string {
   try {
     const token = readFileSync(path, 'utf8').trim()
     if (token !== '') return token
   } catch (error) {
-    throw new FlinkError('INVALID_CONFIGURATION', `the cluster's token cannot be read from ${path} (option cluster.token-file)`, {}, error)
+    throw new FlinkError('INVALID_CONFIGURATION', `the token cannot be read from ${path} (option ${option})`, {}, error)
   }
-  throw new FlinkError('INVALID_CONFIGURATION', `the file of the cluster's token ${path} is empty (option cluster.token-file)`)
+  throw new FlinkError('INVALID_CONFIGURATION', `the file of the token ${path} is empty (option ${option})`)
 }
 
 /** Log lines go to stderr: stdout belongs to answers and to what jobs print. */

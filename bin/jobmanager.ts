@@ -23,7 +23,7 @@ import { restOptions } from '../runtime/rest/options.ts'
 import { isLoopback } from '../runtime/rest/request-guard.ts'
 import { createRestServer, type RestServer, type RestSettings } from '../runtime/rest/server.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
-import { namingOption } from './environment.ts'
+import { namingOption, restToken } from './environment.ts'
 import { processMetrics } from './process-metrics.ts'
 import { Planner } from './program-planner.ts'
 import { storeOpener } from './stores.ts'
@@ -169,7 +169,7 @@ function restSettings(configuration: Configuration): RestSettings {
   return {
     bindAddress: configuration.get(restOptions.bindAddress),
     port: configuration.get(restOptions.port),
-    token: configuration.get(restOptions.token),
+    token: restToken(configuration),
     requireToken: configuration.get(restOptions.requireToken),
     maxContentLength: configuration.get(restOptions.maxContentLength),
     submitEnabled: configuration.get(restOptions.submitEnabled),

@@ -25,7 +25,7 @@ import { restOptions } from '../runtime/rest/options.ts'
 import { isLoopback } from '../runtime/rest/request-guard.ts'
 import { bundleModule, mayRegisterFiles, type NamedArtifact } from './bundle-module.ts'
 import { loadConfiguration } from './configuration.ts'
-import { clusterToken, createLocalJobLog, logDirectory, readEnvironment } from './environment.ts'
+import { clusterToken, createLocalJobLog, logDirectory, readEnvironment, restToken } from './environment.ts'
 import { commit, version } from './version.ts'
 
 /** The command line's entry: the real world for runtime/cli. What only some commands need is imported when they run. */
@@ -109,7 +109,7 @@ function rest(address: string, configuration: Configuration) {
   const given = address === '' ? defaultAddress(configuration) : address
   return createRestClient({
     address: given,
-    token: configuration.get(restOptions.token) ?? ownToken(given, configuration),
+    token: restToken(configuration) ?? ownToken(given, configuration),
     requestTimeoutMs: configuration.get(cliOptions.timeout),
     attemptsMax: configuration.get(restOptions.retryMaxAttempts),
     retryDelayMs: configuration.get(restOptions.retryDelay),

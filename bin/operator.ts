@@ -8,6 +8,7 @@ import { inCluster, type KubeAuth, withToken } from '../operator/kube/kube-auth.
 import { LeaderElection } from '../operator/kube/leader-election.ts'
 import { EventRecorder } from '../operator/manager/events.ts'
 import { flinkJobController } from '../operator/manager/flink-job-controller.ts'
+import { flinkSessionController } from '../operator/manager/flink-session-controller.ts'
 import { flinkSnapshotController } from '../operator/manager/flink-snapshot-controller.ts'
 import { Manager } from '../operator/manager/manager.ts'
 import { OperatorMetrics } from '../operator/manager/metrics.ts'
@@ -32,7 +33,7 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
   // The Lease and events do not wait behind what passes ask.
   const aside = new KubeApi({ auth, clock, random })
   const identity = `${hostname()}-${hex(random.bytes(4))}`
-  const metrics = new OperatorMetrics(clock, ['FlinkJob', 'FlinkSnapshot'])
+  const metrics = new OperatorMetrics(clock, ['FlinkJob', 'FlinkSession', 'FlinkSnapshot'])
   let manager: Manager | undefined
   const probes = await serveProbes({ ...request.probes, registry: metrics.registry, isReady: () => manager === undefined || manager.isSynced })
   log.info('the operator begins', { identity, namespaces: request.namespaces ?? 'all', probes: probes.port })
@@ -72,9 +73,19 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
           executors,
           optionTables,
           platform: 'kubernetes',
-          rest: job => address => executors.of(job).rest(address),
+          rest: job => executors.restOf(job),
           clock,
           random,
+          log,
+          quietLookMs: 10_000,
+        }),
+        flinkSessionController({
+          api,
+          executors: executors.sessions,
+          optionTables,
+          platform: 'kubernetes',
+          rest: session => executors.sessions.restOf(session),
+          clock,
           log,
           quietLookMs: 10_000,
         }),
@@ -83,7 +94,7 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
           catalogue: job => catalogue(job?.spec.flinkConfiguration ?? {}),
           rest: job => address => {
             if (job === undefined) throw new FlinkError('NOT_FOUND', 'a snapshot without a job has no JobManager')
-            return executors.of(job).rest(address)
+            return executors.restOf(job)(address)
           },
           clock,
           random,

@@ -1,4 +1,5 @@
 import type { Catalogue } from '../../runtime/checkpoint/catalogue.ts'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { ClusterSpec, FlinkJobSpec } from '../api/flink-job.ts'
 
@@ -40,6 +41,13 @@ export type Action =
 
 /** What starts and ends processes; the others are asked of a JobManager, or done at the store. */
 export type ProcessAction = Extract<Action, { readonly kind: 'startJobManager' | 'startTaskManagers' | 'stopTaskManagers' | 'stopJobManager' }>
+
+/** What an action needs is on its way: it is tried again soon, and nothing is wrong. */
+export class NotYet extends FlinkError {
+  constructor(message: string) {
+    super('EXTERNAL_SYSTEM', message)
+  }
+}
 
 /** The JobManager of one FlinkJob, as it was found. */
 export type ObservedJobManager =

@@ -10,7 +10,7 @@ import { displayName } from '../validation/problems.ts'
 import type { Executor } from './actions.ts'
 import { createExecutor } from './executor.ts'
 import { createLocalExecutor, type LocalExecutorOptions } from './local-executor.ts'
-import { createLocalProcesses, type JobOutputFile, type LocalProcesses, stateOptions, unlessConfigured } from './local-processes.ts'
+import { createLocalProcesses, type JobOutputFile, type LocalProcesses, placesOfState, stateOptions, unlessConfigured } from './local-processes.ts'
 import { createLocalPrograms, type Programs } from './local-programs.ts'
 import { createSessionProcesses, programsOfSession } from './session-processes.ts'
 import { holdDirectory, type UpDirectory } from './up-directory.ts'
@@ -67,6 +67,7 @@ interface RunningJob extends Running {
 
 export function createLocalExecutors(options: LocalExecutorsOptions): LocalExecutors {
   const held = new Map<string, UpDirectory>()
+  const heldBefore = new Set<string>()
   const jobs = new Map<string, RunningJob>()
   const sessions = new Map<string, Running & { readonly processes: LocalProcesses }>()
   /** Of clusters that have ended: what they printed is still to be read. */
@@ -120,17 +121,27 @@ export function createLocalExecutors(options: LocalExecutorsOptions): LocalExecu
   const onSession = (job: FlinkJob, session: SessionView): RunningJob => {
     const { namespace, name } = job.metadata
     const owner = { kind: SESSION_KIND, metadata: { namespace, name: session.name } }
+    const requireOptions = () => {
+      const { spec, unavailable = `nothing is known of FlinkSession ${session.name}` } = running.session ?? {}
+      if (spec === undefined) throw new FlinkError('NOT_FOUND', unavailable)
+      return spec.flinkConfiguration
+    }
+    /** What somebody has set there or in config.yaml is not chosen here. */
+    const ofSession = (entries: Readonly<Record<string, string>>) => {
+      const set = requireOptions()
+      return Object.fromEntries(Object.entries(unlessConfigured(options, entries)).filter(([key]) => !(key in set)))
+    }
     const programs = createLocalPrograms({
       jobName: name,
       clock: options.clock,
       programs: options.programs({ namespace, name }),
       catalogue: options.catalogue,
-      clusterOptions: () => {
-        const { flinkConfiguration, unavailable = `nothing is known of FlinkSession ${session.name}` } = running.session ?? {}
-        if (flinkConfiguration === undefined) throw new FlinkError('NOT_FOUND', unavailable)
-        return { ...unlessConfigured(options, stateOptions({ directory: directoryOf(owner) })), ...flinkConfiguration }
-      },
-      jobOptions: ({ flinkConfiguration }) => ({ flinkConfiguration }),
+      clusterOptions: () => ({
+        ...ofSession(stateOptions({ directory: directoryOf(owner) })),
+        ...ofSession(placesOfState(heldDirectory(job))),
+        ...requireOptions(),
+      }),
+      jobOptions: ({ flinkConfiguration }) => ({ flinkConfiguration: { ...ofSession(placesOfState(heldDirectory(job))), ...flinkConfiguration } }),
     })
     const processes = createSessionProcesses({
       session: () => running.session ?? session,
@@ -159,7 +170,9 @@ export function createLocalExecutors(options: LocalExecutorsOptions): LocalExecu
       if (held.has(folder)) return
       const { kind, metadata } = owner
       const note = (text: string) => options.note(metadata, text)
-      held.set(folder, await holdDirectory(join(options.directory, folder), `${kind} ${displayName(metadata)}`, options.clock, options.pid, note))
+      const path = join(options.directory, folder)
+      held.set(folder, await holdDirectory(path, `${kind} ${displayName(metadata)}`, options.clock, options.pid, note, heldBefore.has(folder)))
+      heldBefore.add(folder)
     },
     isHeld: owner => held.has(folderOf(owner)),
     directoryOf,

@@ -228,14 +228,22 @@ async function restPort(options: LocalProcessesOptions, spec: ClusterSpec, avoid
 
 /** Upgrades need a place for the state, which outlives the JobManager: beside the object, where nobody has said another. */
 export function stateOptions({ directory }: Pick<LocalProcessesOptions, 'directory'>): Record<string, string> {
-  const folder = pathToFileURL(join(directory, 'state')).href
   return {
-    'execution.checkpointing.dir': `${folder}/checkpoints`,
-    'execution.checkpointing.savepoint-dir': `${folder}/savepoints`,
+    ...placesOfState(directory),
     'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION',
-    'job-result-store.storage-path': `${folder}/results`,
+    'job-result-store.storage-path': `${stateFolder(directory)}/results`,
     'job-result-store.delete-on-commit': 'false',
   }
+}
+
+/** Of one job: of one on a session they lie in its own directory, for its session may go and come back. */
+export function placesOfState(directory: string): Record<string, string> {
+  const folder = stateFolder(directory)
+  return { 'execution.checkpointing.dir': `${folder}/checkpoints`, 'execution.checkpointing.savepoint-dir': `${folder}/savepoints` }
+}
+
+function stateFolder(directory: string): string {
+  return pathToFileURL(join(directory, 'state')).href
 }
 
 export function unlessConfigured(

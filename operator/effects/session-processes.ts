@@ -99,7 +99,7 @@ async function unlessUnknown<T>(answer: Promise<T>): Promise<T | typeof UNKNOWN>
 export function programsOfSession(programs: JobPrograms, session: () => SessionView | undefined): JobPrograms {
   const absence = () => {
     const view = session()
-    return view?.flinkConfiguration === undefined ? (view?.unavailable ?? 'the session is not known') : undefined
+    return view?.spec === undefined ? (view?.unavailable ?? 'the session is not known') : undefined
   }
   const required = () => {
     const message = absence()

@@ -28,6 +28,8 @@ export async function holdDirectory(
   clock: Clock,
   ownPid: number,
   note: (text: string) => void,
+  /** This process has held it before: what the one before has printed is still being read. */
+  isHeldAgain = false,
 ): Promise<UpDirectory> {
   mkdirSync(path, { recursive: true })
   const ownerPath = join(path, 'owner.pid')
@@ -36,7 +38,7 @@ export async function holdDirectory(
   writeNote(ownerPath, ownPid)
   const ended = await endNotedProcesses(join(cluster, 'run'), clock, RECOVERY_TIMEOUT_MS)
   if (ended > 0) note(`ended ${ended} ${ended === 1 ? 'process' : 'processes'} of an earlier run`)
-  rmSync(cluster, { recursive: true, force: true })
+  if (!isHeldAgain) rmSync(cluster, { recursive: true, force: true })
   return {
     clusterDirectory: cluster,
     release() {

@@ -5,7 +5,7 @@ import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
-import type { Executor } from '../effects/actions.ts'
+import { type Executor, NotYet } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
 import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal, statusAfterRetry } from './decide.ts'
 import { type Input, statusOf } from './input.ts'
@@ -67,6 +67,7 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
       else await executor.execute(action)
     } catch (error) {
       if (!(error instanceof FlinkError)) throw error
+      if (error instanceof NotYet) return { job: saved, requeueAfterMs: RETRY_MS }
       // Stopping is repeated until it succeeds, whatever went wrong; a deployment that was refused stays refused.
       const final =
         errorCodes[error.code].retry === 'never' &&

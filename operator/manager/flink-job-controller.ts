@@ -82,7 +82,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         caches,
         optionTables: parts.optionTables,
         platform,
-        sessionOptions: (namespace, name) => sessionAt(caches, namespace, name).flinkConfiguration,
+        sessionOptions: (namespace, name) => sessionAt(caches, namespace, name).spec?.flinkConfiguration,
       })
       const found = await objects.read(key)
       if (found === undefined) {

@@ -18,7 +18,7 @@ import { observeLoad } from '../session/observe.ts'
 import { sessionStatus } from '../session/status.ts'
 import type { Caches } from './caches.ts'
 import { createSessionReader, writeSessionStatus } from './flink-session-objects.ts'
-import type { Controller, ObjectKey } from './manager.ts'
+import type { Controller, ObjectKey, Related } from './manager.ts'
 import { fenced } from './pass.ts'
 
 /** FlinkSessions under a manager: the rules of operator/session on objects of an API server, with the finalizer and the pause of FlinkJobs (flink-job-controller.ts). */
@@ -36,7 +36,9 @@ export interface FlinkSessionControllerParts {
 
 /** Where sessions run. */
 export interface SessionExecutors {
-  of(session: FlinkSession): Pick<ClusterProcesses, 'observeCluster' | 'execute'>
+  /** Objects that executors look at in the caches. */
+  readonly related?: readonly Related[]
+  of(session: FlinkSession, caches: Caches): Pick<ClusterProcesses, 'observeCluster' | 'execute'>
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -65,7 +67,7 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
     caches: Caches,
   ): Promise<{ readonly status: FlinkSessionStatus; readonly object: KubeObject; readonly afterMs: number }> => {
     const { session, invalid } = read(object)
-    const executor = fenced(executors.of(session))
+    const executor = fenced(fenced(executors.of(session, caches)))
     const cluster = await executor.observeCluster()
     const { jobManager } = cluster
     const load = jobManager.kind === 'ready' ? await observeLoad(fenced(parts.rest(session)(jobManager.webAddress))) : undefined
@@ -91,7 +93,7 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
 
   return {
     type: flinkSessions,
-    related: [{ type: flinkJobs, keysOf: sessionOf }],
+    related: [{ type: flinkJobs, keysOf: sessionOf }, ...(executors.related ?? [])],
     async reconcile(key, caches) {
       const object = caches.get(flinkSessions, key.namespace, key.name)
       if (object === undefined) {

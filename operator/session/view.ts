@@ -1,3 +1,4 @@
+import type { ClusterSpec } from '../api/flink-job.ts'
 import { type FlinkSession, SESSION_KIND } from '../api/flink-session.ts'
 import type { ProcessProblem } from '../effects/actions.ts'
 
@@ -9,9 +10,8 @@ export interface SessionView {
     /** One may run, and cannot be asked. */
     | { readonly kind: 'starting'; readonly message: string }
     | { readonly kind: 'ready'; readonly webAddress: string }
-  /** What its processes are told; undefined = nobody knows. */
-  readonly flinkConfiguration: Readonly<Record<string, string>> | undefined
-  readonly image: string | undefined
+  /** What its processes are started with; undefined = nobody knows. */
+  readonly spec: ClusterSpec | undefined
   /** Why no job can be started there now. */
   readonly unavailable: string | undefined
   readonly problem: Pick<ProcessProblem, 'reason' | 'message'> | undefined
@@ -22,7 +22,7 @@ export function viewOf(name: string, session: FlinkSession | undefined): Session
   if (session === undefined) return absent(name, 'SessionNotFound', `${SESSION_KIND} ${name} does not exist in this namespace`)
   const { status, spec, metadata } = session
   const { cluster: clusterSpec } = spec
-  const known = { name, flinkConfiguration: clusterSpec.flinkConfiguration, image: clusterSpec.image, evicts: status?.evicting === true }
+  const known = { name, spec: clusterSpec, evicts: status?.evicting === true }
   const cluster = clusterOf(name, session)
   const problem = cluster.kind === 'ready' ? undefined : { reason: 'SessionNotReady', message: cluster.message }
   if (metadata.deletionTimestamp === undefined) return { ...known, cluster, unavailable: problem?.message, problem }
@@ -43,5 +43,5 @@ function clusterOf(name: string, { status }: FlinkSession): SessionView['cluster
 /** The session is not there, or cannot be one. */
 export function absent(name: string, reason: string, message: string): SessionView {
   const cluster = { kind: 'gone', message } as const
-  return { name, cluster, flinkConfiguration: undefined, image: undefined, unavailable: message, problem: { reason, message }, evicts: false }
+  return { name, cluster, spec: undefined, unavailable: message, problem: { reason, message }, evicts: false }
 }

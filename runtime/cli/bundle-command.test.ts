@@ -28,6 +28,13 @@ test('bundle writes the bundle, the summary, or both', async () => {
   ])
 })
 
+test('bundle uploads, and writes which jar it is', async () => {
+  const { calls } = await millrace('bundle --upload u.json -m session:8081 job.ts')
+  expect(calls.map(([name]) => name)).toEqual(['rest', 'uploadJar', 'writeFile'])
+  expect(calls[0]).toEqual(['rest', 'session:8081'])
+  expect(calls[2]).toEqual(['writeFile', 'u.json', { kind: 'uploaded', jarId: 'jar-1' }])
+})
+
 test('a program that is refused is said in the summary, cut to what Kubernetes keeps, and the exit code is 1', async () => {
   const message = `job.ts:3:5: ${'ß"'.repeat(4_000)}`
   const { code, err, files } = await written('bundle --summary s.json job.ts', async () => {
@@ -70,7 +77,8 @@ test('of a long state plan the worst states are kept', async () => {
 })
 
 test.each([
-  ['bundle job.ts', 'There is nothing to write: specify --output or --summary.'],
+  ['bundle job.ts', 'There is nothing to write: specify --output, --summary or --upload.'],
+  ['bundle -o x -m localhost:1 job.ts', 'The option -m is one of --upload: specify that.'],
   ['bundle -o x --stateOf abc job.ts', 'The option --stateOf says more in the summary: specify --summary.'],
   ['bundle -o x nowhere.ts', 'Job file does not exist: nowhere.ts'],
 ])('%s: exit 1 and the reason on stdout', async (line, message) => {

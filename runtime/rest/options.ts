@@ -20,6 +20,12 @@ export const restOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'requests must carry "Authorization: Bearer <token>" when it is set; GET /config stays open for probes',
   } satisfies ConfigOption<string | undefined>,
+  tokenFile: {
+    key: 'rest.token-file',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'a file with what rest.token would say: it does not show in the arguments of a process',
+  } satisfies ConfigOption<string | undefined>,
   requireToken: {
     key: 'rest.require-token',
     type: 'boolean',

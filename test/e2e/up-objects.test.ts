@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { root, UpHome } from '../support/up.ts'
+import { UpHome } from '../support/up.ts'
 
 /** `millrace up` on a folder, with `get`, `describe`, `annotate` and `delete` beside it, all as people run them. */
 let home: UpHome
@@ -33,15 +31,6 @@ function manifest(folder: string, name: string, script: string): string {
   return path
 }
 
-/** Answers what it prints; rejects when it fails. */
-async function millrace(...args: string[]) {
-  const { stdout, stderr } = await promisify(execFile)(join(root, 'bin/millrace'), args, {
-    cwd: root,
-    env: { ...process.env, MILLRACE_DIR: home.directory },
-  })
-  return `${stdout}${stderr}`
-}
-
 test('files of a folder are jobs: seen, annotated, edited and deleted while they run, with a token of their own', async () => {
   const folder = join(home.directory, 'deploy')
   const one = manifest(folder, 'one', rows('first'))
@@ -50,12 +39,12 @@ test('files of a folder are jobs: seen, annotated, edited and deleted while they
   await prints(/^one \| first 5$/m)
   await prints(/^two \| second 5$/m)
 
-  const listed = await millrace('get', 'flinkjobs')
+  const listed = await home.millrace('get', 'flinkjobs')
   expect(listed.split('\n')[0]).toMatch(/^NAME +JOB STATE +LIFECYCLE +PARALLELISM +LAST SAVEPOINT +MESSAGE +AGE$/)
   expect(listed).toMatch(/^one +RUNNING +STABLE .*the job is RUNNING +\d+s$/m)
   expect(listed).toMatch(/^two +RUNNING +STABLE /m)
 
-  const object = parse(await millrace('get', 'fj/one', '-o', 'yaml'))
+  const object = parse(await home.millrace('get', 'fj/one', '-o', 'yaml'))
   expect(object).toMatchObject({
     apiVersion: 'millrace.dev/v1alpha1',
     kind: 'FlinkJob',
@@ -70,10 +59,10 @@ test('files of a folder are jobs: seen, annotated, edited and deleted while they
   const address = object.status.clusterInfo['web-address']
   expect((await fetch(`${address}/jobs/overview`)).status).toBe(401)
 
-  expect(await millrace('annotate', 'fj', 'one', 'millrace.dev/savepoint=1')).toBe('flinkjob.millrace.dev/one annotated\n')
+  expect(await home.millrace('annotate', 'fj', 'one', 'millrace.dev/savepoint=1')).toBe('flinkjob.millrace.dev/one annotated\n')
   await says(/one: .*savepoint file:/)
-  expect(await millrace('get', 'fsnap')).toMatch(/^one-savepoint-\w+ +one +COMPLETED +file:\S+ /m)
-  const described = await millrace('describe', 'fj', 'one')
+  expect(await home.millrace('get', 'fsnap')).toMatch(/^one-savepoint-\w+ +one +COMPLETED +file:\S+ /m)
+  const described = await home.millrace('describe', 'fj', 'one')
   expect(described).toMatch(/^Name: +one\n/)
   expect(described).toMatch(/\n {2}Last Savepoint:\n {4}/)
   expect(described).toMatch(/\n {2}Normal +SavepointCompleted +\d+s +millrace\.dev\/operator +file:\S+ \(MANUAL, FlinkSnapshot one-savepoint-\w+\)$/m)
@@ -81,27 +70,34 @@ test('files of a folder are jobs: seen, annotated, edited and deleted while they
   manifest(folder, 'one', rows('changed'))
   await prints(/^one \| changed \d+$/m)
   // What the other one does is not touched by that.
-  expect(parse(await millrace('get', 'fj/two', '-o', 'yaml')).metadata.generation).toBe(1)
+  expect(parse(await home.millrace('get', 'fj/two', '-o', 'yaml')).metadata.generation).toBe(1)
 
   rmSync(one)
   await says(/one: its manifest is gone: it is deleted/)
-  await expect.poll(() => millrace('get', 'fj', '-o', 'name'), { timeout: 60_000 }).toBe('flinkjob.millrace.dev/two\n')
+  await expect.poll(() => home.millrace('get', 'fj', '-o', 'name'), { timeout: 60_000 }).toBe('flinkjob.millrace.dev/two\n')
 
-  expect(await millrace('delete', 'fj', 'two')).toBe('flinkjob.millrace.dev "two" deleted\n')
+  expect(await home.millrace('delete', 'fj', 'two')).toBe('flinkjob.millrace.dev "two" deleted\n')
   expect(await exit, stderr()).toBe(130)
   expect(home.processes()).toEqual([])
   expect(stdout()).toMatch(/^two \| second \d+$/m)
   child.kill()
 
   // What an up has left can still be read.
-  expect(await millrace('get', 'fj', 'two')).toMatch(/^two +\S+ +DELETED /m)
-  await expect(millrace('delete', 'fj', 'two')).rejects.toMatchObject({ stderr: expect.stringContaining('no millrace up runs here') })
+  expect(await home.millrace('get', 'fj', 'two')).toMatch(/^two +\S+ +DELETED /m)
+  await expect(home.millrace('delete', 'fj', 'two')).rejects.toMatchObject({ stderr: expect.stringContaining('no millrace up runs here') })
 })
 
-test('what nothing looks after yet is refused by name, and nothing is started', async () => {
-  const path = join(home.directory, 'shared.yaml')
-  writeFileSync(path, 'apiVersion: millrace.dev/v1alpha1\nkind: FlinkSession\nmetadata:\n  name: shared\nspec: {}\n')
-  const { exit, stderr } = home.run(path)
-  expect(await exit).toBe(1)
-  expect(stderr()).toBe(`${path}: FlinkSession shared is refused: session clusters are not supported yet\n`)
+test('objects without a job are looked after until Ctrl-C', async () => {
+  const path = join(home.directory, 'others.yaml')
+  const head = 'apiVersion: millrace.dev/v1alpha1\nkind: '
+  writeFileSync(
+    path,
+    `${head}FlinkSession\nmetadata:\n  name: shared\nspec: {}\n---\n${head}FlinkSnapshot\nmetadata:\n  name: early\nspec:\n  jobReference: { name: nobody }\n  savepoint: {}\n`,
+  )
+  const { exit, child, says, stderr } = home.run(path)
+  await says(/shared: session: takes jobs, with 0 TaskManagers/)
+  expect(await home.millrace('get', 'all')).toMatch(/^early +nobody .*\n/m)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(home.processes()).toEqual([])
 })

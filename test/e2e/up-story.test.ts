@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { root, UpHome } from '../support/up.ts'
+import { counted, counting, UpHome } from '../support/up.ts'
 
 /** The life of one FlinkJob on this machine, from its first start to its deletion, with real processes: nothing of what it has counted is lost or counted twice. */
 let home: UpHome
@@ -11,29 +8,7 @@ beforeEach(() => {
 })
 afterEach(() => home.close())
 
-/** Counts numbers that come ten a second, over all keys and whatever the parallelism is: the count goes on where it was if the state did. */
-const counting = (prefix: string, type = 'INT') => `
-import { DataGeneratorSource, type StreamExecutionEnvironment, Types, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
-class Count {
-  readonly count = new ValueStateDescriptor('count', Types.${type})
-  open(context) { this.state = context.getState(this.count) }
-  processElement(n, _context, out) {
-    const count = Number(this.state.value() ?? 0) + 1
-    this.state.update(${type === 'STRING' ? 'String(count)' : 'count'})
-    out.collect('${prefix} ' + n + ' ' + count)
-  }
-}
-export default (env: StreamExecutionEnvironment) => {
-  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
-    .keyBy(() => 1).process(new Count()).uid('count').print()
-}`
-
 const spec = (job: string) => `    upgradeMode: savepoint\n${job}  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n`
-
-async function millrace(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(join(root, 'bin/millrace'), args, { cwd: root, env: { ...process.env, MILLRACE_DIR: home.directory } })
-  return stdout
-}
 
 test('applied, upgraded, refused, rescaled 1 -> 3, suspended, resumed, annotated and deleted', async () => {
   const write = (script: string, job = '') => home.manifest('story', script, spec(job))
@@ -41,7 +16,7 @@ test('applied, upgraded, refused, rescaled 1 -> 3, suspended, resumed, annotated
   const until = (wanted: object) => expect.poll(status, { timeout: 60_000 }).toMatchObject(wanted)
   const running = { lifecycleState: 'STABLE', jobStatus: { state: 'RUNNING' } }
   /** Number and count of every row, in the order of the numbers: a job that was rescaled prints from another subtask. */
-  const rows = () => [...stdout().matchAll(/^(?:\d+> )?\w+ (\d+) (\d+)$/gm)].map(([, n, count]) => [Number(n), Number(count)] as const)
+  const rows = () => counted(stdout(), '\\w+')
 
   const { prints, stdout, stderr, exit } = home.run(write(counting('first', 'INT'), '    parallelism: 1\n'))
   await prints(/first 5 6\n/)
@@ -70,9 +45,9 @@ test('applied, upgraded, refused, rescaled 1 -> 3, suspended, resumed, annotated
   await until(running)
   expect(status()?.jobStatus?.jobId).toBe(jobId)
 
-  await millrace('annotate', 'fj/story', 'millrace.dev/savepoint=now')
+  await home.millrace('annotate', 'fj/story', 'millrace.dev/savepoint=now')
   await until({ lastSavepoint: { trigger: 'MANUAL', location: expect.stringMatching(/^file:/) } })
-  await millrace('delete', 'fj/story')
+  await home.millrace('delete', 'fj/story')
   expect(await exit, stderr()).toBe(130)
   expect(home.processes()).toEqual([])
 

@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { root, UpHome } from '../support/up.ts'
+import { counted, counting, UpHome } from '../support/up.ts'
 
 /** Edits of a manifest under `millrace up`, with real processes: what the job prints shows whether its state has come along. */
 let home: UpHome
@@ -11,28 +9,6 @@ beforeEach(() => {
   home = new UpHome()
 })
 afterEach(() => home.close())
-
-/** Counts numbers that come ten a second, per key; the count goes on where it was if the state did. `state` is the name of the count. */
-const counting = (prefix: string, type = 'INT', state = 'count') => `
-import { DataGeneratorSource, type StreamExecutionEnvironment, Types, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
-class Count {
-  readonly count = new ValueStateDescriptor('${state}', Types.${type})
-  open(context) { this.state = context.getState(this.count) }
-  processElement(n, _context, out) {
-    const count = Number(this.state.value() ?? 0) + 1
-    this.state.update(${type === 'STRING' ? 'String(count)' : 'count'})
-    out.collect('${prefix} ' + n + ' ' + count)
-  }
-}
-export default (env: StreamExecutionEnvironment) => {
-  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
-    .keyBy(() => 1).process(new Count()).uid('count').print()
-}`
-
-/** Rows with the given prefix: number and count, which are the same but for one where nothing was lost or doubled. */
-function rows(text: string, prefix: string): readonly (readonly [number, number])[] {
-  return [...text.matchAll(new RegExp(`^(?:\\d+> )?${prefix} (\\d+) (\\d+)$`, 'gm'))].map(([, n, count]) => [Number(n), Number(count)])
-}
 
 const options = (mode: string, more = '') => `    upgradeMode: ${mode}\n${more}  flinkConfiguration:\n    execution.checkpointing.interval: 300 ms\n`
 const stable = (name: string, generation: number) =>
@@ -53,7 +29,7 @@ test('in mode savepoint an edited program goes on under its id with the state of
   expect(status?.jobStatus?.upgradeSavepointPath).toMatch(/^file:.*savepoint-/)
   expect(status?.edit).toMatchObject({ generation: 2, class: 'restart', fields: ['spec.job.script'] })
   await says(/STABLE -> UPGRADING\n/)
-  const [before, after] = [rows(stdout(), 'a'), rows(stdout(), 'b')]
+  const [before, after] = [counted(stdout(), 'a'), counted(stdout(), 'b')]
   expect([before.length, after.length].every(length => length > 0)).toBe(true)
   expect([...before, ...after]).toEqual(Array.from({ length: before.length + after.length }, (_, n) => [n, n + 1]))
   child.kill('SIGINT')
@@ -68,11 +44,11 @@ test('in mode last-state an edited program goes on from the newest checkpoint', 
   home.manifest('lasting', counting('b'), options('last-state'))
   await prints(/b \d+ \d+\n/)
   await stable('lasting', 2)
-  const [[first, count] = [0, 0]] = rows(stdout(), 'b')
+  const [[first, count] = [0, 0]] = counted(stdout(), 'b')
   expect(count).toBe(first + 1)
   // From a checkpoint, not from the beginning, and nothing is left out.
   expect(first).toBeGreaterThan(0)
-  expect(first).toBeLessThanOrEqual(rows(stdout(), 'a').length)
+  expect(first).toBeLessThanOrEqual(counted(stdout(), 'a').length)
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
@@ -84,7 +60,7 @@ test('in mode stateless it begins anew, as another job', async () => {
   const { jobId } = home.status('fresh')?.jobStatus ?? {}
   home.manifest('fresh', counting('b'), options('stateless'))
   await prints(/b 2 3\n/)
-  expect(rows(stdout(), 'b')[0]).toEqual([0, 1])
+  expect(counted(stdout(), 'b')[0]).toEqual([0, 1])
   await stable('fresh', 2)
   expect(home.status('fresh')?.jobStatus?.jobId).not.toBe(jobId)
   expect(home.status('fresh')?.edit?.class).toBe('state-loss')
@@ -99,12 +75,12 @@ test('a program that does not compile leaves the job running, and says where', a
   const processes = home.clusterProcesses().map(line => line.split(' ')[0])
   home.manifest('broken', `${counting('b')}\n}`, options('savepoint'))
   await says(/the edit is not carried out, the job goes on as it was: .*broken\.yaml:\d+:\d+/s)
-  const seen = rows(stdout(), 'a').length
+  const seen = counted(stdout(), 'a').length
   await prints(new RegExp(`a ${seen + 5} `))
   expect(home.clusterProcesses().map(line => line.split(' ')[0])).toEqual(processes)
   home.manifest('broken', counting('c'), options('savepoint'))
   await prints(/c \d+ \d+\n/)
-  expect(rows(stdout(), 'c')[0]).toEqual([rows(stdout(), 'a').length, rows(stdout(), 'a').length + 1])
+  expect(counted(stdout(), 'c')[0]).toEqual([counted(stdout(), 'a').length, counted(stdout(), 'a').length + 1])
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
@@ -126,7 +102,7 @@ test('a program that the state does not fit is refused before the job is touched
   expect(status?.plan?.restorePoint).toMatch(/\/chk-\d+$/)
   expect(status?.plan?.states).toContainEqual(expect.objectContaining({ uid: 'numbers', outcome: 'kept' }))
   expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Planning', status: 'False', reason: 'Incompatible' }))
-  const seen = rows(stdout(), 'a').length
+  const seen = counted(stdout(), 'a').length
   await prints(new RegExp(`a ${seen + 5} `))
   expect(home.clusterProcesses().map(line => line.split(' ')[0])).toEqual(processes)
   // Under another name it begins empty, and the old one is dropped: allowed by the spec.
@@ -146,15 +122,14 @@ test('a program without a place for a state is refused until its generation is a
   await prints(/a 5 6\n/)
   home.manifest('approved', counting('b', 'INT', 'other'), options('savepoint'))
   await says(/state 'count' of operator '.*' \(uid 'count'\) has no place in the new program.*approve-plan: "2"; the job goes on as it was/)
-  const seen = rows(stdout(), 'a').length
+  const seen = counted(stdout(), 'a').length
   await prints(new RegExp(`a ${seen + 3} `))
-  const annotate = ['annotate', 'fj', 'approved', 'millrace.dev/approve-plan=2']
-  await promisify(execFile)(join(root, 'bin/millrace'), annotate, { env: { ...process.env, MILLRACE_DIR: home.directory } })
+  await home.millrace('annotate', 'fj', 'approved', 'millrace.dev/approve-plan=2')
   await prints(/b \d+ 1\n/)
   await stable('approved', 2)
   expect(home.status('approved')?.plan).toMatchObject({ generation: 2, verdict: 'incompatible', approved: true })
   // The positions of the source are kept: nothing is read twice, nothing left out.
-  expect(rows(stdout(), 'b')[0]?.[0]).toBe(rows(stdout(), 'a').length)
+  expect(counted(stdout(), 'b')[0]?.[0]).toBe(counted(stdout(), 'a').length)
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
@@ -168,7 +143,7 @@ test('a changed program that fails again and again is rolled back: the stable on
   const { jobId } = home.status('back')?.jobStatus ?? {}
   home.manifest('back', counting('b').replace('const count =', "throw new Error('no price'); const count ="), spec('20 s'))
   await says(/UPGRADING -> DEPLOYED\n/)
-  const seen = rows(stdout(), 'a').length
+  const seen = counted(stdout(), 'a').length
   await says(/ROLLING_BACK -> ROLLED_BACK\n/)
   await prints(new RegExp(`a ${seen + 5} ${seen + 6}\n`))
   const status = home.status('back')
@@ -179,7 +154,7 @@ test('a changed program that fails again and again is rolled back: the stable on
     rollback: { generation: 2 },
   })
   expect(status?.rollback?.reason).toMatch(/^it was not stable within 20 s, .*no price/)
-  const all = rows(stdout(), 'a')
+  const all = counted(stdout(), 'a')
   expect(all).toEqual(all.map((_, n) => [n, n + 1]))
   home.manifest('back', counting('c'), spec('60 s'))
   await prints(/c \d+ \d+\n/)
@@ -197,11 +172,11 @@ test('suspended, no process is left; resumed, it goes on where it was', async ()
   await says(/UPGRADING -> SUSPENDED\n/)
   expect(home.clusterProcesses()).toEqual([])
   expect(home.status('resting')).toMatchObject({ observedGeneration: 2, jobManagerDeploymentStatus: 'MISSING', jobStatus: { state: 'SUSPENDED' } })
-  const seen = rows(stdout(), 'a').length
+  const seen = counted(stdout(), 'a').length
   home.manifest('resting', counting('a'), options('savepoint'))
   await prints(new RegExp(`a ${seen + 3} ${seen + 4}\n`))
   await stable('resting', 3)
-  const all = rows(stdout(), 'a')
+  const all = counted(stdout(), 'a')
   expect(all.length).toBeGreaterThan(seen + 3)
   expect(all).toEqual(all.map((_, n) => [n, n + 1]))
   child.kill('SIGINT')
@@ -228,18 +203,18 @@ test('rescaled 1 -> 3 -> 1 by edits of the parallelism: the same job in the same
   })
   expect(home.clusterProcesses().filter(line => line.includes(' taskmanager '))).toHaveLength(3)
   expect(home.clusterProcesses(), 'nothing was restarted').toEqual(expect.arrayContaining(before))
-  const atThree = rows(stdout(), 'a').length
-  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atThree + 5)
+  const atThree = counted(stdout(), 'a').length
+  await expect.poll(() => counted(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atThree + 5)
 
   home.manifest('sized', counting('a'), sized(1))
   await expect.poll(() => home.status('sized')?.observedGeneration, { timeout: 60_000 }).toBe(3)
   await stable('sized', 3)
   await expect.poll(() => home.clusterProcesses(), { timeout: 60_000 }).toEqual(before)
   expect(home.status('sized')?.jobStatus).toMatchObject({ jobId, parallelism: 1, state: 'RUNNING' })
-  const atOne = rows(stdout(), 'a').length
-  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atOne + 5)
+  const atOne = counted(stdout(), 'a').length
+  await expect.poll(() => counted(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(atOne + 5)
   // print() repeats what came behind a checkpoint; the counts are as many as the numbers all the same, each counted once.
-  const counts = new Map(rows(stdout(), 'a').map(([n, count]) => [count, n]))
+  const counts = new Map(counted(stdout(), 'a').map(([n, count]) => [count, n]))
   expect([...counts.keys()].toSorted((a, b) => a - b)).toEqual(Array.from({ length: counts.size }, (_, i) => i + 1))
   child.kill('SIGINT')
   expect(await exit, stderr()).toBe(130)
@@ -256,11 +231,11 @@ test('its JobManager killed, the job goes on under its id from its newest checkp
   await says(/STABLE -> UPGRADING\n(.*\n)*.* UPGRADING -> /)
   await stable('killed', 1)
   expect(home.status('killed')).toMatchObject({ jobStatus: { jobId }, restore: { kind: 'checkpoint' }, recovery: { count: 1, step: 'DONE' } })
-  const seen = rows(stdout(), 'a').length
-  await expect.poll(() => rows(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(seen + 3)
+  const seen = counted(stdout(), 'a').length
+  await expect.poll(() => counted(stdout(), 'a').length, { timeout: 60_000 }).toBeGreaterThan(seen + 3)
   // What was printed behind the checkpoint is printed again; the count goes with the number all the same.
-  expect(rows(stdout(), 'a').filter(([n, count]) => count !== n + 1)).toEqual([])
-  expect(rows(stdout(), 'a').filter(([n]) => n === 0)).toHaveLength(1)
+  expect(counted(stdout(), 'a').filter(([n, count]) => count !== n + 1)).toEqual([])
+  expect(counted(stdout(), 'a').filter(([n]) => n === 0)).toHaveLength(1)
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })
@@ -278,9 +253,9 @@ test('a savepoint path where nothing lies: nothing is started, and the path is n
   await prints(/a 3 4\n/)
   home.manifest('again', counting('a'), nonce(2))
   await stable('again', 2)
-  const seen = rows(stdout(), 'a').length
+  const seen = counted(stdout(), 'a').length
   await prints(new RegExp(`a ${seen + 2} ${seen + 3}\n`))
-  expect(rows(stdout(), 'a')).toEqual(rows(stdout(), 'a').map((_, n) => [n, n + 1]))
+  expect(counted(stdout(), 'a')).toEqual(counted(stdout(), 'a').map((_, n) => [n, n + 1]))
   child.kill('SIGINT')
   expect(await exit).toBe(130)
 })

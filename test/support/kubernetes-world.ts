@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import { followedClusters } from '../../operator/effects/kubernetes/followed-clusters.ts'
 import { createKubernetesExecutor, type KubernetesExecutor } from '../../operator/effects/kubernetes/kubernetes-executor.ts'
+import type { ClusterOwner } from '../../operator/effects/kubernetes/objects.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import type { ObjectApi } from '../../operator/kube/object-api.ts'
 import { ReflectorCaches } from '../../operator/manager/caches.ts'
@@ -24,7 +25,7 @@ export class KubernetesWorld implements AsyncDisposable {
   readonly cluster = new FakeFlinkCluster()
   readonly kubelet: StubKubelet
   readonly clock: Clock
-  readonly owner: { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly namespace: string; readonly uid: string }
+  readonly owner: ClusterOwner
   /** Of pods by the start of their name; what is not here runs. */
   readonly fates = new Map<string, Fate>()
   /** What planners say, by what the arguments of their container contain. */
@@ -104,7 +105,7 @@ export class KubernetesWorld implements AsyncDisposable {
       clock: systemClock,
       random,
       log: noLog,
-      followed: followedClusters,
+      followed: followedClusters('FlinkJob'),
       namespaces: undefined,
       onChange: () => {},
     })

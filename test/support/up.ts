@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { expect } from 'vitest'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
+import type { KubeObject } from '../../operator/kube/object-api.ts'
 
 /** `millrace up` as people run it: the shell command, real processes, real signals, a directory of its own. */
 export const root = resolve(import.meta.dirname, '../..')
@@ -52,6 +54,13 @@ export class UpHome {
     }
   }
 
+  /** Another command beside it. Answers what it prints; rejects when it fails. */
+  async millrace(...args: string[]): Promise<string> {
+    const env = { ...process.env, MILLRACE_DIR: this.directory }
+    const { stdout, stderr } = await promisify(execFile)(join(root, 'bin/millrace'), args, { cwd: root, env })
+    return `${stdout}${stderr}`
+  }
+
   /** Every process of a test, planners and bundlers too, has the test's directory in its environment. */
   processes(): string[] {
     return readdirSync('/proc')
@@ -72,7 +81,13 @@ export class UpHome {
   }
 
   status(name: string): FlinkJob['status'] {
-    return (JSON.parse(readFileSync(join(this.directory, 'objects/flinkjobs/default', `${name}.json`), 'utf8')) as FlinkJob).status
+    return this.object<FlinkJob>('flinkjobs', name)?.status
+  }
+
+  /** As it is stored; undefined = it is not there. */
+  object<T = KubeObject>(plural: string, name: string): T | undefined {
+    const path = join(this.directory, 'objects', plural, 'default', `${name}.json`)
+    return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T) : undefined
   }
 
   /** `spec` follows the script: lines with their indentation. */
@@ -93,4 +108,26 @@ export class UpHome {
       .map(name => `\n${name}:\n${readFileSync(join(this.directory, name), 'utf8').slice(-3_000)}`)
       .join('')
   }
+}
+
+/** A program that counts numbers, ten of them a second, over all keys and whatever the parallelism is: number and count differ by one while its state is kept. */
+export const counting = (prefix: string, type = 'INT', state = 'count') => `
+import { DataGeneratorSource, type StreamExecutionEnvironment, Types, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
+class Count {
+  readonly count = new ValueStateDescriptor('${state}', Types.${type})
+  open(context) { this.state = context.getState(this.count) }
+  processElement(n, _context, out) {
+    const count = Number(this.state.value() ?? 0) + 1
+    this.state.update(${type === 'STRING' ? 'String(count)' : 'count'})
+    out.collect('${prefix} ' + n + ' ' + count)
+  }
+}
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
+    .keyBy(() => 1).process(new Count()).uid('count').print()
+}`
+
+/** Its rows with a prefix (a pattern), in the order in which they were printed. */
+export function counted(text: string, prefix: string): readonly (readonly [number: number, count: number])[] {
+  return [...text.matchAll(new RegExp(`^(?:\\d+> )?(?:${prefix}) (\\d+) (\\d+)$`, 'gm'))].map(([, n, count]) => [Number(n), Number(count)])
 }

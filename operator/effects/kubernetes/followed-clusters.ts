@@ -2,7 +2,7 @@ import type { KubeObject } from '../../kube/object-api.ts'
 import { pods, statefulSets } from '../../kube/resources.ts'
 import type { Caches } from '../../manager/caches.ts'
 import type { Related } from '../../manager/manager.ts'
-import { CLUSTER_LABEL, MANAGED_BY } from './objects.ts'
+import { CLUSTER_LABELS, type ClusterOwner, MANAGED_BY, selectorLabels } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 
 /**
@@ -31,26 +31,28 @@ function withoutSpec({ apiVersion, kind, metadata, status }: KubeObject): KubeOb
   return { apiVersion, kind, metadata: rest, status }
 }
 
-function clusterOf({ metadata: { namespace, labels } }: KubeObject) {
-  const name = labels?.[CLUSTER_LABEL]
-  return name === undefined ? [] : [{ namespace, name }]
-}
-
 function isOfProcess({ metadata: { labels } }: KubeObject): boolean {
-  return labels?.['app.kubernetes.io/component'] !== 'planner'
+  const component = labels?.['app.kubernetes.io/component']
+  return component !== 'planner' && component !== 'uploader'
 }
 
-export const followedClusters: readonly Related[] = [
-  { type: pods, labels: MANAGED_BY, indexed: [CLUSTER_LABEL], keep: keptOfPod, keysOf: clusterOf },
-  { type: statefulSets, labels: MANAGED_BY, indexed: [CLUSTER_LABEL], keep: keptOfSet, keysOf: clusterOf },
-]
+/** A change of one of them makes a pass of the object that the cluster belongs to. */
+export function followedClusters(kind: ClusterOwner['kind']): readonly Related[] {
+  const label = CLUSTER_LABELS[kind]
+  const keysOf = ({ metadata: { namespace, labels } }: KubeObject) => {
+    const name = labels?.[label]
+    return name === undefined ? [] : [{ namespace, name }]
+  }
+  return [
+    { type: pods, labels: MANAGED_BY, indexed: [label], keep: keptOfPod, keysOf },
+    { type: statefulSets, labels: MANAGED_BY, indexed: [label], keep: keptOfSet, keysOf },
+  ]
+}
 
 export interface SeenClusterParts {
   readonly objects: OwnedObjects
   readonly caches: (() => Caches | undefined) | undefined
-  readonly namespace: string
-  readonly clusterName: string
-  readonly labels: Readonly<Record<string, string>>
+  readonly owner: ClusterOwner
   readonly monotonicMs: () => number
 }
 
@@ -65,31 +67,31 @@ export class SeenCluster {
 
   /** A StatefulSet, whoever it is of. */
   async set(name: string): Promise<KubeObject | undefined> {
-    const { objects, namespace } = this.parts
-    const cached = this.caches()?.get(statefulSets, namespace, name)
+    const { objects, owner } = this.parts
+    const cached = this.caches()?.get(statefulSets, owner.namespace, name)
     if (cached !== undefined || this.isKnownMissing(name)) return cached
     return this.noted(name, await objects.find(statefulSets, name))
   }
 
   /** All pods; `isWhole`: those of the cache are enough, for what they belong to is there. */
   async pods(isWhole: boolean): Promise<readonly KubeObject[]> {
-    const { objects, namespace, clusterName, labels } = this.parts
+    const { objects, owner } = this.parts
     const caches = this.caches()
-    const cached = caches?.labelled(pods, CLUSTER_LABEL, clusterName).filter(pod => pod.metadata.namespace === namespace) ?? []
+    const cached = caches?.labelled(pods, CLUSTER_LABELS[owner.kind], owner.name).filter(pod => pod.metadata.namespace === owner.namespace) ?? []
     if (caches !== undefined && (isWhole || cached.some(isOfProcess) || this.isKnownMissing(PODS))) return cached
-    const found = await objects.list(pods, labels)
+    const found = await objects.list(pods, selectorLabels(owner))
     this.noted(PODS, found.find(isOfProcess))
     return found
   }
 
   /** Undefined = it may be there all the same. */
   cachedPod(name: string): KubeObject | undefined {
-    return this.caches()?.get(pods, this.parts.namespace, name)
+    return this.caches()?.get(pods, this.parts.owner.namespace, name)
   }
 
   /** A write of ours. */
   written(object: KubeObject): void {
-    const type = followedClusters.find(followed => followed.type.kind === object.kind)?.type
+    const type = [pods, statefulSets].find(({ kind }) => kind === object.kind)
     if (type === undefined) return
     if (isOfProcess(object)) for (const what of [object.metadata.name, PODS]) this.missing.delete(what)
     this.caches()?.seen(object, type)

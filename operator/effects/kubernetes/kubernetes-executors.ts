@@ -1,32 +1,108 @@
-import type { FlinkJob } from '../../api/flink-job.ts'
+import { FlinkError } from '../../../runtime/common/errors.ts'
+import type { RestClient } from '../../../runtime/rest/types.ts'
+import { type FlinkJob, KIND } from '../../api/flink-job.ts'
+import { type FlinkSession, SESSION_KIND } from '../../api/flink-session.ts'
 import type { Caches } from '../../manager/caches.ts'
 import type { Executors } from '../../manager/flink-job-controller.ts'
+import type { SessionExecutors } from '../../manager/flink-session-controller.ts'
 import type { SessionView } from '../../session/view.ts'
+import { scopeOf } from './cluster-scope.ts'
 import { followedClusters } from './followed-clusters.ts'
-import { createKubernetesExecutor, type KubernetesExecutor, type KubernetesExecutorOptions } from './kubernetes-executor.ts'
+import { createKubernetesExecutor, createSharedExecutor, type KubernetesExecutor, type KubernetesExecutorOptions } from './kubernetes-executor.ts'
+import { createKubernetesProcesses, type KubernetesProcesses } from './kubernetes-processes.ts'
 
-/** The executors of FlinkJobs on Kubernetes, by the object: another one of the same name has another cluster. Nothing runs here: what goes with the object its owner references see to. */
+/**
+ * The executors of FlinkJobs and FlinkSessions on Kubernetes, by the object: another one of the same name has another cluster. Nothing runs here: what goes with the object
+ * its owner references see to.
+ */
 export interface KubernetesExecutors extends Executors {
   /** `caches`: of the manager whose passes these are; the same ones always. */
   of(job: FlinkJob, session?: SessionView, caches?: Caches): KubernetesExecutor
+  /** REST of the cluster that a job runs on; CONNECTION_REFUSED before its JobManager was seen. */
+  restOf(job: FlinkJob): (address: string) => RestClient
+  readonly sessions: SessionExecutors & { restOf(session: FlinkSession): (address: string) => RestClient }
+}
+
+interface OfJob {
+  readonly uid: string
+  readonly executor: KubernetesExecutor
+  job: FlinkJob
+  session: SessionView | undefined
+}
+
+interface OfSession {
+  readonly uid: string
+  readonly processes: KubernetesProcesses
 }
 
 export function createKubernetesExecutors(options: Omit<KubernetesExecutorOptions, 'owner' | 'caches'>): KubernetesExecutors {
   let known: Caches | undefined
-  const executors = new Map<string, { readonly uid: string; readonly executor: KubernetesExecutor }>()
+  const jobs = new Map<string, OfJob>()
+  const sessions = new Map<string, OfSession>()
+  const keyOf = ({ namespace, name }: { readonly namespace: string; readonly name: string }) => `${namespace}/${name}`
+  const optionsOf = ({ apiVersion, kind, metadata: { namespace, name, uid } }: FlinkJob | FlinkSession) => ({
+    ...options,
+    caches: () => known,
+    owner: { apiVersion, kind, name, namespace, uid },
+  })
+
+  const restAt = (namespace: string, name: string) => (address: string) => {
+    const session = sessions.get(keyOf({ namespace, name }))
+    if (session === undefined) throw new FlinkError('CONNECTION_REFUSED', `the JobManager of FlinkSession ${name} was not seen yet`)
+    return session.processes.restAt(address)
+  }
+
+  const made = (job: FlinkJob, session: SessionView | undefined): OfJob => {
+    const { namespace, uid } = job.metadata
+    if (session === undefined) return { uid, executor: createKubernetesExecutor(optionsOf(job)), job, session }
+    const executor = createSharedExecutor({
+      ...optionsOf(job),
+      job: () => entry.job,
+      session: () => entry.session ?? session,
+      restOfSession: restAt(namespace, session.name),
+    })
+    const entry: OfJob = { uid, executor, job, session }
+    return entry
+  }
+
   return {
-    related: followedClusters,
-    of({ apiVersion, kind, metadata: { namespace, name, uid } }, _session, caches = known) {
+    related: followedClusters(KIND),
+    of(job, session, caches = known) {
       known = caches
-      const key = `${namespace}/${name}`
-      const made = executors.get(key)
-      if (made?.uid === uid) return made.executor
-      const executor = createKubernetesExecutor({ ...options, caches: () => known, owner: { apiVersion, kind, name, namespace, uid } })
-      executors.set(key, { uid, executor })
-      return executor
+      const key = keyOf(job.metadata)
+      const before = jobs.get(key)
+      const entry = before?.uid === job.metadata.uid ? before : made(job, session)
+      jobs.set(key, entry)
+      entry.job = job
+      entry.session = session
+      return entry.executor
     },
-    async release({ namespace, name }) {
-      executors.delete(`${namespace}/${name}`)
+    restOf: job => address => {
+      const { sessionName } = job.spec
+      if (sessionName !== undefined) return restAt(job.metadata.namespace, sessionName)(address)
+      const entry = jobs.get(keyOf(job.metadata))
+      if (entry === undefined) throw new FlinkError('CONNECTION_REFUSED', 'the JobManager was not seen yet')
+      return entry.executor.rest(address)
+    },
+    async release(key) {
+      jobs.delete(keyOf(key))
+    },
+    sessions: {
+      related: followedClusters(SESSION_KIND),
+      of(session, caches = known) {
+        known = caches
+        const key = keyOf(session.metadata)
+        const before = sessions.get(key)
+        if (before?.uid === session.metadata.uid) return before.processes
+        const of = optionsOf(session)
+        const processes = createKubernetesProcesses({ ...of, scope: scopeOf(of) })
+        sessions.set(key, { uid: session.metadata.uid, processes })
+        return processes
+      },
+      restOf: ({ metadata }) => restAt(metadata.namespace, metadata.name),
+      async release(key) {
+        sessions.delete(keyOf(key))
+      },
     },
   }
 }

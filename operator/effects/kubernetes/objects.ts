@@ -1,6 +1,7 @@
-import type { ClusterSpec, FlinkJobSpec } from '../../api/flink-job.ts'
+import { type ClusterSpec, type FlinkJobSpec, KIND as JOB_KIND } from '../../api/flink-job.ts'
+import { SESSION_KIND } from '../../api/flink-session.ts'
 import type { KubeObject, ObjectMeta } from '../../kube/object-api.ts'
-import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskManagerPod } from './pod-specs.ts'
+import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskManagerPod, uploaderPod } from './pod-specs.ts'
 
 /**
  * The objects that stand for a cluster on Kubernetes, as they shall be: pure. Decision 0029 says why they are these.
@@ -10,13 +11,13 @@ import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskMa
  *   Service     <name>-jobmanager        headless: where TaskManagers find their JobManager; <name>-rest: REST and the web page
  *   StatefulSet <name>-jm, <name>-tm     the processes
  *   Ingress     <name>-rest              where spec.ingress asks for one
- *   Pod         <name>-plan-<hash>       plans a program (planner-pod.ts)
+ *   Pod         <name>-plan-<hash>       plans a program (planner-pods.ts); <name>-upload-<hash>: takes it to the JobManager of a session (uploader-pods.ts)
  *
  * All are owned by the object that the cluster belongs to: they go with it.
  */
 export interface ClusterOwner {
   readonly apiVersion: string
-  readonly kind: string
+  readonly kind: typeof JOB_KIND | typeof SESSION_KIND
   readonly name: string
   readonly namespace: string
   readonly uid: string
@@ -33,6 +34,8 @@ export interface ClusterInput {
   readonly owner: ClusterOwner
   readonly spec: ClusterSpec | FlinkJobSpec
   readonly settings: ClusterSettings
+  /** The Secret with the token of the cluster; default: one of the owner. */
+  readonly tokenName?: string
 }
 
 const HASH_LENGTH = 10
@@ -48,6 +51,7 @@ export const names = {
   jobManager: (name: string) => `${name}-jm`,
   taskManager: (name: string) => `${name}-tm`,
   planner: (name: string, hash: string) => `${name}-plan-${hash}`,
+  uploader: (name: string, hash: string) => `${name}-upload-${hash}`,
   ingress: (name: string) => `${name}-rest`,
 }
 
@@ -55,22 +59,22 @@ export function webAddress({ name, namespace }: Pick<ClusterOwner, 'name' | 'nam
   return `http://${names.restService(name)}.${namespace}.svc:${PORTS.rest}`
 }
 
-/** Whose value is the name of the object that a cluster belongs to. */
-export const CLUSTER_LABEL = 'millrace.dev/job'
+/** Whose value is the name of the object that a cluster belongs to, by the kind of that. */
+export const CLUSTER_LABELS = { [JOB_KIND]: 'millrace.dev/job', [SESSION_KIND]: 'millrace.dev/session' } as const
 /** What all objects of all clusters have. */
 export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millrace' } as const
 
 /** By which all objects of a cluster are found; of one kind of process with its component. */
-export function selectorLabels(name: string, component?: Component): Readonly<Record<string, string>> {
-  return { [CLUSTER_LABEL]: name, ...(component === undefined ? {} : { 'app.kubernetes.io/component': component }) }
+export function selectorLabels(owner: Pick<ClusterOwner, 'kind' | 'name'>, component?: Component): Readonly<Record<string, string>> {
+  return { [CLUSTER_LABELS[owner.kind]]: owner.name, ...(component === undefined ? {} : { 'app.kubernetes.io/component': component }) }
 }
 
-function labelsOf({ name }: ClusterOwner, component?: Component): Readonly<Record<string, string>> {
+function labelsOf(owner: ClusterOwner, component?: Component): Readonly<Record<string, string>> {
   return {
     'app.kubernetes.io/name': 'millrace',
-    'app.kubernetes.io/instance': name,
+    'app.kubernetes.io/instance': owner.name,
     ...MANAGED_BY,
-    ...selectorLabels(name, component),
+    ...selectorLabels(owner, component),
   }
 }
 
@@ -157,7 +161,7 @@ export function podParts(input: ClusterInput): PodParts {
     image,
     spec,
     configName: names.config(owner.name, shortHash(input, configurationText(input))),
-    tokenName: names.token(owner.name),
+    tokenName: input.tokenName ?? names.token(owner.name),
     ...(job === undefined || programHash === undefined
       ? {}
       : {
@@ -185,14 +189,23 @@ export function plannerObjects(
   deadlineS: number,
   state?: StateQuestion,
 ): readonly KubeObject[] {
-  const { owner, spec } = input
-  const { args, parallelism } = spec.job
+  const { args, parallelism } = input.spec.job
   const question = state === undefined ? {} : { stateOf: state.jobId, allowNonRestoredState: state.allowNonRestoredState }
   const pod = plannerPod(podParts(input), { args, ...(parallelism === undefined ? {} : { parallelism }), ...question }, deadlineS)
-  const { metadata, spec: podSpec } = pod as { readonly metadata: ObjectMeta; readonly spec: unknown }
-  const named = metadataOf(owner, names.planner(owner.name, shortHash(input, JSON.stringify([pod, state?.occasion]))), 'planner')
-  const labels = { ...metadata.labels, ...named.labels }
-  return [...readObjects(input), { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, ...named, labels }, spec: podSpec }]
+  return [...readObjects(input), namedPod(input, 'planner', pod, shortHash(input, JSON.stringify([pod, state?.occasion])))]
+}
+
+/** The pod is the last of them, named by what it uploads and where to. */
+export function uploaderObjects(input: ClusterInput & { readonly spec: FlinkJobSpec }, address: string, deadlineS: number): readonly KubeObject[] {
+  const pod = uploaderPod(podParts(input), address, deadlineS)
+  return [...readObjects(input), namedPod(input, 'uploader', pod, shortHash(input, JSON.stringify(pod)))]
+}
+
+function namedPod(input: ClusterInput, component: 'planner' | 'uploader', pod: object, hash: string): KubeObject {
+  const { owner } = input
+  const { metadata, spec } = pod as { readonly metadata: ObjectMeta; readonly spec: unknown }
+  const named = metadataOf(owner, names[component](owner.name, hash), component)
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, ...named, labels: { ...metadata.labels, ...named.labels } }, spec }
 }
 
 function statefulSet(input: ClusterInput, component: 'jobmanager' | 'taskmanager', replicas: number): KubeObject {
@@ -209,7 +222,7 @@ function statefulSet(input: ClusterInput, component: 'jobmanager' | 'taskmanager
       podManagementPolicy: 'Parallel',
       // When pods change is for the rules to say: they stop the cluster and start it.
       updateStrategy: { type: 'OnDelete' },
-      selector: { matchLabels: selectorLabels(owner.name, component) },
+      selector: { matchLabels: selectorLabels(owner, component) },
       template: component === 'jobmanager' ? jobManagerPod(parts) : taskManagerPod(parts),
     },
   }
@@ -232,7 +245,7 @@ function service(
     spec: {
       type: 'ClusterIP',
       ...(isHeadless ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
-      selector: selectorLabels(owner.name, 'jobmanager'),
+      selector: selectorLabels(owner, 'jobmanager'),
       ports: ports.map(port => ({ ...port, targetPort: port.name, protocol: 'TCP' })),
     },
   }

@@ -89,6 +89,6 @@ export function finishedMs(pod: Pod): number {
   return Number.isNaN(time) ? 0 : time
 }
 
-function terminatedOf({ status }: Pod): Terminated | undefined {
+export function terminatedOf({ status }: Pod): Terminated | undefined {
   return status?.containerStatuses?.find(({ name }) => name === 'main')?.state?.terminated
 }

@@ -6,7 +6,7 @@ import { INIT_CONTAINER, MAIN_CONTAINER, merged } from './pod-template.ts'
  * What runs in the pods of a cluster: pure. Every pod keeps to the restricted Pod Security standard: no root, no rights, a root file system that is read only, no token
  * of the API server. What a process writes lies in two emptyDirs, which stay over a restart of its container.
  */
-export type Component = 'jobmanager' | 'taskmanager' | 'planner'
+export type Component = 'jobmanager' | 'taskmanager' | 'planner' | 'uploader'
 
 /** Of each pod; they are nobody's choice, for nobody else listens there. */
 export const PORTS = { rest: 8081, rpc: 6123, data: 6122 } as const
@@ -123,7 +123,19 @@ export function plannerPod(parts: PodParts, plan: PlanRequest, deadlineS: number
   ]
   const main = programContainer(parts, MAIN_CONTAINER, options, args)
   assert(main !== undefined, 'a program is planned')
-  const { metadata, spec } = podOf(parts, 'planner', main, undefined) as unknown as PodOfTemplate
+  return endingPod(parts, 'planner', main, deadlineS)
+}
+
+/** Takes the bundle of a program to the JobManager of a session, and says in its termination message which jar it is there. */
+export function uploaderPod(parts: PodParts, address: string, deadlineS: number): Json {
+  const options = ['--upload', '/dev/termination-log', '--jobmanager', address, ...dynamic({ 'rest.token-file': `${TOKEN}/token` })]
+  const main = programContainer(parts, MAIN_CONTAINER, options)
+  assert(main !== undefined, 'a program is uploaded')
+  return endingPod(parts, 'uploader', main, deadlineS)
+}
+
+function endingPod(parts: PodParts, component: 'planner' | 'uploader', main: Container, deadlineS: number): Json {
+  const { metadata, spec } = podOf(parts, component, main, undefined) as unknown as PodOfTemplate
   // Containers that a template adds beside ours go on running, and the pod would never end.
   const containers = spec.containers.filter(container => container['name'] === MAIN_CONTAINER)
   return { metadata, spec: { ...spec, containers, restartPolicy: 'Never', activeDeadlineSeconds: deadlineS, automountServiceAccountToken: false } }
@@ -142,11 +154,12 @@ interface Container {
   readonly [other: string]: unknown
 }
 
-/** A process of the cluster has its token; what runs a program has its text, and no secret. */
+/** A process of the cluster has its token; what runs a program has its text, and no secret. What uploads one runs nothing of it. */
 function podOf(parts: PodParts, component: Component, main: Container, bundle: Container | undefined): Json {
   const { spec, configName, tokenName, program } = parts
   const { resources, podTemplate = {} } = processOf(parts, component)
-  const isProcess = component !== 'planner'
+  const hasToken = component !== 'planner'
+  const ownsText = component === 'planner' || component === 'uploader'
   const token = { name: 'token', mountPath: TOKEN, readOnly: true }
   const text = program?.configMapName === undefined ? [] : [{ name: 'program', mountPath: PROGRAM, readOnly: true }]
   const complete = (container: Container, mounts: readonly Json[]): Json => ({
@@ -170,18 +183,18 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
       ...mounts,
     ],
   })
-  const readsText = text.length > 0 && (bundle !== undefined || !isProcess)
+  const readsText = text.length > 0 && (bundle !== undefined || ownsText)
   const base = {
     automountServiceAccountToken: false,
     ...(spec.serviceAccount === undefined ? {} : { serviceAccountName: spec.serviceAccount }),
     securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
     ...(bundle === undefined ? {} : { initContainers: [complete(bundle, text)] }),
-    containers: [complete(main, isProcess ? [token] : text)],
+    containers: [complete(main, [...(hasToken ? [token] : []), ...(ownsText ? text : [])])],
     volumes: [
       { name: 'work', emptyDir: {} },
       { name: 'temporary', emptyDir: {} },
       { name: 'configuration', configMap: { name: configName } },
-      ...(isProcess ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
+      ...(hasToken ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
       ...(readsText ? [{ name: 'program', configMap: { name: program?.configMapName } }] : []),
     ],
     tolerations: ['not-ready', 'unreachable'].map(condition => ({
