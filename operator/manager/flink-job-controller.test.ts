@@ -67,6 +67,24 @@ test('deleted: everything ends, then the finalizer goes and the object with it',
   expect((await world.server.list(controllerRevisions)).items).toEqual([])
 })
 
+test('deleted and made again as it was, its specs are its own: what the old one has left goes without them', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  const made = job()
+  await world.apply(made)
+  const before = await world.until(running)
+  await world.remove(made)
+  await world.until(found => found === undefined)
+  // Nothing of the old one is collected yet.
+  await world.apply(made)
+  const after = await world.until(running)
+  const specOf = (found: FlinkJob | undefined) => found?.status?.reconciliationStatus?.lastReconciledSpec
+  expect(specOf(after)).not.toBe(specOf(before))
+  await world.clock.run(10_000)
+  const { items } = await world.server.list(controllerRevisions)
+  expect(items.map(({ metadata }) => metadata.name)).toEqual([specOf(after)])
+})
+
 test('deleted before its first pass nothing is started', async () => {
   const world = new ManagerWorld()
   const made = job()

@@ -8,7 +8,7 @@ import type { Caches, Followed } from './caches.ts'
 
 /**
  * Specs that the status of a FlinkJob speaks of, kept beside it: with a program of 1 MB several of them do not fit into one object. Each is a ControllerRevision, which
- * Kubernetes has for that: named by the job and what it says, owned by the job, made before the status that names it, never changed. In the stored status its name
+ * Kubernetes has for that: named by the job, its uid and what it says, owned by the job, made before the status that names it, never changed. In the stored status its name
  * stands where the rules have the text.
  */
 export interface SpecRevisions {
@@ -51,7 +51,9 @@ async function mapped(status: FlinkJobStatus, change: Names): Promise<FlinkJobSt
 export function createSpecRevisions(api: ObjectApi, caches: Caches): SpecRevisions {
   const create = async (job: KubeObject, text: string): Promise<string> => {
     const { metadata } = job
-    const name = `${metadata.name}-${createHash('sha256').update(text).digest('hex').slice(0, 10)}`
+    // Of this object alone: those of one that had its name go when they are collected, which may be later.
+    const hash = createHash('sha256').update(`${metadata.uid}\n${text}`).digest('hex')
+    const name = `${metadata.name}-${hash.slice(0, 10)}`
     if (caches.get(controllerRevisions, metadata.namespace, name) !== undefined) return name
     const revision: KubeObject = {
       apiVersion: 'apps/v1',
@@ -70,8 +72,7 @@ export function createSpecRevisions(api: ObjectApi, caches: Caches): SpecRevisio
       const found = await api.get(controllerRevisions, metadata.namespace, name)
       if (found.metadata.labels?.[JOB_UID] === metadata.uid && canonicalJson(found['data'] as never) === canonicalJson(JSON.parse(text) as never))
         return found
-      // Of a job of this name that has gone: its owner's end will take it away.
-      throw new FlinkError('EXTERNAL_SYSTEM', `ControllerRevision ${name} belongs to another object, and is waited for to go`, {}, error)
+      throw new FlinkError('EXTERNAL_SYSTEM', `ControllerRevision ${name} is not of FlinkJob ${metadata.name}, and is waited for to go`, {}, error)
     })
     caches.seen(made, controllerRevisions)
     return name

@@ -25,6 +25,11 @@ interface FakeJob {
   message?: string
 }
 
+export interface FakeStart {
+  readonly jobId: string
+  readonly from: 'none' | 'checkpoint' | 'savepoint' | 'path'
+}
+
 /**
  * A cluster of one FlinkJob that keeps the rules of the real one and outlives the controller: processes take a look to become ready, a
  * job runs for some looks, a submission under a known id changes nothing, a job needs its TaskManagers. What would be wrong for good
@@ -50,9 +55,11 @@ export class FakeFlinkCluster implements Executor {
   catalogueReads = 0
   /** What the JobManager answers to everything. */
   restFailure: FlinkError | undefined
-  readonly operations = new Map<string, { looks: number; readonly jobId: string; readonly stops: boolean }>()
+  readonly operations = new Map<string, { looks: number; readonly jobId: string; readonly stops: boolean; readonly isCheckpoint?: boolean }>()
   /** What each submission went on from. */
   readonly restored: (string | undefined)[] = []
+  /** Those that are complete, by their trigger. */
+  private readonly savepoints = new Map<string, string>()
   savepointFailure: string | undefined
   /** By their script: refused by the JobManager. */
   readonly refusedPrograms = new Map<string, string>()
@@ -77,6 +84,10 @@ export class FakeFlinkCluster implements Executor {
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
   readonly rescales: number[] = []
+  /** What was submitted, and what there was at the store for it to go on from. */
+  readonly starts: FakeStart[] = []
+  /** A program that is about to run: what it is like is set here. */
+  onSubmit: (spec: FlinkJobSpec) => void = () => {}
   readonly progress = new FakeProgress()
 
   async observeCluster(): Promise<ObservedCluster> {
@@ -125,6 +136,7 @@ export class FakeFlinkCluster implements Executor {
         if (this.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
         if (this.jobs.has(action.jobId)) return
         this.requireAccepted(action.spec)
+        this.onSubmit(action.spec)
         if (this.results.has(action.jobId)) {
           this.violations.push('a job that has ended is submitted again')
           throw new FlinkError('CONFLICT', `job ${action.jobId} was globally terminated`)
@@ -134,6 +146,7 @@ export class FakeFlinkCluster implements Executor {
         this.jobs.set(action.jobId, { state: 'CREATED', looks: 0, parallelism: action.spec.job.parallelism ?? this.slotsNeeded })
         this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
+        this.starts.push({ jobId: action.jobId, from: this.beginning(action.jobId, action.initialSavepointPath) })
         return
       case 'stopJob': {
         const { jobId, triggerId } = action
@@ -175,9 +188,25 @@ export class FakeFlinkCluster implements Executor {
     }
   }
 
+  private beginning(jobId: string, path: string | undefined): FakeStart['from'] {
+    const left = this.state.get(jobId)
+    if (left !== undefined) return left.startsWith('savepoint') ? 'savepoint' : 'checkpoint'
+    return path === undefined ? 'none' : 'path'
+  }
+
   private requireAccepted({ job: { script = '' } }: FlinkJobSpec): void {
     const refusal = this.refusedPrograms.get(script)
     if (refusal !== undefined) throw new FlinkError('INVALID_PROGRAM', refusal)
+  }
+
+  /** The job goes on behind its last checkpoint when there are slots for it again. */
+  loseTaskManager(): void {
+    this.taskManagers = Math.max(0, this.taskManagers - 1)
+    for (const job of this.jobs.values()) {
+      if (job.state !== 'RUNNING') continue
+      job.state = 'RESTARTING'
+      job.isRescaled = true
+    }
   }
 
   /** As a process that is killed: what runs was checkpointed a moment ago. */
@@ -240,6 +269,12 @@ export class FakeFlinkCluster implements Executor {
         if (!this.operations.has(triggerId)) this.operations.set(triggerId, { looks: 0, jobId, stops: false })
         return triggerId
       },
+      triggerCheckpoint: async (jobId: string, { triggerId }: { readonly triggerId: string }) => {
+        if (this.jobs.get(jobId)?.state !== 'RUNNING') throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
+        if (!this.operations.has(triggerId)) this.operations.set(triggerId, { looks: 0, jobId, stops: false, isCheckpoint: true })
+        return triggerId
+      },
+      checkpointPath: async (jobId: string) => `checkpoint of ${jobId}`,
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
       resourceRequirements: async (jobId: string) => this.runningJob(jobId).requirements ?? {},
       putResourceRequirements: async (jobId: string, requirements: ResourceRequirementsJson) => this.rescaled(jobId, requirements),
@@ -295,9 +330,18 @@ export class FakeFlinkCluster implements Executor {
       return { status: { id: 'COMPLETED' }, operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x` } } }
     const job = this.jobs.get(operation.jobId)
     if (job !== undefined && operation.stops) job.state = 'FINISHED'
-    const location = `savepoint of ${operation.jobId}`
-    this.state.set(operation.jobId, location)
+    if (operation.isCheckpoint === true) return { status: { id: 'COMPLETED' }, operation: { checkpointId: 7 } }
+    const before = this.savepoints.get(triggerId)
+    const location = before ?? this.nextSavepoint(operation.jobId)
+    this.savepoints.set(triggerId, location)
+    if (before === undefined) this.state.set(operation.jobId, location)
     return { status: { id: 'COMPLETED' }, operation: { location } }
+  }
+
+  /** The first one of a job has no number. */
+  private nextSavepoint(jobId: string): string {
+    const number = [...this.savepoints.values()].filter(location => location.endsWith(` of ${jobId}`)).length + 1
+    return `savepoint${number === 1 ? '' : ` ${number}`} of ${jobId}`
   }
 
   private jobInfo(jobId: string): JobInfo {
@@ -310,7 +354,7 @@ export class FakeFlinkCluster implements Executor {
     else if (state === 'RUNNING' && this.taskManagers > 0 && this.looksUntilFinished !== undefined && ++job.looks >= this.looksUntilFinished) {
       this.end(jobId, this.failure === undefined ? 'FINISHED' : 'FAILED', this.failure ?? null)
     }
-    if (state === 'RESTARTING' && job.isRescaled === true) {
+    if (state === 'RESTARTING' && job.isRescaled === true && this.slots >= job.parallelism) {
       job.state = 'RUNNING'
       job.isRescaled = false
     } else if (job.state === 'RUNNING' && job.rescale?.looks !== undefined && job.rescale.looks-- === 0) {

@@ -35,6 +35,8 @@ export type CallFault =
   /** Not done, and no answer for as long as a call may take. */
   | 'hang'
 
+type Admit = NonNullable<ConstructorParameters<typeof LocalApiServer>[0]['admit']>
+
 const CALL_TIMEOUT_MS = 30_000
 
 interface Incarnation {
@@ -63,18 +65,26 @@ export class ManagerWorld {
   /** Of the last incarnation. */
   manager: Manager | undefined
   private readonly quietLookMs: number
+  /** What an action of an executor takes. */
+  private readonly actionMs: number
   private readonly prepare: (cluster: FakeFlinkCluster, name: string) => void
 
   constructor(
     faults: ReadonlyMap<number, CallFault> = new Map(),
-    options: Partial<ManagerOptions> & { readonly prepare?: (cluster: FakeFlinkCluster, name: string) => void; readonly quietLookMs?: number } = {},
+    options: Partial<ManagerOptions> & {
+      readonly prepare?: (cluster: FakeFlinkCluster, name: string) => void
+      readonly quietLookMs?: number
+      readonly admit?: Admit
+      readonly actionMs?: number
+    } = {},
   ) {
-    const { prepare = () => {}, quietLookMs = 0, ...managerOptions } = options
+    const { prepare = () => {}, quietLookMs = 0, actionMs = 0, admit, ...managerOptions } = options
+    this.actionMs = actionMs
     this.quietLookMs = quietLookMs
     this.faults = faults
     this.options = managerOptions
     this.prepare = prepare
-    this.server = new LocalApiServer({ clock: this.clock, random: seededRandom(4711) })
+    this.server = new LocalApiServer({ clock: this.clock, random: seededRandom(4711), ...(admit === undefined ? {} : { admit }) })
   }
 
   /** The operator's process begins. */
@@ -231,7 +241,7 @@ export class ManagerWorld {
       observeProgram: spec => cluster.observeProgram(spec),
       observeStatePlan: question => cluster.observeStatePlan(question),
       catalogue: spec => cluster.catalogue(spec),
-      execute: action => this.call(incarnation, action.kind, true, () => cluster.execute(action), restFailure),
+      execute: action => this.call(incarnation, action.kind, true, () => this.slowly(incarnation, () => cluster.execute(action)), restFailure),
     }
   }
 
@@ -263,6 +273,11 @@ export class ManagerWorld {
     )
     incarnation.shared.set(job.metadata.uid, { executor, now })
     return executor
+  }
+
+  private async slowly<T>(incarnation: Incarnation, work: () => Promise<T>): Promise<T> {
+    if (this.actionMs > 0) await new Promise<void>(resolve => this.clock.schedule(this.actionMs, resolve))
+    return incarnation.alive ? work() : new Promise<never>(() => {})
   }
 
   private faultyRest(incarnation: Incarnation, job: FlinkJob | undefined): RestClient {

@@ -112,7 +112,7 @@ test('deployed, upgraded with a savepoint, suspended, resumed and deleted: the s
   await until(({ status }) => status?.lifecycleState === 'DELETED')
   expect(await namesOf(pods)).toEqual([])
   expect(world.cluster.violations).toEqual([])
-  expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint of ${jobId}`])
+  expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint 2 of ${jobId}`])
   // The finalizer of the FlinkJob goes then, and the object with it.
   const { kind, name, namespace } = world.owner
   await world.server.delete(resourceTypes.find(type => type.kind === kind) ?? pods, namespace, name)
@@ -164,7 +164,7 @@ describe('with pods and StatefulSets from caches', () => {
     await until(({ status }) => status?.lifecycleState === 'DELETED')
     expect(await namesOf(pods)).toEqual([])
     expect(world.cluster.violations).toEqual([])
-    expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint of ${jobId}`])
+    expect(world.cluster.restored).toEqual([undefined, `savepoint of ${jobId}`, `savepoint 2 of ${jobId}`])
   })
 })
 

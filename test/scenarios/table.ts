@@ -1,0 +1,14 @@
+import { deletionScenarios } from './deletion.ts'
+import { lifeScenarios } from './life.ts'
+import { recoveryScenarios } from './recovery.ts'
+import type { Scenario } from './scenario.ts'
+import { snapshotScenarios } from './snapshots.ts'
+import { upgradeScenarios } from './upgrades.ts'
+
+export const scenarios: readonly Scenario[] = [
+  ...lifeScenarios,
+  ...upgradeScenarios,
+  ...recoveryScenarios,
+  ...deletionScenarios,
+  ...snapshotScenarios,
+]
