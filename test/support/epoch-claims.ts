@@ -41,7 +41,8 @@ export class EpochClaims {
 
   /** `from`: what it begins with; `givesUp`: the spec says that its state is not to be kept. */
   takeOver(jobId: string, from: string | undefined, givesUp: boolean): void {
-    if (this.owed !== undefined && from !== this.owed && !givesUp) this.violations.push(`${this.owed} is lost: the job goes on from ${from ?? 'nothing'}`)
+    if (this.owed !== undefined && from !== this.owed && !givesUp)
+      this.violations.push(`${this.owed} is lost: the job goes on from ${from ?? 'nothing'}`)
     this.owed = undefined
     const holders = this.running.get(jobId) ?? new Set()
     this.running.set(jobId, holders.add(this.generation))
@@ -70,6 +71,8 @@ export class EpochClaims {
     this.claims.push({ jobId, generation, epoch, kind })
     for (const other of this.running.get(jobId) ?? [])
       if (other !== generation && this.living.has(other))
-        this.violations.push(`generations ${other} and ${generation} hold running tasks of job ${jobId}, and ${generation} has claimed epoch ${epoch}`)
+        this.violations.push(
+          `generations ${other} and ${generation} hold running tasks of job ${jobId}, and ${generation} has claimed epoch ${epoch}`,
+        )
   }
 }

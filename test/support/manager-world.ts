@@ -1,34 +1,41 @@
 import { optionTables } from '../../bin/option-tables.ts'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
-import type { Action, Executor } from '../../operator/effects/actions.ts'
+import type { Action, ClusterProcesses, Executor } from '../../operator/effects/actions.ts'
+import { createExecutor } from '../../operator/effects/executor.ts'
+import { createSessionProcesses, programsOfSession } from '../../operator/effects/session-processes.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { KubeError, type KubeObject, type ObjectApi, type Reason } from '../../operator/kube/object-api.ts'
 import { flinkJobs, typeOf } from '../../operator/kube/resources.ts'
 import { EventRecorder } from '../../operator/manager/events.ts'
 import { flinkJobController } from '../../operator/manager/flink-job-controller.ts'
+import { flinkSessionController } from '../../operator/manager/flink-session-controller.ts'
 import { flinkSnapshotController } from '../../operator/manager/flink-snapshot-controller.ts'
 import { Manager, type ManagerOptions } from '../../operator/manager/manager.ts'
+import type { SessionView } from '../../operator/session/view.ts'
 import { type ErrorCode, FlinkError } from '../../runtime/common/errors.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { FakeFlinkCluster } from './fake-flink-cluster.ts'
+import { FakeSessionCluster } from './fake-session-cluster.ts'
 import { SimClock } from './sim-clock.ts'
 
 /**
  * The whole operator on simulated time: an API server in memory, the manager with its controllers, a fake cluster for each FlinkJob. Every call of the operator to the API
  * server, to a cluster or to its REST has a number; one of them, or some, may go wrong, and the operator's process may die at it. Another one begins a second later.
  */
-export type CallFault =
-  | 'crash-before'
-  | 'crash-after'
+export const callFaults = [
+  'crash-before',
+  'crash-after',
   /** It was done, and the answer did not come. */
-  | 'lost'
-  | 'conflict'
-  | 'throttled'
-  | 'error'
+  'lost',
+  'conflict',
+  'throttled',
+  'error',
   /** Not done, and no answer for as long as a call may take. */
-  | 'hang'
+  'hang',
+] as const
+export type CallFault = (typeof callFaults)[number]
 
 type Admit = NonNullable<ConstructorParameters<typeof LocalApiServer>[0]['admit']>
 
@@ -37,12 +44,16 @@ const CALL_TIMEOUT_MS = 30_000
 interface Incarnation {
   alive: boolean
   readonly stopping: AbortController
+  /** Of jobs on the session, by their uid. */
+  readonly shared: Map<string, { readonly executor: Executor; readonly now: { job: FlinkJob; session: SessionView } }>
 }
 
 export class ManagerWorld {
   readonly clock = new SimClock()
   readonly server: LocalApiServer
   readonly clusters = new Map<string, FakeFlinkCluster>()
+  /** Of all FlinkSessions. */
+  readonly session = new FakeSessionCluster()
   /** Calls that change something, of all incarnations. */
   writes = 0
   calls = 0
@@ -80,7 +91,7 @@ export class ManagerWorld {
 
   /** The operator's process begins. */
   start(): void {
-    const incarnation: Incarnation = { alive: true, stopping: new AbortController() }
+    const incarnation: Incarnation = { alive: true, stopping: new AbortController(), shared: new Map() }
     this.current = incarnation
     const random = seededRandom(++this.incarnations)
     const api = this.faultyApi(incarnation)
@@ -96,13 +107,26 @@ export class ManagerWorld {
         flinkJobController({
           api,
           executors: {
-            of: job => this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name)),
+            of: (job, session) =>
+              session === undefined
+                ? this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name))
+                : this.sharedExecutor(incarnation, job, session),
             release: async ({ name }) => this.clusterOf(name).claims.forget(),
           },
           optionTables,
           rest,
           clock,
           random,
+          log: noLog,
+          quietLookMs: this.quietLookMs,
+        }),
+        flinkSessionController({
+          api,
+          executors: { of: () => this.faultyProcesses(incarnation), release: async () => {} },
+          optionTables,
+          platform: 'local',
+          rest: () => () => this.faulty(incarnation, this.session.rest()),
+          clock,
           log: noLog,
           quietLookMs: this.quietLookMs,
         }),
@@ -230,17 +254,52 @@ export class ManagerWorld {
     }
   }
 
+  private faultyProcesses(incarnation: Incarnation): ClusterProcesses {
+    const { processes } = this.session
+    return { ...processes, execute: action => this.call(incarnation, `session ${action.kind}`, true, () => processes.execute(action), restFailure) }
+  }
+
+  /** Of this incarnation: what it remembers of the job on its session dies with it. */
+  private sharedExecutor(incarnation: Incarnation, job: FlinkJob, session: SessionView): Executor {
+    const known = incarnation.shared.get(job.metadata.uid)
+    const now = { job, session }
+    if (known !== undefined) {
+      Object.assign(known.now, now)
+      return known.executor
+    }
+    const rest = this.faulty(incarnation, this.session.rest())
+    const processes = createSessionProcesses({
+      session: () => now.session,
+      jobId: () => now.job.status?.jobStatus?.jobId,
+      rest: () => rest,
+      clock: this.clock,
+      stopTimeoutMs: 10_000,
+    })
+    const programs = this.session.programs(submit => this.call(incarnation, 'submitJob', true, async () => submit(), restFailure))
+    const executor = createExecutor(
+      processes,
+      programsOfSession(programs, () => now.session),
+    )
+    incarnation.shared.set(job.metadata.uid, { executor, now })
+    return executor
+  }
+
   private async slowly<T>(incarnation: Incarnation, work: () => Promise<T>): Promise<T> {
     if (this.actionMs > 0) await new Promise<void>(resolve => this.clock.schedule(this.actionMs, resolve))
     return incarnation.alive ? work() : new Promise<never>(() => {})
   }
 
   private faultyRest(incarnation: Incarnation, job: FlinkJob | undefined): RestClient {
-    const client = this.clusterOf(job?.metadata.name ?? '').rest() as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
+    if (job?.spec.sessionName !== undefined) return this.faulty(incarnation, this.session.rest())
+    return this.faulty(incarnation, this.clusterOf(job?.metadata.name ?? '').rest())
+  }
+
+  private faulty(incarnation: Incarnation, rest: RestClient): RestClient {
+    const client = rest as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
     return new Proxy(client, {
       get: (target, key) => {
         const method = target[String(key)]
-        if (method === undefined) return undefined
+        if (typeof method !== 'function') return method
         return (...args: unknown[]) => {
           this.restCalls++
           return this.call(incarnation, `REST ${String(key)}`, false, () => method(...args), restFailure)
