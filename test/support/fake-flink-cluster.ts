@@ -91,6 +91,11 @@ export class FakeFlinkCluster implements Executor {
   /** A program that is about to run: what it is like is set here. */
   onSubmit: (spec: FlinkJobSpec) => void = () => {}
   readonly progress = new FakeProgress()
+  /** Where a job on Kubernetes is told to keep what lies at the store. */
+  readonly options: Readonly<Record<string, string>> = {
+    'execution.checkpointing.dir': 's3://state',
+    'execution.checkpointing.savepoint-dir': 's3://savepoints',
+  }
 
   async observeCluster(): Promise<ObservedCluster> {
     const kind = this.jobManager
@@ -154,6 +159,7 @@ export class FakeFlinkCluster implements Executor {
         this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
         this.claims.takeOver(action.jobId, this.restored.at(-1), givesStateUp(action))
+        this.begun(action.jobId)
         this.starts.push({ jobId: action.jobId, from: this.beginning(action.jobId, action.initialSavepointPath) })
         return
       case 'stopJob': {
@@ -202,7 +208,14 @@ export class FakeFlinkCluster implements Executor {
   private leave(jobId: string, location: string): void {
     this.state.set(jobId, location)
     this.claims.completed(jobId, location)
+    this.left(jobId, location)
   }
+
+  /** A run of the job has begun. */
+  protected begun(_jobId: string): void {}
+
+  /** It goes on from there. */
+  protected left(_jobId: string, _location: string): void {}
 
   private beginning(jobId: string, path: string | undefined): FakeStart['from'] {
     const left = this.state.get(jobId)
