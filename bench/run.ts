@@ -14,6 +14,8 @@ import { runExchange } from './harness/exchange.ts'
 import { BUSY_SHARE, loadNow } from './harness/machine.ts'
 import { percent } from './harness/measure.ts'
 import { isExperiment, removeAbandonedFolders, runFolder, staleBuild } from './harness/millrace.ts'
+import { runOperator } from './harness/operator.ts'
+import { operatorLines } from './harness/operator-report.ts'
 import { checkpointedLines, exchangeLines, type Report, sideBySideLines, startupLines, writeReport } from './harness/report.ts'
 import { runSideBySide } from './harness/side-by-side.ts'
 import { runStartup } from './harness/startup.ts'
@@ -79,6 +81,11 @@ async function runCase(bench: Case): Promise<number> {
       const result = await runState(bench, stateMeasures[bench.measure], options)
       for (const line of stateLines(bench, result)) say(line)
       report = { kind: 'state', name: bench.name, parallelism: bench.parallelism, scale, loadBefore, othersShare: result.othersShare, result }
+    } else if (bench.kind === 'operator') {
+      const idleSeconds = positive('IDLE', 600, true)
+      const result = await runOperator(bench, { ...options, idleSeconds })
+      for (const line of operatorLines(result)) say(line)
+      report = { kind: 'operator', name: bench.name, parallelism: 1, scale, loadBefore, othersShare: result.othersShare, result }
     } else {
       const result = await runStartup(options)
       for (const line of startupLines(result)) say(line)

@@ -12,6 +12,7 @@ import { rescale } from '../../operator/effects/rescale.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { AsyncOperationJson, JobInfo, ResourceRequirementsJson, RestClient } from '../../runtime/rest/types.ts'
+import { EpochClaims } from './epoch-claims.ts'
 import { FakeProgress } from './fake-progress.ts'
 
 interface FakeJob {
@@ -37,6 +38,7 @@ export interface FakeStart {
  */
 export class FakeFlinkCluster implements Executor {
   readonly violations: string[] = []
+  readonly claims = new EpochClaims(this.violations)
   readonly submittedIds = new Set<string>()
   readonly history: Action['kind'][] = []
   jobManager: 'missing' | 'starting' | 'ready' | 'ended' = 'missing'
@@ -125,7 +127,12 @@ export class FakeFlinkCluster implements Executor {
     this.history.push(action.kind)
     switch (action.kind) {
       case 'startJobManager':
-        if (this.jobManager === 'starting' || this.jobManager === 'ready') this.violations.push('a second JobManager')
+        if (this.jobManager === 'starting' || this.jobManager === 'ready') {
+          this.violations.push('a second JobManager')
+          // It knows nothing of those of the first one.
+          this.jobs.clear()
+        }
+        this.claims.begin()
         this.jobManager = 'starting'
         return
       case 'startTaskManagers':
@@ -146,6 +153,7 @@ export class FakeFlinkCluster implements Executor {
         this.jobs.set(action.jobId, { state: 'CREATED', looks: 0, parallelism: action.spec.job.parallelism ?? this.slotsNeeded })
         this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
+        this.claims.takeOver(action.jobId, this.restored.at(-1), givesStateUp(action))
         this.starts.push({ jobId: action.jobId, from: this.beginning(action.jobId, action.initialSavepointPath) })
         return
       case 'stopJob': {
@@ -163,6 +171,7 @@ export class FakeFlinkCluster implements Executor {
       case 'removeState':
         if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
         this.state.delete(action.jobId)
+        this.claims.forget()
         this.results.delete(action.jobId)
         this.submittedIds.delete(action.jobId)
         return
@@ -182,10 +191,17 @@ export class FakeFlinkCluster implements Executor {
         this.endedTaskManagers = []
         return
       case 'stopJobManager':
-        for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.state.set(jobId, `checkpoint of ${jobId}`)
+        for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.leave(jobId, `checkpoint of ${jobId}`)
         this.jobManager = 'missing'
+        this.claims.end()
         this.jobs.clear()
     }
+  }
+
+  /** From here the job goes on the next time. */
+  private leave(jobId: string, location: string): void {
+    this.state.set(jobId, location)
+    this.claims.completed(jobId, location)
   }
 
   private beginning(jobId: string, path: string | undefined): FakeStart['from'] {
@@ -211,7 +227,8 @@ export class FakeFlinkCluster implements Executor {
 
   /** As a process that is killed: what runs was checkpointed a moment ago. */
   loseJobManager(kind: 'missing' | 'ended' = 'ended'): void {
-    for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.state.set(jobId, `checkpoint of ${jobId}`)
+    for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.leave(jobId, `checkpoint of ${jobId}`)
+    this.claims.end()
     this.jobs.clear()
     this.operations.clear()
     this.jobManager = kind
@@ -253,6 +270,7 @@ export class FakeFlinkCluster implements Executor {
   end(jobId: string, state: EndedJob['state'], failureCause: string | null = null): void {
     const job = this.jobs.get(jobId)
     if (job !== undefined) job.state = state
+    this.claims.jobEnded(jobId)
     this.results.set(jobId, { jobId, name: 'fake', state, startTimeMs: 1_000, endTimeMs: 2_000, netRuntimeMs: 1_000, failureCause, savepoint: null })
   }
 
@@ -329,12 +347,15 @@ export class FakeFlinkCluster implements Executor {
     if (this.savepointFailure !== undefined)
       return { status: { id: 'COMPLETED' }, operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x` } } }
     const job = this.jobs.get(operation.jobId)
-    if (job !== undefined && operation.stops) job.state = 'FINISHED'
+    if (job !== undefined && operation.stops) {
+      job.state = 'FINISHED'
+      this.claims.jobEnded(operation.jobId)
+    }
     if (operation.isCheckpoint === true) return { status: { id: 'COMPLETED' }, operation: { checkpointId: 7 } }
     const before = this.savepoints.get(triggerId)
     const location = before ?? this.nextSavepoint(operation.jobId)
     this.savepoints.set(triggerId, location)
-    if (before === undefined) this.state.set(operation.jobId, location)
+    if (before === undefined) this.leave(operation.jobId, location)
     return { status: { id: 'COMPLETED' }, operation: { location } }
   }
 
@@ -358,7 +379,7 @@ export class FakeFlinkCluster implements Executor {
       job.state = 'RUNNING'
       job.isRescaled = false
     } else if (job.state === 'RUNNING' && job.rescale?.looks !== undefined && job.rescale.looks-- === 0) {
-      this.state.set(jobId, `checkpoint of ${jobId}`)
+      this.leave(jobId, `checkpoint of ${jobId}`)
       job.state = 'RESTARTING'
       job.isRescaled = true
       job.parallelism = job.rescale.to
@@ -375,4 +396,9 @@ export class FakeFlinkCluster implements Executor {
       timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },
     } as unknown as JobInfo
   }
+}
+
+/** What such a start goes on from is for its spec to say. */
+function givesStateUp({ spec: { job }, initialSavepointPath }: Extract<Action, { kind: 'submitJob' }>): boolean {
+  return job.upgradeMode === 'stateless' || (job.savepointRedeployNonce !== undefined && job.initialSavepointPath === initialSavepointPath)
 }

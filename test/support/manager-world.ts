@@ -1,6 +1,6 @@
 import { optionTables } from '../../bin/option-tables.ts'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
-import type { ClusterProcesses, Executor } from '../../operator/effects/actions.ts'
+import type { Action, ClusterProcesses, Executor } from '../../operator/effects/actions.ts'
 import { createExecutor } from '../../operator/effects/executor.ts'
 import { createSessionProcesses, programsOfSession } from '../../operator/effects/session-processes.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
@@ -24,16 +24,18 @@ import { SimClock } from './sim-clock.ts'
  * The whole operator on simulated time: an API server in memory, the manager with its controllers, a fake cluster for each FlinkJob. Every call of the operator to the API
  * server, to a cluster or to its REST has a number; one of them, or some, may go wrong, and the operator's process may die at it. Another one begins a second later.
  */
-export type CallFault =
-  | 'crash-before'
-  | 'crash-after'
+export const callFaults = [
+  'crash-before',
+  'crash-after',
   /** It was done, and the answer did not come. */
-  | 'lost'
-  | 'conflict'
-  | 'throttled'
-  | 'error'
+  'lost',
+  'conflict',
+  'throttled',
+  'error',
   /** Not done, and no answer for as long as a call may take. */
-  | 'hang'
+  'hang',
+] as const
+export type CallFault = (typeof callFaults)[number]
 
 type Admit = NonNullable<ConstructorParameters<typeof LocalApiServer>[0]['admit']>
 
@@ -109,7 +111,7 @@ export class ManagerWorld {
               session === undefined
                 ? this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name))
                 : this.sharedExecutor(incarnation, job, session),
-            release: async () => {},
+            release: async ({ name }) => this.clusterOf(name).claims.forget(),
           },
           optionTables,
           rest,
@@ -241,7 +243,14 @@ export class ManagerWorld {
       observeProgram: spec => cluster.observeProgram(spec),
       observeStatePlan: question => cluster.observeStatePlan(question),
       catalogue: spec => cluster.catalogue(spec),
-      execute: action => this.call(incarnation, action.kind, true, () => this.slowly(incarnation, () => cluster.execute(action)), restFailure),
+      execute: action =>
+        this.call(
+          incarnation,
+          action.kind,
+          true,
+          () => this.slowly(incarnation, () => cluster.execute(action)),
+          how => actionFailure(action.kind, how),
+        ),
     }
   }
 
@@ -304,6 +313,11 @@ function reasonOf(how: CallFault, isWrite: boolean): Reason {
   if (how === 'conflict') return isWrite ? 'Conflict' : 'Unreachable'
   if (how === 'throttled') return 'TooManyRequests'
   return isWrite ? 'OutcomeUnknown' : 'Unreachable'
+}
+
+/** Processes are started and stopped by writes to the API server, jobs over REST. */
+function actionFailure(kind: Action['kind'], how: CallFault): FlinkError {
+  return how === 'conflict' && /^(start|stop).*Manager/.test(kind) ? new KubeError('Conflict', `${kind}: ${how}`) : restFailure(how)
 }
 
 function restFailure(how: CallFault): FlinkError {

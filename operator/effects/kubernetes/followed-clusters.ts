@@ -12,6 +12,8 @@ import type { OwnedObjects } from './owned-objects.ts'
  * only once in RECHECK_MS while nothing of it is seen or made: a job at rest costs next to nothing.
  */
 const RECHECK_MS = 60_000
+/** No name of a StatefulSet. */
+const PODS = 'pods of processes'
 
 /** Of a pod only what is looked at: its spec is most of it. */
 function keptOfPod(pod: KubeObject): KubeObject {
@@ -76,9 +78,9 @@ export class SeenCluster {
     const { objects, owner } = this.parts
     const caches = this.caches()
     const cached = caches?.labelled(pods, CLUSTER_LABELS[owner.kind], owner.name).filter(pod => pod.metadata.namespace === owner.namespace) ?? []
-    if (caches !== undefined && (isWhole || cached.some(isOfProcess) || this.isKnownMissing('pods'))) return cached
+    if (caches !== undefined && (isWhole || cached.some(isOfProcess) || this.isKnownMissing(PODS))) return cached
     const found = await objects.list(pods, selectorLabels(owner))
-    this.noted('pods', found.find(isOfProcess))
+    this.noted(PODS, found.find(isOfProcess))
     return found
   }
 
@@ -89,8 +91,10 @@ export class SeenCluster {
 
   /** A write of ours. */
   written(object: KubeObject): void {
-    this.missing.clear()
-    for (const type of [pods, statefulSets]) if (object.kind === type.kind) this.caches()?.seen(object, type)
+    const type = [pods, statefulSets].find(({ kind }) => kind === object.kind)
+    if (type === undefined) return
+    if (isOfProcess(object)) for (const what of [object.metadata.name, PODS]) this.missing.delete(what)
+    this.caches()?.seen(object, type)
   }
 
   private caches(): Caches | undefined {
