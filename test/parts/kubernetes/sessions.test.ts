@@ -9,7 +9,7 @@ import { createKubernetesExecutors } from '../../../operator/effects/kubernetes/
 import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
 import type { KubeObject } from '../../../operator/kube/object-api.ts'
-import { flinkJobs, flinkSessions, pods, secrets } from '../../../operator/kube/resources.ts'
+import { configMaps, flinkJobs, flinkSessions, pods, secrets, services } from '../../../operator/kube/resources.ts'
 import { flinkJobController } from '../../../operator/manager/flink-job-controller.ts'
 import { flinkSessionController } from '../../../operator/manager/flink-session-controller.ts'
 import { Manager } from '../../../operator/manager/manager.ts'
@@ -183,6 +183,10 @@ test('jobs on a session: its pods on demand, programs by uploader pods, an upgra
     await until(async () => (await api.list(flinkSessions, { namespace: 'jobs' })).items).toEqual([])
     expect(await podsOf('millrace.dev/session')).toEqual([])
 
+    // What the garbage collector does, of which there is none here.
+    for (const type of [secrets, services, configMaps])
+      for (const { metadata } of (await api.list(type, { namespace: 'jobs', labels: { 'millrace.dev/session': 'shared' } })).items)
+        await api.delete(type, 'jobs', metadata.name)
     await api.apply(session(), 'test')
     await until(() => statusOf('one')).toMatchObject(runs)
     expect(world.cluster.starts).toEqual([false, false, true, true])
