@@ -64,13 +64,23 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
     return result
   }
 
+  /** By the object as it is stored, which never changes: put together and checked once, not in every pass. */
+  const statuses = new WeakMap<KubeObject, FlinkJobStatus>()
+  const statusOf = async (object: KubeObject): Promise<FlinkJobStatus | undefined> => {
+    const known = statuses.get(object)
+    if (known !== undefined || !isStatus(object.status)) return known
+    const status = await revisions.load(object)
+    if (status !== undefined) statuses.set(object, status)
+    return status
+  }
+
   const current = ({ namespace, name }: ObjectKey): KubeObject | undefined => caches.get(flinkJobs, namespace, name)
 
   return {
     async read(key) {
       const object = current(key)
       if (object === undefined) return undefined
-      const status = isStatus(object.status) ? await revisions.load(object) : undefined
+      const status = await statusOf(object)
       const result = check(object)
       const carriedOut = status?.reconciliationStatus?.lastReconciledSpec
       // What is carried out goes on being so: of a spec that does not hold nothing is.

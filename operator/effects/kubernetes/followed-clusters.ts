@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/object-api.ts'
-import { pods, statefulSets } from '../../kube/resources.ts'
+import { events, pods, statefulSets } from '../../kube/resources.ts'
 import type { Caches } from '../../manager/caches.ts'
 import type { Related } from '../../manager/manager.ts'
 import { CLUSTER_LABELS, type ClusterOwner, MANAGED_BY, selectorLabels } from './objects.ts'
@@ -53,6 +53,8 @@ export interface SeenClusterParts {
   readonly objects: OwnedObjects
   readonly caches: (() => Caches | undefined) | undefined
   readonly owner: ClusterOwner
+  /** Of a namespace; without, they are listed each time. */
+  readonly warnings: ((namespace: string) => Promise<readonly KubeObject[]>) | undefined
   readonly monotonicMs: () => number
 }
 
@@ -87,6 +89,12 @@ export class SeenCluster {
   /** Undefined = it may be there all the same. */
   cachedPod(name: string): KubeObject | undefined {
     return this.caches()?.get(pods, this.parts.owner.namespace, name)
+  }
+
+  /** What is said to be wrong in the namespace. */
+  async warnings(): Promise<readonly KubeObject[]> {
+    const { objects, warnings, owner } = this.parts
+    return warnings === undefined ? objects.list(events, {}) : warnings(owner.namespace)
   }
 
   /** A write of ours. */

@@ -10,6 +10,7 @@ import { scopeOf } from './cluster-scope.ts'
 import { followedClusters } from './followed-clusters.ts'
 import { createKubernetesExecutor, createSharedExecutor, type KubernetesExecutor, type KubernetesExecutorOptions } from './kubernetes-executor.ts'
 import { createKubernetesProcesses, type KubernetesProcesses } from './kubernetes-processes.ts'
+import { createRecentWarnings } from './recent-warnings.ts'
 
 /**
  * The executors of FlinkJobs and FlinkSessions on Kubernetes, by the object: another one of the same name has another cluster. Nothing runs here: what goes with the object
@@ -35,14 +36,16 @@ interface OfSession {
   readonly processes: KubernetesProcesses
 }
 
-export function createKubernetesExecutors(options: Omit<KubernetesExecutorOptions, 'owner' | 'caches'>): KubernetesExecutors {
+export function createKubernetesExecutors(options: Omit<KubernetesExecutorOptions, 'owner' | 'caches' | 'warnings'>): KubernetesExecutors {
   let known: Caches | undefined
+  const warnings = createRecentWarnings(options.api, options.clock)
   const jobs = new Map<string, OfJob>()
   const sessions = new Map<string, OfSession>()
   const keyOf = ({ namespace, name }: { readonly namespace: string; readonly name: string }) => `${namespace}/${name}`
   const optionsOf = ({ apiVersion, kind, metadata: { namespace, name, uid } }: FlinkJob | FlinkSession) => ({
     ...options,
     caches: () => known,
+    warnings,
     owner: { apiVersion, kind, name, namespace, uid },
   })
 
