@@ -81,7 +81,7 @@ function readToken(path: string, option = 'cluster.token-file'): string {
 }
 
 /** Log lines go to stderr: stdout belongs to answers and to what jobs print. */
-export function createProcessLog(format: LogFormat, level: LogLevel): Logger {
+export function createProcessLog(format: LogFormat, level: LogLevel | (() => LogLevel)): Logger {
   return createLogger(writeEntry(format), level)
 }
 

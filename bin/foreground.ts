@@ -1,11 +1,13 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ProcessKind, ProcessRecord, ProcessRequest } from '../runtime/cli/context.ts'
+import { systemClock } from '../runtime/common/clock.ts'
 import { FlinkError, serializeError } from '../runtime/common/errors.ts'
 import { jobManagerRpcAddress, jobManagerRpcPort } from '../runtime/jobmanager/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { clusterToken, clusterTokenOrigin, createProcessLog, type Environment, logDirectory } from './environment.ts'
 import { startJobManager } from './jobmanager.ts'
+import { ProcessLogLevel } from './log-level.ts'
 import { startTaskManager } from './taskmanager.ts'
 
 /**
@@ -14,7 +16,9 @@ import { startTaskManager } from './taskmanager.ts'
  */
 export async function runProcess(kind: ProcessKind, request: ProcessRequest, environment: Environment, interrupted: AbortSignal): Promise<number> {
   const { configuration } = request
-  const log = createProcessLog(request.logFormat, 'info')
+  const level = new ProcessLogLevel(configuration)
+  const log = createProcessLog(request.logFormat, level.current)
+  level.follow(systemClock, now => log.warn('what is logged has changed', { level: now }))
   const token = clusterToken(environment, configuration)
   const end = Promise.withResolvers<number>()
   const fatal = (error: FlinkError) => {

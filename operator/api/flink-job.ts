@@ -444,6 +444,8 @@ export const flinkJobStatusSchema = z.object({
   clusterInfo: z.object({ 'web-address': z.string() }).optional(),
   /** What keeps processes from being there or staying up, where nobody has to start them again. */
   problems: processProblems,
+  /** JSON text of what of the spec was carried out beside the processes that run. */
+  live: z.string().optional(),
   error: z.string().optional(),
   conditions,
 })

@@ -88,6 +88,8 @@ export const flinkSessionStatusSchema = z.object({
   /** How many slots jobs wait for though all TaskManagers that may be there are. */
   shortage: z.string().optional(),
   problems: processProblems,
+  /** JSON text of what of the spec was carried out beside the processes that run. */
+  live: z.string().optional(),
   error: z.string().optional(),
   conditions,
 })

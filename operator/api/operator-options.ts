@@ -4,6 +4,8 @@ import { type ConfigOption, Configuration } from '../../runtime/common/config.ts
  * Options of the operator itself under Flink's operator's names. They stand in `spec.flinkConfiguration` of a FlinkJob as there, are read by the operator, and are not
  * handed to processes: they are no part of what restarts a job.
  */
+/** An edit of it restarts nothing. */
+export const LOG_LEVEL = 'env.log.level'
 const PREFIX = 'kubernetes.operator.'
 const HEALTH = `${PREFIX}cluster.health-check.`
 

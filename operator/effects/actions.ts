@@ -35,12 +35,17 @@ export type Action =
   | { readonly kind: 'removeState'; readonly spec: FlinkJobSpec; readonly jobId: string }
   /** With a savepoint, under a trigger's id: asked for again it is the same one. */
   | { readonly kind: 'stopJob'; readonly jobId: string; readonly triggerId: string }
+  /** Of a cluster that runs: what of the spec needs no restart (job/live.ts). */
+  | { readonly kind: 'applyLive'; readonly spec: ClusterSpec }
   /** Answers when they have ended: those past the first `keep`, all where it is absent. */
   | { readonly kind: 'stopTaskManagers'; readonly keep?: number }
   | { readonly kind: 'stopJobManager' }
 
 /** What starts and ends processes; the others are asked of a JobManager, or done at the store. */
-export type ProcessAction = Extract<Action, { readonly kind: 'startJobManager' | 'startTaskManagers' | 'stopTaskManagers' | 'stopJobManager' }>
+export type ProcessAction = Extract<
+  Action,
+  { readonly kind: 'startJobManager' | 'startTaskManagers' | 'applyLive' | 'stopTaskManagers' | 'stopJobManager' }
+>
 
 /** What an action needs is on its way: it is tried again soon, and nothing is wrong. */
 export class NotYet extends FlinkError {

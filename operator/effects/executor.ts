@@ -13,7 +13,7 @@ export function createExecutor(processes: ClusterProcesses, programs: JobProgram
 }
 
 function isOfProcesses(action: Action): action is ProcessAction {
-  return ['startJobManager', 'startTaskManagers', 'stopTaskManagers', 'stopJobManager'].includes(action.kind)
+  return ['startJobManager', 'startTaskManagers', 'applyLive', 'stopTaskManagers', 'stopJobManager'].includes(action.kind)
 }
 
 async function executeJob(action: Exclude<Action, ProcessAction>, processes: ClusterProcesses, programs: JobPrograms): Promise<void> {

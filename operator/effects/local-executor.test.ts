@@ -114,7 +114,7 @@ test('what config.yaml sets is not chosen here', async () => {
   expect(jobManager).toMatchObject({
     kind: 'ready',
     webAddress: expect.stringMatching(
-      /^jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints job-result-store\.storage-path=file:\/\/\S+\/state\/results job-result-store\.delete-on-commit=false$/,
+      /^env\.log\.level-file=\S+\/run\/log-level jobmanager\.rpc\.address=127\.0\.0\.1 execution\.checkpointing\.savepoint-dir=file:\/\/\S+\/state\/savepoints job-result-store\.storage-path=file:\/\/\S+\/state\/results job-result-store\.delete-on-commit=false$/,
     ),
   })
 })

@@ -1,11 +1,12 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import type { ClusterSpec } from '../api/flink-job.ts'
+import { LOG_LEVEL } from '../api/operator-options.ts'
 import type { ClusterProcesses, ObservedCluster, ObservedJobManager, ProcessAction } from './actions.ts'
 import { type Child, startChild } from './child-processes.ts'
 
@@ -89,6 +90,7 @@ export function createLocalProcesses(options: LocalProcessesOptions): LocalProce
       if (jobManager !== undefined && jobManager.child.exit === undefined) return
       const port = await restPort(options, spec, avoidDefaultPort)
       portChosen = port['rest.port'] === String(DEFAULT_REST_PORT)
+      writeLevel(options, spec)
       jobManager = launch(options, 'jobmanager', 'jobmanager-0', {
         ...port,
         ...unlessConfigured(options, { 'jobmanager.rpc.address': '127.0.0.1', 'jobmanager.rpc.port': '0', ...stateOptions(options) }),
@@ -113,6 +115,9 @@ export function createLocalProcesses(options: LocalProcessesOptions): LocalProce
         if (outputs.some(output => output.id === id)) continue
         for (const stream of ['stdout', 'stderr'] as const) outputs.push({ id, path: outputPath(options, id, stream), stream })
       }
+    },
+    async applyLive({ spec }) {
+      writeLevel(options, spec)
     },
     async stopTaskManagers({ keep = 0 }) {
       const kept = new Set(Array.from({ length: keep }, (_, index) => taskManagerId(index)))
@@ -155,6 +160,20 @@ export function createLocalProcesses(options: LocalProcessesOptions): LocalProce
   }
 }
 
+function levelPath({ directory }: Pick<LocalProcessesOptions, 'directory'>): string {
+  return join(directory, 'run', 'log-level')
+}
+
+/** Appears whole: processes look at it meanwhile. */
+function writeLevel(options: LocalProcessesOptions, { flinkConfiguration }: ClusterSpec): void {
+  const path = levelPath(options)
+  const level = flinkConfiguration[LOG_LEVEL]
+  if (level === undefined) return rmSync(path, { force: true })
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(`${path}.part`, `${level}\n`)
+  renameSync(`${path}.part`, path)
+}
+
 function taskManagerId(index: number): string {
   return `taskmanager-${index}`
 }
@@ -175,6 +194,8 @@ function launch(
       '--end-with-stdin',
       '--record',
       recordPath,
+      '-D',
+      `${LOG_LEVEL}-file=${levelPath(options)}`,
       ...Object.entries(properties).flatMap(([key, value]) => ['-D', `${key}=${value}`]),
     ],
     env: { ...options.env, MILLRACE_DIR: options.directory },

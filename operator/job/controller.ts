@@ -13,6 +13,7 @@ import { recollect } from './lost-status.ts'
 import { notedJobId, statusDoubt } from './lost-status-core.ts'
 import { observe } from './observe.ts'
 import type { SnapshotObjects } from './snapshot-objects.ts'
+import { statusWith } from './status.ts'
 
 /**
  * The shell around `decide`: all the I/O, no decisions. One pass = observe everything once -> decide -> save the status -> act. A pass
@@ -79,6 +80,7 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
       return { job: saved, requeueAfterMs: final || isRefused ? 0 : RETRY_MS }
     }
   }
+  if (decision.after !== undefined) saved = await save(store, saved, statusWith({ job: saved }, decision.after))
   return { job: saved, requeueAfterMs: decision.requeueAfterMs }
 }
 

@@ -19,6 +19,7 @@ import {
   statusOf,
   stopActions,
 } from './input.ts'
+import { liveOf } from './live.ts'
 import { because, endedStatus, recover, recoveryWait, startFailure } from './recovery.ts'
 import { continueRescale, isRescaling, refusedRescale, replicasForShortage, taskManagersKept } from './rescale.ts'
 import { restartsOf } from './restarts.ts'
@@ -225,6 +226,11 @@ function report(input: Input): Decision | undefined {
         }),
   })
   if (isGloballyTerminal(job.state)) return answer(next, 0)
+  const spec = intendedSpec(status)
+  const live = liveOf(spec)
+  if (live !== status.live) {
+    return { ...answer(next, 0, { kind: 'applyLive', spec }), after: { live } }
+  }
   const replicas = replicasForShortage(input)
   if (replicas !== undefined) return answer({ ...next, taskManager: { ...next.taskManager, replicas } }, 0)
   const changes: Action[] = neverReady !== undefined ? [] : keep === undefined ? lostTaskManagers(input) : [{ kind: 'stopTaskManagers', keep }]

@@ -27,13 +27,15 @@ test('every field of the schema has a class: a new one has to be thought about h
     'spec.snapshots.retain',
     'spec.deletionPolicy',
     'spec.deletionTimeout',
+    'spec.rollback.enabled',
+    'spec.rollback.deadline',
+  ])
+  expect(byClass.get('live')).toEqual([
     'spec.ingress.template',
     'spec.ingress.className',
     'spec.ingress.annotations',
     'spec.ingress.labels',
     'spec.ingress.tls',
-    'spec.rollback.enabled',
-    'spec.rollback.deadline',
   ])
   // More TaskManagers are a live edit: see below.
   expect(byClass.get('rescale')).toEqual(['spec.job.parallelism', 'spec.taskManager.replicas'])
@@ -77,8 +79,10 @@ test('every field of the schema has a class: a new one has to be thought about h
     'spec.taskManager.podTemplate',
     'spec.restartNonce',
   ])
-  expect(byClass.size).toBe(3)
+  expect(byClass.size).toBe(4)
 })
+
+const rests = { ...spec.job, state: 'suspended' } as const
 
 test.each([
   ['nothing', {}, {}, undefined],
@@ -88,6 +92,26 @@ test.each([
   ['fewer TaskManagers', { taskManager: { replicas: 2 } }, { taskManager: { replicas: 1 } }, 'rescale'],
   ['a number of TaskManagers that is given or left open', {}, { taskManager: { replicas: 1 } }, 'rescale'],
   ['the parallelism, beside a smaller one', {}, { job: { ...spec.job, parallelism: 2, upgradeMode: 'savepoint' } }, 'rescale'],
+  ['where REST is found', {}, { ingress: { template: 'a.example' } }, 'live'],
+  ['how much is logged', {}, { flinkConfiguration: { ...spec.flinkConfiguration, 'env.log.level': 'DEBUG' } }, 'live'],
+  [
+    'how much is logged by a job that rests',
+    { job: rests },
+    { job: rests, flinkConfiguration: { ...spec.flinkConfiguration, 'env.log.level': 'DEBUG' } },
+    'ignore',
+  ],
+  [
+    'how much is logged, beside another option',
+    {},
+    { flinkConfiguration: { ...spec.flinkConfiguration, 'env.log.level': 'DEBUG', 'parallelism.default': '2' } },
+    'state-loss',
+  ],
+  [
+    'how much is logged, beside the parallelism',
+    {},
+    { job: { ...spec.job, parallelism: 2 }, flinkConfiguration: { ...spec.flinkConfiguration, 'env.log.level': 'DEBUG' } },
+    'rescale',
+  ],
   ['an option of Flink’s', {}, { flinkConfiguration: { 'parallelism.default': '2' } }, 'state-loss'],
   [
     'the same in a mode with state',

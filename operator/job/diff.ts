@@ -5,7 +5,7 @@ import type { EditClass, FlinkJobSpec } from '../api/flink-job.ts'
  * job, so that nothing is ever taken for harmless by mistake.
  *
  * - `ignore`: it touches nothing that runs, and counts from the next time that it is asked for.
- * - `live`: it is carried out beside the running job.
+ * - `live`: it is carried out beside the running job: where REST is found, how much is logged, more TaskManagers.
  * - `rescale`: the job is brought to another size under its id: its processes stay, it goes on from a checkpoint (rescale.ts).
  * - `restart`: the job is stopped and started again, with its state.
  * - `state-loss`: the same, without its state: `upgradeMode` says so, or it is to begin from `initialSavepointPath` instead.
@@ -33,7 +33,8 @@ const classes: Readonly<Record<string, FieldClass>> = {
   'spec.deletionTimeout': 'ignore',
   'spec.deletionTimeoutMs': 'ignore',
   'spec.healthCheck': 'ignore',
-  'spec.ingress': 'ignore',
+  'spec.flinkConfiguration["env.log.level"]': 'live',
+  'spec.ingress': 'live',
   'spec.rollback': 'ignore',
 }
 
@@ -52,13 +53,32 @@ const FIELDS_MAX = 100
 export function editOf(before: FlinkJobSpec, after: FlinkJobSpec): Edit | undefined {
   const all = differences(before, after, 'spec')
   if (all.length === 0) return undefined
-  const fields = all.slice(0, FIELDS_MAX)
+  // The ones that decide come first where there is no room for all.
+  const worst = (field: string) => -order.indexOf(classOf(field, before, after))
+  const fields = all.length <= FIELDS_MAX ? all : all.toSorted((a, b) => worst(a) - worst(b)).slice(0, FIELDS_MAX)
+  const isRunning = before.job.state === 'running' && after.job.state === 'running'
   if (isRedeploy(before, after)) return { class: 'state-loss', fields }
   const largest = order[Math.max(...all.map(field => order.indexOf(classOf(field, before, after))))]
   // Nothing runs that could be left alone, or nothing is to run.
   const isSmall = largest === 'live' || largest === 'rescale'
-  if (largest === 'ignore' || (isSmall && before.job.state === 'running' && after.job.state === 'running')) return { class: largest, fields }
+  if (largest === 'ignore' || (isSmall && isRunning)) return { class: largest, fields }
+  // Beside what? It counts from the next start on.
+  if (isBeside({ class: largest ?? 'restart', fields: all })) return { class: 'ignore', fields }
   return restartOf(after, fields)
+}
+
+/** It touches nothing of what runs: the spec is carried out as soon as it is seen, and what is live of it beside the job (live.ts). */
+export function isBeside(edit: Edit): boolean {
+  return edit.class === 'ignore' || (edit.class === 'live' && edit.fields.every(field => classOfField(field) === 'ignore' || isBesideField(field)))
+}
+
+function isBesideField(field: string): boolean {
+  return (
+    field === 'spec.flinkConfiguration["env.log.level"]' ||
+    field === 'spec.ingress' ||
+    field.startsWith('spec.ingress.') ||
+    field.startsWith('spec.ingress[')
+  )
 }
 
 /** What an edit is when it cannot be carried out with less than a restart. */

@@ -113,6 +113,8 @@ export interface Decision {
   readonly status: FlinkJobStatus
   readonly actions: readonly (Action | SnapshotAction)[]
   readonly requeueAfterMs: number
+  /** What the status says besides, once the actions are done. */
+  readonly after?: { readonly live: string | undefined }
 }
 
 /** What is done about FlinkSnapshots; each may be repeated. */

@@ -3,7 +3,7 @@ import { errorCodes, FlinkError } from '../../runtime/common/errors.ts'
 import type { JobInfo, RestClient } from '../../runtime/rest/types.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Executor, ObservedCluster, ObservedStatePlan } from '../effects/actions.ts'
-import { editOf } from './diff.ts'
+import { type Edit, editOf, isBeside } from './diff.ts'
 import { asksForHealth } from './health.ts'
 import {
   asksCatalogue,
@@ -98,6 +98,10 @@ async function observePath(open: () => Promise<Catalogue | undefined>, path: str
   }
 }
 
+function isWithoutState(edit: Edit | undefined): boolean {
+  return edit !== undefined && (edit.class === 'state-loss' || isBeside(edit))
+}
+
 /** Before the job is stopped for an edit, and of what it goes on from once its processes are gone. */
 async function observeStatePlan(
   job: FlinkJob,
@@ -107,7 +111,7 @@ async function observeStatePlan(
   after: FlinkJobSpec,
 ): Promise<ObservedStatePlan | undefined> {
   const { jobStatus, upgrade, ...status } = statusOf({ job })
-  if (jobStatus === undefined || !takesStateOver(after) || ['ignore', 'state-loss'].includes(editOf(before, after)?.class ?? '')) return undefined
+  if (jobStatus === undefined || !takesStateOver(after) || isWithoutState(editOf(before, after))) return undefined
   const { generation } = upgrade ?? job.metadata
   const isDue = upgrade === undefined ? !isPlanned(status, generation) : upgrade.step === 'RELEASING' && isClusterGone(cluster)
   return isDue

@@ -1,6 +1,6 @@
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { ObservedProgram } from '../effects/actions.ts'
-import { type Edit, restartOf } from './diff.ts'
+import { type Edit, isBeside, restartOf } from './diff.ts'
 import { answer, type Decision, type Input, intendedSpec, isGloballyTerminal, POLL_MS, replicasFor, statusOf } from './input.ts'
 import { tooLate } from './recovery.ts'
 import { statusWith, withObservedJob } from './status.ts'
@@ -31,7 +31,7 @@ export function isRescaling({ rescale }: FlinkJobStatus): boolean {
 
 /** Only the size changes. */
 export function isResize(edit: Edit): boolean {
-  return edit.class === 'live' || edit.class === 'rescale'
+  return (edit.class === 'live' || edit.class === 'rescale') && !isBeside(edit)
 }
 
 /** Why the edit is not carried out in place but as a restart; undefined = it is. */

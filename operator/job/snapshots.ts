@@ -40,6 +40,7 @@ export function withSnapshots(input: Input, decision: Decision): Decision {
   // What is gone cannot be asked again: it stays until its last savepoint has its object.
   const isRecorded = status.lifecycleState !== 'DELETED' || actions.length === 0
   return {
+    ...decision,
     status: {
       ...status,
       ...(isRecorded ? {} : { lifecycleState: 'DELETING' }),

@@ -1,5 +1,5 @@
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import { type Edit, editOf, isRedeploy } from './diff.ts'
+import { type Edit, editOf, isBeside, isRedeploy } from './diff.ts'
 import {
   answer,
   CANCEL_TIMEOUT_MS,
@@ -50,7 +50,7 @@ export function startUpgrade(input: Input): Decision | undefined {
   const { spec, metadata } = input.job
   if (status.upgrade !== undefined || isRescaling(status) || reconciliationStatus === undefined) return undefined
   const found = editOf(intendedSpec(status), spec)
-  if (found === undefined || found.class === 'ignore') {
+  if (found === undefined || isBeside(found)) {
     const edit = found
     if (edit === undefined && status.observedGeneration === metadata.generation) return undefined
     const text = JSON.stringify(spec)
@@ -147,7 +147,7 @@ function pendingProblem(input: Input): string | undefined {
   if (isRescaling(status)) return undefined
   if (status.reconciliationStatus === undefined) return undefined
   const edit = editOf(intendedSpec(status), spec)
-  if (edit === undefined || edit.class === 'ignore') return undefined
+  if (edit === undefined || isBeside(edit)) return undefined
   if (isRefused(input)) return `${status.refused?.message}; the job goes on as it was`
   const { edited } = input.observed
   if (edited?.kind === 'invalid') return `the edit is not carried out, the job goes on as it was: ${edited.message}`

@@ -88,7 +88,8 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
         return { status: after, object: await writeSessionStatus(api, caches, saved, after), afterMs: RETRY_MS }
       }
     }
-    return { status, object: saved, afterMs: decision.requeueAfterMs }
+    const { statusAfter = status } = decision
+    return { status: statusAfter, object: await writeSessionStatus(api, caches, saved, statusAfter), afterMs: decision.requeueAfterMs }
   }
 
   return {

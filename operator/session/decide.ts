@@ -2,7 +2,8 @@ import { FORCE_DELETE_ANNOTATION } from '../api/fields.ts'
 import type { FlinkSessionSpec, FlinkSessionStatus } from '../api/flink-session.ts'
 import type { Action, ObservedCluster } from '../effects/actions.ts'
 import { isClusterGone, stopActions } from '../job/input.ts'
-import { clusterSpecOf, type SessionDecision, type SessionInput, taskManagersNeeded } from './input.ts'
+import { liveOf } from '../job/live.ts'
+import { restartingPart, type SessionDecision, type SessionInput, taskManagersNeeded } from './input.ts'
 import { sessionStatus } from './status.ts'
 
 /**
@@ -109,7 +110,7 @@ function restart(input: SessionInput): SessionDecision | undefined {
 
 function restartReason({ session, observed }: SessionInput): string | undefined {
   const { status, spec } = session
-  const wanted = JSON.stringify(clusterSpecOf(spec))
+  const wanted = restartingPart(spec)
   if (status?.lastReconciledSpec !== wanted) return 'the cluster part of the spec has changed'
   const { jobManager } = observed.cluster
   if (jobManager.kind === 'ended') return jobManager.message
@@ -118,7 +119,7 @@ function restartReason({ session, observed }: SessionInput): string | undefined 
 }
 
 function reconciled({ session }: SessionInput) {
-  return { observedGeneration: session.metadata.generation, lastReconciledSpec: JSON.stringify(clusterSpecOf(session.spec)) }
+  return { observedGeneration: session.metadata.generation, lastReconciledSpec: restartingPart(session.spec) }
 }
 
 function deploy(input: SessionInput): SessionDecision | undefined {
@@ -128,7 +129,7 @@ function deploy(input: SessionInput): SessionDecision | undefined {
     return answer(sessionStatus(input, { ...reconciled(input), lifecycleState: 'UPGRADING', taskManager: { replicas: spec.minTaskManagers } }), 0)
   const { jobManager } = observed.cluster
   if (jobManager.kind === 'missing')
-    return answer(sessionStatus(input, { jobManagerDeploymentStatus: 'DEPLOYING' }), POLL_MS, { kind: 'startJobManager', spec: clusterSpecOf(spec) })
+    return answer(sessionStatus(input, { jobManagerDeploymentStatus: 'DEPLOYING' }), POLL_MS, { kind: 'startJobManager', spec: spec.cluster })
   if (jobManager.kind !== 'ready') return answer(sessionStatus(input, { jobManagerDeploymentStatus: 'DEPLOYED_NOT_READY' }), POLL_MS)
   return undefined
 }
@@ -164,10 +165,12 @@ function scale(input: SessionInput): SessionDecision | undefined {
     error: problem,
     shortage,
   })
-  const actions: Action[] = []
-  if (cluster.taskManagers.running < wanted) actions.push({ kind: 'startTaskManagers', spec: clusterSpecOf(spec), replicas: wanted })
+  const live = liveOf(spec.cluster)
+  const actions: Action[] = live === status?.live ? [] : [{ kind: 'applyLive', spec: spec.cluster }]
+  if (cluster.taskManagers.running < wanted) actions.push({ kind: 'startTaskManagers', spec: spec.cluster, replicas: wanted })
   if (cluster.taskManagers.running > wanted) actions.push({ kind: 'stopTaskManagers', keep: wanted })
-  return answer(next, actions.length > 0 || scaleDown !== undefined ? POLL_MS : REPORT_MS, ...actions)
+  const decision = answer(next, actions.length > 0 || scaleDown !== undefined ? POLL_MS : REPORT_MS, ...actions)
+  return live === status?.live ? decision : { ...decision, statusAfter: sessionStatus({ ...input, session: { ...session, status: next } }, { live }) }
 }
 
 /** A JobManager that has run for a while since it was last lost is as good as any. */

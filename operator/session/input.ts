@@ -1,5 +1,5 @@
-import type { ClusterSpec } from '../api/flink-job.ts'
 import type { FlinkSession, FlinkSessionSpec, FlinkSessionStatus } from '../api/flink-session.ts'
+import { LOG_LEVEL } from '../api/operator-options.ts'
 import type { Action, ObservedCluster } from '../effects/actions.ts'
 
 /** What the rules of a session look at and what they answer: data, and small questions about it. */
@@ -37,11 +37,15 @@ export interface SessionDecision {
   readonly status: FlinkSessionStatus
   readonly actions: readonly Action[]
   readonly requeueAfterMs: number
+  /** The status once the actions are done. */
+  readonly statusAfter?: FlinkSessionStatus
 }
 
 /** What a change of restarts the cluster. */
-export function clusterSpecOf(spec: FlinkSessionSpec): ClusterSpec {
-  return spec.cluster
+export function restartingPart({ cluster }: FlinkSessionSpec): string {
+  const { ingress: _, flinkConfiguration, ...rest } = cluster
+  const { [LOG_LEVEL]: _level, ...options } = flinkConfiguration
+  return JSON.stringify({ ...rest, flinkConfiguration: options })
 }
 
 /** Between the least and the most that the spec allows: those that have work, and more while jobs wait for slots. */

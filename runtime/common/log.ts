@@ -22,11 +22,11 @@ export interface LogEntry {
 
 const order: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 }
 
-export function createLogger(write: (entry: LogEntry) => void, level: LogLevel = 'info', fields: LogFields = {}): Logger {
-  const at = (entryLevel: LogLevel) => {
-    if (order[entryLevel] < order[level]) return () => {}
-    return (message: string, extra?: LogFields) =>
-      write({ level: entryLevel, message, fields: extra === undefined ? fields : { ...fields, ...extra } })
+/** `level` may change while the logger and its children are in use. */
+export function createLogger(write: (entry: LogEntry) => void, level: LogLevel | (() => LogLevel) = 'info', fields: LogFields = {}): Logger {
+  const least = typeof level === 'function' ? level : () => level
+  const at = (entryLevel: LogLevel) => (message: string, extra?: LogFields) => {
+    if (order[entryLevel] >= order[least()]) write({ level: entryLevel, message, fields: extra === undefined ? fields : { ...fields, ...extra } })
   }
   return {
     debug: at('debug'),

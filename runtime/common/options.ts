@@ -14,6 +14,19 @@ export const processOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'a file with the shared secret; without it and without cluster.token one is made in MILLRACE_DIR, which is enough on one machine',
   } satisfies ConfigOption<string | undefined>,
+  logLevel: {
+    key: 'env.log.level',
+    type: 'enum',
+    defaultValue: 'INFO',
+    values: ['DEBUG', 'INFO', 'WARN', 'ERROR'],
+    doc: 'what JobManager and TaskManagers log, and what is worse. An edit of it in a FlinkJob or a FlinkSession restarts nothing',
+  } satisfies ConfigOption<'DEBUG' | 'INFO' | 'WARN' | 'ERROR'>,
+  logLevelFile: {
+    key: 'env.log.level-file',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'a file with a level that counts instead of env.log.level while it is there; it is looked at every two seconds',
+  } satisfies ConfigOption<string | undefined>,
   logDirectory: {
     key: 'env.log.dir',
     type: 'string',

@@ -1,4 +1,4 @@
-import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
+import type { ClusterSpec, FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import type {
   Action,
   Executor,
@@ -86,6 +86,8 @@ export class FakeFlinkCluster implements Executor {
   looksUntilFinished: number | undefined = 3
   failure: string | undefined
   readonly rescales: number[] = []
+  /** Specs that were carried out beside what runs. */
+  readonly live: ClusterSpec[] = []
   /** What was submitted, and what there was at the store for it to go on from. */
   readonly starts: FakeStart[] = []
   /** A program that is about to run: what it is like is set here. */
@@ -169,6 +171,9 @@ export class FakeFlinkCluster implements Executor {
         this.operations.set(triggerId, { looks: 0, jobId, stops: true })
         return
       }
+      case 'applyLive':
+        this.live.push(action.spec)
+        return
       case 'rescaleJob':
         return rescale(this.rest(), action)
       case 'forgetResult':

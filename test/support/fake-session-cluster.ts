@@ -37,7 +37,7 @@ export class FakeSessionCluster {
         this.jobManager = 'starting'
       } else if (action.kind === 'startTaskManagers') this.taskManagers = Math.max(this.taskManagers, action.replicas)
       else if (action.kind === 'stopTaskManagers') this.stopTaskManagers(action.keep ?? 0)
-      else this.loseJobManager('missing')
+      else if (action.kind === 'stopJobManager') this.loseJobManager('missing')
     },
     rest: async () => this.rest(),
   }

@@ -246,8 +246,28 @@ test('programs and options of before go once the job is submitted; all goes with
   world.cluster.jobs.clear()
   await executor.execute({ kind: 'submitJob', spec: other, jobId: 'b'.repeat(32) })
   const second = await namesOf(configMaps)
-  expect([first.length, second.length, second.filter(name => first.includes(name))]).toEqual([3, 3, []])
+  expect([first.length, second.length, second.filter(name => first.includes(name))]).toEqual([4, 4, ['words-log']])
   const { kind, name, namespace } = world.owner
   await world.api.delete(resourceTypes.find(type => type.kind === kind) ?? pods, namespace, name)
   await until(async () => (await Promise.all(resourceTypes.map(type => namesOf(type)))).flat()).toEqual([])
+})
+
+test('what is live reaches a cluster that runs: the level of its log, its Ingress; its sets stay as they are', async () => {
+  await until(() => executor.observeProgram(spec)).toMatchObject({ kind: 'ready' })
+  await started(1)
+  const versions = async () =>
+    (await world.api.list(statefulSets, { namespace: 'jobs' })).items.map(({ metadata }) => [metadata.name, metadata.generation])
+  const before = await versions()
+  const level = async () => (await world.api.get(configMaps, 'jobs', 'words-log'))['data']
+  expect(await level()).toEqual({ level: '' })
+  const ingress = { template: '{{name}}.example.com' }
+  await executor.execute({
+    kind: 'applyLive',
+    spec: { ...spec, ingress, flinkConfiguration: { ...spec.flinkConfiguration, 'env.log.level': 'DEBUG' } },
+  })
+  expect(await level()).toEqual({ level: 'DEBUG' })
+  expect((await namesOf(ingresses)).length).toBe(1)
+  const { ingress: _, ...without } = spec
+  for (let time = 0; time < 2; time++) await executor.execute({ kind: 'applyLive', spec: without })
+  expect([await level(), await namesOf(ingresses), await versions()]).toEqual([{ level: '' }, [], before])
 })

@@ -9,7 +9,7 @@ import { fenced } from '../../manager/pass.ts'
 import type { ClusterProcesses, ObservedCluster, ObservedJobManager, ProcessAction, ProcessProblem } from '../actions.ts'
 import type { ClusterScope } from './cluster-scope.ts'
 import { LostPods } from './lost-pods.ts'
-import { type ClusterInput, jobManagerObjects, names, selectorLabels, taskManagerObjects, tokenSecret, webAddress } from './objects.ts'
+import { type ClusterInput, jobManagerObjects, liveObjects, names, selectorLabels, taskManagerObjects, tokenSecret, webAddress } from './objects.ts'
 import { observeSets } from './observe-cluster.ts'
 import { asPod, ordinalOf, replicasOf } from './pods.ts'
 
@@ -86,6 +86,10 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
       const running = await ownSet(names.taskManager(name))
       const wanted = Math.max(replicas, running === undefined ? 0 : replicasOf(running))
       for (const object of taskManagerObjects(inputOf(spec), wanted)) await objects.apply(object)
+    },
+    async applyLive({ spec }) {
+      for (const object of liveObjects(inputOf(spec))) await objects.apply(object)
+      if (spec.ingress === undefined) await objects.remove(ingresses, names.ingress(name))
     },
     async stopTaskManagers({ keep = 0 }) {
       const set = await ownSet(names.taskManager(name))

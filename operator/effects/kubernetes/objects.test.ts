@@ -57,6 +57,7 @@ test('a module of the image needs no ConfigMap for its text; the image is that o
   const objects = allObjects(minimal)
   expect(objects.filter(({ kind }) => kind === 'ConfigMap').map(({ metadata }) => metadata.name.replace(/[0-9a-f]{10}$/, '*'))).toEqual([
     'words-config-*',
+    'words-log',
     'words-config-*',
     'words-config-*',
   ])

@@ -1,5 +1,6 @@
 import { type ClusterSpec, type FlinkJobSpec, KIND as JOB_KIND } from '../../api/flink-job.ts'
 import { SESSION_KIND } from '../../api/flink-session.ts'
+import { LOG_LEVEL } from '../../api/operator-options.ts'
 import type { KubeObject, ObjectMeta } from '../../kube/object-api.ts'
 import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskManagerPod, uploaderPod } from './pod-specs.ts'
 
@@ -8,6 +9,7 @@ import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskMa
  *
  *   Secret      <name>-token             of the cluster, made once
  *   ConfigMap   <name>-config-<hash>     options, as config.yaml; <name>-program-<hash>: the text of an inline program
+ *               <name>-log             how much is logged, which may change under pods that run
  *   Service     <name>-jobmanager        headless: where TaskManagers find their JobManager; <name>-rest: REST and the web page
  *   StatefulSet <name>-jm, <name>-tm     the processes
  *   Ingress     <name>-rest              where spec.ingress asks for one
@@ -51,6 +53,7 @@ export const names = {
   jobManager: (name: string) => `${name}-jm`,
   taskManager: (name: string) => `${name}-tm`,
   planner: (name: string, hash: string) => `${name}-plan-${hash}`,
+  log: (name: string) => `${name}-log`,
   uploader: (name: string, hash: string) => `${name}-upload-${hash}`,
   ingress: (name: string) => `${name}-rest`,
 }
@@ -122,14 +125,21 @@ export function readObjects(input: ClusterInput): readonly KubeObject[] {
 /** In the order in which they are applied. */
 export function jobManagerObjects(input: ClusterInput): readonly KubeObject[] {
   const { owner } = input
-  const ingress = ingressOf(input)
   return [
     ...readObjects(input),
     service(owner, names.rpcService(owner.name), [{ name: 'rpc', port: PORTS.rpc }], true),
     service(owner, names.restService(owner.name), [{ name: 'rest', port: PORTS.rest }], false),
     statefulSet(input, 'jobmanager', 1),
-    ...(ingress === undefined ? [] : [ingress]),
+    ...liveObjects(input),
   ]
+}
+
+/** What is applied to a cluster that runs as well: pods see the text of the ConfigMap change, the API server does the rest. */
+export function liveObjects(input: ClusterInput): readonly KubeObject[] {
+  const { owner, spec } = input
+  const ingress = ingressOf(input)
+  const { immutable: _, ...level } = configMap(owner, names.log(owner.name), { level: spec.flinkConfiguration[LOG_LEVEL] ?? '' })
+  return [{ ...level, metadata: metadataOf(owner, names.log(owner.name), 'jobmanager') } as KubeObject, ...(ingress === undefined ? [] : [ingress])]
 }
 
 export function taskManagerObjects(input: ClusterInput, replicas: number): readonly KubeObject[] {
@@ -162,6 +172,7 @@ export function podParts(input: ClusterInput): PodParts {
     spec,
     configName: names.config(owner.name, shortHash(input, configurationText(input))),
     tokenName: input.tokenName ?? names.token(owner.name),
+    logName: names.log(owner.name),
     ...(job === undefined || programHash === undefined
       ? {}
       : {

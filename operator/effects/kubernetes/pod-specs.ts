@@ -19,6 +19,7 @@ export interface PodParts {
   readonly spec: ClusterSpec
   readonly configName: string
   readonly tokenName: string
+  readonly logName: string
   /** Absent for a cluster that jobs come to by themselves. */
   readonly program?: Program
 }
@@ -38,6 +39,7 @@ const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrac
 const WORK = '/var/lib/millrace'
 const UPLOADS = `${WORK}/uploads`
 const CONFIGURATION = '/etc/millrace'
+const LOG = '/etc/millrace-log'
 const TOKEN = '/var/run/secrets/millrace'
 /** Beside the packages of the image, so that imports of a program find them. */
 const PROGRAM = '/opt/millrace/program'
@@ -60,6 +62,7 @@ export function jobManagerPod(parts: PodParts): Json {
       '--log-format',
       'json',
       ...dynamic({
+        'env.log.level-file': `${LOG}/level`,
         'jobmanager.rpc.address': '$(POD_IP)',
         'jobmanager.rpc.port': PORTS.rpc,
         'rest.bind-address': '0.0.0.0',
@@ -89,6 +92,7 @@ export function taskManagerPod(parts: PodParts): Json {
       '--log-format',
       'json',
       ...dynamic({
+        'env.log.level-file': `${LOG}/level`,
         'jobmanager.rpc.address': `${parts.name}-jobmanager.${parts.namespace}.svc`,
         'jobmanager.rpc.port': PORTS.rpc,
         'cluster.token-file': `${TOKEN}/token`,
@@ -159,8 +163,10 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
   const { spec, configName, tokenName, program } = parts
   const { resources, podTemplate = {} } = processOf(parts, component)
   const hasToken = component !== 'planner'
+  const isProcess = component === 'jobmanager' || component === 'taskmanager'
   const ownsText = component === 'planner' || component === 'uploader'
   const token = { name: 'token', mountPath: TOKEN, readOnly: true }
+  const log = { name: 'log', mountPath: LOG, readOnly: true }
   const text = program?.configMapName === undefined ? [] : [{ name: 'program', mountPath: PROGRAM, readOnly: true }]
   const complete = (container: Container, mounts: readonly Json[]): Json => ({
     ...container,
@@ -189,12 +195,13 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
     ...(spec.serviceAccount === undefined ? {} : { serviceAccountName: spec.serviceAccount }),
     securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
     ...(bundle === undefined ? {} : { initContainers: [complete(bundle, text)] }),
-    containers: [complete(main, [...(hasToken ? [token] : []), ...(ownsText ? text : [])])],
+    containers: [complete(main, [...(hasToken ? [token] : []), ...(ownsText ? text : []), ...(isProcess ? [log] : [])])],
     volumes: [
       { name: 'work', emptyDir: {} },
       { name: 'temporary', emptyDir: {} },
       { name: 'configuration', configMap: { name: configName } },
       ...(hasToken ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
+      ...(isProcess ? [{ name: 'log', configMap: { name: parts.logName, optional: true } }] : []),
       ...(readsText ? [{ name: 'program', configMap: { name: program?.configMapName } }] : []),
     ],
     tolerations: ['not-ready', 'unreachable'].map(condition => ({
