@@ -19,7 +19,7 @@ export interface Scenario {
   readonly starts: readonly `${number} ${StartFrom}`[]
   /** What is refused when it is applied, or by the condition Ready, in their order. */
   readonly refused?: readonly RegExp[]
-  /** Fields of the outcome that are not compared there, with the reason. */
+  /** Fields of the status, or `starts`, that are not compared there, with the reason. */
   readonly differs?: { readonly [where in Where]?: Readonly<Record<string, string>> }
   /** It is not run there, with the reason. */
   readonly absent?: { readonly [where in Where]?: string }

@@ -206,6 +206,7 @@ export class FakeFlinkCluster implements Executor {
       if (job.state !== 'RUNNING') continue
       job.state = 'RESTARTING'
       job.isRescaled = true
+      this.progress.restartedMs++
     }
   }
 
@@ -245,7 +246,12 @@ export class FakeFlinkCluster implements Executor {
           return { kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 }
         }),
       disposeSavepoint: async () => {},
-      removeJob: async () => {},
+      removeJob: async jobId =>
+        read(() => {
+          this.state.delete(jobId)
+          this.results.delete(jobId)
+          this.submittedIds.delete(jobId)
+        }),
     }
   }
 
@@ -361,6 +367,7 @@ export class FakeFlinkCluster implements Executor {
       this.state.set(jobId, `checkpoint of ${jobId}`)
       job.state = 'RESTARTING'
       job.isRescaled = true
+      this.progress.restartedMs++
       job.parallelism = job.rescale.to
       job.rescale = undefined
     }

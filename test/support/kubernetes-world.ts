@@ -138,39 +138,7 @@ export class KubernetesWorld implements AsyncDisposable {
   private rest(address: string, token: string): RestClient {
     if (address !== 'http://words-rest.jobs.svc:8081' || !/^[0-9a-f]{64}$/.test(token))
       throw new Error(`${address} is asked with the token '${token}'`)
-    const up = () => {
-      if (this.cluster.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'nobody listens')
-    }
-    const client = this.cluster.rest()
-    const asked = Object.fromEntries(
-      Object.entries(client).map(([method, call]) => [
-        method,
-        async (...args: unknown[]) => {
-          up()
-          // Every method of a client is one.
-          return (call as (...args: unknown[]) => unknown)(...args)
-        },
-      ]),
-    )
-    const { execute } = { execute: this.cluster.execute.bind(this.cluster) }
-    return {
-      ...asked,
-      runJar: async (_jar: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
-        up()
-        await execute({ kind: 'submitJob', spec: submitted, jobId, ...(savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }) })
-        return jobId
-      },
-      cancelJob: async (jobId: string) => {
-        up()
-        await execute({ kind: 'cancelJob', jobId })
-      },
-      stopWithSavepoint: async (jobId: string, { triggerId }: { triggerId: string }) => {
-        up()
-        await execute({ kind: 'stopJob', jobId, triggerId })
-        return triggerId
-      },
-      // What the executor and the controller ask for.
-    } as unknown as RestClient
+    return restOfPods(this.cluster, async () => submitted)
   }
 
   private fateOf({ name, component, object }: StubPod): Fate {
@@ -192,6 +160,42 @@ export class KubernetesWorld implements AsyncDisposable {
     if (taskManagers === 0 && cluster.taskManagers > 0) await cluster.execute({ kind: 'stopTaskManagers' })
     else cluster.taskManagers = taskManagers
   }
+}
+
+/** REST of a JobManager in a pod, with what jobs are submitted and stopped by. `spec`: of what its pods were made from. */
+export function restOfPods(cluster: FakeFlinkCluster, spec: () => Promise<FlinkJobSpec>): RestClient {
+  const up = () => {
+    if (cluster.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'nobody listens')
+  }
+  const client = cluster.rest()
+  const asked = Object.fromEntries(
+    Object.entries(client).map(([method, call]) => [
+      method,
+      async (...args: unknown[]) => {
+        up()
+        // Every method of a client is one.
+        return (call as (...args: unknown[]) => unknown)(...args)
+      },
+    ]),
+  )
+  return {
+    ...asked,
+    runJar: async (_jar: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
+      up()
+      await cluster.execute({ kind: 'submitJob', spec: await spec(), jobId, ...(savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }) })
+      return jobId
+    },
+    cancelJob: async (jobId: string) => {
+      up()
+      await cluster.execute({ kind: 'cancelJob', jobId })
+    },
+    stopWithSavepoint: async (jobId: string, { triggerId }: { triggerId: string }) => {
+      up()
+      await cluster.execute({ kind: 'stopJob', jobId, triggerId })
+      return triggerId
+    },
+    // What the executor and the controller ask for.
+  } as unknown as RestClient
 }
 
 interface WorldOptions {
