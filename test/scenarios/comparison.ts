@@ -5,7 +5,11 @@ import { simulatedWorld } from './simulated-world.ts'
  * A scenario run elsewhere, and what it comes to in the simulation: two outcomes that are the same but for the fields that `differs` names. What is still on its way is
  * waited for.
  */
-export async function runComparably(scenario: Scenario, world: ScenarioWorld, where: Where): Promise<{ readonly found: Partial<Outcome>; readonly wanted: Partial<Outcome> }> {
+export async function runComparably(
+  scenario: Scenario,
+  world: ScenarioWorld,
+  where: Where,
+): Promise<{ readonly found: Partial<Outcome>; readonly wanted: Partial<Outcome> }> {
   const simulated = await runScenario(scenario, simulatedWorld())
   await runScenario(scenario, world)
   const without = (outcome: Outcome) => withoutFields(outcome, Object.keys(scenario.differs?.[where] ?? {}))

@@ -182,4 +182,3 @@ interface Known {
 function statePlan(args: readonly string[], states: readonly object[]) {
   return { kind: 'ready', restorePoint: 'a checkpoint', ignoresUnclaimedState: args.includes('--allowNonRestoredState'), states }
 }
-

@@ -163,7 +163,7 @@ export class KubernetesWorld implements AsyncDisposable {
 }
 
 /** REST of a JobManager in a pod, with what jobs are submitted and stopped by. `spec`: of what its pods were made from. */
-export function restOfPods(cluster: FakeFlinkCluster, spec: () => Promise<FlinkJobSpec>): RestClient {
+export function restOfPods(cluster: FakeFlinkCluster, spec: (jarId: string) => Promise<FlinkJobSpec>): RestClient {
   const up = () => {
     if (cluster.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'nobody listens')
   }
@@ -180,9 +180,14 @@ export function restOfPods(cluster: FakeFlinkCluster, spec: () => Promise<FlinkJ
   )
   return {
     ...asked,
-    runJar: async (_jar: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
+    runJar: async (jarId: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
       up()
-      await cluster.execute({ kind: 'submitJob', spec: await spec(), jobId, ...(savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }) })
+      await cluster.execute({
+        kind: 'submitJob',
+        spec: await spec(jarId),
+        jobId,
+        ...(savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }),
+      })
       return jobId
     },
     cancelJob: async (jobId: string) => {

@@ -70,7 +70,7 @@ class Conversation {
     await this.until(async () => {
       const info = await this.rest.job(jobId)
       // Of a job that is RUNNING tasks may still be on their way.
-      return info.state === state && (state !== 'RUNNING' || info.vertices.every(({ status }) => status === 'RUNNING'))
+      return info.state === state && (state !== 'RUNNING' || info.vertices.every(({ tasks, parallelism }) => tasks['RUNNING'] === parallelism))
     })
     await this.ask(`job that is ${state}`, () => this.rest.job(jobId), readJob)
   }
@@ -111,15 +111,23 @@ async function aboutRunning(talk: Conversation, { runningJar }: RestSubject): Pr
   await talk.ask('runJar', run, nameOf)
   await talk.ask('runJar once more', run, nameOf)
   await talk.untilState(FIRST, 'RUNNING')
-  await talk.ask('jobsOverview with a job', () => rest.jobsOverview(), ({ jobs }) => jobs.map(({ jid, state }) => ({ jid: nameOf(jid), state })))
+  await talk.ask(
+    'jobsOverview with a job',
+    () => rest.jobsOverview(),
+    ({ jobs }) => jobs.map(({ jid, state }) => ({ jid: nameOf(jid), state })),
+  )
   await talk.ask('taskManagers with a job', () => rest.taskManagers(), readTaskManagers)
   await talk.ask('jobExceptions of a job that runs', () => rest.jobExceptions(FIRST), readExceptions)
   await talk.ask('jobMetrics', () => rest.jobMetrics(FIRST, ['numRestarts']))
-  await talk.ask('checkpointConfig', () => rest.checkpointConfig(FIRST), ({ interval, timeout, tolerable_failed_checkpoints }) => ({
-    interval,
-    timeout,
-    tolerable_failed_checkpoints,
-  }))
+  await talk.ask(
+    'checkpointConfig',
+    () => rest.checkpointConfig(FIRST),
+    ({ interval, timeout, tolerable_failed_checkpoints }) => ({
+      interval,
+      timeout,
+      tolerable_failed_checkpoints,
+    }),
+  )
   await talk.until(async () => (await rest.checkpointStatistics(FIRST)).counts.completed > 0)
   await talk.ask('checkpointStatistics behind a checkpoint', () => rest.checkpointStatistics(FIRST), readStatistics)
 }
@@ -175,13 +183,17 @@ async function aboutStopping(talk: Conversation, { runningJar, savepoints }: Res
   const { location } = await talk.untilDone('savepoint', FIRST, triggerOf(8))
   await talk.untilState(FIRST, 'FINISHED')
   await talk.ask('stopWithSavepoint of a job that has ended, once more', stop)
-  await talk.ask('operation of a job that has ended', () => rest.operation('savepoint', FIRST, triggerOf(8)), ({ status, operation }) => ({
-    status,
-    operation: worded(operation),
-  }))
+  await talk.ask(
+    'operation of a job that has ended',
+    () => rest.operation('savepoint', FIRST, triggerOf(8)),
+    ({ status, operation }) => ({
+      status,
+      operation: worded(operation),
+    }),
+  )
   await talk.ask('triggerSavepoint of a job that has ended', () => rest.triggerSavepoint(FIRST, { 'cancel-job': false, triggerId: triggerOf(3) }))
   await talk.ask('cancelJob of a job that has ended', () => rest.cancelJob(FIRST))
-  await talk.ask('runJar of a job that has ended', () => rest.runJar(runningJar, { jobId: FIRST, parallelism: 1 }))
+  await talk.ask('runJar of a job that has ended', () => rest.runJar(runningJar, { jobId: FIRST, parallelism: 1 }), nameOf)
   await talk.ask('runJar from a savepoint', () => rest.runJar(runningJar, { jobId: SECOND, parallelism: 1, savepointPath: String(location) }), nameOf)
   await talk.untilState(SECOND, 'RUNNING')
   await talk.ask('cancelJob', () => rest.cancelJob(SECOND))
@@ -193,8 +205,10 @@ async function aboutFailing(talk: Conversation, { failingJar }: RestSubject): Pr
   await talk.ask('runJar of a job that fails', () => rest.runJar(failingJar, { jobId: THIRD, parallelism: 1 }), nameOf)
   await talk.untilState(THIRD, 'FAILED')
   await talk.ask('jobExceptions of a job that has failed', () => rest.jobExceptions(THIRD), readExceptions)
-  await talk.ask('jobsOverview behind all', () => rest.jobsOverview(), ({ jobs }) =>
-    jobs.map(({ jid, state }) => `${nameOf(jid)} ${state}`).toSorted(),
+  await talk.ask(
+    'jobsOverview behind all',
+    () => rest.jobsOverview(),
+    ({ jobs }) => jobs.map(({ jid, state }) => `${nameOf(jid)} ${state}`).toSorted(),
   )
 }
 
@@ -217,7 +231,10 @@ function readExceptions({ exceptionHistory }: Awaited<ReturnType<RestClient['job
 function readStatistics({ counts, latest }: Awaited<ReturnType<RestClient['checkpointStatistics']>>): object {
   const timed = (checkpoint: typeof latest.completed) =>
     checkpoint === null ? null : { id: wordOf(checkpoint.id), latest_ack_timestamp: wordOf(checkpoint.latest_ack_timestamp) }
-  return { counts: { completed: counts.completed > 0, failed: counts.failed }, latest: { completed: timed(latest.completed), savepoint: timed(latest.savepoint) } }
+  return {
+    counts: { completed: counts.completed > 0, failed: counts.failed },
+    latest: { completed: timed(latest.completed), savepoint: timed(latest.savepoint) },
+  }
 }
 
 function readRequirements(requirements: Awaited<ReturnType<RestClient['resourceRequirements']>>): object {
@@ -230,7 +247,7 @@ function readJob({ jid, state, vertices, timestamps, ...info }: JobAnswer): obje
   return {
     jid: nameOf(jid),
     state,
-    vertices: vertices.map(({ parallelism }) => ({ id: '<vertex>', parallelism })),
+    parallelisms: [...new Set(vertices.map(({ parallelism }) => parallelism))],
     startTime: wordOf(info['start-time']),
     reached: wordOf(timestamps[state]),
   }

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../runtime/common/clock.ts'
 import { buildArtifact } from '../../runtime/planner/artifact.ts'
@@ -8,10 +9,16 @@ import type { RestSubject } from './rest-conversation.ts'
 
 /** A real JobManager with two TaskManagers of one slot, for a conversation. */
 export async function realRestSubject(): Promise<RestSubject & AsyncDisposable> {
+  const state = await mkdtemp(join(tmpdir(), 'millrace-rest-'))
   const cluster = await startCluster({
     taskManagers: 2,
     slots: 1,
-    configuration: { 'execution.checkpointing.interval': '1 s', 'execution.checkpointing.timeout': '60 s', 'restart-strategy.type': 'none' },
+    configuration: {
+      'execution.checkpointing.dir': `file://${state}`,
+      'execution.checkpointing.interval': '1 s',
+      'execution.checkpointing.timeout': '60 s',
+      'restart-strategy.type': 'none',
+    },
   })
   const { address, folder } = cluster
   const rest = createRestClient({ address, token: undefined, requestTimeoutMs: 30_000, attemptsMax: 3, retryDelayMs: 100, clock: systemClock })
@@ -29,7 +36,10 @@ export async function realRestSubject(): Promise<RestSubject & AsyncDisposable> 
       await writeFile(join(folder.path, 'file'), '')
       return `file://${folder.path}/file`
     },
-    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await cluster[Symbol.asyncDispose]()
+      await rm(state, { recursive: true, force: true })
+    },
   }
 }
 
