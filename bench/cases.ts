@@ -54,6 +54,12 @@ export interface StartupCase extends Common {
   readonly kind: 'startup'
 }
 
+/** Many FlinkJobs on one operator; ours alone, see `bench/harness/operator.ts`. */
+export interface OperatorCase extends Common {
+  readonly kind: 'operator'
+  readonly jobs: number
+}
+
 /** Much keyed state under a steady rate; see `bench/harness/state.ts`. */
 export interface StateCase extends Common {
   readonly kind: 'state'
@@ -79,7 +85,7 @@ export interface StateFigure {
   readonly required?: { readonly of: 'millrace' | 'ratio'; readonly atMost?: number; readonly atLeast?: number }
 }
 
-export type Case = ProgramCase | SqlCase | ExchangeCase | StartupCase | StateCase
+export type Case = ProgramCase | SqlCase | ExchangeCase | StartupCase | StateCase | OperatorCase
 
 const scaled = (records: number) => (scale: number) => Math.max(1, Math.round(records * scale))
 const DISTINCT_WORDS = 50_000
@@ -209,4 +215,5 @@ export const cases: readonly Case[] = [
   state('state-kill', 'kill -9 of a TaskManager, a spare one there', 'kill', { taskManagers: 4, slots: 1 }, 1, breakFigures),
   state('state-rescale', 'in place from parallelism 2 to 4', 'rescale', { taskManagers: 2, slots: 2 }, 1, breakFigures),
   { kind: 'startup', name: 'startup', summary: 'an empty local job, its first row, memory of an idle cluster with 2 slots' },
+  { kind: 'operator', name: 'operator-500', summary: '500 FlinkJobs at once on the operator, then IDLE=600 seconds of nothing', jobs: 500 },
 ]

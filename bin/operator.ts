@@ -28,7 +28,10 @@ import { storeOpener } from './stores.ts'
 export async function runOperator(request: OperatorRequest, context: CliContext, env: NodeJS.ProcessEnv): Promise<number> {
   const { clock, random, interrupted } = context
   const log = createProcessLog('json', 'info')
-  const api = new KubeApi({ auth: authOf(request, env), clock, random })
+  const auth = authOf(request, env)
+  const api = new KubeApi({ auth, clock, random })
+  // The Lease and events do not wait behind what passes ask.
+  const aside = new KubeApi({ auth, clock, random })
   const identity = `${hostname()}-${hex(random.bytes(4))}`
   const metrics = new OperatorMetrics(clock, ['FlinkJob', 'FlinkSession', 'FlinkSnapshot'])
   let manager: Manager | undefined
@@ -58,7 +61,7 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
       stopTimeoutMs: 60_000,
       plannerDeadlineS: 600,
     })
-    const events = new EventRecorder({ api, clock, log, identity })
+    const events = new EventRecorder({ api: aside, clock, log, identity })
     manager = new Manager({
       api,
       clock,
@@ -118,11 +121,12 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
       return 0
     }
     const namespace = request.leaseNamespace === POD_NAMESPACE ? podNamespace() : request.leaseNamespace
-    const election = new LeaderElection({ api, namespace, name: 'millrace-operator', identity, clock, random, log })
+    const election = new LeaderElection({ api: aside, namespace, name: 'millrace-operator', identity, clock, random, log })
     return (await election.run(lead, interrupted)) === 'lost' ? 1 : 0
   } finally {
     await probes.close()
     api.close()
+    aside.close()
   }
 }
 

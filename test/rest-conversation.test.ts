@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { FlinkJobSpec } from '../operator/api/flink-job.ts'
 import { FakeFlinkCluster } from './support/fake-flink-cluster.ts'
-import { restOfPods } from './support/kubernetes-world.ts'
+import { restOfPods } from './support/pods-of-cluster.ts'
 import { converse, type RestSubject } from './support/rest-conversation.ts'
 
 /** What tests of the operator take for a JobManager answers as a real one did: test/e2e/rest-conversation.test.ts holds that one to the same record. */

@@ -5,6 +5,8 @@ import type { Exchange } from './exchange.ts'
 import { type Machine, machine, type Versions, versions } from './machine.ts'
 import { type Figure, percent, short } from './measure.ts'
 import { root } from './millrace.ts'
+import type { OperatorFigures } from './operator.ts'
+import { operatorRows } from './operator-report.ts'
 import { describePath } from './paths.ts'
 import { CHECKPOINTED, type SideBySide } from './side-by-side.ts'
 import type { Startup } from './startup.ts'
@@ -27,6 +29,7 @@ export type Report = ReportBase &
     | { readonly kind: 'exchange'; readonly result: Exchange }
     | { readonly kind: 'startup'; readonly result: Startup }
     | { readonly kind: 'state'; readonly result: StateFigures }
+    | { readonly kind: 'operator'; readonly result: OperatorFigures }
     | { readonly kind: 'checkpointed'; readonly interval: string; readonly result: SideBySide }
   )
 
@@ -195,6 +198,15 @@ function tables(reports: readonly StoredReport[], all: readonly Case[]): string 
       lines.push(
         `| ${name} | ${withSpread(emptyJob.wallSeconds, 2, ' s')} | ${withSpread(firstRowSeconds, 2, ' s')} | ${(idle.pssBytes / 2 ** 20).toFixed(0)} MB | ${measured(startup)} |`,
       )
+  lines.push('', '| operator case | figure | Millrace | required | verdict | measured |', '|---|---|---|---|---|---|')
+  for (const bench of all) {
+    if (bench.kind !== 'operator') continue
+    const report = reports.find(({ name }) => name === bench.name)
+    if (report?.kind !== 'operator') lines.push(`| ${bench.name} | | | | | not measured |`)
+    else
+      for (const { label, value, required, verdict } of operatorRows(report.result))
+        lines.push(`| ${bench.name} | ${label} | ${value} | ${required} | ${verdict} | ${measured(report)}, others ${percent(report.othersShare)} |`)
+  }
   return `${lines.join('\n')}\n`
 }
 

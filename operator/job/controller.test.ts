@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { crashPlans } from '../../test/support/crash-plans.ts'
 import { spec, world } from '../../test/support/operator-world.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
+import { KubeError } from '../kube/object-api.ts'
 
 const lifecycle = (job: FlinkJob) => job.status?.lifecycleState
 const ended = (job: FlinkJob) =>
@@ -59,6 +60,19 @@ test('a JobManager that ends before it was ready fails the first deployment with
   const job = await until(failed => lifecycle(failed) === 'FAILED' && failed.status?.jobManagerDeploymentStatus === 'MISSING')
   expect(job.status?.error).toBe('jobmanager-0 ended with exit code 1')
   expect(cluster.taskManagers).toBe(0)
+})
+
+test.each(['startJobManager', 'startTaskManagers'])('a Conflict that %s meets with is no refusal: it is tried again', async kind => {
+  const { cluster, until } = world()
+  cluster.looksUntilFinished = undefined
+  const execute = cluster.execute.bind(cluster)
+  let conflicts = 3
+  cluster.execute = async action => {
+    if (action.kind === kind && conflicts-- > 0) throw new KubeError('Conflict', 'the object has been modified')
+    await execute(action)
+  }
+  await until(job => job.status?.jobStatus?.state === 'RUNNING')
+  expect(cluster.violations).toEqual([])
 })
 
 test('a TaskManager that never becomes ready fails the deployment instead of letting the job wait', async () => {

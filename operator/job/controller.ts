@@ -8,7 +8,7 @@ import type { FlinkJob, FlinkJobStatus } from '../api/flink-job.ts'
 import { type Executor, NotYet } from '../effects/actions.ts'
 import { withConditions } from './conditions.ts'
 import { decide, statusAfterFailure, statusAfterLook, statusAfterRefusal, statusAfterRetry } from './decide.ts'
-import { type Input, statusOf } from './input.ts'
+import { type Decision, type Input, statusOf } from './input.ts'
 import { recollect } from './lost-status.ts'
 import { notedJobId, statusDoubt } from './lost-status-core.ts'
 import { observe } from './observe.ts'
@@ -69,9 +69,7 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
       if (!(error instanceof FlinkError)) throw error
       if (error instanceof NotYet) return { job: saved, requeueAfterMs: RETRY_MS }
       // Stopping is repeated until it succeeds, whatever went wrong; a deployment that was refused stays refused.
-      const final =
-        errorCodes[error.code].retry === 'never' &&
-        (action.kind === 'startJobManager' || action.kind === 'startTaskManagers' || action.kind === 'submitJob')
+      const final = errorCodes[error.code].retry === 'never' && isDeploymentRefused(action.kind, error)
       const isRefused = action.kind === 'rescaleJob' && (error.code === 'INVALID_ARGUMENT' || error.code === 'UNSUPPORTED')
       log.warn('an action failed', { action: action.kind, error: error.message, again: !final })
       const about = { ...input, job: saved }
@@ -82,6 +80,11 @@ export async function reconcile(parts: ControllerParts): Promise<Reconciled> {
     }
   }
   return { job: saved, requeueAfterMs: decision.requeueAfterMs }
+}
+
+/** What is started conflicts only with what somebody else is just doing; a job that conflicts has ended under its id. */
+function isDeploymentRefused(action: Decision['actions'][number]['kind'], { code }: FlinkError): boolean {
+  return action === 'submitJob' || ((action === 'startJobManager' || action === 'startTaskManagers') && code !== 'CONFLICT')
 }
 
 type Recollected = { readonly kind: 'sound'; readonly job: FlinkJob } | { readonly kind: 'over'; readonly answer: Reconciled }

@@ -26,6 +26,8 @@ import { apiVersionOf, typeOf } from './resources.ts'
  * failure, writes when the server has answered 429 or could not be reached at all, but nothing that has taken long already. A write whose answer did not come, or was a
  * 5xx, is `OutcomeUnknown`; a 409 is the caller's to think about.
  *
+ * No more than CALLS_AT_ONCE are under way, others wait for their turn; a watch has a connection of its own.
+ *
  * A watch asks for bookmarks and for an end after four to five minutes; one on which nothing comes for 90 seconds, bookmarks neither, is dead.
  */
 export interface KubeApiOptions {
@@ -46,6 +48,7 @@ const RETRY_MS = 45_000
 const BACKOFF_FIRST_MS = 100
 const BACKOFF_MAX_MS = 10_000
 const PAGE_SIZE = 500
+const CALLS_AT_ONCE = 16
 const LIST_ATTEMPTS_MAX = 3
 
 interface Call {
@@ -63,17 +66,24 @@ interface Answer {
 
 export class KubeApi implements ObjectApi {
   private readonly options: KubeApiOptions
-  private readonly agent: HttpAgent | HttpsAgent
+  private readonly calls: HttpAgent | HttpsAgent
+  private readonly watches: HttpAgent | HttpsAgent
   private readonly base: URL
 
   constructor(options: KubeApiOptions) {
     this.options = options
     this.base = new URL(options.auth.url)
-    this.agent = this.base.protocol === 'https:' ? new HttpsAgent({ keepAlive: true, ca: options.auth.ca }) : new HttpAgent({ keepAlive: true })
+    const agent = (connections: { readonly maxSockets?: number }) =>
+      this.base.protocol === 'https:'
+        ? new HttpsAgent({ keepAlive: true, ca: options.auth.ca, ...connections })
+        : new HttpAgent({ keepAlive: true, ...connections })
+    this.calls = agent({ maxSockets: CALLS_AT_ONCE })
+    this.watches = agent({})
   }
 
   close(): void {
-    this.agent.destroy()
+    this.calls.destroy()
+    this.watches.destroy()
   }
 
   get(type: ResourceType, namespace: string, name: string): Promise<KubeObject> {
@@ -195,7 +205,7 @@ export class KubeApi implements ObjectApi {
     const deadline = clock.schedule(requestTimeoutMs, () => controller.abort(new Error(`no answer within ${requestTimeoutMs} ms`)))
     let isSent = false
     try {
-      const message = await this.send(call, controller.signal, () => {
+      const message = await this.send(call, this.calls, controller.signal, () => {
         isSent = true
       })
       const text = await textOf(message)
@@ -212,6 +222,7 @@ export class KubeApi implements ObjectApi {
   /** `onSent`: from here on the server may have it. */
   private async send(
     { method, path, body, contentType = 'application/json' }: Call,
+    agent: HttpAgent | HttpsAgent,
     signal: AbortSignal,
     onSent: () => void,
   ): Promise<IncomingMessage> {
@@ -225,7 +236,7 @@ export class KubeApi implements ObjectApi {
     }
     const isSecure = this.base.protocol === 'https:'
     return new Promise((resolve, reject) => {
-      const sent = (isSecure ? httpsRequest : httpRequest)(new URL(path, this.base), { method, headers, agent: this.agent, signal }, resolve)
+      const sent = (isSecure ? httpsRequest : httpRequest)(new URL(path, this.base), { method, headers, agent, signal }, resolve)
       sent.on('error', reject)
       sent.on('socket', socket => {
         // A connection that is kept has been made before.
@@ -243,7 +254,7 @@ export class KubeApi implements ObjectApi {
     signal.addEventListener('abort', stop)
     const deadline = clock.schedule(requestTimeoutMs, () => controller.abort())
     try {
-      const message = await this.send({ method: 'GET', path }, controller.signal, () => {})
+      const message = await this.send({ method: 'GET', path }, this.watches, controller.signal, () => {})
       if (message.statusCode !== 200)
         throw errorOf({ status: message.statusCode ?? 0, body: parsed(await textOf(message)), retryAfterMs: retryAfterOf(message) })
       return new LineStream(message, clock, watchSilenceMs, () => {

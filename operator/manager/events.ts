@@ -24,11 +24,20 @@ const CONTROLLER = 'millrace.dev/operator'
 /** What the API server takes, in bytes. */
 const NOTE_MAX = 1_024
 /** Beyond this the oldest that waits is left out: an API server that does not answer must not fill the memory. */
-const WAITING_MAX = 1_000
+const WAITING_MAX = 10_000
+
+type Regarded = Pick<KubeObject, 'apiVersion' | 'kind'> & {
+  readonly metadata: {
+    readonly namespace: string
+    readonly name: string
+    readonly uid: string | undefined
+    readonly resourceVersion: string | undefined
+  }
+}
 
 export class EventRecorder {
   private readonly parts: EventRecorderParts
-  private readonly waiting: { readonly object: KubeObject; readonly transition: Transition; readonly atMs: number }[] = []
+  private readonly waiting: { readonly object: Regarded; readonly transition: Transition; readonly atMs: number }[] = []
   private writing: Promise<void> | undefined
 
   constructor(parts: EventRecorderParts) {
@@ -40,7 +49,14 @@ export class EventRecorder {
     if (after === undefined) return
     for (const transition of transitionsOf(before, after)) {
       if (this.waiting.length >= WAITING_MAX) this.waiting.shift()
-      this.waiting.push({ object: after, transition, atMs: this.parts.clock.nowMs() })
+      const { apiVersion, kind, metadata } = after
+      const { namespace, name, uid, resourceVersion } = metadata
+      // Not the whole object: many may wait.
+      this.waiting.push({
+        object: { apiVersion, kind, metadata: { namespace, name, uid, resourceVersion } },
+        transition,
+        atMs: this.parts.clock.nowMs(),
+      })
     }
     if (this.waiting.length > 0) this.writing ??= this.write()
   }
@@ -62,7 +78,7 @@ export class EventRecorder {
     this.writing = undefined
   }
 
-  private async record(object: KubeObject, { type, reason, note }: Transition, atMs: number): Promise<void> {
+  private async record(object: Regarded, { type, reason, note }: Transition, atMs: number): Promise<void> {
     const { api, identity } = this.parts
     const { namespace, name: objectName, uid, resourceVersion } = object.metadata
     const name = `${objectName}.${createHash('sha256').update(`${uid} ${type} ${reason} ${note}`).digest('hex').slice(0, 16)}`

@@ -59,7 +59,8 @@ export interface Related extends Followed {
   keysOf(object: KubeObject, caches: Caches): readonly ObjectKey[]
 }
 
-const WORKERS = 8
+/** Most of a pass is waiting, for pods to end a minute and more: jobs that are stopped must not hold up the others. How much is asked at once KubeApi limits. */
+const WORKERS = 64
 const RESYNC_MS = 600_000
 const RETRY_FIRST_MS = 50
 /** An action may wait a minute for pods to end, twice in a pass, and calls of the API server and of stores are tried again for some time. */

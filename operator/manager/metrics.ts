@@ -16,7 +16,7 @@ export interface MetricsSource {
   list(type: ResourceType): readonly KubeObject[]
 }
 
-const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60]
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const LONG_SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800]
 
 export class OperatorMetrics implements ManagerObserver {

@@ -53,7 +53,11 @@ function deleteSession(input: SessionInput): SessionDecision | undefined {
     const blocked = isEvicting
       ? `jobs of the session are suspended with a savepoint, and it waits for ${names}`
       : `waits for its jobs to be deleted or to end: ${names}; they are suspended with a savepoint at ${new Date(Date.parse(deletionTimestamp) + deletionTimeoutMs).toISOString()}`
-    return answer(sessionStatus(input, { lifecycleState: 'DELETING', evicting: isEvicting ? true : undefined, blocked }), REPORT_MS)
+    const change = { lifecycleState: 'DELETING', evicting: isEvicting ? true : undefined, blocked } as const
+    // Without slots no job comes to a savepoint.
+    const scaled = scale(input)
+    if (scaled === undefined) return answer(sessionStatus(input, change), REPORT_MS)
+    return { ...scaled, status: sessionStatus({ ...input, session: { ...session, status: scaled.status } }, change) }
   }
   if (isClusterGone(observed.cluster))
     return answer(

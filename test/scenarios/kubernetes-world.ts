@@ -13,7 +13,7 @@ import { noLog } from '../../runtime/common/log.ts'
 import { systemRandom } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { FakeFlinkCluster } from '../support/fake-flink-cluster.ts'
-import { restOfPods } from '../support/kubernetes-world.ts'
+import { followPods, restOfPods } from '../support/pods-of-cluster.ts'
 import { StubKubelet, type StubPod } from '../support/stub-kubelet.ts'
 import { programs, teachPrograms } from './programs.ts'
 import { RunningOperator } from './running-operator.ts'
@@ -46,16 +46,10 @@ export async function kubernetesWorld({ server, namespace, bind }: KubernetesSce
     return revision['data'] as FlinkJobSpec
   }
   const run = async (running: readonly StubPod[]): Promise<void> => {
-    const count = (component: string) => running.filter(pod => pod.component === component).length
-    const [jobManagers, taskManagers] = [count('jobmanager'), count('taskmanager')]
-    if (jobManagers > 1) cluster.violations.push('a second JobManager')
-    if (jobManagers === 1 && cluster.jobManager === 'missing') cluster.jobManager = 'ready'
-    if (jobManagers === 0 && cluster.jobManager !== 'missing') await cluster.execute({ kind: 'stopJobManager' })
-    if (taskManagers < cluster.taskManagers && isKilled) {
-      isKilled = false
-      cluster.loseTaskManager()
-    } else if (taskManagers === 0 && cluster.taskManagers > 0) await cluster.execute({ kind: 'stopTaskManagers' })
-    else cluster.taskManagers = taskManagers
+    const taskManagers = running.filter(({ component }) => component === 'taskmanager').length
+    if (!isKilled || taskManagers >= cluster.taskManagers) return followPods(cluster, running)
+    isKilled = false
+    cluster.loseTaskManager()
   }
   const kubelet = new StubKubelet({ api: within(server, namespace), fate: fateOf, bind, collectsGarbage: true, onRunning: run })
   const executors = createKubernetesExecutors({

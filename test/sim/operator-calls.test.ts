@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
 import type { KubeObject } from '../../operator/kube/object-api.ts'
-import { type CallFault, ManagerWorld } from '../support/manager-world.ts'
+import { type CallFault, callFaults, ManagerWorld } from '../support/manager-world.ts'
 
 /**
  * Everything that the operator asks of the API server, a cluster or its REST goes wrong in each way, one call after the other, and the end is the same: on simulated time,
@@ -73,8 +73,6 @@ const stories: readonly Story[] = [
 /** In the inner loop some of the calls, others for each fault. */
 const stride = Number(process.env['SEEDS'] || 2_000) < 1_000 ? 5 : 1
 
-const faults: readonly CallFault[] = ['crash-before', 'crash-after', 'lost', 'conflict', 'throttled', 'error', 'hang']
-
 async function tell({ steps, end, starts }: Story, plan: ReadonlyMap<number, CallFault>) {
   const world = new ManagerWorld(plan)
   world.start()
@@ -127,9 +125,9 @@ describe('with more than one operator, or one that sees late', () => {
 })
 
 describe.each(stories)('$name, with the operator killed at each call and each call going wrong', story => {
-  test.each(faults)('%s', async fault => {
+  test.each(callFaults)('%s', async fault => {
     const calls = await tell(story, new Map())
     expect(calls).toBeGreaterThan(10)
-    for (let at = faults.indexOf(fault) % stride; at < calls; at += stride) await tell(story, new Map([[at, fault]]))
+    for (let at = callFaults.indexOf(fault) % stride; at < calls; at += stride) await tell(story, new Map([[at, fault]]))
   })
 })

@@ -12,6 +12,7 @@ import { rescale } from '../../operator/effects/rescale.ts'
 import type { Catalogue, EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { AsyncOperationJson, JobInfo, ResourceRequirementsJson, RestClient } from '../../runtime/rest/types.ts'
+import { EpochClaims } from './epoch-claims.ts'
 import { FakeProgress } from './fake-progress.ts'
 
 interface FakeJob {
@@ -37,6 +38,7 @@ export interface FakeStart {
  */
 export class FakeFlinkCluster implements Executor {
   readonly violations: string[] = []
+  readonly claims = new EpochClaims(this.violations)
   readonly submittedIds = new Set<string>()
   readonly history: Action['kind'][] = []
   jobManager: 'missing' | 'starting' | 'ready' | 'ended' = 'missing'
@@ -89,6 +91,11 @@ export class FakeFlinkCluster implements Executor {
   /** A program that is about to run: what it is like is set here. */
   onSubmit: (spec: FlinkJobSpec) => void = () => {}
   readonly progress = new FakeProgress()
+  /** Where a job on Kubernetes is told to keep what lies at the store. */
+  readonly options: Readonly<Record<string, string>> = {
+    'execution.checkpointing.dir': 's3://state',
+    'execution.checkpointing.savepoint-dir': 's3://savepoints',
+  }
 
   async observeCluster(): Promise<ObservedCluster> {
     const kind = this.jobManager
@@ -125,7 +132,12 @@ export class FakeFlinkCluster implements Executor {
     this.history.push(action.kind)
     switch (action.kind) {
       case 'startJobManager':
-        if (this.jobManager === 'starting' || this.jobManager === 'ready') this.violations.push('a second JobManager')
+        if (this.jobManager === 'starting' || this.jobManager === 'ready') {
+          this.violations.push('a second JobManager')
+          // It knows nothing of those of the first one.
+          this.jobs.clear()
+        }
+        this.claims.begin()
         this.jobManager = 'starting'
         return
       case 'startTaskManagers':
@@ -147,6 +159,8 @@ export class FakeFlinkCluster implements Executor {
         this.jobs.set(action.jobId, { state: 'CREATED', looks: 0, parallelism: action.spec.job.parallelism ?? this.slotsNeeded })
         this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
+        this.claims.takeOver(action.jobId, this.restored.at(-1), givesStateUp(action))
+        this.begun(action.jobId)
         this.starts.push({ jobId: action.jobId, from: this.beginning(action.jobId, action.initialSavepointPath) })
         return
       case 'stopJob': {
@@ -164,6 +178,7 @@ export class FakeFlinkCluster implements Executor {
       case 'removeState':
         if (this.storeFailure !== undefined) throw new FlinkError('EXTERNAL_SYSTEM', this.storeFailure)
         this.state.delete(action.jobId)
+        this.claims.forget()
         this.results.delete(action.jobId)
         this.submittedIds.delete(action.jobId)
         return
@@ -184,11 +199,25 @@ export class FakeFlinkCluster implements Executor {
         this.endedTaskManagers = []
         return
       case 'stopJobManager':
-        for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.state.set(jobId, `checkpoint of ${jobId}`)
+        for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.leave(jobId, `checkpoint of ${jobId}`)
         this.jobManager = 'missing'
+        this.claims.end()
         this.jobs.clear()
     }
   }
+
+  /** From here the job goes on the next time. */
+  private leave(jobId: string, location: string): void {
+    this.state.set(jobId, location)
+    this.claims.completed(jobId, location)
+    this.left(jobId, location)
+  }
+
+  /** A run of the job has begun. */
+  protected begun(_jobId: string): void {}
+
+  /** It goes on from there. */
+  protected left(_jobId: string, _location: string): void {}
 
   private beginning(jobId: string, path: string | undefined): FakeStart['from'] {
     const left = this.state.get(jobId)
@@ -214,7 +243,8 @@ export class FakeFlinkCluster implements Executor {
 
   /** As a process that is killed: what runs was checkpointed a moment ago. */
   loseJobManager(kind: 'missing' | 'ended' = 'ended'): void {
-    for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.state.set(jobId, `checkpoint of ${jobId}`)
+    for (const [jobId, { state }] of this.jobs) if (state === 'RUNNING') this.leave(jobId, `checkpoint of ${jobId}`)
+    this.claims.end()
     this.jobs.clear()
     this.operations.clear()
     this.jobManager = kind
@@ -261,6 +291,7 @@ export class FakeFlinkCluster implements Executor {
   end(jobId: string, state: EndedJob['state'], failureCause: string | null = null): void {
     const job = this.jobs.get(jobId)
     if (job !== undefined) job.state = state
+    this.claims.jobEnded(jobId)
     this.results.set(jobId, { jobId, name: 'fake', state, startTimeMs: 1_000, endTimeMs: 2_000, netRuntimeMs: 1_000, failureCause, savepoint: null })
   }
 
@@ -354,13 +385,16 @@ export class FakeFlinkCluster implements Executor {
         operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x`, 'serialized-throwable': '' } },
       }
     const job = this.jobs.get(operation.jobId)
-    if (job !== undefined && operation.stops) job.state = 'FINISHED'
+    if (job !== undefined && operation.stops) {
+      job.state = 'FINISHED'
+      this.claims.jobEnded(operation.jobId)
+    }
     if (operation.isCheckpoint === true) return { status: { id: 'COMPLETED' }, operation: { checkpointId: 7 } }
     const before = this.savepoints.get(triggerId)
     const location = before ?? this.nextSavepoint(operation.jobId)
     this.savepoints.set(triggerId, location)
     if (before === undefined) {
-      this.state.set(operation.jobId, location)
+      this.leave(operation.jobId, location)
       this.progress.savepointMs = 3_000
     }
     return { status: { id: 'COMPLETED' }, operation: { location } }
@@ -386,7 +420,7 @@ export class FakeFlinkCluster implements Executor {
       job.state = 'RUNNING'
       job.isRescaled = false
     } else if (job.state === 'RUNNING' && job.rescale?.looks !== undefined && job.rescale.looks-- === 0) {
-      this.state.set(jobId, `checkpoint of ${jobId}`)
+      this.leave(jobId, `checkpoint of ${jobId}`)
       job.state = 'RESTARTING'
       job.isRescaled = true
       this.progress.restartedMs++
@@ -408,4 +442,9 @@ export class FakeFlinkCluster implements Executor {
 
 function hasEnded({ state }: FakeJob): boolean {
   return ['FINISHED', 'CANCELED', 'FAILED'].includes(state)
+}
+
+/** What such a start goes on from is for its spec to say. */
+function givesStateUp({ spec: { job }, initialSavepointPath }: Extract<Action, { kind: 'submitJob' }>): boolean {
+  return job.upgradeMode === 'stateless' || (job.savepointRedeployNonce !== undefined && job.initialSavepointPath === initialSavepointPath)
 }

@@ -9,7 +9,7 @@ import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.
 
 /**
  * A real kube-apiserver with its etcd on free loopback ports, without nodes, in a folder of its own; `test/parts/install-kubernetes.sh` builds it. Ready after
- * a few seconds. Two users: `token` may do everything, `strangerToken` nothing that no role gives it.
+ * a few seconds. Users: `token` and `operatorToken` may do everything, `strangerToken` nothing that no role gives it. What the second one asks for can be noted down (`isAudited`).
  */
 export interface KubeAnswer {
   readonly status: number
@@ -21,11 +21,20 @@ interface Layout {
   readonly etcdPort: number
   readonly peerPort: number
   readonly apiPort: number
+  readonly isAudited: boolean
+}
+
+/** A request that was answered. */
+export interface AuditedRequest {
+  readonly verb: string
+  readonly objectRef?: { readonly resource: string; readonly name?: string; readonly subresource?: string }
+  readonly responseStatus?: { readonly code: number }
 }
 
 export class KubeControlPlane implements AsyncDisposable {
   readonly url: string
   readonly token = 'token-of-the-admin'
+  readonly operatorToken = 'token-of-the-operator'
   readonly strangerToken = 'token-of-a-stranger'
   /** PEM: of what the server shows. */
   readonly ca: string
@@ -41,9 +50,9 @@ export class KubeControlPlane implements AsyncDisposable {
     this.ca = readFileSync(join(layout.folder, 'certificates', 'apiserver.crt'), 'utf8')
   }
 
-  static async start(): Promise<KubeControlPlane> {
+  static async start({ isAudited = false }: { readonly isAudited?: boolean } = {}): Promise<KubeControlPlane> {
     const [etcdPort, peerPort, apiPort] = (await freePorts(3)) as [number, number, number]
-    const layout = { folder: mkdtempSync(join(tmpdir(), 'millrace-kube-')), etcdPort, peerPort, apiPort }
+    const layout = { folder: mkdtempSync(join(tmpdir(), 'millrace-kube-')), etcdPort, peerPort, apiPort, isAudited }
     let etcd: GuardedProcess | undefined
     let api: GuardedProcess | undefined
     try {
@@ -83,6 +92,12 @@ export class KubeControlPlane implements AsyncDisposable {
     }
     const { header } = await etcd('range', { key: Buffer.from('\0').toString('base64') })
     await etcd('compaction', { revision: header.revision, physical: true })
+  }
+
+  /** What the user of `operatorToken` has asked for so far, watches when they ended. */
+  audited(): readonly AuditedRequest[] {
+    const lines = readFileSync(auditLog(this.layout.folder), 'utf8').split('\n').filter(Boolean)
+    return lines.map(line => JSON.parse(line) as AuditedRequest)
   }
 
   /** One request as plain JSON. */
@@ -154,7 +169,10 @@ function writeCredentials(folder: string): void {
   })
   writeFileSync(join(folder, 'accounts.key'), privateKey)
   writeFileSync(join(folder, 'accounts.pub'), publicKey)
-  writeFileSync(join(folder, 'tokens.csv'), 'token-of-the-admin,admin,1,system:masters\ntoken-of-a-stranger,stranger,2,\n')
+  writeFileSync(
+    join(folder, 'tokens.csv'),
+    'token-of-the-admin,admin,1,system:masters\ntoken-of-a-stranger,stranger,2,\ntoken-of-the-operator,operator,3,system:masters\n',
+  )
 }
 
 function startEtcd({ folder, etcdPort, peerPort }: Layout): Promise<GuardedProcess> {
@@ -171,7 +189,16 @@ function startEtcd({ folder, etcdPort, peerPort }: Layout): Promise<GuardedProce
   return startGuarded([join(binaries(), 'etcd'), ...flags(options)], { name: 'etcd', ready: 'ready to serve client requests' })
 }
 
-function startApiServer({ folder, etcdPort, apiPort }: Layout): Promise<GuardedProcess> {
+function auditLog(folder: string): string {
+  return join(folder, 'audit.log')
+}
+
+function startApiServer({ folder, etcdPort, apiPort, isAudited }: Layout): Promise<GuardedProcess> {
+  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived', 'ResponseStarted'] }
+  writeFileSync(
+    join(folder, 'audit-policy.yaml'),
+    JSON.stringify({ ...policy, rules: [{ level: 'Metadata', users: ['operator'] }, { level: 'None' }] }),
+  )
   const options = {
     'etcd-servers': `http://127.0.0.1:${etcdPort}`,
     'bind-address': '127.0.0.1',
@@ -183,11 +210,12 @@ function startApiServer({ folder, etcdPort, apiPort }: Layout): Promise<GuardedP
     'service-account-issuer': 'https://kubernetes.default.svc',
     'service-account-key-file': join(folder, 'accounts.pub'),
     'service-account-signing-key-file': join(folder, 'accounts.key'),
-    'service-cluster-ip-range': '10.0.0.0/24',
+    'service-cluster-ip-range': '10.0.0.0/16',
     // Its controller, which would make the accounts, is not here.
     'disable-admission-plugins': 'ServiceAccount',
     'endpoint-reconciler-type': 'none',
     'allow-privileged': 'true',
+    ...(isAudited ? { 'audit-policy-file': join(folder, 'audit-policy.yaml'), 'audit-log-path': auditLog(folder) } : {}),
   }
   return startGuarded([join(binaries(), 'kube-apiserver'), ...flags(options)], { name: 'kube-apiserver', ready: 'Serving securely on' })
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import type { FlinkJobSpec } from '../../operator/api/flink-job.ts'
 import { followedClusters } from '../../operator/effects/kubernetes/followed-clusters.ts'
 import { createKubernetesExecutor, type KubernetesExecutor } from '../../operator/effects/kubernetes/kubernetes-executor.ts'
 import type { ClusterOwner } from '../../operator/effects/kubernetes/objects.ts'
@@ -7,11 +6,11 @@ import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import type { ObjectApi } from '../../operator/kube/object-api.ts'
 import { ReflectorCaches } from '../../operator/manager/caches.ts'
 import { type Clock, systemClock } from '../../runtime/common/clock.ts'
-import { FlinkError } from '../../runtime/common/errors.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { FakeFlinkCluster } from './fake-flink-cluster.ts'
+import { followPods, plannerFate, restOfPods } from './pods-of-cluster.ts'
 import { StubKubelet, type StubPod } from './stub-kubelet.ts'
 
 type Fate = ReturnType<ConstructorParameters<typeof StubKubelet>[0]['fate']>
@@ -49,7 +48,7 @@ export class KubernetesWorld implements AsyncDisposable {
       api: server,
       fate: pod => this.fateOf(pod),
       podsMax: () => this.podsMax,
-      onRunning: running => this.run(running),
+      onRunning: running => followPods(this.cluster, running),
     })
   }
 
@@ -138,69 +137,13 @@ export class KubernetesWorld implements AsyncDisposable {
   private rest(address: string, token: string): RestClient {
     if (address !== 'http://words-rest.jobs.svc:8081' || !/^[0-9a-f]{64}$/.test(token))
       throw new Error(`${address} is asked with the token '${token}'`)
-    return restOfPods(this.cluster, async () => submitted)
+    return restOfPods(this.cluster)
   }
 
   private fateOf({ name, component, object }: StubPod): Fate {
     for (const [start, fate] of this.fates) if (name.startsWith(start)) return fate
-    if (component !== 'planner') return { kind: 'runs' }
-    const { containers } = object.spec as { readonly containers: readonly { readonly args: readonly string[] }[] }
-    const text = containers[0]?.args.join(' ') ?? ''
-    const answer = [...this.answers].find(([part]) => text.includes(part))?.[1] ?? (text.includes('--stateOf') ? { ...ready, statePlan } : ready)
-    return { kind: 'ends', exitCode: 'message' in answer ? 1 : 0, message: JSON.stringify(answer) }
+    return component === 'planner' ? plannerFate({ name, component, object }, this.answers) : { kind: 'runs' }
   }
-
-  private async run(running: readonly StubPod[]): Promise<void> {
-    const { cluster } = this
-    const count = (component: string) => running.filter(pod => pod.component === component).length
-    if (count('jobmanager') > 1) cluster.violations.push('a second JobManager')
-    const [jobManagers, taskManagers] = [count('jobmanager'), count('taskmanager')]
-    if (jobManagers === 1 && cluster.jobManager === 'missing') cluster.jobManager = 'ready'
-    if (jobManagers === 0 && cluster.jobManager !== 'missing') await cluster.execute({ kind: 'stopJobManager' })
-    if (taskManagers === 0 && cluster.taskManagers > 0) await cluster.execute({ kind: 'stopTaskManagers' })
-    else cluster.taskManagers = taskManagers
-  }
-}
-
-/** REST of a JobManager in a pod, with what jobs are submitted and stopped by. `spec`: of what its pods were made from. */
-export function restOfPods(cluster: FakeFlinkCluster, spec: (jarId: string) => Promise<FlinkJobSpec>): RestClient {
-  const up = () => {
-    if (cluster.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'nobody listens')
-  }
-  const client = cluster.rest()
-  const asked = Object.fromEntries(
-    Object.entries(client).map(([method, call]) => [
-      method,
-      async (...args: unknown[]) => {
-        up()
-        // Every method of a client is one.
-        return (call as (...args: unknown[]) => unknown)(...args)
-      },
-    ]),
-  )
-  return {
-    ...asked,
-    runJar: async (jarId: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
-      up()
-      await cluster.execute({
-        kind: 'submitJob',
-        spec: await spec(jarId),
-        jobId,
-        ...(savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }),
-      })
-      return jobId
-    },
-    cancelJob: async (jobId: string) => {
-      up()
-      await cluster.execute({ kind: 'cancelJob', jobId })
-    },
-    stopWithSavepoint: async (jobId: string, { triggerId }: { triggerId: string }) => {
-      up()
-      await cluster.execute({ kind: 'stopJob', jobId, triggerId })
-      return triggerId
-    },
-    // What the executor and the controller ask for.
-  } as unknown as RestClient
 }
 
 interface WorldOptions {
@@ -214,21 +157,3 @@ interface WorldOptions {
 }
 
 const OWNER = { apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', name: 'words', namespace: 'jobs' } as const
-
-export const ready = {
-  kind: 'ready',
-  jobName: 'fake',
-  slotsNeeded: 3,
-  slotsPerTaskManager: 2,
-  parallelisms: { source: 3, sink: 3 },
-  checkpointDirectory: 's3://state',
-  configuration: {},
-}
-
-const statePlan = { kind: 'ready', ignoresUnclaimedState: false, states: [] }
-
-const submitted: FlinkJobSpec = {
-  job: { entryClass: 'default', args: [], state: 'running', upgradeMode: 'stateless', fallback: 'none' },
-  flinkConfiguration: {},
-  taskManager: {},
-}

@@ -1,34 +1,41 @@
 import { optionTables } from '../../bin/option-tables.ts'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
-import type { Executor } from '../../operator/effects/actions.ts'
+import type { Action, ClusterProcesses, Executor } from '../../operator/effects/actions.ts'
+import { createExecutor } from '../../operator/effects/executor.ts'
+import { createSessionProcesses, programsOfSession } from '../../operator/effects/session-processes.ts'
 import { LocalApiServer } from '../../operator/kube/local-api-server.ts'
 import { KubeError, type KubeObject, type ObjectApi, type Reason } from '../../operator/kube/object-api.ts'
 import { flinkJobs, typeOf } from '../../operator/kube/resources.ts'
 import { EventRecorder } from '../../operator/manager/events.ts'
 import { flinkJobController } from '../../operator/manager/flink-job-controller.ts'
+import { flinkSessionController } from '../../operator/manager/flink-session-controller.ts'
 import { flinkSnapshotController } from '../../operator/manager/flink-snapshot-controller.ts'
 import { Manager, type ManagerOptions } from '../../operator/manager/manager.ts'
+import type { SessionView } from '../../operator/session/view.ts'
 import { type ErrorCode, FlinkError } from '../../runtime/common/errors.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { seededRandom } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { FakeFlinkCluster } from './fake-flink-cluster.ts'
+import { FakeSessionCluster } from './fake-session-cluster.ts'
 import { SimClock } from './sim-clock.ts'
 
 /**
  * The whole operator on simulated time: an API server in memory, the manager with its controllers, a fake cluster for each FlinkJob. Every call of the operator to the API
  * server, to a cluster or to its REST has a number; one of them, or some, may go wrong, and the operator's process may die at it. Another one begins a second later.
  */
-export type CallFault =
-  | 'crash-before'
-  | 'crash-after'
+export const callFaults = [
+  'crash-before',
+  'crash-after',
   /** It was done, and the answer did not come. */
-  | 'lost'
-  | 'conflict'
-  | 'throttled'
-  | 'error'
+  'lost',
+  'conflict',
+  'throttled',
+  'error',
   /** Not done, and no answer for as long as a call may take. */
-  | 'hang'
+  'hang',
+] as const
+export type CallFault = (typeof callFaults)[number]
 
 type Admit = NonNullable<ConstructorParameters<typeof LocalApiServer>[0]['admit']>
 
@@ -37,12 +44,16 @@ const CALL_TIMEOUT_MS = 30_000
 interface Incarnation {
   alive: boolean
   readonly stopping: AbortController
+  /** Of jobs on the session, by their uid. */
+  readonly shared: Map<string, { readonly executor: Executor; readonly now: { job: FlinkJob; session: SessionView } }>
 }
 
 export class ManagerWorld {
   readonly clock = new SimClock()
   readonly server: LocalApiServer
   readonly clusters = new Map<string, FakeFlinkCluster>()
+  /** Of all FlinkSessions. */
+  readonly session = new FakeSessionCluster()
   /** Calls that change something, of all incarnations. */
   writes = 0
   calls = 0
@@ -80,7 +91,7 @@ export class ManagerWorld {
 
   /** The operator's process begins. */
   start(): void {
-    const incarnation: Incarnation = { alive: true, stopping: new AbortController() }
+    const incarnation: Incarnation = { alive: true, stopping: new AbortController(), shared: new Map() }
     this.current = incarnation
     const random = seededRandom(++this.incarnations)
     const api = this.faultyApi(incarnation)
@@ -95,11 +106,27 @@ export class ManagerWorld {
       controllers: [
         flinkJobController({
           api,
-          executors: { of: job => this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name)), release: async () => {} },
+          executors: {
+            of: (job, session) =>
+              session === undefined
+                ? this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name))
+                : this.sharedExecutor(incarnation, job, session),
+            release: async ({ name }) => this.clusterOf(name).claims.forget(),
+          },
           optionTables,
           rest,
           clock,
           random,
+          log: noLog,
+          quietLookMs: this.quietLookMs,
+        }),
+        flinkSessionController({
+          api,
+          executors: { of: () => this.faultyProcesses(incarnation), release: async () => {} },
+          optionTables,
+          platform: 'local',
+          rest: () => () => this.faulty(incarnation, this.session.rest()),
+          clock,
           log: noLog,
           quietLookMs: this.quietLookMs,
         }),
@@ -216,8 +243,45 @@ export class ManagerWorld {
       observeProgram: spec => cluster.observeProgram(spec),
       observeStatePlan: question => cluster.observeStatePlan(question),
       catalogue: spec => cluster.catalogue(spec),
-      execute: action => this.call(incarnation, action.kind, true, () => this.slowly(incarnation, () => cluster.execute(action)), restFailure),
+      execute: action =>
+        this.call(
+          incarnation,
+          action.kind,
+          true,
+          () => this.slowly(incarnation, () => cluster.execute(action)),
+          how => actionFailure(action.kind, how),
+        ),
     }
+  }
+
+  private faultyProcesses(incarnation: Incarnation): ClusterProcesses {
+    const { processes } = this.session
+    return { ...processes, execute: action => this.call(incarnation, `session ${action.kind}`, true, () => processes.execute(action), restFailure) }
+  }
+
+  /** Of this incarnation: what it remembers of the job on its session dies with it. */
+  private sharedExecutor(incarnation: Incarnation, job: FlinkJob, session: SessionView): Executor {
+    const known = incarnation.shared.get(job.metadata.uid)
+    const now = { job, session }
+    if (known !== undefined) {
+      Object.assign(known.now, now)
+      return known.executor
+    }
+    const rest = this.faulty(incarnation, this.session.rest())
+    const processes = createSessionProcesses({
+      session: () => now.session,
+      jobId: () => now.job.status?.jobStatus?.jobId,
+      rest: () => rest,
+      clock: this.clock,
+      stopTimeoutMs: 10_000,
+    })
+    const programs = this.session.programs(submit => this.call(incarnation, 'submitJob', true, async () => submit(), restFailure))
+    const executor = createExecutor(
+      processes,
+      programsOfSession(programs, () => now.session),
+    )
+    incarnation.shared.set(job.metadata.uid, { executor, now })
+    return executor
   }
 
   private async slowly<T>(incarnation: Incarnation, work: () => Promise<T>): Promise<T> {
@@ -226,11 +290,16 @@ export class ManagerWorld {
   }
 
   private faultyRest(incarnation: Incarnation, job: FlinkJob | undefined): RestClient {
-    const client = this.clusterOf(job?.metadata.name ?? '').rest() as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
+    if (job?.spec.sessionName !== undefined) return this.faulty(incarnation, this.session.rest())
+    return this.faulty(incarnation, this.clusterOf(job?.metadata.name ?? '').rest())
+  }
+
+  private faulty(incarnation: Incarnation, rest: RestClient): RestClient {
+    const client = rest as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
     return new Proxy(client, {
       get: (target, key) => {
         const method = target[String(key)]
-        if (method === undefined) return undefined
+        if (typeof method !== 'function') return method
         return (...args: unknown[]) => {
           this.restCalls++
           return this.call(incarnation, `REST ${String(key)}`, false, () => method(...args), restFailure)
@@ -244,6 +313,11 @@ function reasonOf(how: CallFault, isWrite: boolean): Reason {
   if (how === 'conflict') return isWrite ? 'Conflict' : 'Unreachable'
   if (how === 'throttled') return 'TooManyRequests'
   return isWrite ? 'OutcomeUnknown' : 'Unreachable'
+}
+
+/** Processes are started and stopped by writes to the API server, jobs over REST. */
+function actionFailure(kind: Action['kind'], how: CallFault): FlinkError {
+  return how === 'conflict' && /^(start|stop).*Manager/.test(kind) ? new KubeError('Conflict', `${kind}: ${how}`) : restFailure(how)
 }
 
 function restFailure(how: CallFault): FlinkError {

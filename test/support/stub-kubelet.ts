@@ -46,6 +46,8 @@ export class StubKubelet implements AsyncDisposable {
   private readonly ending = new AbortController()
   private readonly watching: Promise<unknown>[]
   private stepping: Promise<unknown> = Promise.resolve()
+  /** One that has not begun: whatever changes until then is seen by it. */
+  private next: Promise<void> | undefined
 
   constructor(options: Options) {
     this.options = options
@@ -60,7 +62,12 @@ export class StubKubelet implements AsyncDisposable {
 
   /** Looks at everything once more: a fate has changed. */
   step(): Promise<void> {
-    const next = this.stepping.then(() => this.look())
+    if (this.next !== undefined) return this.next
+    const next = this.stepping.then(() => {
+      this.next = undefined
+      return this.look()
+    })
+    this.next = next
     this.stepping = next.catch(() => {})
     return next
   }
@@ -68,9 +75,13 @@ export class StubKubelet implements AsyncDisposable {
   private async watch(type: ResourceType): Promise<void> {
     const { signal } = this.ending
     while (!signal.aborted) {
-      const { resourceVersion } = await this.options.api.list(type)
-      await this.step()
-      for await (const event of this.options.api.watch(type, { resourceVersion }, signal)) if (event.type !== 'BOOKMARK') await this.step()
+      try {
+        const { resourceVersion } = await this.options.api.list(type)
+        await this.step()
+        for await (const event of this.options.api.watch(type, { resourceVersion }, signal)) if (event.type !== 'BOOKMARK') await this.step()
+      } catch (error) {
+        if (!isReason(error, 'Unreachable', 'Expired', 'TooManyRequests', 'OutcomeUnknown')) throw error
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../runtime/common/clock.ts'
-import type { ObjectApi } from '../../kube/object-api.ts'
+import type { KubeObject, ObjectApi } from '../../kube/object-api.ts'
 import type { Caches } from '../../manager/caches.ts'
 import { fenced } from '../../manager/pass.ts'
 import { SeenCluster } from './followed-clusters.ts'
@@ -13,6 +13,8 @@ export interface ScopeOptions {
   readonly settings: ClusterSettings
   /** Of pods and StatefulSets; without, all is asked of the API server. */
   readonly caches?: () => Caches | undefined
+  /** Of a namespace; without, they are listed each time. */
+  readonly warnings?: (namespace: string) => Promise<readonly KubeObject[]>
   readonly clock: Clock
 }
 
@@ -22,8 +24,8 @@ export interface ClusterScope extends ScopeOptions {
 }
 
 export function scopeOf(options: ScopeOptions): ClusterScope {
-  const { api, owner, clock, caches } = options
+  const { api, owner, clock, caches, warnings } = options
   const objects: OwnedObjects = new OwnedObjects(fenced(api), owner, clock, object => seen.written(object))
-  const seen = new SeenCluster({ objects, caches, owner, monotonicMs: () => clock.monotonicMs() })
+  const seen = new SeenCluster({ objects, caches, owner, warnings, monotonicMs: () => clock.monotonicMs() })
   return { ...options, objects, seen }
 }

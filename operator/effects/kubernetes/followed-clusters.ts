@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/object-api.ts'
-import { pods, statefulSets } from '../../kube/resources.ts'
+import { events, pods, statefulSets } from '../../kube/resources.ts'
 import type { Caches } from '../../manager/caches.ts'
 import type { Related } from '../../manager/manager.ts'
 import { CLUSTER_LABELS, type ClusterOwner, MANAGED_BY, selectorLabels } from './objects.ts'
@@ -12,6 +12,8 @@ import type { OwnedObjects } from './owned-objects.ts'
  * only once in RECHECK_MS while nothing of it is seen or made: a job at rest costs next to nothing.
  */
 const RECHECK_MS = 60_000
+/** No name of a StatefulSet. */
+const PODS = 'pods of processes'
 
 /** Of a pod only what is looked at: its spec is most of it. */
 function keptOfPod(pod: KubeObject): KubeObject {
@@ -51,6 +53,8 @@ export interface SeenClusterParts {
   readonly objects: OwnedObjects
   readonly caches: (() => Caches | undefined) | undefined
   readonly owner: ClusterOwner
+  /** Of a namespace; without, they are listed each time. */
+  readonly warnings: ((namespace: string) => Promise<readonly KubeObject[]>) | undefined
   readonly monotonicMs: () => number
 }
 
@@ -76,9 +80,9 @@ export class SeenCluster {
     const { objects, owner } = this.parts
     const caches = this.caches()
     const cached = caches?.labelled(pods, CLUSTER_LABELS[owner.kind], owner.name).filter(pod => pod.metadata.namespace === owner.namespace) ?? []
-    if (caches !== undefined && (isWhole || cached.some(isOfProcess) || this.isKnownMissing('pods'))) return cached
+    if (caches !== undefined && (isWhole || cached.some(isOfProcess) || this.isKnownMissing(PODS))) return cached
     const found = await objects.list(pods, selectorLabels(owner))
-    this.noted('pods', found.find(isOfProcess))
+    this.noted(PODS, found.find(isOfProcess))
     return found
   }
 
@@ -87,10 +91,18 @@ export class SeenCluster {
     return this.caches()?.get(pods, this.parts.owner.namespace, name)
   }
 
+  /** What is said to be wrong in the namespace. */
+  async warnings(): Promise<readonly KubeObject[]> {
+    const { objects, warnings, owner } = this.parts
+    return warnings === undefined ? objects.list(events, {}) : warnings(owner.namespace)
+  }
+
   /** A write of ours. */
   written(object: KubeObject): void {
-    this.missing.clear()
-    for (const type of [pods, statefulSets]) if (object.kind === type.kind) this.caches()?.seen(object, type)
+    const type = [pods, statefulSets].find(({ kind }) => kind === object.kind)
+    if (type === undefined) return
+    if (isOfProcess(object)) for (const what of [object.metadata.name, PODS]) this.missing.delete(what)
+    this.caches()?.seen(object, type)
   }
 
   private caches(): Caches | undefined {

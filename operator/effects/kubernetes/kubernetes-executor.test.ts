@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { fullSpec } from '../../../test/support/kubernetes-cluster.ts'
-import { KubernetesWorld, ready } from '../../../test/support/kubernetes-world.ts'
+import { KubernetesWorld } from '../../../test/support/kubernetes-world.ts'
+import { ready } from '../../../test/support/pods-of-cluster.ts'
 import type { FlinkJobSpec } from '../../api/flink-job.ts'
 import { configMaps, ingresses, pods, resourceTypes, statefulSets } from '../../kube/resources.ts'
 import type { Executor } from '../actions.ts'

@@ -10,6 +10,7 @@ import { scopeOf } from './cluster-scope.ts'
 import { followedClusters } from './followed-clusters.ts'
 import { createKubernetesExecutor, createSharedExecutor, type KubernetesExecutor, type KubernetesExecutorOptions } from './kubernetes-executor.ts'
 import { createKubernetesProcesses, type KubernetesProcesses } from './kubernetes-processes.ts'
+import { createRecentWarnings } from './recent-warnings.ts'
 
 /**
  * The executors of FlinkJobs and FlinkSessions on Kubernetes, by the object: another one of the same name has another cluster. Nothing runs here: what goes with the object
@@ -26,8 +27,8 @@ export interface KubernetesExecutors extends Executors {
 interface OfJob {
   readonly uid: string
   readonly executor: KubernetesExecutor
-  job: FlinkJob
-  session: SessionView | undefined
+  /** What the last pass has seen. */
+  see(job: FlinkJob, session: SessionView | undefined): void
 }
 
 interface OfSession {
@@ -35,14 +36,16 @@ interface OfSession {
   readonly processes: KubernetesProcesses
 }
 
-export function createKubernetesExecutors(options: Omit<KubernetesExecutorOptions, 'owner' | 'caches'>): KubernetesExecutors {
+export function createKubernetesExecutors(options: Omit<KubernetesExecutorOptions, 'owner' | 'caches' | 'warnings'>): KubernetesExecutors {
   let known: Caches | undefined
+  const warnings = createRecentWarnings(options.api, options.clock)
   const jobs = new Map<string, OfJob>()
   const sessions = new Map<string, OfSession>()
   const keyOf = ({ namespace, name }: { readonly namespace: string; readonly name: string }) => `${namespace}/${name}`
   const optionsOf = ({ apiVersion, kind, metadata: { namespace, name, uid } }: FlinkJob | FlinkSession) => ({
     ...options,
     caches: () => known,
+    warnings,
     owner: { apiVersion, kind, name, namespace, uid },
   })
 
@@ -54,15 +57,15 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
 
   const made = (job: FlinkJob, session: SessionView | undefined): OfJob => {
     const { namespace, uid } = job.metadata
-    if (session === undefined) return { uid, executor: createKubernetesExecutor(optionsOf(job)), job, session }
+    if (session === undefined) return { uid, executor: createKubernetesExecutor(optionsOf(job)), see: () => {} }
+    const now = { job, session }
     const executor = createSharedExecutor({
       ...optionsOf(job),
-      job: () => entry.job,
-      session: () => entry.session ?? session,
+      job: () => now.job,
+      session: () => now.session,
       restOfSession: restAt(namespace, session.name),
     })
-    const entry: OfJob = { uid, executor, job, session }
-    return entry
+    return { uid, executor, see: (seenJob, seen = session) => Object.assign(now, { job: seenJob, session: seen }) }
   }
 
   return {
@@ -73,8 +76,7 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
       const before = jobs.get(key)
       const entry = before?.uid === job.metadata.uid ? before : made(job, session)
       jobs.set(key, entry)
-      entry.job = job
-      entry.session = session
+      entry.see(job, session)
       return entry.executor
     },
     restOf: job => address => {

@@ -73,8 +73,8 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
     async startJobManager({ spec }) {
       const input = inputOf(spec)
       await removeLostPods('jobmanager')
-      const secret = Buffer.from(hex(random.bytes(TOKEN_BYTES))).toString('base64')
-      await objects.createOnce(tokenSecret(owner, secret))
+      const fresh = hex(random.bytes(TOKEN_BYTES))
+      if (await objects.createOnce(tokenSecret(owner, Buffer.from(fresh).toString('base64')))) token = fresh
       for (const object of jobManagerObjects(input)) await objects.apply(object)
       if (spec.ingress === undefined) await objects.remove(ingresses, names.ingress(name))
     },

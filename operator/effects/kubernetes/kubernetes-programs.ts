@@ -49,7 +49,6 @@ export function createKubernetesPrograms({ scope, catalogue, plannerDeadlineS, s
   const planners = new PlannerPods({
     objects,
     seen,
-    owner,
     input: inputOf,
     clock,
     deadlineS: plannerDeadlineS,
@@ -65,9 +64,10 @@ export function createKubernetesPrograms({ scope, catalogue, plannerDeadlineS, s
 
   /** ConfigMaps of programs and options that nothing starts with any more. */
   const removeOutdated = async (wanted: readonly KubeObject[]) => {
-    await planners.removeOutdated()
+    const maps = await objects.list(configMaps, selectorLabels(owner))
+    await planners.removeOutdated(maps)
     const kept = new Set(wanted.map(({ metadata }) => metadata.name))
-    for (const map of await objects.list(configMaps, selectorLabels(owner)))
+    for (const map of maps)
       if (objects.isOurs(map) && !kept.has(map.metadata.name) && map.metadata.labels?.['app.kubernetes.io/component'] === undefined)
         await objects.removeExactly(configMaps, map)
   }

@@ -1,5 +1,4 @@
 import type { KubeObject } from '../../kube/object-api.ts'
-import { events } from '../../kube/resources.ts'
 import type { ObservedJobManager, ObservedTaskManagers, ProcessProblem } from '../actions.ts'
 import type { SeenCluster } from './followed-clusters.ts'
 import type { LostPods } from './lost-pods.ts'
@@ -38,7 +37,8 @@ export interface ObserveParts {
   readonly lost: LostPods
 }
 
-export async function observeSets({ objects, seen, lost }: ObserveParts, name: string, nowMs: number): Promise<ObservedSets> {
+export async function observeSets(parts: ObserveParts, name: string, nowMs: number): Promise<ObservedSets> {
+  const { objects, seen, lost } = parts
   const sets = { jobManager: await seen.set(names.jobManager(name)), taskManager: await seen.set(names.taskManager(name)) }
   const all = await seen.pods(sets.jobManager !== undefined && sets.taskManager !== undefined)
   lost.keep(all)
@@ -56,7 +56,7 @@ export async function observeSets({ objects, seen, lost }: ObserveParts, name: s
   return {
     jobManager: jobManagerOf(jobManager, objects, lost),
     taskManagers: { running: runningOf(taskManager, lost), ended: [] },
-    problems: [...(await problemsOf(jobManager, objects, lost, nowMs)), ...(await problemsOf(taskManager, objects, lost, nowMs))],
+    problems: [...(await problemsOf(jobManager, parts, nowMs)), ...(await problemsOf(taskManager, parts, nowMs))],
     planners: of('planner'),
   }
 }
@@ -85,7 +85,7 @@ function runningOf({ set, pods: found }: Found, lost: LostPods): number {
   return Math.max(live.length, replicasOf(set) - held)
 }
 
-async function problemsOf(found: Found, objects: OwnedObjects, lost: LostPods, nowMs: number): Promise<readonly ProcessProblem[]> {
+async function problemsOf(found: Found, { objects, seen, lost }: ObserveParts, nowMs: number): Promise<readonly ProcessProblem[]> {
   const { process, set } = found
   if (set !== undefined && !objects.isOurs(set)) return [{ process, reason: 'NameTaken', message: objects.foreignMessage(set) }]
   const nameOf = (pod: Pod) => (process === 'jobmanager' ? process : `${process}-${ordinalOf(pod)}`)
@@ -94,7 +94,7 @@ async function problemsOf(found: Found, objects: OwnedObjects, lost: LostPods, n
   const isIncomplete = set !== undefined && isOld(set) && found.pods.length < replicasOf(set)
   const creating = found.pods.filter(pod => pod.status?.phase === 'Pending' && isOld(pod))
   if (!isIncomplete && creating.length === 0) return ofPods
-  const warnings = await objects.list(events, {})
+  const warnings = await seen.warnings()
   const ofSet = set === undefined || !isIncomplete ? undefined : creationProblem(set, process, found.pods.length, warnings)
   return [...(ofSet === undefined ? [] : [ofSet]), ...ofPods, ...creating.flatMap(pod => mountProblem(pod, nameOf(pod), warnings) ?? [])]
 }

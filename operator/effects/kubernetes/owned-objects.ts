@@ -67,13 +67,15 @@ export class OwnedObjects {
     this.written(await this.api.apply({ apiVersion, kind, metadata: { name, namespace }, spec: { replicas } }, SCALE_MANAGER))
   }
 
-  /** One that is there stays as it is. */
-  async createOnce(object: KubeObject): Promise<void> {
+  /** One that is there stays as it is. Answers whether it was made. */
+  async createOnce(object: KubeObject): Promise<boolean> {
     try {
       this.written(await this.api.create(object))
+      return true
     } catch (error) {
       if (!isReason(error, 'AlreadyExists')) throw error
       await this.requireOurs(typeOf(object), object.metadata.name)
+      return false
     }
   }
 

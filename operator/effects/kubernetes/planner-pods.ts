@@ -5,7 +5,7 @@ import type { KubeObject } from '../../kube/object-api.ts'
 import { configMaps, pods } from '../../kube/resources.ts'
 import type { ObservedProgram, ObservedStatePlan, ProcessProblem, StatePlan, StatePlanQuestion } from '../actions.ts'
 import type { SeenCluster } from './followed-clusters.ts'
-import { type ClusterInput, type ClusterOwner, metadataOf, plannerObjects, selectorLabels } from './objects.ts'
+import { type ClusterInput, metadataOf, plannerObjects } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 import { answerOf, finishedMs, type ProgramAnswer, plannerState, type ReadyProgram, statePlanOf } from './planner-answer.ts'
 import { asPod, podProblem } from './pods.ts'
@@ -26,7 +26,6 @@ const ANSWER = 'answer.json'
 export interface PlannerPodsOptions {
   readonly objects: OwnedObjects
   readonly seen: SeenCluster
-  readonly owner: ClusterOwner
   readonly input: (spec: FlinkJobSpec) => ClusterInput & { readonly spec: FlinkJobSpec }
   readonly clock: Clock
   readonly deadlineS: number
@@ -109,12 +108,15 @@ export class PlannerPods {
     return statePlanOf(looked) ?? { kind: 'failed', message: 'the planner has not said what becomes of the state' }
   }
 
-  /** What was planned before and nobody asks for any more. */
-  async removeOutdated(): Promise<void> {
-    const { objects, owner } = this.options
-    const labels = selectorLabels(owner, 'planner')
-    for (const type of [pods, configMaps])
-      for (const object of await objects.list(type, labels)) {
+  /** What was planned before and nobody asks for any more, of these ConfigMaps of the owner and of its pods. */
+  async removeOutdated(maps: readonly KubeObject[]): Promise<void> {
+    const { objects, seen } = this.options
+    const isPlanner = ({ metadata }: KubeObject) => metadata.labels?.['app.kubernetes.io/component'] === 'planner'
+    for (const [type, all] of [
+      [pods, await seen.pods(true)],
+      [configMaps, maps],
+    ] as const)
+      for (const object of all.filter(isPlanner)) {
         const { name } = object.metadata
         const isNeeded = type === pods ? this.asked.has(name) && !this.known.has(name) : this.asked.has(name)
         if (objects.isOurs(object) && !isNeeded) await objects.removeExactly(type, object)
@@ -152,7 +154,8 @@ export class PlannerPods {
     const pod = podOf(wanted)
     const there = this.seenPod(pod.metadata.name) ?? (await objects.find(pods, pod.metadata.name))
     if (there === undefined) {
-      for (const object of wanted.slice(0, -1)) await objects.apply(object)
+      // They never change under their name.
+      for (const object of wanted.slice(0, -1)) await objects.createOnce(object)
       await objects.createOnce(pod)
       return { kind: 'pending' }
     }
