@@ -25,7 +25,7 @@ export function operatorPage(generated: string): string {
     generated,
     '',
     'Group `millrace.dev`, version `v1alpha1`; the CRDs in `crds/` are made of the same schemas. `docs/manifest.md` says what `millrace up` does with them.',
-    'A field that is not in these tables is refused by name. FlinkSession has its schema and its rules; no controller of it runs yet.',
+    'A field that is not in these tables is refused by name.',
     '',
     ...definitions.flatMap(definition => {
       const { kind, plural, shortNames, spec } = definition

@@ -35,7 +35,7 @@ export function addOperatorCommand(
 ): void {
   program
     .command('operator')
-    .description('looks after the FlinkJobs and FlinkSnapshots of a Kubernetes cluster')
+    .description('looks after the FlinkJobs, FlinkSessions and FlinkSnapshots of a Kubernetes cluster')
     .option('-n, --namespace <namespace...>', 'only objects of these namespaces; default: all')
     .option('-l, --selector <labels>', 'only objects with these labels: key=value,...')
     .requiredOption('--image <image>', 'the runtime image of pods whose spec names none (MILLRACE_IMAGE)', env['MILLRACE_IMAGE'])

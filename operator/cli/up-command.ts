@@ -10,7 +10,7 @@ export function addUpCommand(program: Command, run: (request: UpRequest) => Prom
   program
     .command('up')
     .argument('<paths...>', 'manifests (.yaml, .yml, .json), or folders of them')
-    .description('runs the jobs of manifests on this machine, each on a cluster of its own, until they end or Ctrl-C')
+    .description('runs the jobs of manifests on this machine, each on a cluster of its own or on a session, until they end or Ctrl-C')
     .option('--once', 'gives the program the argument --once: examples that loop read their input once')
     .addHelpText(
       'after',

@@ -42,6 +42,7 @@ describe('a savepoint that a person asks for', () => {
         namespace: 'default',
         name: expect.stringMatching(/^fake-savepoint-[0-9a-z]{10}$/),
         labels: {
+          team: 'words',
           'millrace.dev/job': 'fake',
           'millrace.dev/job-uid': 'u',
           'millrace.dev/snapshot-type': 'savepoint',

@@ -183,6 +183,8 @@ function snapshotFor({ job: { apiVersion, metadata } }: Input, { name, trigger, 
       name,
       namespace: metadata.namespace,
       labels: {
+        // An operator that looks after objects with some labels only has to see those of its job too.
+        ...metadata.labels,
         [snapshotLabels.job]: metadata.name,
         [snapshotLabels.jobUid]: metadata.uid,
         [snapshotLabels.type]: 'savepoint',

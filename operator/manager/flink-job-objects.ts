@@ -78,11 +78,11 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
     return status
   }
 
-  const current = async ({ namespace, name }: ObjectKey): Promise<KubeObject | undefined> => caches.get(flinkJobs, namespace, name)
+  const current = ({ namespace, name }: ObjectKey): KubeObject | undefined => caches.get(flinkJobs, namespace, name)
 
   return {
     async read(key) {
-      const object = await current(key)
+      const object = current(key)
       if (object === undefined) return undefined
       const status = await statusOf(object)
       const result = check(object)
@@ -104,7 +104,7 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
 
     async writeStatus(job, status) {
       const { namespace, name, resourceVersion } = job.metadata
-      const object = await current({ namespace, name })
+      const object = current({ namespace, name })
       const base = object ?? (await api.get(flinkJobs, namespace, name))
       const stored = await revisions.store(base, status)
       if (object !== undefined && object.metadata.resourceVersion === resourceVersion && same(object.status, stored)) return job
@@ -115,7 +115,7 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
 
     async noteJobId(job, jobId) {
       const { namespace, name, resourceVersion } = job.metadata
-      const base = (await current({ namespace, name })) ?? (await api.get(flinkJobs, namespace, name))
+      const base = current({ namespace, name }) ?? (await api.get(flinkJobs, namespace, name))
       const saved = await api.patchMetadata(
         { ...base, metadata: { ...base.metadata, resourceVersion } },
         { annotations: { [JOB_ID_ANNOTATION]: jobId } },
@@ -126,7 +126,7 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
     },
 
     async writeFinalizers(key, finalizers) {
-      const object = await current(key)
+      const object = current(key)
       if (object === undefined) return
       try {
         const saved = await api.patchMetadata(object, { finalizers })
@@ -139,7 +139,7 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
     },
 
     async prune(key) {
-      const object = await current(key)
+      const object = current(key)
       if (object !== undefined) await revisions.prune(object)
     },
   }

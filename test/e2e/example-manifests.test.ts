@@ -4,18 +4,22 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { optionTables } from '../../bin/option-tables.ts'
-import { parseManifest } from '../../operator/validation/manifest.ts'
+import { parseManifests } from '../../operator/validation/manifest.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const manifests = readdirSync(join(root, 'examples')).filter(name => name.endsWith('.yaml'))
 
-test.each(manifests)('the inline program of %s compiles under the strictest settings', name => {
-  const parsed = parseManifest(readFileSync(join(root, 'examples', name), 'utf8'), name, optionTables)
-  expect(parsed).toMatchObject({ kind: 'valid' })
-  if (parsed.kind !== 'valid' || parsed.job.spec.job.sql !== undefined) return
+test.each(manifests)('the inline programs of %s compile under the strictest settings', name => {
+  const { objects, problems } = parseManifests(readFileSync(join(root, 'examples', name), 'utf8'), name, optionTables)
+  expect(problems).toEqual([])
+  const scripts = objects.flatMap(({ checked }) => (checked.kind === 'FlinkJob' ? [checked.job.spec.job.script] : []))
+  for (const script of scripts) if (script !== undefined) requireCompiled(script)
+})
+
+function requireCompiled(script: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-types-'))
   try {
-    writeFileSync(join(folder, 'job.mts'), parsed.job.spec.job.script ?? '')
+    writeFileSync(join(folder, 'job.mts'), script)
     writeFileSync(
       join(folder, 'tsconfig.json'),
       JSON.stringify({
@@ -31,4 +35,4 @@ test.each(manifests)('the inline program of %s compiles under the strictest sett
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-})
+}

@@ -19,7 +19,7 @@ export interface Scenario {
   readonly starts: readonly `${number} ${StartFrom}`[]
   /** What is refused when it is applied, or by the condition Ready, in their order. */
   readonly refused?: readonly RegExp[]
-  /** Fields of the outcome that are not compared there, with the reason. */
+  /** Fields of the status, or `starts`, that are not compared there, with the reason. */
   readonly differs?: { readonly [where in Where]?: Readonly<Record<string, string>> }
   /** It is not run there, with the reason. */
   readonly absent?: { readonly [where in Where]?: string }
@@ -75,9 +75,11 @@ export interface ScenarioWorld {
   readonly server: ObjectApi
   readonly namespace: string
   readonly name: string
+  /** Before a FlinkJob is applied. */
+  readonly hold?: () => Promise<void>
   /** What a manifest needs here to be carried out. */
   readonly options: Readonly<Record<string, string>>
-  until(look: () => Promise<boolean>, about: () => Promise<string>): Promise<void>
+  until(look: () => Promise<boolean>, about: () => Promise<string>, limitMs?: number): Promise<void>
   /** The operator has had the time to do more. */
   settled(): Promise<void>
   kill(what: 'jobmanager' | 'taskmanager' | 'operator'): Promise<void>
@@ -113,6 +115,7 @@ export async function runScenario(scenario: Scenario, world: ScenarioWorld): Pro
 async function perform(step: Step, world: ScenarioWorld, memory: { remembered: string }, refusals: string[]): Promise<void> {
   const { server } = world
   if ('apply' in step) {
+    await world.hold?.()
     await server.apply(jobObject(step.apply, world, memory.remembered), 'kubectl').catch((error: unknown) => {
       if (!isReason(error, 'Invalid')) throw error
       refusals.push((error as Error).message)

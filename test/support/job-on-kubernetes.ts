@@ -26,15 +26,16 @@ import { StubKubelet } from './stub-kubelet.ts'
  */
 export class JobOnKubernetes implements AsyncDisposable {
   readonly namespace: string
-  readonly cluster = new FakeFlinkCluster()
+  readonly cluster: FakeFlinkCluster
   /** As the person who has the job. */
   readonly api: KubeApi
   private readonly plane: KubeControlPlane
   private readonly kubelet: StubKubelet
   private readonly operators: RunningOperator[] = []
 
-  private constructor(plane: KubeControlPlane, namespace: string) {
+  private constructor(plane: KubeControlPlane, namespace: string, cluster: FakeFlinkCluster) {
     this.plane = plane
+    this.cluster = cluster
     this.namespace = namespace
     this.cluster.looksUntilFinished = undefined
     const clock = new HurriedClock(1)
@@ -53,9 +54,9 @@ export class JobOnKubernetes implements AsyncDisposable {
     })
   }
 
-  static async start(plane: KubeControlPlane, namespace: string): Promise<JobOnKubernetes> {
+  static async start(plane: KubeControlPlane, namespace: string, cluster = new FakeFlinkCluster()): Promise<JobOnKubernetes> {
     await plane.kubectl(['create', 'namespace', namespace])
-    return new JobOnKubernetes(plane, namespace)
+    return new JobOnKubernetes(plane, namespace, cluster)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,7 +79,7 @@ export class JobOnKubernetes implements AsyncDisposable {
         metadata: { name: 'job', namespace: this.namespace },
         spec: {
           job: { script: 'export default () => 1', upgradeMode: 'savepoint', ...job },
-          flinkConfiguration: { 'execution.checkpointing.dir': 's3://state', 'execution.checkpointing.savepoint-dir': 's3://savepoints' },
+          flinkConfiguration: this.cluster.options,
           ...spec,
         },
       },

@@ -23,7 +23,7 @@ export class MemoryStore implements FlinkJobStore {
     this.job = {
       apiVersion: 'millrace.dev/v1alpha1',
       kind: 'FlinkJob',
-      metadata: { name: 'fake', namespace: 'default', generation: 1, resourceVersion: '1', uid: 'u' },
+      metadata: { name: 'fake', namespace: 'default', generation: 1, resourceVersion: '1', uid: 'u', labels: { team: 'words' } },
       spec: first,
     }
   }

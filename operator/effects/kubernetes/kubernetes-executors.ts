@@ -27,8 +27,8 @@ export interface KubernetesExecutors extends Executors {
 interface OfJob {
   readonly uid: string
   readonly executor: KubernetesExecutor
-  job: FlinkJob
-  session: SessionView | undefined
+  /** What the last pass has seen. */
+  see(job: FlinkJob, session: SessionView | undefined): void
 }
 
 interface OfSession {
@@ -57,15 +57,15 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
 
   const made = (job: FlinkJob, session: SessionView | undefined): OfJob => {
     const { namespace, uid } = job.metadata
-    if (session === undefined) return { uid, executor: createKubernetesExecutor(optionsOf(job)), job, session }
+    if (session === undefined) return { uid, executor: createKubernetesExecutor(optionsOf(job)), see: () => {} }
+    const now = { job, session }
     const executor = createSharedExecutor({
       ...optionsOf(job),
-      job: () => entry.job,
-      session: () => entry.session ?? session,
+      job: () => now.job,
+      session: () => now.session,
       restOfSession: restAt(namespace, session.name),
     })
-    const entry: OfJob = { uid, executor, job, session }
-    return entry
+    return { uid, executor, see: (seenJob, seen = session) => Object.assign(now, { job: seenJob, session: seen }) }
   }
 
   return {
@@ -76,8 +76,7 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
       const before = jobs.get(key)
       const entry = before?.uid === job.metadata.uid ? before : made(job, session)
       jobs.set(key, entry)
-      entry.job = job
-      entry.session = session
+      entry.see(job, session)
       return entry.executor
     },
     restOf: job => address => {
