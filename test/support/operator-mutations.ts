@@ -19,18 +19,4 @@ export const operatorMutations: readonly Mutation[] = [
     replace: '...jobStatus, jobId: input.freshJobId,',
     ...crashes,
   },
-  {
-    what: 'a JobManager is started again while one starts',
-    file: 'operator/job/decide.ts',
-    find: "  if (jobManager.kind === 'missing') {\n    const waitMs",
-    replace: "  if (jobManager.kind !== 'ready') {\n    const waitMs",
-    ...crashes,
-  },
-  {
-    what: 'a job is gone before its last savepoint has its object',
-    file: 'operator/job/snapshots.ts',
-    find: "const isRecorded = status.lifecycleState !== 'DELETED' || actions.length === 0",
-    replace: 'const isRecorded = true',
-    ...crashes,
-  },
 ]
