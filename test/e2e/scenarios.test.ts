@@ -16,8 +16,9 @@ for (const scenario of here)
   test.concurrent(scenario.name, { timeout: TIMEOUT_MS }, () =>
     turn(async () => {
       await using world = await localWorld()
-      const { found, wanted } = await runComparably(scenario, world, 'local')
+      const { found, wanted, unnamed } = await runComparably(scenario, world, 'local')
       expect(found).toEqual(wanted)
+      expect(unnamed).toEqual([])
       if (found.status === 'gone') expect(world.processes()).toEqual([])
       compared.add(scenario.name)
     }),

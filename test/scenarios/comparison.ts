@@ -9,9 +9,9 @@ export async function runComparably(
   scenario: Scenario,
   world: ScenarioWorld,
   where: Where,
-): Promise<{ readonly found: Partial<Outcome>; readonly wanted: Partial<Outcome> }> {
+): Promise<{ readonly found: Partial<Outcome>; readonly wanted: Partial<Outcome>; readonly unnamed: readonly string[] }> {
   const simulated = await runScenario(scenario, simulatedWorld())
-  await runScenario(scenario, world)
+  const { refusals } = await runScenario(scenario, world)
   const without = (outcome: Outcome) => withoutFields(outcome, Object.keys(scenario.differs?.[where] ?? {}))
   const wanted = without(simulated.outcome)
   let found = without(await outcomeOf(world))
@@ -26,7 +26,14 @@ export async function runComparably(
     )
     // The caller shows what is different.
     .catch(() => {})
-  return { found, wanted }
+  return { found, wanted, unnamed: unnamed(scenario, refusals) }
+}
+
+/** What should have been refused and was not, or was and does not say for what. */
+export function unnamed({ refused = [] }: Scenario, refusals: readonly string[]): readonly string[] {
+  return Array.from({ length: Math.max(refused.length, refusals.length) }, (_, n) => n)
+    .filter(n => refused[n] === undefined || refusals[n]?.includes(refused[n]) !== true)
+    .map(n => `${refused[n] ?? 'nothing'}: ${refusals[n] ?? 'not refused'}`)
 }
 
 const COMPARED_MS = 10_000

@@ -26,6 +26,8 @@ import { jobOf, type ScenarioWorld } from './scenario.ts'
 export interface KubernetesScenarioOptions {
   readonly server: ObjectApi
   readonly namespace: string
+  /** As kubectl applies objects. */
+  readonly apply: (object: KubeObject) => Promise<void>
   /** A pod gets its node by it. */
   readonly bind: (pod: KubeObject) => Promise<unknown>
 }
@@ -33,7 +35,7 @@ export interface KubernetesScenarioOptions {
 const NAME = 'job'
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 
-export async function kubernetesWorld({ server, namespace, bind }: KubernetesScenarioOptions): Promise<ScenarioWorld & AsyncDisposable> {
+export async function kubernetesWorld({ server, namespace, apply, bind }: KubernetesScenarioOptions): Promise<ScenarioWorld & AsyncDisposable> {
   const cluster = new FakeFlinkCluster()
   teachPrograms(cluster)
   cluster.looksUntilFinished = undefined
@@ -85,11 +87,17 @@ export async function kubernetesWorld({ server, namespace, bind }: KubernetesSce
     namespace,
     name: NAME,
     options: { 'execution.checkpointing.dir': 's3://state/checkpoints', 'execution.checkpointing.savepoint-dir': 's3://state/savepoints' },
-    hold: () => collectGarbage(world),
+    async apply(object) {
+      await collectGarbage(world)
+      await apply(object)
+    },
     until: (look, about, limitMs) => operator.until(look, about, limitMs),
     settled: () => operator.settled(world),
     async kill(what) {
       if (what === 'operator') return operator.restart()
+      // A job may be RUNNING here before its pods are.
+      const isThere = async () => (what === 'jobmanager' ? cluster.jobManager === 'ready' : cluster.taskManagers > 0)
+      await operator.until(isThere, async () => `there is no ${what} that could be killed`)
       isKilled = what === 'taskmanager'
       const set = what === 'jobmanager' ? names.jobManager(NAME) : names.taskManager(NAME)
       await server.delete(pods, namespace, `${set}-0`, { isForced: true })

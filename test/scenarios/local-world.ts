@@ -78,7 +78,10 @@ export async function localWorld(): Promise<LocalWorld> {
   const processes = () => processesOf(directory).filter(line => line.includes('--end-with-stdin'))
   const world: LocalWorld = {
     server,
-    hold: () => executors.hold(held),
+    async apply(object) {
+      await executors.hold(held)
+      await server.apply(object, 'kubectl')
+    },
     namespace: NAMESPACE,
     name: NAME,
     options: { 'rest.port': '0', 'slot.idle.timeout': '1 s', 'execution.checkpointing.savepoint-dir': pathToFileURL(savepoints).href },

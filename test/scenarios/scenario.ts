@@ -17,8 +17,8 @@ export interface Scenario {
   readonly ends: Reached
   /** In their order: which job id it is, counted from 1, and what there was for it to go on from. */
   readonly starts: readonly `${number} ${StartFrom}`[]
-  /** What is refused when it is applied, or by the condition Ready, in their order. */
-  readonly refused?: readonly RegExp[]
+  /** What the API server names when it refuses something, in their order. */
+  readonly refused?: readonly string[]
   /** Fields of the status, or `starts`, that are not compared there, with the reason. */
   readonly differs?: { readonly [where in Where]?: Readonly<Record<string, string>> }
   /** It is not run there, with the reason. */
@@ -75,8 +75,8 @@ export interface ScenarioWorld {
   readonly server: ObjectApi
   readonly namespace: string
   readonly name: string
-  /** Before a FlinkJob is applied. */
-  readonly hold?: () => Promise<void>
+  /** As a person's kubectl, which has unknown fields refused. */
+  apply(object: KubeObject): Promise<unknown>
   /** What a manifest needs here to be carried out. */
   readonly options: Readonly<Record<string, string>>
   until(look: () => Promise<boolean>, about: () => Promise<string>, limitMs?: number): Promise<void>
@@ -115,8 +115,7 @@ export async function runScenario(scenario: Scenario, world: ScenarioWorld): Pro
 async function perform(step: Step, world: ScenarioWorld, memory: { remembered: string }, refusals: string[]): Promise<void> {
   const { server } = world
   if ('apply' in step) {
-    await world.hold?.()
-    await server.apply(jobObject(step.apply, world, memory.remembered), 'kubectl').catch((error: unknown) => {
+    await world.apply(jobObject(step.apply, world, memory.remembered)).catch((error: unknown) => {
       if (!isReason(error, 'Invalid')) throw error
       refusals.push((error as Error).message)
     })

@@ -26,6 +26,7 @@ export function simulatedWorld(faults?: ReadonlyMap<number, CallFault>): Simulat
     namespace: 'default',
     name: NAME,
     options: {},
+    apply: object => server.apply(object, 'kubectl'),
     async until(look, about, limitMs = LIMIT_MS) {
       const endMs = clock.monotonicMs() + limitMs
       while (!(await look())) {

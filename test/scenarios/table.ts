@@ -4,6 +4,7 @@ import { recoveryScenarios } from './recovery.ts'
 import type { Scenario } from './scenario.ts'
 import { snapshotScenarios } from './snapshots.ts'
 import { upgradeScenarios } from './upgrades.ts'
+import { validationScenarios } from './validation.ts'
 
 export const scenarios: readonly Scenario[] = [
   ...lifeScenarios,
@@ -11,4 +12,5 @@ export const scenarios: readonly Scenario[] = [
   ...recoveryScenarios,
   ...deletionScenarios,
   ...snapshotScenarios,
+  ...validationScenarios,
 ]

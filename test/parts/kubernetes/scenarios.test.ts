@@ -3,7 +3,7 @@ import { crdFiles } from '../../../bin/crds.ts'
 import { definitions } from '../../../operator/api/crd.ts'
 import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
-import type { KubeObject } from '../../../operator/kube/object-api.ts'
+import { KubeError, type KubeObject } from '../../../operator/kube/object-api.ts'
 import { systemClock } from '../../../runtime/common/clock.ts'
 import { systemRandom } from '../../../runtime/common/random.ts'
 import { runComparably } from '../../scenarios/comparison.ts'
@@ -35,6 +35,13 @@ async function bind({ metadata: { name, namespace } }: KubeObject): Promise<void
   await plane.call('POST', `/api/v1/namespaces/${namespace}/pods/${name}/binding`, binding)
 }
 
+async function apply(object: KubeObject): Promise<void> {
+  const { namespace, name } = object.metadata
+  const path = `/apis/millrace.dev/v1alpha1/namespaces/${namespace}/flinkjobs/${name}?fieldManager=kubectl&fieldValidation=Strict`
+  const { status, body } = await plane.call('PATCH', path, object, { contentType: 'application/apply-patch+yaml' })
+  if (status >= 300) throw new KubeError('Invalid', (body as { readonly message: string }).message)
+}
+
 const compared = new Set<string>()
 
 for (const [number, scenario] of scenarios.entries()) {
@@ -43,9 +50,10 @@ for (const [number, scenario] of scenarios.entries()) {
     turn(async () => {
       const namespace = `scenario-${number}`
       await plane.call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-      await using world = await kubernetesWorld({ server: api, namespace, bind })
-      const { found, wanted } = await runComparably(scenario, world, 'kubernetes')
+      await using world = await kubernetesWorld({ server: api, namespace, apply, bind })
+      const { found, wanted, unnamed } = await runComparably(scenario, world, 'kubernetes')
       expect(found).toEqual(wanted)
+      expect(unnamed).toEqual([])
       expect(world.violations()).toEqual([])
       compared.add(scenario.name)
     }),
