@@ -12,8 +12,9 @@ import { type CallFault, callFaults } from '../support/manager-world.ts'
 const seeds = Number(process.env['SEEDS'] || 2_000)
 const stride = process.env['SOAK'] === '1' ? 1 : seeds < 1_000 ? 997 : 17
 
-/** Long enough for what was begun to be seen. */
+/** Long enough for what was begun to be seen, and for a call that hangs. */
 const SETTLED_MS = 5_000
+const HUNG_MS = 40_000
 
 interface Told {
   readonly outcome: Outcome
@@ -29,7 +30,7 @@ async function tell(scenario: Scenario, faults: ReadonlyMap<number, CallFault> =
   let calls = 0
   const settled = async () => {
     calls = manager.calls
-    await manager.clock.run(SETTLED_MS)
+    await manager.clock.run([...faults.values()].includes('hang') ? HUNG_MS : SETTLED_MS)
   }
   try {
     const { outcome, refusals } = await runScenario(scenario, { ...world, settled })
