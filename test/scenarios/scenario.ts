@@ -162,7 +162,12 @@ function jobObject({ program = 'counting', job, spec = {}, labels, annotations }
     },
     spec: {
       job: { ...programFields(program), ...job },
-      flinkConfiguration: { 'execution.checkpointing.interval': '300 ms', ...world.options, ...flinkConfiguration },
+      flinkConfiguration: {
+        'execution.checkpointing.interval': '300 ms',
+        // Those of a session are its own.
+        ...('sessionName' in spec ? {} : world.options),
+        ...flinkConfiguration,
+      },
       ...rest,
     },
   }

@@ -2,6 +2,7 @@ import { deletionScenarios } from './deletion.ts'
 import { lifeScenarios } from './life.ts'
 import { recoveryScenarios } from './recovery.ts'
 import type { Scenario } from './scenario.ts'
+import { sessionScenarios } from './sessions.ts'
 import { snapshotScenarios } from './snapshots.ts'
 import { upgradeScenarios } from './upgrades.ts'
 import { validationScenarios } from './validation.ts'
@@ -13,4 +14,5 @@ export const scenarios: readonly Scenario[] = [
   ...deletionScenarios,
   ...snapshotScenarios,
   ...validationScenarios,
+  ...sessionScenarios,
 ]
