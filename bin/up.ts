@@ -52,13 +52,13 @@ export async function runUp(request: UpRequest, context: CliContext, environment
 }
 
 /** Credentials of stores are this process's. */
-function catalogueOf(configuration: Configuration): Catalogue {
+export function catalogueOf(configuration: Configuration): Catalogue {
   const open = storeOpener(configuration, createProcessLog('pretty', 'warn'))
   return createCatalogue(catalogueLocations(configuration), uri => open(uri, configuration, checkpointDirectory.key, 'read'))
 }
 
 /** The cluster in this directory takes its own token, whatever else it asks for; before its first start it has none. */
-function tokenOf(directory: string): Readonly<Record<string, string>> {
+export function tokenOf(directory: string): Readonly<Record<string, string>> {
   try {
     return { [restOptions.token.key]: readFileSync(join(directory, 'cluster-token'), 'utf8').trim() }
   } catch {
@@ -66,7 +66,7 @@ function tokenOf(directory: string): Readonly<Record<string, string>> {
   }
 }
 
-function createPrograms(configuration: Configuration, placeOf: PlaceOf): Programs {
+export function createPrograms(configuration: Configuration, placeOf: PlaceOf): Programs {
   return {
     async prepare(spec, signal): Promise<PreparedProgram> {
       const { entryClass: entry, args, parallelism } = spec.job

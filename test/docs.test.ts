@@ -30,3 +30,12 @@ test('docs/runbook.md has an entry for each condition that the operator writes',
   )
   expect([...types].filter(type => !headings.has(`### ${type}`))).toEqual([])
 })
+
+test('docs/reliability.md names each fault that the operator is shown to stand, and has the numbers', () => {
+  const page = readFileSync(new URL('../docs/reliability.md', import.meta.url), 'utf8')
+  const items = readFileSync(new URL('../docs/items/m4.md', import.meta.url), 'utf8')
+  const rows = [...items.matchAll(/^\| (shown-fault-\w+) /gm)].map(([, row = '']) => row)
+  expect(rows.length).toBeGreaterThanOrEqual(10)
+  expect(rows.filter(row => !page.includes(`| ${row} |`))).toEqual([])
+  expect(page).toMatch(/\d runs, 0 violations/)
+})

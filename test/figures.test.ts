@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { cases } from '../bench/cases.ts'
+import { operatorRows } from '../bench/harness/operator-report.ts'
 import { LOSS_MAX, lossOf, ratioTo, type StoredReport } from '../bench/harness/report.ts'
 import { stateRows } from '../bench/harness/state-report.ts'
 
@@ -85,7 +86,7 @@ test('every case has its row with machine and versions, and a profile with what 
   const page = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')
   const [tables = '', profiles = ''] = page.split('\n## Profiles\n')
   // Beyond what M2 names.
-  for (const { name, kind } of cases.filter(one => one.name !== 'keyed-sum-1k-bigint' && one.kind !== 'state')) {
+  for (const { name, kind } of cases.filter(one => one.name !== 'keyed-sum-1k-bigint' && one.kind !== 'state' && one.kind !== 'operator')) {
     for (const parallelism of kind === 'program' || kind === 'sql' ? [1, 2] : [1]) {
       const { machine, versions } = reportOf(name, parallelism)
       expect(machine.cpu, name).not.toBe('')
@@ -95,6 +96,17 @@ test('every case has its row with machine and versions, and a profile with what 
     expect(tables, name).toMatch(new RegExp(`^\\| ${name} \\| .*, Node 24\\.`, 'm'))
     expect(profiles, name).toMatch(new RegExp(`^(\\| (\\w+, )?${name}\\b|### ${name}$)`, 'm'))
   }
+})
+
+test('500 jobs on an operator: measured with ten idle minutes and all that is required reached, or said not to be measured', () => {
+  const page = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')
+  const found = page.split('\n').filter(line => line.startsWith('| operator-500 |'))
+  const report = stored.find(({ name }) => name === 'operator-500')
+  if (report?.kind !== 'operator') return expect(found).toEqual(['| operator-500 | | | | | not measured |'])
+  expect(report).toMatchObject({ scale: 1, result: { jobs: 500, problems: [], idle: { seconds: 600 } } })
+  const rows = operatorRows(report.result)
+  expect(rows.filter(({ required }) => required !== '').map(({ verdict }) => verdict)).toEqual(['reached', 'reached', 'reached'])
+  expect(found.map(line => line.split(' | ').slice(1, 3))).toEqual(rows.map(({ label, value }) => [label, value]))
 })
 
 function startup() {

@@ -3,7 +3,6 @@
  * they have an effect. Paths below the document.
  */
 const refusedFields: Readonly<Record<string, string>> = {
-  'spec.job.configMapRef': 'programs in ConfigMaps are not supported yet',
   'spec.deploymentName': 'name the FlinkSession in spec.sessionName',
   'spec.engine': 'other engines are not supported yet',
   'spec.flinkVersion': 'there is no Flink below: remove it',

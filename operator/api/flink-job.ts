@@ -386,6 +386,8 @@ export const flinkJobStatusSchema = z.object({
     .optional(),
   /** An edit that was given up. */
   refused: z.object({ generation: z.int(), message: z.string() }).optional(),
+  /** Of what the spec refers to, as it was when `plan` and `refused` were written: another one has another plan, though the generation is the same. */
+  referenced: z.string().optional(),
   /** The newest one that is complete, whoever asked for it. */
   lastSavepoint: z.object({ time: z.string(), location: z.string(), trigger: z.enum(snapshotTriggers), name: z.string() }).optional(),
   /** Its FlinkSnapshots; see operator/job/snapshots.ts. */
@@ -492,6 +494,8 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly script?: string
     readonly module?: string
     readonly sql?: string
+    /** Where `script` or `sql` comes from. */
+    readonly configMapRef?: { readonly name: string; readonly key: string }
     readonly entryClass: string
     readonly args: readonly string[]
     readonly parallelism?: number
@@ -503,6 +507,8 @@ export interface FlinkJobSpec extends ClusterSpec {
     readonly savepointTriggerNonce?: number
     readonly savepointRedeployNonce?: number
   }
+  /** ConfigMaps and Secrets that its pods read, by `Secret name`: which one it is, and in which version. */
+  readonly references?: Readonly<Record<string, string>>
   /** The FlinkSession whose processes it shares. */
   readonly sessionName?: string
   /** Either an interval or a cron expression. */

@@ -11,11 +11,13 @@ export function withDefaults(object: KubeObject, before: KubeObject | undefined)
   const parsed = definition.spec.safeParse(object.spec)
   const problems = parsed.success
     ? brokenRules(definition.spec, object.spec, before?.spec, ['spec']).map(({ path, message }) => `${fieldPath(path)}: ${message}`)
-    : parsed.error.issues.map(issue => problemOf(issue))
+    : parsed.error.issues.flatMap(issue => problemsOf(issue))
   if (problems.length > 0) throw new KubeError('Invalid', `${object.kind} "${object.metadata.name}" is invalid: ${problems.join('; ')}`)
   return { ...object, spec: parsed.data }
 }
 
-function problemOf({ path, message }: z.core.$ZodIssue): string {
-  return `${fieldPath(['spec', ...path.filter(part => typeof part !== 'symbol')])}: expected ${message}`
+function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
+  const path = ['spec', ...issue.path.filter(part => typeof part !== 'symbol')]
+  if (issue.code === 'unrecognized_keys') return issue.keys.map(key => `${fieldPath([...path, key])}: unknown field`)
+  return [`${fieldPath(path)}: expected ${issue.message}`]
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { OptionTable } from '../../runtime/common/config.ts'
+import { CONFIG_MAP_KIND } from '../api/config-map.ts'
 import type { PlaceOf } from '../effects/local-executors.ts'
 import type { KubeObject } from '../kube/object-api.ts'
 import { parseManifests } from '../validation/manifest.ts'
@@ -123,6 +124,7 @@ export class ManifestSet {
   private withArgs(document: KubeObject, { name, namespace, labels, annotations }: CheckedObject['metadata']): KubeObject {
     const metadata = { name, namespace, ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) }
     const { apiVersion, kind } = document
+    if (kind === CONFIG_MAP_KIND) return { ...document, metadata }
     const spec = document.spec as { readonly job?: { readonly args?: readonly unknown[] } }
     if (this.extraArgs.length === 0 || spec.job === undefined) return { apiVersion, kind, metadata, spec }
     return { apiVersion, kind, metadata, spec: { ...spec, job: { ...spec.job, args: [...(spec.job.args ?? []), ...this.extraArgs] } } }

@@ -6,6 +6,7 @@ import { hex } from '../../runtime/common/ids.ts'
 import type { Logger } from '../../runtime/common/log.ts'
 import type { Random } from '../../runtime/common/random.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
+import { CONFIG_MAP_KIND } from '../api/config-map.ts'
 import { type FlinkJob, KIND } from '../api/flink-job.ts'
 import { type FlinkSession, type FlinkSessionStatus, SESSION_KIND } from '../api/flink-session.ts'
 import type { LocalExecutorOptions } from '../effects/local-executor.ts'
@@ -257,7 +258,9 @@ class UpSession {
 
   private async applyManifests(): Promise<void> {
     const { objects } = this.manifests
-    for (const [name, { object }] of objects) {
+    // What jobs refer to comes before them.
+    const isReferred = ({ object }: { readonly object: KubeObject }) => object.kind === CONFIG_MAP_KIND
+    for (const [name, { object }] of [...objects].sort(([, a], [, b]) => Number(isReferred(b)) - Number(isReferred(a)))) {
       const text = JSON.stringify(object)
       if (this.applied.get(name)?.text === text) continue
       try {

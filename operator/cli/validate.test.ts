@@ -52,7 +52,7 @@ test('every problem of every file, each with its place', async () => {
     'a.yaml:8:25: spec.flinkConfiguration["rest.prt"]: unknown option rest.prt, did you mean rest.port?',
     'b.yaml:13:1: spec.jobReference: is needed, unless the savepoint is there already',
     'b.yaml:15:3: spec.checkpont: unknown field, did you mean checkpoint?',
-    'c.yaml:1:7: kind: expected FlinkJob, FlinkSession or FlinkSnapshot, got "Deployment"',
+    'c.yaml:1:7: kind: expected FlinkJob, FlinkSession, FlinkSnapshot or ConfigMap, got "Deployment"',
     expect.stringMatching(/^d\.json:1:2: /),
     'e.yaml:1:1: the file is empty, expected manifests of FlinkJobs, FlinkSessions or FlinkSnapshots',
   ])

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { crashPlans } from '../../test/support/crash-plans.ts'
 import { spec, world } from '../../test/support/operator-world.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
@@ -43,6 +44,18 @@ test('a failed job tells its cause and where, and its processes end', async () =
   expect(lifecycle(job)).toBe('FAILED')
   expect(job.status?.error).toBe('in Map (1/1): Error: fifty is too much\n    at map (job.ts:3:5)')
   expect(job.status?.conditions.find(({ type }) => type === 'Running')).toMatchObject({ status: 'False', reason: 'Failed' })
+})
+
+test('a job that has failed goes on to say why, whatever a later look meets with', async () => {
+  const { cluster, pass, until } = world()
+  cluster.failure = 'Error: fifty is too much'
+  const failed = await until(job => lifecycle(job) === 'FAILED')
+  const before = failed.status?.error
+  expect(before).toContain('fifty is too much')
+  cluster.restFailure = new FlinkError('EXTERNAL_SYSTEM', 'the JobManager answered 500')
+  await expect(pass()).rejects.toThrow('answered 500')
+  cluster.restFailure = undefined
+  expect((await until(ended)).status?.error).toBe(before)
 })
 
 test('a program that cannot be planned starts nothing', async () => {

@@ -284,7 +284,7 @@ export function statusAfterRetry(input: Input, message: string): FlinkJobStatus 
   return change === undefined ? undefined : withConditions(input, statusWith(input, change))
 }
 
-/** Nothing could be decided: what was asked has not answered as expected. */
+/** Nothing could be decided: what was asked has not answered as expected. What a job that has ended says is how it did. */
 export function statusAfterLook(input: Pick<Input, 'job' | 'nowMs'>, message: string): FlinkJobStatus {
-  return withConditions(input, statusWith(input, { error: message }))
+  return withConditions(input, hasEnded(statusOf(input)) ? statusOf(input) : statusWith(input, { error: message }))
 }

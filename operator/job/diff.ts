@@ -21,6 +21,8 @@ type FieldClass = (typeof order)[number]
 
 /** Of fields and all that is below them: the longest name counts, and what has none is `restart`. */
 const classes: Readonly<Record<string, FieldClass>> = {
+  // What counts is the program that is found there, `script` or `sql` (references.ts).
+  'spec.job.configMapRef': 'ignore',
   'spec.job.parallelism': 'rescale',
   'spec.job.upgradeMode': 'ignore',
   'spec.job.fallback': 'ignore',
@@ -90,8 +92,16 @@ function classOf(field: string, before: FlinkJobSpec, after: FlinkJobSpec): Fiel
   if (isTakenOut(field, after)) return 'ignore'
   const from = before.taskManager.replicas
   const to = after.taskManager.replicas
+  if (field.startsWith(REFERENCES)) return isOther(field.slice(REFERENCES.length + 2, -2), before, after) ? 'restart' : 'ignore'
   if (field === 'spec.taskManager.replicas' && from !== undefined && to !== undefined && to > from) return 'live'
   return classOfField(field)
+}
+
+const REFERENCES = 'spec.references'
+
+/** Pods that run have read what was there: an object that comes, or that is no longer referred to, changes nothing for them. */
+function isOther(object: string, before: FlinkJobSpec, after: FlinkJobSpec): boolean {
+  return before.references?.[object] !== undefined && after.references?.[object] !== undefined
 }
 
 /** A new value of the nonce: the job is to begin anew, from the path that the spec names. */

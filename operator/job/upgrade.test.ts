@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { FlinkError } from '../../runtime/common/errors.ts'
 import { type CrashPlan, crashPlans } from '../../test/support/crash-plans.ts'
 import { spec, world } from '../../test/support/operator-world.ts'
 import type { FlinkJob, FlinkJobSpec } from '../api/flink-job.ts'
@@ -58,6 +59,34 @@ describe('an edit of the program', () => {
     expect(jobIdOf(last)).not.toBe(jobIdOf(first))
     expect(cluster.restored).toEqual(['file:///first', undefined])
     expect(last.status?.edit?.class).toBe('state-loss')
+  })
+
+  test.each([
+    ['stateless', ['cancelJob', 'stopTaskManagers', 'stopJobManager']],
+    ['savepoint', ['stopJob', 'stopTaskManagers', 'stopJobManager']],
+  ] as const)('in mode %s of a job whose answer is lost once: it is stopped as any other', async (upgradeMode, stopped) => {
+    const { cluster, pass, until, edit } = await started({ upgradeMode, fallback: 'stateless' })
+    cluster.history.length = 0
+    cluster.restFailure = new FlinkError('CONNECTION_LOST', 'the connection broke')
+    await edit(withJob({ ...changed, upgradeMode, fallback: 'stateless' }))
+    for (let i = 0; i < 3; i++) await pass()
+    cluster.restFailure = undefined
+    await until(carriedOut)
+    expect(cluster.history.slice(0, 3)).toEqual(stopped)
+    expect(cluster.violations).toEqual([])
+  })
+
+  test('with a fall-back of a job whose JobManager never answers: it falls back after a minute', async () => {
+    const { cluster, until, edit, advance, pass } = await started({ upgradeMode: 'savepoint', fallback: 'last-state' })
+    cluster.restFailure = new FlinkError('TIMEOUT', 'no answer')
+    await edit(withJob(changed))
+    await until(job => job.status?.upgrade?.step === 'STOPPING')
+    advance(61_000)
+    await pass()
+    await until(job => job.status?.upgrade?.mode === 'last-state' || job.status?.upgrade === undefined)
+    cluster.restFailure = undefined
+    expect((await until(carriedOut)).status?.restore).toMatchObject({ kind: 'checkpoint', reason: expect.stringContaining('does not answer') })
+    expect(cluster.violations).toEqual([])
   })
 
   test('that cannot be planned leaves the job alone and says why; mended, it is carried out', async () => {

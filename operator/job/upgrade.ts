@@ -89,7 +89,7 @@ export function startUpgrade(input: Input): Decision | undefined {
         spec: JSON.stringify(spec),
         ...mode,
         reason: obstacle === undefined ? mode.reason : `${mode.reason}; ${obstacle}`,
-        step: mode.mode === 'last-state' || !isDeployed(input) ? 'RELEASING' : 'STOPPING',
+        step: mode.mode === 'last-state' || !(isDeployed(input) || mayAnswer(input)) ? 'RELEASING' : 'STOPPING',
         triggerId: input.freshTriggerId,
         since: new Date(input.nowMs).toISOString(),
       },
@@ -173,6 +173,18 @@ function isDeployed({ observed: { job } }: Input): boolean {
   return job.kind === 'present' && !isGloballyTerminal(job.state)
 }
 
+/** It was asked and has not answered; at the next look it may. */
+function mayAnswer(input: Input): boolean {
+  const { cluster, job } = input.observed
+  const { jobStatus, lifecycleState } = statusOf(input)
+  if (jobStatus === undefined || isGloballyTerminal(jobStatus.state) || lifecycleState === 'SUSPENDED') return false
+  return cluster.jobManager.kind === 'ready' && job.kind === 'unknown'
+}
+
+function isPatient({ nowMs }: Input, { since }: Upgrade): boolean {
+  return nowMs - Date.parse(since) < CANCEL_TIMEOUT_MS
+}
+
 function modeFor(input: Input, { job: { upgradeMode, fallback, state } }: FlinkJobSpec): Pick<Upgrade, 'mode' | 'reason'> | undefined {
   const { job } = input.observed
   const status = statusOf(input)
@@ -184,6 +196,7 @@ function modeFor(input: Input, { job: { upgradeMode, fallback, state } }: FlinkJ
   if (job.kind === 'present' && job.state === 'RUNNING') return { mode: 'savepoint', reason: 'spec.job.upgradeMode is savepoint' }
   if (status.lifecycleState === 'SUSPENDED') return { mode: 'last-state', reason: 'the job was suspended, and goes on from where it was' }
   if (fallback === 'none') return undefined
+  if (mayAnswer(input)) return { mode: 'savepoint', reason: 'spec.job.upgradeMode is savepoint' }
   return { mode: fallback, reason: `the job is ${stateOf(input)}, which allows no savepoint, and spec.job.fallback is ${fallback}` }
 }
 
@@ -208,7 +221,10 @@ function stopWithSavepoint(input: Input, upgrade: Upgrade): Decision | undefined
   if (kind === 'ended' || kind === 'missing' || job.kind === 'missing') return lostWhileStopping(input, upgrade)
   const status = statusWith(withObservedJob(input), {})
   const { jobId } = requireJob(status)
-  if (job.kind !== 'present') return answer(status, POLL_MS)
+  if (job.kind !== 'present') {
+    const isGivenUp = fallsBack(upgrade) && !isPatient(input, upgrade)
+    return isGivenUp ? failed(input, upgrade, 'its JobManager does not answer') : answer(status, POLL_MS)
+  }
   const isOver = isGloballyTerminal(job.state)
   switch (operation.kind) {
     case 'completed': {
@@ -288,9 +304,8 @@ function failed(input: Input, upgrade: Upgrade, why: string): Decision {
 function cancel(input: Input, upgrade: Upgrade): Decision {
   const { cluster, job } = input.observed
   const status = statusWith(withObservedJob(input), {})
-  const isPatient = input.nowMs - Date.parse(upgrade.since) < CANCEL_TIMEOUT_MS
   const mayRun = cluster.jobManager.kind === 'ready' && job.kind !== 'missing' && !(job.kind === 'present' && isGloballyTerminal(job.state))
-  if (!mayRun || !isPatient) return answer(statusWith(withStatus(input, status), { upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
+  if (!mayRun || !isPatient(input, upgrade)) return answer(statusWith(withStatus(input, status), { upgrade: { ...upgrade, step: 'RELEASING' } }), 0)
   if (job.kind !== 'present' || job.state === 'CANCELLING') return answer(status, POLL_MS)
   return answer(status, POLL_MS, { kind: 'cancelJob', jobId: requireJob(status).jobId })
 }

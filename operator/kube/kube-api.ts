@@ -56,6 +56,16 @@ interface Call {
   readonly path: string
   readonly body?: unknown
   readonly contentType?: string
+  readonly accept?: string
+}
+
+function acceptOf(type: ResourceType, as: string): string {
+  return type.isMetadataOnly === true ? `application/json;as=${as};g=meta.k8s.io;v=v1` : 'application/json'
+}
+
+/** A server may know nothing of metadata alone. */
+function seenOf(type: ResourceType, object: KubeObject): KubeObject {
+  return type.isMetadataOnly === true ? { apiVersion: apiVersionOf(type), kind: type.kind, metadata: object.metadata } : object
 }
 
 interface Answer {
@@ -106,12 +116,14 @@ export class KubeApi implements ObjectApi {
     let next = ''
     for (;;) {
       const query = queryOf({ labelSelector: selectorOf(labels), limit: String(PAGE_SIZE), continue: next })
-      const page = (await this.call({ method: 'GET', path: `${pathOf(type, namespace)}${query}` })).body as {
+      const page = (
+        await this.call({ method: 'GET', path: `${pathOf(type, namespace)}${query}`, accept: acceptOf(type, 'PartialObjectMetadataList') })
+      ).body as {
         readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
         readonly items: readonly KubeObject[] | null
       }
       // Items of a list do not say what they are.
-      for (const item of page.items ?? []) items.push({ ...stripped(item), apiVersion: apiVersionOf(type), kind: type.kind })
+      for (const item of page.items ?? []) items.push({ ...seenOf(type, stripped(item)), apiVersion: apiVersionOf(type), kind: type.kind })
       next = page.metadata.continue ?? ''
       if (next === '') return { items, resourceVersion: page.metadata.resourceVersion }
     }
@@ -157,12 +169,12 @@ export class KubeApi implements ObjectApi {
     const timeoutSeconds = String(240 + Math.floor(this.options.random.next() * 60))
     const { resourceVersion, labels } = from
     const query = queryOf({ watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds, resourceVersion, labelSelector: selectorOf(labels) })
-    const stream = await this.open(`${pathOf(type, from.namespace)}${query}`, signal)
+    const stream = await this.open(`${pathOf(type, from.namespace)}${query}`, acceptOf(type, 'PartialObjectMetadata'), signal)
     if (stream === undefined) return
     try {
       for await (const line of stream.lines()) {
         const event = eventOf(line)
-        if (event !== undefined) yield event
+        if (event !== undefined) yield event.type === 'BOOKMARK' ? event : { ...event, object: seenOf(type, event.object) }
       }
     } catch (error) {
       if (!signal.aborted)
@@ -221,7 +233,7 @@ export class KubeApi implements ObjectApi {
 
   /** `onSent`: from here on the server may have it. */
   private async send(
-    { method, path, body, contentType = 'application/json' }: Call,
+    { method, path, body, contentType = 'application/json', accept = 'application/json' }: Call,
     agent: HttpAgent | HttpsAgent,
     signal: AbortSignal,
     onSent: () => void,
@@ -229,7 +241,7 @@ export class KubeApi implements ObjectApi {
     const token = await this.options.auth.token()
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
     const headers = {
-      accept: 'application/json',
+      accept,
       'user-agent': 'millrace-operator',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(payload === undefined ? {} : { 'content-type': contentType, 'content-length': String(payload.length) }),
@@ -247,14 +259,14 @@ export class KubeApi implements ObjectApi {
     })
   }
 
-  private async open(path: string, signal: AbortSignal): Promise<LineStream | undefined> {
+  private async open(path: string, accept: string, signal: AbortSignal): Promise<LineStream | undefined> {
     const { clock, requestTimeoutMs = REQUEST_TIMEOUT_MS, watchSilenceMs = WATCH_SILENCE_MS } = this.options
     const controller = new AbortController()
     const stop = () => controller.abort()
     signal.addEventListener('abort', stop)
     const deadline = clock.schedule(requestTimeoutMs, () => controller.abort())
     try {
-      const message = await this.send({ method: 'GET', path }, this.watches, controller.signal, () => {})
+      const message = await this.send({ method: 'GET', path, accept }, this.watches, controller.signal, () => {})
       if (message.statusCode !== 200)
         throw errorOf({ status: message.statusCode ?? 0, body: parsed(await textOf(message)), retryAfterMs: retryAfterOf(message) })
       return new LineStream(message, clock, watchSilenceMs, () => {

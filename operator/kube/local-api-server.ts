@@ -15,7 +15,7 @@ import {
   type Selection,
   type WatchEvent,
 } from './object-api.ts'
-import { events, hasGeneration, hasStatus, typeOf } from './resources.ts'
+import { apiVersionOf, events, hasGeneration, hasStatus, typeOf } from './resources.ts'
 import { applied, changed, mergePatched, type Owners, same } from './server-side-apply.ts'
 import { selects, WatchHistory } from './watch-history.ts'
 
@@ -87,13 +87,16 @@ export class LocalApiServer implements ObjectApi {
   }
 
   async list(type: ResourceType, selection: Selection = {}): Promise<ObjectList> {
-    const items = [...this.objects.values()].filter(each => each.type === type && selects(selection, each.object)).map(({ object }) => object)
+    const of = storedType(type)
+    const found = [...this.objects.values()].filter(each => each.type === of && selects(selection, each.object))
+    const items = found.map(({ object }) => (type.isMetadataOnly === true ? metadataOf(object) : object))
     const order = ({ metadata }: KubeObject) => `${metadata.namespace}/${metadata.name}`
     return { items: items.sort((a, b) => (order(a) < order(b) ? -1 : 1)), resourceVersion: String(this.version) }
   }
 
   watch(type: ResourceType, from: Selection & { readonly resourceVersion: string }, signal: AbortSignal): AsyncIterable<WatchEvent> {
-    return this.history.watch(type, from, Number(from.resourceVersion), () => this.version, signal)
+    const events = this.history.watch(storedType(type), from, Number(from.resourceVersion), () => this.version, signal)
+    return type.isMetadataOnly === true ? metadataEvents(events) : events
   }
 
   create(object: KubeObject): Promise<KubeObject> {
@@ -271,6 +274,18 @@ export class LocalApiServer implements ObjectApi {
   private now(afterMs = 0): string {
     return new Date(Math.floor((this.options.clock.nowMs() + afterMs) / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
   }
+}
+
+function storedType(type: ResourceType): ResourceType {
+  return type.isMetadataOnly === true ? typeOf({ apiVersion: apiVersionOf(type), kind: type.kind }) : type
+}
+
+function metadataOf({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+  return { apiVersion, kind, metadata }
+}
+
+async function* metadataEvents(events: AsyncIterable<WatchEvent>): AsyncGenerator<WatchEvent> {
+  for await (const event of events) yield event.type === 'BOOKMARK' ? event : { ...event, object: metadataOf(event.object) }
 }
 
 /** Its kubelet has to say that it has ended. */

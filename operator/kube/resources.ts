@@ -21,6 +21,9 @@ export const flinkSessions = own('FlinkSession')
 export const flinkSnapshots = own('FlinkSnapshot')
 export const configMaps = kind('', 'v1', 'configmaps', 'ConfigMap')
 export const secrets = kind('', 'v1', 'secrets', 'Secret')
+/** Those of other people, which FlinkJobs refer to: what is in them is asked for where it is needed, and of Secrets never. */
+export const referredConfigMaps: ResourceType = { ...configMaps, isMetadataOnly: true }
+export const referredSecrets: ResourceType = { ...secrets, isMetadataOnly: true }
 export const services = kind('', 'v1', 'services', 'Service')
 export const pods = kind('', 'v1', 'pods', 'Pod')
 export const statefulSets = kind('apps', 'v1', 'statefulsets', 'StatefulSet')

@@ -191,3 +191,21 @@ test('a job that runs as it should is asked for once in ten seconds where that i
   expect(world.clock.monotonicMs() - before).toBeLessThan(1_000)
   await world.until(carriedOut(2))
 })
+
+test('labels and annotations of a job that runs are no edit: nothing is stopped, started or written', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  await world.until(running)
+  await world.clock.run(60_000)
+  const { writes } = world
+  const labelled = job()
+  await world.apply({ ...labelled, metadata: { ...labelled.metadata, labels: { team: 'a' }, annotations: { 'example.com/note': 'b' } } })
+  await world.clock.run(60_000)
+  expect(world.writes).toBe(writes)
+  expect(await world.until(running)).toMatchObject({
+    metadata: { generation: 1, labels: { team: 'a' } },
+    status: { jobStatus: { state: 'RUNNING' } },
+  })
+  expect(world.clusterOf('job').restored).toEqual([undefined])
+})

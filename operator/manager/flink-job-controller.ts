@@ -13,13 +13,14 @@ import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
-import { flinkJobs, flinkSessions, flinkSnapshots } from '../kube/resources.ts'
+import { flinkJobs, flinkSessions, flinkSnapshots, referredConfigMaps, referredSecrets } from '../kube/resources.ts'
 import { type SessionView, viewOf } from '../session/view.ts'
 import type { Caches } from './caches.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
 import { createSessionReader } from './flink-session-objects.ts'
 import type { Controller, ObjectKey, Related } from './manager.ts'
 import { fenced } from './pass.ts'
+import { jobsReferringTo } from './references.ts'
 import { followedRevisions } from './spec-revisions.ts'
 
 /**
@@ -74,6 +75,8 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       { ...followedRevisions, keysOf: () => [] },
       { type: flinkSnapshots, indexed: [snapshotLabels.jobUid], keysOf: jobOf },
       { type: flinkSessions, keysOf: jobsOn },
+      { type: referredConfigMaps, keysOf: jobsReferringTo('ConfigMap') },
+      { type: referredSecrets, keysOf: jobsReferringTo('Secret') },
       ...(executors.related ?? []),
     ],
     async reconcile(key, caches) {
@@ -89,7 +92,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         await executors.release(key)
         return undefined
       }
-      const { job, finalizers, invalid } = found
+      const { job, finalizers, invalid, waits } = found
       const { writeStatus, noteJobId } = objects
       if (job.metadata.annotations?.[PAUSED] === 'true') return pause(job, writeStatus, clock)
       if (job.metadata.deletionTimestamp !== undefined && !finalizers.includes(FINALIZER)) return undefined
@@ -98,7 +101,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         return 0
       }
       if (invalid !== undefined && job.status?.reconciliationStatus === undefined && job.metadata.deletionTimestamp === undefined)
-        return refuse(job, invalid, writeStatus, clock)
+        return refuse(job, invalid, waits ? 'CREATED' : 'FAILED', writeStatus, clock)
       const store = {
         read: async () => job,
         noteJobId,
@@ -124,6 +127,8 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         )
         return undefined
       }
+      // What it refers to may have gone without anything else that is new.
+      if (invalid !== undefined && after.status !== undefined) await writeStatus(after, withProblem(after, after.status, invalid, clock))
       await objects.prune(key)
       return isQuiet(after) && requeueAfterMs >= REPORT_MS ? Math.max(requeueAfterMs, parts.quietLookMs ?? 0) : requeueAfterMs
     },
@@ -168,11 +173,17 @@ async function pause(job: FlinkJob, writeStatus: FlinkJobStore['writeStatus'], c
 }
 
 /** There is nothing to go on with. */
-async function refuse(job: FlinkJob, problem: string, writeStatus: FlinkJobStore['writeStatus'], clock: Clock): Promise<undefined> {
+async function refuse(
+  job: FlinkJob,
+  problem: string,
+  lifecycleState: 'CREATED' | 'FAILED',
+  writeStatus: FlinkJobStore['writeStatus'],
+  clock: Clock,
+): Promise<undefined> {
   const status: FlinkJobStatus = {
     ...(job.status ?? initialStatus),
     observedGeneration: job.metadata.generation,
-    lifecycleState: 'FAILED',
+    lifecycleState,
     error: problem,
   }
   await writeStatus(job, withProblem(job, status, problem, clock))

@@ -8,6 +8,7 @@ import { flinkJobs } from '../kube/resources.ts'
 import { checkFlinkJob, problemsText } from '../validation/problems.ts'
 import type { Caches } from './caches.ts'
 import type { ObjectKey } from './manager.ts'
+import { createReferences, ofReferences } from './references.ts'
 import { createSpecRevisions, type SpecRevisions } from './spec-revisions.ts'
 
 /**
@@ -30,6 +31,8 @@ export interface ReadFlinkJob {
   readonly finalizers: readonly string[]
   /** What is wrong with its spec. */
   readonly invalid: string | undefined
+  /** It holds as soon as what it refers to is there. */
+  readonly waits: boolean
 }
 
 export interface FlinkJobObjectsParts {
@@ -46,6 +49,7 @@ type CheckedSpec = { readonly spec: FlinkJobSpec } | { readonly invalid: string 
 
 export function createFlinkJobObjects({ api, caches, optionTables, platform, sessionOptions }: FlinkJobObjectsParts): FlinkJobObjects {
   const revisions: SpecRevisions = createSpecRevisions(api, caches)
+  const references = createReferences(api, caches)
   /** By uid and generation: a spec is checked once, not in every pass; with what its session says, of one that names it. */
   const checked = new Map<string, { readonly generation: number; readonly shared: string | undefined; readonly result: CheckedSpec }>()
 
@@ -83,11 +87,19 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
       const status = await statusOf(object)
       const result = check(object)
       const carriedOut = status?.reconciliationStatus?.lastReconciledSpec
+      const before = carriedOut === undefined ? undefined : (JSON.parse(carriedOut) as FlinkJobSpec)
       // What is carried out goes on being so: of a spec that does not hold nothing is.
-      const spec = 'spec' in result ? result.spec : carriedOut === undefined ? NOTHING : (JSON.parse(carriedOut) as FlinkJobSpec)
+      const referring = 'spec' in result ? await references.resolve(key.namespace, result.spec, before) : result
+      const spec = 'spec' in referring ? referring.spec : (before ?? NOTHING)
       const { finalizers = [] } = object.metadata
-      const job = { ...object, spec, ...(status === undefined ? {} : { status }) } as unknown as FlinkJob
-      return { job: status === undefined ? withoutStatus(job) : job, finalizers, invalid: 'invalid' in result ? result.invalid : undefined }
+      const known = status === undefined ? undefined : ofReferences(status, spec)
+      const job = { ...object, spec, ...(known === undefined ? {} : { status: known }) } as unknown as FlinkJob
+      return {
+        job: known === undefined ? withoutStatus(job) : job,
+        finalizers,
+        invalid: 'invalid' in referring ? referring.invalid : undefined,
+        waits: 'spec' in result,
+      }
     },
 
     async writeStatus(job, status) {

@@ -16,7 +16,7 @@ const running = (found: FlinkJob | undefined) => found?.status?.lifecycleState =
 test('what passes, waits, fails and runs is counted, and served with the probes', async () => {
   let now = 0
   const metrics = new OperatorMetrics({ nowMs: () => now }, ['FlinkJob', 'FlinkSnapshot'])
-  const world = new ManagerWorld(new Map([[4, 'error']]), {
+  const world = new ManagerWorld(new Map([[6, 'error']]), {
     observer: metrics,
     onChange: (type, before, after) => {
       now = world.clock.nowMs()

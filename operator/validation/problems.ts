@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { Configuration, flattenConfiguration, type OptionTable, parseDuration } from '../../runtime/common/config.ts'
 import { nearestName } from '../../runtime/common/errors.ts'
+import { CONFIG_MAP_KIND, configMapSchema } from '../api/config-map.ts'
 import { DEFAULT_NAMESPACE, type FlinkJobManifest, type FlinkJobSpec, flinkJobSchema, KIND } from '../api/flink-job.ts'
 import {
   ignoredFields,
@@ -47,7 +48,7 @@ export type Checked<T> = { readonly kind: 'valid'; readonly object: T } | { read
 export type CheckedObject =
   | { readonly kind: typeof KIND; readonly metadata: FlinkJobManifest['metadata']; readonly job: CheckedFlinkJob }
   | { readonly kind: typeof SESSION_KIND; readonly metadata: FlinkJobManifest['metadata']; readonly session: CheckedFlinkSession }
-  | { readonly kind: typeof SNAPSHOT_KIND; readonly metadata: FlinkJobManifest['metadata'] }
+  | { readonly kind: typeof SNAPSHOT_KIND | typeof CONFIG_MAP_KIND; readonly metadata: FlinkJobManifest['metadata'] }
 
 type Path = readonly (string | number)[]
 
@@ -60,16 +61,17 @@ const kinds: Readonly<Record<string, Kind>> = {
   [KIND]: { schema: flinkJobSchema, refused: refusedFieldsOn('local') },
   [SESSION_KIND]: { schema: flinkSessionSchema, refused: refusedSessionFieldsOn('local') },
   [SNAPSHOT_KIND]: { schema: flinkSnapshotSchema, refused: {} },
+  [CONFIG_MAP_KIND]: { schema: configMapSchema, refused: {} },
 }
 
 /** `optionTables` are the options that this release knows. */
 export function checkObject(document: unknown, optionTables: readonly OptionTable[]): Checked<CheckedObject> {
   const named = valueAt(document, ['kind'])
   if (isMap(document) && (typeof named !== 'string' || !Object.hasOwn(kinds, named))) {
-    const message = `expected ${KIND}, ${SESSION_KIND} or ${SNAPSHOT_KIND}, got ${shown(named)}`
+    const message = `expected ${KIND}, ${SESSION_KIND}, ${SNAPSHOT_KIND} or ${CONFIG_MAP_KIND}, got ${shown(named)}`
     return { kind: 'invalid', problems: [{ path: ['kind'], message, atKey: false }] }
   }
-  if (named !== SESSION_KIND && named !== SNAPSHOT_KIND) {
+  if (named !== SESSION_KIND && named !== SNAPSHOT_KIND && named !== CONFIG_MAP_KIND) {
     const checked = checkFlinkJob(document, optionTables)
     if (checked.kind === 'invalid') return checked
     return { kind: 'valid', object: { kind: KIND, metadata: checked.object.metadata, job: checked.object } }
@@ -269,8 +271,20 @@ function pathOfOption(map: Readonly<Record<string, unknown>>, key: string): stri
 
 function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<string, string>>): FlinkJobSpec {
   const { flinkConfiguration, healthCheck } = splitOptions(configuration)
-  const { script, module, sql, parallelism, entryClass, args, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState } =
-    manifest.spec.job
+  const {
+    script,
+    module,
+    sql,
+    configMapRef,
+    parallelism,
+    entryClass,
+    args,
+    state,
+    upgradeMode,
+    fallback,
+    initialSavepointPath,
+    allowNonRestoredState,
+  } = manifest.spec.job
   const { savepointTriggerNonce, savepointRedeployNonce } = manifest.spec.job
   const { snapshots, restartNonce, deletionPolicy, deletionTimeout, sessionName } = manifest.spec
   const replicas = manifest.spec.taskManager?.replicas
@@ -280,6 +294,7 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
       ...(script === undefined ? {} : { script }),
       ...(module === undefined ? {} : { module }),
       ...(sql === undefined ? {} : { sql }),
+      ...(configMapRef === undefined ? {} : { configMapRef }),
       entryClass: entryClass ?? 'default',
       args: (args ?? []).map(String),
       ...(parallelism === undefined ? {} : { parallelism }),

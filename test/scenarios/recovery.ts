@@ -5,6 +5,9 @@ import type { Scenario } from './scenario.ts'
 const savepoint = { upgradeMode: 'savepoint' }
 const lastState = { upgradeMode: 'last-state' }
 
+/** A matter of real time. */
+const EITHER = { starts: 'whether the program of before is started once more depends on what is seen first, the loss or the edit' }
+
 export const recoveryScenarios: readonly Scenario[] = [
   {
     name: 'its JobManager lost, a job goes on from its newest checkpoint',
@@ -46,6 +49,7 @@ export const recoveryScenarios: readonly Scenario[] = [
     ],
     ends: running(2),
     starts: ['1 none', '1 checkpoint'],
+    differs: { local: EITHER, kubernetes: EITHER },
   },
   {
     name: 'its JobManager lost and deleted at once, it is gone',

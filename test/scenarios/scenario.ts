@@ -17,9 +17,9 @@ export interface Scenario {
   readonly ends: Reached
   /** In their order: which job id it is, counted from 1, and what there was for it to go on from. */
   readonly starts: readonly `${number} ${StartFrom}`[]
-  /** What is refused when it is applied, or by the condition Ready, in their order. */
-  readonly refused?: readonly RegExp[]
-  /** Fields of the outcome that are not compared there, with the reason. */
+  /** What the API server names when it refuses something, in their order. */
+  readonly refused?: readonly string[]
+  /** Fields of the status, or `starts`, that are not compared there, with the reason. */
   readonly differs?: { readonly [where in Where]?: Readonly<Record<string, string>> }
   /** It is not run there, with the reason. */
   readonly absent?: { readonly [where in Where]?: string }
@@ -75,9 +75,11 @@ export interface ScenarioWorld {
   readonly server: ObjectApi
   readonly namespace: string
   readonly name: string
+  /** As a person's kubectl, which has unknown fields refused. */
+  apply(object: KubeObject): Promise<unknown>
   /** What a manifest needs here to be carried out. */
   readonly options: Readonly<Record<string, string>>
-  until(look: () => Promise<boolean>, about: () => Promise<string>): Promise<void>
+  until(look: () => Promise<boolean>, about: () => Promise<string>, limitMs?: number): Promise<void>
   /** The operator has had the time to do more. */
   settled(): Promise<void>
   kill(what: 'jobmanager' | 'taskmanager' | 'operator'): Promise<void>
@@ -113,7 +115,7 @@ export async function runScenario(scenario: Scenario, world: ScenarioWorld): Pro
 async function perform(step: Step, world: ScenarioWorld, memory: { remembered: string }, refusals: string[]): Promise<void> {
   const { server } = world
   if ('apply' in step) {
-    await server.apply(jobObject(step.apply, world, memory.remembered), 'kubectl').catch((error: unknown) => {
+    await world.apply(jobObject(step.apply, world, memory.remembered)).catch((error: unknown) => {
       if (!isReason(error, 'Invalid')) throw error
       refusals.push((error as Error).message)
     })
@@ -160,7 +162,12 @@ function jobObject({ program = 'counting', job, spec = {}, labels, annotations }
     },
     spec: {
       job: { ...programFields(program), ...job },
-      flinkConfiguration: { 'execution.checkpointing.interval': '300 ms', ...world.options, ...flinkConfiguration },
+      flinkConfiguration: {
+        'execution.checkpointing.interval': '300 ms',
+        // Those of a session are its own.
+        ...('sessionName' in spec ? {} : world.options),
+        ...flinkConfiguration,
+      },
       ...rest,
     },
   }

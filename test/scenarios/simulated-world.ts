@@ -26,8 +26,9 @@ export function simulatedWorld(faults?: ReadonlyMap<number, CallFault>): Simulat
     namespace: 'default',
     name: NAME,
     options: {},
-    async until(look, about) {
-      const endMs = clock.monotonicMs() + LIMIT_MS
+    apply: object => server.apply(object, 'kubectl'),
+    async until(look, about, limitMs = LIMIT_MS) {
+      const endMs = clock.monotonicMs() + limitMs
       while (!(await look())) {
         if (clock.monotonicMs() > endMs) throw new Error(await about())
         let steps = 0

@@ -2,8 +2,10 @@ import { deletionScenarios } from './deletion.ts'
 import { lifeScenarios } from './life.ts'
 import { recoveryScenarios } from './recovery.ts'
 import type { Scenario } from './scenario.ts'
+import { sessionScenarios } from './sessions.ts'
 import { snapshotScenarios } from './snapshots.ts'
 import { upgradeScenarios } from './upgrades.ts'
+import { validationScenarios } from './validation.ts'
 
 export const scenarios: readonly Scenario[] = [
   ...lifeScenarios,
@@ -11,4 +13,6 @@ export const scenarios: readonly Scenario[] = [
   ...recoveryScenarios,
   ...deletionScenarios,
   ...snapshotScenarios,
+  ...validationScenarios,
+  ...sessionScenarios,
 ]

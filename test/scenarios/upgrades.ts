@@ -318,7 +318,11 @@ const failures: readonly Scenario[] = [
   },
   {
     name: 'a job that has failed runs again with the program that mends it',
-    steps: [{ apply: { program: 'failing' } }, { until: { state: 'FAILED' } }, { apply: { program: 'finite' } }],
+    steps: [
+      { apply: { program: 'failing', spec: { restartStrategy: { type: 'none' } } } },
+      { until: { state: 'FAILED' } },
+      { apply: { program: 'finite' } },
+    ],
     ends: { lifecycle: 'STABLE', state: 'FINISHED', generation: 2 },
     starts: ['1 none', '2 none'],
   },

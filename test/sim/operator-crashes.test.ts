@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Outcome, runScenario, type Scenario } from '../scenarios/scenario.ts'
 import { simulatedWorld } from '../scenarios/simulated-world.ts'
-import { scenarios } from '../scenarios/table.ts'
+import { scenarios as table } from '../scenarios/table.ts'
 import { type CallFault, callFaults } from '../support/manager-world.ts'
 
 /**
@@ -12,8 +12,13 @@ import { type CallFault, callFaults } from '../support/manager-world.ts'
 const seeds = Number(process.env['SEEDS'] || 2_000)
 const stride = process.env['SOAK'] === '1' ? 1 : seeds < 1_000 ? 997 : 17
 
-/** Long enough for what was begun to be seen. */
+/** Long enough for what was begun to be seen, and for a call that hangs. */
 const SETTLED_MS = 5_000
+const HUNG_MS = 40_000
+
+/** Not held here: what comes of them depends on when, or they kill the operator themselves, and two would run then (docs/reliability.md). */
+const apart = ['savepoints by the clock', 'deleted in an upgrade nothing is left']
+const scenarios = table.filter(({ name, steps }) => !apart.includes(name) && !steps.some(step => 'kill' in step && step.kill === 'operator'))
 
 interface Told {
   readonly outcome: Outcome
@@ -29,7 +34,7 @@ async function tell(scenario: Scenario, faults: ReadonlyMap<number, CallFault> =
   let calls = 0
   const settled = async () => {
     calls = manager.calls
-    await manager.clock.run(SETTLED_MS)
+    await manager.clock.run([...faults.values()].includes('hang') ? HUNG_MS : SETTLED_MS)
   }
   try {
     const { outcome, refusals } = await runScenario(scenario, { ...world, settled })

@@ -150,13 +150,14 @@ export class FakeFlinkCluster implements Executor {
         if (this.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'the JobManager is not up')
         if (this.jobs.has(action.jobId)) return
         this.requireAccepted(action.spec)
+        this.progress.savepointMs = undefined
         this.onSubmit(action.spec)
         if (this.results.has(action.jobId)) {
           this.violations.push('a job that has ended is submitted again')
           throw new FlinkError('CONFLICT', `job ${action.jobId} was globally terminated`)
         }
         this.submittedIds.add(action.jobId)
-        if ([...this.jobs.values()].some(({ state }) => !['FINISHED', 'CANCELED', 'FAILED'].includes(state))) this.violations.push('a second job')
+        if ([...this.jobs.values()].some(job => !hasEnded(job))) this.violations.push('a second job')
         this.jobs.set(action.jobId, { state: 'CREATED', looks: 0, parallelism: action.spec.job.parallelism ?? this.slotsNeeded })
         this.dropping.push(action.allowNonRestoredState ?? action.spec.job.allowNonRestoredState)
         this.restored.push(this.state.get(action.jobId) ?? action.initialSavepointPath)
@@ -189,6 +190,7 @@ export class FakeFlinkCluster implements Executor {
       case 'cancelJob': {
         const job = this.jobs.get(action.jobId)
         if (job === undefined) throw new FlinkError('NOT_FOUND', 'no such job')
+        if (hasEnded(job)) throw new FlinkError('CONFLICT', `the job has ${job.state} already`)
         job.state = 'CANCELLING'
         return
       }
@@ -240,6 +242,7 @@ export class FakeFlinkCluster implements Executor {
       if (job.state !== 'RUNNING') continue
       job.state = 'RESTARTING'
       job.isRescaled = true
+      this.progress.restartedMs++
     }
   }
 
@@ -280,7 +283,12 @@ export class FakeFlinkCluster implements Executor {
           return { kind: 'savepoint', location, jobId: 'f'.repeat(32), timestampMs: 3_000 }
         }),
       disposeSavepoint: async () => {},
-      removeJob: async () => {},
+      removeJob: async jobId =>
+        read(() => {
+          this.state.delete(jobId)
+          this.results.delete(jobId)
+          this.submittedIds.delete(jobId)
+        }),
     }
   }
 
@@ -296,23 +304,25 @@ export class FakeFlinkCluster implements Executor {
     ({
       job: async (jobId: string) => this.jobInfo(jobId),
       jobsOverview: async () => ({ jobs: [...this.jobs].map(([jid, { state }]) => ({ jid, name: 'fake', state })) }),
-      jobExceptions: async () => this.progress.exceptions(this.failure),
-      checkpointStatistics: async () => this.progress.statistics(),
-      checkpointConfig: async () => ({ interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 }),
-      jobMetrics: async () => [{ id: 'numRestarts', value: String(this.progress.restarts) }],
+      jobStatus: async (jobId: string) => this.runningJob(jobId).state,
+      jobExceptions: async (jobId: string) => this.runningJob(jobId) && this.progress.exceptions(this.failure),
+      checkpointStatistics: async (jobId: string) => this.runningJob(jobId) && this.progress.statistics(),
+      checkpointConfig: async (jobId: string) =>
+        this.runningJob(jobId) && { interval: this.progress.checkpointIntervalMs, timeout: 60_000, tolerable_failed_checkpoints: 0 },
+      jobMetrics: async (jobId: string) => this.runningJob(jobId) && [{ id: 'numRestarts', value: String(this.progress.restarts) }],
       triggerSavepoint: async (jobId: string, { triggerId }: { readonly triggerId: string }) => {
-        if (this.jobs.get(jobId)?.state !== 'RUNNING') throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
+        this.requireRunning(jobId)
         if (!this.operations.has(triggerId)) this.operations.set(triggerId, { looks: 0, jobId, stops: false })
         return triggerId
       },
       triggerCheckpoint: async (jobId: string, { triggerId }: { readonly triggerId: string }) => {
-        if (this.jobs.get(jobId)?.state !== 'RUNNING') throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
+        this.requireRunning(jobId)
         if (!this.operations.has(triggerId)) this.operations.set(triggerId, { looks: 0, jobId, stops: false, isCheckpoint: true })
         return triggerId
       },
       checkpointPath: async (jobId: string) => `checkpoint of ${jobId}`,
       operation: async (_kind: string, _jobId: string, triggerId: string): Promise<AsyncOperationJson> => this.operation(triggerId),
-      resourceRequirements: async (jobId: string) => this.runningJob(jobId).requirements ?? {},
+      resourceRequirements: async (jobId: string) => this.requirementsOf(this.runningJob(jobId)),
       putResourceRequirements: async (jobId: string, requirements: ResourceRequirementsJson) => this.rescaled(jobId, requirements),
       taskManagers: async () =>
         Array.from({ length: this.taskManagers }, (_, index) => {
@@ -341,6 +351,16 @@ export class FakeFlinkCluster implements Executor {
     return this.taskManagers * this.slotsPerTaskManager
   }
 
+  /** What nobody has asked for is what it was submitted with. */
+  private requirementsOf({ requirements, parallelism }: FakeJob): ResourceRequirementsJson {
+    return requirements ?? Object.fromEntries(this.vertexIds.map(id => [id, { parallelism: { lowerBound: 1, upperBound: parallelism } }]))
+  }
+
+  private requireRunning(jobId: string): void {
+    const { state } = this.runningJob(jobId)
+    if (state !== 'RUNNING') throw new FlinkError('INVALID_ARGUMENT', `the job is ${state}, a snapshot needs one that is RUNNING`)
+  }
+
   private runningJob(jobId: string): FakeJob {
     const job = this.jobs.get(jobId)
     if (job === undefined) throw new FlinkError('NOT_FOUND', `job ${jobId} not found`)
@@ -350,6 +370,8 @@ export class FakeFlinkCluster implements Executor {
   /** As the JobManager does it: what it cannot do is refused at once, and it goes to what there are slots for. */
   private rescaled(jobId: string, requirements: ResourceRequirementsJson): void {
     const job = this.runningJob(jobId)
+    const unknown = Object.keys(requirements).find(id => !this.vertexIds.includes(id))
+    if (unknown !== undefined) throw new FlinkError('INVALID_ARGUMENT', `job ${jobId} has no vertex ${unknown}`)
     if (this.rescaleRefusal !== undefined) throw new FlinkError('INVALID_ARGUMENT', this.rescaleRefusal)
     if (job.state !== 'RUNNING') throw new FlinkError('CONFLICT', `the job is ${job.state}; it can be rescaled while it is RUNNING`)
     const wanted = Math.max(...Object.values(requirements).map(({ parallelism }) => parallelism.upperBound))
@@ -363,7 +385,10 @@ export class FakeFlinkCluster implements Executor {
     if (operation === undefined) throw new FlinkError('NOT_FOUND', `there is no operation ${triggerId}`)
     if (operation.looks++ === 0) return { status: { id: 'IN_PROGRESS' }, operation: null }
     if (this.savepointFailure !== undefined)
-      return { status: { id: 'COMPLETED' }, operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x` } } }
+      return {
+        status: { id: 'COMPLETED' },
+        operation: { 'failure-cause': { class: 'E', 'stack-trace': `${this.savepointFailure}\n at x`, 'serialized-throwable': '' } },
+      }
     const job = this.jobs.get(operation.jobId)
     if (job !== undefined && operation.stops) {
       job.state = 'FINISHED'
@@ -373,7 +398,10 @@ export class FakeFlinkCluster implements Executor {
     const before = this.savepoints.get(triggerId)
     const location = before ?? this.nextSavepoint(operation.jobId)
     this.savepoints.set(triggerId, location)
-    if (before === undefined) this.leave(operation.jobId, location)
+    if (before === undefined) {
+      this.leave(operation.jobId, location)
+      this.progress.savepointMs = 3_000
+    }
     return { status: { id: 'COMPLETED' }, operation: { location } }
   }
 
@@ -400,6 +428,7 @@ export class FakeFlinkCluster implements Executor {
       this.leave(jobId, `checkpoint of ${jobId}`)
       job.state = 'RESTARTING'
       job.isRescaled = true
+      this.progress.restartedMs++
       job.parallelism = job.rescale.to
       job.rescale = undefined
     }
@@ -409,11 +438,15 @@ export class FakeFlinkCluster implements Executor {
       name: 'fake',
       state,
       ...(job.message === undefined ? {} : { 'millrace-message': job.message }),
-      vertices: this.vertexIds.map(id => ({ id, parallelism })),
+      vertices: this.vertexIds.map(id => ({ id, parallelism, tasks: { [state]: parallelism } })),
       'start-time': 1_000,
       timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },
     } as unknown as JobInfo
   }
+}
+
+function hasEnded({ state }: FakeJob): boolean {
+  return ['FINISHED', 'CANCELED', 'FAILED'].includes(state)
 }
 
 /** What such a start goes on from is for its spec to say. */

@@ -5,6 +5,8 @@ export class FakeProgress {
   /** Of the last restart; 0 = none. */
   restartedMs = 0
   checkpointMs: number | undefined
+  /** Of the job that runs now. */
+  savepointMs: number | undefined
   completed = 0
   checkpointIntervalMs: number | null = 1_000
   restarts = 0
@@ -42,6 +44,8 @@ export class FakeProgress {
   statistics(): CheckpointStatisticsJson {
     const { checkpointMs: ms, completed } = this
     const latest = ms === undefined ? null : { id: completed, trigger_timestamp: ms, latest_ack_timestamp: ms }
-    return { counts: { total: completed, completed, failed: 0 }, latest: { completed: latest, savepoint: null } }
+    const taken = this.savepointMs
+    const savepoint = taken === undefined ? null : { id: completed, trigger_timestamp: taken, latest_ack_timestamp: taken }
+    return { counts: { total: completed, completed, failed: 0 }, latest: { completed: latest, savepoint } }
   }
 }

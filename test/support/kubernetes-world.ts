@@ -111,13 +111,13 @@ export class KubernetesWorld implements AsyncDisposable {
     await this.caches.run(this.ending.signal).synced
   }
 
-  /** As a new operator, which remembers nothing. */
-  executor(): KubernetesExecutor {
+  /** As a new operator, which remembers nothing. `isCached`: it looks into the caches, if there are some. */
+  executor(isCached = true): KubernetesExecutor {
     return createKubernetesExecutor({
       api: this.api,
       owner: this.owner,
       settings: { image: 'example/millrace:1', hash: text => createHash('sha256').update(text).digest('hex') },
-      caches: () => this.caches,
+      caches: () => (isCached ? this.caches : undefined),
       clock: this.clock,
       random: seededRandom(2),
       rest: (address, token) => this.rest(address, token),

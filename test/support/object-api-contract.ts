@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isReason, type KubeObject, type ObjectApi, type WatchEvent } from '../../operator/kube/object-api.ts'
-import { configMaps, flinkJobs, pods } from '../../operator/kube/resources.ts'
+import { configMaps, flinkJobs, pods, referredConfigMaps } from '../../operator/kube/resources.ts'
 
 /**
  * What everything in the operator relies on, held by LocalApiServer, by it over HTTP and by a real kube-apiserver with the CRDs. Each test works with names of its own,
@@ -157,6 +157,23 @@ export function objectApiContract(subject: () => ApiSubject): void {
     expect(made.status).toBeUndefined()
     await api().updateStatus({ ...made, status: status('kept') })
     expect((await api().apply(job(name, { restartNonce: 1 }), 'one')).status).toMatchObject({ error: 'kept' })
+  })
+
+  test('listed and watched by its metadata an object is without what is in it', async () => {
+    const name = fresh()
+    const { metadata } = await api().create(configMap(name, { a: '1' }))
+    const { items, resourceVersion } = await api().list(referredConfigMaps, { namespace: 'default' })
+    const seen = { apiVersion: 'v1', kind: 'ConfigMap', metadata }
+    expect(items.find(item => item.metadata.name === name)).toEqual(seen)
+    const stopping = new AbortController()
+    const events = api().watch(referredConfigMaps, { resourceVersion }, stopping.signal)
+    const changed = await api().apply(configMap(name, { a: '2' }), 'one')
+    for await (const event of events) {
+      if (event.type === 'BOOKMARK' || event.object.metadata.name !== name) continue
+      expect(event).toEqual({ type: 'MODIFIED', object: { ...seen, metadata: changed.metadata } })
+      break
+    }
+    stopping.abort()
   })
 
   test('applied: by who has seen another version it is refused', async () => {

@@ -40,7 +40,8 @@ export async function followPods(cluster: FakeFlinkCluster, running: readonly St
   else cluster.taskManagers = taskManagers
 }
 
-export function restOfPods(cluster: FakeFlinkCluster): RestClient {
+/** `spec`: of what is submitted, by its jar. */
+export function restOfPods(cluster: FakeFlinkCluster, spec: (jarId: string) => Promise<FlinkJobSpec> = async () => submitted): RestClient {
   const up = () => {
     if (cluster.jobManager !== 'ready') throw new FlinkError('CONNECTION_REFUSED', 'nobody listens')
   }
@@ -56,10 +57,10 @@ export function restOfPods(cluster: FakeFlinkCluster): RestClient {
   )
   return {
     ...asked,
-    runJar: async (_jar: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
+    runJar: async (jarId: string, { jobId = '', savepointPath }: { jobId?: string; savepointPath?: string }) => {
       up()
       const from = savepointPath === undefined ? {} : { initialSavepointPath: savepointPath }
-      await cluster.execute({ kind: 'submitJob', spec: submitted, jobId, ...from })
+      await cluster.execute({ kind: 'submitJob', spec: await spec(jarId), jobId, ...from })
       return jobId
     },
     cancelJob: async (jobId: string) => {

@@ -92,7 +92,8 @@ export class StubFleet implements AsyncDisposable {
           else if (type === pods) this.jobManagers.delete(hostOf(event.object))
         }
       } catch (error) {
-        if (!signal.aborted) this.failures.push(String(error))
+        // A watch that breaks is made again, behind a new list.
+        if (!signal.aborted && !isReason(error, 'Unreachable', 'Expired')) this.failures.push(String(error))
       }
     }
   }

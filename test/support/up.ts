@@ -10,6 +10,21 @@ import type { KubeObject } from '../../operator/kube/object-api.ts'
 /** `millrace up` as people run it: the shell command, real processes, real signals, a directory of its own. */
 export const root = resolve(import.meta.dirname, '../..')
 
+/** Each with its id and command line: those that have the directory in their environment. */
+export function processesOf(directory: string): string[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .flatMap(pid => {
+      try {
+        const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
+        const isOurs = environment.includes(`MILLRACE_DIR=${directory}`)
+        return isOurs ? [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`] : []
+      } catch {
+        return []
+      }
+    })
+}
+
 export class UpHome {
   readonly directory = mkdtempSync(join(tmpdir(), 'millrace-up-'))
   private readonly started: ChildProcess[] = []
@@ -63,17 +78,7 @@ export class UpHome {
 
   /** Every process of a test, planners and bundlers too, has the test's directory in its environment. */
   processes(): string[] {
-    return readdirSync('/proc')
-      .filter(name => /^\d+$/.test(name))
-      .flatMap(pid => {
-        try {
-          const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
-          const isOurs = environment.includes(`MILLRACE_DIR=${this.directory}`)
-          return isOurs ? [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`] : []
-        } catch {
-          return []
-        }
-      })
+    return processesOf(this.directory)
   }
 
   clusterProcesses(): string[] {
