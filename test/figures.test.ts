@@ -103,7 +103,7 @@ test('500 jobs on an operator: measured with ten idle minutes and all that is re
   const found = page.split('\n').filter(line => line.startsWith('| operator-500 |'))
   const report = stored.find(({ name }) => name === 'operator-500')
   if (report?.kind !== 'operator') return expect(found).toEqual(['| operator-500 | | | | | not measured |'])
-  expect(report).toMatchObject({ scale: 1, result: { jobs: 500, problems: [], } })
+  expect(report).toMatchObject({ scale: 1, result: { jobs: 500, problems: [] } })
   expect(report.result.idle.seconds).toBeGreaterThanOrEqual(600)
   const rows = operatorRows(report.result)
   expect(rows.filter(({ required }) => required !== '').map(({ verdict }) => verdict)).toEqual(['reached', 'reached', 'reached'])

@@ -166,7 +166,7 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
   const isProcess = component === 'jobmanager' || component === 'taskmanager'
   const ownsText = component === 'planner' || component === 'uploader'
   const token = { name: 'token', mountPath: TOKEN, readOnly: true }
-  const log = { name: 'log', mountPath: LOG, readOnly: true }
+  const log = { name: 'log-level', mountPath: LOG, readOnly: true }
   const text = program?.configMapName === undefined ? [] : [{ name: 'program', mountPath: PROGRAM, readOnly: true }]
   const complete = (container: Container, mounts: readonly Json[]): Json => ({
     ...container,
@@ -201,7 +201,7 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
       { name: 'temporary', emptyDir: {} },
       { name: 'configuration', configMap: { name: configName } },
       ...(hasToken ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
-      ...(isProcess ? [{ name: 'log', configMap: { name: parts.logName, optional: true } }] : []),
+      ...(isProcess ? [{ name: 'log-level', configMap: { name: parts.logName, optional: true } }] : []),
       ...(readsText ? [{ name: 'program', configMap: { name: program?.configMapName } }] : []),
     ],
     tolerations: ['not-ready', 'unreachable'].map(condition => ({
