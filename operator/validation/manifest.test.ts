@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { optionTables } from '../../bin/option-tables.ts'
 import { type ConfigOption, Configuration } from '../../runtime/common/config.ts'
 import { parseManifest } from './manifest.ts'
-import type { CheckedFlinkJob } from './problems.ts'
+import { type CheckedFlinkJob, checkFlinkJob } from './problems.ts'
 
 const options: readonly ConfigOption<unknown>[] = [
   { key: 'restart-strategy.fixed-delay.delay', type: 'duration', defaultValue: 1000, doc: '' },
@@ -271,4 +271,68 @@ test('periodic snapshots by an interval or a cron expression, which has to make 
     'job.yaml:9:21: spec.snapshots.cron: expected five fields (minute, hour, day of the month, month, day of the week), got 1',
   ])
   expect(spec('{interval: 1 h, retain: 0}')).toEqual(['job.yaml:9:38: spec.snapshots.retain: expected a whole number from 1 to 10000, got 0'])
+})
+
+/** As issue M4 lists them, with a value each. */
+const everyField = {
+  job: {
+    script: 'export default () => 1',
+    args: ['a'],
+    parallelism: 2,
+    upgradeMode: 'savepoint',
+    fallback: 'last-state',
+    state: 'running',
+    initialSavepointPath: 's3://b/savepoint-1',
+    allowNonRestoredState: true,
+    savepointTriggerNonce: 1,
+  },
+  flinkConfiguration: { 'execution.checkpointing.dir': 's3://b/c', 'execution.checkpointing.savepoint-dir': 's3://b/s' },
+  restartStrategy: { type: 'fixed-delay', attempts: 3, delay: '1 s' },
+  kafka: { partitionDiscoveryInterval: '1 min', defaultApiTimeout: '1 min', requestTimeout: '30 s', maxBlock: '1 min' },
+  image: 'example/job:1',
+  imagePullPolicy: 'Always',
+  serviceAccount: 'runner',
+  podTemplate: { metadata: { labels: { team: 'a' } } },
+  jobManager: { replicas: 1, resources: { limits: { memory: '1Gi' } }, podTemplate: {} },
+  taskManager: { replicas: 2, slots: 2, resources: { limits: { cpu: 1 } }, podTemplate: {} },
+  snapshots: { interval: '1 h', retain: 3 },
+  deletionPolicy: 'Savepoint',
+  restartNonce: 1,
+  ingress: { template: '{{name}}.example' },
+  rollback: { enabled: true, deadline: '1 min' },
+  deletionTimeout: '1 min',
+}
+
+test('every field of the issue is taken on Kubernetes, and what it says is in the spec that is carried out', () => {
+  const document = (spec: object) => ({ apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', metadata: { name: 'job' }, spec })
+  const check = (spec: object) => checkFlinkJob(document(spec), optionTables, 'kubernetes')
+  const outcome = check(everyField)
+  expect(outcome).toMatchObject({ kind: 'valid' })
+  if (outcome.kind !== 'valid') return
+  const { spec } = outcome.object
+  const { restartStrategy: _strategy, kafka: _kafka, deletionTimeout: _timeout, snapshots: _snapshots, jobManager, taskManager, ...same } = everyField
+  const options = {
+    'restart-strategy.type': 'fixed-delay',
+    'restart-strategy.fixed-delay.attempts': '3',
+    'kafka.max-block': '1 min',
+    'kafka.request-timeout': '30 s',
+    'taskmanager.numberOfTaskSlots': '2',
+  }
+  expect(spec).toMatchObject({
+    ...same,
+    flinkConfiguration: { ...same.flinkConfiguration, ...options },
+    jobManager: { resources: jobManager.resources, podTemplate: {} },
+    taskManager: { replicas: 2, resources: taskManager.resources, podTemplate: {} },
+    snapshots: { intervalMs: 3_600_000, retain: 3 },
+    deletionTimeoutMs: 60_000,
+  })
+  for (const program of [{ module: '/jobs/a.ts' }, { sql: 'SELECT 1' }, { configMapRef: { name: 'programs', key: 'a.sql' } }])
+    expect(check({ job: program }), JSON.stringify(program)).toMatchObject({ kind: 'valid' })
+  expect(check({ job: { script: '', sql: '' } })).toMatchObject({ kind: 'invalid' })
+  expect(check({ job: { sql: 'SELECT 1' }, sessionName: 'shared' })).toMatchObject({ kind: 'valid' })
+  // Known, and not built.
+  expect(check({ job: { sql: 'SELECT 1' }, jobManager: { replicas: 2 } })).toMatchObject({
+    kind: 'invalid',
+    problems: [{ path: ['spec', 'jobManager', 'replicas'], message: expect.stringContaining('needs high availability') }],
+  })
 })
