@@ -39,10 +39,7 @@ export function simulatedWorld(faults?: ReadonlyMap<number, CallFault>): Simulat
     async kill(what) {
       if (what === 'jobmanager') cluster.loseJobManager()
       else if (what === 'taskmanager') cluster.loseTaskManager()
-      else {
-        manager.kill()
-        clock.schedule(1_000, () => manager.start())
-      }
+      else manager.dieAndReturn()
     },
     async savepoints(how) {
       cluster.savepointFailure = how === 'fail' ? 'Exception: the store is away' : undefined

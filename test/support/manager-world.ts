@@ -154,6 +154,14 @@ export class ManagerWorld {
     this.current = undefined
   }
 
+  /** Another one begins a second later, unless one has by then. */
+  dieAndReturn(): void {
+    this.kill()
+    this.clock.schedule(1_000, () => {
+      if (this.current === undefined) this.start()
+    })
+  }
+
   clusterOf(name: string): FakeFlinkCluster {
     const known = this.clusters.get(name)
     if (known !== undefined) return known
@@ -204,8 +212,7 @@ export class ManagerWorld {
     const fault = this.faults.get(this.calls++)
     this.trace.push(name)
     const die = () => {
-      this.kill()
-      this.clock.schedule(1_000, () => this.start())
+      this.dieAndReturn()
       return new Promise<never>(() => {})
     }
     if (fault === 'crash-before') return die()
