@@ -126,12 +126,14 @@ function deploy(input: Input): Decision | undefined {
   const { cluster, program, job, catalogue } = input.observed
   if (status.reconciliationStatus?.state === 'DEPLOYED') return undefined
   if (status.jobStatus === undefined || status.reconciliationStatus === undefined) {
-    if (program.kind === 'pending') return answer(statusWith(input, {}), POLL_MS)
+    // One that FAILED is tried again for as long as its edit was not seen.
+    const seen = status.lifecycleState === 'CREATED' ? { observedGeneration: input.job.metadata.generation } : {}
+    if (program.kind === 'pending') return answer(statusWith(input, seen), POLL_MS)
     if (program.kind === 'invalid') return answer(failed(input, program.message), POLL_MS)
     const problem = startPathProblem(input)
     if (problem !== undefined) {
       const isFinal = input.observed.startPath?.kind === 'missing'
-      return answer(isFinal ? failed(input, problem) : statusWith(input, { error: problem }), REPORT_MS)
+      return answer(isFinal ? failed(input, problem) : statusWith(input, { ...seen, error: problem }), REPORT_MS)
     }
     return answer(intended(input, program.jobName, replicasFor(input.job.spec, program)), 0)
   }

@@ -3,6 +3,7 @@ import { fullSpec } from '../../../test/support/kubernetes-cluster.ts'
 import { KubernetesWorld } from '../../../test/support/kubernetes-world.ts'
 import { ready } from '../../../test/support/pods-of-cluster.ts'
 import type { FlinkJobSpec } from '../../api/flink-job.ts'
+import { KubeError } from '../../kube/object-api.ts'
 import { configMaps, ingresses, pods, resourceTypes, statefulSets } from '../../kube/resources.ts'
 import type { Executor } from '../actions.ts'
 
@@ -270,4 +271,31 @@ test('what is live reaches a cluster that runs: the level of its log, its Ingres
   const { ingress: _, ...without } = spec
   for (let time = 0; time < 2; time++) await executor.execute({ kind: 'applyLive', spec: without })
   expect([await level(), await namesOf(ingresses), await versions()]).toEqual([{ level: '' }, [], before])
+})
+
+test('a deletion that meets with a Conflict, and has not happened, is not waited for: it is tried again', async () => {
+  let conflicts = 1
+  await using other = await KubernetesWorld.start({
+    through: api => ({
+      ...api,
+      get: (...given) => api.get(...given),
+      list: (...given) => api.list(...given),
+      watch: (...given) => api.watch(...given),
+      create: (...given) => api.create(...given),
+      apply: (...given) => api.apply(...given),
+      updateStatus: (...given) => api.updateStatus(...given),
+      patchMetadata: (...given) => api.patchMetadata(...given),
+      delete: async (...given) => {
+        if (given[0] === statefulSets && conflicts-- > 0) throw new KubeError('Conflict', 'the object has been modified')
+        return api.delete(...given)
+      },
+    }),
+  })
+  const of = other.executor()
+  await until(() => of.observeProgram(spec)).toMatchObject({ kind: 'ready' })
+  await of.execute({ kind: 'startJobManager', spec })
+  await until(async () => (await of.observeCluster()).jobManager.kind).toBe('ready')
+  await expect(of.execute({ kind: 'stopJobManager' })).rejects.toMatchObject({ reason: 'Conflict' })
+  await of.execute({ kind: 'stopJobManager' })
+  expect((await of.observeCluster()).jobManager.kind).toBe('missing')
 })

@@ -91,8 +91,10 @@ export class OwnedObjects {
     try {
       await this.api.delete(type, this.owner.namespace, name, { ...(uid === undefined ? {} : { uid }), isForced })
     } catch (error) {
-      // Gone, or another one by now.
-      if (!isReason(error, 'NotFound', 'Conflict')) throw error
+      if (isReason(error, 'NotFound')) return
+      if (!isReason(error, 'Conflict')) throw error
+      // Another one has the name by now, or nobody has said why: what is still there would be waited for.
+      if ((await this.find(type, name))?.metadata.uid === uid) throw error
     }
   }
 
