@@ -20,6 +20,9 @@ import type { KubeControlPlane } from './kube-control-plane.ts'
 import { followPods, plannerFate, restOfPods } from './pods-of-cluster.ts'
 import { StubKubelet } from './stub-kubelet.ts'
 
+/** Longer than the operator waits for pods that a list from long ago still has. */
+const PATIENCE_MS = 150_000
+
 /**
  * One FlinkJob in a namespace of its own of a real kube-apiserver: a StubKubelet runs its pods, whose processes are a FakeFlinkCluster, and whole operators look after it, in
  * this process, on a clock that goes faster. What a person does, and what runs, goes to the server straight; operators come through whatever stands at the URL they get.
@@ -107,7 +110,7 @@ export class JobOnKubernetes implements AsyncDisposable {
   }
 
   /** Follows the object; rejects with what it says when it does not come to that. */
-  async until(reached: (job: FlinkJob | undefined) => boolean, timeoutMs = 60_000): Promise<void> {
+  async until(reached: (job: FlinkJob | undefined) => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
     const signal = AbortSignal.timeout(timeoutMs)
     let last: FlinkJob | undefined
     while (!signal.aborted) {
@@ -247,7 +250,7 @@ export class RunningOperator {
 const HURRY = 4
 
 /** Looks until it is so. */
-export async function eventually(look: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+export async function eventually(look: () => boolean | Promise<boolean>, timeoutMs = PATIENCE_MS): Promise<void> {
   for (const endMs = performance.now() + timeoutMs; !(await look()); ) {
     if (performance.now() > endMs) throw new Error(`not so within ${timeoutMs} ms: ${look}`)
     await new Promise(resolve => setTimeout(resolve, 20))

@@ -115,7 +115,7 @@ const rows: readonly { readonly row: string; readonly title: string; readonly ru
   },
 ]
 
-describe.concurrent('a job lives as it should while', () => {
+describe.concurrent('a job lives as it should while', { timeout: 400_000 }, () => {
   for (const { row, title, rule, atLeast } of rows)
     test(title, async () => {
       await using proxy = await ApiServerProxy.start(plane)
