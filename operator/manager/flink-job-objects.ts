@@ -78,7 +78,15 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
     return status
   }
 
-  const current = ({ namespace, name }: ObjectKey): KubeObject | undefined => caches.get(flinkJobs, namespace, name)
+  /** Uids of objects that went with their finalizer: a cache has them until it is told, and a pass would make things anew for them. */
+  const gone = new Map<string, string>()
+  const current = ({ namespace, name }: ObjectKey): KubeObject | undefined => {
+    const object = caches.get(flinkJobs, namespace, name)
+    const key = `${namespace}/${name}`
+    if (object !== undefined && gone.get(key) === object.metadata.uid) return undefined
+    gone.delete(key)
+    return object
+  }
 
   return {
     async read(key) {
@@ -130,9 +138,14 @@ export function createFlinkJobObjects({ api, caches, optionTables, platform, ses
       if (object === undefined) return
       try {
         const saved = await api.patchMetadata(object, { finalizers })
+        if (saved.metadata.deletionTimestamp === undefined || finalizers.length > 0) {
+          caches.seen(saved, flinkJobs)
+          return
+        }
         // With its last finalizer an object that is deleted goes.
-        if (saved.metadata.deletionTimestamp === undefined || finalizers.length > 0) caches.seen(saved, flinkJobs)
-        else checked.delete(object.metadata.uid ?? '')
+        const { uid = '', namespace, name } = object.metadata
+        checked.delete(uid)
+        gone.set(`${namespace}/${name}`, uid)
       } catch (error) {
         if (!isReason(error, 'NotFound')) throw error
       }

@@ -92,6 +92,7 @@ export async function kubernetesWorld({ server, namespace, apply, bind }: Kubern
       await apply(object)
     },
     until: (look, about, limitMs) => operator.until(look, about, limitMs),
+    witness: (look, about) => operator.witness(look, about),
     settled: () => operator.settled(world),
     async kill(what) {
       if (what === 'operator') return operator.restart()

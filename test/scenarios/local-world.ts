@@ -86,6 +86,7 @@ export async function localWorld(): Promise<LocalWorld> {
     name: NAME,
     options: { 'rest.port': '0', 'slot.idle.timeout': '1 s', 'execution.checkpointing.savepoint-dir': pathToFileURL(savepoints).href },
     until: (look, about, limitMs) => operator.until(look, about, limitMs),
+    witness: (look, about) => operator.witness(look, about),
     settled: () => operator.settled(world),
     async kill(what) {
       if (what === 'operator') return operator.restart()

@@ -8,7 +8,8 @@ import { type Controller, Manager } from '../../operator/manager/manager.ts'
 import { sleep, systemClock } from '../../runtime/common/clock.ts'
 import { noLog } from '../../runtime/common/log.ts'
 import { systemRandom } from '../../runtime/common/random.ts'
-import { jobOf, type ScenarioWorld, type StartFrom } from './scenario.ts'
+import { jobOf, type ScenarioWorld, type Sight, type StartFrom } from './scenario.ts'
+import { Sights } from './sights.ts'
 
 /** An operator in this process that looks after one namespace in real time, and what it was seen to do. */
 export interface RunningOperatorOptions {
@@ -34,13 +35,17 @@ export class RunningOperator implements AsyncDisposable {
   private running: Promise<void> = Promise.resolve()
   private events: EventRecorder | undefined
 
+  private readonly sights: Sights
+
   constructor(options: RunningOperatorOptions) {
     this.options = options
+    this.sights = new Sights(options.api, options.namespace)
     this.start()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+    await this.sights[Symbol.asyncDispose]()
   }
 
   /** Another one begins a moment later. */
@@ -52,6 +57,13 @@ export class RunningOperator implements AsyncDisposable {
   async until(look: () => Promise<boolean>, about: () => Promise<string>, limitMs = LIMIT_MS): Promise<void> {
     for (const endMs = systemClock.monotonicMs() + limitMs; !(await look()); await sleep(systemClock, LOOK_MS))
       if (systemClock.monotonicMs() > endMs) throw new Error(await about())
+  }
+
+  async witness(look: (sight: Sight) => Promise<boolean>, about: () => Promise<string>): Promise<void> {
+    await this.until(async () => {
+      for (const sight of this.sights.after()) if (await look(sight)) return true
+      return false
+    }, about)
   }
 
   /** It has looked at the job again and again, or has no reason to. */

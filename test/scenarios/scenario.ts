@@ -80,6 +80,8 @@ export interface ScenarioWorld {
   /** What a manifest needs here to be carried out. */
   readonly options: Readonly<Record<string, string>>
   until(look: () => Promise<boolean>, about: () => Promise<string>, limitMs?: number): Promise<void>
+  /** Until something holds of one of the states that its objects have had since the last one that was waited for: also of one that has passed again. */
+  witness(look: (sight: Sight) => Promise<boolean>, about: () => Promise<string>): Promise<void>
   /** The operator has had the time to do more. */
   settled(): Promise<void>
   kill(what: 'jobmanager' | 'taskmanager' | 'operator'): Promise<void>
@@ -88,6 +90,12 @@ export interface ScenarioWorld {
   starts(): readonly { readonly jobId: string; readonly from: StartFrom }[]
   /** What must never be. */
   violations(): readonly string[]
+}
+
+/** The FlinkJob and its FlinkSnapshots at one instant; snapshots in the order of their making. */
+export interface Sight {
+  readonly job: FlinkJob | undefined
+  readonly snapshots: readonly FlinkSnapshot[]
 }
 
 export interface Outcome {
@@ -144,7 +152,7 @@ async function perform(step: Step, world: ScenarioWorld, memory: { remembered: s
     const { jobStatus, lastSavepoint } = (await jobOf(world))?.status ?? {}
     memory.remembered = jobStatus?.upgradeSavepointPath ?? lastSavepoint?.location ?? ''
     if (memory.remembered === '') throw new Error('there is no savepoint to be remembered')
-  } else await reach(step.until, world)
+  } else await witness(step.until, world)
 }
 
 const API = 'millrace.dev/v1alpha1'
@@ -191,25 +199,47 @@ export async function jobOf({ server, namespace, name }: ScenarioWorld): Promise
 
 async function snapshotsOf({ server, namespace }: ScenarioWorld): Promise<readonly FlinkSnapshot[]> {
   const { items } = await server.list(flinkSnapshots, { namespace })
+  return inOrder(items)
+}
+
+export function inOrder(snapshots: readonly KubeObject[]): readonly FlinkSnapshot[] {
   const age = ({ metadata }: KubeObject) => `${metadata.creationTimestamp} ${metadata.name}`
-  return items.toSorted((a, b) => (age(a) < age(b) ? -1 : 1)) as unknown as readonly FlinkSnapshot[]
+  // As they are stored.
+  return snapshots.toSorted((a, b) => (age(a) < age(b) ? -1 : 1)) as unknown as readonly FlinkSnapshot[]
+}
+
+/** What it is now. */
+export async function sightOf(world: ScenarioWorld): Promise<Sight> {
+  return { job: await jobOf(world), snapshots: await snapshotsOf(world) }
+}
+
+async function witness(wanted: Reached, world: ScenarioWorld): Promise<void> {
+  await world.witness(
+    sight => holds(wanted, sight, world),
+    () => lacking(wanted, world),
+  )
 }
 
 async function reach(wanted: Reached, world: ScenarioWorld): Promise<void> {
   await world.until(
-    async () =>
-      missing(wanted, await jobOf(world), await snapshotsOf(world)).length === 0 && (wanted.checkpointed !== true || (await world.hasCheckpointed())),
-    async () => {
-      const [job, snapshots] = [await jobOf(world), await snapshotsOf(world)]
-      const { conditions, ...status } = job?.status ?? {}
-      return `missing: ${missing(wanted, job, snapshots).join(', ')}\n${JSON.stringify(status)}\n${conditions
-        ?.map(({ type, status: value, reason, message }) => `${type}=${value} ${reason}: ${message}`)
-        .join('\n')}`
-    },
+    async () => holds(wanted, await sightOf(world), world),
+    () => lacking(wanted, world),
   )
 }
 
-function missing(wanted: Reached, job: FlinkJob | undefined, snapshots: readonly FlinkSnapshot[]): string[] {
+async function holds(wanted: Reached, sight: Sight, world: ScenarioWorld): Promise<boolean> {
+  return missing(wanted, sight).length === 0 && (wanted.checkpointed !== true || (await world.hasCheckpointed()))
+}
+
+async function lacking(wanted: Reached, world: ScenarioWorld): Promise<string> {
+  const sight = await sightOf(world)
+  const { conditions, ...status } = sight.job?.status ?? {}
+  return `missing: ${missing(wanted, sight).join(', ') || 'nothing any more'}, for ${JSON.stringify(wanted)}\n${JSON.stringify(status)}\n${conditions
+    ?.map(({ type, status: value, reason, message }) => `${type}=${value} ${reason}: ${message}`)
+    .join('\n')}`
+}
+
+function missing(wanted: Reached, { job, snapshots }: Sight): string[] {
   const status = job?.status
   const { conditions = [] } = status ?? {}
   const found: Record<string, boolean> = {

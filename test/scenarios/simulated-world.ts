@@ -2,7 +2,7 @@ import { withDefaults } from '../../operator/cli/admission.ts'
 import type { CallFault } from '../support/manager-world.ts'
 import { ManagerWorld } from '../support/manager-world.ts'
 import { teachPrograms } from './programs.ts'
-import type { ScenarioWorld } from './scenario.ts'
+import { type ScenarioWorld, sightOf } from './scenario.ts'
 
 /** A scenario on simulated time. `faults` go wrong as ManagerWorld says. */
 export interface SimulatedWorld extends ScenarioWorld {
@@ -20,21 +20,24 @@ export function simulatedWorld(faults?: ReadonlyMap<number, CallFault>): Simulat
   const { clock, server } = manager
   const cluster = manager.clusterOf(NAME)
   manager.start()
-  return {
+  const until: ScenarioWorld['until'] = async (look, about, limitMs = LIMIT_MS) => {
+    const endMs = clock.monotonicMs() + limitMs
+    while (!(await look())) {
+      if (clock.monotonicMs() > endMs) throw new Error(await about())
+      let steps = 0
+      await clock.runUntil(() => steps++ > 0, STEP_MS)
+    }
+  }
+  const world: SimulatedWorld = {
     manager,
     server,
     namespace: 'default',
     name: NAME,
     options: {},
     apply: object => server.apply(object, 'kubectl'),
-    async until(look, about, limitMs = LIMIT_MS) {
-      const endMs = clock.monotonicMs() + limitMs
-      while (!(await look())) {
-        if (clock.monotonicMs() > endMs) throw new Error(await about())
-        let steps = 0
-        await clock.runUntil(() => steps++ > 0, STEP_MS)
-      }
-    },
+    until,
+    // A step of the clock at a time, none is missed.
+    witness: (look, about) => until(async () => look(await sightOf(world)), about),
     settled: () => clock.run(SETTLED_MS),
     async kill(what) {
       if (what === 'jobmanager') cluster.loseJobManager()
@@ -48,4 +51,5 @@ export function simulatedWorld(faults?: ReadonlyMap<number, CallFault>): Simulat
     starts: () => cluster.starts,
     violations: () => cluster.violations,
   }
+  return world
 }
