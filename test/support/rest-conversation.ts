@@ -63,7 +63,13 @@ class Conversation {
 
   async until(look: () => Promise<boolean>): Promise<void> {
     for (const endMs = systemClock.monotonicMs() + LIMIT_MS; !(await look()); await sleep(systemClock, 20))
-      if (systemClock.monotonicMs() > endMs) throw new Error(`what comes after ${JSON.stringify(this.exchanges.at(-1))} does not come`)
+      if (systemClock.monotonicMs() > endMs)
+        throw new Error(`what comes after ${JSON.stringify(this.exchanges.at(-1))} does not come: ${JSON.stringify(await this.jobs())}`)
+  }
+
+  private async jobs(): Promise<readonly object[]> {
+    const { jobs } = await this.rest.jobsOverview()
+    return Promise.all(jobs.map(async ({ jid }) => ({ job: await this.rest.job(jid), exceptions: await this.rest.jobExceptions(jid) })))
   }
 
   async untilState(jobId: string, state: string): Promise<void> {
