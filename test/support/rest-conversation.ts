@@ -75,8 +75,9 @@ class Conversation {
   async untilState(jobId: string, state: string): Promise<void> {
     await this.until(async () => {
       const info = await this.rest.job(jobId)
-      // Of a job that is RUNNING tasks may still be on their way.
-      return info.state === state && (state !== 'RUNNING' || info.vertices.every(({ tasks, parallelism }) => tasks['RUNNING'] === parallelism))
+      // Of a job that is RUNNING tasks may still be on their way; readers for which a source has no split finish at once.
+      const isUp = info.vertices.every(({ tasks, parallelism }) => (tasks['RUNNING'] ?? 0) + (tasks['FINISHED'] ?? 0) === parallelism)
+      return info.state === state && (state !== 'RUNNING' || isUp)
     })
     await this.ask(`job that is ${state}`, () => this.rest.job(jobId), readJob)
   }
