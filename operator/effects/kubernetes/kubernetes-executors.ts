@@ -106,7 +106,7 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
       },
       restOf: ({ metadata }) => restAt(metadata.namespace, metadata.name),
       async keep(session) {
-        await sessions.get(keyOf(session.metadata))?.processes.keep(session.spec)
+        await sessions.get(keyOf(session.metadata))?.processes.keep(session.spec.cluster)
       },
       async release(key) {
         sessions.delete(keyOf(key))

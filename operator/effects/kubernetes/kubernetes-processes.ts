@@ -16,7 +16,6 @@ import {
   jobManagerObjects,
   liveObjects,
   names,
-  type OptionsOfCluster,
   selectorLabels,
   taskManagerObjects,
   tokenSecret,
@@ -45,7 +44,7 @@ export interface KubernetesProcesses extends ClusterProcesses {
   /** Once a JobManager was observed to be ready. */
   restAt(address: string): RestClient
   /** Of a cluster that runs: its certificates are renewed before they end. */
-  keep(spec: OptionsOfCluster): Promise<void>
+  keep(spec: ClusterSpec): Promise<void>
 }
 
 const TOKEN_BYTES = 32

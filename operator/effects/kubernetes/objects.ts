@@ -67,14 +67,9 @@ export function certificateSecrets(name: string): Readonly<Record<'authority' | 
   return { authority: `${name}-ca`, jobmanager: `${name}-jm-tls`, taskmanager: `${name}-tm-tls` }
 }
 
-/** Of a FlinkJob or a FlinkSession. */
-export interface OptionsOfCluster {
-  readonly flinkConfiguration?: Readonly<Record<string, string>> | undefined
-}
-
 /** Processes of a cluster speak TLS with each other unless its options say otherwise. */
-export function hasTls({ flinkConfiguration }: OptionsOfCluster): boolean {
-  return flinkConfiguration?.[INTERNAL_TLS] !== 'false'
+export function hasTls({ flinkConfiguration }: ClusterSpec): boolean {
+  return flinkConfiguration[INTERNAL_TLS] !== 'false'
 }
 
 export function webAddress({ name, namespace }: Pick<ClusterOwner, 'name' | 'namespace'>): string {
