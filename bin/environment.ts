@@ -1,6 +1,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { systemClock } from '../runtime/common/clock.ts'
+import { type ClusterSockets, plainSockets } from '../runtime/common/cluster-sockets.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { FlinkError } from '../runtime/common/errors.ts'
 import { hex } from '../runtime/common/ids.ts'
@@ -8,6 +9,7 @@ import { createLogger, type LogEntry, type Logger, type LogLevel } from '../runt
 import { formatLogEntry, type LogFormat } from '../runtime/common/log-format.ts'
 import { processOptions } from '../runtime/common/options.ts'
 import { systemRandom } from '../runtime/common/random.ts'
+import { createTlsSockets } from '../runtime/common/tls-sockets.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 
 /** What a process takes from the machine it runs on: variables, directories, the cluster's secret, its log. */
@@ -50,6 +52,20 @@ export function clusterTokenOrigin(environment: Environment, configuration: Conf
 export function restToken(configuration: Configuration): string | undefined {
   const file = configuration.get(restOptions.tokenFile)
   return configuration.get(restOptions.token) ?? (file === undefined ? undefined : readToken(file, restOptions.tokenFile.key))
+}
+
+/** Folder of this process's certificate; undefined = processes of the cluster speak without TLS. */
+export function internalCertificates(configuration: Configuration): string | undefined {
+  if (!configuration.get(processOptions.internalTls)) return undefined
+  const { key } = processOptions.internalCertificates
+  const folder = configuration.get(processOptions.internalCertificates)
+  if (folder === undefined) throw new FlinkError('INVALID_CONFIGURATION', `option ${processOptions.internalTls.key} needs ${key}`)
+  return folder
+}
+
+export function internalSockets(configuration: Configuration, log: Logger): ClusterSockets {
+  const folder = internalCertificates(configuration)
+  return folder === undefined ? plainSockets : createTlsSockets(folder, log)
 }
 
 function tokenPath(environment: Environment): string {

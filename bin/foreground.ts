@@ -57,6 +57,7 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
     directory,
     outputDirectory: logDirectory(environment, configuration),
     ...(request.recordPath === undefined ? {} : { logDirectory: logDirectory(environment, configuration) }),
+    servesManyJobs: true,
     log,
     fatal: error => {
       if (error.code !== 'UNAUTHENTICATED') return fatal(error)

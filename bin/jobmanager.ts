@@ -23,7 +23,7 @@ import { restOptions } from '../runtime/rest/options.ts'
 import { isLoopback } from '../runtime/rest/request-guard.ts'
 import { createRestServer, type RestServer, type RestSettings } from '../runtime/rest/server.ts'
 import { createTcpTransport } from '../runtime/rpc/tcp-transport.ts'
-import { namingOption, restToken } from './environment.ts'
+import { internalSockets, namingOption, restToken } from './environment.ts'
 import { processMetrics } from './process-metrics.ts'
 import { Planner } from './program-planner.ts'
 import { storeOpener } from './stores.ts'
@@ -60,7 +60,6 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   const settings = restSettings(configuration)
   const rpcHost = configuration.get(jobManagerOptions.jobManagerRpcAddress)
   const webHost = isLoopback(settings.bindAddress) ? settings.bindAddress : rpcHost
-  let restPort = settings.port
   // Jobs do not outlive their JobManager, nor do their bundles.
   const artifactDirectory = createOwnedFolder(join(directory, 'artifacts'), 'jobmanager-')
   const openStore = storeOpener(configuration, log)
@@ -70,7 +69,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     clock: systemClock,
     random: systemRandom,
     log,
-    transport: createTcpTransport({ clock: systemClock, log }),
+    transport: createTcpTransport({ clock: systemClock, log, sockets: internalSockets(configuration, log) }),
     rpc: { host: rpcHost, port: configuration.get(jobManagerOptions.jobManagerRpcPort), token },
     // Without a store: larger than that of every JobManager before it on this machine.
     generation: (await jobStore?.claimGeneration()) ?? Math.floor(systemClock.nowMs() / 1_000),
@@ -80,7 +79,6 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     ...(results === undefined ? {} : { results }),
     onFenced: error => options.fatal(error),
     artifacts: createFileArtifactStore(artifactDirectory, systemRandom),
-    artifactUrl: digest => `http://${urlHost(webHost)}:${restPort}/millrace/artifacts/${digest}`,
     configuration: withMaskedSecrets(configuration.toObject()),
     loadBalanceMode: configuration.get(jobManagerOptions.loadBalanceModeOption),
     heartbeatIntervalMs: configuration.get(jobManagerOptions.heartbeatInterval),
@@ -95,6 +93,7 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   const uploads = configuration.get(restOptions.uploadDir) ?? ownUploads
   const planner = new Planner(configuration, directory, options.rest, log)
   let server: RestServer | undefined
+  let restPort = settings.port
   const close = async (reason: string) => {
     await planner.close()
     await gateway.shutDown(reason)

@@ -59,11 +59,7 @@ export async function runLocal(
       directory,
       outputDirectory: undefined,
       log,
-      fetchArtifact: async ref => {
-        const bytes = await jobManager.gateway.getArtifact(ref.digest)
-        assert(bytes !== undefined, 'the artefact was put before the job was submitted')
-        return bytes
-      },
+      servesManyJobs: false,
       fatal: error => fatal.reject(error),
       // The JobManager says that it will close the connection: then its end is none to report.
       onShutDownRequest: () => {

@@ -12,7 +12,6 @@ import type { Logger } from '../runtime/common/log.ts'
 import { processOptions } from '../runtime/common/options.ts'
 import { createOwnedFolder } from '../runtime/common/owned-folder.ts'
 import { systemRandom } from '../runtime/common/random.ts'
-import type { ArtifactRef } from '../runtime/graph/deployment.ts'
 import {
   buffersPerChannel,
   exchangeRequestTimeout,
@@ -30,7 +29,7 @@ import { TaskExecutor } from '../runtime/taskmanager/task-executor.ts'
 import * as taskManagerOptions from '../runtime/taskmanager/task-executor-options.ts'
 import { startThreadedSlotHosts } from '../runtime/taskmanager/threaded-slot-hosts.ts'
 import { entryUrl } from './entries.ts'
-import { namingOption } from './environment.ts'
+import { internalCertificates, internalSockets, namingOption } from './environment.ts'
 import { processMetrics } from './process-metrics.ts'
 import { storeOpener } from './stores.ts'
 
@@ -47,8 +46,8 @@ export interface TaskManagerProcessOptions {
   /** Folder of the file that this process's stderr goes to, where it is known. */
   readonly logDirectory?: string
   readonly log: Logger
-  /** Under `-t local` the JobManager's own store; else the blob endpoint is asked. */
-  readonly fetchArtifact?: (ref: ArtifactRef) => Promise<Uint8Array>
+  /** False under `-t local`: it ends with its one job. */
+  readonly servesManyJobs: boolean
   /** Nothing more can be done here. */
   fatal(error: FlinkError): void
   onShutDownRequest(reason: string): void
@@ -60,8 +59,6 @@ export interface TaskManagerProcess {
   isRegistered(): boolean
   close(): Promise<void>
 }
-
-const FETCH_TIMEOUT_MS = 60_000
 
 export async function startTaskManager(options: TaskManagerProcessOptions): Promise<TaskManagerProcess> {
   const { configuration, token, log, slotCount } = options
@@ -80,6 +77,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       dataHost: host,
       dataPort: configuration.get(processOptions.taskManagerDataPort),
       token,
+      certificates: internalCertificates(configuration),
       networkPages: networkPageCount(
         undefined,
         configuration.get(networkMemoryFraction),
@@ -97,20 +95,20 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
       stderrPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.err`),
       s3: s3SettingsOf(configuration),
-      servesManyJobs: options.fetchArtifact === undefined,
+      servesManyJobs: options.servesManyJobs,
       slotEntry: entryUrl('slot'),
       ioEntry: entryUrl('io-worker'),
       log,
-      fetchArtifact: options.fetchArtifact ?? (ref => fetchFromJobManager(ref, token)),
+      fetchArtifact: ref => executor.fetchArtifact(ref),
       fatal: options.fatal,
     }),
   )
-  const executor = new TaskExecutor({
+  const executor: TaskExecutor = new TaskExecutor({
     id,
     host,
     slotCount,
     jobManager: { ...options.jobManager, token },
-    transport: createTcpTransport({ clock: systemClock, log }),
+    transport: createTcpTransport({ clock: systemClock, log, sockets: internalSockets(configuration, log) }),
     clock: systemClock,
     random: systemRandom,
     log,
@@ -157,22 +155,4 @@ function resultFolders(parents: string): string[] {
       throw new FlinkError('INVALID_CONFIGURATION', `option ${key}: no folder can be made in ${path}: ${(error as Error).message}`, {}, error)
     }
   })
-}
-
-async function fetchFromJobManager(ref: ArtifactRef, token: string): Promise<Uint8Array> {
-  const failed = (why: string, cause?: unknown) =>
-    new FlinkError('EXTERNAL_SYSTEM', `the job's bundle cannot be fetched from ${ref.url}: ${why}`, { digest: ref.digest }, cause)
-  const controller = new AbortController()
-  const deadline = systemClock.schedule(FETCH_TIMEOUT_MS, () => controller.abort(), { ref: true })
-  try {
-    const response = await fetch(ref.url, { headers: { Authorization: `Bearer ${token}` }, signal: controller.signal })
-    if (!response.ok) throw failed(`answer ${response.status} ${await response.text()}`)
-    return new Uint8Array(await response.arrayBuffer())
-  } catch (error) {
-    throw error instanceof FlinkError
-      ? error
-      : failed(controller.signal.aborted ? `no answer within ${FETCH_TIMEOUT_MS} ms` : (error as Error).message, error)
-  } finally {
-    deadline.cancel()
-  }
 }

@@ -14,6 +14,18 @@ export const processOptions = {
     defaultValue: undefined as string | undefined,
     doc: 'a file with the shared secret; without it and without cluster.token one is made in MILLRACE_DIR, which is enough on one machine',
   } satisfies ConfigOption<string | undefined>,
+  internalTls: {
+    key: 'security.ssl.internal.enabled',
+    type: 'boolean',
+    defaultValue: false,
+    doc: 'whether JobManager and TaskManagers speak TLS with each other, and show each other certificates: for the control plane, data and code',
+  } satisfies ConfigOption<boolean>,
+  internalCertificates: {
+    key: 'security.ssl.internal.certificates',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'the folder with the certificate of this process, as PEM: ca.crt (the authority of this cluster alone), tls.crt (for the DNS name jobmanager or taskmanager) and tls.key. Files that change are read anew',
+  } satisfies ConfigOption<string | undefined>,
   logLevel: {
     key: 'env.log.level',
     type: 'enum',

@@ -10,7 +10,7 @@ import { buildJobGraph } from './job-graph-builder.ts'
 import { schedulingStages, stageGraph } from './scheduling.ts'
 import { planSlots } from './slot-assignment.ts'
 
-const artifact = { digest: 'd', entry: 'default', url: '' }
+const artifact = { digest: 'd', entry: 'default' }
 
 /** Slot i on TaskManager i modulo `taskManagers`. */
 function deploy(jobGraph: JobGraph, taskManagers: number): SlotDeployment[] {

@@ -24,8 +24,6 @@ export interface ArtifactRef {
   readonly digest: string
   /** Name of the export that is the program; 'default' unless -c says otherwise. */
   readonly entry: string
-  /** Where to fetch it: the JobManager's blob endpoint; empty when there is none (in-process host). */
-  readonly url: string
 }
 
 export interface TaskDeployment {

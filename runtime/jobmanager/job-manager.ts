@@ -13,7 +13,7 @@ import type { Random } from '../common/random.ts'
 import type { RpcConnection, RpcServer, RpcTransport } from '../rpc/connection.ts'
 import type { JobManagerGateway, ResourceRequirements, SavepointRequest, TriggerAnswer } from '../rpc/job-manager-gateway.ts'
 import { RpcLink } from '../rpc/link.ts'
-import { checkGeneration, errorFromJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
+import { type ArtifactPart, checkGeneration, errorFromJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
 import { ArtifactRetention } from './artifact-retention.ts'
 import type { ArtifactStore } from './artifact-store.ts'
 import { AsyncOperations } from './async-operations.ts'
@@ -50,7 +50,6 @@ export interface JobManagerOptions {
   /** Another JobManager leads: this process has to end. */
   onFenced(error: FlinkError): void
   readonly artifacts: ArtifactStore
-  readonly artifactUrl?: (digest: string) => string
   /** For `clusterConfiguration`. */
   readonly configuration: Readonly<Record<string, string>>
   readonly loadBalanceMode: LoadBalanceMode
@@ -65,6 +64,7 @@ export interface JobManagerOptions {
 }
 
 const tailBytesMax = 1024 * 1024
+const artifactPartBytesMax = 8 * 1024 * 1024
 
 export class JobManager implements JobManagerGateway {
   private readonly options: JobManagerOptions
@@ -114,7 +114,6 @@ export class JobManager implements JobManagerGateway {
         slotRequestTimeoutMs: options.slotRequestTimeoutMs,
         slotIdleTimeoutMs: options.slotIdleTimeoutMs,
         exceptionHistorySize: options.exceptionHistorySize,
-        artifactUrl: options.artifactUrl ?? (() => ''),
         requestSlot: request => this.resources.requestSlot(request),
         cancelSlotRequest: allocationId => this.resources.cancelRequest(allocationId),
         slotCounts: () => this.resources.counts(),
@@ -299,10 +298,6 @@ export class JobManager implements JobManagerGateway {
     return this.artifacts.put(digest, bytes)
   }
 
-  getArtifact(digest: string) {
-    return this.options.artifacts.get(digest)
-  }
-
   /** Jobs have `graceMs` to be cancelled; then the TaskManagers are told to end, and connections are closed whatever is left. */
   shutDown(reason: string, graceMs = 10_000): Promise<void> {
     this.shuttingDown ??= this.shutDownOnce(reason, graceMs)
@@ -337,7 +332,7 @@ export class JobManager implements JobManagerGateway {
     link.serve((method, payload) => this.handle(link, method, payload))
   }
 
-  private handle(link: RpcLink<TaskManagerMethods>, method: string, payload: JsonObject): JsonValue {
+  private handle(link: RpcLink<TaskManagerMethods>, method: string, payload: JsonObject): JsonValue | Promise<JsonValue> {
     const { generation, heartbeatIntervalMs, heartbeatTimeoutMs } = this.options
     // checkPayload has seen the fields of each method; the types are those of JobManagerMethods.
     const name = method as keyof JobManagerMethods
@@ -363,6 +358,8 @@ export class JobManager implements JobManagerGateway {
     switch (name) {
       case 'offerSlots':
         return this.offerSlots(link.peerId, of<'offerSlots'>())
+      case 'readArtifact':
+        return this.readArtifact(of<'readArtifact'>())
       case 'updateTaskState':
         this.jobOf(of<'updateTaskState'>().jobId).updateTaskState(of<'updateTaskState'>())
         return null
@@ -398,6 +395,13 @@ export class JobManager implements JobManagerGateway {
       default:
         throw new FlinkError('PROTOCOL_MISMATCH', `a jobmanager does not serve rpc ${String(name satisfies never)}`)
     }
+  }
+
+  private async readArtifact({ digest, offset, maxBytes }: JobManagerMethods['readArtifact']['payload']): Promise<ArtifactPart> {
+    const bytes = await this.options.artifacts.get(digest)
+    if (bytes === undefined) throw new FlinkError('NOT_FOUND', `code bundle ${digest} does not exist`)
+    const part = bytes.subarray(offset, offset + Math.min(maxBytes, artifactPartBytesMax))
+    return { size: bytes.length, base64: Buffer.from(part.buffer, part.byteOffset, part.length).toString('base64') }
   }
 
   private offerSlots(taskManagerId: string, { jobId, slots }: JobManagerMethods['offerSlots']['payload']): JsonValue {

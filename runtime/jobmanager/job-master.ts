@@ -85,7 +85,6 @@ export interface JobMasterServices {
   readonly slotRequestTimeoutMs: number
   readonly slotIdleTimeoutMs: number
   readonly exceptionHistorySize: number
-  artifactUrl(digest: string): string
   requestSlot(request: SlotRequest): void
   cancelSlotRequest(allocationId: string): void
   slotCounts(): { readonly total: number; readonly free: number }
@@ -559,7 +558,7 @@ export class JobMaster {
     try {
       placed = placedDeployments(this.executionGraph, this.slots.placed(this.slotsOf(regions)), {
         generation: this.services.generation,
-        artifact: { digest, entry, url: this.services.artifactUrl(digest) },
+        artifact: { digest, entry },
         args: this.job.args,
         regions,
         restoreOf: restored === undefined ? undefined : (vertex, subtaskIndex) => taskRestoreToJson(restored.taskRestore(vertex, subtaskIndex)),

@@ -1,5 +1,6 @@
-/** The sockets of the data plane, behind an interface so that simulation can replace them. `node:net` in production. */
-import { createServer, connect as netConnect, type Socket } from 'node:net'
+/** The sockets of the data plane, behind an interface so that simulation can replace them. Those of the cluster in production. */
+import type { Socket } from 'node:net'
+import { type ClusterSockets, plainSockets } from '../common/cluster-sockets.ts'
 import { FlinkError } from '../common/errors.ts'
 
 export interface DataSocket {
@@ -29,48 +30,49 @@ export interface DataNetwork {
   connect(options: { readonly host: string; readonly port: number }): Promise<DataSocket>
 }
 
-export const tcpNetwork: DataNetwork = {
-  listen({ host, port, onConnection }) {
-    return new Promise((resolve, reject) => {
-      const sockets = new Set<Socket>()
-      const server = createServer({ noDelay: true }, socket => {
-        sockets.add(socket)
-        socket.on('close', () => sockets.delete(socket))
-        onConnection(new TcpSocket(socket))
-      })
-      server.once('error', error => {
-        const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-        const message = inUse ? `port ${port} on ${host} is in use` : `cannot listen for data on ${host}:${port}: ${error.message}`
-        reject(new FlinkError(inUse ? 'PORT_IN_USE' : 'EXTERNAL_SYSTEM', message, {}, error))
-      })
-      server.listen({ host, port }, () => {
-        const address = server.address()
-        // A server that listens on a host and port has an address object.
-        const actualPort = typeof address === 'object' && address !== null ? address.port : port
-        resolve({
-          host,
-          port: actualPort,
-          close: () =>
-            new Promise(done => {
-              server.close(() => done())
-              for (const socket of sockets) socket.destroy()
-            }),
+export function createTcpNetwork(clusterSockets: ClusterSockets = plainSockets): DataNetwork {
+  return {
+    listen({ host, port, onConnection }) {
+      return new Promise((resolve, reject) => {
+        const sockets = new Set<Socket>()
+        const server = clusterSockets.createServer(['taskmanager'], socket => {
+          sockets.add(socket)
+          socket.on('close', () => sockets.delete(socket))
+          onConnection(new TcpSocket(socket))
+        })
+        server.once('error', error => {
+          const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+          const message = inUse ? `port ${port} on ${host} is in use` : `cannot listen for data on ${host}:${port}: ${error.message}`
+          reject(new FlinkError(inUse ? 'PORT_IN_USE' : 'EXTERNAL_SYSTEM', message, {}, error))
+        })
+        server.listen({ host, port }, () => {
+          const address = server.address()
+          // A server that listens on a host and port has an address object.
+          const actualPort = typeof address === 'object' && address !== null ? address.port : port
+          resolve({
+            host,
+            port: actualPort,
+            close: () =>
+              new Promise(done => {
+                server.close(() => done())
+                for (const socket of sockets) socket.destroy()
+              }),
+          })
         })
       })
-    })
-  },
-  connect({ host, port }) {
-    return new Promise((resolve, reject) => {
-      const socket = netConnect({ host, port, noDelay: true })
-      const onError = (error: Error) =>
-        reject(new FlinkError('CONNECTION_REFUSED', `no TaskManager answers for data on ${host}:${port}: ${error.message}`, { host, port }, error))
-      socket.once('error', onError)
-      socket.once('connect', () => {
-        socket.off('error', onError)
-        resolve(new TcpSocket(socket))
+    },
+    connect({ host, port }) {
+      return new Promise((resolve, reject) => {
+        const onError = (error: Error) =>
+          reject(new FlinkError('CONNECTION_REFUSED', `no TaskManager answers for data on ${host}:${port}: ${error.message}`, { host, port }, error))
+        const socket = clusterSockets.connect({ host, port, peer: 'taskmanager' }, () => {
+          socket.off('error', onError)
+          resolve(new TcpSocket(socket))
+        })
+        socket.once('error', onError)
       })
-    })
-  },
+    },
+  }
 }
 
 class TcpSocket implements DataSocket {

@@ -4,7 +4,7 @@ import { SimulatedClock } from '../../test/support/simulated-clock.ts'
 import { type Clock, systemClock } from '../common/clock.ts'
 import { createLogger, type LogEntry } from '../common/log.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
-import { type DataNetwork, type DataSocket, tcpNetwork } from './data-socket.ts'
+import { createTcpNetwork, type DataNetwork, type DataSocket } from './data-socket.ts'
 import { LocalHostDoorbell } from './doorbell.ts'
 import { ExchangeClient } from './exchange-client.ts'
 import * as protocol from './exchange-protocol.ts'
@@ -50,8 +50,8 @@ function watchedNetwork() {
     }
   }
   const network: DataNetwork = {
-    listen: options => tcpNetwork.listen({ ...options, onConnection: socket => options.onConnection(watch(socket)) }),
-    connect: async options => watch(await tcpNetwork.connect(options)),
+    listen: options => createTcpNetwork().listen({ ...options, onConnection: socket => options.onConnection(watch(socket)) }),
+    connect: async options => watch(await createTcpNetwork().connect(options)),
   }
   return { network, sockets, sent }
 }

@@ -8,7 +8,7 @@ import { systemClock } from '../common/clock.ts'
 import { FlinkError } from '../common/errors.ts'
 import { createLogger, noLog } from '../common/log.ts'
 import type { TypeSerializer } from '../serde/type-information.ts'
-import { tcpNetwork } from './data-socket.ts'
+import { createTcpNetwork } from './data-socket.ts'
 import { ExchangeClient } from './exchange-client.ts'
 import type { ExchangeScope } from './exchange-scope.ts'
 import { startExchangeServer } from './exchange-server.ts'
@@ -112,7 +112,7 @@ describe.each([
     await write(store, 'task', ['0/0/0@task'], 40)
     await store.finish('task')
     const server = await startExchangeServer({
-      network: tcpNetwork,
+      network: createTcpNetwork(),
       clock: systemClock,
       log: noLog,
       host: '127.0.0.1',
@@ -124,7 +124,7 @@ describe.each([
     cleanups.push(() => server.close())
     for (const attempt of [0, 1]) {
       const client = new ExchangeClient({
-        network: tcpNetwork,
+        network: createTcpNetwork(),
         clock: systemClock,
         log: noLog,
         token: 'secret',

@@ -15,7 +15,7 @@ export interface GuardOptions {
   readonly token: string | undefined
   /** `rest.require-token`: one is needed, also without `rest.token`. */
   readonly requireToken: boolean
-  /** The cluster's own token: TaskManagers, which also fetch artefacts, and whoever runs the cluster. */
+  /** The cluster's own token: whoever runs the cluster has it. */
   readonly clusterToken: string | undefined
 }
 
@@ -35,9 +35,8 @@ export function installGuard(app: FastifyInstance, options: GuardOptions): void 
     if (isLoopback(options.bindAddress)) requireLocalHost(request)
     if (request.method === 'OPTIONS') return
     if (changesSomething(request.method, path)) requireOwnOrigin(request)
-    const artifact = path.startsWith('/millrace/artifacts/')
     const accepted = [options.token, options.clusterToken].filter(token => token !== undefined)
-    const needed = artifact ? accepted.length > 0 : options.token !== undefined || options.requireToken
+    const needed = options.token !== undefined || options.requireToken
     // The probe of a pod has no secret, and the versions are none.
     if (!needed || path === '/config') return
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { notFound } from './http-errors.ts'
 import { clusterMetrics, metricList } from './metrics-json.ts'
-import { pathText, queryList } from './request-parameters.ts'
+import { queryList } from './request-parameters.ts'
 import type { RestServerOptions } from './server.ts'
 import { timezone } from './timezone.ts'
 import type { ClusterConfig, Overview } from './types.ts'
@@ -45,17 +45,6 @@ export function addClusterRoutes(app: FastifyInstance, options: RestServerOption
     sendText(reply, await options.logs.log(), 'the JobManager writes no log file, its log is on its stderr'),
   )
   app.get('/jobmanager/stdout', async (_request, reply) => sendText(reply, await options.logs.stdout(), 'the JobManager writes no stdout file'))
-
-  app.get('/millrace/artifacts/:digest', async (request, reply) => {
-    const digest = pathText(request, 'digest')
-    const bytes = await gateway.getArtifact(digest)
-    if (bytes === undefined) throw notFound(`artifact ${digest} does not exist`)
-    // Named by its content: whoever has it never needs to ask again.
-    return reply
-      .header('Cache-Control', 'private, max-age=31536000, immutable')
-      .type('application/octet-stream')
-      .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-  })
 
   app.delete('/cluster', async (_request, reply) => {
     // Answered first: the shutdown closes this very connection.

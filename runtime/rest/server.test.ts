@@ -207,7 +207,6 @@ const gateway: JobManagerGateway = {
   taskManagerLog: async () => taskManagerLog,
   clusterConfiguration: () => ({ 'rest.port': '8081' }),
   putArtifact: async (digest, bytes) => void artifacts.set(digest, bytes),
-  getArtifact: async digest => artifacts.get(digest),
   shutDown: async () => {},
 }
 
@@ -596,10 +595,6 @@ describe('jars', () => {
     expect(submitted.at(-1)).toMatchObject({ jobId: JOB, name: 'named', args: ['--brokers', 'b:1'] })
     const digest = submitted.at(-1)?.artifact.digest ?? ''
     expect(Buffer.from(artifacts.get(digest) ?? []).toString()).toBe('export default 1')
-
-    expect((await get(`/millrace/artifacts/${digest}`)).status).toBe(401)
-    expect((await get(`/millrace/artifacts/${digest}`, { authorization: 'Bearer wrong' })).body.errors).toEqual(['the token is wrong'])
-    expect(await get(`/millrace/artifacts/${digest}`, { authorization: 'Bearer cluster-secret' })).toEqual({ status: 200, body: 'export default 1' })
 
     expect((await send('DELETE', `/jars/${id}`)).status).toBe(200)
     expect((await send('DELETE', `/jars/${id}`)).status).toBe(404)

@@ -42,7 +42,7 @@ export interface RestServerOptions {
   readonly version: string
   /** `abc1234 @ 2026-06-15T00:00:00+0000` */
   readonly revision: string
-  /** The cluster's token: opens `/millrace/artifacts` to TaskManagers. */
+  /** The cluster's token: as good as `rest.token`. */
   readonly clusterToken: string | undefined
   /** Called after `DELETE /cluster` has been answered. */
   readonly onShutDown: () => void

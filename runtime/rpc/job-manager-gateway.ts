@@ -48,7 +48,6 @@ export interface JobManagerGateway {
   clusterConfiguration(): Readonly<Record<string, string>>
   /** Code bundles by sha256 (hex). Putting checks the digest and is idempotent. */
   putArtifact(digest: string, bytes: Uint8Array): Promise<void>
-  getArtifact(digest: string): Promise<Uint8Array | undefined>
   /** Cancels all jobs, tells the TaskManagers to end, closes. */
   shutDown(reason: string): Promise<void>
 }

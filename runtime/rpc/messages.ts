@@ -64,6 +64,8 @@ export type JobManagerMethods = {
   /** The one message whose generation may be -1: a TaskManager that has not met its JobManager yet. */
   registerTaskManager: { payload: Registration; answer: { generation: number; heartbeatIntervalMs: number; heartbeatTimeoutMs: number } }
   offerSlots: { payload: OfJob & { slots: readonly SlotOffer[]; slotVersion: number }; answer: OfferAnswer }
+  /** At most `maxBytes` of a job's bundle from there on. */
+  readArtifact: { payload: Fenced & { digest: string; offset: number; maxBytes: number }; answer: ArtifactPart }
   /** In order. */
   updateTaskState: { payload: TaskStateUpdate; answer: null }
   /** In order. */
@@ -118,6 +120,12 @@ export type OfferAnswer = {
   readonly rejected: readonly string[]
   /** See `HeartbeatRequest.allocationVersion`. */
   readonly allocationVersion: number
+}
+
+export type ArtifactPart = {
+  /** Of the whole. */
+  readonly size: number
+  readonly base64: string
 }
 
 export type HeartbeatRequest = Fenced & {
@@ -203,6 +211,7 @@ const requiredFields: Readonly<Record<keyof TaskManagerMethods | keyof JobManage
   readLog: { maxBytes: 'number' },
   shutDown: { reason: 'string' },
   registerTaskManager: { taskManagerId: 'string', host: 'string', dataHost: 'string', dataPort: 'number', hardware: 'object', report: 'object' },
+  readArtifact: { digest: 'string', offset: 'number', maxBytes: 'number' },
   offerSlots: { ...jobFields, slots: 'array', slotVersion: 'number' },
   updateTaskState: { ...jobFields, allocationId: 'string', executionId: 'string', state: 'string' },
   splitRequest: { ...jobFields, executionId: 'string', operatorId: 'string' },

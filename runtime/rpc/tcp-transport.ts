@@ -1,8 +1,10 @@
-import { connect as connectSocket, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Clock, Timer } from '../common/clock.ts'
+import { type ClusterSockets, plainSockets } from '../common/cluster-sockets.ts'
 import { deserializeError, FlinkError, serializeError } from '../common/errors.ts'
 import type { JsonObject } from '../common/json.ts'
 import { type Logger, noLog } from '../common/log.ts'
+import { isCertificateError } from '../common/tls-sockets.ts'
 import { RPC_PROTOCOL_VERSION, type RpcConnection, type RpcServer, type RpcTransport } from './connection.ts'
 import { encodeFrame, FrameReader, frameBytesMax, helloBytesMax } from './frame-codec.ts'
 import { FramedConnection } from './framed-connection.ts'
@@ -17,11 +19,13 @@ import { asJson, errorFromJson, errorToJson, type SerializedErrorJson } from './
  * 3. Then both sides send calls, answers and notifications (framed-connection.ts), and pings, so that a peer that vanished without a
  *    word (a pulled cable) is noticed even where nobody asks anything.
  *
- * Leaves encryption to the network it runs in; the token keeps strangers out, not eavesdroppers.
+ * Over plain sockets the token keeps strangers out, not eavesdroppers; over TLS the certificates keep out both.
  */
 export interface TcpTransportOptions {
   readonly clock: Clock
   readonly log?: Logger
+  /** Default: plain ones. */
+  readonly sockets?: ClusterSockets
   /** What a server calls itself in its welcome. */
   readonly serverId?: string
   readonly helloTimeoutMs?: number
@@ -37,6 +41,7 @@ export function createTcpTransport(options: TcpTransportOptions): RpcTransport {
   const settings = {
     clock: options.clock,
     log: options.log ?? noLog,
+    sockets: options.sockets ?? plainSockets,
     serverId: options.serverId ?? 'jobmanager',
     helloTimeoutMs: options.helloTimeoutMs ?? 10_000,
     pingIntervalMs: options.pingIntervalMs ?? 15_000,
@@ -52,7 +57,7 @@ type ConnectOptions = Parameters<RpcTransport['connect']>[0]
 async function listen(settings: Settings, options: ListenOptions): Promise<RpcServer> {
   const sockets = new Set<Socket>()
   let strangers = 0
-  const server = createServer(socket => {
+  const server = settings.sockets.createServer(['taskmanager'], socket => {
     if (strangers >= strangersMax) {
       socket.destroy()
       return
@@ -165,7 +170,10 @@ function serializeErrorWithoutStack(error: FlinkError) {
 function connect(settings: Settings, options: ConnectOptions): Promise<RpcConnection> {
   const where = `${options.host}:${options.port}`
   return new Promise((resolve, reject) => {
-    const socket = connectSocket({ host: options.host, port: options.port, noDelay: true })
+    const sayHello = () => {
+      socket.write(encodeFrame({ kind: 'hello', protocolVersion: RPC_PROTOCOL_VERSION, token: options.token, role: options.role, id: options.id }))
+    }
+    const socket = settings.sockets.connect({ host: options.host, port: options.port, peer: 'jobmanager' }, sayHello)
     const reader = new FrameReader(frameBytesMax)
     const fail = (error: FlinkError) => {
       timer.cancel()
@@ -180,14 +188,11 @@ function connect(settings: Settings, options: ConnectOptions): Promise<RpcConnec
     )
     const onError = (error: NodeJS.ErrnoException) => {
       const refused = error.code === 'ECONNREFUSED'
-      fail(
-        new FlinkError(
-          refused ? 'CONNECTION_REFUSED' : 'CONNECTION_LOST',
-          `cannot connect to the jobmanager at ${where}: ${error.code ?? error.message}`,
-          {},
-          error,
-        ),
-      )
+      const message = isCertificateError(error)
+        ? `the jobmanager at ${where} and this process do not accept each other's certificates: ${error.message}`
+        : `cannot connect to the jobmanager at ${where}: ${error.code ?? error.message}`
+      // Also of certificates: they may be renewed, and the next attempt succeed.
+      fail(new FlinkError(refused ? 'CONNECTION_REFUSED' : 'CONNECTION_LOST', message, {}, error))
     }
     const onClose = () => fail(new FlinkError('CONNECTION_LOST', `the jobmanager at ${where} closed the connection before it answered the hello`))
     let connection: FramedConnection | undefined
@@ -207,9 +212,6 @@ function connect(settings: Settings, options: ConnectOptions): Promise<RpcConnec
         fail(error instanceof FlinkError ? error : new FlinkError('PROTOCOL_MISMATCH', `${where} does not speak the rpc protocol`, {}, error))
       }
     }
-    socket.on('connect', () => {
-      socket.write(encodeFrame({ kind: 'hello', protocolVersion: RPC_PROTOCOL_VERSION, token: options.token, role: options.role, id: options.id }))
-    })
     socket.on('data', onData)
     socket.on('error', onError)
     socket.on('close', onClose)

@@ -6,7 +6,8 @@ import type { S3Settings } from '../checkpoint/storage/s3-options.ts'
 import { systemClock } from '../common/clock.ts'
 import { type SerializedError, serializeError } from '../common/errors.ts'
 import { createLogger, type LogLevel } from '../common/log.ts'
-import { tcpNetwork } from '../network/data-socket.ts'
+import { createTlsSockets } from '../common/tls-sockets.ts'
+import { createTcpNetwork } from '../network/data-socket.ts'
 import { SharedDoorbell, SharedHostDoorbell } from '../network/doorbell.ts'
 import { ExchangeClient, type ExchangePeer } from '../network/exchange-client.ts'
 import { type ExchangeScope, scopeKey } from '../network/exchange-scope.ts'
@@ -30,6 +31,8 @@ export interface IoThreadData {
   readonly dataHost: string
   readonly dataPort: number
   readonly token: string
+  /** Folder of this process's certificate; undefined = plain sockets. */
+  readonly certificates: string | undefined
   readonly requestTimeoutMs: number
   /** undefined = the process's own stdout (`-t local`). */
   readonly stdoutPath: string | undefined
@@ -74,8 +77,9 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
   const { token, requestTimeoutMs, taskManagerId } = data
   const served = new ServedChannels()
   const results = new ResultStore({ memoryLimit: data.resultMemoryBytes, files: createResultFiles(data.resultDirectories), log })
+  const network = createTcpNetwork(data.certificates === undefined ? undefined : createTlsSockets(data.certificates, log))
   const server = await startExchangeServer({
-    network: tcpNetwork,
+    network,
     clock: systemClock,
     log,
     host: data.dataHost,
@@ -85,7 +89,7 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     onChannelGone: (scope, channelId) => served.gone(scope, channelId),
     openResult: (channelId, onReady) => results.open(channelId, onReady),
   })
-  const client = new ExchangeClient({ network: tcpNetwork, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
+  const client = new ExchangeClient({ network, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
   const stdout = new OutputFile(data.stdoutPath, process.stdout)
   const stderr = new OutputFile(data.stderrPath, process.stderr)
   const worker = startIoWorker({

@@ -12,7 +12,7 @@ import { FlinkError, serializeError } from '../common/errors.ts'
 import type { JsonObject, JsonValue } from '../common/json.ts'
 import type { Logger } from '../common/log.ts'
 import type { Random } from '../common/random.ts'
-import type { SlotDeployment } from '../graph/deployment.ts'
+import type { ArtifactRef, SlotDeployment } from '../graph/deployment.ts'
 import type { RpcTransport } from '../rpc/connection.ts'
 import { RpcLink } from '../rpc/link.ts'
 import { checkGeneration, errorToJson, type JobManagerMethods, type TaskManagerMethods } from '../rpc/messages.ts'
@@ -75,6 +75,9 @@ interface Session {
 
 const connectTimeoutMs = 10_000
 const backoffMaxMs = 10_000
+/** A bundle comes in such parts, so that heartbeats pass between them. */
+const ARTIFACT_PART_BYTES = 4 * 2 ** 20
+const ARTIFACT_PART_TIMEOUT_MS = 60_000
 
 export class TaskExecutor {
   private readonly options: TaskExecutorOptions
@@ -122,6 +125,26 @@ export class TaskExecutor {
 
   get isRegistered(): boolean {
     return this.session !== undefined
+  }
+
+  /** Over the control connection: whoever may run a job may read its code, and nobody else. */
+  async fetchArtifact({ digest }: ArtifactRef): Promise<Uint8Array> {
+    const session = this.session
+    if (session === undefined) throw new FlinkError('CONNECTION_LOST', `the bundle ${digest} cannot be fetched: the jobmanager is not there`)
+    const { generation, link } = session
+    const parts: Uint8Array[] = []
+    for (let offset = 0; ; ) {
+      const { size, base64 } = await link.call(
+        'readArtifact',
+        { generation, digest, offset, maxBytes: ARTIFACT_PART_BYTES },
+        ARTIFACT_PART_TIMEOUT_MS,
+      )
+      const part = Buffer.from(base64, 'base64')
+      parts.push(part)
+      offset += part.length
+      if (offset >= size) return Buffer.concat(parts)
+      if (part.length === 0) throw new FlinkError('PROTOCOL_MISMATCH', `the bundle ${digest} ends at ${offset} of ${size} bytes`)
+    }
   }
 
   private async register(): Promise<void> {

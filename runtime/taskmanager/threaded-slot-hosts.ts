@@ -31,6 +31,8 @@ export interface ThreadedSlotHostsOptions {
   /** 0 = any free port. */
   readonly dataPort: number
   readonly token: string
+  /** Folder of this process's certificate; undefined = plain sockets between TaskManagers. */
+  readonly certificates: string | undefined
   readonly networkPages: number
   readonly pagesPerChannel: number
   /** More for each while half of the pages are free. */
@@ -71,6 +73,7 @@ export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions):
     dataHost: options.dataHost,
     dataPort: options.dataPort,
     token: options.token,
+    certificates: options.certificates,
     requestTimeoutMs: options.requestTimeoutMs,
     stdoutPath: options.stdoutPath,
     stderrPath: options.stderrPath,

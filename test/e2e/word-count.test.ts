@@ -1,6 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { encodeFrame } from '../../runtime/rpc/frame-codec.ts'
+import { CertificateFolders, testAuthority } from '../support/certificates.ts'
 import { type Cluster, oracle, startCluster } from '../support/cluster.ts'
 
 /** Word count over real text on real processes, held to coreutils. */
@@ -65,6 +68,42 @@ describe.each([1, 2])('with %i TaskManager processes', taskManagers => {
     }
   })
 })
+
+test('TaskManagers and JobManager that show each other certificates count the same; who has none, or one of another cluster, is refused on every port', async () => {
+  using folders = new CertificateFolders()
+  const certificates = folders.create(testAuthority(), ['jobmanager', 'taskmanager'])
+  const configuration = { 'security.ssl.internal.enabled': 'true', 'security.ssl.internal.certificates': certificates }
+  await using cluster = await startCluster({ taskManagers: 2, slots: 2, configuration })
+  await runWordCount(cluster, ['-p', '4'])
+  expect(lastCounts(await newLines(cluster))).toEqual(expected)
+
+  // It has the token, as the folder is the same; its certificate is not of this cluster.
+  cluster.startTaskManager('stranger', 1, ['-D', `security.ssl.internal.certificates=${folders.create(testAuthority(), ['taskmanager'])}`])
+  await expect.poll(() => cluster.log('jobmanager-0'), { timeout: 30_000 }).toContain('a connection without a certificate of this cluster is refused')
+  const { taskmanagers } = await cluster.get<{ taskmanagers: readonly { id: string; dataPort: number }[] }>('/taskmanagers')
+  expect(taskmanagers.map(({ id }) => id).filter(id => id === 'stranger')).toEqual([])
+  expect(taskmanagers.length).toBe(2)
+  const { rpcPort } = JSON.parse(await readFile(join(cluster.folder.path, 'cluster/run/jobmanager-0.json'), 'utf8')) as { rpcPort: number }
+  for (const port of [rpcPort, ...taskmanagers.map(({ dataPort }) => dataPort)]) expect(await saysOverPlainTcp(port)).toBe('')
+}, 120_000)
+
+const TLS_ALERT = 21
+
+/** What a port says to a frame without TLS, until it closes the connection: an alert of TLS is no word. */
+function saysOverPlainTcp(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write(encodeFrame({ kind: 'hello', protocolVersion: 1, token: '', role: 'taskmanager', id: 'x' })),
+    )
+    const said: Uint8Array[] = []
+    socket.on('data', (bytes: Uint8Array) => said.push(bytes))
+    socket.on('error', reject)
+    socket.on('close', () => {
+      const bytes = Buffer.concat(said)
+      resolve(bytes[0] === TLS_ALERT ? '' : new TextDecoder().decode(bytes))
+    })
+  })
+}
 
 /** Jobs run one after the other, so what a job printed is each TaskManager's file from where the last look ended. */
 const readSoFar = new WeakMap<Cluster, Map<string, number>>()

@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 packages=()
 command -v mvn >/dev/null || packages+=(maven)
 command -v go >/dev/null || packages+=(golang)
+command -v openssl >/dev/null || packages+=(openssl)
 command -v java >/dev/null || packages+=(openjdk-17-jdk-headless)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
 command -v buildah >/dev/null || packages+=(buildah)

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import type { JsonObject } from '../../runtime/common/json.ts'
@@ -48,6 +49,26 @@ test('a job that lost a TaskManager names it, also where a neighbour lost its da
   }
   expect(noticedFirst, 'both orders came about').toBeGreaterThan(0)
   expect(noticedFirst, 'both orders came about').toBeLessThan(20)
+})
+
+test('the code of a job comes over the control connection, in parts; what is not there, or nobody to ask, is said', async () => {
+  const cluster = new SimCluster({ seed: 1, taskManagers: 1, slots: 1, faults: calmNetwork })
+  await cluster.start()
+  const [{ executor } = { executor: undefined }] = cluster.taskManagers
+  const of = (digest: string) => ({ digest, entry: 'default' })
+  await expect(executor?.fetchArtifact(of('ab'))).rejects.toMatchObject({ code: 'CONNECTION_LOST' })
+  await cluster.clock.runUntil(() => executor?.isRegistered === true, 60_000)
+  // Two whole parts and a byte.
+  const bytes = new Uint8Array(2 * 4 * 2 ** 20 + 1).map((_, n) => n * 7)
+  const digest = createHash('sha256').update(bytes).digest('hex')
+  await cluster.jobManager.putArtifact(digest, bytes)
+  const fetched = executor?.fetchArtifact(of(digest))
+  await cluster.clock.run(10_000)
+  expect(Buffer.compare(Buffer.from((await fetched) ?? []), bytes)).toBe(0)
+  const missing = executor?.fetchArtifact(of('ab'))
+  missing?.catch(() => {})
+  await cluster.clock.run(10_000)
+  await expect(missing).rejects.toMatchObject({ code: 'NOT_FOUND', message: 'code bundle ab does not exist' })
 })
 
 async function simulate(seed: number): Promise<void> {

@@ -86,7 +86,7 @@ export async function runInProcess(
   }))
   const deployments = buildSlotDeployments(executionGraph, slots, {
     generation: 1,
-    artifact: { digest: '', entry: 'default', url: '' },
+    artifact: { digest: '', entry: 'default' },
     args: [],
   })
 

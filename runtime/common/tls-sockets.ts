@@ -1,0 +1,114 @@
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls'
+import type { ClusterRole, ClusterSockets } from './cluster-sockets.ts'
+import { FlinkError } from './errors.ts'
+import type { Logger } from './log.ts'
+
+/**
+ * Mutual TLS 1.3 between the processes of a cluster. A folder holds, as PEM, the files of a Secret of type kubernetes.io/tls: `ca.crt`, the authority of this cluster alone (or several, while
+ * one takes over from another), `tls.crt` and `tls.key`, what this process is by it.
+ *
+ * 1. A certificate names a role, as a DNS name: `jobmanager` or `taskmanager`. Hosts and addresses say nothing about a peer, its certificate does.
+ * 2. A client names the role that it wants, and talks to nobody else. A server takes the roles that it is told, and nobody without a certificate.
+ * 3. Files that have changed are read before the next connection: certificates are rotated under a process that runs. What is connected stays so.
+ */
+const FILES = ['ca.crt', 'tls.crt', 'tls.key'] as const
+const HANDSHAKE_MS = 10_000
+
+export function createTlsSockets(folder: string, log: Logger): ClusterSockets {
+  let known: { readonly version: string; readonly context: SecureContext } | undefined
+  /** Of the files as they are now; while they cannot be read, as they were. */
+  const context = (): SecureContext => {
+    try {
+      const version = FILES.map(name => versionOf(join(folder, name))).join(' ')
+      if (known?.version !== version) known = { version, context: createSecureContext(readFiles(folder)) }
+    } catch (error) {
+      const unusable = new FlinkError(
+        'INVALID_CONFIGURATION',
+        `${folder} has no certificate that can be used: ${(error as Error).message}`,
+        {},
+        error,
+      )
+      if (known === undefined) throw unusable
+      log.warn('new certificates cannot be used, the ones of before are', { reason: unusable.message })
+    }
+    return known.context
+  }
+  // What is wrong at the start is said at the start.
+  context()
+
+  return {
+    createServer(peers, onSocket) {
+      const server = createServer(
+        {
+          ...readFiles(folder),
+          requestCert: true,
+          rejectUnauthorized: true,
+          minVersion: 'TLSv1.3',
+          handshakeTimeout: HANDSHAKE_MS,
+          // Every client of ours says whom it wants, so this is asked for each connection.
+          SNICallback: (_name, answer) => {
+            try {
+              answer(null, context())
+            } catch (error) {
+              answer(error as Error)
+            }
+          },
+        },
+        socket => {
+          socket.setNoDelay(true)
+          if (peers.some(role => isCertified(socket, role))) return onSocket(socket)
+          log.warn('a connection is refused: its certificate is of another role', { from: peerOf(socket), wanted: peers.join(', ') })
+          socket.destroy()
+        },
+      )
+      server.on('tlsClientError', (error, socket) =>
+        log.warn('a connection without a certificate of this cluster is refused', { from: peerOf(socket), reason: error.message }),
+      )
+      return server
+    },
+    connect({ host, port, peer }, onConnect) {
+      const socket = connect({ host, port, servername: peer, secureContext: context(), minVersion: 'TLSv1.3' }, onConnect)
+      socket.setNoDelay(true)
+      return socket
+    },
+  }
+}
+
+/** Whether a socket failed for what the two sides think of each other's certificates. */
+export function isCertificateError({ code = '' }: NodeJS.ErrnoException): boolean {
+  return code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || CERTIFICATE_CODES.has(code)
+}
+
+/** Of OpenSSL's verification, as Node names them. */
+const CERTIFICATE_CODES = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_SIGNATURE_FAILURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+function readFiles(folder: string) {
+  const [ca, cert, key] = FILES.map(name => readFileSync(join(folder, name)))
+  return { ca, cert, key }
+}
+
+/** Another one after each change, also where a folder is swapped by a link. */
+function versionOf(path: string): string {
+  const { ino, mtimeMs, size } = statSync(path)
+  return `${ino} ${mtimeMs} ${size}`
+}
+
+function isCertified(socket: TLSSocket, role: ClusterRole): boolean {
+  const { subjectaltname = '' } = socket.getPeerCertificate()
+  return subjectaltname.split(', ').includes(`DNS:${role}`)
+}
+
+function peerOf({ remoteAddress, remotePort }: Pick<TLSSocket, 'remoteAddress' | 'remotePort'>): string {
+  return `${remoteAddress ?? '?'}:${remotePort ?? 0}`
+}
