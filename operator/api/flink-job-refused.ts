@@ -79,6 +79,7 @@ export function refusedOnSession(key: string): string | undefined {
 const ownPod = 'the processes of a FlinkJob have pods of their own, in which Millrace says it'
 
 const refusedOptionsOnKubernetes: Readonly<Record<string, string>> = {
+  'security.ssl.internal.certificates': 'each cluster gets certificates of its own',
   'rest.port': ownPod,
   'rest.address': ownPod,
   'rest.bind-address': ownPod,

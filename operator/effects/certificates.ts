@@ -54,6 +54,13 @@ export function expiryMs(certificate: string): number {
   return Date.parse(new X509Certificate(certificate).validTo)
 }
 
+export function isIssuedBy(certificate: string | undefined, authority: string): boolean {
+  if (certificate === undefined) return false
+  const issuer = new X509Certificate(authority)
+  const issued = new X509Certificate(certificate)
+  return issued.checkIssued(issuer) && issued.verify(issuer.publicKey)
+}
+
 interface Subject {
   readonly subject: string
   readonly issuer: string

@@ -39,6 +39,22 @@ test('deployed: the finalizer first, specs as revisions of their own, and then n
   expect(world.clusterOf('job').violations).toEqual([])
 })
 
+test('what the processes of a job need and does not last is kept while its JobManager is up, and not when it is suspended', async () => {
+  const world = new ManagerWorld()
+  world.start()
+  await world.apply(job())
+  await world.until(running)
+  expect([...world.kept]).toEqual(['FlinkJob job'])
+  world.kept.clear()
+  await world.clock.run(60_000)
+  expect([...world.kept]).toEqual(['FlinkJob job'])
+  await world.apply(job({ state: 'suspended' }))
+  await world.until(found => found?.status?.lifecycleState === 'SUSPENDED')
+  world.kept.clear()
+  await world.clock.run(60_000)
+  expect([...world.kept]).toEqual([])
+})
+
 test('an edit is carried out; revisions that nothing names any more go', async () => {
   const world = new ManagerWorld()
   world.start()

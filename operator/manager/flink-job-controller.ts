@@ -50,6 +50,8 @@ export interface Executors {
   readonly related?: readonly Related[]
   /** `session`: what the job sees of the one that it names. */
   of(job: FlinkJob, session: SessionView | undefined, caches: Caches): Executor
+  /** Of a job whose JobManager is up, after each pass: what its processes need and does not last is renewed. */
+  keep?(job: FlinkJob): Promise<void>
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -129,6 +131,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       }
       // What it refers to may have gone without anything else that is new.
       if (invalid !== undefined && after.status !== undefined) await writeStatus(after, withProblem(after, after.status, invalid, clock))
+      if (after.status?.jobManagerDeploymentStatus === 'READY') await executors.keep?.(after)
       await objects.prune(key)
       return isQuiet(after) && requeueAfterMs >= REPORT_MS ? Math.max(requeueAfterMs, parts.quietLookMs ?? 0) : requeueAfterMs
     },

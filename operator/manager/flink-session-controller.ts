@@ -39,6 +39,8 @@ export interface SessionExecutors {
   /** Objects that executors look at in the caches. */
   readonly related?: readonly Related[]
   of(session: FlinkSession, caches: Caches): Pick<ClusterProcesses, 'observeCluster' | 'execute'>
+  /** Of one whose JobManager is up, after each pass: what its processes need and does not last is renewed. */
+  keep?(session: FlinkSession): Promise<void>
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
 }
@@ -110,7 +112,10 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
         return 0
       }
       const { status, object: after, afterMs } = await pass(object, caches)
-      if (status.lifecycleState !== 'DELETED') return isQuiet(status) ? Math.max(afterMs, parts.quietLookMs ?? 0) : afterMs
+      if (status.lifecycleState !== 'DELETED') {
+        if (status.jobManagerDeploymentStatus === 'READY') await executors.keep?.(read(after).session)
+        return isQuiet(status) ? Math.max(afterMs, parts.quietLookMs ?? 0) : afterMs
+      }
       await executors.release(key)
       const others = finalizers.filter(each => each !== FINALIZER)
       await writeFinalizers(after, others, caches)

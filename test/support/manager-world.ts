@@ -61,6 +61,8 @@ export class ManagerWorld {
   incarnations = 0
   /** Names of calls, for whoever wants to see them. */
   readonly trace: string[] = []
+  /** What executors were told to keep, since it was last looked at. */
+  readonly kept = new Set<string>()
   private readonly faults: ReadonlyMap<number, CallFault>
   private readonly options: Partial<ManagerOptions>
   private current: Incarnation | undefined
@@ -111,6 +113,7 @@ export class ManagerWorld {
               session === undefined
                 ? this.faultyExecutor(incarnation, this.clusterOf(job.metadata.name))
                 : this.sharedExecutor(incarnation, job, session),
+            keep: async ({ kind, metadata }) => void this.kept.add(`${kind} ${metadata.name}`),
             release: async ({ name }) => this.clusterOf(name).claims.forget(),
           },
           optionTables,
@@ -122,7 +125,11 @@ export class ManagerWorld {
         }),
         flinkSessionController({
           api,
-          executors: { of: () => this.faultyProcesses(incarnation), release: async () => {} },
+          executors: {
+            of: () => this.faultyProcesses(incarnation),
+            keep: async ({ kind, metadata }) => void this.kept.add(`${kind} ${metadata.name}`),
+            release: async () => {},
+          },
           optionTables,
           platform: 'local',
           rest: () => () => this.faulty(incarnation, this.session.rest()),

@@ -63,14 +63,21 @@ class Conversation {
 
   async until(look: () => Promise<boolean>): Promise<void> {
     for (const endMs = systemClock.monotonicMs() + LIMIT_MS; !(await look()); await sleep(systemClock, 20))
-      if (systemClock.monotonicMs() > endMs) throw new Error(`what comes after ${JSON.stringify(this.exchanges.at(-1))} does not come`)
+      if (systemClock.monotonicMs() > endMs)
+        throw new Error(`what comes after ${JSON.stringify(this.exchanges.at(-1))} does not come: ${JSON.stringify(await this.jobs())}`)
+  }
+
+  private async jobs(): Promise<readonly object[]> {
+    const { jobs } = await this.rest.jobsOverview()
+    return Promise.all(jobs.map(async ({ jid }) => ({ job: await this.rest.job(jid), exceptions: await this.rest.jobExceptions(jid) })))
   }
 
   async untilState(jobId: string, state: string): Promise<void> {
     await this.until(async () => {
       const info = await this.rest.job(jobId)
-      // Of a job that is RUNNING tasks may still be on their way.
-      return info.state === state && (state !== 'RUNNING' || info.vertices.every(({ tasks, parallelism }) => tasks['RUNNING'] === parallelism))
+      // Of a job that is RUNNING tasks may still be on their way; readers for which a source has no split finish at once.
+      const isUp = info.vertices.every(({ tasks, parallelism }) => (tasks['RUNNING'] ?? 0) + (tasks['FINISHED'] ?? 0) === parallelism)
+      return info.state === state && (state !== 'RUNNING' || isUp)
     })
     await this.ask(`job that is ${state}`, () => this.rest.job(jobId), readJob)
   }

@@ -17,13 +17,15 @@ export type KubernetesExecutorOptions = ScopeOptions &
 export interface KubernetesExecutor extends Executor {
   /** Once a JobManager was observed to be ready. */
   rest(address: string): RestClient
+  /** Of a job with a cluster of its own that runs: see KubernetesProcesses. */
+  keep?(spec: FlinkJobSpec): Promise<void>
 }
 
 export function createKubernetesExecutor(options: KubernetesExecutorOptions): KubernetesExecutor {
   const scope = scopeOf(options)
   const programs = createKubernetesPrograms({ ...options, scope })
   const processes = createKubernetesProcesses({ ...options, scope, problemsOf: others => programs.problems(others) })
-  return { ...createExecutor(processes, programs), rest: address => processes.restAt(address) }
+  return { ...createExecutor(processes, programs), rest: address => processes.restAt(address), keep: spec => processes.keep(spec) }
 }
 
 export interface SharedExecutorOptions extends KubernetesExecutorOptions {

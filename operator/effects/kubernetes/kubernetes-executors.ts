@@ -86,6 +86,9 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
       if (entry === undefined) throw new FlinkError('CONNECTION_REFUSED', 'the JobManager was not seen yet')
       return entry.executor.rest(address)
     },
+    async keep(job) {
+      await jobs.get(keyOf(job.metadata))?.executor.keep?.(job.spec)
+    },
     async release(key) {
       jobs.delete(keyOf(key))
     },
@@ -102,6 +105,9 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
         return processes
       },
       restOf: ({ metadata }) => restAt(metadata.namespace, metadata.name),
+      async keep(session) {
+        await sessions.get(keyOf(session.metadata))?.processes.keep(session.spec.cluster)
+      },
       async release(key) {
         sessions.delete(keyOf(key))
       },

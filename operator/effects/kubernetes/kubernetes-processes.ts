@@ -7,9 +7,20 @@ import type { KubeObject } from '../../kube/object-api.ts'
 import { ingresses, pods, secrets, statefulSets } from '../../kube/resources.ts'
 import { fenced } from '../../manager/pass.ts'
 import type { ClusterProcesses, ObservedCluster, ObservedJobManager, ProcessAction, ProcessProblem } from '../actions.ts'
+import { KeptCertificates } from './cluster-certificates.ts'
 import type { ClusterScope } from './cluster-scope.ts'
 import { LostPods } from './lost-pods.ts'
-import { type ClusterInput, jobManagerObjects, liveObjects, names, selectorLabels, taskManagerObjects, tokenSecret, webAddress } from './objects.ts'
+import {
+  type ClusterInput,
+  hasTls,
+  jobManagerObjects,
+  liveObjects,
+  names,
+  selectorLabels,
+  taskManagerObjects,
+  tokenSecret,
+  webAddress,
+} from './objects.ts'
 import { observeSets } from './observe-cluster.ts'
 import { asPod, ordinalOf, replicasOf } from './pods.ts'
 
@@ -32,6 +43,8 @@ export interface KubernetesProcessesOptions {
 export interface KubernetesProcesses extends ClusterProcesses {
   /** Once a JobManager was observed to be ready. */
   restAt(address: string): RestClient
+  /** Of a cluster that runs: its certificates are renewed before they end. */
+  keep(spec: ClusterSpec): Promise<void>
 }
 
 const TOKEN_BYTES = 32
@@ -41,6 +54,7 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
   const { name } = owner
   const lost = new LostPods(clock)
   const inputOf = (spec: ClusterSpec): ClusterInput => ({ owner, spec, settings })
+  const certificates = new KeptCertificates({ objects, owner, clock, random })
   let token: string | undefined
 
   const readToken = async (): Promise<string> => {
@@ -75,6 +89,10 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
       await removeLostPods('jobmanager')
       const fresh = hex(random.bytes(TOKEN_BYTES))
       if (await objects.createOnce(tokenSecret(owner, Buffer.from(fresh).toString('base64')))) token = fresh
+      if (hasTls(spec)) {
+        certificates.forget()
+        await certificates.keep()
+      }
       for (const object of jobManagerObjects(input)) await objects.apply(object)
       if (spec.ingress === undefined) await objects.remove(ingresses, names.ingress(name))
     },
@@ -115,6 +133,9 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
     },
     // The action's kind picks the function that takes it; TypeScript cannot follow that over a union.
     execute: action => (actions[action.kind] as (action: ProcessAction) => Promise<void>)(action),
+    async keep(spec) {
+      if (hasTls(spec)) await certificates.keep()
+    },
     rest: async () => fenced(rest(webAddress(owner), await readToken())),
     restAt(address) {
       if (token === undefined) throw new FlinkError('CONNECTION_REFUSED', 'the JobManager was not seen yet')

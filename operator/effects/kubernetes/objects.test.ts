@@ -96,7 +96,7 @@ describe('templates', () => {
     expect(template.metadata).toMatchObject({ labels: { team: 'words', ...selector.matchLabels }, annotations: { note: 'common' } })
     const [main, logs] = template.spec.containers
     expect(main?.env.filter(({ name }) => name === 'REGION')).toEqual([{ name: 'REGION', value: 'south' }])
-    expect(main?.volumeMounts.map(({ name }) => name)).toEqual(['work', 'temporary', 'configuration', 'token', 'log-level', 'data'])
+    expect(main?.volumeMounts.map(({ name }) => name)).toEqual(['work', 'temporary', 'configuration', 'token', 'log-level', 'certificates', 'data'])
     expect(logs).toEqual({ name: 'logs', image: 'example/logs:1' })
     expect(template.spec).toMatchObject({ nodeSelector: { disk: 'fast' }, tolerations: [{}, {}, { key: 'dedicated' }] })
     expect(setOf(fullSpec, 'words-jm').template.spec.containers[0]?.env).toContainEqual({ name: 'REGION', value: 'north' })

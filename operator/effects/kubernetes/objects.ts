@@ -1,3 +1,5 @@
+import type { ClusterRole } from '../../../runtime/common/cluster-sockets.ts'
+import { processOptions } from '../../../runtime/common/options.ts'
 import { type ClusterSpec, type FlinkJobSpec, KIND as JOB_KIND } from '../../api/flink-job.ts'
 import { SESSION_KIND } from '../../api/flink-session.ts'
 import { LOG_LEVEL } from '../../api/operator-options.ts'
@@ -8,6 +10,7 @@ import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskMa
  * The objects that stand for a cluster on Kubernetes, as they shall be: pure. Decision 0029 says why they are these.
  *
  *   Secret      <name>-token             of the cluster, made once
+ *               <name>-ca, <name>-jm-tls, <name>-tm-tls: its certificates (cluster-certificates.ts)
  *   ConfigMap   <name>-config-<hash>     options, as config.yaml; <name>-program-<hash>: the text of an inline program
  *               <name>-log             how much is logged, which may change under pods that run
  *   Service     <name>-jobmanager        headless: where TaskManagers find their JobManager; <name>-rest: REST and the web page
@@ -41,6 +44,7 @@ export interface ClusterInput {
 }
 
 const HASH_LENGTH = 10
+const INTERNAL_TLS = processOptions.internalTls.key
 /** Where the spec says nothing: a job that is stopped to be started again keeps its state. */
 export const DEFAULT_OPTIONS = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
 
@@ -56,6 +60,16 @@ export const names = {
   log: (name: string) => `${name}-log`,
   uploader: (name: string, hash: string) => `${name}-upload-${hash}`,
   ingress: (name: string) => `${name}-rest`,
+}
+
+/** Where the certificates of a cluster lie. */
+export function certificateSecrets(name: string): Readonly<Record<'authority' | ClusterRole, string>> {
+  return { authority: `${name}-ca`, jobmanager: `${name}-jm-tls`, taskmanager: `${name}-tm-tls` }
+}
+
+/** Processes of a cluster speak TLS with each other unless its options say otherwise. */
+export function hasTls({ flinkConfiguration }: ClusterSpec): boolean {
+  return flinkConfiguration[INTERNAL_TLS] !== 'false'
 }
 
 export function webAddress({ name, namespace }: Pick<ClusterOwner, 'name' | 'namespace'>): string {
@@ -173,6 +187,7 @@ export function podParts(input: ClusterInput): PodParts {
     configName: names.config(owner.name, shortHash(input, configurationText(input))),
     tokenName: input.tokenName ?? names.token(owner.name),
     logName: names.log(owner.name),
+    ...(hasTls(spec) ? { certificateNames: certificateSecrets(owner.name) } : {}),
     ...(job === undefined || programHash === undefined
       ? {}
       : {

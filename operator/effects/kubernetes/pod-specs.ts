@@ -20,6 +20,8 @@ export interface PodParts {
   readonly configName: string
   readonly tokenName: string
   readonly logName: string
+  /** Secrets with the certificates of its processes, by what they are; absent: they speak without TLS. */
+  readonly certificateNames?: Readonly<Record<'jobmanager' | 'taskmanager', string>>
   /** Absent for a cluster that jobs come to by themselves. */
   readonly program?: Program
 }
@@ -35,12 +37,14 @@ export interface Program {
 
 type Json = Readonly<Record<string, unknown>>
 
-const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrace/dist/millrace.js']
+/** The entry point of the runtime image, said again for images that are built on it and change it. */
+export const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrace/dist/millrace.js']
 const WORK = '/var/lib/millrace'
 const UPLOADS = `${WORK}/uploads`
 const CONFIGURATION = '/etc/millrace'
 const LOG = '/etc/millrace-log'
 const TOKEN = '/var/run/secrets/millrace'
+const CERTIFICATES = '/var/run/secrets/millrace-tls'
 /** Beside the packages of the image, so that imports of a program find them. */
 const PROGRAM = '/opt/millrace/program'
 /** Longer than a JobManager that is alive takes to answer; a lost connection is noticed by heartbeats long before. */
@@ -70,6 +74,7 @@ export function jobManagerPod(parts: PodParts): Json {
         'rest.require-token': true,
         'cluster.token-file': `${TOKEN}/token`,
         'web.upload.dir': UPLOADS,
+        ...tlsOptions(parts),
       }),
     ],
     ports: [
@@ -99,12 +104,17 @@ export function taskManagerPod(parts: PodParts): Json {
         'taskmanager.host': '$(POD_IP)',
         'taskmanager.data.port': PORTS.data,
         'taskmanager.resource-id': 'taskmanager-$(POD_INDEX)',
+        ...tlsOptions(parts),
       }),
     ],
     ports: [{ name: 'data', containerPort: PORTS.data, protocol: 'TCP' }],
     readinessProbe: { tcpSocket: { port: 'data' }, periodSeconds: 2, failureThreshold: 3 },
   }
   return podOf(parts, 'taskmanager', main, undefined)
+}
+
+function tlsOptions({ certificateNames }: PodParts): Readonly<Record<string, string | boolean>> {
+  return certificateNames === undefined ? {} : { 'security.ssl.internal.enabled': true, 'security.ssl.internal.certificates': CERTIFICATES }
 }
 
 export interface PlanRequest {
@@ -167,6 +177,8 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
   const ownsText = component === 'planner' || component === 'uploader'
   const token = { name: 'token', mountPath: TOKEN, readOnly: true }
   const log = { name: 'log-level', mountPath: LOG, readOnly: true }
+  const certificateName = component === 'jobmanager' || component === 'taskmanager' ? parts.certificateNames?.[component] : undefined
+  const certificates = certificateName === undefined ? [] : [{ name: 'certificates', mountPath: CERTIFICATES, readOnly: true }]
   const text = program?.configMapName === undefined ? [] : [{ name: 'program', mountPath: PROGRAM, readOnly: true }]
   const complete = (container: Container, mounts: readonly Json[]): Json => ({
     ...container,
@@ -195,12 +207,13 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
     ...(spec.serviceAccount === undefined ? {} : { serviceAccountName: spec.serviceAccount }),
     securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
     ...(bundle === undefined ? {} : { initContainers: [complete(bundle, text)] }),
-    containers: [complete(main, [...(hasToken ? [token] : []), ...(ownsText ? text : []), ...(isProcess ? [log] : [])])],
+    containers: [complete(main, [...(hasToken ? [token] : []), ...(ownsText ? text : []), ...(isProcess ? [log] : []), ...certificates])],
     volumes: [
       { name: 'work', emptyDir: {} },
       { name: 'temporary', emptyDir: {} },
       { name: 'configuration', configMap: { name: configName } },
       ...(hasToken ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
+      ...(certificateName === undefined ? [] : [{ name: 'certificates', secret: { secretName: certificateName } }]),
       ...(isProcess ? [{ name: 'log-level', configMap: { name: parts.logName, optional: true } }] : []),
       ...(readsText ? [{ name: 'program', configMap: { name: program?.configMapName } }] : []),
     ],

@@ -167,7 +167,12 @@ test('jobs on a session: its pods on demand, programs by uploader pods, an upgra
     expect(await podsOf('millrace.dev/session')).toEqual(['shared-jm-0', 'shared-tm-0', 'shared-tm-1'])
     // Programs are planned and uploaded; nothing of that is left, and no job has a Secret of its own.
     await until(() => podsOf('millrace.dev/job')).toEqual([])
-    expect((await api.list(secrets, { namespace: 'jobs' })).items.map(({ metadata }) => metadata.name)).toEqual(['shared-token'])
+    expect((await api.list(secrets, { namespace: 'jobs' })).items.map(({ metadata }) => metadata.name).sort()).toEqual([
+      'shared-ca',
+      'shared-jm-tls',
+      'shared-tm-tls',
+      'shared-token',
+    ])
     expect(world.runs.map(({ flinkConfiguration }) => flinkConfiguration)).toEqual([{ 'pipeline.name': 'one' }, { 'pipeline.name': 'two' }])
 
     await api.apply(job('one', 'export default () => 2'), 'test')
