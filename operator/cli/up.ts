@@ -102,6 +102,8 @@ class UpSession {
   private readonly sessions = new Set<string>()
   /** What the manifests said, by the name of the object, when it was applied. */
   private readonly applied = new Map<string, { readonly object: KubeObject; readonly text: string }>()
+  /** Names of objects whose manifests wait until they have gone. */
+  private readonly awaited = new Set<string>()
   private wake = () => {}
   private deleting = false
 
@@ -263,6 +265,12 @@ class UpSession {
     for (const [name, { object }] of [...objects].sort(([, a], [, b]) => Number(isReferred(b)) - Number(isReferred(a)))) {
       const text = JSON.stringify(object)
       if (this.applied.get(name)?.text === text) continue
+      if (await this.isLeaving(object)) {
+        if (!this.awaited.has(name)) this.progressOf(object.metadata).note('it is being deleted: its manifest is applied when it has gone')
+        this.awaited.add(name)
+        continue
+      }
+      this.awaited.delete(name)
       try {
         if (hasCluster(object)) await this.executors.hold(object)
         await this.api.apply(object, FIELD_MANAGER)
@@ -272,12 +280,18 @@ class UpSession {
       }
       this.applied.set(name, { object, text })
     }
+    for (const name of this.awaited) if (!objects.has(name)) this.awaited.delete(name)
     for (const [name, { object }] of this.applied) {
       if (objects.has(name)) continue
       this.applied.delete(name)
       this.progressOf(object.metadata).note('its manifest is gone: it is deleted')
       await this.remove(object)
     }
+  }
+
+  private async isLeaving({ metadata: { namespace, name }, ...object }: KubeObject): Promise<boolean> {
+    const { items } = await this.api.list(typeOf(object), { namespace })
+    return items.some(({ metadata }) => metadata.name === name && metadata.deletionTimestamp !== undefined)
   }
 
   private async deleteAll(): Promise<void> {
@@ -310,7 +324,7 @@ class UpSession {
   private isOver(): boolean {
     const jobs = [...this.jobs.values()]
     if (this.deleting) return jobs.every(isOver) && this.sessions.size === 0
-    return jobs.length > 0 && jobs.every(isOver)
+    return this.awaited.size === 0 && jobs.length > 0 && jobs.every(isOver)
   }
 
   private outcome(): number {

@@ -87,6 +87,23 @@ test('files of a folder are jobs: seen, annotated, edited and deleted while they
   await expect(home.millrace('delete', 'fj', 'two')).rejects.toMatchObject({ stderr: expect.stringContaining('no millrace up runs here') })
 })
 
+test('a manifest that is back before its object has gone is applied once it has', async () => {
+  const folder = join(home.directory, 'deploy')
+  const one = manifest(folder, 'one', rows('first'))
+  const { prints, says, child, exit, stderr } = home.run(folder)
+  await prints(/^first 5$/m)
+  // Holds the deletion.
+  await home.millrace('annotate', 'fj/one', 'millrace.dev/paused=true')
+  rmSync(one)
+  await says(/one: its manifest is gone: it is deleted/)
+  manifest(folder, 'one', rows('again'))
+  await says(/one: it is being deleted: its manifest is applied when it has gone/)
+  await home.millrace('annotate', 'fj/one', 'millrace.dev/paused-')
+  await prints(/^again 5$/m)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+})
+
 test('objects without a job are looked after until Ctrl-C', async () => {
   const path = join(home.directory, 'others.yaml')
   const head = 'apiVersion: millrace.dev/v1alpha1\nkind: '
