@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../runtime/common/clock.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
@@ -9,9 +9,10 @@ import { endNotedProcesses, notedProcess, writeNote } from './child-processes.ts
  *
  *   owner.pid       who holds it
  *   cluster/run/    processes           cluster/log/    their logs and what the job printed, kept until the next start
+ *   cluster/state/  checkpoints, kept until the next start, and savepoints, kept for good
  *
  * An `up` that was killed leaves its note behind. The next one sees that nobody lives there, ends processes of it that are still on their
- * way out, and starts with an empty cluster directory.
+ * way out, and starts with a cluster directory that has nothing but savepoints: people were told where they lie, and begin with them.
  */
 export interface UpDirectory {
   readonly clusterDirectory: string
@@ -38,7 +39,8 @@ export async function holdDirectory(
   writeNote(ownerPath, ownPid)
   const ended = await endNotedProcesses(join(cluster, 'run'), clock, RECOVERY_TIMEOUT_MS)
   if (ended > 0) note(`ended ${ended} ${ended === 1 ? 'process' : 'processes'} of an earlier run`)
-  if (!isHeldAgain) rmSync(cluster, { recursive: true, force: true })
+  if (!isHeldAgain)
+    for (const path of [...allBut('state', cluster), ...allBut('savepoints', join(cluster, 'state'))]) rmSync(path, { recursive: true, force: true })
   return {
     clusterDirectory: cluster,
     release() {
@@ -46,6 +48,11 @@ export async function holdDirectory(
       rmSync(ownerPath, { force: true })
     },
   }
+}
+
+function allBut(kept: string, folder: string): readonly string[] {
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  return names.filter(name => name !== kept).map(name => join(folder, name))
 }
 
 function claim(ownerPath: string, displayName: string): void {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { FlinkSnapshot } from '../../operator/api/flink-snapshot.ts'
-import { UpHome } from '../support/up.ts'
+import { counted, counting, UpHome } from '../support/up.ts'
 
 /** FlinkSnapshots of a job under `millrace up`, with real processes and savepoints in a folder. */
 let home: UpHome
@@ -100,4 +100,22 @@ test('FlinkSnapshots that a person writes, a savepoint and a checkpoint, are tak
   expect(home.status('job')?.jobStatus?.state).toBe('RUNNING')
   child.kill('SIGINT')
   expect(await exit, stderr()).toBe(130)
+})
+
+test('a savepoint that an up has left where it keeps state is what the next one can begin with', async () => {
+  const stopped = '  deletionPolicy: Savepoint\n'
+  const first = home.run(home.manifest('kept', counting('first'), stopped))
+  await first.prints(/^first 5 6$/m)
+  first.child.kill('SIGINT')
+  expect(await first.exit, first.stderr()).toBe(130)
+  const [, path = ''] = /kept: stopped with savepoint (file:\S+)/.exec(first.stderr()) ?? []
+  expect(path).toContain(`${home.directory}/up/default/kept/`)
+
+  const second = home.run(home.manifest('kept', counting('second'), `    initialSavepointPath: ${path}\n${stopped}`))
+  await second.prints(/^second \d+ \d+$/m)
+  const before = counted(first.stdout(), 'first').at(-1)
+  expect(counted(second.stdout(), 'second')[0]).toEqual(before?.map(number => number + 1))
+  expect(await home.millrace('get', 'fsnap')).toContain(`COMPLETED   ${path} `)
+  second.child.kill('SIGINT')
+  expect(await second.exit, second.stderr()).toBe(130)
 })
