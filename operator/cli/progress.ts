@@ -1,7 +1,11 @@
 import type { Clock } from '../../runtime/common/clock.ts'
+import type { Condition } from '../api/fields.ts'
 import type { FlinkJob } from '../api/flink-job.ts'
 import { RESTART_LOOP } from '../job/restarts.ts'
 import type { Terminal } from './terminal.ts'
+
+/** Conditions without which a person would wait and not know what for. */
+const TOLD: readonly string[] = [RESTART_LOOP, 'DeletionBlocked', 'Paused']
 
 /** Changes of a FlinkJob as lines: time, name, what changed. */
 export class Progress {
@@ -14,7 +18,7 @@ export class Progress {
   private error: string | undefined
   private savepoint: string | undefined
   private snapshotFailure: string | undefined
-  private restartLoop: string | undefined
+  private conditions: readonly Condition[] = []
 
   constructor(terminal: Terminal, clock: Clock, label: string) {
     this.terminal = terminal
@@ -51,8 +55,10 @@ export class Progress {
     // A failure is told at the end, in full.
     if (status.error !== this.error && status.error !== undefined && status.lifecycleState !== 'FAILED') this.note(status.error)
     this.error = status.error
-    const loop = status.conditions.find(({ type }) => type === RESTART_LOOP)
-    if (loop !== undefined && loop.status !== this.restartLoop && (loop.status === 'True' || this.restartLoop !== undefined)) this.note(loop.message)
-    this.restartLoop = loop?.status
+    for (const { type, status: value, message } of status.conditions) {
+      const before = this.conditions.find(condition => condition.type === type)
+      if (TOLD.includes(type) && value !== before?.status && (value === 'True' || before !== undefined)) this.note(message)
+    }
+    this.conditions = status.conditions
   }
 }

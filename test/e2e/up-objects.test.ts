@@ -94,6 +94,7 @@ test('a manifest that is back before its object has gone is applied once it has'
   await prints(/^first 5$/m)
   // Holds the deletion.
   await home.millrace('annotate', 'fj/one', 'millrace.dev/paused=true')
+  await says(/one: the annotation millrace\.dev\/paused is "true": nothing is done until it goes/)
   rmSync(one)
   await says(/one: its manifest is gone: it is deleted/)
   manifest(folder, 'one', rows('again'))
