@@ -5,6 +5,9 @@ import { request } from 'node:https'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { crdFiles } from '../../bin/crds.ts'
+import { definitions } from '../../operator/api/crd.ts'
+import { API_GROUP } from '../../operator/api/fields.ts'
 import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
 
 /**
@@ -140,6 +143,13 @@ export class KubeControlPlane implements AsyncDisposable {
     const run = promisify(execFile)(join(binaries(), 'kubectl'), all, { env: { HOME: this.layout.folder } })
     run.child.stdin?.end(input)
     return (await run).stdout
+  }
+
+  /** The kinds of Millrace are served. */
+  async installDefinitions(): Promise<void> {
+    await this.kubectl(['apply', '--server-side', '-f', '-'], [...crdFiles().values()].join('---\n'))
+    const names = definitions.map(({ plural }) => `crd/${plural}.${API_GROUP}`)
+    await this.kubectl(['wait', '--for=condition=Established', '--timeout=30s', ...names])
   }
 
   private async ready(): Promise<void> {

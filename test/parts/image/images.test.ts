@@ -5,12 +5,10 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { crdFiles } from '../../../bin/crds.ts'
 import { type Archive, buildArchive } from '../../../bin/image/buildah.ts'
 import { packagesOutsideBundles, repository } from '../../../bin/image/packages.ts'
 import { type Image, images, SBOM, stageRoot } from '../../../bin/image/root-fs.ts'
 import { version } from '../../../bin/version.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import { LAUNCHER } from '../../../operator/effects/kubernetes/pod-specs.ts'
 import { freePorts } from '../../support/guarded-process.ts'
 import { UnpackedImage } from '../../support/image-container.ts'
@@ -252,8 +250,7 @@ describe('containers: user 65532, no rights, a root file system that is read onl
 
   test('of the operator image: it leads and works at a real API server, and gives its Lease back when it is stopped', async () => {
     await using plane = await KubeControlPlane.start()
-    for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-    for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+    await plane.installDefinitions()
     const [probes] = await freePorts(1)
     const { mounts } = workFolder({ token: plane.token, 'ca.crt': plane.ca })
     const kube = ['--kube-url', plane.url, '--token-file', '/job/token', '--ca-file', '/job/ca.crt', '--leader-election-namespace', 'default']
