@@ -9,10 +9,10 @@ JOB ?= examples/word-count-sql.yaml
 SEED ?=
 SEEDS ?= 300
 
-.PHONY: help install build run check test sim bench soak format parts crds clean
+.PHONY: help install build image-roots image run check test sim bench soak format parts crds clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install any Node.js from 20 on with npm"; exit 1; }
@@ -28,6 +28,13 @@ dist/.built: node_modules/.installed $(shell find bin runtime operator -name '*.
 	@touch $@
 
 build: dist/.built ## dist/: what people run
+
+# Behind the build, which empties dist/.
+image-roots: dist/.built ## dist/images/runtime and operator: what the Containerfile makes images of
+	@$(NODE) bin/image-roots.ts
+
+image: image-roots ## both images as archives, by buildah: dist/images/millrace.tar and millrace-operator.tar
+	@$(NODE) bin/image.ts
 
 run: dist/.built ## a word count in SQL on an embedded local cluster (JOB=file.yaml for another); Ctrl-C ends it
 	@bin/millrace up $(JOB) $(if $(CI),--once,)

@@ -11,7 +11,6 @@ import { addValidateCommand } from '../operator/cli/validate-command.ts'
 import type { CliContext, ProgramRequest } from '../runtime/cli/context.ts'
 import { createLocalCluster, runningRecords } from '../runtime/cli/local-cluster.ts'
 import { type CliExtension, runCli } from '../runtime/cli/main.ts'
-import { cliOptions } from '../runtime/cli/options.ts'
 import { systemClock } from '../runtime/common/clock.ts'
 import type { Configuration } from '../runtime/common/config.ts'
 import { noLog } from '../runtime/common/log.ts'
@@ -20,12 +19,14 @@ import { systemRandom } from '../runtime/common/random.ts'
 import { planJson } from '../runtime/graph/plan-json.ts'
 import type { Artifact } from '../runtime/planner/artifact.ts'
 import type { PlanResult } from '../runtime/planner/planner-client.ts'
-import { baseUrl, createRestClient } from '../runtime/rest/client.ts'
+import { baseUrl } from '../runtime/rest/client.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { isLoopback } from '../runtime/rest/request-guard.ts'
 import { bundleModule, mayRegisterFiles, type NamedArtifact } from './bundle-module.ts'
 import { loadConfiguration } from './configuration.ts'
 import { clusterToken, createLocalJobLog, logDirectory, readEnvironment, restToken } from './environment.ts'
+import { interruptedBySignals } from './interruption.ts'
+import { restOf } from './rest.ts'
 import { commit, version } from './version.ts'
 
 /** The command line's entry: the real world for runtime/cli. What only some commands need is imported when they run. */
@@ -56,12 +57,12 @@ const extensions: readonly CliExtension[] = [
     }
     addObjectCommands(program, commands, exit)
   },
-  (program, context, exit) =>
+  (program, { interrupted }, exit) =>
     addOperatorCommand(
       program,
       async request => {
         const { runOperator } = await import('./operator.ts')
-        return runOperator(request, context, process.env)
+        return runOperator(request, interrupted, process.env)
       },
       process.env,
       exit,
@@ -85,14 +86,7 @@ const launcher = [
 ]
 
 const environment = readEnvironment()
-const interruption = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => {
-    // Whoever asks twice does not want to wait.
-    if (interruption.signal.aborted) process.exit(130)
-    interruption.abort(new Error(signal))
-  })
-}
+const interruption = interruptedBySignals()
 
 const stderr = (line: string) => process.stderr.write(`${line}\n`)
 
@@ -107,14 +101,7 @@ process.stderr.on('error', () => {})
 
 function rest(address: string, configuration: Configuration) {
   const given = address === '' ? defaultAddress(configuration) : address
-  return createRestClient({
-    address: given,
-    token: restToken(configuration) ?? ownToken(given, configuration),
-    requestTimeoutMs: configuration.get(cliOptions.timeout),
-    attemptsMax: configuration.get(restOptions.retryMaxAttempts),
-    retryDelayMs: configuration.get(restOptions.retryDelay),
-    clock: systemClock,
-  })
+  return restOf(given, restToken(configuration) ?? ownToken(given, configuration), configuration)
 }
 
 /** What was configured, else the cluster that start-cluster runs here, else Flink's default. */

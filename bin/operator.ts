@@ -15,18 +15,18 @@ import { OperatorMetrics } from '../operator/manager/metrics.ts'
 import { serveProbes } from '../operator/manager/probe-server.ts'
 import { catalogueLocations, createCatalogue } from '../runtime/checkpoint/catalogue.ts'
 import { checkpointDirectory } from '../runtime/checkpoint/options.ts'
-import type { CliContext } from '../runtime/cli/context.ts'
+import { systemClock as clock } from '../runtime/common/clock.ts'
 import { Configuration } from '../runtime/common/config.ts'
 import { FlinkError } from '../runtime/common/errors.ts'
 import { hex } from '../runtime/common/ids.ts'
-import { restOptions } from '../runtime/rest/options.ts'
+import { systemRandom as random } from '../runtime/common/random.ts'
 import { createProcessLog } from './environment.ts'
 import { optionTables } from './option-tables.ts'
+import { restOf } from './rest.ts'
 import { storeOpener } from './stores.ts'
 
 /** `millrace operator` in the real world. Answers the exit code: 1 when the lease was lost, for nothing may be gone on with then. */
-export async function runOperator(request: OperatorRequest, context: CliContext, env: NodeJS.ProcessEnv): Promise<number> {
-  const { clock, random, interrupted } = context
+export async function runOperator(request: OperatorRequest, interrupted: AbortSignal, env: NodeJS.ProcessEnv): Promise<number> {
   const log = createProcessLog('json', 'info')
   const auth = authOf(request, env)
   const api = new KubeApi({ auth, clock, random })
@@ -56,7 +56,7 @@ export async function runOperator(request: OperatorRequest, context: CliContext,
       settings: { image: request.image, hash: text => createHash('sha256').update(text).digest('hex') },
       clock,
       random,
-      rest: (address, token) => context.rest(address, configuration.with({ [restOptions.token.key]: token }, 'client')),
+      rest: (address, token) => restOf(address, token, configuration),
       catalogue,
       stopTimeoutMs: 60_000,
       plannerDeadlineS: 600,

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -45,10 +45,32 @@ test('a file that an editor replaces keeps its objects meanwhile', async () => {
   const look = watched([path])
   await look()
   rmSync(path)
-  expect((await look()).names).toEqual(['FlinkJob default/one'])
+  expect(await look()).toMatchObject({ names: ['FlinkJob default/one'], problems: [] })
   write('a.yaml', job('one', 'SELECT 2'))
   const { objects } = await look()
   expect(objects.get('FlinkJob default/one')?.object.spec).toEqual({ job: { sql: 'SELECT 2\n' } })
+})
+
+test('a file that is renamed keeps its objects, and nothing is wrong with it', async () => {
+  write('a.yaml', job('one'))
+  const look = watched()
+  await look()
+  renameSync(join(folder, 'a.yaml'), join(folder, 'b.yaml'))
+  for (let n = 0; n < 3; n++) {
+    const { objects, problems } = await look()
+    expect([[...objects.values()].map(({ file }) => file), problems]).toEqual([[join(folder, 'b.yaml')], []])
+  }
+})
+
+test('a folder that cannot be read says nothing about its objects', async () => {
+  write('deploy/a.yaml', job('one'))
+  const deploy = join(folder, 'deploy')
+  const look = watched([deploy])
+  await look()
+  rmSync(deploy, { recursive: true })
+  symlinkSync(deploy, deploy)
+  expect((await look()).problems).toEqual(['deploy cannot be read: ELOOP'])
+  for (let n = 0; n < 3; n++) expect((await look()).names).toEqual(['FlinkJob default/one'])
 })
 
 test('a file that is wrong leaves its objects as they were, and is told of once', async () => {

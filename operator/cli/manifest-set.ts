@@ -73,9 +73,11 @@ export class ManifestSet {
     const problems: string[] = []
     const present = new Map<string, string>()
     for (const path of this.paths) {
-      const files = await manifestsAt(path)
-      if (typeof files === 'string') problems.push(files)
-      else for (const file of files) await this.readInto(present, file, problems)
+      const { files, problem, isUnreadable } = await manifestsAt(path)
+      // Later on, of what has gone its objects tell.
+      if (problem !== undefined && (isUnreadable || this.files.size === 0)) problems.push(problem)
+      if (isUnreadable) this.keep(present, file => file === path || file === join(path, basename(file)))
+      for (const file of files) await this.readInto(present, file, problems)
     }
     this.dropMissing(present)
     for (const [file, text] of present) this.parse(file, text, problems)
@@ -86,15 +88,17 @@ export class ManifestSet {
     return { objects, problems: fresh }
   }
 
+  /** What cannot be read says nothing about its objects. */
+  private keep(present: Map<string, string>, isUnreadable: (file: string) => boolean): void {
+    for (const [file, { text }] of this.files) if (isUnreadable(file)) present.set(file, text)
+  }
+
   private async readInto(present: Map<string, string>, file: string, problems: string[]): Promise<void> {
-    try {
-      present.set(file, await readFile(file, 'utf8'))
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'ENOENT') problems.push(`${file} cannot be read: ${code}`)
-      // What cannot be read says nothing about its objects.
-      const before = this.files.get(file)
-      if (code !== 'ENOENT' && before !== undefined) present.set(file, before.text)
+    const read = await readManifest(file)
+    if ('text' in read) present.set(file, read.text)
+    else if (!read.isMissing) {
+      problems.push(read.problem)
+      this.keep(present, known => known === file)
     }
   }
 
@@ -132,22 +136,56 @@ export class ManifestSet {
 
   private collect(problems: string[]): Map<string, ManifestObject> {
     const all = new Map<string, ManifestObject>()
-    for (const each of [...this.files.values()].flatMap(({ objects }) => objects)) {
-      const { kind, metadata } = each.object
+    const isMissed = ({ file }: ManifestObject) => this.missed.has(file)
+    const each = [...this.files.values()].flatMap(({ objects }) => objects)
+    // What has moved to another file stands in both for a moment.
+    for (const found of each.toSorted((a, b) => Number(isMissed(a)) - Number(isMissed(b)))) {
+      const { kind, metadata } = found.object
       const key = `${kind} ${metadata.namespace}/${metadata.name}`
       const first = all.get(key)
-      if (first === undefined) all.set(key, each)
-      else problems.push(`${each.file}: ${kind} ${displayName(metadata)} stands in ${first.file} already`)
+      if (first === undefined) all.set(key, found)
+      else if (!isMissed(found)) problems.push(`${found.file}: ${kind} ${displayName(metadata)} stands in ${first.file} already`)
     }
     return all
   }
 }
 
-/** The files at a path, of a folder in order of their names; or why there are none. */
-export async function manifestsAt(path: string): Promise<readonly string[] | string> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error)
-  if (found instanceof Error) return found.code === 'ENOENT' ? `${path} does not exist` : `${path} cannot be read: ${found.code}`
-  if (!found.isDirectory()) return [path]
-  const names = (await readdir(path)).filter(name => MANIFEST.test(name)).sort()
-  return names.length === 0 ? `${path} has no manifests, expected files that end in .yaml, .yml or .json` : names.map(name => join(path, name))
+export interface ManifestsAt {
+  /** Of a folder in order of their names. */
+  readonly files: readonly string[]
+  /** Why there are none. */
+  readonly problem?: string
+  /** Nobody knows whether there are any. */
+  readonly isUnreadable: boolean
+}
+
+export async function manifestsAt(path: string): Promise<ManifestsAt> {
+  try {
+    if (!(await stat(path)).isDirectory()) return { files: [path], isUnreadable: false }
+    const names = (await readdir(path)).filter(name => MANIFEST.test(name)).sort()
+    const none = { problem: `${path} has no manifests, expected files that end in .yaml, .yml or .json` }
+    return { files: names.map(name => join(path, name)), ...(names.length === 0 ? none : {}), isUnreadable: false }
+  } catch (error) {
+    const { isMissing, problem } = notRead(path, error)
+    return { files: [], problem, isUnreadable: !isMissing }
+  }
+}
+
+interface NotRead {
+  readonly problem: string
+  readonly isMissing: boolean
+}
+
+export async function readManifest(file: string): Promise<{ readonly text: string } | NotRead> {
+  try {
+    return { text: await readFile(file, 'utf8') }
+  } catch (error) {
+    return notRead(file, error)
+  }
+}
+
+function notRead(path: string, error: unknown): NotRead {
+  const { code } = error as NodeJS.ErrnoException
+  const isMissing = code === 'ENOENT'
+  return { problem: isMissing ? `${path} does not exist` : `${path} cannot be read: ${code}`, isMissing }
 }

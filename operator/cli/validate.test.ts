@@ -66,6 +66,11 @@ test('one name twice, a path that is not there, a folder without manifests', asy
   ])
 })
 
+test('a folder in the place of a file is named, and the others are looked at', async () => {
+  mkdirSync(join(folder, 'a.yaml'))
+  expect(await run({ 'b.yaml': job })).toEqual({ code: 1, printed: ['b.yaml: FlinkJob words is sound'], errors: ['a.yaml cannot be read: EISDIR'] })
+})
+
 test('a program of 1 MB is sound, a larger one is named', async () => {
   const large = (size: number) => object('FlinkJob', 'large', `  job:\n    sql: ${'x'.repeat(size)}\n`)
   expect((await run({ 'a.yaml': large(2 ** 20) })).code).toBe(0)

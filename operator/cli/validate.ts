@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import type { OptionTable } from '../../runtime/common/config.ts'
 import { parseManifests } from '../validation/manifest.ts'
 import { displayName } from '../validation/problems.ts'
-import { manifestsAt } from './manifest-set.ts'
+import { manifestsAt, readManifest } from './manifest-set.ts'
 
 export interface ValidateParts {
   readonly optionTables: readonly OptionTable[]
@@ -16,22 +15,22 @@ export async function validate(paths: readonly string[], { optionTables, print, 
   const sound: string[] = []
   const seen = new Map<string, string>()
   for (const path of paths) {
-    const files = await manifestsAt(path)
-    if (typeof files === 'string') problems.push(files)
-    else
-      for (const file of files) {
-        const parsed = parseManifests(await readFile(file, 'utf8'), file, optionTables)
-        problems.push(...parsed.problems)
-        for (const {
-          checked: { kind, metadata },
-        } of parsed.objects) {
-          const name = `${kind} ${displayName(metadata)}`
-          const before = seen.get(name)
-          if (before !== undefined) problems.push(`${file}: ${name} stands in ${before} already`)
-          seen.set(name, before ?? file)
-          sound.push(`${file}: ${name} is sound`)
-        }
+    const at = await manifestsAt(path)
+    if (at.problem !== undefined) problems.push(at.problem)
+    for (const file of at.files) {
+      const read = await readManifest(file)
+      const parsed = 'text' in read ? parseManifests(read.text, file, optionTables) : { objects: [], problems: [read.problem] }
+      problems.push(...parsed.problems)
+      for (const {
+        checked: { kind, metadata },
+      } of parsed.objects) {
+        const name = `${kind} ${displayName(metadata)}`
+        const before = seen.get(name)
+        if (before !== undefined) problems.push(`${file}: ${name} stands in ${before} already`)
+        seen.set(name, before ?? file)
+        sound.push(`${file}: ${name} is sound`)
       }
+    }
   }
   for (const line of sound) print(line)
   for (const line of problems) printError(line)

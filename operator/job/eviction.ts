@@ -11,10 +11,11 @@ import { statusWith, withObservedJob } from './status.ts'
 export function evict(input: Input): Decision | undefined {
   const { cluster, job } = input.observed
   const status = statusOf(input)
-  if (cluster.session?.evicts !== true || status.reconciliationStatus === undefined || status.upgrade !== undefined || hasEnded(status))
-    return undefined
-  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: undefined }), REPORT_MS)
+  if (cluster.session?.evicts !== true || status.reconciliationStatus === undefined || hasEnded(status)) return undefined
   const isNowhere = cluster.jobManager.kind === 'missing'
+  // An edit goes first, or this very eviction, unless it waits for a savepoint that nobody is left to take.
+  if (status.upgrade !== undefined && !(isNowhere && status.upgrade.step === 'STOPPING')) return undefined
+  if (status.lifecycleState === 'SUSPENDED') return answer(statusWith(input, { error: undefined }), REPORT_MS)
   const isRunning = job.kind === 'present' && job.state === 'RUNNING'
   if (!isRunning && !isNowhere) return undefined
   const intended = intendedSpec(status)

@@ -205,6 +205,25 @@ test('deletion waits for the jobs, has them suspended after deletionTimeout, and
   expect(world.condition('DeletionBlocked')).toBeUndefined()
 })
 
+test.each<[string, (world: World) => void]>([
+  ['ends', world => (world.jobManager = { kind: 'ended', message: 'jobmanager-0 ended with exit code 1' })],
+  ['is being restarted', world => world.edit({ cluster: { flinkConfiguration: { 'taskmanager.numberOfTaskSlots': '4' } } })],
+])('a JobManager that %s under a session that is deleted is not started again: its jobs see that it is gone', (_name, lose) => {
+  const world = new World({ minTaskManagers: 1 })
+  world.jobs = [running]
+  world.until(() => world.taskManagers === 1)
+  lose(world)
+  world.pass()
+  world.delete()
+  const { status } = world.until(({ status }) => status?.jobManagerDeploymentStatus === 'MISSING')
+  expect(status).toMatchObject({ lifecycleState: 'DELETING', blocked: expect.stringContaining('default/words (RUNNING)') })
+  expect([status?.clusterInfo, status?.restart, world.taskManagers]).toEqual([undefined, undefined, 0])
+  expect(world.condition('Degraded')).toMatchObject({ status: 'True', message: expect.stringContaining('is not started again') })
+  world.jobs = [{ ...running, isAtRest: true }]
+  world.until(({ status }) => status?.lifecycleState === 'DELETED')
+  expect(world.acted.filter(kind => kind === 'startJobManager')).toHaveLength(1)
+})
+
 test.each([
   ['deletionPolicy: Delete', { deletionPolicy: 'Delete' as const }, {}],
   ['the annotation', {}, { 'millrace.dev/force-delete': 'true' }],

@@ -4,14 +4,14 @@ import type { Action, ObservedCluster } from '../effects/actions.ts'
 import { isClusterGone, stopActions } from '../job/input.ts'
 import { liveOf } from '../job/live.ts'
 import { restartingPart, type SessionDecision, type SessionInput, taskManagersNeeded } from './input.ts'
-import { sessionStatus } from './status.ts'
+import { type SessionStatusChange, sessionStatus } from './status.ts'
 
 /**
  * What to do next about one FlinkSession: pure; an ordered list of rules, the first that answers wins, as for FlinkJobs (operator/job/decide.ts). The status is saved
  * before the actions run, and every action says what shall be there afterwards.
  *
  * 1. `deleteSession`: waits for the jobs that name it. Past `deletionTimeout` the status says `evicting`, on which each job of it suspends itself with a savepoint. What still
- *    runs then holds the deletion, by name, until `deletionPolicy: Delete` or the annotation `millrace.dev/force-delete`.
+ *    runs then holds the deletion, by name, until `deletionPolicy: Delete` or the annotation `millrace.dev/force-delete`. A JobManager that is lost meanwhile is not started again.
  * 2. `restart`: a changed cluster part of the spec, or a JobManager that is lost: TaskManagers and JobManager end, jobs with checkpoints are suspended by that.
  * 3. `deploy`: the intent, JobManager, TaskManagers.
  * 4. `scale`: as many TaskManagers as jobs ask for, from `taskManager.replicas` to `maxTaskManagers`; fewer after `idleTimeout`.
@@ -55,6 +55,7 @@ function deleteSession(input: SessionInput): SessionDecision | undefined {
       ? `jobs of the session are suspended with a savepoint, and it waits for ${names}`
       : `waits for its jobs to be deleted or to end: ${names}; they are suspended with a savepoint at ${new Date(Date.parse(deletionTimestamp) + deletionTimeoutMs).toISOString()}`
     const change = { lifecycleState: 'DELETING', evicting: isEvicting ? true : undefined, blocked } as const
+    if (isLost(observed.cluster) || session.status?.restart !== undefined) return loseJobManager(input, change)
     // Without slots no job comes to a savepoint.
     const scaled = scale(input)
     if (scaled === undefined) return answer(sessionStatus(input, change), REPORT_MS)
@@ -69,6 +70,18 @@ function deleteSession(input: SessionInput): SessionDecision | undefined {
   return answer(sessionStatus(input, { lifecycleState: 'DELETING', blocked: undefined }), POLL_MS, ...stopActions(observed.cluster).reverse())
 }
 
+/** There will be no other one: jobs see that nobody runs them, and rest on what is at the store. */
+function loseJobManager(input: SessionInput, change: SessionStatusChange): SessionDecision {
+  const { cluster } = input.observed
+  const lost = { ...change, error: 'the JobManager is gone, and is not started again for a session that is being deleted' }
+  if (!isClusterGone(cluster)) return answer(sessionStatus(input, lost), POLL_MS, ...stopActions(cluster).reverse())
+  return answer(sessionStatus(input, { ...lost, restart: undefined, jobManagerDeploymentStatus: 'MISSING', clusterInfo: undefined }), REPORT_MS)
+}
+
+function isLost({ jobManager }: ObservedCluster): boolean {
+  return jobManager.kind === 'ended' || jobManager.kind === 'missing'
+}
+
 /** Also what is left of a restart that was begun. */
 function restart(input: SessionInput): SessionDecision | undefined {
   const { session, observed, nowMs } = input
@@ -78,16 +91,16 @@ function restart(input: SessionInput): SessionDecision | undefined {
   if (status.restart === undefined) {
     const reason = restartReason(input)
     if (reason === undefined) return undefined
-    const isLost = cluster.jobManager.kind === 'ended' || cluster.jobManager.kind === 'missing'
-    const count = isLost ? (status.lost?.count ?? 0) : 0
+    const wasLost = isLost(cluster)
+    const count = wasLost ? (status.lost?.count ?? 0) : 0
     const delayMs = count === 0 ? 0 : Math.min(RESTART_MAX_MS, RESTART_FIRST_MS * 2 ** (count - 1))
     return answer(
       sessionStatus(input, {
         lifecycleState: 'UPGRADING',
-        jobManagerDeploymentStatus: isLost ? 'ERROR' : (status.jobManagerDeploymentStatus ?? 'READY'),
+        jobManagerDeploymentStatus: wasLost ? 'ERROR' : (status.jobManagerDeploymentStatus ?? 'READY'),
         restart: { reason, after: new Date(nowMs + delayMs).toISOString() },
-        lost: isLost ? { count: count + 1, since: new Date(nowMs).toISOString() } : status.lost,
-        error: isLost ? reason : undefined,
+        lost: wasLost ? { count: count + 1, since: new Date(nowMs).toISOString() } : status.lost,
+        error: wasLost ? reason : undefined,
       }),
       0,
     )

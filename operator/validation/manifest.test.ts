@@ -262,6 +262,22 @@ test('broken YAML is answered with its place', () => {
   expect(more.length).toBeLessThan(3)
 })
 
+test.each([
+  ['that stands for nothing', '*gone', 'job.yaml:8:23: alias *gone: expected an anchor &gone before it'],
+  ['that stands for what it is a part of', '&all { rest: *all }', 'job.yaml:8:36: alias *all: stands for what it is a part of'],
+  [
+    'that is many values',
+    `[${['&a1 [1, 1]', ...Array.from({ length: 12 }, (_, n) => `&a${n + 2} [${`*a${n + 1}, `.repeat(9)}]`)].join(', ')}]`,
+    'job.yaml:1:1: its aliases stand for too many values',
+  ],
+])('an alias %s is answered with its place', (_title, value, problem) => {
+  expect(problemsOf(`${minimal}  flinkConfiguration: ${value}\n`)).toEqual([problem])
+})
+
+test('a document in which nothing stands is none', () => {
+  expect(parse(`${minimal}---\n# the end\n`)).toMatchObject({ kind: 'valid', job: { metadata: { name: 'words' } } })
+})
+
 test('periodic snapshots by an interval or a cron expression, which has to make sense', () => {
   const spec = (text: string) => {
     const parsed = parse(`${minimal}    savepointTriggerNonce: 4\n  snapshots: ${text}\n`)

@@ -1,4 +1,4 @@
-import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
+import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml'
 import type { OptionTable } from '../../runtime/common/config.ts'
 import { type CheckedFlinkJob, type CheckedObject, checkFlinkJob, checkObject, fieldPath, type Problem } from './problems.ts'
 
@@ -30,11 +30,14 @@ export function parseManifest(text: string, fileName: string, optionTables: read
   const [document, second] = read.documents
   if (document === undefined) return { kind: 'invalid', problems: [read.at(0, 'the file is empty, expected a FlinkJob manifest')] }
   if (second !== undefined) {
-    return { kind: 'invalid', problems: [read.at(offsetOf(second, []), `the file has ${read.documents.length} documents, expected one FlinkJob`)] }
+    return {
+      kind: 'invalid',
+      problems: [read.at(offsetOf(second.node, []), `the file has ${read.documents.length} documents, expected one FlinkJob`)],
+    }
   }
-  const checked = checkFlinkJob(document.toJS(), optionTables)
-  if (checked.kind === 'invalid') return { kind: 'invalid', problems: placed(document, checked.problems, read.at) }
-  return { kind: 'valid', job: checked.object, scriptLine: scriptLine(document, read.lines) }
+  const checked = checkFlinkJob(document.value, optionTables)
+  if (checked.kind === 'invalid') return { kind: 'invalid', problems: placed(document.node, checked.problems, read.at) }
+  return { kind: 'valid', job: checked.object, scriptLine: scriptLine(document.node, read.lines) }
 }
 
 /** A file with objects of any of our kinds. */
@@ -45,11 +48,10 @@ export function parseManifests(text: string, fileName: string, optionTables: rea
     return { objects: [], problems: [read.at(0, 'the file is empty, expected manifests of FlinkJobs, FlinkSessions or FlinkSnapshots')] }
   const objects: ParsedObject[] = []
   const problems: string[] = []
-  for (const node of read.documents) {
-    const document: unknown = node.toJS()
-    const checked = checkObject(document, optionTables)
+  for (const { node, value } of read.documents) {
+    const checked = checkObject(value, optionTables)
     if (checked.kind === 'invalid') problems.push(...placed(node, checked.problems, read.at))
-    else objects.push({ checked: checked.object, document, scriptLine: scriptLine(node, read.lines) })
+    else objects.push({ checked: checked.object, document: value, scriptLine: scriptLine(node, read.lines) })
   }
   return { objects, problems }
 }
@@ -64,9 +66,33 @@ function documentsOf(text: string, fileName: string) {
     return `${fileName}:${Math.max(1, line)}:${Math.max(1, col)}: ${message}`
   }
   const all = Array.isArray(parsed) ? parsed : []
-  const problems = all.flatMap(document => document.errors.map(error => at(error.pos[0], sentence(error.message))))
-  // A file that ends in `---` has an empty document at its end, which nobody meant.
-  return { documents: all.filter(document => document.contents !== null), problems, lines, at }
+  const problems = all.flatMap(node => [...node.errors.map(error => at(error.pos[0], sentence(error.message))), ...aliasProblems(node, at)])
+  const documents: { readonly node: Document; readonly value: unknown }[] = []
+  for (const node of problems.length > 0 ? [] : all) {
+    try {
+      const value: unknown = node.toJS()
+      // A file that ends in `---` has an empty document at its end, which nobody meant.
+      if (value !== null) documents.push({ node, value })
+    } catch (error) {
+      if (!(error instanceof ReferenceError)) throw error
+      problems.push(at(offsetOf(node, []), 'its aliases stand for too many values'))
+    }
+  }
+  return { documents, problems, lines, at }
+}
+
+/** Those that stand for nothing, or for what they are a part of. */
+function aliasProblems(document: Document, at: At): string[] {
+  const problems: string[] = []
+  visit(document, {
+    Alias(_, alias, around) {
+      const { source } = alias
+      const meant = alias.resolve(document)
+      if (meant === undefined) problems.push(at(startOf(alias) ?? 0, `alias *${source}: expected an anchor &${source} before it`))
+      else if (around.includes(meant)) problems.push(at(startOf(alias) ?? 0, `alias *${source}: stands for what it is a part of`))
+    },
+  })
+  return problems
 }
 
 function placed(document: Document, problems: readonly Problem[], at: At): string[] {

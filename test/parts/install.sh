@@ -10,6 +10,8 @@ command -v go >/dev/null || packages+=(golang)
 command -v openssl >/dev/null || packages+=(openssl)
 command -v java >/dev/null || packages+=(openjdk-17-jdk-headless)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
+command -v buildah >/dev/null || packages+=(buildah)
+command -v runc >/dev/null || packages+=(runc)
 if [[ ${#packages[@]} -gt 0 ]]; then
   echo "installing Debian packages: ${packages[*]}" >&2
   apt-get update -q >&2

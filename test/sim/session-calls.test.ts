@@ -96,6 +96,21 @@ const stories: readonly Story[] = [
     taskManagers: 1,
   },
   {
+    name: 'a lost JobManager under a session that is deleted, and there again',
+    steps: [
+      ...begun,
+      world => world.remove(session()),
+      world => untilSession(world, found => found?.status?.lifecycleState === 'DELETING'),
+      async world => world.session.loseJobManager('ended'),
+      until(suspended),
+      world => untilSession(world, found => found === undefined),
+      apply(session()),
+    ],
+    end: running,
+    starts: [false, true],
+    taskManagers: 1,
+  },
+  {
     name: 'a deleted job',
     steps: [...begun, world => world.remove(job()), until(found => found === undefined)],
     end: found => found === undefined,

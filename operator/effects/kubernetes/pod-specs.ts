@@ -37,7 +37,8 @@ export interface Program {
 
 type Json = Readonly<Record<string, unknown>>
 
-const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrace/dist/millrace.js']
+/** The entry point of the runtime image, said again for images that are built on it and change it. */
+export const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrace/dist/millrace.js']
 const WORK = '/var/lib/millrace'
 const UPLOADS = `${WORK}/uploads`
 const CONFIGURATION = '/etc/millrace'
