@@ -80,10 +80,19 @@ export class KubeControlPlane implements AsyncDisposable {
   }
 
   /** Killed, and started again over the same etcd. */
-  async restartApiServer(): Promise<void> {
+  restartApiServer(): Promise<void> {
+    return this.withoutApiServer(async () => {})
+  }
+
+  /** The API server is away meanwhile. */
+  async withoutApiServer(work: () => Promise<void>): Promise<void> {
     await this.api.stop()
-    this.api = await startApiServer(this.layout)
-    await this.ready()
+    try {
+      await work()
+    } finally {
+      this.api = await startApiServer(this.layout)
+      await this.ready()
+    }
   }
 
   /** Forgets all revisions before the newest: whoever watches from one of them is told that it is gone. */
