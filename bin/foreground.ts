@@ -7,6 +7,7 @@ import { jobManagerRpcAddress, jobManagerRpcPort } from '../runtime/jobmanager/o
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
 import { clusterToken, clusterTokenOrigin, createProcessLog, type Environment, logDirectory } from './environment.ts'
 import { startJobManager } from './jobmanager.ts'
+import { hasStandby, whileLeading } from './leadership.ts'
 import { ProcessLogLevel } from './log-level.ts'
 import { startTaskManager } from './taskmanager.ts'
 
@@ -41,13 +42,16 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
   if (kind === 'jobmanager') {
     // start-cluster and up, which ask for a record, send our output to this file.
     const logPath = request.recordPath === undefined ? {} : { logPath: join(logDirectory(environment, configuration), 'jobmanager-0.log') }
-    const running = await startJobManager({ configuration, token, directory, log, rest: true, fatal, onShutDownRequest, ...logPath })
-    const { webAddress, rpcHost, rpcPort } = running
-    writeRecord(request.recordPath, { kind, id: 'jobmanager-0', pid: process.pid, webAddress, rpcHost, rpcPort })
-    const code = await end.promise
-    await running.close('the process ends')
-    removeRecord(request.recordPath)
-    return code
+    const lead = async () => {
+      const running = await startJobManager({ configuration, token, directory, log, rest: true, fatal, onShutDownRequest, ...logPath })
+      const { webAddress, rpcHost, rpcPort } = running
+      writeRecord(request.recordPath, { kind, id: 'jobmanager-0', pid: process.pid, webAddress, rpcHost, rpcPort })
+      const code = await end.promise
+      await running.close('the process ends', interrupted.aborted && hasStandby(configuration))
+      removeRecord(request.recordPath)
+      return code
+    }
+    return hasStandby(configuration) ? whileLeading({ configuration, log, interrupted, lead }) : lead()
   }
   const running = await startTaskManager({
     configuration,

@@ -52,7 +52,8 @@ export interface JobManagerProcess {
   readonly rpcPort: number
   /** `http://host:port`; empty without REST. */
   readonly webAddress: string
-  close(reason: string): Promise<void>
+  /** `staying`: TaskManagers are not told to end, for another JobManager goes on with them. */
+  close(reason: string, staying?: boolean): Promise<void>
 }
 
 export async function startJobManager(options: JobManagerProcessOptions): Promise<JobManagerProcess> {
@@ -94,9 +95,9 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
   const planner = new Planner(configuration, directory, options.rest, log)
   let server: RestServer | undefined
   let restPort = settings.port
-  const close = async (reason: string) => {
+  const close = async (reason: string, staying = false) => {
     await planner.close()
-    await gateway.shutDown(reason)
+    await gateway.shutDown(reason, staying)
     await server?.close()
     for (const own of [ownUploads, artifactDirectory]) await rm(own, { recursive: true, force: true })
   }
@@ -145,7 +146,10 @@ async function openJobStore(
   const { key } = haOptions.highAvailabilityStorageDir
   const uri = configuration.get(haOptions.highAvailabilityStorageDir)
   if (uri === undefined || results === undefined)
-    throw new FlinkError('INVALID_CONFIGURATION', `option ${haOptions.highAvailabilityType.key}: filesystem needs ${key}, as file:///folder`)
+    throw new FlinkError(
+      'INVALID_CONFIGURATION',
+      `option ${haOptions.highAvailabilityType.key} needs ${key}, as file:///folder or s3://bucket/prefix`,
+    )
   const clusterId = configuration.get(haOptions.highAvailabilityClusterId)
   return createJobStore(await openStore(uri, configuration, key), clusterId, { clock: systemClock, log, results })
 }

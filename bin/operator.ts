@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { type OperatorRequest, POD_NAMESPACE } from '../operator/cli/operator-command.ts'
 import { createKubernetesExecutors } from '../operator/effects/kubernetes/kubernetes-executors.ts'
 import { KubeApi } from '../operator/kube/kube-api.ts'
-import { inCluster, type KubeAuth, withToken } from '../operator/kube/kube-auth.ts'
+import { inCluster, type KubeAuth, podNamespace, withToken } from '../operator/kube/kube-auth.ts'
 import { LeaderElection } from '../operator/kube/leader-election.ts'
 import { EventRecorder } from '../operator/manager/events.ts'
 import { flinkJobController } from '../operator/manager/flink-job-controller.ts'
@@ -137,10 +137,6 @@ function authOf({ kube }: OperatorRequest, env: NodeJS.ProcessEnv): KubeAuth {
     kube.tokenFile === undefined ? undefined : textOf(kube.tokenFile),
     kube.caFile === undefined ? undefined : textOf(kube.caFile),
   )
-}
-
-function podNamespace(): string {
-  return textOf('/var/run/secrets/kubernetes.io/serviceaccount/namespace')
 }
 
 function textOf(path: string): string {

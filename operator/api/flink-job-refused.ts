@@ -90,6 +90,16 @@ const refusedOptionsOnKubernetes: Readonly<Record<string, string>> = {
   'web.upload.dir': ownPod,
 }
 
+/** Values that an option may not have in `spec.flinkConfiguration`. */
+const refusedValues: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'high-availability.type': { kubernetes: 'no JobManagers that stand by for each other are made for a FlinkJob yet' },
+}
+
+/** Undefined = it may be set so. */
+export function refusedValue(key: string, value: string): string | undefined {
+  return Object.hasOwn(refusedValues, key) ? refusedValues[key]?.[value] : undefined
+}
+
 /** What carries a FlinkJob out: `millrace up` by processes of this machine, or the operator by pods. */
 export type Platform = 'local' | 'kubernetes'
 

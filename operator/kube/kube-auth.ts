@@ -29,6 +29,16 @@ export function inCluster(env: Readonly<Record<string, string | undefined>>, fol
   }
 }
 
+/** Of the pod that this is. */
+export function podNamespace(folder = SERVICE_ACCOUNT): string {
+  const path = join(folder, 'namespace')
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new FlinkError('INVALID_CONFIGURATION', `this is no pod: ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`, {}, error)
+  }
+}
+
 export function withToken(url: string, token: string | undefined, ca?: string): KubeAuth {
   return { url, ca, token: async () => token }
 }

@@ -167,6 +167,13 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
     `${minimal}  flinkConfiguration:\n    taskmanager.resource-id: tm\n`,
     ['job.yaml:9:5: spec.flinkConfiguration["taskmanager.resource-id"]: is refused: Millrace names the TaskManagers of a FlinkJob itself'],
   ],
+  [
+    'a value that an option may not have in a manifest',
+    `${minimal}  flinkConfiguration:\n    high-availability.type: kubernetes\n`,
+    [
+      'job.yaml:9:5: spec.flinkConfiguration["high-availability.type"]: is refused: no JobManagers that stand by for each other are made for a FlinkJob yet',
+    ],
+  ],
   ['two documents', `${minimal}---\n${minimal}`, ['job.yaml:9:1: the file has 2 documents, expected one FlinkJob']],
   ['an empty file', '', ['job.yaml:1:1: the file is empty, expected a FlinkJob manifest']],
   ['a list', '- 1\n', ['job.yaml:1:1: expected a FlinkJob manifest: a map with apiVersion, kind, metadata and spec, got [1]']],

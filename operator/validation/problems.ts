@@ -10,6 +10,7 @@ import {
   refusedOnSession,
   refusedOptionsOn,
   refusedSessionFieldsOn,
+  refusedValue,
 } from '../api/flink-job-refused.ts'
 import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/flink-session.ts'
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
@@ -236,7 +237,7 @@ function optionsOf(
   const problems: Problem[] = []
   for (const [key, value] of Object.entries(flat)) {
     const path = ['spec', 'flinkConfiguration', ...pathOfOption(nested, key)]
-    const refusal = Object.hasOwn(refused, key) ? refused[key] : undefined
+    const refusal = Object.hasOwn(refused, key) ? refused[key] : refusedValue(key, value)
     const isKnown = tables.some(table => table.some(option => option.key === key))
     const message = refusal ?? (isKnown ? refusalOf(key) : undefined)
     if (message !== undefined) problems.push({ path, message: `is refused: ${message}`, atKey: true })

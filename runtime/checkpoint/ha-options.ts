@@ -1,14 +1,14 @@
 import type { ConfigOption, Configuration } from '../common/config.ts'
 
-/** That jobs outlive their JobManager. Who leads is not decided here: one JobManager is started after the other. */
-const types = ['NONE', 'filesystem'] as const
+/** That jobs outlive their JobManager. With `filesystem` one JobManager is started after the other; with `kubernetes` several run, and a Lease says who leads. What either did is fenced by its generation. */
+const types = ['NONE', 'filesystem', 'kubernetes'] as const
 
 export const highAvailabilityType: ConfigOption<(typeof types)[number]> = {
   key: 'high-availability.type',
   type: 'enum',
   defaultValue: 'NONE',
   values: types,
-  doc: 'NONE: jobs end with their JobManager; filesystem: a JobManager that is started again goes on with them from their newest checkpoints',
+  doc: 'NONE: jobs end with their JobManager; filesystem: a JobManager that is started again goes on with them from their newest checkpoints; kubernetes: the same, and JobManagers that do not lead stand by for the Lease <high-availability.cluster-id>-leader',
 }
 
 export const highAvailabilityStorageDir: ConfigOption<string | undefined> = {
@@ -39,12 +39,63 @@ export const jobResultDeleteOnCommit: ConfigOption<boolean> = {
   doc: 'whether the result of a job is removed when everything else of the job has been; false: it stays, and a job is never run a second time under the same id',
 }
 
+export const leaderElection = {
+  leaseDuration: {
+    key: 'high-availability.kubernetes.leader-election.lease-duration',
+    type: 'duration',
+    defaultValue: 15_000,
+    doc: 'how long those who stand by wait for a leader that does not renew its Lease',
+  } satisfies ConfigOption<number>,
+  renewDeadline: {
+    key: 'high-availability.kubernetes.leader-election.renew-deadline',
+    type: 'duration',
+    defaultValue: 10_000,
+    doc: 'a leader that could not renew its Lease for so long ends; shorter than the lease-duration',
+  } satisfies ConfigOption<number>,
+  retryPeriod: {
+    key: 'high-availability.kubernetes.leader-election.retry-period',
+    type: 'duration',
+    defaultValue: 2_000,
+    doc: 'how often the Lease is renewed, and asked for',
+  } satisfies ConfigOption<number>,
+}
+
+/** Of the API server that a JobManager asks for its Lease; unset, it is a pod, and asks as its service account. */
+export const kubernetes = {
+  namespace: {
+    key: 'kubernetes.namespace',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'the namespace of the Lease; default: that of the pod',
+  } satisfies ConfigOption<string | undefined>,
+  apiServer: {
+    key: 'kubernetes.api-server',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'URL of the API server, outside a pod',
+  } satisfies ConfigOption<string | undefined>,
+  tokenFile: {
+    key: 'kubernetes.token-file',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'a file with the token for kubernetes.api-server',
+  } satisfies ConfigOption<string | undefined>,
+  certificateAuthority: {
+    key: 'kubernetes.certificate-authority',
+    type: 'string',
+    defaultValue: undefined as string | undefined,
+    doc: 'a file with the certificates that vouch for kubernetes.api-server, as PEM; default: those of the system',
+  } satisfies ConfigOption<string | undefined>,
+}
+
 export const highAvailabilityOptions: readonly ConfigOption<unknown>[] = [
   highAvailabilityType,
   highAvailabilityStorageDir,
   highAvailabilityClusterId,
   jobResultStoragePath,
   jobResultDeleteOnCommit,
+  ...Object.values(leaderElection),
+  ...Object.values(kubernetes),
 ]
 
 /** Undefined = it is not stored how jobs have ended. */

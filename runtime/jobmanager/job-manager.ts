@@ -298,13 +298,13 @@ export class JobManager implements JobManagerGateway {
     return this.artifacts.put(digest, bytes)
   }
 
-  /** Jobs have `graceMs` to be cancelled; then the TaskManagers are told to end, and connections are closed whatever is left. */
-  shutDown(reason: string, graceMs = 10_000): Promise<void> {
-    this.shuttingDown ??= this.shutDownOnce(reason, graceMs)
+  /** Jobs have `graceMs` to be cancelled; then the TaskManagers are told to end, unless they are `staying` for another JobManager, and connections are closed whatever is left. */
+  shutDown(reason: string, staying = false, graceMs = 10_000): Promise<void> {
+    this.shuttingDown ??= this.shutDownOnce(reason, staying, graceMs)
     return this.shuttingDown
   }
 
-  private async shutDownOnce(reason: string, graceMs: number): Promise<void> {
+  private async shutDownOnce(reason: string, staying: boolean, graceMs: number): Promise<void> {
     const { clock, log, generation } = this.options
     log.info('jobmanager shuts down', { reason })
     const running = this.dispatcher.all().map(job => job.whenCleared)
@@ -313,7 +313,8 @@ export class JobManager implements JobManagerGateway {
     const waited = new AbortController()
     await Promise.race([Promise.all(running), sleep(clock, graceMs, waited.signal).catch(() => {})])
     waited.abort()
-    await Promise.all(this.resources.allSessions().map(({ link }) => link.call('shutDown', { generation, reason }, 1_000).catch(() => {})))
+    const told = staying ? [] : this.resources.allSessions()
+    await Promise.all(told.map(({ link }) => link.call('shutDown', { generation, reason }, 1_000).catch(() => {})))
     this.resources.close(reason)
     await this.server?.close()
   }

@@ -130,6 +130,11 @@ export class Cluster implements AsyncDisposable {
     for (const end = Date.now() + 30_000; !existsSync(record); await nextPoll()) assert(Date.now() < end, 'the jobmanager writes its record')
   }
 
+  /** A JobManager that waits until it may lead. */
+  startStandby(id: string): void {
+    this.spawnProcess('jobmanager', id, [])
+  }
+
   /** Answers when it is on its way; it registers by itself. */
   startTaskManager(id: string, slots: number, args: readonly string[] = []): void {
     this.spawnProcess('taskmanager', id, ['-D', `taskmanager.numberOfTaskSlots=${slots}`, '-D', `taskmanager.resource-id=${id}`, ...args])

@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -21,6 +22,10 @@ export interface RunOptions {
   /** Folders of this machine by their paths in the container. */
   readonly mounts?: Readonly<Record<string, string>>
   readonly workingDirectory?: string
+  /** The loopback of this machine instead of its own. */
+  readonly isOnLoopback?: boolean
+  /** Aborted, the container is sent SIGTERM. */
+  readonly signal?: AbortSignal
 }
 
 export interface Ended {
@@ -28,6 +33,10 @@ export interface Ended {
   readonly stdout: string
   readonly stderr: string
 }
+
+/** Holds one end of a pipe, as the guard of guarded-process.ts: when this process ends, however it ends, the container is told to. */
+const GUARD =
+  'exec 3<&0; runc --root "$1" run --bundle "$2" "$3" </dev/null 3<&- & part=$!; (read -r _ <&3; runc --root "$1" kill "$3" TERM) 2>/dev/null & wait $part'
 
 export class UnpackedImage {
   /** Of the files. */
@@ -49,22 +58,38 @@ export class UnpackedImage {
   }
 
   /** Runs a container to its end. */
-  run(
-    args: readonly string[],
-    { command = this.configuration.Entrypoint, mounts = {}, workingDirectory = this.configuration.WorkingDir }: RunOptions = {},
-  ): Ended {
+  async run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
     const id = `millrace-test-${process.pid}-${this.containers++}`
-    const [uid, gid] = this.configuration.User.split(':').map(Number)
     const bundle = join(this.folder, id)
     mkdirSync(bundle)
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(this.specification(args, options)))
+    const child = spawn('sh', ['-c', GUARD, id, join(this.folder, 'runc'), bundle, id], { stdio: ['pipe', 'pipe', 'pipe'] })
+    let [stdout, stderr] = ['', '']
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    const closed = once(child, 'close')
+    const letGo = () => child.stdin.end()
+    child.once('exit', letGo)
+    options.signal?.addEventListener('abort', letGo, { once: true })
+    const [code] = (await closed) as [number | null]
+    return { code, stdout, stderr }
+  }
+
+  private specification(args: readonly string[], { command, mounts = {}, workingDirectory, isOnLoopback = false }: RunOptions) {
+    const { Entrypoint, Env, User, WorkingDir } = this.configuration
+    const [uid, gid] = User.split(':').map(Number)
     const none: readonly string[] = []
-    const specification = {
+    return {
       ociVersion: '1.0.2',
       process: {
         user: { uid, gid },
-        args: [...command, ...args],
-        env: this.configuration.Env,
-        cwd: workingDirectory,
+        args: [...(command ?? Entrypoint), ...args],
+        env: Env,
+        cwd: workingDirectory ?? WorkingDir,
         capabilities: { bounding: none, effective: none, permitted: none },
         noNewPrivileges: true,
       },
@@ -75,20 +100,7 @@ export class UnpackedImage {
         { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=1777'] },
         ...Object.entries(mounts).map(([destination, source]) => ({ destination, type: 'bind', source, options: ['bind'] })),
       ],
-      linux: { namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map(type => ({ type })) },
-    }
-    writeFileSync(join(bundle, 'config.json'), JSON.stringify(specification))
-    const runc = ['--root', join(this.folder, 'runc')]
-    try {
-      // A signal to runc is one to the container.
-      const { status, stdout, stderr } = spawnSync('runc', [...runc, 'run', '--bundle', bundle, id], {
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'pipe'],
-        timeout: 60_000,
-      })
-      return { code: status, stdout, stderr }
-    } finally {
-      spawnSync('runc', [...runc, 'delete', '--force', id], { stdio: 'ignore' })
+      linux: { namespaces: ['pid', 'ipc', 'uts', 'mount', ...(isOnLoopback ? [] : ['network'])].map(type => ({ type })) },
     }
   }
 }

@@ -5,6 +5,9 @@ import { request } from 'node:https'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { crdFiles } from '../../bin/crds.ts'
+import { definitions } from '../../operator/api/crd.ts'
+import { API_GROUP } from '../../operator/api/fields.ts'
 import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
 
 /**
@@ -77,10 +80,19 @@ export class KubeControlPlane implements AsyncDisposable {
   }
 
   /** Killed, and started again over the same etcd. */
-  async restartApiServer(): Promise<void> {
+  restartApiServer(): Promise<void> {
+    return this.withoutApiServer(async () => {})
+  }
+
+  /** The API server is away meanwhile. */
+  async withoutApiServer(work: () => Promise<void>): Promise<void> {
     await this.api.stop()
-    this.api = await startApiServer(this.layout)
-    await this.ready()
+    try {
+      await work()
+    } finally {
+      this.api = await startApiServer(this.layout)
+      await this.ready()
+    }
   }
 
   /** Forgets all revisions before the newest: whoever watches from one of them is told that it is gone. */
@@ -140,6 +152,13 @@ export class KubeControlPlane implements AsyncDisposable {
     const run = promisify(execFile)(join(binaries(), 'kubectl'), all, { env: { HOME: this.layout.folder } })
     run.child.stdin?.end(input)
     return (await run).stdout
+  }
+
+  /** The kinds of Millrace are served. */
+  async installDefinitions(): Promise<void> {
+    await this.kubectl(['apply', '--server-side', '-f', '-'], [...crdFiles().values()].join('---\n'))
+    const names = definitions.map(({ plural }) => `crd/${plural}.${API_GROUP}`)
+    await this.kubectl(['wait', '--for=condition=Established', '--timeout=30s', ...names])
   }
 
   private async ready(): Promise<void> {

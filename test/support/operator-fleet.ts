@@ -2,8 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { crdFiles } from '../../bin/crds.ts'
-import { definitions } from '../../operator/api/crd.ts'
 import type { FlinkJobStatus } from '../../operator/api/flink-job.ts'
 import { KubeApi } from '../../operator/kube/kube-api.ts'
 import { withToken } from '../../operator/kube/kube-auth.ts'
@@ -49,8 +47,7 @@ export class OperatorFleet implements AsyncDisposable {
   static async start(launcher: readonly string[], folder: string): Promise<OperatorFleet> {
     mkdirSync(folder, { recursive: true })
     const plane = await KubeControlPlane.start({ isAudited: true })
-    for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-    for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+    await plane.installDefinitions()
     const api = new KubeApi({ auth: withToken(plane.url, plane.token, plane.ca), clock: systemClock, random: systemRandom })
     const fleet = await StubFleet.start(api)
     const [port = 0] = await freePorts(1)

@@ -10,7 +10,10 @@ import { packagesOutsideBundles, repository } from '../../../bin/image/packages.
 import { type Image, images, SBOM, stageRoot } from '../../../bin/image/root-fs.ts'
 import { version } from '../../../bin/version.ts'
 import { LAUNCHER } from '../../../operator/effects/kubernetes/pod-specs.ts'
+import { freePorts } from '../../support/guarded-process.ts'
 import { UnpackedImage } from '../../support/image-container.ts'
+import { KubeControlPlane } from '../../support/kube-control-plane.ts'
+import { S3Server } from '../../support/s3-server.ts'
 
 /** Both images as `make image` builds them, and containers of them without Kubernetes. */
 interface Built extends Image {
@@ -154,7 +157,7 @@ describe('bills of materials', () => {
 })
 
 describe('containers: user 65532, no rights, a root file system that is read only', () => {
-  test('of the runtime image: a program in TypeScript is bundled, planned and run to its end', () => {
+  test('of the runtime image: a program in TypeScript is bundled, planned and run to its end', async () => {
     const { work, mounts } = workFolder({
       'words.txt': 'to be or not to be\n',
       'words.ts': `
@@ -166,62 +169,107 @@ describe('containers: user 65532, no rights, a root file system that is read onl
             .keyBy(0).sum(1).print()
         }`,
     })
-    const bundled = runtime.run(
-      ['bundle', '--output', '/var/lib/millrace/uploads/words.mjs', '--summary', '/var/lib/millrace/summary.json', '/job/words.ts'],
-      { mounts },
-    )
-    expect(bundled).toEqual({ code: 0, stdout: '', stderr: '' })
+    const targets = ['--output', '/var/lib/millrace/uploads/words.mjs', '--summary', '/var/lib/millrace/summary.json']
+    expect(await runtime.run(['bundle', ...targets, '/job/words.ts'], { mounts })).toEqual({ code: 0, stdout: '', stderr: '' })
     expect(existsSync(join(work, 'uploads/words.mjs'))).toBe(true)
     expect(JSON.parse(readFileSync(join(work, 'summary.json'), 'utf8'))).toMatchObject({ kind: 'ready', slotsNeeded: 1 })
 
-    const run = runtime.run(['run', '-t', 'local', '-p', '1', '-D', 'execution.runtime-mode=BATCH', '/job/words.ts'], { mounts })
+    const run = await runtime.run(['run', '-t', 'local', '-p', '1', '-D', 'execution.runtime-mode=BATCH', '/job/words.ts'], { mounts })
     expect(run.code, run.stderr).toBe(0)
-    const printed = run.stdout
-      .split('\n')
-      .filter(line => line.startsWith('('))
-      .sort()
-    expect(printed).toEqual(['(be,2)', '(not,1)', '(or,1)', '(to,2)'])
+    const printed = run.stdout.split('\n').filter(line => line.startsWith('('))
+    expect(printed.sort()).toEqual(['(be,2)', '(not,1)', '(or,1)', '(to,2)'])
   })
 
-  test('of the runtime image: a script in SQL', () => {
+  test('of the runtime image: a script in SQL, which writes to S3', async () => {
+    const server = await S3Server.start()
+    try {
+      server.createBucket('results')
+      const table = "fruit STRING, amount INT) WITH ('connector' = 'filesystem', 'format' = 'csv'"
+      const { mounts } = workFolder({
+        'orders/1.csv': 'apples,3\npears,4\napples,5\n',
+        'orders.sql': `
+          CREATE TABLE orders (${table}, 'path' = '/job/orders');
+          CREATE TABLE sold (${table}, 'path' = 's3://results/sold');
+          INSERT INTO sold SELECT UPPER(fruit), amount FROM orders WHERE amount > 3;`,
+      })
+      const options = Object.entries(server.configuration().toObject()).flatMap(([key, value]) => ['-D', `${key}=${value}`])
+      const { code, stderr } = await runtime.run(['run', '-t', 'local', '-p', '1', ...options, '/job/orders.sql'], { mounts, isOnLoopback: true })
+      expect(code, stderr).toBe(0)
+      expect(server.objects('results')).toEqual([expect.stringMatching(/^part-/)])
+    } finally {
+      await server.stop()
+    }
+  })
+
+  test('of an image that is built on the runtime image: an inline program imports a package that was added', async () => {
+    const extended = new UnpackedImage(join(folder, 'millrace.tar'), join(folder, 'extended'))
+    const added = join(extended.root, 'opt/millrace/node_modules/louder')
+    mkdirSync(added)
+    writeFileSync(join(added, 'package.json'), '{"name": "louder", "version": "1.0.0", "main": "main.js"}')
+    writeFileSync(join(added, 'main.js'), 'exports.louder = text => `${text.toUpperCase()}!`')
+    const { work } = workFolder({})
     const { mounts } = workFolder({
-      'orders/1.csv': 'apples,3\npears,4\napples,5\n',
-      'orders.sql': `
-        CREATE TABLE orders (fruit STRING, amount INT) WITH ('connector' = 'filesystem', 'path' = '/job/orders', 'format' = 'csv');
-        SELECT UPPER(fruit), amount FROM orders WHERE amount > 3;`,
+      'job.ts': "import { louder } from 'louder'\nexport default env => { env.fromElements('hey').map(louder).print() }",
     })
-    const { code, stdout, stderr } = runtime.run(['run', '-t', 'local', '-p', '1', '/job/orders.sql'], { mounts })
+    const { code, stdout, stderr } = await extended.run(['run', '-t', 'local', '-p', '1', '/opt/millrace/program/job.ts'], {
+      mounts: { '/opt/millrace/program': mounts['/job'] ?? '', '/var/lib/millrace': work },
+    })
     expect(code, stderr).toBe(0)
-    expect(stdout.match(/(?:APPLES|PEARS).*$/gm)).toHaveLength(2)
+    expect(stdout.split('\n')).toContain('HEY!')
   })
 
-  test('of the runtime image: the packages that cannot be bundled load, with their native parts', () => {
+  test('of the runtime image: the packages that cannot be bundled load, with their native parts', async () => {
     const script = `for (const name of ${JSON.stringify([...packagesOutsideBundles, '@node-rs/crc32'])}) console.log(name, typeof (await import(name)))`
-    const { code, stdout, stderr } = runtime.run(['--input-type=module', '--eval', script], { command: ['node'], workingDirectory: '/opt/millrace' })
+    const args = ['--input-type=module', '--eval', script]
+    const { code, stdout, stderr } = await runtime.run(args, { command: ['node'], workingDirectory: '/opt/millrace' })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe('esbuild object\n@platformatic/kafka object\n@node-rs/crc32 object\n')
   })
 
-  test('nothing can be written but /tmp and what is mounted, and not as root', () => {
+  test('nothing can be written but /tmp and what is mounted, and not as root', async () => {
     const script = `
       const { writeFileSync } = require('node:fs')
       const tried = path => { try { writeFileSync(path, 'x'); return 'written' } catch (error) { return error.code } }
       console.log(process.getuid(), process.getgid(), ...['/tmp/a', '/var/lib/millrace/a', '/opt/millrace/a', '/etc/passwd'].map(tried))`
     const { mounts } = workFolder({})
     for (const image of [runtime, operator]) {
-      const { stdout } = image.run(['--eval', script], { command: ['node'], mounts })
+      const { stdout } = await image.run(['--eval', script], { command: ['node'], mounts })
       expect(stdout).toBe('65532 65532 written written EROFS EROFS\n')
     }
   })
 
-  test('of the operator image: its help, and away from a cluster it says what is missing', () => {
-    const help = operator.run(['operator', '--help'])
+  test('of the operator image: its help, and away from a cluster it says what is missing', async () => {
+    const help = await operator.run(['operator', '--help'])
     expect(help).toMatchObject({ code: 0, stderr: '' })
     expect(help.stdout).toContain('Usage: millrace operator [options]')
-    expect(operator.run(operator.configuration.Cmd).stdout).toContain('Usage: millrace [options] [command]')
-    const away = operator.run(['operator', '--image', 'millrace'])
+    expect((await operator.run(operator.configuration.Cmd)).stdout).toContain('Usage: millrace [options] [command]')
+    const away = await operator.run(['operator', '--image', 'millrace'])
     expect(away).toMatchObject({ code: 1, stderr: '' })
     expect(away.stdout).toContain('this is no pod (KUBERNETES_SERVICE_HOST is not set)')
+  })
+
+  test('of the operator image: it leads and works at a real API server, and gives its Lease back when it is stopped', async () => {
+    await using plane = await KubeControlPlane.start()
+    await plane.installDefinitions()
+    const [probes] = await freePorts(1)
+    const { mounts } = workFolder({ token: plane.token, 'ca.crt': plane.ca })
+    const kube = ['--kube-url', plane.url, '--token-file', '/job/token', '--ca-file', '/job/ca.crt', '--leader-election-namespace', 'default']
+    const stop = new AbortController()
+    const args = ['operator', '--image', 'millrace', ...kube, '--probe-address', `127.0.0.1:${probes}`]
+    const ended = operator.run(args, { mounts, isOnLoopback: true, signal: stop.signal })
+    try {
+      const script = 'export default env => { env.fromElements(1).print() }'
+      const job = { apiVersion: 'millrace.dev/v1alpha1', kind: 'FlinkJob', metadata: { name: 'words' }, spec: { job: { script } } }
+      await plane.kubectl(['create', '-f', '-'], JSON.stringify(job))
+      const pods = async () => (await plane.kubectl(['get', 'pods', '-o', 'jsonpath={.items[*].spec.containers[*].image}'])).trim()
+      await expect.poll(pods, { timeout: 60_000, interval: 100 }).toBe('millrace')
+      expect(await plane.kubectl(['get', 'lease', 'millrace-operator', '-o', 'jsonpath={.spec.holderIdentity}'])).not.toBe('')
+    } finally {
+      stop.abort()
+    }
+    const { code, stderr } = await ended
+    expect(code, stderr).toBe(0)
+    expect(await plane.kubectl(['get', 'lease', 'millrace-operator', '-o', 'jsonpath={.spec.holderIdentity}'])).toBe('')
   })
 })
 

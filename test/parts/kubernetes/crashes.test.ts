@@ -3,8 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { crdFiles } from '../../../bin/crds.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import type { FlinkJob } from '../../../operator/api/flink-job.ts'
 import { ApiServerProxy } from '../../support/api-server-proxy.ts'
 import { eventually, JobOnKubernetes } from '../../support/job-on-kubernetes.ts'
@@ -24,8 +22,7 @@ let rests: JobRestServer
 let folder: string
 beforeAll(async () => {
   plane = await KubeControlPlane.start()
-  for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-  for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+  await plane.installDefinitions()
   rests = await JobRestServer.start(SERVICES)
   folder = mkdtempSync(join(tmpdir(), 'millrace-crashes-'))
   writeFileSync(join(folder, 'token'), plane.token)

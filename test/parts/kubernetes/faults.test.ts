@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { crdFiles } from '../../../bin/crds.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import type { FlinkJob } from '../../../operator/api/flink-job.ts'
 import { seededRandom } from '../../../runtime/common/random.ts'
 import { type ApiCall, type ApiFault, ApiServerProxy } from '../../support/api-server-proxy.ts'
@@ -14,8 +12,7 @@ import { KubeControlPlane } from '../../support/kube-control-plane.ts'
 let plane: KubeControlPlane
 beforeAll(async () => {
   plane = await KubeControlPlane.start()
-  for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-  for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+  await plane.installDefinitions()
 })
 afterAll(() => plane?.[Symbol.asyncDispose]())
 

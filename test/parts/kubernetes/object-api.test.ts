@@ -1,8 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { crdFiles } from '../../../bin/crds.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
 import { LocalApiServer } from '../../../operator/kube/local-api-server.ts'
@@ -19,8 +17,7 @@ let plane: KubeControlPlane
 let api: KubeApi
 beforeAll(async () => {
   plane = await KubeControlPlane.start()
-  for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-  for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+  await plane.installDefinitions()
   api = client()
 })
 afterAll(async () => {

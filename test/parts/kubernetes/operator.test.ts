@@ -3,8 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { crdFiles } from '../../../bin/crds.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import { KubeApi } from '../../../operator/kube/kube-api.ts'
 import { withToken } from '../../../operator/kube/kube-auth.ts'
 import type { KubeObject } from '../../../operator/kube/object-api.ts'
@@ -29,8 +27,7 @@ const started: RunningOperator[] = []
 
 beforeAll(async () => {
   plane = await KubeControlPlane.start()
-  for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-  for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+  await plane.installDefinitions()
   api = new KubeApi({ auth: withToken(plane.url, plane.token, plane.ca), clock: systemClock, random: systemRandom })
   folder = mkdtempSync(join(tmpdir(), 'millrace-operator-'))
   writeFileSync(join(folder, 'token'), plane.token)

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { crdFiles } from '../../../bin/crds.ts'
 import { optionTables } from '../../../bin/option-tables.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import type { FlinkJob } from '../../../operator/api/flink-job.ts'
 import type { FlinkSession } from '../../../operator/api/flink-session.ts'
 import { createKubernetesExecutors } from '../../../operator/effects/kubernetes/kubernetes-executors.ts'
@@ -27,8 +25,7 @@ let plane: KubeControlPlane
 let api: KubeApi
 beforeAll(async () => {
   plane = await KubeControlPlane.start()
-  for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-  for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+  await plane.installDefinitions()
   await plane.kubectl(['create', 'namespace', 'jobs'])
   api = new KubeApi({ auth: withToken(plane.url, plane.token, plane.ca), clock: systemClock, random: systemRandom })
 })

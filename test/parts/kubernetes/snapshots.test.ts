@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { crdFiles } from '../../../bin/crds.ts'
-import { definitions } from '../../../operator/api/crd.ts'
 import type { FlinkJobStatus } from '../../../operator/api/flink-job.ts'
 import type { FlinkSnapshot } from '../../../operator/api/flink-snapshot.ts'
 import { createSnapshotObjects } from '../../../operator/job/snapshot-objects.ts'
@@ -23,8 +21,7 @@ let plane: KubeControlPlane
 let api: KubeApi
 beforeAll(async () => {
   plane = await KubeControlPlane.start()
-  for (const [, text] of crdFiles()) await plane.kubectl(['apply', '--server-side', '-f', '-'], text)
-  for (const { plural } of definitions) await plane.kubectl(['wait', '--for=condition=Established', `crd/${plural}.millrace.dev`, '--timeout=30s'])
+  await plane.installDefinitions()
   api = new KubeApi({ auth: withToken(plane.url, plane.token, plane.ca), clock: systemClock, random: systemRandom })
 })
 afterAll(async () => {
