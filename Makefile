@@ -9,7 +9,7 @@ JOB ?= examples/word-count-sql.yaml
 SEED ?=
 SEEDS ?= 300
 
-.PHONY: help install build image-roots image run check test sim bench soak format parts crds clean
+.PHONY: help install build image-roots image cluster-up cluster-down run check test sim bench soak format parts crds clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ image-roots: dist/.built ## dist/images/runtime and operator: what the Container
 
 image: image-roots ## both images as archives, by buildah: dist/images/millrace.tar and millrace-operator.tar
 	@$(NODE) bin/image.ts
+
+cluster-up: node_modules/.installed parts ## a Kubernetes node on this machine, with Kafka and S3 that pods reach; needs root
+	@$(NODE) test/cluster/cluster.ts up
+
+cluster-down: node_modules/.installed ## removes it
+	@$(NODE) test/cluster/cluster.ts down
 
 run: dist/.built ## a word count in SQL on an embedded local cluster (JOB=file.yaml for another); Ctrl-C ends it
 	@bin/millrace up $(JOB) $(if $(CI),--once,)

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { AddressInfo, Server, Socket } from 'node:net'
+import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { CertificateFolders, testAuthority } from '../../test/support/certificates.ts'
 import { type ClusterRole, type ClusterSockets, plainSockets } from './cluster-sockets.ts'
@@ -72,6 +72,24 @@ test('processes of a cluster talk; those of another cluster, without a certifica
   const posing = await serve(taskManager, ['taskmanager'])
   await expect(talk(taskManager, posing, 'jobmanager')).rejects.toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
   await expect(talk(jobManager, posing, 'taskmanager')).rejects.toThrow('closed without an answer')
+})
+
+test('who only looks whether the port is open is not told of', async () => {
+  const log: string[] = []
+  const own = folders().create(testAuthority(), ['taskmanager'])
+  const port = await serve(
+    createTlsSockets(
+      own,
+      createLogger(({ message }) => void log.push(message)),
+    ),
+    ['taskmanager'],
+  )
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  socket.destroy()
+  await talk(createTlsSockets(own, noLog), port, 'taskmanager')
+  await expect(talk(plainSockets, port, 'taskmanager')).rejects.toThrow()
+  expect(log).toEqual(['a connection without a certificate of this cluster is refused'])
 })
 
 test('an expired certificate is refused by its name', async () => {

@@ -63,9 +63,11 @@ export function createTlsSockets(folder: string, log: Logger): ClusterSockets {
           socket.destroy()
         },
       )
-      server.on('tlsClientError', (error, socket) =>
-        log.warn('a connection without a certificate of this cluster is refused', { from: peerOf(socket), reason: error.message }),
-      )
+      server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+        // Who left before a word was said, as probes of a port do, has not been refused.
+        if (error.code === 'ECONNRESET') return
+        log.warn('a connection without a certificate of this cluster is refused', { from: peerOf(socket), reason: error.message })
+      })
       return server
     },
     connect({ host, port, peer }, onConnect) {

@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Builds kube-apiserver, etcd and kubectl into the cache (outside the repository) and prints their folder.
-# Idempotent; safe to run twice at once: everything is built beside the target and renamed over in one step.
+# Builds Kubernetes and etcd into the cache (outside the repository): the control plane, kubectl, and what a node needs of it.
+# Idempotent, and only what is missing is built; safe to run twice at once: everything is built beside the target and moved there by name.
 set -euo pipefail
 
 version=1.34.2
 target="${MILLRACE_CACHE:-$HOME/.cache/millrace}/kubernetes-$version"
+commands=(kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet kube-proxy)
 
-if [[ ! -x "$target/kubectl" ]]; then
+missing=()
+for command in "${commands[@]}" etcd; do [[ -x "$target/$command" ]] || missing+=("$command"); done
+
+if [[ ${#missing[@]} -gt 0 ]]; then
   # From 1.21 on Go brings the newer toolchain that a module asks for.
   if [[ ! "$(go env GOVERSION)" =~ ^go1\.(2[1-9]|[3-9][0-9]) ]]; then
     echo "kubernetes $version needs Go 1.21 or newer, found $(go env GOVERSION)" >&2
     exit 1
   fi
-  mkdir -p "$(dirname "$target")"
+  mkdir -p "$target"
   work="$(mktemp -d "$target.partial-XXXXXX")"
   trap 'rm -rf "$work"' EXIT
-  echo "building kube-apiserver, etcd and kubectl $version (about six minutes)" >&2
+  echo "building ${missing[*]} $version (all of them: about nine minutes)" >&2
 
   # Kubernetes keeps its libraries in its own repository; as a dependency each has to be named with the version that belongs to it.
   libraries=(
@@ -29,29 +33,25 @@ if [[ ! -x "$target/kubectl" ]]; then
     echo "require k8s.io/kubernetes v$version"
     for library in "${libraries[@]}"; do echo "replace k8s.io/$library => k8s.io/$library v0.${version#1.}"; done
   } > "$work/go.mod"
-  cat > "$work/tools.go" <<'GO'
-//go:build tools
-
-package tools
-
-import (
-	_ "go.etcd.io/etcd/server/v3"
-	_ "k8s.io/kubernetes/cmd/kube-apiserver"
-	_ "k8s.io/kubernetes/cmd/kubectl"
-)
-GO
+  {
+    echo '//go:build tools'
+    echo 'package tools'
+    echo 'import _ "go.etcd.io/etcd/server/v3"'
+    for command in "${commands[@]}"; do echo "import _ \"k8s.io/kubernetes/cmd/$command\""; done
+  } > "$work/tools.go"
   (
     cd "$work"
     export GOFLAGS=-mod=mod GONOSUMDB='k8s.io/*' CGO_ENABLED=0
     # Some test dependencies of dependencies cannot be had; nothing here needs them.
     go mod tidy -e
-    go build -trimpath \
-      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34" \
-      -o ready/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
-    go build -trimpath -ldflags '-s -w' -o ready/etcd go.etcd.io/etcd/server/v3
+    stamp="-X k8s.io/component-base/version.gitVersion=v$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+    for command in "${missing[@]}"; do
+      package="k8s.io/kubernetes/cmd/$command"
+      [[ "$command" == etcd ]] && package=go.etcd.io/etcd/server/v3
+      go build -trimpath -ldflags "-s -w $stamp" -o "ready/$command" "$package"
+      mv -T "ready/$command" "$target/$command"
+    done
   ) >&2
-  # Another run may have been faster: then its folder stays and ours is dropped with the work folder.
-  mv -T --no-clobber "$work/ready" "$target"
 fi
 
 echo "$target"

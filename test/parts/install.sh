@@ -12,6 +12,11 @@ command -v java >/dev/null || packages+=(openjdk-17-jdk-headless)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
 command -v buildah >/dev/null || packages+=(buildah)
 command -v runc >/dev/null || packages+=(runc)
+[[ -x /usr/lib/cni/bridge ]] || packages+=(containernetworking-plugins)
+command -v ip >/dev/null || packages+=(iproute2)
+command -v conntrack >/dev/null || packages+=(conntrack)
+command -v iptables >/dev/null || packages+=(iptables)
+command -v containerd >/dev/null || packages+=(containerd)
 if [[ ${#packages[@]} -gt 0 ]]; then
   echo "installing Debian packages: ${packages[*]}" >&2
   apt-get update -q >&2

@@ -14,6 +14,7 @@ import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.
  */
 export class KafkaBroker {
   readonly port: number
+  private readonly host: string
   private readonly controllerPort: number
   private readonly folder: string
   private formatted = false
@@ -22,26 +23,28 @@ export class KafkaBroker {
   private admin: Admin | undefined
   private producer: Producer | undefined
 
-  private constructor(port: number, controllerPort: number) {
+  private constructor(host: string, port: number, controllerPort: number) {
+    this.host = host
     this.port = port
     this.controllerPort = controllerPort
     this.folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
   }
 
   /** Ports and folder, nothing running: for tests that need a broker that is down. */
-  static async reserve(): Promise<KafkaBroker> {
+  static async reserve(host = '127.0.0.1'): Promise<KafkaBroker> {
     const [port, controllerPort] = await freePorts(2)
-    return new KafkaBroker(port!, controllerPort!) // two were asked for
+    return new KafkaBroker(host, port!, controllerPort!) // two were asked for
   }
 
-  static async start(): Promise<KafkaBroker> {
-    const broker = await KafkaBroker.reserve()
+  /** `host`: where clients reach it. */
+  static async start(host?: string): Promise<KafkaBroker> {
+    const broker = await KafkaBroker.reserve(host)
     await broker.start()
     return broker
   }
 
   get bootstrapServers(): string {
-    return `127.0.0.1:${this.port}`
+    return `${this.host}:${this.port}`
   }
 
   /** Also again after `stop`: what was written is still there. */
@@ -236,8 +239,8 @@ export class KafkaBroker {
       'process.roles': 'broker,controller',
       'node.id': '1',
       'controller.quorum.voters': `1@127.0.0.1:${this.controllerPort}`,
-      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${this.controllerPort}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
+      listeners: `PLAINTEXT://${this.host}:${this.port},CONTROLLER://127.0.0.1:${this.controllerPort}`,
+      'advertised.listeners': `PLAINTEXT://${this.host}:${this.port}`,
       'controller.listener.names': 'CONTROLLER',
       'log.dirs': join(this.folder, 'data'),
       'auto.create.topics.enable': 'true',

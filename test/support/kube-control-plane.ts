@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { crdFiles } from '../../bin/crds.ts'
 import { definitions } from '../../operator/api/crd.ts'
 import { API_GROUP } from '../../operator/api/fields.ts'
 import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
+import { flags, kubeBinary, runKubectl, writeAccountKeys } from './kube-binaries.ts'
 
 /**
  * A real kube-apiserver with its etcd on free loopback ports, without nodes, in a folder of its own; `test/parts/install-kubernetes.sh` builds it. Ready after
@@ -139,7 +137,7 @@ export class KubeControlPlane implements AsyncDisposable {
   }
 
   /** Answers what it prints; rejects with what it complains of. */
-  async kubectl(args: readonly string[], input = ''): Promise<string> {
+  kubectl(args: readonly string[], input = ''): Promise<string> {
     const all = [
       '--server',
       this.url,
@@ -149,9 +147,7 @@ export class KubeControlPlane implements AsyncDisposable {
       join(this.layout.folder, 'certificates', 'apiserver.crt'),
       ...args,
     ]
-    const run = promisify(execFile)(join(binaries(), 'kubectl'), all, { env: { HOME: this.layout.folder } })
-    run.child.stdin?.end(input)
-    return (await run).stdout
+    return runKubectl(all, input, this.layout.folder)
   }
 
   /** The kinds of Millrace are served. */
@@ -172,22 +168,8 @@ export class KubeControlPlane implements AsyncDisposable {
 }
 
 const READY_MS = 60_000
-const VERSION = '1.34.2'
-
-function binaries(): string {
-  const folder = join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), `kubernetes-${VERSION}`)
-  if (!existsSync(join(folder, 'kubectl'))) throw new Error(`no ${folder}: run test/parts/install-kubernetes.sh`)
-  return folder
-}
-
 function writeCredentials(folder: string): void {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-  })
-  writeFileSync(join(folder, 'accounts.key'), privateKey)
-  writeFileSync(join(folder, 'accounts.pub'), publicKey)
+  writeAccountKeys(folder)
   writeFileSync(
     join(folder, 'tokens.csv'),
     'token-of-the-admin,admin,1,system:masters\ntoken-of-a-stranger,stranger,2,\ntoken-of-the-operator,operator,3,system:masters\n',
@@ -205,7 +187,7 @@ function startEtcd({ folder, etcdPort, peerPort }: Layout): Promise<GuardedProce
     'initial-cluster': `default=${peer}`,
     'unsafe-no-fsync': 'true',
   }
-  return startGuarded([join(binaries(), 'etcd'), ...flags(options)], { name: 'etcd', ready: 'ready to serve client requests' })
+  return startGuarded([kubeBinary('etcd'), ...flags(options)], { name: 'etcd', ready: 'ready to serve client requests' })
 }
 
 function auditLog(folder: string): string {
@@ -236,11 +218,7 @@ function startApiServer({ folder, etcdPort, apiPort, isAudited }: Layout): Promi
     'allow-privileged': 'true',
     ...(isAudited ? { 'audit-policy-file': join(folder, 'audit-policy.yaml'), 'audit-log-path': auditLog(folder) } : {}),
   }
-  return startGuarded([join(binaries(), 'kube-apiserver'), ...flags(options)], { name: 'kube-apiserver', ready: 'Serving securely on' })
-}
-
-function flags(options: Readonly<Record<string, string>>): readonly string[] {
-  return Object.entries(options).map(([name, value]) => `--${name}=${value}`)
+  return startGuarded([kubeBinary('kube-apiserver'), ...flags(options)], { name: 'kube-apiserver', ready: 'Serving securely on' })
 }
 
 function parsed(text: string): unknown {

@@ -16,12 +16,13 @@ export class S3Server {
     this.running = running
   }
 
-  static async start(): Promise<S3Server> {
+  /** `host`: where clients reach it. */
+  static async start(host = '127.0.0.1'): Promise<S3Server> {
     const [port] = await freePorts(1)
     const folder = mkdtempSync(join(tmpdir(), 'millrace-s3-'))
     mkdirSync(join(folder, 'buckets'))
     mkdirSync(join(folder, 'metadata'))
-    const address = `127.0.0.1:${port}`
+    const address = `${host}:${port}`
     try {
       return new S3Server(`http://${address}`, folder, await runServer(address, folder))
     } catch (error) {

@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { KafkaBroker } from '../support/kafka-broker.ts'
+import { cacheFolder } from '../support/kube-binaries.ts'
+import { startKubernetesNode } from '../support/kubernetes-node.ts'
+import { ACCESS_KEY, S3Server, SECRET_KEY } from '../support/s3-server.ts'
+
+/**
+ * `make cluster-up` and `make cluster-down`: a Kubernetes cluster of one node on this machine, with a Kafka broker and an S3 server that pods reach. `up` leaves a process that holds all of it
+ * (`run`), says where it is, and ends; `down` tells that process to end and waits until nothing is left.
+ */
+const RECORD = cacheFolder('cluster.json')
+const LOG = cacheFolder('cluster.log')
+const BUCKET = 'millrace'
+
+interface ClusterRecord {
+  readonly pid: number
+  readonly kubeconfig: string
+  readonly kafka: string
+  readonly s3: string
+}
+
+const commands: Readonly<Record<string, () => Promise<number>>> = { up, down, run }
+const command = commands[process.argv[2] ?? '']
+if (command === undefined) {
+  console.error('expected up, down or run')
+  process.exitCode = 2
+} else process.exitCode = await command()
+
+async function up(): Promise<number> {
+  const known = record()
+  if (known !== undefined) {
+    tell(known)
+    return 0
+  }
+  mkdirSync(dirname(LOG), { recursive: true })
+  const log = openSync(LOG, 'w')
+  const child = spawn(process.execPath, [import.meta.filename, 'run'], { detached: true, stdio: ['ignore', log, log, 'ipc'] })
+  child.on('message', line => console.log(line))
+  const ended = once(child, 'exit').then(() => 'ended' as const)
+  const ready = once(child, 'disconnect').then(() => 'ready' as const)
+  await Promise.race([ended, ready])
+  const started = record()
+  if (started === undefined) {
+    console.error(readFileSync(LOG, 'utf8').trimEnd())
+    return 1
+  }
+  child.unref()
+  tell(started)
+  return 0
+}
+
+async function down(): Promise<number> {
+  const known = record()
+  if (known === undefined) {
+    console.log('no cluster is up')
+    return 0
+  }
+  process.kill(known.pid, 'SIGTERM')
+  while (isAlive(known.pid)) await new Promise(resolve => setTimeout(resolve, 100))
+  console.log('the cluster is gone')
+  return 0
+}
+
+async function run(): Promise<number> {
+  const say = (line: string) => process.send?.(line)
+  const end = new Promise<void>(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+  })
+  await using node = await startKubernetesNode(say)
+  say('starting Kafka')
+  const kafka = await KafkaBroker.start(node.outside)
+  say('starting S3')
+  const s3 = await S3Server.start(node.outside)
+  try {
+    s3.createBucket(BUCKET)
+    const started: ClusterRecord = { pid: process.pid, kubeconfig: node.kubeconfig, kafka: kafka.bootstrapServers, s3: s3.endpoint }
+    writeFileSync(RECORD, JSON.stringify(started), { mode: 0o600 })
+    // Who started us need not wait any longer.
+    process.disconnect?.()
+    await end
+  } finally {
+    rmSync(RECORD, { force: true })
+    await s3.stop()
+    await kafka.close()
+  }
+  return 0
+}
+
+/** Of the cluster that runs. */
+function record(): ClusterRecord | undefined {
+  if (!existsSync(RECORD)) return undefined
+  const known = JSON.parse(readFileSync(RECORD, 'utf8')) as ClusterRecord
+  return isAlive(known.pid) ? known : undefined
+}
+
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}`)
+}
+
+function tell({ kubeconfig, kafka, s3 }: ClusterRecord): void {
+  console.log(`
+  export KUBECONFIG=${kubeconfig}
+
+Kafka for pods and for this machine: ${kafka}
+S3 for both: ${s3}, bucket ${BUCKET}, access key ${ACCESS_KEY}, secret key ${SECRET_KEY}
+
+make cluster-down removes all of it.`)
+}

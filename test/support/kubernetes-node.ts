@@ -1,0 +1,367 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type GuardedProcess, startGuarded } from './guarded-process.ts'
+import { cacheFolder, flags, kubeBinary, runKubectl, writeAccountKeys } from './kube-binaries.ts'
+
+/**
+ * A whole Kubernetes cluster of one node in a network namespace of its own: etcd, kube-apiserver, controller-manager, scheduler, containerd, kubelet, kube-proxy, CoreDNS. Pods have addresses of
+ * their own, Services and DNS work, nothing leaves the machine. Needs root, and what test/parts/install-*.sh bring.
+ *
+ * 1. A pair of links leads into the namespace: `node` (10.99.N.1) is the node, `outside` (10.99.N.2) this machine, where brokers and stores listen that pods shall reach.
+ * 2. Everything lies in one folder, runs below processes that end with this one, and is removed at the end, also what containers leave: mounts, cgroups, links.
+ * 3. What an earlier one left that was killed is removed first; one that lives is told by its lock and left alone.
+ */
+export interface KubernetesNode extends AsyncDisposable {
+  /** For kubectl, helm and others. */
+  readonly kubeconfig: string
+  readonly apiServer: string
+  /** Address of this machine for pods. */
+  readonly outside: string
+  kubectl(args: readonly string[], input?: string): Promise<string>
+  /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
+  importImage(archive: string): void
+}
+
+interface Place {
+  readonly folder: string
+  readonly namespace: string
+  readonly node: string
+  readonly outside: string
+}
+
+const NODE_NAME = 'node-1'
+const SERVICE_CIDR = '10.96.0.0/16'
+const POD_CIDR = '10.244.0.0/24'
+export const PAUSE_IMAGE = 'millrace.test/pause:1'
+const READY_MS = 60_000
+
+export async function startKubernetesNode(say: (line: string) => void = () => {}): Promise<KubernetesNode> {
+  if (process.getuid?.() !== 0) throw new Error('a Kubernetes node needs root: for network namespaces, mounts and containers')
+  const place = makePlace()
+  const running: GuardedProcess[] = []
+  const start = async (name: string, command: readonly string[], ready: string) => {
+    say(`starting ${name}`)
+    running.push(await startGuarded(inside(place, command), { name, ready }))
+  }
+  const dispose = async () => {
+    await removeContainers(place)
+    for (const each of running.reverse()) await each.stop()
+    removePlace(place)
+  }
+  try {
+    await startControlPlane(place, start)
+    await start('containerd', ['containerd', '--config', containerdConfig(place)], 'containerd successfully booted')
+    importImage(place, join(cacheFolder('pause-1'), 'pause.tar'))
+    await start('kubelet', kubeletCommand(place), 'Started kubelet')
+    await start('kube-proxy', proxyCommand(place), 'Caches are synced')
+    await start('CoreDNS', dnsCommand(place), 'CoreDNS-')
+    const node: KubernetesNode = {
+      kubeconfig: kubeconfigOf(place, 'admin'),
+      apiServer: apiServerOf(place),
+      outside: place.outside,
+      kubectl: (args, input = '') => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder),
+      importImage: archive => importImage(place, archive),
+      [Symbol.asyncDispose]: dispose,
+    }
+    say('waiting for the node to be ready')
+    await node.kubectl(['wait', '--for=condition=Ready', `node/${NODE_NAME}`, `--timeout=${READY_MS / 1000}s`])
+    await node.kubectl(['wait', '--for=create', 'serviceaccount/default', `--timeout=${READY_MS / 1000}s`])
+    return node
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+}
+
+function makePlace(): Place {
+  removeLeftovers()
+  const taken = new Set(readdirSync('/var/run/netns', { withFileTypes: true }).map(({ name }) => name))
+  const number = Array.from({ length: 200 }, (_, n) => n).find(n => !taken.has(`millrace-${n}`))
+  if (number === undefined) throw new Error('there are 200 network namespaces millrace-<n>')
+  const folder = mkdtempSync(join(tmpdir(), `millrace-node-${number}-`))
+  const place = { folder, namespace: `millrace-${number}`, node: `10.99.${number}.1`, outside: `10.99.${number}.2` }
+  writeFileSync(join(folder, 'owner'), String(process.pid))
+  const [own, other] = [`mrn${number}`, `mrh${number}`]
+  run('ip', 'netns', 'add', place.namespace)
+  run('ip', 'link', 'add', other, 'type', 'veth', 'peer', 'name', own, 'netns', place.namespace)
+  run('ip', 'addr', 'add', `${place.outside}/24`, 'dev', other)
+  run('ip', 'link', 'set', other, 'up')
+  const [ip, sysctl] = [inside(place, ['ip']), inside(place, ['sysctl', '-q', '-w'])]
+  run(...ip, 'link', 'set', 'lo', 'up')
+  run(...ip, 'addr', 'add', `${place.node}/24`, 'dev', own)
+  run(...ip, 'link', 'set', own, 'up')
+  run(...ip, 'route', 'add', 'default', 'via', place.outside)
+  run(...sysctl, 'net.ipv4.ip_forward=1')
+  return place
+}
+
+/** `ip netns exec` would mount another /sys, without cgroups. */
+function inside({ namespace }: Place, command: readonly string[]): readonly string[] {
+  return ['nsenter', `--net=/var/run/netns/${namespace}`, ...command]
+}
+
+function run(...[command = '', ...args]: readonly string[]): string {
+  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+const USERS = {
+  admin: 'admin,1,system:masters',
+  'controller-manager': 'system:kube-controller-manager,2,system:masters',
+  scheduler: 'system:kube-scheduler,3,system:masters',
+  kubelet: `system:node:${NODE_NAME},4,system:nodes`,
+  proxy: 'system:kube-proxy,5,system:node-proxier',
+  dns: 'coredns,6,system:masters',
+} as const
+
+function apiServerOf({ node }: Place): string {
+  return `https://${node}:6443`
+}
+
+function kubeconfigOf(place: Place, user: keyof typeof USERS): string {
+  const path = join(place.folder, `${user}.kubeconfig`)
+  if (existsSync(path)) return path
+  const cluster = { server: apiServerOf(place), 'certificate-authority': join(place.folder, 'certificates', 'apiserver.crt') }
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'millrace', cluster }],
+    users: [{ name: user, user: { token: `token-of-${user}` } }],
+    contexts: [{ name: 'millrace', context: { cluster: 'millrace', user } }],
+    'current-context': 'millrace',
+  }
+  writeFileSync(path, JSON.stringify(config), { mode: 0o600 })
+  return path
+}
+
+type Start = (name: string, command: readonly string[], ready: string) => Promise<void>
+
+async function startControlPlane(place: Place, start: Start): Promise<void> {
+  const { folder, node } = place
+  writeAccountKeys(folder)
+  const tokens = Object.entries(USERS).map(([user, rest]) => {
+    const [name, uid, group] = rest.split(',')
+    return `token-of-${user},${name},${uid},${group}\n`
+  })
+  writeFileSync(join(folder, 'tokens.csv'), tokens.join(''), { mode: 0o600 })
+  const etcd = { 'data-dir': join(folder, 'etcd'), 'unsafe-no-fsync': 'true' }
+  await start('etcd', [kubeBinary('etcd'), ...flags(etcd)], 'ready to serve client requests')
+  const api = {
+    'etcd-servers': 'http://127.0.0.1:2379',
+    'bind-address': '0.0.0.0',
+    'advertise-address': node,
+    'cert-dir': join(folder, 'certificates'),
+    'token-auth-file': join(folder, 'tokens.csv'),
+    'authorization-mode': 'Node,RBAC',
+    'enable-admission-plugins': 'NodeRestriction',
+    'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
+    'service-account-key-file': join(folder, 'accounts.pub'),
+    'service-account-signing-key-file': join(folder, 'accounts.key'),
+    'service-cluster-ip-range': SERVICE_CIDR,
+    'kubelet-preferred-address-types': 'InternalIP',
+    'allow-privileged': 'true',
+  }
+  await start('kube-apiserver', [kubeBinary('kube-apiserver'), ...flags(api)], 'Serving securely on')
+  await untilReady(place)
+  const manager = {
+    kubeconfig: kubeconfigOf(place, 'controller-manager'),
+    'service-account-private-key-file': join(folder, 'accounts.key'),
+    'root-ca-file': join(folder, 'certificates', 'apiserver.crt'),
+    'use-service-account-credentials': 'true',
+    'leader-elect': 'false',
+    'cert-dir': join(folder, 'controller-manager'),
+  }
+  await start('kube-controller-manager', [kubeBinary('kube-controller-manager'), ...flags(manager)], 'Serving securely on')
+  const scheduler = { kubeconfig: kubeconfigOf(place, 'scheduler'), 'leader-elect': 'false', 'cert-dir': join(folder, 'scheduler') }
+  await start('kube-scheduler', [kubeBinary('kube-scheduler'), ...flags(scheduler)], 'Serving securely on')
+}
+
+async function untilReady(place: Place): Promise<void> {
+  for (const endMs = Date.now() + READY_MS; ; ) {
+    const problem = await runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), 'get', '--raw', '/readyz'], '', place.folder).then(
+      () => undefined,
+      (error: Error) => error,
+    )
+    if (problem === undefined) return
+    if (Date.now() > endMs) throw problem
+    await new Promise(resolve => setTimeout(resolve, 100))
+  }
+}
+
+function containerdConfig({ folder }: Place): string {
+  const cni = join(folder, 'cni')
+  mkdirSync(cni)
+  const bridge = {
+    type: 'bridge',
+    bridge: 'cni0',
+    isGateway: true,
+    isDefaultGateway: true,
+    ipMasq: true,
+    ipam: { type: 'host-local', dataDir: join(folder, 'addresses'), ranges: [[{ subnet: POD_CIDR }]] },
+  }
+  const network = { cniVersion: '1.0.0', name: 'pods', plugins: [bridge, { type: 'portmap', capabilities: { portMappings: true } }] }
+  writeFileSync(join(cni, '10-pods.conflist'), JSON.stringify(network))
+  const path = join(folder, 'containerd.toml')
+  writeFileSync(
+    path,
+    `version = 2
+root = "${folder}/containerd"
+state = "${folder}/containerd-state"
+[grpc]
+  address = "${folder}/containerd.sock"
+[ttrpc]
+  address = "${folder}/containerd.sock.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${folder}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "${cni}"
+`,
+  )
+  return path
+}
+
+function kubeletCommand(place: Place): readonly string[] {
+  const { folder, node, namespace } = place
+  const config = {
+    apiVersion: 'kubelet.config.k8s.io/v1beta1',
+    kind: 'KubeletConfiguration',
+    containerRuntimeEndpoint: `unix://${folder}/containerd.sock`,
+    authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
+    authorization: { mode: 'AlwaysAllow' },
+    cgroupDriver: 'cgroupfs',
+    cgroupRoot: `/${namespace}`,
+    failCgroupV1: false,
+    failSwapOn: false,
+    enforceNodeAllocatable: [],
+    evictionHard: { 'memory.available': '50Mi', 'nodefs.available': '1%', 'imagefs.available': '1%', 'nodefs.inodesFree': '1%' },
+    imageGCHighThresholdPercent: 100,
+    resolvConf: '',
+    clusterDNS: [node],
+    clusterDomain: 'cluster.local',
+    podLogsDir: join(folder, 'pod-logs'),
+    syncFrequency: '10s',
+    nodeStatusUpdateFrequency: '5s',
+  }
+  mkdirSync(join('/sys/fs/cgroup/memory', namespace), { recursive: true })
+  for (const controller of cgroupControllers()) mkdirSync(join('/sys/fs/cgroup', controller, namespace), { recursive: true })
+  writeFileSync(join(folder, 'kubelet.yaml'), JSON.stringify(config))
+  const options = {
+    config: join(folder, 'kubelet.yaml'),
+    kubeconfig: kubeconfigOf(place, 'kubelet'),
+    'root-dir': join(folder, 'kubelet'),
+    'cert-dir': join(folder, 'kubelet-certificates'),
+    'node-ip': node,
+    'hostname-override': NODE_NAME,
+  }
+  return [kubeBinary('kubelet'), ...flags(options)]
+}
+
+function cgroupControllers(): readonly string[] {
+  return readdirSync('/sys/fs/cgroup')
+}
+
+function proxyCommand(place: Place): readonly string[] {
+  const config = {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    clientConnection: { kubeconfig: kubeconfigOf(place, 'proxy') },
+    hostnameOverride: NODE_NAME,
+    mode: 'iptables',
+    clusterCIDR: POD_CIDR,
+    conntrack: { maxPerCore: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },
+  }
+  writeFileSync(join(place.folder, 'proxy.yaml'), JSON.stringify(config))
+  return [kubeBinary('kube-proxy'), ...flags({ config: join(place.folder, 'proxy.yaml') })]
+}
+
+function dnsCommand(place: Place): readonly string[] {
+  const path = join(place.folder, 'Corefile')
+  writeFileSync(
+    path,
+    `.:53 {
+  bind ${place.node}
+  errors
+  kubernetes cluster.local {
+    kubeconfig ${kubeconfigOf(place, 'dns')}
+    ttl 1
+  }
+}
+`,
+  )
+  return [join(cacheFolder('coredns-1.14.7'), 'coredns'), '-conf', path]
+}
+
+function importImage({ folder }: Place, archive: string): void {
+  run('ctr', '--address', join(folder, 'containerd.sock'), '-n', 'k8s.io', 'image', 'import', archive)
+}
+
+/** Their shims would outlive containerd. */
+async function removeContainers({ folder }: Place): Promise<void> {
+  for (const pid of processesNaming(folder, 'containerd-shim')) kill(pid)
+}
+
+function processesNaming(folder: string, program: string): readonly number[] {
+  return readdirSync('/proc').flatMap(name => {
+    if (!/^\d+$/.test(name)) return []
+    try {
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0')
+      return (command[0] ?? '').includes(program) && command.some(part => part.includes(folder)) ? [Number(name)] : []
+    } catch {
+      return []
+    }
+  })
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+function removePlace({ folder, namespace }: Place): void {
+  for (const controller of cgroupControllers()) removeCgroup(join('/sys/fs/cgroup', controller, namespace))
+  const mounts = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .flatMap(line => line.split(' ').slice(1, 2))
+    .filter(path => path.startsWith(`${folder}/`))
+  for (const path of mounts.sort().reverse()) run('umount', '-l', path)
+  if (existsSync(`/var/run/netns/${namespace}`)) run('ip', 'netns', 'delete', namespace)
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** What runs in it is killed first; the folders go from the leaves up. */
+function removeCgroup(path: string): void {
+  if (!existsSync(path)) return
+  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeCgroup(join(path, entry.name))
+  for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean)) kill(Number(pid))
+  for (let attempt = 0; attempt < 50; attempt++)
+    try {
+      run('rmdir', path)
+      return
+    } catch {
+      execFileSync('sleep', ['0.1'])
+    }
+}
+
+function removeLeftovers(): void {
+  mkdirSync('/var/run/netns', { recursive: true })
+  for (const name of readdirSync(tmpdir())) {
+    const number = /^millrace-node-(\d+)-/.exec(name)?.[1]
+    if (number === undefined) continue
+    const folder = join(tmpdir(), name)
+    const owner = existsSync(join(folder, 'owner')) ? readFileSync(join(folder, 'owner'), 'utf8') : ''
+    if (existsSync(`/proc/${owner}`) && owner !== '') continue
+    const place = { folder, namespace: `millrace-${number}`, node: '', outside: '' }
+    for (const pid of processesNaming(folder, '')) kill(pid)
+    removePlace(place)
+  }
+}
