@@ -97,7 +97,7 @@ class UpSession {
   private readonly progress = new Map<string, Progress>()
   private readonly output: JobOutput
   /** Jobs as they were seen last, also those that have gone. */
-  private readonly jobs = new Map<string, FlinkJob>()
+  private readonly jobs = new Map<string, SeenJob>()
   /** That are there. */
   private readonly sessions = new Set<string>()
   /** What the manifests said, by the name of the object, when it was applied. */
@@ -223,7 +223,7 @@ class UpSession {
     if (object === undefined) return
     // A FlinkJob as it is stored: progress and outcome look at nothing that is kept beside it.
     const job = object as unknown as FlinkJob
-    this.jobs.set(`${job.metadata.namespace}/${job.metadata.name}`, job)
+    this.jobs.set(`${job.metadata.namespace}/${job.metadata.name}`, { job, isGone: after === undefined })
     // What the job printed stands before what is said about it.
     this.output.drain().then(
       () => {
@@ -328,7 +328,7 @@ class UpSession {
   }
 
   private outcome(): number {
-    const codes = [...this.jobs.values()].map(job => outcome(job, this.progressOf(job.metadata)))
+    const codes = [...this.jobs.values()].map(seen => outcome(seen, this.progressOf(seen.job.metadata)))
     if (codes.length === 0) return INTERRUPTED_EXIT_CODE
     return codes.includes(1) ? 1 : codes.includes(INTERRUPTED_EXIT_CODE) ? INTERRUPTED_EXIT_CODE : 0
   }
@@ -342,15 +342,20 @@ function hasCluster(object: KubeObject): boolean {
 /** What a snapshot has that names none. */
 const NO_JOB = { kind: KIND, metadata: { namespace: 'default', name: 'none' }, spec: { flinkConfiguration: {} } } as unknown as FlinkJob
 
-function isOver({ status, metadata }: FlinkJob): boolean {
-  if (status === undefined) return metadata.deletionTimestamp !== undefined
-  if (status.lifecycleState === 'DELETED') return true
-  if (metadata.deletionTimestamp !== undefined) return false
+interface SeenJob {
+  readonly job: FlinkJob
+  /** One of which nothing was made yet goes without a word in its status. */
+  readonly isGone: boolean
+}
+
+function isOver({ job: { status, metadata }, isGone }: SeenJob): boolean {
+  if (isGone || status?.lifecycleState === 'DELETED') return true
+  if (status === undefined || metadata.deletionTimestamp !== undefined) return false
   const ended = isGloballyTerminal(status.jobStatus?.state) || status.lifecycleState === 'FAILED'
   return ended && status.jobManagerDeploymentStatus === 'MISSING' && status.upgrade === undefined
 }
 
-function outcome({ status, metadata }: FlinkJob, progress: Progress): number {
+function outcome({ job: { status, metadata }, isGone }: SeenJob, progress: Progress): number {
   const state = status?.jobStatus?.state
   const startMs = Number(status?.jobStatus?.startTime ?? 0)
   const endMs = Number(status?.jobStatus?.updateTime ?? 0)
@@ -358,7 +363,7 @@ function outcome({ status, metadata }: FlinkJob, progress: Progress): number {
     progress.note(withoutOwnFrames(status.error ?? 'failed'))
     return 1
   }
-  if (metadata.deletionTimestamp !== undefined && state !== 'FINISHED') {
+  if ((isGone || metadata.deletionTimestamp !== undefined) && state !== 'FINISHED') {
     const { savepointPath, notice } = status?.deletion ?? {}
     progress.note(savepointPath === undefined ? 'stopped' : `stopped with savepoint ${savepointPath}`)
     if (notice !== undefined) progress.note(notice)

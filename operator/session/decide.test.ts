@@ -100,6 +100,9 @@ test('seed-XB50: short of slots it adds TaskManagers up to the maximum, and name
   world.load = { slotsRequired: 3, slotsTotal: 0, busyUpTo: 0 }
   world.pass()
   expect(world.taskManagers).toBe(2)
+  world.load = { slotsRequired: 2, slotsTotal: 4, busyUpTo: 2 }
+  world.pass()
+  expect(world.condition('Degraded')).toMatchObject({ status: 'False' })
   world.load = { slotsRequired: 5, slotsTotal: 4, busyUpTo: 2 }
   world.pass()
   world.load = { slotsRequired: 3, slotsTotal: 6, busyUpTo: 3 }

@@ -3,7 +3,7 @@ import type { FlinkSessionSpec, FlinkSessionStatus } from '../api/flink-session.
 import type { Action, ObservedCluster } from '../effects/actions.ts'
 import { isClusterGone, stopActions } from '../job/input.ts'
 import { liveOf } from '../job/live.ts'
-import { restartingPart, type SessionDecision, type SessionInput, taskManagersNeeded } from './input.ts'
+import { restartingPart, type SessionDecision, type SessionInput, type SessionLoad, taskManagersNeeded } from './input.ts'
 import { type SessionStatusChange, sessionStatus } from './status.ts'
 
 /**
@@ -164,8 +164,7 @@ function scale(input: SessionInput): SessionDecision | undefined {
   // Nobody could be asked: what was decided stays.
   const needed = load === undefined ? before : taskManagersNeeded(spec, load, before)
   const replicas = Math.max(needed, before)
-  const shortage =
-    load !== undefined && replicas === spec.maxTaskManagers && load.slotsRequired > 0 ? shortageText(spec, load.slotsRequired) : undefined
+  const shortage = load !== undefined && replicas === spec.maxTaskManagers ? shortageText(spec, load) : undefined
   const scaleDown =
     needed >= before ? undefined : status?.scaleDown?.to === needed ? status.scaleDown : { to: needed, since: new Date(nowMs).toISOString() }
   const isDue = scaleDown !== undefined && nowMs - Date.parse(scaleDown.since) >= spec.idleTimeoutMs
@@ -195,8 +194,10 @@ function taskManagerProblem({ taskManagers }: ObservedCluster): string | undefin
   return taskManagers.ended[0]?.message
 }
 
-function shortageText(spec: FlinkSessionSpec, slotsRequired: number): string {
-  return `jobs wait for ${slotsRequired} more slots, and there are maxTaskManagers (${spec.maxTaskManagers}) TaskManagers already`
+/** Slots that are on their way are not missing. */
+function shortageText({ maxTaskManagers, slotsPerTaskManager }: FlinkSessionSpec, { slotsRequired, slotsTotal }: SessionLoad): string | undefined {
+  const missing = slotsRequired - Math.max(0, maxTaskManagers * slotsPerTaskManager - slotsTotal)
+  return missing <= 0 ? undefined : `jobs wait for ${missing} more slots, and there are maxTaskManagers (${maxTaskManagers}) TaskManagers already`
 }
 
 /** An action failed, and is tried again. */

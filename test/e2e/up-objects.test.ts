@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -103,6 +103,17 @@ test('a manifest that is back before its object has gone is applied once it has'
   await prints(/^again 5$/m)
   child.kill('SIGINT')
   expect(await exit, stderr()).toBe(130)
+})
+
+test('a job of which nothing was made yet goes at Ctrl-C', async () => {
+  const folder = join(home.directory, 'deploy')
+  const path = manifest(folder, 'one', rows('first'))
+  writeFileSync(path, readFileSync(path, 'utf8').replace('  name: one\n', '  name: one\n  annotations:\n    millrace.dev/paused: "true"\n'))
+  const { says, child, exit, stderr } = home.run(folder)
+  await says(/one: the annotation millrace\.dev\/paused is "true"/)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  expect(stderr()).toMatch(/one: stopped\n/)
 })
 
 test('objects without a job are looked after until Ctrl-C', async () => {
