@@ -217,6 +217,7 @@ state = "${folder}/containerd-state"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE_IMAGE}"
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "native"
   [plugins."io.containerd.grpc.v1.cri".cni]
@@ -249,7 +250,6 @@ function kubeletCommand(place: Place): readonly string[] {
     syncFrequency: '10s',
     nodeStatusUpdateFrequency: '5s',
   }
-  mkdirSync(join('/sys/fs/cgroup/memory', namespace), { recursive: true })
   for (const controller of cgroupControllers()) mkdirSync(join('/sys/fs/cgroup', controller, namespace), { recursive: true })
   writeFileSync(join(folder, 'kubelet.yaml'), JSON.stringify(config))
   const options = {

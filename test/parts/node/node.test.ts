@@ -17,7 +17,9 @@ const NAMESPACE = 'jobs'
 /** What stays when something is left behind. */
 function traces(): readonly string[] {
   const list = (command: string, ...args: readonly string[]) => execFileSync(command, args, { encoding: 'utf8' }).split('\n')
-  const processes = list('ps', '-eo', 'comm').filter(name => /^(containerd|runc|kube|etcd|coredns|pause)/.test(name))
+  // What has ended and was not looked at by its parent is no process any more.
+  const alive = list('ps', '-eo', 'stat=,comm=').flatMap(line => (line.startsWith('Z') ? [] : line.split(/\s+/).slice(1)))
+  const processes = alive.filter(name => /^(containerd|runc|kube|etcd|coredns|pause)/.test(name))
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .filter(line => line.includes('millrace-node'))
@@ -26,7 +28,7 @@ function traces(): readonly string[] {
     readdirSync(join('/sys/fs/cgroup', name)).filter(group => group.startsWith('millrace-')),
   )
   const folders = readdirSync(tmpdir()).filter(name => name.startsWith('millrace-node-'))
-  return [...processes, ...mounts, ...links, ...cgroups, ...folders, ...readdirSync('/var/run/netns').filter(name => name.startsWith('millrace-'))]
+  return [...processes, ...mounts, ...links, ...cgroups, ...folders, ...readdirSync('/var/run/netns')]
 }
 
 const pod = (name: string, script: string, more: object = {}) => ({
