@@ -28,7 +28,8 @@ export function librariesOf(binaries: readonly string[]): readonly string[] {
 
 export function debianPackagesOf(files: readonly string[]): readonly DebianPackage[] {
   // /lib is a link to /usr/lib, and packages name their files by either; those that are not found by one name are no error.
-  const { stdout } = spawnSync('dpkg-query', ['--search', ...files.flatMap(path => [path, `/usr${path}`])], { encoding: 'utf8' })
+  const { error, stdout } = spawnSync('dpkg-query', ['--search', ...files.flatMap(path => [path, `/usr${path}`])], { encoding: 'utf8' })
+  if (error !== undefined) throw error
   const names = new Set(stdout.split('\n').flatMap(line => /^(\S+): /.exec(line)?.[1] ?? []))
   const release = /^VERSION_ID="?([^"\n]+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown'
   const format = '${Package} ${Version} ${Architecture}\n'

@@ -83,6 +83,8 @@ export const flinkSessionStatusSchema = z.object({
   jobs: z.array(z.string()).max(1000).optional(),
   /** Deletion does not wait for the jobs any longer: each suspends itself with a savepoint. */
   evicting: z.boolean().optional(),
+  /** What its restart waits for: jobs that come to rest with a savepoint. */
+  waits: z.string().optional(),
   /** What holds the deletion. */
   blocked: z.string().optional(),
   /** How many slots jobs wait for though all TaskManagers that may be there are. */

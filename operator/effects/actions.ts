@@ -87,12 +87,14 @@ export interface ObservedCluster {
   readonly session?: SharedCluster
 }
 
+export type Eviction = 'deletion' | 'restart'
+
 export interface SharedCluster {
   readonly name: string
   /** Why no job can be started there now. */
   readonly unavailable?: string
-  /** It is to go away: its jobs suspend themselves. */
-  readonly evicts?: boolean
+  /** It is to go away, or to be restarted: its jobs suspend themselves, before a restart those that upgrade by savepoint. */
+  readonly evicts?: Eviction
 }
 
 /** The program after bundling and planning: nothing is started for one that cannot run. */

@@ -63,7 +63,7 @@ export function createSessionProcesses({ session, jobId, rest, clock, stopTimeou
         jobManager,
         taskManagers: { running: 0, ended: [] },
         ...(view.problem === undefined ? {} : { problems: [{ process: 'session', ...view.problem }] }),
-        session: { name, ...(unavailable === undefined ? {} : { unavailable }), evicts },
+        session: { name, ...(unavailable === undefined ? {} : { unavailable }), ...(evicts === undefined ? {} : { evicts }) },
       }
     },
     async execute(action) {

@@ -5,7 +5,7 @@ import type { Logger } from '../../runtime/common/log.ts'
 import type { RestClient } from '../../runtime/rest/types.ts'
 import { conditionsAfter, type WantedCondition } from '../api/conditions.ts'
 import { API_GROUP } from '../api/fields.ts'
-import type { FlinkJobStatus } from '../api/flink-job.ts'
+import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Platform } from '../api/flink-job-refused.ts'
 import type { FlinkSession, FlinkSessionStatus } from '../api/flink-session.ts'
 import type { ClusterProcesses } from '../effects/actions.ts'
@@ -154,7 +154,13 @@ function jobsOf({ metadata }: FlinkSession, caches: Caches): readonly SessionJob
     // As it is stored: nothing is looked at that is kept beside it.
     const status = job.status as FlinkJobStatus | undefined
     const { state } = status?.jobStatus ?? {}
-    return { name: `${job.metadata.namespace}/${job.metadata.name}`, isAtRest: isAtRest(status), message: state }
+    const { upgradeMode } = (job.spec as unknown as FlinkJobSpec).job
+    return {
+      name: `${job.metadata.namespace}/${job.metadata.name}`,
+      isAtRest: isAtRest(status),
+      needsSavepoint: state === 'RUNNING' && upgradeMode === 'savepoint' && !isAtRest(status),
+      message: state,
+    }
   })
 }
 

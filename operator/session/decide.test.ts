@@ -164,6 +164,38 @@ test('a changed cluster part restarts it, JobManager first; numbers of TaskManag
   expect(world.acted.slice(3)).toEqual(['stopJobManager', 'stopTaskManagers', 'startJobManager', 'startTaskManagers'])
 })
 
+test('before a restart for an edit jobs that upgrade by savepoint come to rest with one, by name; an edit that is taken back, or a lost JobManager, ends the wait', () => {
+  const world = new World()
+  world.stable()
+  const job = { name: 'default/job', isAtRest: false, needsSavepoint: true, message: 'RUNNING' }
+  world.jobs = [job, { ...job, name: 'default/other', needsSavepoint: false }]
+  const before = world.session.spec
+  const edited = { cluster: { flinkConfiguration: { 'taskmanager.numberOfTaskSlots': '2', 'rest.port': '8082' } } }
+  world.edit(edited)
+  for (let i = 0; i < 5; i++) world.pass()
+  expect(world.session.status).toMatchObject({ lifecycleState: 'UPGRADING', jobManagerDeploymentStatus: 'READY' })
+  expect(world.condition('Ready')?.message).toBe(
+    'the cluster part of the spec has changed: the cluster is restarted when these jobs rest with a savepoint: default/job',
+  )
+  expect(world.acted).toEqual(['startJobManager'])
+  world.edit(before)
+  expect(world.stable().status?.waits).toBeUndefined()
+  expect(world.acted).toEqual(['startJobManager'])
+
+  world.edit(edited)
+  world.pass()
+  world.jobs = world.jobs.map(each => ({ ...each, isAtRest: true, needsSavepoint: false }))
+  world.until(({ status }) => status?.lifecycleState === 'STABLE' && status.observedGeneration === 4)
+  expect(world.acted).toEqual(['startJobManager', 'stopJobManager', 'startJobManager'])
+
+  world.jobs = [job]
+  world.edit(before)
+  world.pass()
+  world.jobManager = { kind: 'ended', message: 'gone' }
+  world.until(({ status }) => status?.lifecycleState === 'STABLE' && status.observedGeneration === 5)
+  expect(world.session.status?.waits).toBeUndefined()
+})
+
 test('a JobManager that ends is started again, later each time; one that lasts is forgiven', () => {
   const world = new World()
   world.stable()
@@ -183,7 +215,7 @@ test('a JobManager that ends is started again, later each time; one that lasts i
   expect(world.condition('Degraded')).toMatchObject({ status: 'False' })
 })
 
-const running: SessionJob = { name: 'default/words', isAtRest: false, message: 'RUNNING' }
+const running: SessionJob = { name: 'default/words', isAtRest: false, needsSavepoint: false, message: 'RUNNING' }
 
 test('deletion waits for the jobs, has them suspended after deletionTimeout, and ends when they rest', () => {
   const world = new World({ minTaskManagers: 1 })

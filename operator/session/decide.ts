@@ -12,7 +12,8 @@ import { type SessionStatusChange, sessionStatus } from './status.ts'
  *
  * 1. `deleteSession`: waits for the jobs that name it. Past `deletionTimeout` the status says `evicting`, on which each job of it suspends itself with a savepoint. What still
  *    runs then holds the deletion, by name, until `deletionPolicy: Delete` or the annotation `millrace.dev/force-delete`. A JobManager that is lost meanwhile is not started again.
- * 2. `restart`: a changed cluster part of the spec, or a JobManager that is lost: TaskManagers and JobManager end, jobs with checkpoints are suspended by that.
+ * 2. `restart`: a changed cluster part of the spec, or a JobManager that is lost: TaskManagers and JobManager end, jobs with checkpoints are suspended by that. Before a restart for an edit
+ *    those that upgrade by savepoint suspend themselves with one, and the status says for which it waits.
  * 3. `deploy`: the intent, JobManager, TaskManagers.
  * 4. `scale`: as many TaskManagers as jobs ask for, from `taskManager.replicas` to `maxTaskManagers`; fewer after `idleTimeout`.
  *
@@ -54,7 +55,7 @@ function deleteSession(input: SessionInput): SessionDecision | undefined {
     const blocked = isEvicting
       ? `jobs of the session are suspended with a savepoint, and it waits for ${names}`
       : `waits for its jobs to be deleted or to end: ${names}; they are suspended with a savepoint at ${new Date(Date.parse(deletionTimestamp) + deletionTimeoutMs).toISOString()}`
-    const change = { lifecycleState: 'DELETING', evicting: isEvicting ? true : undefined, blocked } as const
+    const change = { lifecycleState: 'DELETING', evicting: isEvicting ? true : undefined, waits: undefined, blocked } as const
     if (isLost(observed.cluster) || session.status?.restart !== undefined) return loseJobManager(input, change)
     // Without slots no job comes to a savepoint.
     const scaled = scale(input)
@@ -92,12 +93,18 @@ function restart(input: SessionInput): SessionDecision | undefined {
     const reason = restartReason(input)
     if (reason === undefined) return undefined
     const wasLost = isLost(cluster)
+    const waiting = cluster.jobManager.kind === 'ready' ? observed.jobs.filter(({ needsSavepoint }) => needsSavepoint) : []
+    if (waiting.length > 0) {
+      const waits = `${reason}: the cluster is restarted when these jobs rest with a savepoint: ${waiting.map(({ name }) => name).join(', ')}`
+      return answer(sessionStatus(input, { lifecycleState: 'UPGRADING', waits }), REPORT_MS)
+    }
     const count = wasLost ? (status.lost?.count ?? 0) : 0
     const delayMs = count === 0 ? 0 : Math.min(RESTART_MAX_MS, RESTART_FIRST_MS * 2 ** (count - 1))
     return answer(
       sessionStatus(input, {
         lifecycleState: 'UPGRADING',
         jobManagerDeploymentStatus: wasLost ? 'ERROR' : (status.jobManagerDeploymentStatus ?? 'READY'),
+        waits: undefined,
         restart: { reason, after: new Date(nowMs + delayMs).toISOString() },
         lost: wasLost ? { count: count + 1, since: new Date(nowMs).toISOString() } : status.lost,
         error: wasLost ? reason : undefined,
@@ -155,6 +162,7 @@ function scale(input: SessionInput): SessionDecision | undefined {
   const before = status?.taskManager?.replicas ?? spec.minTaskManagers
   const problem = taskManagerProblem(cluster)
   const ready = {
+    waits: undefined,
     observedGeneration: session.metadata.generation,
     jobManagerDeploymentStatus: 'READY' as const,
     clusterInfo: { 'web-address': cluster.jobManager.webAddress },

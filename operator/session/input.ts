@@ -29,6 +29,8 @@ export interface SessionJob {
   readonly name: string
   /** Suspended, ended for good, or never started: its cluster may go. */
   readonly isAtRest: boolean
+  /** It runs, and its state is to be carried over by a savepoint. */
+  readonly needsSavepoint: boolean
   /** Why it is not at rest. */
   readonly message: string | undefined
 }

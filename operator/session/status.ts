@@ -20,14 +20,14 @@ export function sessionStatus({ session, observed, nowMs }: SessionInput, change
 }
 
 function* conditionsOf(status: FlinkSessionStatus): Generator<WantedCondition> {
-  const { lifecycleState, error, blocked } = status
+  const { lifecycleState, error, blocked, waits } = status
   const isReady = lifecycleState === 'STABLE'
   const bad = degradation(status)
   yield {
     type: 'Ready',
     status: isReady ? 'True' : 'False',
     reason: reasons[lifecycleState],
-    message: blocked ?? bad?.message ?? (isReady ? `takes jobs, with ${status.taskManager?.replicas ?? 0} TaskManagers` : waiting(status)),
+    message: blocked ?? waits ?? bad?.message ?? (isReady ? `takes jobs, with ${status.taskManager?.replicas ?? 0} TaskManagers` : waiting(status)),
   }
   if (bad !== undefined)
     yield {

@@ -1,6 +1,6 @@
 import type { ClusterSpec } from '../api/flink-job.ts'
-import { type FlinkSession, SESSION_KIND } from '../api/flink-session.ts'
-import type { ProcessProblem } from '../effects/actions.ts'
+import { type FlinkSession, type FlinkSessionStatus, SESSION_KIND } from '../api/flink-session.ts'
+import type { Eviction, ProcessProblem } from '../effects/actions.ts'
 
 /** What the FlinkJobs of a session see of it, from its object alone: its JobManager is where the status says. */
 export interface SessionView {
@@ -15,19 +15,24 @@ export interface SessionView {
   /** Why no job can be started there now. */
   readonly unavailable: string | undefined
   readonly problem: Pick<ProcessProblem, 'reason' | 'message'> | undefined
-  readonly evicts: boolean
+  readonly evicts: Eviction | undefined
 }
 
 export function viewOf(name: string, session: FlinkSession | undefined): SessionView {
   if (session === undefined) return absent(name, 'SessionNotFound', `${SESSION_KIND} ${name} does not exist in this namespace`)
   const { status, spec, metadata } = session
   const { cluster: clusterSpec } = spec
-  const known = { name, spec: clusterSpec, evicts: status?.evicting === true }
+  const known = { name, spec: clusterSpec, evicts: evictionOf(status) }
   const cluster = clusterOf(name, session)
   const problem = cluster.kind === 'ready' ? undefined : { reason: 'SessionNotReady', message: cluster.message }
   if (metadata.deletionTimestamp === undefined) return { ...known, cluster, unavailable: problem?.message, problem }
   const leaving = `${SESSION_KIND} ${name} is being deleted, and takes no jobs`
   return { ...known, cluster, unavailable: leaving, problem: { reason: 'SessionDeleting', message: leaving } }
+}
+
+function evictionOf(status: FlinkSessionStatus | undefined): Eviction | undefined {
+  if (status?.evicting === true) return 'deletion'
+  return status?.waits === undefined ? undefined : 'restart'
 }
 
 function clusterOf(name: string, { status }: FlinkSession): SessionView['cluster'] {
@@ -43,5 +48,5 @@ function clusterOf(name: string, { status }: FlinkSession): SessionView['cluster
 /** The session is not there, or cannot be one. */
 export function absent(name: string, reason: string, message: string): SessionView {
   const cluster = { kind: 'gone', message } as const
-  return { name, cluster, spec: undefined, unavailable: message, problem: { reason, message }, evicts: false }
+  return { name, cluster, spec: undefined, unavailable: message, problem: { reason, message }, evicts: undefined }
 }

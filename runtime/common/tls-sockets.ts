@@ -64,9 +64,10 @@ export function createTlsSockets(folder: string, log: Logger): ClusterSockets {
         },
       )
       server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-        // Who left before a word was said, as probes of a port do, has not been refused.
-        if (error.code === 'ECONNRESET') return
-        log.warn('a connection without a certificate of this cluster is refused', { from: peerOf(socket), reason: error.message })
+        // A certificate that is not taken counts as a reset as well, and so does who leaves before a word was said, as probes of a port do: that is no refusal.
+        const refusal = refusalOf(socket)
+        if (refusal === undefined && error.code === 'ECONNRESET') return
+        log.warn('a connection without a certificate of this cluster is refused', { from: peerOf(socket), reason: refusal ?? error.message })
       })
       return server
     },
@@ -109,6 +110,11 @@ function versionOf(path: string): string {
 function isCertified(socket: TLSSocket, role: ClusterRole): boolean {
   const { subjectaltname = '' } = socket.getPeerCertificate()
   return subjectaltname.split(', ').includes(`DNS:${role}`)
+}
+
+/** Why the peer's certificate was not taken; Node keeps the code there, and declares an Error. */
+function refusalOf({ authorizationError }: TLSSocket): string | undefined {
+  return (authorizationError as unknown as string | null | undefined) ?? undefined
 }
 
 function peerOf({ remoteAddress, remotePort }: Pick<TLSSocket, 'remoteAddress' | 'remotePort'>): string {

@@ -14,6 +14,7 @@ import { ACCESS_KEY, S3Server, SECRET_KEY } from '../support/s3-server.ts'
 const RECORD = cacheFolder('cluster.json')
 const LOG = cacheFolder('cluster.log')
 const BUCKET = 'millrace'
+const DOWN_MS = 60_000
 
 interface ClusterRecord {
   readonly pid: number
@@ -59,7 +60,11 @@ async function down(): Promise<number> {
     return 0
   }
   process.kill(known.pid, 'SIGTERM')
-  while (isAlive(known.pid)) await new Promise(resolve => setTimeout(resolve, 100))
+  for (const endMs = Date.now() + DOWN_MS; isOurs(known.pid); await new Promise(resolve => setTimeout(resolve, 100)))
+    if (Date.now() > endMs) {
+      console.error(`process ${known.pid} has not ended within ${DOWN_MS / 1000} s; ${LOG} may say why`)
+      return 1
+    }
   console.log('the cluster is gone')
   return 0
 }
@@ -73,8 +78,9 @@ async function run(): Promise<number> {
   say('starting Kafka')
   const kafka = await KafkaBroker.start(node.outside)
   say('starting S3')
-  const s3 = await S3Server.start(node.outside)
+  let s3: S3Server | undefined
   try {
+    s3 = await S3Server.start(node.outside)
     s3.createBucket(BUCKET)
     const started: ClusterRecord = { pid: process.pid, kubeconfig: node.kubeconfig, kafka: kafka.bootstrapServers, s3: s3.endpoint }
     writeFileSync(RECORD, JSON.stringify(started), { mode: 0o600 })
@@ -83,7 +89,7 @@ async function run(): Promise<number> {
     await end
   } finally {
     rmSync(RECORD, { force: true })
-    await s3.stop()
+    await s3?.stop()
     await kafka.close()
   }
   return 0
@@ -93,11 +99,16 @@ async function run(): Promise<number> {
 function record(): ClusterRecord | undefined {
   if (!existsSync(RECORD)) return undefined
   const known = JSON.parse(readFileSync(RECORD, 'utf8')) as ClusterRecord
-  return isAlive(known.pid) ? known : undefined
+  return isOurs(known.pid) ? known : undefined
 }
 
-function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`)
+/** The number may be somebody else's by now. */
+function isOurs(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(import.meta.filename)
+  } catch {
+    return false
+  }
 }
 
 function tell({ kubeconfig, kafka, s3 }: ClusterRecord): void {

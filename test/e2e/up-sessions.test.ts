@@ -100,3 +100,20 @@ test('seed-XB50: jobs on a session: TaskManagers on demand, an upgrade, a lost J
   for (const [n, count] of all) expect(count).toBe(n + 1)
   expect(new Set(all.map(([n]) => n)).size).toBe(1 + Math.max(...all.map(([n]) => n)))
 })
+
+test('an edit of the session that restarts its processes: a job without checkpoints goes on from a savepoint, each number once', async () => {
+  const spec = (option: string) => `  maxTaskManagers: 1\n  flinkConfiguration:\n    web.refresh-interval: ${option}\n`
+  write('shared', spec('3 s'), 'FlinkSession')
+  write('one', onSession('one'))
+  const { prints, stdout, stderr, child, exit } = home.run(join(home.directory, 'deploy'))
+  await prints(/one 5 6\n/)
+  const before = counted(stdout(), 'one').length
+  write('shared', spec('4 s'), 'FlinkSession')
+  await until(session, { observedGeneration: 2, lifecycleState: 'STABLE' })
+  await until(() => job('one'), { ...running, restore: { kind: 'savepoint' } })
+  await expect.poll(() => counted(stdout(), 'one').length, { timeout: 60_000 }).toBeGreaterThan(before + 10)
+  child.kill('SIGINT')
+  expect(await exit, stderr()).toBe(130)
+  const all = counted(stdout(), 'one')
+  expect(all).toEqual(all.map((_, n) => [n, n + 1]))
+})

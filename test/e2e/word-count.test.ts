@@ -71,14 +71,16 @@ describe.each([1, 2])('with %i TaskManager processes', taskManagers => {
 
 test('TaskManagers and JobManager that show each other certificates count the same; who has none, or one of another cluster, is refused on every port', async () => {
   using folders = new CertificateFolders()
-  const certificates = folders.create(testAuthority(), ['jobmanager', 'taskmanager'])
+  const [own, other] = [testAuthority(), testAuthority()]
+  const certificates = folders.create(own, ['jobmanager', 'taskmanager'])
   const configuration = { 'security.ssl.internal.enabled': 'true', 'security.ssl.internal.certificates': certificates }
   await using cluster = await startCluster({ taskManagers: 2, slots: 2, configuration })
   await runWordCount(cluster, ['-p', '4'])
   expect(lastCounts(await newLines(cluster))).toEqual(expected)
 
-  // It has the token, as the folder is the same; its certificate is not of this cluster.
-  cluster.startTaskManager('stranger', 1, ['-D', `security.ssl.internal.certificates=${folders.create(testAuthority(), ['taskmanager'])}`])
+  // It has the token, as the folder is the same, and would trust this cluster; its certificate is of another one.
+  const strange = folders.create(other, ['taskmanager'], { trusted: [own, other] })
+  cluster.startTaskManager('stranger', 1, ['-D', `security.ssl.internal.certificates=${strange}`])
   await expect.poll(() => cluster.log('jobmanager-0'), { timeout: 30_000 }).toContain('a connection without a certificate of this cluster is refused')
   const { taskmanagers } = await cluster.get<{ taskmanagers: readonly { id: string; dataPort: number }[] }>('/taskmanagers')
   expect(taskmanagers.map(({ id }) => id).filter(id => id === 'stranger')).toEqual([])

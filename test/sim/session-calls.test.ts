@@ -24,6 +24,7 @@ const carriedOut = (generation: number) => (found: FlinkJob | undefined) =>
   running(found) && found?.status?.observedGeneration === generation && found.status.upgrade === undefined
 const suspended = (found: FlinkJob | undefined) => found?.status?.lifecycleState === 'SUSPENDED'
 const recovered = (found: FlinkJob | undefined) => found?.status?.recovery !== undefined
+const restored = (kind: string) => (found: FlinkJob | undefined) => found?.status?.restore?.kind === kind
 const changed = { script: 'export default () => 2' }
 
 async function sessionOf({ server }: ManagerWorld): Promise<FlinkSession | undefined> {
@@ -77,7 +78,14 @@ const stories: readonly Story[] = [
   },
   {
     name: 'a restart of the session',
-    steps: [...begun, apply(session({ restartNonce: 1 })), until(recovered)],
+    steps: [...begun, apply(session({ restartNonce: 1 })), until(restored('savepoint'))],
+    end: running,
+    starts: [false, true],
+    taskManagers: 1,
+  },
+  {
+    name: 'a restart of the session under a job that upgrades from its last state',
+    steps: [apply(session()), apply(job({ upgradeMode: 'last-state' })), until(running), apply(session({ restartNonce: 1 })), until(recovered)],
     end: running,
     starts: [false, true],
     taskManagers: 1,

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { Resolver } from 'node:dns/promises'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +12,7 @@ import { cacheFolder, flags, kubeBinary, runKubectl, writeAccountKeys } from './
  *
  * 1. A pair of links leads into the namespace: `node` (10.99.N.1) is the node, `outside` (10.99.N.2) this machine, where brokers and stores listen that pods shall reach.
  * 2. Everything lies in one folder, runs below processes that end with this one, and is removed at the end, also what containers leave: mounts, cgroups, links.
- * 3. What an earlier one left that was killed is removed first; one that lives is told by its lock and left alone.
+ * 3. What an earlier one left that was killed is removed first; one whose process lives is left alone.
  */
 export interface KubernetesNode extends AsyncDisposable {
   /** For kubectl, helm and others. */
@@ -40,14 +41,16 @@ const READY_MS = 60_000
 export async function startKubernetesNode(say: (line: string) => void = () => {}): Promise<KubernetesNode> {
   if (process.getuid?.() !== 0) throw new Error('a Kubernetes node needs root: for network namespaces, mounts and containers')
   const place = makePlace()
-  const running: GuardedProcess[] = []
+  const running = new Map<string, GuardedProcess>()
   const start = async (name: string, command: readonly string[], ready: string) => {
     say(`starting ${name}`)
-    running.push(await startGuarded(inside(place, command), { name, ready }))
+    running.set(name, await startGuarded(inside(place, command), { name, ready }))
   }
   const dispose = async () => {
-    await removeContainers(place)
-    for (const each of running.reverse()) await each.stop()
+    // It would start anew what ends.
+    await running.get('kubelet')?.stop()
+    killShims(place)
+    for (const each of [...running.values()].reverse()) await each.stop()
     removePlace(place)
   }
   try {
@@ -68,6 +71,7 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
     say('waiting for the node to be ready')
     await node.kubectl(['wait', '--for=condition=Ready', `node/${NODE_NAME}`, `--timeout=${READY_MS / 1000}s`])
     await node.kubectl(['wait', '--for=create', 'serviceaccount/default', `--timeout=${READY_MS / 1000}s`])
+    await untilAnswered(() => resolverOf(place).resolve4('kubernetes.default.svc.cluster.local'))
     return node
   } catch (error) {
     await dispose()
@@ -81,8 +85,18 @@ function makePlace(): Place {
   const number = Array.from({ length: 200 }, (_, n) => n).find(n => !taken.has(`millrace-${n}`))
   if (number === undefined) throw new Error('there are 200 network namespaces millrace-<n>')
   const folder = mkdtempSync(join(tmpdir(), `millrace-node-${number}-`))
-  const place = { folder, namespace: `millrace-${number}`, node: `10.99.${number}.1`, outside: `10.99.${number}.2` }
   writeFileSync(join(folder, 'owner'), String(process.pid))
+  const place = { folder, namespace: `millrace-${number}`, node: `10.99.${number}.1`, outside: `10.99.${number}.2` }
+  try {
+    makeLinks(place, number)
+    return place
+  } catch (error) {
+    removePlace(place)
+    throw error
+  }
+}
+
+function makeLinks(place: Place, number: number): void {
   const [own, other] = [`mrn${number}`, `mrh${number}`]
   run('ip', 'netns', 'add', place.namespace)
   run('ip', 'link', 'add', other, 'type', 'veth', 'peer', 'name', own, 'netns', place.namespace)
@@ -94,7 +108,6 @@ function makePlace(): Place {
   run(...ip, 'link', 'set', own, 'up')
   run(...ip, 'route', 'add', 'default', 'via', place.outside)
   run(...sysctl, 'net.ipv4.ip_forward=1')
-  return place
 }
 
 /** `ip netns exec` would mount another /sys, without cgroups. */
@@ -163,7 +176,7 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
     'allow-privileged': 'true',
   }
   await start('kube-apiserver', [kubeBinary('kube-apiserver'), ...flags(api)], 'Serving securely on')
-  await untilReady(place)
+  await untilAnswered(() => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), 'get', '--raw', '/readyz'], '', place.folder))
   const manager = {
     kubeconfig: kubeconfigOf(place, 'controller-manager'),
     'service-account-private-key-file': join(folder, 'accounts.key'),
@@ -177,9 +190,9 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
   await start('kube-scheduler', [kubeBinary('kube-scheduler'), ...flags(scheduler)], 'Serving securely on')
 }
 
-async function untilReady(place: Place): Promise<void> {
+async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
   for (const endMs = Date.now() + READY_MS; ; ) {
-    const problem = await runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), 'get', '--raw', '/readyz'], '', place.folder).then(
+    const problem = await ask().then(
       () => undefined,
       (error: Error) => error,
     )
@@ -187,6 +200,12 @@ async function untilReady(place: Place): Promise<void> {
     if (Date.now() > endMs) throw problem
     await new Promise(resolve => setTimeout(resolve, 100))
   }
+}
+
+function resolverOf({ node }: Place): Resolver {
+  const resolver = new Resolver({ timeout: 1_000, tries: 1 })
+  resolver.setServers([node])
+  return resolver
 }
 
 function containerdConfig({ folder }: Place): string {
@@ -263,8 +282,9 @@ function kubeletCommand(place: Place): readonly string[] {
   return [kubeBinary('kubelet'), ...flags(options)]
 }
 
+/** With cgroup v2 there is one tree. */
 function cgroupControllers(): readonly string[] {
-  return readdirSync('/sys/fs/cgroup')
+  return existsSync('/sys/fs/cgroup/cgroup.controllers') ? ['.'] : readdirSync('/sys/fs/cgroup')
 }
 
 function proxyCommand(place: Place): readonly string[] {
@@ -302,8 +322,8 @@ function importImage({ folder }: Place, archive: string): void {
   run('ctr', '--address', join(folder, 'containerd.sock'), '-n', 'k8s.io', 'image', 'import', archive)
 }
 
-/** Their shims would outlive containerd. */
-async function removeContainers({ folder }: Place): Promise<void> {
+/** They would outlive containerd. */
+function killShims({ folder }: Place): void {
   for (const pid of processesNaming(folder, 'containerd-shim')) kill(pid)
 }
 
@@ -343,14 +363,18 @@ function removeCgroup(path: string): void {
   if (!existsSync(path)) return
   for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeCgroup(join(path, entry.name))
   for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean)) kill(Number(pid))
-  for (let attempt = 0; attempt < 50; attempt++)
+  for (let attempt = 1; ; attempt++)
     try {
       run('rmdir', path)
       return
-    } catch {
+    } catch (error) {
+      // What was killed is counted until it has ended.
+      if (attempt === RMDIR_ATTEMPTS) throw error
       execFileSync('sleep', ['0.1'])
     }
 }
+
+const RMDIR_ATTEMPTS = 50
 
 function removeLeftovers(): void {
   mkdirSync('/var/run/netns', { recursive: true })

@@ -278,12 +278,8 @@ test('another checkout comes to the same images', () => {
   mkdirSync(join(repository, 'test-results'), { recursive: true })
   const copy = mkdtempSync(join(repository, 'test-results/checkout-'))
   try {
-    const sources = execFileSync(
-      'git',
-      ['ls-files', '--cached', '--others', '--exclude-standard', '-z', 'bin', 'runtime', 'operator', 'package.json', 'Containerfile', 'LICENSE'],
-      { cwd: repository, encoding: 'utf8' },
-    )
-    for (const path of sources.split('\0').filter(each => each !== '')) cpSync(join(repository, path), join(copy, path))
+    for (const path of ['bin', 'runtime', 'operator', 'package.json', 'Containerfile', 'LICENSE'])
+      cpSync(join(repository, path), join(copy, path), { recursive: true })
     execFileSync('cp', ['-al', join(repository, 'node_modules'), copy])
     // Somebody whose files are nobody else's to read.
     const run = (script: string) =>
