@@ -23,6 +23,16 @@ export interface KubernetesNode extends AsyncDisposable {
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
   importImage(archive: string): void
+  /** What this user has asked the API server for so far; watches when they ended. */
+  audited(user: string): readonly AuditedRequest[]
+}
+
+/** A request that was answered. */
+export interface AuditedRequest {
+  readonly verb: string
+  readonly user: { readonly username: string }
+  readonly objectRef?: { readonly apiGroup?: string; readonly resource: string; readonly name?: string; readonly subresource?: string }
+  readonly responseStatus?: { readonly code: number; readonly message?: string }
 }
 
 interface Place {
@@ -66,6 +76,7 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
       outside: place.outside,
       kubectl: (args, input = '') => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder),
       importImage: archive => importImage(place, archive),
+      audited: user => auditedIn(place.folder).filter(({ user: { username } }) => username === user),
       [Symbol.asyncDispose]: dispose,
     }
     say('waiting for the node to be ready')
@@ -167,7 +178,8 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
     'cert-dir': join(folder, 'certificates'),
     'token-auth-file': join(folder, 'tokens.csv'),
     'authorization-mode': 'Node,RBAC',
-    'enable-admission-plugins': 'NodeRestriction',
+    'enable-admission-plugins': 'NodeRestriction,OwnerReferencesPermissionEnforcement',
+    ...auditFlags(folder),
     'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
     'service-account-key-file': join(folder, 'accounts.pub'),
     'service-account-signing-key-file': join(folder, 'accounts.key'),
@@ -188,6 +200,19 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
   await start('kube-controller-manager', [kubeBinary('kube-controller-manager'), ...flags(manager)], 'Serving securely on')
   const scheduler = { kubeconfig: kubeconfigOf(place, 'scheduler'), 'leader-elect': 'false', 'cert-dir': join(folder, 'scheduler') }
   await start('kube-scheduler', [kubeBinary('kube-scheduler'), ...flags(scheduler)], 'Serving securely on')
+}
+
+/** Of pods' accounts. */
+function auditFlags(folder: string): Readonly<Record<string, string>> {
+  const rules = [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }, { level: 'None' }]
+  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules }
+  writeFileSync(join(folder, 'audit-policy.yaml'), JSON.stringify(policy))
+  return { 'audit-policy-file': join(folder, 'audit-policy.yaml'), 'audit-log-path': join(folder, 'audit.log') }
+}
+
+function auditedIn(folder: string): readonly AuditedRequest[] {
+  const lines = readFileSync(join(folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+  return lines.map(line => JSON.parse(line) as AuditedRequest)
 }
 
 async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
