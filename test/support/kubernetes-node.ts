@@ -23,6 +23,8 @@ export interface KubernetesNode extends AsyncDisposable {
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
   importImage(archive: string): void
+  /** kill -9 of what runs in the containers of a pod, by its uid; answers how many processes. */
+  killInPod(uid: string): number
   /** What this user has asked the API server for so far; watches when they ended. */
   audited(user: string): readonly AuditedRequest[]
 }
@@ -76,6 +78,7 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
       outside: place.outside,
       kubectl: (args, input = '') => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder),
       importImage: archive => importImage(place, archive),
+      killInPod,
       audited: user => auditedIn(place.folder).filter(({ user: { username } }) => username === user),
       [Symbol.asyncDispose]: dispose,
     }
@@ -362,6 +365,22 @@ function processesNaming(folder: string, program: string): readonly number[] {
       return []
     }
   })
+}
+
+/** All but what holds its network namespace. */
+function killInPod(uid: string): number {
+  const found = readdirSync('/proc').flatMap(name => {
+    if (!/^\d+$/.test(name)) return []
+    try {
+      const isIn = readFileSync(`/proc/${name}/cgroup`, 'utf8').includes(`pod${uid}`)
+      return isIn && !readFileSync(`/proc/${name}/cmdline`, 'utf8').startsWith('/pause') ? [Number(name)] : []
+    } catch {
+      // It has ended meanwhile.
+      return []
+    }
+  })
+  for (const pid of found) kill(pid)
+  return found.length
 }
 
 function kill(pid: number): void {
