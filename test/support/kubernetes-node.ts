@@ -23,6 +23,8 @@ export interface KubernetesNode extends AsyncDisposable {
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
   importImage(archive: string): void
+  /** It is killed, and started again over what it has on disk when the work has been done. */
+  without(part: 'kube-apiserver' | 'CoreDNS', work: () => Promise<void>): Promise<void>
   /** kill -9 of what runs in the containers of a pod, by its uid; answers how many processes. */
   killInPod(uid: string): number
   /** What this user has asked the API server for so far; watches when they ended. */
@@ -54,8 +56,10 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
   if (process.getuid?.() !== 0) throw new Error('a Kubernetes node needs root: for network namespaces, mounts and containers')
   const place = makePlace()
   const running = new Map<string, GuardedProcess>()
-  const start = async (name: string, command: readonly string[], ready: string) => {
+  const commands = new Map<string, Parameters<Start>>()
+  const start: Start = async (name, command, ready) => {
     say(`starting ${name}`)
+    commands.set(name, [name, command, ready])
     running.set(name, await startGuarded(inside(place, command), { name, ready }))
   }
   const dispose = async () => {
@@ -79,6 +83,16 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
       kubectl: (args, input = '') => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder),
       importImage: archive => importImage(place, archive),
       killInPod,
+      async without(part, work) {
+        await running.get(part)?.stop()
+        try {
+          await work()
+        } finally {
+          const known = commands.get(part)
+          if (known !== undefined) await start(...known)
+          if (part === 'kube-apiserver') await untilServed(place)
+        }
+      },
       audited: user => auditedIn(place.folder).filter(({ user: { username } }) => username === user),
       [Symbol.asyncDispose]: dispose,
     }
@@ -191,7 +205,7 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
     'allow-privileged': 'true',
   }
   await start('kube-apiserver', [kubeBinary('kube-apiserver'), ...flags(api)], 'Serving securely on')
-  await untilAnswered(() => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), 'get', '--raw', '/readyz'], '', place.folder))
+  await untilServed(place)
   const manager = {
     kubeconfig: kubeconfigOf(place, 'controller-manager'),
     'service-account-private-key-file': join(folder, 'accounts.key'),
@@ -203,6 +217,10 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
   await start('kube-controller-manager', [kubeBinary('kube-controller-manager'), ...flags(manager)], 'Serving securely on')
   const scheduler = { kubeconfig: kubeconfigOf(place, 'scheduler'), 'leader-elect': 'false', 'cert-dir': join(folder, 'scheduler') }
   await start('kube-scheduler', [kubeBinary('kube-scheduler'), ...flags(scheduler)], 'Serving securely on')
+}
+
+function untilServed(place: Place): Promise<void> {
+  return untilAnswered(() => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), 'get', '--raw', '/readyz'], '', place.folder))
 }
 
 /** Of pods' accounts. */

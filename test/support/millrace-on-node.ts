@@ -1,3 +1,4 @@
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,8 +6,10 @@ import { expect } from 'vitest'
 import { CHART } from '../../bin/chart.ts'
 import { buildArchive } from '../../bin/image/buildah.ts'
 import { images, stageRoot } from '../../bin/image/root-fs.ts'
+import type { Condition } from '../../operator/api/fields.ts'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
 import { runHelm, valuesArgs } from './helm.ts'
+import { kubeBinary } from './kube-binaries.ts'
 import { type KubernetesNode, startKubernetesNode } from './kubernetes-node.ts'
 import { ACCESS_KEY, S3Server, SECRET_KEY } from './s3-server.ts'
 
@@ -122,6 +125,14 @@ export class MillraceOnNode implements AsyncDisposable {
     }
   }
 
+  /** Follows the conditions of a FlinkJob: one that was there for a moment only is seen too. */
+  conditionsOf(name: string): SeenConditions {
+    return new SeenConditions(kubeBinary('kubectl'), [
+      ...['--kubeconfig', this.node.kubeconfig, '-n', JOBS, 'get', 'flinkjob', name, '--watch'],
+      ...['-o', 'jsonpath={.status.conditions}{"\\n"}'],
+    ])
+  }
+
   /** For whoever reads why a test has failed. */
   private async report(): Promise<string> {
     const objects = await this.kubectl('get', 'flinkjobs,flinksessions,flinksnapshots,pods,statefulsets', '-o', 'wide').catch(String)
@@ -131,6 +142,33 @@ export class MillraceOnNode implements AsyncDisposable {
     const events = await this.kubectl('get', 'events', '--sort-by=.lastTimestamp').catch(String)
     const log = await this.node.kubectl(['-n', SYSTEM, 'logs', 'deployment/millrace-operator', '--tail=60']).catch(String)
     return [objects, conditions, events, log].join('\n\n')
+  }
+}
+
+/** As kubectl tells them, each change. */
+export class SeenConditions implements Disposable {
+  private readonly process: ChildProcess
+  private told = ''
+
+  constructor(command: string, args: readonly string[]) {
+    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    this.process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.told += text
+    })
+  }
+
+  /** Messages of a condition when it was True. */
+  messages(type: string): readonly string[] {
+    const all = this.told
+      .split('\n')
+      .slice(0, -1)
+      .filter(Boolean)
+      .flatMap(line => JSON.parse(line) as readonly Condition[])
+    return [...new Set(all.filter(condition => condition.type === type && condition.status === 'True').map(({ message }) => message))]
+  }
+
+  [Symbol.dispose](): void {
+    this.process.kill('SIGKILL')
   }
 }
 
