@@ -1,16 +1,13 @@
 import { execFile } from 'node:child_process'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { parseAllDocuments } from 'yaml'
 import { CHART } from '../../bin/chart.ts'
 import type { KubeObject } from '../../operator/kube/object-api.ts'
-import { cacheFolder } from './kube-binaries.ts'
+import { helmBinary } from './kube-binaries.ts'
 
-/** Helm, which test/parts/install-helm.sh builds. Answers what it prints; rejects with what it complains of. */
-const HELM = join(cacheFolder('helm-3.22.0'), 'helm')
-
+/** Answers what it prints; rejects with what it complains of. */
 export async function runHelm(args: readonly string[], home: string): Promise<string> {
-  const run = promisify(execFile)(HELM, args, { env: { HOME: home }, maxBuffer: 64 * 2 ** 20 })
+  const run = promisify(execFile)(helmBinary(), args, { env: { HOME: home }, maxBuffer: 64 * 2 ** 20 })
   run.child.stdin?.end()
   return (await run).stdout
 }
