@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { CHART } from '../../bin/chart.ts'
 import { buildArchive } from '../../bin/image/buildah.ts'
 import { images, stageRoot } from '../../bin/image/root-fs.ts'
@@ -85,7 +85,8 @@ export class MillraceOnNode implements AsyncDisposable {
 
   async reaches(name: string, wanted: object): Promise<void> {
     try {
-      await expect.poll(() => this.status(name), { timeout: 120_000, interval: 200 }).toMatchObject(wanted)
+      // Not `expect.poll`: also before a test.
+      await vi.waitFor(async () => expect(await this.status(name)).toMatchObject(wanted), { timeout: 120_000, interval: 200 })
     } catch (error) {
       console.info(await this.report())
       throw error

@@ -21,7 +21,6 @@ beforeAll(async () => {
   await world.apply(counting())
   await world.reaches('counts', runs(1))
   conditions = world.conditionsOf('counts')
-  await growsBy(50)
 }, 240_000)
 afterAll(async () => {
   conditions?.[Symbol.dispose]()
