@@ -57,7 +57,7 @@ test('kinds are installed, brought up to date by an upgrade, and kept with their
   expect(await named('deployments,serviceaccounts,roles,rolebindings', '--namespace', 'system')).toBe('')
   expect(await named('clusterroles,clusterrolebindings', '-l', 'app.kubernetes.io/instance=millrace')).toBe('')
   await expect(helm('install', 'other', CHART, '--namespace', 'other', '--create-namespace')).rejects.toThrow('invalid ownership metadata')
-  await helm('install', 'other', CHART, '--namespace', 'other', '--take-ownership')
+  await helm('install', 'other', CHART, '--namespace', 'other', '--create-namespace', '--take-ownership')
   expect(await named('flinkjobs')).toBe('flinkjob.millrace.dev/kept')
   await helm('uninstall', 'other', '--namespace', 'other')
 })
@@ -84,7 +84,8 @@ test('two releases of namespaces of their own beside each other', async () => {
 
 test('NOTES.txt says what to do next, and its manifest holds', async () => {
   const values = ['--set', 'watchNamespaces={jobs}', '--set', 'selector.team=a']
-  const notes = (await helm('install', 'notes', CHART, '--dry-run=server', '--namespace', 'default', ...values)).split('\nNOTES:\n')[1] ?? ''
+  const notes =
+    (await helm('install', 'notes', CHART, '--dry-run=server', '--take-ownership', '--namespace', 'default', ...values)).split('\nNOTES:\n')[1] ?? ''
   expect(notes).toContain('the namespaces jobs, and only objects labelled team=a')
   expect(notes).toContain('helm test notes --namespace default')
   const manifest = /<<'END'\n([\s\S]*?)\n {2}END\n/.exec(notes)?.[1] ?? ''
