@@ -42,7 +42,7 @@ const even = () => `
   INSERT INTO even SELECT n FROM numbers WHERE MOD(n, 2) = 0;
 `
 
-const evenJob = (spec: object = {}) => world.job('even', { sql: even() }, spec)
+const evenJob = (spec: { readonly [field: string]: unknown } = {}) => world.job('even', { sql: even() }, spec)
 
 test('a Kafka job with inline TypeScript and one with inline SQL run, and write', { timeout: 180_000 }, async () => {
   await world.apply(counting('a'), evenJob())
