@@ -44,8 +44,7 @@ const counting = (parallelism = 1) =>
         'restart-strategy.fixed-delay.delay': '1 s',
       },
       taskManager: {
-        podTemplate: { spec: { volumes: [{ name: 'work', emptyDir: { sizeLimit: '40Mi' } }] } },
-        resources: { limits: { memory: '512Mi' } },
+        resources: { limits: { memory: '512Mi', 'ephemeral-storage': '200Mi' } },
       },
     },
   )
@@ -59,12 +58,12 @@ const away = () => new Promise(resolve => setTimeout(resolve, AWAY_MS))
 const named = (cause: RegExp) => expect.poll(() => conditions.messages('Degraded').join('\n'), { timeout: 60_000, interval: 200 }).toMatch(cause)
 
 test('the API server is away: the job goes on meanwhile, the operator afterwards', { timeout: 240_000 }, async () => {
+  conditions[Symbol.dispose]()
   await world.node.without('kube-apiserver', async () => {
     await growsBy(50)
     await away()
     await growsBy(50)
   })
-  conditions[Symbol.dispose]()
   conditions = world.conditionsOf('counts')
   await world.apply(counting(2))
   await world.reaches('counts', { ...runs(2), jobStatus: { state: 'RUNNING', parallelism: 2 } })
@@ -73,9 +72,12 @@ test('the API server is away: the job goes on meanwhile, the operator afterwards
 
 test('S3 is away: the condition names it, the job goes on afterwards', { timeout: 240_000 }, async () => {
   await world.s3.goAway()
-  await named(/S3|s3:|store|ECONNREFUSED/)
-  await away()
-  await world.s3.comeBack()
+  try {
+    await named(/S3|s3:|store|ECONNREFUSED/)
+    await away()
+  } finally {
+    await world.s3.comeBack()
+  }
   await growsBy(50)
   await world.reaches('counts', runs(2))
 })
@@ -93,8 +95,8 @@ test('DNS is away while a TaskManager starts: the condition names it, the job go
 const inPod = (pod: string, program: string) => world.kubectl('exec', pod, '--', 'node', '-e', program)
 
 test('a full emptyDir: the node ends the pod, the condition names it, the job goes on in another one', { timeout: 240_000 }, async () => {
-  await inPod('counts-tm-0', "require('node:fs').writeFileSync('/var/lib/millrace/full', Buffer.alloc(60 * 2 ** 20))")
-  await named(/Usage of EmptyDir volume "work" exceeds the limit/)
+  await inPod('counts-tm-0', "require('node:fs').writeFileSync('/var/lib/millrace/full', Buffer.alloc(220 * 2 ** 20))")
+  await named(/ephemeral local storage usage exceeds the total limit of containers/)
   await growsBy(50)
   await world.reaches('counts', runs(2))
 })
