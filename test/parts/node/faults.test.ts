@@ -55,7 +55,7 @@ const growsBy = async (count: number) => {
 }
 const away = () => new Promise(resolve => setTimeout(resolve, AWAY_MS))
 /** The newest of what the condition said since the test began that fits. */
-const named = (cause: RegExp) => expect.poll(() => conditions.messages('Degraded').join('\n'), { timeout: 60_000, interval: 200 }).toMatch(cause)
+const named = (cause: RegExp) => expect.poll(() => conditions.messages('Degraded').join('\n'), { timeout: 90_000, interval: 200 }).toMatch(cause)
 
 test('the API server is away: the job goes on meanwhile, the operator afterwards', { timeout: 240_000 }, async () => {
   conditions[Symbol.dispose]()
