@@ -32,10 +32,10 @@ export interface KubernetesNode extends AsyncDisposable {
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
   importImage(archive: string): void
-  /** It is killed, and started again over what it has on disk when the work has been done. */
-  without(part: Part, work: () => Promise<void>): Promise<void>
   /** Packets so far that NetworkPolicies have kept pods of this address from sending and getting. */
   readonly refused: PolicyEnforcer['refused']
+  /** It is killed, and started again over what it has on disk when the work has been done. */
+  without(part: Part, work: () => Promise<void>): Promise<void>
 }
 
 export type Part = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'containerd' | 'kubelet' | 'kube-proxy' | 'CoreDNS'
@@ -87,6 +87,7 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
       outside: place.outside,
       kubectl: (args, input) => admin(place, args, input),
       importImage: archive => importImage(place, archive),
+      refused,
       async without(part, work) {
         await running.get(part)?.stop()
         try {
@@ -98,7 +99,6 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
           if (part === 'CoreDNS') await untilResolved(place)
         }
       },
-      refused,
       [Symbol.asyncDispose]: dispose,
     }
     say('waiting for the node to be ready')
