@@ -72,7 +72,7 @@ export function rulesOf(seen: Seen): Rules {
   const pods = seen.pods.flatMap(podOf)
   const isolated = (['egress', 'ingress'] as const).flatMap(direction =>
     pods.flatMap(pod => {
-      const policies = seen.policies.filter(policy => selects(policy, pod) && typesOf(policy.spec as PolicySpec).includes(direction))
+      const policies = seen.policies.filter(policy => selects(policy, pod) && typesOf(specOf(policy)).includes(direction))
       return policies.length === 0
         ? []
         : [{ pod, direction, rules: policies.flatMap(policy => allowedBy(policy, pod, direction, pods, seen.namespaces)) }]
@@ -106,6 +106,7 @@ function other(direction: Direction): string {
 
 /** None for pods that have no address, have given it back, or use the node's. */
 function podOf({ metadata, spec, status }: KubeObject): readonly Pod[] {
+  // The API server has looked at the shape of both.
   const { hostNetwork = false, containers = [] } = spec as {
     readonly hostNetwork?: boolean
     readonly containers?: readonly { readonly ports?: Pod['ports'] }[]
@@ -115,8 +116,13 @@ function podOf({ metadata, spec, status }: KubeObject): readonly Pod[] {
   return [{ ip: podIP, namespace: metadata.namespace, labels: metadata.labels ?? {}, ports: containers.flatMap(({ ports = [] }) => ports) }]
 }
 
-function selects({ metadata, spec }: KubeObject, pod: Pod): boolean {
-  return metadata.namespace === pod.namespace && isSelected((spec as PolicySpec).podSelector ?? {}, pod.labels)
+function selects(policy: KubeObject, pod: Pod): boolean {
+  return policy.metadata.namespace === pod.namespace && isSelected(specOf(policy).podSelector ?? {}, pod.labels)
+}
+
+/** The API server has looked at its shape. */
+function specOf({ spec }: KubeObject): PolicySpec {
+  return spec as PolicySpec
 }
 
 function typesOf({ policyTypes, egress }: PolicySpec): readonly Direction[] {
@@ -127,7 +133,7 @@ function typesOf({ policyTypes, egress }: PolicySpec): readonly Direction[] {
 
 /** Matches of iptables, one for each pair of peer and port. */
 function allowedBy(policy: KubeObject, pod: Pod, direction: Direction, pods: readonly Pod[], namespaces: readonly KubeObject[]): readonly string[] {
-  const rules = (policy.spec as PolicySpec)[direction] ?? []
+  const rules = specOf(policy)[direction] ?? []
   return rules.flatMap(({ from, to, ports }) => {
     const peers = (direction === 'ingress' ? from : to) ?? []
     const targets: readonly Target[] = peers.length === 0 ? [{}] : peers.flatMap(peer => targetsOf(peer, policy.metadata.namespace, pods, namespaces))
