@@ -227,14 +227,7 @@ describe('the node alone', () => {
     })
     expect(
       (
-        await node.kubectl([
-          '-n',
-          NAMESPACE,
-          'get',
-          'pods',
-          '-o',
-          'jsonpath={.items[*].status.phase} {.items[*].status.containerStatuses[0].restartCount}',
-        ])
+        await node.kubectl(['-n', NAMESPACE, 'get', 'pod', 'idle', '-o', 'jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}'])
       ).trim(),
     ).toBe('Running 0')
     expect(await inPod('console.log(process.getuid())')).toBe('65532')
