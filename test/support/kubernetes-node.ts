@@ -1,8 +1,13 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createAuthority, issueCertificate } from '../../operator/effects/certificates.ts'
+import { systemClock } from '../../runtime/common/clock.ts'
+import type { ClusterRole } from '../../runtime/common/cluster-sockets.ts'
+import { systemRandom } from '../../runtime/common/random.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
 import { cacheFolder, flags, kubeBinary, runKubectl, writeAccountKeys } from './kube-binaries.ts'
 
@@ -12,7 +17,8 @@ import { cacheFolder, flags, kubeBinary, runKubectl, writeAccountKeys } from './
  *
  * 1. A pair of links leads into the namespace: `node` (10.99.N.1) is the node, `outside` (10.99.N.2) this machine, where brokers and stores listen that pods shall reach.
  * 2. Everything lies in one folder, runs below processes that end with this one, and is removed at the end, also what containers leave: mounts, cgroups, links.
- * 3. What an earlier one left that was killed is removed first; one whose process lives is left alone.
+ * 3. Who has no token of the API server reaches nothing: the kubelet takes its certificate only, etcd listens inside the namespace. Tokens are random and readable by root.
+ * 4. What an earlier one left that was killed is removed first; one whose process lives is left alone.
  */
 export interface KubernetesNode extends AsyncDisposable {
   /** For kubectl, helm and others. */
@@ -23,7 +29,11 @@ export interface KubernetesNode extends AsyncDisposable {
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
   importImage(archive: string): void
+  /** It is killed, and started again over what it has on disk when the work has been done. */
+  without(part: Part, work: () => Promise<void>): Promise<void>
 }
+
+export type Part = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'containerd' | 'kubelet' | 'kube-proxy' | 'CoreDNS'
 
 interface Place {
   readonly folder: string
@@ -42,8 +52,10 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
   if (process.getuid?.() !== 0) throw new Error('a Kubernetes node needs root: for network namespaces, mounts and containers')
   const place = makePlace()
   const running = new Map<string, GuardedProcess>()
-  const start = async (name: string, command: readonly string[], ready: string) => {
+  const commands = new Map<string, Parameters<Start>>()
+  const start: Start = async (name, command, ready) => {
     say(`starting ${name}`)
+    commands.set(name, [name, command, ready])
     running.set(name, await startGuarded(inside(place, command), { name, ready }))
   }
   const dispose = async () => {
@@ -64,14 +76,25 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
       kubeconfig: kubeconfigOf(place, 'admin'),
       apiServer: apiServerOf(place),
       outside: place.outside,
-      kubectl: (args, input = '') => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder),
+      kubectl: (args, input) => admin(place, args, input),
       importImage: archive => importImage(place, archive),
+      async without(part, work) {
+        await running.get(part)?.stop()
+        try {
+          await work()
+        } finally {
+          const known = commands.get(part)
+          if (known !== undefined) await start(...known)
+          if (part === 'kube-apiserver' || part === 'etcd') await untilServed(place)
+          if (part === 'CoreDNS') await untilResolved(place)
+        }
+      },
       [Symbol.asyncDispose]: dispose,
     }
     say('waiting for the node to be ready')
     await node.kubectl(['wait', '--for=condition=Ready', `node/${NODE_NAME}`, `--timeout=${READY_MS / 1000}s`])
     await node.kubectl(['wait', '--for=create', 'serviceaccount/default', `--timeout=${READY_MS / 1000}s`])
-    await untilAnswered(() => resolverOf(place).resolve4('kubernetes.default.svc.cluster.local'))
+    await untilResolved(place)
     return node
   } catch (error) {
     await dispose()
@@ -120,32 +143,46 @@ function run(...[command = '', ...args]: readonly string[]): string {
 }
 
 const USERS = {
-  admin: 'admin,1,system:masters',
-  'controller-manager': 'system:kube-controller-manager,2,system:masters',
-  scheduler: 'system:kube-scheduler,3,system:masters',
-  kubelet: `system:node:${NODE_NAME},4,system:nodes`,
-  proxy: 'system:kube-proxy,5,system:node-proxier',
-  dns: 'coredns,6,system:masters',
+  admin: { name: 'admin', group: 'system:masters' },
+  'controller-manager': { name: 'system:kube-controller-manager', group: 'system:masters' },
+  scheduler: { name: 'system:kube-scheduler', group: 'system:masters' },
+  kubelet: { name: `system:node:${NODE_NAME}`, group: 'system:nodes' },
+  proxy: { name: 'system:kube-proxy', group: 'system:node-proxier' },
+  dns: { name: 'coredns', group: 'system:masters' },
 } as const
 
 function apiServerOf({ node }: Place): string {
   return `https://${node}:6443`
 }
 
-function kubeconfigOf(place: Place, user: keyof typeof USERS): string {
-  const path = join(place.folder, `${user}.kubeconfig`)
-  if (existsSync(path)) return path
+type User = keyof typeof USERS
+
+function kubeconfigOf({ folder }: Place, user: User): string {
+  return join(folder, `${user}.kubeconfig`)
+}
+
+/** For each user, and what the API server knows them by. */
+function writeTokens(place: Place): void {
+  const lines = Object.entries(USERS).map(([user, { name, group }]) => {
+    const token = randomBytes(32).toString('hex')
+    // Of Object.entries: these are the keys.
+    writeKubeconfig(place, user as User, token)
+    return `${token},${name},${name},${group}\n`
+  })
+  writeFileSync(join(place.folder, 'tokens.csv'), lines.join(''), { mode: 0o600 })
+}
+
+function writeKubeconfig(place: Place, user: User, token: string): void {
   const cluster = { server: apiServerOf(place), 'certificate-authority': join(place.folder, 'certificates', 'apiserver.crt') }
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'millrace', cluster }],
-    users: [{ name: user, user: { token: `token-of-${user}` } }],
+    users: [{ name: user, user: { token } }],
     contexts: [{ name: 'millrace', context: { cluster: 'millrace', user } }],
     'current-context': 'millrace',
   }
-  writeFileSync(path, JSON.stringify(config), { mode: 0o600 })
-  return path
+  writeFileSync(kubeconfigOf(place, user), JSON.stringify(config), { mode: 0o600 })
 }
 
 type Start = (name: string, command: readonly string[], ready: string) => Promise<void>
@@ -153,11 +190,8 @@ type Start = (name: string, command: readonly string[], ready: string) => Promis
 async function startControlPlane(place: Place, start: Start): Promise<void> {
   const { folder, node } = place
   writeAccountKeys(folder)
-  const tokens = Object.entries(USERS).map(([user, rest]) => {
-    const [name, uid, group] = rest.split(',')
-    return `token-of-${user},${name},${uid},${group}\n`
-  })
-  writeFileSync(join(folder, 'tokens.csv'), tokens.join(''), { mode: 0o600 })
+  writeTokens(place)
+  const kubeletClient = writeKubeletClient(folder)
   const etcd = { 'data-dir': join(folder, 'etcd'), 'unsafe-no-fsync': 'true' }
   await start('etcd', [kubeBinary('etcd'), ...flags(etcd)], 'ready to serve client requests')
   const api = {
@@ -173,10 +207,13 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
     'service-account-signing-key-file': join(folder, 'accounts.key'),
     'service-cluster-ip-range': SERVICE_CIDR,
     'kubelet-preferred-address-types': 'InternalIP',
+    'kubelet-client-certificate': kubeletClient.certificate,
+    'kubelet-client-key': kubeletClient.key,
     'allow-privileged': 'true',
   }
   await start('kube-apiserver', [kubeBinary('kube-apiserver'), ...flags(api)], 'Serving securely on')
-  await untilAnswered(() => runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), 'get', '--raw', '/readyz'], '', place.folder))
+  await untilServed(place)
+  await admin(place, ['create', 'clusterrolebinding', KUBELET_CLIENT, '--clusterrole=system:kubelet-api-admin', `--user=${KUBELET_CLIENT}`])
   const manager = {
     kubeconfig: kubeconfigOf(place, 'controller-manager'),
     'service-account-private-key-file': join(folder, 'accounts.key'),
@@ -188,6 +225,39 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
   await start('kube-controller-manager', [kubeBinary('kube-controller-manager'), ...flags(manager)], 'Serving securely on')
   const scheduler = { kubeconfig: kubeconfigOf(place, 'scheduler'), 'leader-elect': 'false', 'cert-dir': join(folder, 'scheduler') }
   await start('kube-scheduler', [kubeBinary('kube-scheduler'), ...flags(scheduler)], 'Serving securely on')
+}
+
+function admin(place: Place, args: readonly string[], input = ''): Promise<string> {
+  return runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder)
+}
+
+/** As whom the API server asks the kubelet, for logs, exec and port-forward. */
+const KUBELET_CLIENT = 'kube-apiserver-kubelet-client'
+const YEAR_MS = 365 * 24 * 3_600_000
+
+/** Paths of PEM files; the kubelet takes whom `kubelet-ca.crt` vouches for. */
+function writeKubeletClient(folder: string): { readonly certificate: string; readonly key: string } {
+  const issuing = { random: systemRandom, nowMs: systemClock.nowMs(), validMs: YEAR_MS }
+  const authority = createAuthority('kubelet-ca', issuing)
+  // No role of ours: what it writes down as the common name is who the kubelet sees.
+  const issued = issueCertificate(authority, [KUBELET_CLIENT as ClusterRole], issuing)
+  const paths = { certificate: join(folder, 'kubelet-client.crt'), key: join(folder, 'kubelet-client.key') }
+  writeFileSync(kubeletAuthority(folder), authority.certificate)
+  writeFileSync(paths.certificate, issued.certificate)
+  writeFileSync(paths.key, issued.key, { mode: 0o600 })
+  return paths
+}
+
+function kubeletAuthority(folder: string): string {
+  return join(folder, 'kubelet-ca.crt')
+}
+
+function untilServed(place: Place): Promise<void> {
+  return untilAnswered(() => admin(place, ['get', '--raw', '/readyz']))
+}
+
+function untilResolved(place: Place): Promise<void> {
+  return untilAnswered(() => resolverOf(place).resolve4('kubernetes.default.svc.cluster.local'))
 }
 
 async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
@@ -253,8 +323,8 @@ function kubeletCommand(place: Place): readonly string[] {
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
     containerRuntimeEndpoint: `unix://${folder}/containerd.sock`,
-    authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
-    authorization: { mode: 'AlwaysAllow' },
+    authentication: { anonymous: { enabled: false }, webhook: { enabled: true }, x509: { clientCAFile: kubeletAuthority(folder) } },
+    authorization: { mode: 'Webhook' },
     cgroupDriver: 'cgroupfs',
     cgroupRoot: `/${namespace}`,
     failCgroupV1: false,

@@ -138,7 +138,7 @@ export class OperatorFleet implements AsyncDisposable {
       [pods, ['jm-0', 'tm-0']],
       [statefulSets, ['jm', 'tm']],
       [services, ['jobmanager', 'rest']],
-      [secrets, ['token']],
+      [secrets, ['token', 'ca', 'jm-tls', 'tm-tls']],
     ] as const
     const wrong: string[] = []
     for (const [type, suffixes] of expected) {

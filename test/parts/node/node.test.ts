@@ -2,17 +2,26 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildArchive } from '../../../bin/image/buildah.ts'
 import { images, stageRoot } from '../../../bin/image/root-fs.ts'
 import { version } from '../../../bin/version.ts'
 import { KafkaBroker } from '../../support/kafka-broker.ts'
-import { startKubernetesNode } from '../../support/kubernetes-node.ts'
+import { type KubernetesNode, startKubernetesNode } from '../../support/kubernetes-node.ts'
 import { S3Server } from '../../support/s3-server.ts'
 
 /** The test cluster itself: pods in a namespace that enforces the restricted standard, Services, DNS, Kafka and S3 from pods, and nothing left at the end. */
 const IMAGE = `millrace:${version}`
 const NAMESPACE = 'jobs'
+const folder = mkdtempSync(join(tmpdir(), 'millrace-images-'))
+let archive: string
+beforeAll(async () => {
+  const image = images.find(({ target }) => target === 'runtime')
+  if (image === undefined) throw new Error('there is a runtime image')
+  await stageRoot(image, folder)
+  archive = buildArchive(image, folder).path
+}, 120_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** What stays when something is left behind. */
 function traces(): readonly string[] {
@@ -60,48 +69,107 @@ const service = {
 }
 
 test('pods without any right reach each other by name, and Kafka and S3 outside; nothing is left at the end', { timeout: 180_000 }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-images-'))
   const before = traces()
-  try {
-    const image = images.find(({ target }) => target === 'runtime')
-    if (image === undefined) throw new Error('there is a runtime image')
-    await stageRoot(image, folder)
-    {
-      await using node = await startKubernetesNode()
-      node.importImage(buildArchive(image, folder).path)
-      const kafka = await KafkaBroker.start(node.outside)
-      const s3 = await S3Server.start(node.outside)
-      try {
-        await node.kubectl(['create', 'namespace', NAMESPACE])
-        await node.kubectl(['label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted'])
-        const apply = (object: object) => node.kubectl(['apply', '-f', '-'], JSON.stringify(object))
-        await apply(pod('server', "require('http').createServer((request, answer) => answer.end('from ' + process.getuid())).listen(8080)"))
-        await apply(service)
-        const asks = (name: string, script: string) =>
-          apply(pod(name, `(async () => { ${script} })().then(text => console.log(text), error => { console.log(error); process.exitCode = 1 })`))
-        await node.kubectl(['-n', NAMESPACE, 'wait', '--for=condition=Ready', 'pod/server', '--timeout=60s'])
-        await asks('client', `return (await fetch('http://server.${NAMESPACE}.svc.cluster.local')).text()`)
-        await asks(
-          'stores',
-          `
-          const { connect } = require('net')
-          const reached = (host, port) => new Promise((resolve, reject) => { const socket = connect(port, host, () => { socket.destroy(); resolve('reached') }); socket.on('error', reject) })
-          const [host, port] = '${kafka.bootstrapServers}'.split(':')
-          return [await reached(host, Number(port)), (await fetch('${s3.endpoint}/')).status].join(' ')`,
-        )
-        for (const name of ['client', 'stores'])
-          await node.kubectl(['-n', NAMESPACE, 'wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${name}`, '--timeout=60s'])
-        expect((await node.kubectl(['-n', NAMESPACE, 'logs', 'client'])).trim()).toBe('from 65532')
-        expect((await node.kubectl(['-n', NAMESPACE, 'logs', 'stores'])).trim()).toBe('reached 403')
-        const rooted = pod('rooted', '0', { securityContext: { runAsUser: 0 } })
-        await expect(apply(rooted)).rejects.toThrow('violates PodSecurity "restricted:latest"')
-      } finally {
-        await s3.stop()
-        await kafka.close()
-      }
+  {
+    await using node = await startKubernetesNode()
+    node.importImage(archive)
+    const kafka = await KafkaBroker.start(node.outside)
+    const s3 = await S3Server.start(node.outside)
+    try {
+      await node.kubectl(['create', 'namespace', NAMESPACE])
+      await node.kubectl(['label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted'])
+      const apply = (object: object) => node.kubectl(['apply', '-f', '-'], JSON.stringify(object))
+      await apply(pod('server', "require('http').createServer((request, answer) => answer.end('from ' + process.getuid())).listen(8080)"))
+      await apply(service)
+      const asks = (name: string, script: string) =>
+        apply(pod(name, `(async () => { ${script} })().then(text => console.log(text), error => { console.log(error); process.exitCode = 1 })`))
+      await node.kubectl(['-n', NAMESPACE, 'wait', '--for=condition=Ready', 'pod/server', '--timeout=60s'])
+      await asks('client', `return (await fetch('http://server.${NAMESPACE}.svc.cluster.local')).text()`)
+      await asks(
+        'stores',
+        `
+        const { connect } = require('net')
+        const reached = (host, port) => new Promise((resolve, reject) => { const socket = connect(port, host, () => { socket.destroy(); resolve('reached') }); socket.on('error', reject) })
+        const [host, port] = '${kafka.bootstrapServers}'.split(':')
+        return [await reached(host, Number(port)), (await fetch('${s3.endpoint}/')).status].join(' ')`,
+      )
+      for (const name of ['client', 'stores'])
+        await node.kubectl(['-n', NAMESPACE, 'wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${name}`, '--timeout=60s'])
+      expect((await node.kubectl(['-n', NAMESPACE, 'logs', 'client'])).trim()).toBe('from 65532')
+      expect((await node.kubectl(['-n', NAMESPACE, 'logs', 'stores'])).trim()).toBe('reached 403')
+      const rooted = pod('rooted', '0', { securityContext: { runAsUser: 0 } })
+      await expect(apply(rooted)).rejects.toThrow('violates PodSecurity "restricted:latest"')
+    } finally {
+      await s3.stop()
+      await kafka.close()
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
   }
   expect(traces()).toEqual(before)
+})
+
+describe('the node alone', () => {
+  let node: KubernetesNode
+  beforeAll(async () => {
+    node = await startKubernetesNode()
+    node.importImage(archive)
+    await node.kubectl(['create', 'namespace', NAMESPACE])
+    await node.kubectl(['apply', '-f', '-'], JSON.stringify(pod('idle', 'setInterval(() => {}, 60_000)')))
+    await node.kubectl(['-n', NAMESPACE, 'wait', '--for=condition=Ready', 'pod/idle', '--timeout=60s'])
+  }, 120_000)
+  afterAll(() => node?.[Symbol.asyncDispose](), 60_000)
+  const inPod = async (script: string) => (await node.kubectl(['-n', NAMESPACE, 'exec', 'idle', '--', 'node', '-e', script])).trim()
+
+  test('who shows no certificate gets nothing of the kubelet, nobody reaches etcd, tokens are of one node; exec and logs go through the API server', async () => {
+    const host = new URL(node.apiServer).hostname
+    const status = `
+      process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+      process.removeAllListeners('warning')
+      const answered = async url => { try { return (await fetch(url)).status } catch (error) { return error.cause.code } }
+      const urls = ['https://${host}:10250/pods', 'https://${host}:10250/exec/${NAMESPACE}/idle/main?command=id', '${node.apiServer}/api/v1/pods', 'http://${host}:2379/health', 'http://${host}:2380/']
+      Promise.all(urls.map(answered)).then(answers => console.log(answers.join(' ')))`
+    const refused = '401 401 403 ECONNREFUSED ECONNREFUSED'
+    expect(await inPod(status)).toBe(refused)
+    expect(execFileSync(process.execPath, ['-e', status], { encoding: 'utf8', stdio: 'pipe' }).trim()).toBe(refused)
+    const token = /"token":"([0-9a-f]{64})"/.exec(readFileSync(node.kubeconfig, 'utf8'))?.[1]
+    expect(token).toBeDefined()
+    await node.kubectl(['-n', NAMESPACE, 'logs', 'idle'])
+  })
+
+  test('the API server goes and comes back, with what it knew, under the same address; pods run on', async () => {
+    await node.without('kube-apiserver', async () => {
+      await expect(node.kubectl(['get', 'nodes'])).rejects.toThrow('refused')
+    })
+    expect(
+      (
+        await node.kubectl([
+          '-n',
+          NAMESPACE,
+          'get',
+          'pods',
+          '-o',
+          'jsonpath={.items[*].status.phase} {.items[*].status.containerStatuses[0].restartCount}',
+        ])
+      ).trim(),
+    ).toBe('Running 0')
+    expect(await inPod('console.log(process.getuid())')).toBe('65532')
+  })
+
+  test('DNS goes and comes back', async () => {
+    const resolve =
+      "require('dns').promises.resolve4('kubernetes.default.svc.cluster.local').then(found => console.log(found.join()), error => console.log(error.code))"
+    await node.without('CoreDNS', async () => {
+      expect(await inPod(resolve)).toBe('ECONNREFUSED')
+    })
+    expect(await inPod(resolve)).toBe('10.96.0.1')
+  })
+
+  test.each(['etcd', 'containerd', 'kubelet', 'kube-proxy', 'kube-scheduler', 'kube-controller-manager'] as const)(
+    '%s goes and comes back: a pod is started afterwards',
+    async part => {
+      await node.without(part, async () => {})
+      const name = `after-${part}`
+      await node.kubectl(['apply', '-f', '-'], JSON.stringify(pod(name, 'console.log(1)')))
+      await node.kubectl(['-n', NAMESPACE, 'wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${name}`, '--timeout=60s'])
+    },
+  )
 })
