@@ -60,6 +60,8 @@ export async function runProcess(kind: ProcessKind, request: ProcessRequest, env
     slotCount: configuration.get(numberOfTaskSlots),
     directory,
     outputDirectory: logDirectory(environment, configuration),
+    // Who asks for a record reads the files; a pod's log, and a terminal, are read by people.
+    copiesOutput: request.recordPath === undefined,
     ...(request.recordPath === undefined ? {} : { logDirectory: logDirectory(environment, configuration) }),
     servesManyJobs: true,
     log,

@@ -58,6 +58,7 @@ export async function runLocal(
       slotCount: configuration.has(numberOfTaskSlots.key) ? configuration.get(numberOfTaskSlots) : slotsRequired(plan.jobGraph),
       directory,
       outputDirectory: undefined,
+      copiesOutput: false,
       log,
       servesManyJobs: false,
       fatal: error => fatal.reject(error),

@@ -43,6 +43,8 @@ export interface TaskManagerProcessOptions {
   readonly directory: string
   /** Folder for the files of what jobs print; undefined = this process's own streams. */
   readonly outputDirectory: string | undefined
+  /** What jobs print is seen on this process's own streams as well. */
+  readonly copiesOutput: boolean
   /** Folder of the file that this process's stderr goes to, where it is known. */
   readonly logDirectory?: string
   readonly log: Logger
@@ -94,6 +96,7 @@ export async function startTaskManager(options: TaskManagerProcessOptions): Prom
       artifactDirectory,
       stdoutPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.out`),
       stderrPath: options.outputDirectory === undefined ? undefined : join(options.outputDirectory, `${id}.err`),
+      copiesOutput: options.copiesOutput,
       s3: s3SettingsOf(configuration),
       servesManyJobs: options.servesManyJobs,
       slotEntry: entryUrl('slot'),

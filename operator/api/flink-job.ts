@@ -46,7 +46,7 @@ const job = map(
     script: programText.optional().describe('TypeScript text whose default export (or entryClass) is the program.'),
     module: nonEmptyText
       .optional()
-      .describe('A TypeScript or JavaScript module that exports the program: relative to the manifest, or in the image.'),
+      .describe('A TypeScript or JavaScript module that exports the program: relative to the manifest, or in the image or on a volume.'),
     sql: programText.optional().describe('A SQL script; all its INSERTs are one job.'),
     configMapRef: map(
       { name: nonEmptyText.describe('Of the ConfigMap.'), key: nonEmptyText.describe('Of the text in it.') },
@@ -73,6 +73,11 @@ const job = map(
     {
       rule: '[has(self.script), has(self.module), has(self.sql), has(self.configMapRef)].exists_one(given, given)',
       message: 'expected exactly one program: script (TypeScript text), module (a file), sql (a SQL script) or configMapRef',
+    },
+    {
+      rule: "!has(self.module) || !self.module.contains('://')",
+      message: 'is refused: a module is a file, in the image or on a volume; an init container of the podTemplate may fetch it from elsewhere',
+      fieldPath: '.module',
     },
     { rule: '!has(self.sql) || !has(self.entryClass)', message: 'has no meaning beside sql, which exports nothing', fieldPath: '.entryClass' },
     {

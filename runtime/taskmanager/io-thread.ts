@@ -1,6 +1,3 @@
-import { mkdirSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import type { S3Settings } from '../checkpoint/storage/s3-options.ts'
 import { systemClock } from '../common/clock.ts'
@@ -19,6 +16,7 @@ import type { ResultSize } from '../network/task-result.ts'
 import type { ConnectorRegistry } from '../stream/spi/io-host.ts'
 import { attachConsumer, attachProducer, type ChannelMedium } from './channel-medium.ts'
 import { startIoWorker } from './io-worker.ts'
+import { OutputFile } from './output-file.ts'
 
 /**
  * The I/O worker's thread: connectors' async halves, the TCP exchange, blocking results, and the TaskManager's output files. Main posts `IoCommand`s and gets
@@ -38,6 +36,8 @@ export interface IoThreadData {
   readonly stdoutPath: string | undefined
   /** What jobs print to stderr; undefined = the process's own. */
   readonly stderrPath: string | undefined
+  /** What goes to these files is copied to the process's own streams. */
+  readonly copiesOutput: boolean
   readonly pageBudget: SharedArrayBuffer
   /** For blocking results. */
   readonly resultMemoryBytes: number
@@ -90,8 +90,8 @@ export async function startIoThread(port: MessagePort, data: IoThreadData, regis
     openResult: (channelId, onReady) => results.open(channelId, onReady),
   })
   const client = new ExchangeClient({ network, clock: systemClock, log, token, taskManagerId, requestTimeoutMs })
-  const stdout = new OutputFile(data.stdoutPath, process.stdout)
-  const stderr = new OutputFile(data.stderrPath, process.stderr)
+  const stdout = new OutputFile({ path: data.stdoutPath, console: process.stdout, copies: data.copiesOutput })
+  const stderr = new OutputFile({ path: data.stderrPath, console: process.stderr, copies: data.copiesOutput })
   const worker = startIoWorker({
     registry,
     clock: systemClock,
@@ -179,43 +179,5 @@ class ServedChannels {
     const entry = this.scopes.get(scopeKey(scope))
     if (entry === undefined) callback()
     else entry.onGone = callback
-  }
-}
-
-/** Appends in order, one write at a time; the promise is the credit that print sinks wait for. */
-class OutputFile {
-  private readonly path: string | undefined
-  private readonly stream: NodeJS.WritableStream
-  private handle: Promise<FileHandle> | undefined
-  private tail: Promise<void> = Promise.resolve()
-
-  /** Without a path the bytes go to `stream`. */
-  constructor(path: string | undefined, stream: NodeJS.WritableStream) {
-    this.path = path
-    this.stream = stream
-  }
-
-  write(bytes: Uint8Array): Promise<void> {
-    this.tail = this.tail.then(() => this.append(bytes))
-    return this.tail
-  }
-
-  async close(): Promise<void> {
-    await this.tail.catch(() => {})
-    await (await this.handle)?.close()
-  }
-
-  private async append(bytes: Uint8Array): Promise<void> {
-    const { path } = this
-    if (path === undefined) {
-      // Resolves when the main thread has passed it on, so a slow terminal is back-pressure.
-      await new Promise<void>((resolve, reject) => this.stream.write(bytes, error => (error ? reject(error) : resolve())))
-      return
-    }
-    if (this.handle === undefined) {
-      mkdirSync(dirname(path), { recursive: true })
-      this.handle = open(path, 'a')
-    }
-    await (await this.handle).appendFile(bytes)
   }
 }

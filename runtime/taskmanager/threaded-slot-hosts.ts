@@ -49,6 +49,8 @@ export interface ThreadedSlotHostsOptions {
   /** What jobs print; undefined = the process's own streams. */
   readonly stdoutPath: string | undefined
   readonly stderrPath: string | undefined
+  /** To the process's own streams as well as to the files. */
+  readonly copiesOutput: boolean
   /** For connectors that write to S3. */
   readonly s3: S3Settings
   /** Entry files of the two kinds of threads; bin/ knows where they are. */
@@ -77,6 +79,7 @@ export async function startThreadedSlotHosts(options: ThreadedSlotHostsOptions):
     requestTimeoutMs: options.requestTimeoutMs,
     stdoutPath: options.stdoutPath,
     stderrPath: options.stderrPath,
+    copiesOutput: options.copiesOutput,
     s3: options.s3,
     pageBudget: pool.budget.buffer,
     resultMemoryBytes: options.resultMemoryBytes,

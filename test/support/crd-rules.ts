@@ -41,6 +41,12 @@ export const ruleExamples: readonly RuleExample[] = [
   { kind: 'FlinkJob', spec: { job: {} }, path: 'spec.job', message: program },
   { kind: 'FlinkJob', spec: job({ script: 'export default () => {}' }), path: 'spec.job', message: program },
   { kind: 'FlinkJob', spec: job({ configMapRef: { name: 'a', key: 'b' } }), path: 'spec.job', message: program },
+  {
+    kind: 'FlinkJob',
+    spec: { job: { module: 's3://bucket/jobs/words.mjs' } },
+    path: 'spec.job.module',
+    message: 'is refused: a module is a file, in the image or on a volume; an init container of the podTemplate may fetch it from elsewhere',
+  },
   { kind: 'FlinkJob', spec: job({ entryClass: 'main' }), path: 'spec.job.entryClass', message: 'has no meaning beside sql, which exports nothing' },
   {
     kind: 'FlinkJob',

@@ -106,6 +106,27 @@ describe('templates', () => {
     expect(setOf(fullSpec, 'words-jm').template.spec.initContainers?.map(({ name }) => name)).toEqual(['fetch', 'program'])
   })
 
+  test('a volume that main mounts, and what its environment says, is there where the program is planned and bundled too', () => {
+    const mount = { name: 'modules', mountPath: '/opt/millrace/modules' }
+    const main = { name: 'main', env: [{ name: 'REGION', value: 'north' }], volumeMounts: [mount], livenessProbe: { periodSeconds: 60 } }
+    const volumes = [{ name: 'modules', persistentVolumeClaim: { claimName: 'modules' } }]
+    const own = { name: 'program', env: [{ name: 'REGION', value: 'south' }] }
+    const specOf = (initContainers: readonly object[]): FlinkJobSpec => ({
+      ...minimal,
+      podTemplate: { spec: { volumes } },
+      jobManager: { podTemplate: { spec: { containers: [main], initContainers } } },
+    })
+    const bundling = (spec: FlinkJobSpec) => setOf(spec, 'words-jm').template.spec.initContainers ?? []
+    const [planner] = (plannerOf(specOf([])).spec as PodSpec).containers
+    for (const container of [planner, ...bundling(specOf([]))])
+      expect(container).toMatchObject({ env: expect.arrayContaining(main.env), volumeMounts: expect.arrayContaining([mount]) })
+    expect(bundling(specOf([]))).toEqual([expect.not.objectContaining({ livenessProbe: expect.anything() })])
+    const [fetch, program] = bundling(specOf([own, { name: 'fetch' }]))
+    expect(fetch).toEqual({ name: 'fetch' })
+    expect(program?.env).toEqual(expect.arrayContaining(own.env))
+    expect(program?.env).not.toEqual(expect.arrayContaining(main.env))
+  })
+
   test('a planner runs without the containers that a template adds, for it would never end', () => {
     const spec = { ...fullSpec, jobManager: { podTemplate: { spec: { containers: [{ name: 'logs', image: 'example/logs:1' }] } } } }
     expect((plannerOf(spec).spec as PodSpec).containers.map(({ name }) => name)).toEqual(['main'])

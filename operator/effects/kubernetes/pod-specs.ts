@@ -1,6 +1,6 @@
 import { assert } from '../../../runtime/common/assert.ts'
 import type { ClusterSpec, ProcessSpec } from '../../api/flink-job.ts'
-import { INIT_CONTAINER, MAIN_CONTAINER, merged } from './pod-template.ts'
+import { INIT_CONTAINER, MAIN_CONTAINER, merged, sharedWithProgram } from './pod-template.ts'
 
 /**
  * What runs in the pods of a cluster: pure. Every pod keeps to the restricted Pod Security standard: no root, no rights, a root file system that is read only, no token
@@ -224,7 +224,8 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
       tolerationSeconds: UNREACHABLE_S,
     })),
   }
-  const templated = merged(merged({ metadata: {}, spec: base }, spec.podTemplate ?? {}), podTemplate) as PodOfTemplate
+  const [common, specific] = [spec.podTemplate ?? {}, podTemplate].map(template => (bundle === undefined ? template : sharedWithProgram(template)))
+  const templated = merged(merged({ metadata: {}, spec: base }, common), specific) as PodOfTemplate
   // Those of a template come first: they may fetch what the program needs.
   const inits = [...(templated.spec.initContainers ?? [])].sort((a, b) => Number(a['name'] === INIT_CONTAINER) - Number(b['name'] === INIT_CONTAINER))
   return {

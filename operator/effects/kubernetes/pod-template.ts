@@ -58,6 +58,18 @@ export function templateProblems(template: PodTemplate): readonly TemplateProble
   return problems
 }
 
+/** Where a program finds its text and its packages, and what it reads while it is planned. */
+const sharedFields = ['env', 'envFrom', 'volumeMounts', 'volumeDevices']
+
+/** What a template gives our container it gives the one that bundles the program too: a volume with a module would be there when it is planned, and not when it is started. */
+export function sharedWithProgram(template: PodTemplate): PodTemplate {
+  const main = listAt(mapAt(template, 'spec'), 'containers').find(({ name }) => name === MAIN_CONTAINER) ?? {}
+  const shared = Object.entries(main).filter(([field]) => sharedFields.includes(field))
+  if (shared.length === 0) return template
+  const program = { name: INIT_CONTAINER, ...Object.fromEntries(shared) }
+  return merged({ spec: { initContainers: [program] } }, template) as PodTemplate
+}
+
 /** `over` wins. */
 export function merged(under: unknown, over: unknown): unknown {
   if (isMap(under) && isMap(over)) {
