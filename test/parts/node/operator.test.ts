@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { crdFiles } from '../../../bin/crds.ts'
 import { buildArchive } from '../../../bin/image/buildah.ts'
@@ -14,6 +14,7 @@ import { ACCESS_KEY, S3Server, SECRET_KEY } from '../../support/s3-server.ts'
 const SYSTEM = 'millrace-system'
 const JOBS = 'jobs'
 const BUCKET = 'state'
+const WITH_JOB = 'millrace-with-job'
 const folder = mkdtempSync(join(tmpdir(), 'millrace-images-'))
 let node: KubernetesNode
 let s3: S3Server
@@ -62,6 +63,7 @@ beforeAll(async () => {
   for (const image of images) await stageRoot(image, folder)
   node = await startKubernetesNode()
   for (const image of images) node.importImage(buildArchive(image, folder).path)
+  node.importImage(imageWithJob())
   s3 = await S3Server.start(node.outside)
   s3.createBucket(BUCKET)
   for (const [, text] of crdFiles()) await node.kubectl(['apply', '--server-side', '-f', '-'], text)
@@ -77,6 +79,32 @@ afterAll(async () => {
   await node?.[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
+
+/** As people build theirs on ours (docs/images.md): a program, and a package that it imports. */
+function imageWithJob(): string {
+  const files = {
+    'node_modules/greeting/package.json': JSON.stringify({ name: 'greeting', version: '1.0.0', type: 'module', exports: './index.js' }),
+    'node_modules/greeting/index.js': "export const greeting = whom => 'hello ' + whom\n",
+    'job/job.ts': printing('the image'),
+  }
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(folder, 'runtime/opt/millrace', name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
+  }
+  const [runtime] = images.filter(({ target }) => target === 'runtime')
+  if (runtime === undefined) throw new Error('there is no image of the runtime')
+  return buildArchive({ ...runtime, name: WITH_JOB }, folder).path
+}
+
+function printing(whom: string): string {
+  return `import { DataGeneratorSource, type StreamExecutionEnvironment, Types, WatermarkStrategy } from 'millrace'
+import { greeting } from 'greeting'
+export default (env: StreamExecutionEnvironment) => {
+  env.fromSource(new DataGeneratorSource(n => n, { rowsPerSecond: 10, type: Types.INT }), WatermarkStrategy.noWatermarks(), 'numbers').map(() => greeting('${whom}')).print()
+}
+`
+}
 
 function apply(...objects: readonly object[]): Promise<string> {
   return node.kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
@@ -145,4 +173,28 @@ test('deployed, upgraded with its state, rescaled, saved, suspended, resumed, de
   await expect.poll(pods, { timeout: 60_000 }).toEqual([''])
   await expect.poll(() => node.kubectl(['-n', JOBS, 'get', 'services,statefulsets,secrets', '-o', 'name']), { timeout: 60_000 }).toBe('')
   expect(s3.objects(BUCKET)).toContain('_metadata')
+})
+
+test('modules of the image and of a volume run, with the packages of the image, and kubectl logs shows what they print', {
+  timeout: 200_000,
+}, async () => {
+  const flinkJob = (name: string, module: string, spec: object) => ({
+    apiVersion: 'millrace.dev/v1alpha1',
+    kind: 'FlinkJob',
+    metadata: { name, namespace: JOBS },
+    spec: { image: `${WITH_JOB}:${version}`, job: { module }, ...spec },
+  })
+  const mount = { name: 'modules', mountPath: '/opt/millrace/modules' }
+  const template = { spec: { volumes: [{ name: 'modules', configMap: { name: 'modules' } }], containers: [{ name: 'main', volumeMounts: [mount] }] } }
+  await apply(
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'modules', namespace: JOBS }, data: { 'job.ts': printing('the volume') } },
+    flinkJob('of-image', '/opt/millrace/job/job.ts', {}),
+    flinkJob('of-volume', '/opt/millrace/modules/job.ts', { jobManager: { podTemplate: template } }),
+  )
+  const logOf = (pod: string) => node.kubectl(['-n', JOBS, 'logs', pod]).catch(error => String(error))
+  const lines = async (pod: string) => (await logOf(pod)).split('\n')
+  await expect.poll(() => lines('of-image-tm-0'), { timeout: 90_000, interval: 500 }).toContain('hello the image')
+  await expect.poll(() => lines('of-volume-tm-0'), { timeout: 90_000, interval: 500 }).toContain('hello the volume')
+  const address = flinkJob('of-bucket', 's3://state/job.ts', {})
+  await expect(apply(address)).rejects.toThrow('a module is a file, in the image or on a volume')
 })
