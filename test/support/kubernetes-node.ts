@@ -1,15 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAuthority, issueCertificate } from '../../operator/effects/certificates.ts'
+import { type KubeAuth, withToken } from '../../operator/kube/kube-auth.ts'
 import { systemClock } from '../../runtime/common/clock.ts'
 import type { ClusterRole } from '../../runtime/common/cluster-sockets.ts'
 import { systemRandom } from '../../runtime/common/random.ts'
 import { type GuardedProcess, startGuarded } from './guarded-process.ts'
 import { cacheFolder, flags, kubeBinary, runKubectl, writeAccountKeys } from './kube-binaries.ts'
+import { enforcePolicies, type PolicyEnforcer } from './network-policy-enforcer.ts'
 
 /**
  * A whole Kubernetes cluster of one node in a network namespace of its own: etcd, kube-apiserver, controller-manager, scheduler, containerd, kubelet, kube-proxy, CoreDNS. Pods have addresses of
@@ -18,7 +20,8 @@ import { cacheFolder, flags, kubeBinary, runKubectl, writeAccountKeys } from './
  * 1. A pair of links leads into the namespace: `node` (10.99.N.1) is the node, `outside` (10.99.N.2) this machine, where brokers and stores listen that pods shall reach.
  * 2. Everything lies in one folder, runs below processes that end with this one, and is removed at the end, also what containers leave: mounts, cgroups, links.
  * 3. Who has no token of the API server reaches nothing: the kubelet takes its certificate only, etcd listens inside the namespace. Tokens are random and readable by root.
- * 4. What an earlier one left that was killed is removed first; one whose process lives is left alone.
+ * 4. Pods are routed to each other, and NetworkPolicies are enforced between them (network-policy-enforcer.ts).
+ * 5. What an earlier one left that was killed is removed first; one whose process lives is left alone.
  */
 export interface KubernetesNode extends AsyncDisposable {
   /** For kubectl, helm and others. */
@@ -29,6 +32,8 @@ export interface KubernetesNode extends AsyncDisposable {
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
   importImage(archive: string): void
+  /** Packets so far that NetworkPolicies have kept pods of this address from sending and getting. */
+  readonly refused: PolicyEnforcer['refused']
   /** It is killed, and started again over what it has on disk when the work has been done. */
   without(part: Part, work: () => Promise<void>): Promise<void>
 }
@@ -58,7 +63,9 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
     commands.set(name, [name, command, ready])
     running.set(name, await startGuarded(inside(place, command), { name, ready }))
   }
+  let enforcer: PolicyEnforcer | undefined
   const dispose = async () => {
+    await enforcer?.stop()
     // It would start anew what ends.
     await running.get('kubelet')?.stop()
     killShims(place)
@@ -72,12 +79,15 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
     await start('kubelet', kubeletCommand(place), 'Started kubelet')
     await start('kube-proxy', proxyCommand(place), 'Caches are synced')
     await start('CoreDNS', dnsCommand(place), 'CoreDNS-')
+    enforcer = await enforcePolicies(adminAuth(place), inside(place, []))
+    const { refused } = enforcer
     const node: KubernetesNode = {
       kubeconfig: kubeconfigOf(place, 'admin'),
       apiServer: apiServerOf(place),
       outside: place.outside,
       kubectl: (args, input) => admin(place, args, input),
       importImage: archive => importImage(place, archive),
+      refused,
       async without(part, work) {
         await running.get(part)?.stop()
         try {
@@ -231,6 +241,13 @@ function admin(place: Place, args: readonly string[], input = ''): Promise<strin
   return runKubectl(['--kubeconfig', kubeconfigOf(place, 'admin'), ...args], input, place.folder)
 }
 
+function adminAuth(place: Place): KubeAuth {
+  const config = JSON.parse(readFileSync(kubeconfigOf(place, 'admin'), 'utf8')) as {
+    readonly users: readonly { readonly user: { readonly token: string } }[]
+  }
+  return withToken(apiServerOf(place), config.users[0]?.user.token, readFileSync(join(place.folder, 'certificates', 'apiserver.crt'), 'utf8'))
+}
+
 /** As whom the API server asks the kubelet, for logs, exec and port-forward. */
 const KUBELET_CLIENT = 'kube-apiserver-kubelet-client'
 const YEAR_MS = 365 * 24 * 3_600_000
@@ -281,15 +298,13 @@ function resolverOf({ node }: Place): Resolver {
 function containerdConfig({ folder }: Place): string {
   const cni = join(folder, 'cni')
   mkdirSync(cni)
-  const bridge = {
-    type: 'bridge',
-    bridge: 'cni0',
-    isGateway: true,
-    isDefaultGateway: true,
+  // A bridge would pass frames between pods by the rules of the node.
+  const link = {
+    type: 'ptp',
     ipMasq: true,
-    ipam: { type: 'host-local', dataDir: join(folder, 'addresses'), ranges: [[{ subnet: POD_CIDR }]] },
+    ipam: { type: 'host-local', dataDir: join(folder, 'addresses'), ranges: [[{ subnet: POD_CIDR }]], routes: [{ dst: '0.0.0.0/0' }] },
   }
-  const network = { cniVersion: '1.0.0', name: 'pods', plugins: [bridge, { type: 'portmap', capabilities: { portMappings: true } }] }
+  const network = { cniVersion: '1.0.0', name: 'pods', plugins: [link, { type: 'portmap', capabilities: { portMappings: true } }] }
   writeFileSync(join(cni, '10-pods.conflist'), JSON.stringify(network))
   const path = join(folder, 'containerd.toml')
   writeFileSync(
@@ -428,20 +443,30 @@ function removePlace({ folder, namespace }: Place): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** What runs in it is killed first; the folders go from the leaves up. */
+/** What runs in it is killed first; the folders go from the leaves up. Containerd may still be removing them at the same time. */
 function removeCgroup(path: string): void {
-  if (!existsSync(path)) return
-  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeCgroup(join(path, entry.name))
-  for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean)) kill(Number(pid))
-  for (let attempt = 1; ; attempt++)
+  const entries = ifThere(() => readdirSync(path, { withFileTypes: true })) ?? []
+  for (const entry of entries) if (entry.isDirectory()) removeCgroup(join(path, entry.name))
+  const pids = ifThere(() => readFileSync(join(path, 'cgroup.procs'), 'utf8')) ?? ''
+  for (const pid of pids.split('\n').filter(Boolean)) kill(Number(pid))
+  for (let attempt = 1; existsSync(path); attempt++)
     try {
-      run('rmdir', path)
-      return
+      ifThere(() => rmdirSync(path))
     } catch (error) {
       // What was killed is counted until it has ended.
       if (attempt === RMDIR_ATTEMPTS) throw error
       execFileSync('sleep', ['0.1'])
     }
+}
+
+function ifThere<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch (error) {
+    // What fs throws; a cgroup that goes while it is read is no device any more.
+    if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
 }
 
 const RMDIR_ATTEMPTS = 50

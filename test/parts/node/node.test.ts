@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +11,7 @@ import { images, stageRoot } from '../../../bin/image/root-fs.ts'
 import { version } from '../../../bin/version.ts'
 import { KafkaBroker } from '../../support/kafka-broker.ts'
 import { type KubernetesNode, startKubernetesNode } from '../../support/kubernetes-node.ts'
+import { nodeTraces } from '../../support/node-traces.ts'
 import { S3Server } from '../../support/s3-server.ts'
 
 /** The test cluster itself: pods in a namespace that enforces the restricted standard, Services, DNS, Kafka and S3 from pods, and nothing left at the end. */
@@ -22,23 +26,6 @@ beforeAll(async () => {
   archive = buildArchive(image, folder).path
 }, 120_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-/** What stays when something is left behind. */
-function traces(): readonly string[] {
-  const list = (command: string, ...args: readonly string[]) => execFileSync(command, args, { encoding: 'utf8' }).split('\n')
-  // What has ended and was not looked at by its parent is no process any more.
-  const alive = list('ps', '-eo', 'stat=,comm=').flatMap(line => (line.startsWith('Z') ? [] : line.split(/\s+/).slice(1)))
-  const processes = alive.filter(name => /^(containerd|runc|kube|etcd|coredns|pause)/.test(name))
-  const mounts = readFileSync('/proc/mounts', 'utf8')
-    .split('\n')
-    .filter(line => line.includes('millrace-node'))
-  const links = list('ip', '-o', 'link').filter(line => / mr[hn]\d/.test(line))
-  const cgroups = readdirSync('/sys/fs/cgroup').flatMap(name =>
-    readdirSync(join('/sys/fs/cgroup', name)).filter(group => group.startsWith('millrace-')),
-  )
-  const folders = readdirSync(tmpdir()).filter(name => name.startsWith('millrace-node-'))
-  return [...processes, ...mounts, ...links, ...cgroups, ...folders, ...readdirSync('/var/run/netns')]
-}
 
 const pod = (name: string, script: string, more: object = {}) => ({
   apiVersion: 'v1',
@@ -69,7 +56,7 @@ const service = {
 }
 
 test('pods without any right reach each other by name, and Kafka and S3 outside; nothing is left at the end', { timeout: 180_000 }, async () => {
-  const before = traces()
+  const before = nodeTraces()
   {
     await using node = await startKubernetesNode()
     node.importImage(archive)
@@ -104,7 +91,7 @@ test('pods without any right reach each other by name, and Kafka and S3 outside;
       await kafka.close()
     }
   }
-  expect(traces()).toEqual(before)
+  expect(nodeTraces()).toEqual(before)
 })
 
 describe('the node alone', () => {
@@ -135,20 +122,112 @@ describe('the node alone', () => {
     await node.kubectl(['-n', NAMESPACE, 'logs', 'idle'])
   })
 
+  describe('NetworkPolicies', () => {
+    const DENIED = 'ECONNREFUSED'
+    const policy = (spec: object) => ({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'policy', namespace: NAMESPACE },
+      spec,
+    })
+    const apply = (object: object) => node.kubectl(['apply', '-f', '-'], JSON.stringify(object))
+    const withdraw = () => node.kubectl(['-n', NAMESPACE, 'delete', 'networkpolicy', 'policy'])
+    const asks = (url: string) => inPod(`fetch('${url}').then(answer => answer.text()).then(console.log, error => console.log(error.cause.code))`)
+    const answers = (url: string, wanted: string) => expect.poll(() => asks(url), { timeout: 20_000 }).toBe(wanted)
+    const addressOf = (name: string) => node.kubectl(['-n', NAMESPACE, 'get', 'pod', name, '-o', 'jsonpath={.status.podIP}'])
+
+    beforeAll(async () => {
+      await apply(pod('server', "require('http').createServer((request, answer) => answer.end('here')).listen(8080)"))
+      await apply(service)
+      await node.kubectl(['-n', NAMESPACE, 'wait', '--for=condition=Ready', 'pod/server', '--timeout=60s'])
+    })
+
+    test('into a pod: by its address and by its Service reached before, refused and counted while a policy denies it, reached again when it goes', async () => {
+      const server = await addressOf('server')
+      const urls = [`http://${server}:8080`, `http://server.${NAMESPACE}.svc.cluster.local`]
+      for (const url of urls) await answers(url, 'here')
+      expect(node.refused(server)).toEqual({ ingress: 0, egress: 0 })
+      await apply(policy({ podSelector: { matchLabels: { app: 'server' } }, policyTypes: ['Ingress'] }))
+      for (const url of urls) await answers(url, DENIED)
+      const { ingress, egress } = node.refused(server)
+      expect(ingress).toBeGreaterThanOrEqual(2)
+      expect(egress).toBe(0)
+      await apply(
+        policy({
+          podSelector: { matchLabels: { app: 'server' } },
+          ingress: [{ from: [{ podSelector: { matchLabels: { app: 'idle' } } }], ports: [{ port: 8080 }] }],
+        }),
+      )
+      for (const url of urls) await answers(url, 'here')
+      await apply(
+        policy({ podSelector: { matchLabels: { app: 'server' } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: 'nobody' } } }] }] }),
+      )
+      for (const url of urls) await answers(url, DENIED)
+      await withdraw()
+      for (const url of urls) await answers(url, 'here')
+      expect(node.refused(server).ingress).toBeGreaterThan(ingress)
+    })
+
+    test('out of a pod: to this machine, the API server and DNS only what a policy says', async () => {
+      const outside = createServer((_, answer) => answer.end('outside')).listen(0, node.outside)
+      await once(outside, 'listening')
+      try {
+        // Node's server on an address has one.
+        const url = `http://${node.outside}:${(outside.address() as AddressInfo).port}`
+        const idle = await addressOf('idle')
+        const reached = (port: number) =>
+          inPod(
+            `const socket = require('net').connect(${port}, '${new URL(node.apiServer).hostname}'); socket.on('connect', () => { console.log('reached'); socket.destroy() }); socket.on('error', error => console.log(error.code))`,
+          )
+        const egress = (...rules: readonly object[]) =>
+          apply(policy({ podSelector: { matchLabels: { app: 'idle' } }, policyTypes: ['Egress'], egress: rules }))
+        const dns = { ports: [{ protocol: 'UDP', port: 53 }] }
+        await answers(url, 'outside')
+        expect(await reached(6443)).toBe('reached')
+        expect(node.refused(idle).egress).toBe(0)
+
+        await egress(dns)
+        await answers(url, DENIED)
+        await answers(`http://server.${NAMESPACE}.svc.cluster.local`, DENIED)
+        expect(await reached(6443)).toBe(DENIED)
+        expect(node.refused(idle).egress).toBeGreaterThanOrEqual(3)
+
+        await egress({ to: [{ ipBlock: { cidr: '10.0.0.0/8', except: [`${node.outside}/32`] } }] }, dns)
+        await answers(`http://server.${NAMESPACE}.svc.cluster.local`, 'here')
+        expect(await reached(6443)).toBe('reached')
+        expect(await asks(url)).toBe(DENIED)
+
+        await egress({ to: [{ ipBlock: { cidr: `${node.outside}/32` } }] })
+        await answers(url, 'outside')
+        expect(await inPod("require('dns').promises.resolve4('kubernetes.default.svc.cluster.local').catch(error => console.log(error.code))")).toBe(
+          DENIED,
+        )
+
+        await withdraw()
+        await answers(`http://server.${NAMESPACE}.svc.cluster.local`, 'here')
+      } finally {
+        outside.close()
+      }
+    })
+
+    test('policies that are made after the API server was away are enforced', async () => {
+      const url = `http://${await addressOf('server')}:8080`
+      await node.without('kube-apiserver', async () => {})
+      await answers(url, 'here')
+      await apply(policy({ podSelector: {}, policyTypes: ['Ingress'] }))
+      await answers(url, DENIED)
+      await withdraw()
+      await answers(url, 'here')
+    })
+  })
+
   test('the API server goes and comes back, with what it knew, under the same address; pods run on', async () => {
     await node.without('kube-apiserver', async () => {
       await expect(node.kubectl(['get', 'nodes'])).rejects.toThrow('refused')
     })
     expect(
       (
-        await node.kubectl([
-          '-n',
-          NAMESPACE,
-          'get',
-          'pods',
-          '-o',
-          'jsonpath={.items[*].status.phase} {.items[*].status.containerStatuses[0].restartCount}',
-        ])
+        await node.kubectl(['-n', NAMESPACE, 'get', 'pod', 'idle', '-o', 'jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}'])
       ).trim(),
     ).toBe('Running 0')
     expect(await inPod('console.log(process.getuid())')).toBe('65532')
