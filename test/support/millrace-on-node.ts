@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, vi } from 'vitest'
 import { CHART } from '../../bin/chart.ts'
 import { buildArchive } from '../../bin/image/buildah.ts'
@@ -71,6 +71,18 @@ export class MillraceOnNode implements AsyncDisposable {
 
   apply(...objects: readonly object[]): Promise<string> {
     return this.node.kubectl(['-n', JOBS, 'apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+  }
+
+  /** As people build theirs on ours (docs/images.md): `files` by their paths below /opt/millrace. After the other images, whose root it changes. */
+  importImageWith(name: string, files: Readonly<Record<string, string>>): void {
+    const [runtime] = images.filter(({ target }) => target === 'runtime')
+    if (runtime === undefined) throw new Error('there is no image of the runtime')
+    for (const [path, text] of Object.entries(files)) {
+      const file = join(this.home, 'runtime', 'opt', 'millrace', path)
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, text)
+    }
+    this.node.importImage(buildArchive({ ...runtime, name }, this.home).path)
   }
 
   /** kubectl in the namespace of jobs. */
