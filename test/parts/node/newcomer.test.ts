@@ -14,7 +14,7 @@ mkdirSync(cache, { recursive: true })
 for (const name of readdirSync(cacheFolder(''))) if (!/^(cluster|kubeconfig)/.test(name)) symlinkSync(cacheFolder(name), join(cache, name))
 const { MILLRACE_CACHE: _, ...ours } = process.env
 const env = { ...ours, HOME: home, PATH: [dirname(kubeBinary('kubectl')), dirname(helmBinary()), process.env['PATH']].join(delimiter) }
-const bash = (script: string) => promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], { cwd: repository, env, maxBuffer: 64 * 2 ** 20 })
+const bash = (script: string) => promisify(execFile)('bash', ['-eo', 'pipefail', '-c', script], { cwd: repository, env, maxBuffer: 64 * 2 ** 20 })
 
 afterAll(async () => {
   await bash('make cluster-down')
