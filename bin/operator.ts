@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { type OperatorRequest, POD_NAMESPACE } from '../operator/cli/operator-command.ts'
 import { createKubernetesExecutors } from '../operator/effects/kubernetes/kubernetes-executors.ts'
+import { networkPolicySettings } from '../operator/effects/kubernetes/network-policy.ts'
 import { KubeApi } from '../operator/kube/kube-api.ts'
 import { inCluster, type KubeAuth, podNamespace, withToken } from '../operator/kube/kube-auth.ts'
 import { LeaderElection } from '../operator/kube/leader-election.ts'
@@ -29,6 +30,8 @@ import { storeOpener } from './stores.ts'
 export async function runOperator(request: OperatorRequest, interrupted: AbortSignal, env: NodeJS.ProcessEnv): Promise<number> {
   const log = createProcessLog('json', 'info')
   const auth = authOf(request, env)
+  const { networkPolicies: policyFile } = request
+  const policies = policyFile === undefined ? {} : { networkPolicies: networkPolicySettings(textOf(policyFile), policyFile) }
   const api = new KubeApi({ auth, clock, random })
   // The Lease and events do not wait behind what passes ask.
   const aside = new KubeApi({ auth, clock, random })
@@ -59,6 +62,7 @@ export async function runOperator(request: OperatorRequest, interrupted: AbortSi
       rest: (address, token) => restOf(address, token, configuration),
       catalogue,
       stopTimeoutMs: 60_000,
+      ...policies,
       plannerDeadlineS: 600,
     })
     const events = new EventRecorder({ api: aside, clock, log, identity })

@@ -79,6 +79,20 @@ export const chartValues = z.strictObject({
       .default(1)
       .describe('a number, or a share as `50%`'),
   }),
+  networkPolicies: group('default deny for the operator and for the pods of jobs; needs a network that enforces NetworkPolicies', {
+    enabled: flag(false, 'NetworkPolicies are made: of the operator by the chart, of each FlinkJob and FlinkSession by the operator'),
+    egress: list('NetworkPolicyEgressRules of jobs and operator: brokers and stores. DNS is allowed, and what belongs to the same job'),
+    restFrom: list('NetworkPolicyPeers that may ask REST of jobs besides the operator: an ingress controller'),
+    apiServer: list('NetworkPolicyEgressRules of the operator: the API server').default([
+      {
+        ports: [
+          { protocol: 'TCP', port: 443 },
+          { protocol: 'TCP', port: 6443 },
+        ],
+      },
+    ]),
+    metricsFrom: list('NetworkPolicyPeers that may ask the operator for its metrics; empty: everybody'),
+  }),
   metrics: group('what the operator says of itself, at `/metrics` of port 8085', {
     serviceMonitor: group('for the operator of Prometheus', {
       enabled: flag(false, 'a ServiceMonitor is made; its kind has to be there'),

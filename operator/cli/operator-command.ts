@@ -13,6 +13,8 @@ export interface OperatorRequest {
   /** Undefined = this one alone: nobody else may run. */
   readonly leaseNamespace: string | undefined
   readonly leaseName: string
+  /** A file. */
+  readonly networkPolicies: string | undefined
   readonly probes: { readonly host: string; readonly port: number }
 }
 
@@ -26,6 +28,7 @@ interface Options {
   readonly leaderElectionNamespace?: string
   readonly leaderElection: boolean
   readonly leaseName: string
+  readonly networkPolicies?: string
   readonly probeAddress: string
 }
 
@@ -47,6 +50,7 @@ export function addOperatorCommand(
     .option('--leader-election-namespace <namespace>', 'where the Lease lies; default: the namespace of the pod')
     .option('--lease-name <name>', 'of the Lease: operators that look after different namespaces must not share one', 'millrace-operator')
     .option('--no-leader-election', 'this one alone runs: two at once would write over each other until one of them sees it')
+    .option('--network-policies <file>', 'makes a NetworkPolicy of each cluster, with what this file says of others (docs/security.md)')
     .option('--probe-address <address>', 'of /metrics, /healthz and /readyz', '0.0.0.0:8085')
     .addHelpText(
       'after',
@@ -61,7 +65,19 @@ Examples:
 }
 
 function requestOf(options: Options): OperatorRequest {
-  const { namespace, selector = '', image, kubeUrl, tokenFile, caFile, leaderElection, leaderElectionNamespace, leaseName, probeAddress } = options
+  const {
+    namespace,
+    selector = '',
+    image,
+    kubeUrl,
+    tokenFile,
+    caFile,
+    leaderElection,
+    leaderElectionNamespace,
+    leaseName,
+    networkPolicies,
+    probeAddress,
+  } = options
   if (kubeUrl === undefined && (tokenFile !== undefined || caFile !== undefined))
     throw new FlinkError('INVALID_ARGUMENT', 'options --token-file and --ca-file belong to --kube-url')
   if (kubeUrl !== undefined && leaderElection && leaderElectionNamespace === undefined)
@@ -79,6 +95,7 @@ function requestOf(options: Options): OperatorRequest {
     kube: kubeUrl === undefined ? undefined : { url: kubeUrl, tokenFile, caFile },
     leaseNamespace: leaderElection ? (leaderElectionNamespace ?? POD_NAMESPACE) : undefined,
     leaseName,
+    networkPolicies,
     probes: { host, port: Number(port) },
   }
 }

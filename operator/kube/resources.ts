@@ -29,6 +29,7 @@ export const pods = kind('', 'v1', 'pods', 'Pod')
 export const statefulSets = kind('apps', 'v1', 'statefulsets', 'StatefulSet')
 export const controllerRevisions = kind('apps', 'v1', 'controllerrevisions', 'ControllerRevision')
 export const ingresses = kind('networking.k8s.io', 'v1', 'ingresses', 'Ingress')
+export const networkPolicies = kind('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy')
 export const leases = kind('coordination.k8s.io', 'v1', 'leases', 'Lease')
 export const events = kind('events.k8s.io', 'v1', 'events', 'Event')
 
@@ -43,6 +44,7 @@ export const resourceTypes: readonly ResourceType[] = [
   statefulSets,
   controllerRevisions,
   ingresses,
+  networkPolicies,
   leases,
   events,
 ]
@@ -58,7 +60,7 @@ export function typeOf({ apiVersion, kind: name }: Pick<KubeObject, 'apiVersion'
 }
 
 const withStatus = new Set([flinkJobs, flinkSessions, flinkSnapshots, pods, statefulSets, services, ingresses])
-const withGeneration = new Set([flinkJobs, flinkSessions, flinkSnapshots, pods, statefulSets, ingresses])
+const withGeneration = new Set([flinkJobs, flinkSessions, flinkSnapshots, pods, statefulSets, ingresses, networkPolicies])
 
 /** Their status is written beside the rest of them. */
 export function hasStatus(type: ResourceType): boolean {

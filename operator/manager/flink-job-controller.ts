@@ -50,6 +50,8 @@ export interface Executors {
   readonly related?: readonly Related[]
   /** `session`: what the job sees of the one that it names. */
   of(job: FlinkJob, session: SessionView | undefined, caches: Caches): Executor
+  /** Before a pass of a job that is not deleted: what has to be there before its pods are. */
+  prepare?(job: FlinkJob): Promise<void>
   /** Of a job whose JobManager is up, after each pass: what its processes need and does not last is renewed. */
   keep?(job: FlinkJob): Promise<void>
   /** The object has gone. */
@@ -112,6 +114,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       }
       const snapshots = { ...snapshotObjects, list: async () => snapshotsOf(job, caches) }
       const { sessionName } = job.spec
+      if (job.metadata.deletionTimestamp === undefined) await executors.prepare?.(job)
       const { job: after, requeueAfterMs } = await reconcile({
         store,
         executor: fenced(executors.of(job, sessionName === undefined ? undefined : sessionAt(caches, key.namespace, sessionName), caches)),

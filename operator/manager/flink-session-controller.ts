@@ -39,6 +39,8 @@ export interface SessionExecutors {
   /** Objects that executors look at in the caches. */
   readonly related?: readonly Related[]
   of(session: FlinkSession, caches: Caches): Pick<ClusterProcesses, 'observeCluster' | 'execute'>
+  /** Before a pass of one that is not deleted: what has to be there before its pods are. */
+  prepare?(session: FlinkSession): Promise<void>
   /** Of one whose JobManager is up, after each pass: what its processes need and does not last is renewed. */
   keep?(session: FlinkSession): Promise<void>
   /** The object has gone. */
@@ -111,6 +113,7 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
         await writeFinalizers(object, [...finalizers, FINALIZER], caches)
         return 0
       }
+      if (deletionTimestamp === undefined) await executors.prepare?.(read(object).session)
       const { status, object: after, afterMs } = await pass(object, caches)
       if (status.lifecycleState !== 'DELETED') {
         if (status.jobManagerDeploymentStatus === 'READY') await executors.keep?.(read(after).session)

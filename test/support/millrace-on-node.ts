@@ -34,7 +34,8 @@ export class MillraceOnNode implements AsyncDisposable {
     this.home = home
   }
 
-  static async start(values: object = {}): Promise<MillraceOnNode> {
+  /** `values`: of the chart. */
+  static async start(values: (world: Pick<MillraceOnNode, 'node' | 's3'>) => object = () => ({})): Promise<MillraceOnNode> {
     const home = mkdtempSync(join(tmpdir(), 'millrace-images-'))
     const parts: AsyncDisposable[] = []
     try {
@@ -50,7 +51,7 @@ export class MillraceOnNode implements AsyncDisposable {
         await node.kubectl(['create', 'namespace', namespace])
         await node.kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted'])
       }
-      await world.helm('install', RELEASE, CHART, ...valuesArgs(values), '--wait', '--timeout', '90s')
+      await world.helm('install', RELEASE, CHART, ...valuesArgs(values(world)), '--wait', '--timeout', '90s')
       return world
     } catch (error) {
       for (const part of parts) await part[Symbol.asyncDispose]()

@@ -10,6 +10,7 @@ import { scopeOf } from './cluster-scope.ts'
 import { followedClusters } from './followed-clusters.ts'
 import { createKubernetesExecutor, createSharedExecutor, type KubernetesExecutor, type KubernetesExecutorOptions } from './kubernetes-executor.ts'
 import { createKubernetesProcesses, type KubernetesProcesses } from './kubernetes-processes.ts'
+import { type NetworkPolicySettings, networkPolicyOf } from './network-policy.ts'
 import { createRecentWarnings } from './recent-warnings.ts'
 
 /**
@@ -36,7 +37,12 @@ interface OfSession {
   readonly processes: KubernetesProcesses
 }
 
-export function createKubernetesExecutors(options: Omit<KubernetesExecutorOptions, 'owner' | 'caches' | 'warnings'>): KubernetesExecutors {
+export interface KubernetesExecutorsOptions extends Omit<KubernetesExecutorOptions, 'owner' | 'caches' | 'warnings'> {
+  /** Undefined: no NetworkPolicies are made; those that are there stay until their objects go. */
+  readonly networkPolicies?: NetworkPolicySettings
+}
+
+export function createKubernetesExecutors(options: KubernetesExecutorsOptions): KubernetesExecutors {
   let known: Caches | undefined
   const warnings = createRecentWarnings(options.api, options.clock)
   const jobs = new Map<string, OfJob>()
@@ -48,6 +54,17 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
     warnings,
     owner: { apiVersion, kind, name, namespace, uid },
   })
+
+  /** Whose NetworkPolicy is there, by what it belongs to: applied once, with the settings of this operator. */
+  const guarded = new Map<string, string>()
+  const guard = async (object: FlinkJob | FlinkSession, sessionName?: string) => {
+    const { networkPolicies } = options
+    const key = `${object.kind} ${keyOf(object.metadata)}`
+    if (networkPolicies === undefined || guarded.get(key) === object.metadata.uid) return
+    const of = optionsOf(object)
+    await scopeOf(of).objects.apply(networkPolicyOf(of.owner, networkPolicies, sessionName))
+    guarded.set(key, object.metadata.uid)
+  }
 
   const restAt = (namespace: string, name: string) => (address: string) => {
     const session = sessions.get(keyOf({ namespace, name }))
@@ -86,10 +103,12 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
       if (entry === undefined) throw new FlinkError('CONNECTION_REFUSED', 'the JobManager was not seen yet')
       return entry.executor.rest(address)
     },
+    prepare: job => guard(job, job.spec.sessionName),
     async keep(job) {
       await jobs.get(keyOf(job.metadata))?.executor.keep?.(job.spec)
     },
     async release(key) {
+      guarded.delete(`${KIND} ${keyOf(key)}`)
       jobs.delete(keyOf(key))
     },
     sessions: {
@@ -105,10 +124,12 @@ export function createKubernetesExecutors(options: Omit<KubernetesExecutorOption
         return processes
       },
       restOf: ({ metadata }) => restAt(metadata.namespace, metadata.name),
+      prepare: guard,
       async keep(session) {
         await sessions.get(keyOf(session.metadata))?.processes.keep(session.spec.cluster)
       },
       async release(key) {
+        guarded.delete(`${SESSION_KIND} ${keyOf(key)}`)
         sessions.delete(keyOf(key))
       },
     },

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CHART } from '../../../bin/chart.ts'
+import { networkPolicySettings } from '../../../operator/effects/kubernetes/network-policy.ts'
 import type { KubeObject } from '../../../operator/kube/object-api.ts'
 import { OperatorMetrics } from '../../../operator/manager/metrics.ts'
 import { rendered, runHelm, valuesArgs } from '../../support/helm.ts'
@@ -14,6 +15,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }))
 const everything = {
   replicas: 2,
   podDisruptionBudget: { enabled: true },
+  networkPolicies: { enabled: true },
   metrics: { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true }, dashboard: { enabled: true } },
 }
 const lint = (values: object) => runHelm(['lint', '--strict', CHART, ...valuesArgs(values)], home)
@@ -162,6 +164,30 @@ test('a disruption budget selects the pods of the operator', async () => {
   const objects = await rendered({ replicas: 2, podDisruptionBudget: { enabled: true, maxUnavailable: '50%' } }, home)
   const { matchLabels } = found<DeploymentSpec>(objects, 'Deployment', 'millrace-operator').spec.selector
   expect(found(objects, 'PodDisruptionBudget', 'millrace-operator').spec).toEqual({ maxUnavailable: '50%', selector: { matchLabels } })
+})
+
+test('with NetworkPolicies the operator and the test may speak with the API server, DNS and what is named, and nobody else; jobs get the same by the operator', async () => {
+  const egress = [{ to: [{ ipBlock: { cidr: '10.0.0.0/24' } }] }]
+  const objects = await rendered(
+    { networkPolicies: { enabled: true, egress, restFrom: [{ podSelector: {} }], metricsFrom: [{ podSelector: {} }] } },
+    home,
+  )
+  const { spec } = found<{ readonly egress: readonly object[]; readonly policyTypes: readonly string[] }>(
+    objects,
+    'NetworkPolicy',
+    'millrace-operator',
+  )
+  expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
+  expect(spec.egress).toHaveLength(4)
+  expect(spec.egress.at(-1)).toEqual(egress[0])
+  const { data } = found(objects, 'ConfigMap', 'millrace-operator-network-policies') as unknown as { readonly data: Record<string, string> }
+  expect(networkPolicySettings(data['network-policies.yaml'] ?? '', 'network-policies.yaml')).toEqual({
+    operator: { namespace: 'system', podLabels: { 'app.kubernetes.io/name': 'millrace-operator', 'app.kubernetes.io/instance': 'millrace' } },
+    restFrom: [{ podSelector: {} }],
+    egress,
+  })
+  expect(operatorPod(objects).containers[0]?.args).toContain('--network-policies=/etc/millrace/network-policies.yaml')
+  expect(kinds(await rendered({}, home))).not.toContain('NetworkPolicy')
 })
 
 test('alerts and dashboard ask for metrics that there are, and nothing of it is made unless asked for', async () => {
