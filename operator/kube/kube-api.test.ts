@@ -168,11 +168,11 @@ describe('a watch', () => {
     expect(requests[0]).toMatch(/\?watch=true&allowWatchBookmarks=true&timeoutSeconds=2[4-9]\d&resourceVersion=7$/)
   })
 
-  test('on which nothing comes is dead', async () => {
+  test('on which nothing comes ends: it may be dead, or nothing happens', async () => {
     const { api } = await scripted(stream(line('ADDED', object)))
     const { events, error } = await seen(api)
     expect(events.length).toBe(1)
-    expect(error).toMatchObject({ reason: 'Unreachable', message: 'the watch broke: nothing came for 300 ms' })
+    expect(error).toBeUndefined()
   })
 
   test('from a forgotten version says so, at once or on the way', async () => {

@@ -178,7 +178,7 @@ export class KubeApi implements ObjectApi {
         if (event !== undefined) yield event.type === 'BOOKMARK' ? event : { ...event, object: seenOf(type, event.object) }
       }
     } catch (error) {
-      if (!signal.aborted)
+      if (!signal.aborted && !stream.isSilent)
         throw error instanceof KubeError ? error : new KubeError('Unreachable', `the watch broke: ${messageOf(error)}`, { cause: error })
     } finally {
       stream.close()
@@ -285,8 +285,12 @@ export class KubeApi implements ObjectApi {
   }
 }
 
-/** An answer that goes on, in lines; a longer silence than `silenceMs` ends it with an error. */
+/**
+ * An answer that goes on, in lines; a longer silence than `silenceMs` ends it. The connection may be dead, or nothing has happened: an API server sends no bookmarks of a kind that it has seen no change of
+ * since it began. Who begins anew finds out.
+ */
 class LineStream {
+  isSilent = false
   private readonly message: IncomingMessage
   private readonly clock: Clock
   private readonly silenceMs: number
@@ -320,7 +324,10 @@ class LineStream {
   }
 
   private silence(): Timer {
-    return this.clock.schedule(this.silenceMs, () => this.message.destroy(new Error(`nothing came for ${this.silenceMs} ms`)))
+    return this.clock.schedule(this.silenceMs, () => {
+      this.isSilent = true
+      this.message.destroy()
+    })
   }
 }
 
