@@ -16,7 +16,9 @@ function trusts(side: RoleCertificate, peer: RoleCertificate, nowMs: number): bo
   )
 }
 
-test('over two years every process trusts every other one at any time, though each reads late, and the operator is away or dies between two writes', () => {
+test('over two years every process trusts every other one at any time, though each reads late, and the operator is away or dies between two writes', {
+  timeout: 120_000,
+}, () => {
   let [rotations, crashes, authoritiesMax] = [0, 0, 0]
   for (let seed = 0; seed < 8; seed++) {
     const random = seededRandom(seed)

@@ -125,7 +125,8 @@ describe('with more than one operator, or one that sees late', () => {
 })
 
 describe.each(stories)('$name, with the operator killed at each call and each call going wrong', story => {
-  test.each(callFaults)('%s', async fault => {
+  // Some hundred runs of a story each, on whatever else the machine does.
+  test.each(callFaults)('%s', { timeout: 120_000 }, async fault => {
     const calls = await tell(story, new Map())
     expect(calls).toBeGreaterThan(10)
     for (let at = callFaults.indexOf(fault) % stride; at < calls; at += stride) await tell(story, new Map([[at, fault]]))

@@ -153,7 +153,8 @@ async function tell({ steps, end, starts, taskManagers }: Story, plan: ReadonlyM
 }
 
 describe.each(stories)('$name, with the operator killed at each call and each call going wrong', story => {
-  test.each(faults)('%s', async fault => {
+  // Some hundred runs of a story each, on whatever else the machine does.
+  test.each(faults)('%s', { timeout: 120_000 }, async fault => {
     const calls = await tell(story, new Map())
     expect(calls).toBeGreaterThan(10)
     for (let at = faults.indexOf(fault) % stride; at < calls; at += stride) await tell(story, new Map([[at, fault]]))
