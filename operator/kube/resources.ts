@@ -30,6 +30,9 @@ export const statefulSets = kind('apps', 'v1', 'statefulsets', 'StatefulSet')
 export const controllerRevisions = kind('apps', 'v1', 'controllerrevisions', 'ControllerRevision')
 export const ingresses = kind('networking.k8s.io', 'v1', 'ingresses', 'Ingress')
 export const leases = kind('coordination.k8s.io', 'v1', 'leases', 'Lease')
+export const serviceAccounts = kind('', 'v1', 'serviceaccounts', 'ServiceAccount')
+export const roles = kind('rbac.authorization.k8s.io', 'v1', 'roles', 'Role')
+export const roleBindings = kind('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding')
 export const events = kind('events.k8s.io', 'v1', 'events', 'Event')
 
 export const resourceTypes: readonly ResourceType[] = [
@@ -44,6 +47,9 @@ export const resourceTypes: readonly ResourceType[] = [
   controllerRevisions,
   ingresses,
   leases,
+  serviceAccounts,
+  roles,
+  roleBindings,
   events,
 ]
 
