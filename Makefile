@@ -9,7 +9,7 @@ JOB ?= examples/word-count-sql.yaml
 SEED ?=
 SEEDS ?= 300
 
-.PHONY: help install build image-roots image cluster-up cluster-down run check test sim bench soak format parts crds clean
+.PHONY: help install build image-roots image cluster-up cluster-down run check test sim bench soak format parts crds chart clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -68,8 +68,11 @@ bench: dist/.built ## side by side with Apache Flink: CASE=name (none = the list
 soak: dist/.built parts ## the long forms, for hours
 	@SOAK=1 SEEDS=100000 $(NODE) test/support/run-tests.ts
 
-crds: node_modules/.installed ## crds/ from operator/api
+crds: node_modules/.installed ## crds/ and the kinds of the chart, from operator/api
 	@$(NODE) bin/crds.ts
+
+chart: node_modules/.installed ## values, schema and README of charts/millrace, from bin/chart/values.ts
+	@$(NODE) bin/chart.ts
 
 format: node_modules/.installed ## format all sources
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --write .

@@ -121,7 +121,7 @@ export async function runOperator(request: OperatorRequest, interrupted: AbortSi
       return 0
     }
     const namespace = request.leaseNamespace === POD_NAMESPACE ? podNamespace() : request.leaseNamespace
-    const election = new LeaderElection({ api: aside, namespace, name: 'millrace-operator', identity, clock, random, log })
+    const election = new LeaderElection({ api: aside, namespace, name: request.leaseName, identity, clock, random, log })
     return (await election.run(lead, interrupted)) === 'lost' ? 1 : 0
   } finally {
     await probes.close()

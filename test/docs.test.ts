@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { CHART, chartFiles } from '../bin/chart.ts'
 import { configurationPage, errorsPage, generated, sqlFunctionsPage } from '../bin/docs-pages.ts'
 import { operatorPage } from '../bin/operator-docs.ts'
 
@@ -9,6 +11,12 @@ test('the generated pages of docs/ equal their tables', () => {
   expect(page('errors.md')).toBe(errorsPage())
   expect(page('sql-functions.md')).toBe(sqlFunctionsPage())
   expect(page('operator.md')).toBe(operatorPage(generated))
+})
+
+test('what is generated of the chart equals its values, and its version is that of the package', () => {
+  for (const [name, text] of chartFiles()) expect(readFileSync(`${CHART}/${name}`, 'utf8'), name).toBe(text)
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }
+  expect(parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8'))).toMatchObject({ version, appVersion: version })
 })
 
 test('docs/runbook.md has an entry for each condition that the operator writes', () => {

@@ -2,12 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { crdFiles } from '../../bin/crds.ts'
+import { chartCrdFiles, crdFiles } from '../../bin/crds.ts'
 
-const folder = join(import.meta.dirname, '../../crds')
-
-test('crds/ is what make crds makes, each file under 100 KB', () => {
-  const files = crdFiles()
+test.each([
+  ['crds', crdFiles()],
+  ['charts/millrace/templates/crds', chartCrdFiles()],
+])('%s is what make crds makes, each file under 100 KB', (path, files) => {
+  const folder = join(import.meta.dirname, '../..', path)
   expect(readdirSync(folder).sort()).toEqual([...files.keys()].sort())
   for (const [name, text] of files) {
     expect(readFileSync(join(folder, name), 'utf8'), name).toBe(text)

@@ -12,6 +12,7 @@ export interface OperatorRequest {
   readonly kube: { readonly url: string; readonly tokenFile: string | undefined; readonly caFile: string | undefined } | undefined
   /** Undefined = this one alone: nobody else may run. */
   readonly leaseNamespace: string | undefined
+  readonly leaseName: string
   readonly probes: { readonly host: string; readonly port: number }
 }
 
@@ -24,6 +25,7 @@ interface Options {
   readonly caFile?: string
   readonly leaderElectionNamespace?: string
   readonly leaderElection: boolean
+  readonly leaseName: string
   readonly probeAddress: string
 }
 
@@ -43,6 +45,7 @@ export function addOperatorCommand(
     .option('--token-file <path>', 'with --kube-url: a file with the token that it is asked with')
     .option('--ca-file <path>', 'with --kube-url: the certificates that vouch for it')
     .option('--leader-election-namespace <namespace>', 'where the Lease lies; default: the namespace of the pod')
+    .option('--lease-name <name>', 'of the Lease: operators that look after different namespaces must not share one', 'millrace-operator')
     .option('--no-leader-election', 'this one alone runs: two at once would write over each other until one of them sees it')
     .option('--probe-address <address>', 'of /metrics, /healthz and /readyz', '0.0.0.0:8085')
     .addHelpText(
@@ -58,7 +61,7 @@ Examples:
 }
 
 function requestOf(options: Options): OperatorRequest {
-  const { namespace, selector = '', image, kubeUrl, tokenFile, caFile, leaderElection, leaderElectionNamespace, probeAddress } = options
+  const { namespace, selector = '', image, kubeUrl, tokenFile, caFile, leaderElection, leaderElectionNamespace, leaseName, probeAddress } = options
   if (kubeUrl === undefined && (tokenFile !== undefined || caFile !== undefined))
     throw new FlinkError('INVALID_ARGUMENT', 'options --token-file and --ca-file belong to --kube-url')
   if (kubeUrl !== undefined && leaderElection && leaderElectionNamespace === undefined)
@@ -75,6 +78,7 @@ function requestOf(options: Options): OperatorRequest {
     image,
     kube: kubeUrl === undefined ? undefined : { url: kubeUrl, tokenFile, caFile },
     leaseNamespace: leaderElection ? (leaderElectionNamespace ?? POD_NAMESPACE) : undefined,
+    leaseName,
     probes: { host, port: Number(port) },
   }
 }

@@ -96,8 +96,9 @@ export class KubeApi implements ObjectApi {
     this.watches.destroy()
   }
 
-  get(type: ResourceType, namespace: string, name: string): Promise<KubeObject> {
-    return this.object({ method: 'GET', path: pathOf(type, namespace, name) })
+  async get(type: ResourceType, namespace: string, name: string): Promise<KubeObject> {
+    const accept = acceptOf(type, 'PartialObjectMetadata')
+    return seenOf(type, await this.object({ method: 'GET', path: pathOf(type, namespace, name), accept }))
   }
 
   async list(type: ResourceType, selection: Selection = {}): Promise<ObjectList> {

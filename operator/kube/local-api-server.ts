@@ -83,7 +83,8 @@ export class LocalApiServer implements ObjectApi {
   }
 
   async get(type: ResourceType, namespace: string, name: string): Promise<KubeObject> {
-    return this.require(type, namespace, name).object
+    const { object } = this.require(storedType(type), namespace, name)
+    return type.isMetadataOnly === true ? metadataOf(object) : object
   }
 
   async list(type: ResourceType, selection: Selection = {}): Promise<ObjectList> {

@@ -46,7 +46,7 @@ export interface ResourceType {
   readonly version: string
   readonly plural: string
   readonly kind: string
-  /** Listed and watched without what is in them: objects that are there in large numbers, or that nobody needs to know. */
+  /** Got, listed and watched without what is in them: objects that are there in large numbers, or that nobody needs to know. */
   readonly isMetadataOnly?: true
 }
 

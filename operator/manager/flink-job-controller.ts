@@ -13,7 +13,7 @@ import { type FlinkJobStore, reconcile } from '../job/controller.ts'
 import { initialStatus, isJobManagerDeployed, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
-import { flinkJobs, flinkSessions, flinkSnapshots, referredConfigMaps, referredSecrets } from '../kube/resources.ts'
+import { flinkJobs, flinkSessions, flinkSnapshots, referredConfigMaps } from '../kube/resources.ts'
 import { type SessionView, viewOf } from '../session/view.ts'
 import type { Caches } from './caches.ts'
 import { createFlinkJobObjects, type FlinkJobObjects } from './flink-job-objects.ts'
@@ -77,14 +77,14 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       { ...followedRevisions, keysOf: () => [] },
       { type: flinkSnapshots, indexed: [snapshotLabels.jobUid], keysOf: jobOf },
       { type: flinkSessions, keysOf: jobsOn },
-      { type: referredConfigMaps, keysOf: jobsReferringTo('ConfigMap') },
-      { type: referredSecrets, keysOf: jobsReferringTo('Secret') },
+      { type: referredConfigMaps, keysOf: jobsReferringTo },
       ...(executors.related ?? []),
     ],
     async reconcile(key, caches) {
       objects ??= createFlinkJobObjects({
         api,
         caches,
+        clock,
         optionTables: parts.optionTables,
         platform,
         sessionOptions: (namespace, name) => sessionAt(caches, namespace, name).spec?.flinkConfiguration,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { systemClock } from '../../runtime/common/clock.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import type { Caches } from './caches.ts'
 import { createFlinkJobObjects } from './flink-job-objects.ts'
@@ -18,7 +19,13 @@ test('a job whose last finalizer has gone is gone, though the cache still has it
     patchMetadata: async (patched, { finalizers = [] }) => ({ ...patched, metadata: { ...patched.metadata, finalizers } }),
   }
   // Nothing else is asked for here.
-  const objects = createFlinkJobObjects({ api: api as ObjectApi, caches: caches as Caches, optionTables: [], sessionOptions: () => undefined })
+  const objects = createFlinkJobObjects({
+    api: api as ObjectApi,
+    caches: caches as Caches,
+    clock: systemClock,
+    optionTables: [],
+    sessionOptions: () => undefined,
+  })
   expect((await objects.read(key))?.job.metadata.uid).toBe('1')
   await objects.writeFinalizers(key, ['example.com/other'])
   expect((await objects.read(key))?.job.metadata.uid).toBe('1')

@@ -1,3 +1,4 @@
+import type { Clock } from '../../runtime/common/clock.ts'
 import type { OptionTable } from '../../runtime/common/config.ts'
 import { canonicalJson } from '../../runtime/common/json.ts'
 import { type FlinkJob, type FlinkJobSpec, type FlinkJobStatus, flinkJobStatusSchema } from '../api/flink-job.ts'
@@ -38,6 +39,7 @@ export interface ReadFlinkJob {
 export interface FlinkJobObjectsParts {
   readonly api: ObjectApi
   readonly caches: Caches
+  readonly clock: Clock
   readonly optionTables: readonly OptionTable[]
   /** What carries the jobs out; default: processes of this machine. */
   readonly platform?: Platform
@@ -47,9 +49,9 @@ export interface FlinkJobObjectsParts {
 
 type CheckedSpec = { readonly spec: FlinkJobSpec } | { readonly invalid: string }
 
-export function createFlinkJobObjects({ api, caches, optionTables, platform, sessionOptions }: FlinkJobObjectsParts): FlinkJobObjects {
+export function createFlinkJobObjects({ api, caches, clock, optionTables, platform, sessionOptions }: FlinkJobObjectsParts): FlinkJobObjects {
   const revisions: SpecRevisions = createSpecRevisions(api, caches)
-  const references = createReferences(api, caches)
+  const references = createReferences(api, caches, clock)
   /** By uid and generation: a spec is checked once, not in every pass; with what its session says, of one that names it. */
   const checked = new Map<string, { readonly generation: number; readonly shared: string | undefined; readonly result: CheckedSpec }>()
 

@@ -115,7 +115,7 @@ test('what was refused of one text does not stand in the way of the next one, un
 
 test('pods read ConfigMaps and Secrets: another version of one is an edit, one that comes or goes is none, and what is in them is nowhere', async () => {
   const world = new ManagerWorld()
-  const references = createReferences(world.server, cachesOf(world))
+  const references = createReferences(world.server, cachesOf(world), world.clock)
   const template = {
     spec: {
       containers: [
@@ -130,6 +130,8 @@ test('pods read ConfigMaps and Secrets: another version of one is an edit, one t
   const spec = { job: { script: 'x', state: 'running', upgradeMode: 'savepoint' }, taskManager: {}, podTemplate: template } as unknown as FlinkJobSpec
   const secret = (value: string) => ({ apiVersion: 'v1', kind: 'Secret', metadata: meta('files'), stringData: { value } })
   const resolve = async (before: FlinkJobSpec | undefined) => {
+    // Secrets are looked at once a minute.
+    await world.clock.run(60_000)
     const found = await references.resolve('default', spec, before)
     if (!('spec' in found)) throw new Error(found.invalid)
     return found.spec

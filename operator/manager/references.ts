@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
+import type { Clock } from '../../runtime/common/clock.ts'
 import { canonicalJson } from '../../runtime/common/json.ts'
 import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
-import { isReason, type KubeObject, type ObjectApi, type ResourceType } from '../kube/object-api.ts'
-import { configMaps, flinkJobs, referredConfigMaps, referredSecrets } from '../kube/resources.ts'
+import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
+import { configMaps, flinkJobs, referredConfigMaps } from '../kube/resources.ts'
 import type { Caches } from './caches.ts'
 import type { ObjectKey } from './manager.ts'
+import { createReferredSecrets } from './referred-secrets.ts'
 
 /**
  * ConfigMaps and Secrets that a FlinkJob refers to, put into its spec before the rules look at it: what they say is part of what is carried out, and a change of it is an edit
@@ -27,9 +29,8 @@ interface Program {
   readonly data: Readonly<Record<string, string>>
 }
 
-const types: Readonly<Record<ReferredKind, ResourceType>> = { ConfigMap: referredConfigMaps, Secret: referredSecrets }
-
-export function createReferences(api: ObjectApi, caches: Caches): References {
+export function createReferences(api: ObjectApi, caches: Caches, clock: Clock): References {
+  const secrets = createReferredSecrets(api, clock)
   /** By namespace and name: a text is asked for when its ConfigMap has changed. */
   const programs = new Map<string, Program>()
 
@@ -66,16 +67,22 @@ export function createReferences(api: ObjectApi, caches: Caches): References {
     return { spec: { ...spec, job: { ...spec.job, ...(key.endsWith('.sql') ? { sql: text } : { script: text }) } } }
   }
 
+  const versionThere = async (kind: ReferredKind, namespace: string, name: string): Promise<string | undefined> => {
+    if (kind === 'Secret') return secrets.version(namespace, name)
+    const object = caches.get(referredConfigMaps, namespace, name)
+    return object === undefined ? undefined : versionOf(object)
+  }
+
   return {
     async resolve(namespace, spec, before) {
       const resolved = await withProgram(namespace, spec)
       if ('invalid' in resolved) return resolved
-      const found = podReferences(spec).flatMap(({ kind, name }) => {
-        const object = caches.get(types[kind], namespace, name)
+      const found: (readonly [key: string, version: string])[] = []
+      for (const { kind, name } of podReferences(spec)) {
         const key = `${kind} ${name}`
-        const version = object === undefined ? before?.references?.[key] : versionOf(object)
-        return version === undefined ? [] : [[key, version] as const]
-      })
+        const version = (await versionThere(kind, namespace, name)) ?? before?.references?.[key]
+        if (version !== undefined) found.push([key, version])
+      }
       return found.length === 0 ? resolved : { spec: { ...resolved.spec, references: Object.fromEntries(found) } }
     },
   }
@@ -99,26 +106,25 @@ export function ofReferences(status: FlinkJobStatus, { references, job }: FlinkJ
   return { ...rest, referenced }
 }
 
-/** The jobs of its namespace that a changed object concerns. */
-export function jobsReferringTo(kind: ReferredKind): (object: KubeObject, caches: Caches) => readonly ObjectKey[] {
-  return ({ metadata: { namespace, name } }, caches) =>
-    caches
-      .list(flinkJobs)
-      .filter(job => job.metadata.namespace === namespace && namedBy(job).has(`${kind} ${name}`))
-      .map(({ metadata }) => metadata)
+/** The jobs of its namespace that a changed ConfigMap concerns. */
+export function jobsReferringTo({ metadata: { namespace, name } }: KubeObject, caches: Caches): readonly ObjectKey[] {
+  return caches
+    .list(flinkJobs)
+    .filter(job => job.metadata.namespace === namespace && configMapsNamedBy(job).has(name))
+    .map(({ metadata }) => metadata)
 }
 
-/** By the object as it is stored, which never changes. */
+/** Names of ConfigMaps, by the object as it is stored, which never changes. */
 const named = new WeakMap<KubeObject, ReadonlySet<string>>()
 
-function namedBy(job: KubeObject): ReadonlySet<string> {
+function configMapsNamedBy(job: KubeObject): ReadonlySet<string> {
   const known = named.get(job)
   if (known !== undefined) return known
   // As it is stored: it may be unsound, and the walk takes what it finds.
   const spec = (job.spec ?? {}) as FlinkJobSpec
   const program = (spec.job as FlinkJobSpec['job'] | undefined)?.configMapRef?.name
-  const all = new Set(podReferences(spec).map(({ kind, name }) => `${kind} ${name}`))
-  if (program !== undefined) all.add(`ConfigMap ${program}`)
+  const all = new Set(podReferences(spec).flatMap(({ kind, name }) => (kind === 'ConfigMap' ? [name] : [])))
+  if (program !== undefined) all.add(program)
   named.set(job, all)
   return all
 }

@@ -276,6 +276,18 @@ const upload = async (fileName: string, content: string) => {
   return { status: response.statusCode, body: response.json() as { filename: string; errors?: string[] } }
 }
 
+/** Of Fastify's drawing: a line a route, below the one whose path it goes on. */
+function routesOf(drawing: string) {
+  const paths: string[] = []
+  return drawing.split('\n').flatMap(line => {
+    const [, indent = '', path = '', methods = ''] = /^([│ ]*)[├└]── (\S+)(?: \(([A-Z, ]+)\))?$/.exec(line) ?? []
+    const depth = indent.length / 4
+    paths[depth] = path
+    const whole = paths.slice(0, depth + 1).join('')
+    return methods.split(', ').flatMap(method => (method === '' ? [] : [{ method: method as 'GET', path: whole }]))
+  })
+}
+
 describe('conventions', () => {
   test('every path is answered bare and under /v1, in the same bytes, with Flink content type and CORS header', async () => {
     const bare = await server.app.inject({ url: '/jobs/overview', headers: { host: 'localhost' } })
@@ -646,6 +658,22 @@ describe('who may ask', () => {
       await status('/config'),
     ]).toEqual([401, 401, 200, 200])
     await guarded.close()
+  })
+
+  test('every route but the probe refuses whoever has no token, or another one, before it does anything', async () => {
+    const calls: string[] = []
+    const gateway = new Proxy({} as JobManagerGateway, { get: (_, name) => () => calls.push(String(name)) })
+    const { app, close } = await createRestServer({ ...options, gateway, settings: { ...options.settings, requireToken: true } })
+    await app.ready()
+    const routes = routesOf(app.printRoutes({ commonPrefix: false })).filter(({ path }) => path !== '/config')
+    expect(routes.length).toBeGreaterThan(60)
+    for (const { method, path } of routes)
+      for (const authorization of ['', 'Bearer nope']) {
+        const answer = await app.inject({ method, url: path.replaceAll(/:\w+/g, JOB), headers: { host: 'localhost', authorization } })
+        expect(answer.statusCode, `${method} ${path}`).toBe(401)
+      }
+    expect(calls).toEqual([])
+    await close()
   })
 
   test("told to require a token it does so on loopback as well: the cluster's own opens everything, and is token enough beyond", async () => {

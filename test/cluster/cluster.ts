@@ -1,24 +1,25 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { copyFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { KafkaBroker } from '../support/kafka-broker.ts'
-import { cacheFolder } from '../support/kube-binaries.ts'
+import { cacheFolder, helmBinary, kubeBinary } from '../support/kube-binaries.ts'
 import { startKubernetesNode } from '../support/kubernetes-node.ts'
 import { ACCESS_KEY, S3Server, SECRET_KEY } from '../support/s3-server.ts'
 
 /**
  * `make cluster-up` and `make cluster-down`: a Kubernetes cluster of one node on this machine, with a Kafka broker and an S3 server that pods reach. `up` leaves a process that holds all of it
- * (`run`), says where it is, and ends; `down` tells that process to end and waits until nothing is left.
+ * (`run`), says where it is, and ends; images that `make image` has built are on it; `down` tells that process to end and waits until nothing is left.
  */
 const RECORD = cacheFolder('cluster.json')
+/** The same for every cluster, so that it can stand in a text. */
+const KUBECONFIG = cacheFolder('kubeconfig')
 const LOG = cacheFolder('cluster.log')
 const BUCKET = 'millrace'
 const DOWN_MS = 60_000
 
 interface ClusterRecord {
   readonly pid: number
-  readonly kubeconfig: string
   readonly kafka: string
   readonly s3: string
 }
@@ -75,6 +76,10 @@ async function run(): Promise<number> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
   })
   await using node = await startKubernetesNode(say)
+  for (const archive of archives()) {
+    say(`bringing ${basename(archive)}`)
+    node.importImage(archive)
+  }
   say('starting Kafka')
   const kafka = await KafkaBroker.start(node.outside)
   say('starting S3')
@@ -82,17 +87,28 @@ async function run(): Promise<number> {
   try {
     s3 = await S3Server.start(node.outside)
     s3.createBucket(BUCKET)
-    const started: ClusterRecord = { pid: process.pid, kubeconfig: node.kubeconfig, kafka: kafka.bootstrapServers, s3: s3.endpoint }
+    copyFileSync(node.kubeconfig, KUBECONFIG)
+    const started: ClusterRecord = { pid: process.pid, kafka: kafka.bootstrapServers, s3: s3.endpoint }
     writeFileSync(RECORD, JSON.stringify(started), { mode: 0o600 })
     // Who started us need not wait any longer.
     process.disconnect?.()
     await end
   } finally {
-    rmSync(RECORD, { force: true })
+    for (const path of [RECORD, KUBECONFIG]) rmSync(path, { force: true })
     await s3?.stop()
     await kafka.close()
   }
   return 0
+}
+
+/** What `make image` has built; without, pods of Millrace have no image there. */
+function archives(): readonly string[] {
+  const folder = join(import.meta.dirname, '..', '..', 'dist', 'images')
+  return existsSync(folder)
+    ? readdirSync(folder)
+        .filter(name => name.endsWith('.tar'))
+        .map(name => join(folder, name))
+    : []
 }
 
 /** Of the cluster that runs. */
@@ -111,9 +127,10 @@ function isOurs(pid: number): boolean {
   }
 }
 
-function tell({ kubeconfig, kafka, s3 }: ClusterRecord): void {
+function tell({ kafka, s3 }: ClusterRecord): void {
   console.log(`
-  export KUBECONFIG=${kubeconfig}
+  export KUBECONFIG=${KUBECONFIG}
+  export PATH=${dirname(kubeBinary('kubectl'))}:${dirname(helmBinary())}:$PATH    # where there is no kubectl or helm
 
 Kafka for pods and for this machine: ${kafka}
 S3 for both: ${s3}, bucket ${BUCKET}, access key ${ACCESS_KEY}, secret key ${SECRET_KEY}

@@ -5,8 +5,9 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-/** Kubernetes' own programs, which test/parts/install-kubernetes.sh builds, and what all who start them need. */
+/** Kubernetes' own programs and helm, which test/parts/install-{kubernetes,helm}.sh build, and what all who start them need. */
 const VERSION = '1.34.2'
+const HELM_VERSION = '3.22.0'
 
 export function cacheFolder(name: string): string {
   return join(process.env['MILLRACE_CACHE'] ?? join(homedir(), '.cache', 'millrace'), name)
@@ -16,6 +17,10 @@ export function kubeBinary(name: string): string {
   const path = join(cacheFolder(`kubernetes-${VERSION}`), name)
   if (!existsSync(path)) throw new Error(`no ${path}: run test/parts/install-kubernetes.sh`)
   return path
+}
+
+export function helmBinary(): string {
+  return join(cacheFolder(`helm-${HELM_VERSION}`), 'helm')
 }
 
 export function flags(options: Readonly<Record<string, string>>): readonly string[] {

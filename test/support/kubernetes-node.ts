@@ -36,6 +36,18 @@ export interface KubernetesNode extends AsyncDisposable {
   readonly refused: PolicyEnforcer['refused']
   /** It is killed, and started again over what it has on disk when the work has been done. */
   without(part: Part, work: () => Promise<void>): Promise<void>
+  /** kill -9 of what runs in the containers of a pod, by its uid; answers how many processes. */
+  killInPod(uid: string): number
+  /** What this user has asked the API server for so far; watches when they ended. */
+  audited(user: string): readonly AuditedRequest[]
+}
+
+/** A request that was answered. */
+export interface AuditedRequest {
+  readonly verb: string
+  readonly user: { readonly username: string }
+  readonly objectRef?: { readonly apiGroup?: string; readonly resource: string; readonly name?: string; readonly subresource?: string }
+  readonly responseStatus?: { readonly code: number; readonly message?: string }
 }
 
 export type Part = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'containerd' | 'kubelet' | 'kube-proxy' | 'CoreDNS'
@@ -99,6 +111,8 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
           if (part === 'CoreDNS') await untilResolved(place)
         }
       },
+      killInPod,
+      audited: user => auditedIn(place.folder).filter(({ user: { username } }) => username === user),
       [Symbol.asyncDispose]: dispose,
     }
     say('waiting for the node to be ready')
@@ -211,7 +225,8 @@ async function startControlPlane(place: Place, start: Start): Promise<void> {
     'cert-dir': join(folder, 'certificates'),
     'token-auth-file': join(folder, 'tokens.csv'),
     'authorization-mode': 'Node,RBAC',
-    'enable-admission-plugins': 'NodeRestriction',
+    'enable-admission-plugins': 'NodeRestriction,OwnerReferencesPermissionEnforcement',
+    ...auditFlags(folder),
     'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
     'service-account-key-file': join(folder, 'accounts.pub'),
     'service-account-signing-key-file': join(folder, 'accounts.key'),
@@ -275,6 +290,19 @@ function untilServed(place: Place): Promise<void> {
 
 function untilResolved(place: Place): Promise<void> {
   return untilAnswered(() => resolverOf(place).resolve4('kubernetes.default.svc.cluster.local'))
+}
+
+/** Of pods' accounts. */
+function auditFlags(folder: string): Readonly<Record<string, string>> {
+  const rules = [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }, { level: 'None' }]
+  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules }
+  writeFileSync(join(folder, 'audit-policy.yaml'), JSON.stringify(policy))
+  return { 'audit-policy-file': join(folder, 'audit-policy.yaml'), 'audit-log-path': join(folder, 'audit.log') }
+}
+
+function auditedIn(folder: string): readonly AuditedRequest[] {
+  const lines = readFileSync(join(folder, 'audit.log'), 'utf8').split('\n').filter(Boolean)
+  return lines.map(line => JSON.parse(line) as AuditedRequest)
 }
 
 async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
@@ -353,6 +381,8 @@ function kubeletCommand(place: Place): readonly string[] {
     podLogsDir: join(folder, 'pod-logs'),
     syncFrequency: '10s',
     nodeStatusUpdateFrequency: '5s',
+    // How much of its disk a pod uses is looked at once a minute otherwise.
+    volumeStatsAggPeriod: '5s',
   }
   for (const controller of cgroupControllers()) mkdirSync(join('/sys/fs/cgroup', controller, namespace), { recursive: true })
   writeFileSync(join(folder, 'kubelet.yaml'), JSON.stringify(config))
@@ -422,6 +452,22 @@ function processesNaming(folder: string, program: string): readonly number[] {
       return []
     }
   })
+}
+
+/** All but what holds its network namespace. */
+function killInPod(uid: string): number {
+  const found = readdirSync('/proc').flatMap(name => {
+    if (!/^\d+$/.test(name)) return []
+    try {
+      const isIn = readFileSync(`/proc/${name}/cgroup`, 'utf8').includes(`pod${uid}`)
+      return isIn && !readFileSync(`/proc/${name}/cmdline`, 'utf8').startsWith('/pause') ? [Number(name)] : []
+    } catch {
+      // It has ended meanwhile.
+      return []
+    }
+  })
+  for (const pid of found) kill(pid)
+  return found.length
 }
 
 function kill(pid: number): void {

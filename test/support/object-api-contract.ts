@@ -159,12 +159,13 @@ export function objectApiContract(subject: () => ApiSubject): void {
     expect((await api().apply(job(name, { restartNonce: 1 }), 'one')).status).toMatchObject({ error: 'kept' })
   })
 
-  test('listed and watched by its metadata an object is without what is in it', async () => {
+  test('got, listed and watched by its metadata an object is without what is in it', async () => {
     const name = fresh()
     const { metadata } = await api().create(configMap(name, { a: '1' }))
     const { items, resourceVersion } = await api().list(referredConfigMaps, { namespace: 'default' })
     const seen = { apiVersion: 'v1', kind: 'ConfigMap', metadata }
     expect(items.find(item => item.metadata.name === name)).toEqual(seen)
+    expect(await api().get(referredConfigMaps, 'default', name)).toEqual(seen)
     const stopping = new AbortController()
     const events = api().watch(referredConfigMaps, { resourceVersion }, stopping.signal)
     const changed = await api().apply(configMap(name, { a: '2' }), 'one')

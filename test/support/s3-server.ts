@@ -3,6 +3,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Configuration } from '../../runtime/common/config.ts'
 import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
+import { writtenLines } from './written-lines.ts'
 
 /** A real S3 server (versitygw) on a free loopback port, in a folder of its own; `test/parts/install-s3.sh` builds it. */
 export class S3Server {
@@ -55,6 +56,11 @@ export class S3Server {
     return readdirSync(join(this.folder, 'buckets', bucket), { recursive: true, withFileTypes: true }).flatMap(entry =>
       entry.isFile() ? [entry.name] : [],
     )
+  }
+
+  /** Lines of the objects below a path that readers of a file sink look at. */
+  lines(bucket: string, path: string): string[] {
+    return writtenLines(join(this.folder, 'buckets', bucket, path))
   }
 
   removeBucket(name: string): void {

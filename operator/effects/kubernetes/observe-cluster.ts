@@ -5,7 +5,7 @@ import type { LostPods } from './lost-pods.ts'
 import { names } from './objects.ts'
 import type { OwnedObjects } from './owned-objects.ts'
 import type { Component } from './pod-specs.ts'
-import { asPod, creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem, replicasOf } from './pods.ts'
+import { asPod, creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem, replacedProblem, replicasOf } from './pods.ts'
 
 /**
  * What there is of a cluster: two StatefulSets and their pods, and what is wrong with them.
@@ -93,8 +93,11 @@ async function problemsOf(found: Found, { objects, seen, lost }: ObserveParts, n
   const isOld = ({ metadata }: Pick<KubeObject, 'metadata'>) => nowMs - Date.parse(metadata.creationTimestamp ?? '') > QUIET_MS
   const isIncomplete = set !== undefined && isOld(set) && found.pods.length < replicasOf(set)
   const creating = found.pods.filter(pod => pod.status?.phase === 'Pending' && isOld(pod))
-  if (!isIncomplete && creating.length === 0) return ofPods
+  const starting = found.pods.filter(pod => pod.metadata.deletionTimestamp === undefined && !isReady(pod))
+  if (!isIncomplete && starting.length === 0) return ofPods
   const warnings = await seen.warnings()
   const ofSet = set === undefined || !isIncomplete ? undefined : creationProblem(set, process, found.pods.length, warnings)
-  return [...(ofSet === undefined ? [] : [ofSet]), ...ofPods, ...creating.flatMap(pod => mountProblem(pod, nameOf(pod), warnings) ?? [])]
+  const replaced = starting.flatMap(pod => replacedProblem(pod, nameOf(pod), warnings) ?? [])
+  const mounting = creating.flatMap(pod => mountProblem(pod, nameOf(pod), warnings) ?? [])
+  return [...(ofSet === undefined ? [] : [ofSet]), ...replaced, ...ofPods, ...mounting]
 }

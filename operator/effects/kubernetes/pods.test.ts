@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { KubeObject } from '../../kube/object-api.ts'
 import { LostPods } from './lost-pods.ts'
-import { creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem } from './pods.ts'
+import { creationProblem, isReady, mountProblem, ordinalOf, type Pod, podProblem, replacedProblem } from './pods.ts'
 
 const metadata = { name: 'words-tm-3', namespace: 'jobs', uid: 'u3' }
 const pod = (status: NonNullable<Pod['status']>, more: object = {}): Pod => ({
@@ -174,4 +174,20 @@ test('what keeps the containers of a pod from being created is said by its warni
       'taskmanager-3 (pod words-tm-3) is not started: FailedMount: MountVolume.SetUp failed for volume "token": secret "words-token" not found',
   })
   expect(mountProblem(container({ running: {} }), 'taskmanager-3', events)).toBeUndefined()
+})
+
+test('a pod that its node has ended is gone before anybody looks: its warning tells it of the one in its place', () => {
+  const replacing = { ...pod({}), metadata: { ...metadata, uid: 'new', creationTimestamp: '2026-01-01T00:02:00Z' } }
+  const evicted = (uid: string, at: string) => event('Evicted', 'The node was low on resource: memory.', uid, metadata.name, at)
+  expect(replacedProblem(replacing, 'taskmanager-3', [evicted('old', '2026-01-01T00:01:30Z')])).toEqual({
+    process: 'taskmanager-3',
+    reason: 'Evicted',
+    message: `taskmanager-3 (pod ${metadata.name}) was ended by its node, and is replaced: Evicted: The node was low on resource: memory.`,
+  })
+  const others = [
+    evicted('old', '2026-01-01T00:00:30Z'),
+    evicted('new', '2026-01-01T00:02:10Z'),
+    event('Killing', 'x', 'old', metadata.name, '2026-01-01T00:01:59Z'),
+  ]
+  expect(replacedProblem(replacing, 'taskmanager-3', others)).toBeUndefined()
 })

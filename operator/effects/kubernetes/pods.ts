@@ -155,6 +155,27 @@ export function mountProblem(pod: Pod, process: string, events: readonly KubeObj
   return { process, reason, message: `${process} (pod ${pod.metadata.name}) is not started: ${sentence(reason, String(newest['note'] ?? ''))}` }
 }
 
+/** How long before a pod was made the one in its place may have been ended. */
+const REPLACED_MS = 60_000
+
+/** What ended the pod that this one replaces: it is gone before anybody looks, and only its warning says why. */
+export function replacedProblem(pod: Pod, process: string, events: readonly KubeObject[]): ProcessProblem | undefined {
+  const { name, uid, creationTimestamp = '' } = pod.metadata
+  const sinceMs = Date.parse(creationTimestamp) - REPLACED_MS
+  const newest = events
+    .filter(event => {
+      const regarding = event['regarding'] as { readonly name?: string; readonly uid?: string } | undefined
+      return event['reason'] === 'Evicted' && regarding?.name === name && regarding.uid !== uid && Date.parse(timeOf(event)) >= sinceMs
+    })
+    .sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1))[0]
+  if (newest === undefined) return undefined
+  return {
+    process,
+    reason: 'Evicted',
+    message: `${process} (pod ${name}) was ended by its node, and is replaced: ${sentence('Evicted', String(newest['note'] ?? ''))}`,
+  }
+}
+
 function isAbout(event: KubeObject, { metadata }: { readonly metadata: ObjectMeta }): boolean {
   const regarding = event['regarding'] as { readonly name?: string; readonly uid?: string } | undefined
   return regarding?.uid === metadata.uid && regarding?.name === metadata.name

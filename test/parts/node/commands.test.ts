@@ -10,7 +10,7 @@ import { nodeTraces } from '../../support/node-traces.ts'
 
 /** `make cluster-up` and `make cluster-down` as people run them, beside a cluster that may be up on this machine: the parts are those of the cache, the record is in a folder of its own. */
 const cache = mkdtempSync(join(tmpdir(), 'millrace-cache-'))
-for (const name of readdirSync(cacheFolder(''))) if (!name.startsWith('cluster')) symlinkSync(cacheFolder(name), join(cache, name))
+for (const name of readdirSync(cacheFolder(''))) if (!/^(cluster|kubeconfig)/.test(name)) symlinkSync(cacheFolder(name), join(cache, name))
 const repository = join(import.meta.dirname, '..', '..', '..')
 
 async function make(target: string): Promise<string> {
