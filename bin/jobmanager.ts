@@ -102,6 +102,8 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
     for (const own of [ownUploads, artifactDirectory]) await rm(own, { recursive: true, force: true })
   }
   try {
+    // Recovered jobs first: who asks REST would be told that they are not known.
+    const rpc = await namingOption(jobManagerOptions.jobManagerRpcPort.key, gateway.start())
     if (options.rest) {
       server = await createRestServer({
         gateway,
@@ -125,7 +127,6 @@ export async function startJobManager(options: JobManagerProcessOptions): Promis
       })
       restPort = await server.listen()
     }
-    const rpc = await namingOption(jobManagerOptions.jobManagerRpcPort.key, gateway.start())
     const webAddress = options.rest ? `http://${urlHost(webHost)}:${restPort}` : ''
     if (options.rest) log.info('web interface is up', { address: webAddress })
     return { gateway, rpcHost, rpcPort: rpc.port, webAddress, close }
@@ -151,7 +152,8 @@ async function openJobStore(
       `option ${haOptions.highAvailabilityType.key} needs ${key}, as file:///folder or s3://bucket/prefix`,
     )
   const clusterId = configuration.get(haOptions.highAvailabilityClusterId)
-  return createJobStore(await openStore(uri, configuration, key), clusterId, { clock: systemClock, log, results })
+  const startId = configuration.get(haOptions.highAvailabilityStartId)
+  return createJobStore(await openStore(uri, configuration, key), clusterId, { clock: systemClock, log, results, startId })
 }
 
 /** Undefined = it is not stored how jobs have ended. */

@@ -119,7 +119,7 @@ export const metadata = map(
 export const imagePullPolicy = oneOf('Always', 'IfNotPresent', 'Never')
 const podTemplate = foreign('a pod template').optional().describe('Merged into its pods, over the one for all.')
 export const jobManager = map({
-  replicas: wholeNumber(1, 16).default(1).describe('More than one needs high availability.'),
+  replicas: wholeNumber(1, 16).default(1).describe('One leads, the others stand by for it; more than one needs high-availability.storageDir.'),
   resources: resources.optional().describe('CPU and memory.'),
   podTemplate,
 })

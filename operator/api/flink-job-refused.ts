@@ -24,6 +24,7 @@ const refusedOnThisMachine: Readonly<Record<string, string>> = {
   'spec.serviceAccount': processes,
   'spec.podTemplate': processes,
   'spec.ingress': processes,
+  'spec.jobManager.replicas': processes,
   'spec.jobManager.resources': processes,
   'spec.jobManager.podTemplate': processes,
   'spec.taskManager.resources': `${processes}; the heap of tasks is taskmanager.memory.task.heap.size`,
@@ -76,6 +77,7 @@ export function refusedOnSession(key: string): string | undefined {
   return isOfJob ? undefined : 'processes of a session are shared: set it in the FlinkSession'
 }
 
+const ownApiServer = 'JobManagers that stand by ask the API server of their pods'
 const ownPod = 'the processes of a FlinkJob have pods of their own, in which Millrace says it'
 
 const refusedOptionsOnKubernetes: Readonly<Record<string, string>> = {
@@ -88,11 +90,16 @@ const refusedOptionsOnKubernetes: Readonly<Record<string, string>> = {
   'jobmanager.rpc.port': ownPod,
   'taskmanager.host': ownPod,
   'web.upload.dir': ownPod,
+  'high-availability.start-id': 'each start of a cluster has one of its own',
+  'kubernetes.api-server': ownApiServer,
+  'kubernetes.certificate-authority': ownApiServer,
+  'kubernetes.namespace': ownApiServer,
+  'kubernetes.token-file': ownApiServer,
 }
 
 /** Values that an option may not have in `spec.flinkConfiguration`. */
 const refusedValues: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'high-availability.type': { kubernetes: 'no JobManagers that stand by for each other are made for a FlinkJob yet' },
+  'high-availability.type': { kubernetes: 'on Kubernetes spec.jobManager.replicas above 1 says it' },
 }
 
 /** Undefined = it may be set so. */

@@ -468,7 +468,8 @@ export interface ClusterSpec {
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
   readonly serviceAccount?: string
   readonly podTemplate?: PodTemplate
-  readonly jobManager?: ProcessSpec
+  /** `replicas`: absent = 1. */
+  readonly jobManager?: ProcessSpec & { readonly replicas?: number }
   readonly taskManager?: ProcessSpec
   readonly ingress?: IngressSpec
 }

@@ -1,5 +1,5 @@
 import type { EndedJob, RestorePoint } from '../../runtime/checkpoint/catalogue.ts'
-import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
+import type { FlinkJob, FlinkJobSpec, FlinkJobStatus, JobManagerDeploymentStatus } from '../api/flink-job.ts'
 import type { FlinkSnapshot, NewFlinkSnapshot } from '../api/flink-snapshot.ts'
 import type { Action, ObservedCluster, ObservedProgram, ObservedStatePlan } from '../effects/actions.ts'
 
@@ -152,6 +152,11 @@ export function intendedSpec(status: FlinkJobStatus): FlinkJobSpec {
 /** The job has ended for good. */
 export function isGloballyTerminal(state: string | undefined): boolean {
   return state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED'
+}
+
+/** There are pods, or what makes them, though nobody may answer: what they need is kept up. */
+export function isJobManagerDeployed(status: JobManagerDeploymentStatus | undefined): boolean {
+  return status === 'READY' || status === 'DEPLOYED_NOT_READY'
 }
 
 export function isClusterGone({ jobManager, taskManagers }: ObservedCluster): boolean {

@@ -31,6 +31,9 @@ export const controllerRevisions = kind('apps', 'v1', 'controllerrevisions', 'Co
 export const ingresses = kind('networking.k8s.io', 'v1', 'ingresses', 'Ingress')
 export const networkPolicies = kind('networking.k8s.io', 'v1', 'networkpolicies', 'NetworkPolicy')
 export const leases = kind('coordination.k8s.io', 'v1', 'leases', 'Lease')
+export const serviceAccounts = kind('', 'v1', 'serviceaccounts', 'ServiceAccount')
+export const roles = kind('rbac.authorization.k8s.io', 'v1', 'roles', 'Role')
+export const roleBindings = kind('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding')
 export const events = kind('events.k8s.io', 'v1', 'events', 'Event')
 
 export const resourceTypes: readonly ResourceType[] = [
@@ -46,6 +49,9 @@ export const resourceTypes: readonly ResourceType[] = [
   ingresses,
   networkPolicies,
   leases,
+  serviceAccounts,
+  roles,
+  roleBindings,
   events,
 ]
 

@@ -10,7 +10,7 @@ import type { Platform } from '../api/flink-job-refused.ts'
 import { type FlinkSnapshot, snapshotLabels } from '../api/flink-snapshot.ts'
 import type { Executor } from '../effects/actions.ts'
 import { type FlinkJobStore, reconcile } from '../job/controller.ts'
-import { initialStatus, REPORT_MS } from '../job/input.ts'
+import { initialStatus, isJobManagerDeployed, REPORT_MS } from '../job/input.ts'
 import { createSnapshotObjects } from '../job/snapshot-objects.ts'
 import type { KubeObject, ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs, flinkSessions, flinkSnapshots, referredConfigMaps } from '../kube/resources.ts'
@@ -52,7 +52,7 @@ export interface Executors {
   of(job: FlinkJob, session: SessionView | undefined, caches: Caches): Executor
   /** Before a pass of a job that is not deleted: what has to be there before its pods are. */
   prepare?(job: FlinkJob): Promise<void>
-  /** Of a job whose JobManager is up, after each pass: what its processes need and does not last is renewed. */
+  /** Of a job whose JobManager is up, or on its way, after each pass: what its processes need and does not last is renewed. */
   keep?(job: FlinkJob): Promise<void>
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
@@ -134,7 +134,7 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
       }
       // What it refers to may have gone without anything else that is new.
       if (invalid !== undefined && after.status !== undefined) await writeStatus(after, withProblem(after, after.status, invalid, clock))
-      if (after.status?.jobManagerDeploymentStatus === 'READY') await executors.keep?.(after)
+      if (isJobManagerDeployed(after.status?.jobManagerDeploymentStatus)) await executors.keep?.(after)
       await objects.prune(key)
       return isQuiet(after) && requeueAfterMs >= REPORT_MS ? Math.max(requeueAfterMs, parts.quietLookMs ?? 0) : requeueAfterMs
     },

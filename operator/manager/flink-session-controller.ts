@@ -9,7 +9,7 @@ import type { FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import type { Platform } from '../api/flink-job-refused.ts'
 import type { FlinkSession, FlinkSessionStatus } from '../api/flink-session.ts'
 import type { ClusterProcesses } from '../effects/actions.ts'
-import { hasEnded } from '../job/input.ts'
+import { hasEnded, isJobManagerDeployed } from '../job/input.ts'
 import { isReason, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { flinkJobs, flinkSessions } from '../kube/resources.ts'
 import { decideSession, statusAfterRetry } from '../session/decide.ts'
@@ -41,7 +41,7 @@ export interface SessionExecutors {
   of(session: FlinkSession, caches: Caches): Pick<ClusterProcesses, 'observeCluster' | 'execute'>
   /** Before a pass of one that is not deleted: what has to be there before its pods are. */
   prepare?(session: FlinkSession): Promise<void>
-  /** Of one whose JobManager is up, after each pass: what its processes need and does not last is renewed. */
+  /** Of one whose JobManager is up, or on its way, after each pass: what its processes need and does not last is renewed. */
   keep?(session: FlinkSession): Promise<void>
   /** The object has gone. */
   release(key: ObjectKey): Promise<void>
@@ -116,7 +116,7 @@ export function flinkSessionController(parts: FlinkSessionControllerParts): Cont
       if (deletionTimestamp === undefined) await executors.prepare?.(read(object).session)
       const { status, object: after, afterMs } = await pass(object, caches)
       if (status.lifecycleState !== 'DELETED') {
-        if (status.jobManagerDeploymentStatus === 'READY') await executors.keep?.(read(after).session)
+        if (isJobManagerDeployed(status.jobManagerDeploymentStatus)) await executors.keep?.(read(after).session)
         return isQuiet(status) ? Math.max(afterMs, parts.quietLookMs ?? 0) : afterMs
       }
       await executors.release(key)

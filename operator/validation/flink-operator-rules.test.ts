@@ -98,7 +98,7 @@ const rows: readonly Row[] = [
     rule: 16,
     says: 'one JobManager without high availability',
     spec: { ...sql, jobManager: { replicas: 2 } },
-    problem: /^spec\.jobManager\.replicas: .*refused/,
+    problem: /^spec\.jobManager\.replicas: above 1 needs high-availability\.storageDir/,
   },
   {
     rule: 17,

@@ -1,8 +1,11 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { API_VERSION } from '../api/fields.ts'
-import { checkFlinkJob, fieldPath } from './problems.ts'
+import { checkFlinkJob, checkFlinkSession, fieldPath } from './problems.ts'
 
-const table = ['rest.port', 'taskmanager.host', 'pipeline.name'].map(key => ({ key, type: 'string', defaultValue: undefined, doc: '' }) as const)
+const ofStandby = ['storageDir', 'type', 'cluster-id', 'start-id'].map(name => `high-availability.${name}`)
+const table = ['rest.port', 'taskmanager.host', 'pipeline.name', 'kubernetes.namespace', ...ofStandby].map(
+  key => ({ key, type: 'string', defaultValue: undefined, doc: '' }) as const,
+)
 const fields = {
   image: 'example/millrace:1',
   imagePullPolicy: 'Always',
@@ -59,8 +62,48 @@ test('addresses and ports in a pod are ours; on this machine they are everybodyâ
   expect(check(spec, 'local')).toMatchObject({ flinkConfiguration: { 'rest.port': '9000', 'taskmanager.host': 'h' } })
 })
 
-test.each(['local', 'kubernetes'] as const)('more than one JobManager is refused, %s: high availability is not built', platform => {
-  expect(check({ jobManager: { replicas: 2 } }, platform)).toEqual([
-    'spec.jobManager.replicas: is refused: more than one JobManager needs high availability, which is not built yet',
-  ])
+describe('JobManagers that stand by', () => {
+  const flinkConfiguration = { 'high-availability.storageDir': 's3://bucket/ha' }
+
+  test('are carried out where they have a store to take over from, of a FlinkSession too; one is no different from none said', () => {
+    expect(check({ jobManager: { replicas: 2 }, flinkConfiguration }, 'kubernetes')).toMatchObject({
+      jobManager: { replicas: 2 },
+      flinkConfiguration,
+    })
+    expect(Object.keys(check({ jobManager: { replicas: 1 } }, 'kubernetes'))).not.toContain('jobManager')
+    const session = (spec: object) =>
+      checkFlinkSession(
+        { apiVersion: API_VERSION, kind: 'FlinkSession', metadata: { name: 'shared' }, spec: { jobManager: { replicas: 3 }, ...spec } },
+        [table],
+        'kubernetes',
+      )
+    expect(session({ flinkConfiguration })).toMatchObject({ kind: 'valid', object: { spec: { cluster: { jobManager: { replicas: 3 } } } } })
+    expect(session({})).toMatchObject({ kind: 'invalid', problems: [{ path: ['spec', 'jobManager', 'replicas'] }] })
+  })
+
+  test('without a store are refused, with the field and the option', () => {
+    expect(check({ jobManager: { replicas: 2 } }, 'kubernetes')).toEqual([
+      'spec.jobManager.replicas: above 1 needs high-availability.storageDir in spec.flinkConfiguration: a place that outlives pods, such as s3://bucket/folder, where the JobManager that takes over finds the jobs',
+    ])
+  })
+
+  test('are said by their number alone: what the operator says of them is refused as an option', () => {
+    const options = { ...flinkConfiguration, 'high-availability.type': 'filesystem', 'high-availability.cluster-id': 'words' }
+    expect(check({ jobManager: { replicas: 2 }, flinkConfiguration: options }, 'kubernetes')).toEqual([
+      'spec.jobManager.replicas: above 1 says high-availability.type itself: remove it from spec.flinkConfiguration',
+      'spec.jobManager.replicas: above 1 says high-availability.cluster-id itself: remove it from spec.flinkConfiguration',
+    ])
+    const ofTheStart = { 'high-availability.start-id': 'a', 'kubernetes.namespace': 'other' }
+    expect((check({ flinkConfiguration: ofTheStart }, 'kubernetes') as string[]).map(problem => problem.split(': ').slice(0, 2))).toEqual([
+      ['spec.flinkConfiguration["high-availability.start-id"]', 'is refused'],
+      ['spec.flinkConfiguration["kubernetes.namespace"]', 'is refused'],
+    ])
+  })
+
+  test('are not made on this machine: refused by name', () => {
+    expect(check({ jobManager: { replicas: 2 }, flinkConfiguration }, 'local')).toEqual([
+      'spec.jobManager.replicas: is refused: millrace up runs processes of this machine, and has no pods',
+    ])
+    expect(check({ jobManager: { replicas: 1 } }, 'local')).toMatchObject({ taskManager: {} })
+  })
 })

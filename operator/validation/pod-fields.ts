@@ -10,7 +10,8 @@ export function podFieldsOf(
   spec: Spec,
 ): Pick<ClusterSpec, 'image' | 'imagePullPolicy' | 'serviceAccount' | 'podTemplate' | 'jobManager' | 'ingress'> {
   const { image, imagePullPolicy, serviceAccount, podTemplate, jobManager, ingress } = spec
-  const process = processOf(jobManager)
+  const replicas = jobManager?.replicas ?? 1
+  const process = { ...(replicas === 1 ? {} : { replicas }), ...processOf(jobManager) }
   return {
     ...(image === undefined ? {} : { image }),
     ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
@@ -28,7 +29,7 @@ export function processOf({ resources, podTemplate }: Spec['jobManager'] | Spec[
   }
 }
 
-/** What no schema says: what a template may not, and what needs high availability. */
+/** What no schema says: what a template may not. */
 export function podProblems(spec: Spec | undefined): readonly Problem[] {
   if (spec === undefined) return []
   const templates: readonly [readonly string[], Spec['podTemplate']][] = [
@@ -36,12 +37,28 @@ export function podProblems(spec: Spec | undefined): readonly Problem[] {
     [['spec', 'jobManager', 'podTemplate'], spec.jobManager?.podTemplate],
     [['spec', 'taskManager', 'podTemplate'], spec.taskManager?.podTemplate],
   ]
-  const ofTemplates = templates.flatMap(([at, template]) =>
+  return templates.flatMap(([at, template]) =>
     templateProblems(template ?? {}).map(({ path, message }) => ({ path: [...at, ...path], message, atKey: true })),
   )
-  if ((spec.jobManager?.replicas ?? 1) === 1) return ofTemplates
-  const message = 'is refused: more than one JobManager needs high availability, which is not built yet'
-  return [...ofTemplates, { path: ['spec', 'jobManager', 'replicas'], message, atKey: true }]
+}
+
+const STORAGE = 'high-availability.storageDir'
+/** What the operator says of JobManagers that stand by, by the option. */
+const OF_STANDBY = ['high-availability.type', 'high-availability.cluster-id']
+
+/** JobManagers that stand by for each other take over what lies at a store. */
+export function standbyProblems(spec: Spec | undefined, configuration: Readonly<Record<string, string>>): readonly Problem[] {
+  if ((spec?.jobManager?.replicas ?? 1) === 1) return []
+  const set = OF_STANDBY.filter(key => configuration[key] !== undefined)
+  const messages = [
+    ...(configuration[STORAGE] === undefined
+      ? [
+          `above 1 needs ${STORAGE} in spec.flinkConfiguration: a place that outlives pods, such as s3://bucket/folder, where the JobManager that takes over finds the jobs`,
+        ]
+      : []),
+    ...set.map(key => `above 1 says ${key} itself: remove it from spec.flinkConfiguration`),
+  ]
+  return messages.map(message => ({ path: ['spec', 'jobManager', 'replicas'], message, atKey: true }))
 }
 
 /** Absent fields, not undefined ones: the spec is compared and stored as JSON. */

@@ -16,7 +16,7 @@ import { type FlinkSessionSpec, flinkSessionSchema, SESSION_KIND } from '../api/
 import { flinkSnapshotSchema, SNAPSHOT_KIND } from '../api/flink-snapshot.ts'
 import { operatorOptions, splitOptions } from '../api/operator-options.ts'
 import { type FieldOption, fieldOptions, slotOptions } from './field-options.ts'
-import { podFieldsOf, podProblems, processOf } from './pod-fields.ts'
+import { podFieldsOf, podProblems, processOf, standbyProblems } from './pod-fields.ts'
 import { brokenRules } from './rules.ts'
 import { scheduleOf, scheduleProblems } from './schedule.ts'
 import { statePlaceProblems } from './state-places.ts'
@@ -106,6 +106,7 @@ export function checkFlinkJob(
     ...contradictions(accepted, fields, options.flat),
     ...scheduleProblems(parsed.data?.spec.snapshots),
     ...podProblems(parsed.data?.spec),
+    ...(platform === 'kubernetes' ? standbyProblems(parsed.data?.spec, options.flat) : []),
     ...(isPlaceKnown ? statePlaceProblems(parsed.data?.spec, { ...sessionOptions, ...options.flat }) : []),
   )
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
@@ -122,7 +123,12 @@ export function checkFlinkSession(
   const parsed = flinkSessionSchema.safeParse(accepted)
   const options = optionsOf(accepted, optionTables, platform)
   const fields = parsed.success ? slotOptions(parsed.data.spec.taskManager) : []
-  problems.push(...options.problems, ...contradictions(accepted, fields, options.flat), ...podProblems(parsed.data?.spec))
+  problems.push(
+    ...options.problems,
+    ...contradictions(accepted, fields, options.flat),
+    ...podProblems(parsed.data?.spec),
+    ...(platform === 'kubernetes' ? standbyProblems(parsed.data?.spec, options.flat) : []),
+  )
   if (!parsed.success || problems.length > 0) return { kind: 'invalid', problems }
   const flinkConfiguration = { ...options.flat, ...Object.fromEntries(fields.map(({ key, value }) => [key, value])) }
   const { taskManager, maxTaskManagers, idleTimeout, deletionTimeout, deletionPolicy, restartNonce } = parsed.data.spec

@@ -25,6 +25,13 @@ export const highAvailabilityClusterId: ConfigOption<string> = {
   doc: 'tells clusters apart that share a storageDir: letters, digits, ".", "_" and "-"',
 }
 
+export const highAvailabilityStartId: ConfigOption<string | undefined> = {
+  key: 'high-availability.start-id',
+  type: 'string',
+  defaultValue: undefined,
+  doc: 'JobManagers of a cluster go on with the jobs of those that have the same one, and remove the jobs of others; whoever starts a cluster anew gives it another one: letters, digits, "-"; unset: they go on with all jobs that were submitted without one',
+}
+
 export const jobResultStoragePath: ConfigOption<string | undefined> = {
   key: 'job-result-store.storage-path',
   type: 'string',
@@ -92,6 +99,7 @@ export const highAvailabilityOptions: readonly ConfigOption<unknown>[] = [
   highAvailabilityType,
   highAvailabilityStorageDir,
   highAvailabilityClusterId,
+  highAvailabilityStartId,
   jobResultStoragePath,
   jobResultDeleteOnCommit,
   ...Object.values(leaderElection),

@@ -1,6 +1,7 @@
+import dns from 'node:dns'
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { CertificateFolders, testAuthority } from '../../test/support/certificates.ts'
 import { type ClusterRole, type ClusterSockets, plainSockets } from './cluster-sockets.ts'
 import { createLogger, noLog } from './log.ts'
@@ -18,13 +19,13 @@ function folders(): CertificateFolders {
 }
 
 /** Answers what it is told in capitals. */
-async function serve(sockets: ClusterSockets, peers: readonly ClusterRole[]): Promise<number> {
+async function serve(sockets: ClusterSockets, peers: readonly ClusterRole[], host = '127.0.0.1'): Promise<number> {
   const server: Server = sockets.createServer(peers, socket => {
     closers.push(() => socket.destroy())
     socket.on('error', () => {})
     socket.on('data', (bytes: Uint8Array) => socket.write(new TextDecoder().decode(bytes).toUpperCase()))
   })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
+  await once(server.listen(0, host), 'listening')
   closers.push(() => server.close())
   return (server.address() as AddressInfo).port
 }
@@ -35,9 +36,9 @@ interface Talk {
 }
 
 /** What the server answers to `hello`; rejects when the connection ends without. */
-function talk(sockets: ClusterSockets, port: number, peer: ClusterRole): Promise<Talk> {
+function talk(sockets: ClusterSockets, port: number, peer: ClusterRole, host = '127.0.0.1'): Promise<Talk> {
   return new Promise((resolve, reject) => {
-    const socket = sockets.connect({ host: '127.0.0.1', port, peer }, () => socket.write('hello'))
+    const socket = sockets.connect({ host, port, peer }, () => socket.write('hello'))
     closers.push(() => socket.destroy())
     socket.once('data', (bytes: Uint8Array) => resolve({ socket, answer: new TextDecoder().decode(bytes) }))
     socket.on('error', reject)
@@ -128,4 +129,18 @@ test('certificates are rotated, and their authority with them, under processes t
 
 test('a folder without certificates is an error at the start that names it', () => {
   expect(() => createTlsSockets('/nowhere', noLog)).toThrow('/nowhere has no certificate that can be used: ENOENT')
+})
+
+test.each(['plain', 'TLS'])('of a name with several addresses the one that listens is found, however many refuse: %s', async kind => {
+  // As of a headless Service over JobManagers of which one leads.
+  const addresses = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'].map(address => ({ address, family: 4 }))
+  const answer = (_name: string, _options: unknown, done: (error: null, found: typeof addresses) => void) => done(null, addresses)
+  const made = folders()
+  const own = testAuthority()
+  const socketsOf = (role: ClusterRole) => (kind === 'plain' ? plainSockets : createTlsSockets(made.create(own, [role]), noLog))
+  const port = await serve(socketsOf('jobmanager'), ['taskmanager'], '127.0.0.5')
+  const resolving = vi.spyOn(dns, 'lookup').mockImplementation(answer as unknown as typeof dns.lookup)
+  closers.push(() => resolving.mockRestore())
+  const { socket, answer: said } = await talk(socketsOf('taskmanager'), port, 'jobmanager', 'words-jobmanager.jobs.svc')
+  expect([said, socket.remoteAddress]).toEqual(['HELLO', '127.0.0.5'])
 })

@@ -10,10 +10,13 @@ import type { JobSubmission, ResourceRequirements } from '../rpc/job-manager-gat
 /**
  * What a JobManager that comes back finds of the jobs of the one before (`high-availability.storageDir`):
  *
- *   <cluster-id>/generations/<g>           each JobManager's own, so that the next one is newer whatever its clock says
+ *   <cluster-id>/generations/<g>           each JobManager's own, so that the next one is newer whatever its clock says; and newer by the clock than one that had no store
  *   <cluster-id>/jobs/<job-id>/artifact    the code bundle
  *   <cluster-id>/jobs/<job-id>/submission  JSON; there is a job when this is there
  *   <cluster-id>/jobs/<job-id>/size-<n>    what it was rescaled to; the largest n counts
+ *
+ * With a start-id jobs lie below <cluster-id>/starts/<start-id>/jobs. Who starts a cluster anew may mean other programs for the same jobs: what was submitted to JobManagers of
+ * another start is removed and not recovered. Generations are counted over all starts, for they fence the checkpoints of a job, which lie under its id whoever starts it.
  *
  * A job is stored before its submission is answered. When it has ended its result is stored first (checkpoint/job-results.ts), then its checkpoints are removed,
  * then `submission`, its result unless results are kept, and the others: wherever the process dies in between, the next one either runs the job from its
@@ -48,13 +51,31 @@ export interface RecoveredJob {
   readonly result: EndedJob | undefined
 }
 
-export function createJobStore(
-  store: ObjectStore,
-  clusterId: string,
-  parts: { readonly clock: Clock; readonly log: Logger; readonly results: JobResultStore },
-): JobStore {
-  const folderOf = (jobId: string) => `${clusterId}/jobs/${jobId}`
-  const { log, results } = parts
+interface JobStoreParts {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly results: JobResultStore
+  /** Jobs of other starts are not gone on with. */
+  readonly startId?: string | undefined
+}
+
+export function createJobStore(store: ObjectStore, clusterId: string, parts: JobStoreParts): JobStore {
+  const { clock, log, results, startId } = parts
+  const starts = `${clusterId}/starts`
+  const jobs = startId === undefined ? `${clusterId}/jobs` : `${starts}/${startId}/jobs`
+  const folderOf = (jobId: string) => `${jobs}/${jobId}`
+  let claimed: number | undefined
+
+  const generations = async () => (await store.list(`${clusterId}/generations`)).map(path => Number(path.slice(path.lastIndexOf('/') + 1)))
+
+  /** Listed before it is asked who is the newest: what a newer JobManager has added since is not among them, however long this one slept in between. */
+  async function removeOtherStarts(): Promise<void> {
+    if (startId === undefined) return
+    const others = (await store.list(starts)).filter(path => !path.startsWith(`${starts}/${startId}/`))
+    if (others.length === 0 || Math.max(...(await generations())) !== claimed) return
+    log.info('jobs of another start are removed', { files: others.length })
+    for (const path of others) await store.remove(path)
+  }
 
   /** The bytes of a name are the same whoever writes them. */
   const put = (path: string, bytes: Uint8Array) => createRetried(store, path, bytes, parts)
@@ -81,11 +102,13 @@ export function createJobStore(
   return {
     async claimGeneration() {
       for (;;) {
-        const taken = (await store.list(`${clusterId}/generations`)).map(path => Number(path.slice(path.lastIndexOf('/') + 1)))
-        const generation = Math.max(0, ...taken) + 1
+        const taken = await generations()
+        // A job may have run before under a JobManager without a store, whose generation is the time.
+        const generation = Math.max(Math.floor(clock.nowMs() / 1_000), Math.max(0, ...taken) + 1)
         if ((await store.create(`${clusterId}/generations/${generation}`, new Uint8Array(0))) !== 'created') continue
         // The newest one stays: it is what the next one counts from.
         for (const older of taken) await store.remove(`${clusterId}/generations/${older}`)
+        claimed = generation
         return generation
       }
     },
@@ -111,12 +134,13 @@ export function createJobStore(
     },
 
     async recover() {
+      await removeOtherStarts()
       const names = new Map<string, Set<string>>()
-      for (const path of await store.list(`${clusterId}/jobs`)) {
-        const [jobId = '', name = ''] = path.slice(`${clusterId}/jobs/`.length).split('/')
+      for (const path of await store.list(jobs)) {
+        const [jobId = '', name = ''] = path.slice(`${jobs}/`.length).split('/')
         if (isId(jobId)) names.set(jobId, (names.get(jobId) ?? new Set()).add(name))
       }
-      const jobs: RecoveredJob[] = []
+      const recovered: RecoveredJob[] = []
       for (const [jobId, present] of names) {
         const folder = folderOf(jobId)
         if (!present.has('submission')) {
@@ -126,14 +150,14 @@ export function createJobStore(
           continue
         }
         try {
-          jobs.push(await recoverJob(jobId, present))
+          recovered.push(await recoverJob(jobId, present))
         } catch (error) {
           // Anything else may be better the next time: the JobManager does not begin without these jobs.
           if (!(error instanceof FlinkError && error.code === 'CORRUPT_CHECKPOINT')) throw error
           log.error('a job could not be recovered', { jobId, error: error.message })
         }
       }
-      return jobs
+      return recovered
     },
   }
 }

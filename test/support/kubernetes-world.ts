@@ -34,6 +34,8 @@ export class KubernetesWorld implements AsyncDisposable {
   private readonly ahead: { ms: number }
   private readonly ending = new AbortController()
   private caches: ReflectorCaches | undefined
+  /** Each draws numbers of its own. */
+  private operators = 0
   /** While it is there, nothing comes to the caches. */
   private held: PromiseWithResolvers<void> | undefined
 
@@ -119,7 +121,7 @@ export class KubernetesWorld implements AsyncDisposable {
       settings: { image: 'example/millrace:1', hash: text => createHash('sha256').update(text).digest('hex') },
       caches: () => (isCached ? this.caches : undefined),
       clock: this.clock,
-      random: seededRandom(2),
+      random: seededRandom(2 + this.operators++),
       rest: (address, token) => this.rest(address, token),
       catalogue: options => this.catalogueOf(options),
       stopTimeoutMs: 200,

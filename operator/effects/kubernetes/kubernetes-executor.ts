@@ -1,5 +1,5 @@
 import type { RestClient } from '../../../runtime/rest/types.ts'
-import type { FlinkJob, FlinkJobSpec } from '../../api/flink-job.ts'
+import type { ClusterSpec, FlinkJob, FlinkJobSpec } from '../../api/flink-job.ts'
 import type { SessionView } from '../../session/view.ts'
 import type { Executor } from '../actions.ts'
 import { createExecutor } from '../executor.ts'
@@ -8,6 +8,7 @@ import { type ScopeOptions, scopeOf } from './cluster-scope.ts'
 import { createKubernetesProcesses, type KubernetesProcessesOptions } from './kubernetes-processes.ts'
 import { createKubernetesPrograms, type KubernetesProgramsOptions } from './kubernetes-programs.ts'
 import { names } from './objects.ts'
+import { standbyOptions } from './standby.ts'
 
 /** FlinkJobs on Kubernetes: each on a cluster of its own, or on that of a session. */
 export type KubernetesExecutorOptions = ScopeOptions &
@@ -41,8 +42,16 @@ export function createSharedExecutor(options: SharedExecutorOptions): Kubernetes
   const { session, restOfSession } = options
   const scope = scopeOf(options)
   const complete = (spec: FlinkJobSpec): FlinkJobSpec => {
-    const { flinkConfiguration = {}, ingress: _, taskManager: _theirs, restartNonce: _itsOwn, ...ofPods } = session().spec ?? {}
-    return { ...ofPods, ...spec, flinkConfiguration: { ...flinkConfiguration, ...spec.flinkConfiguration } }
+    const shared: ClusterSpec = session().spec ?? { flinkConfiguration: {} }
+    const { flinkConfiguration, ingress: _, taskManager: _theirs, restartNonce: _itsOwn, jobManager, ...ofPods } = shared
+    const { replicas: _sessions, ...ofJobManager } = jobManager ?? {}
+    const cluster = { namespace: options.owner.namespace, name: session().name }
+    return {
+      ...ofPods,
+      ...(jobManager === undefined ? {} : { jobManager: ofJobManager }),
+      ...spec,
+      flinkConfiguration: { ...flinkConfiguration, ...standbyOptions(cluster, shared), ...spec.flinkConfiguration },
+    }
   }
   const programs = createKubernetesPrograms({ ...options, scope, session: { tokenName: names.token(session().name), complete } })
   const processes = createSessionProcesses({

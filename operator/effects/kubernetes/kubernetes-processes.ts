@@ -16,6 +16,7 @@ import {
   jobManagerObjects,
   liveObjects,
   names,
+  START,
   selectorLabels,
   taskManagerObjects,
   tokenSecret,
@@ -23,6 +24,8 @@ import {
 } from './objects.ts'
 import { observeSets } from './observe-cluster.ts'
 import { asPod, ordinalOf, replicasOf } from './pods.ts'
+import { hasStandby } from './standby.ts'
+import { leaderLease, standbyObjects } from './standby-objects.ts'
 
 /**
  * JobManager and TaskManagers on Kubernetes (decision 0029): objects are applied and deleted, other controllers and the kubelets carry them out. Everything that an action
@@ -43,11 +46,12 @@ export interface KubernetesProcessesOptions {
 export interface KubernetesProcesses extends ClusterProcesses {
   /** Once a JobManager was observed to be ready. */
   restAt(address: string): RestClient
-  /** Of a cluster that runs: its certificates are renewed before they end. */
+  /** Of a cluster that runs, or is about to: its certificates are renewed before they end, and JobManagers that stand by have a Lease, and pods in the place of those that are lost. */
   keep(spec: ClusterSpec): Promise<void>
 }
 
 const TOKEN_BYTES = 32
+const START_BYTES = 8
 
 export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, problemsOf }: KubernetesProcessesOptions): KubernetesProcesses {
   const { owner, settings, clock, objects, seen } = scope
@@ -56,6 +60,7 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
   const inputOf = (spec: ClusterSpec): ClusterInput => ({ owner, spec, settings })
   const certificates = new KeptCertificates({ objects, owner, clock, random })
   let token: string | undefined
+  let isReady = false
 
   const readToken = async (): Promise<string> => {
     if (token !== undefined) return token
@@ -83,9 +88,17 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
     return set !== undefined && objects.isOurs(set) ? set : undefined
   }
 
+  /** A start is what we decide: one that was begun goes on with what it has, pods that are replaced as well. Only its StatefulSet says which it is, which is there whole or not at all. */
+  const startOf = async (spec: ClusterSpec): Promise<Pick<ClusterInput, 'startId'>> => {
+    if (!hasStandby(spec)) return {}
+    const { annotations, deletionTimestamp } = (await ownSet(names.jobManager(name)))?.metadata ?? {}
+    const begun = deletionTimestamp === undefined ? annotations?.[START] : undefined
+    return { startId: begun ?? hex(random.bytes(START_BYTES)) }
+  }
+
   const actions: { readonly [K in ProcessAction['kind']]: (action: Extract<ProcessAction, { kind: K }>) => Promise<void> } = {
     async startJobManager({ spec }) {
-      const input = inputOf(spec)
+      const input = { ...inputOf(spec), ...(await startOf(spec)) }
       await removeLostPods('jobmanager')
       const fresh = hex(random.bytes(TOKEN_BYTES))
       if (await objects.createOnce(tokenSecret(owner, Buffer.from(fresh).toString('base64')))) token = fresh
@@ -93,6 +106,8 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
         certificates.forget()
         await certificates.keep()
       }
+      for (const object of standbyObjects(owner, spec)) await objects.apply(object)
+      if (hasStandby(spec)) await objects.createOnce(leaderLease(owner))
       for (const object of jobManagerObjects(input)) await objects.apply(object)
       if (spec.ingress === undefined) await objects.remove(ingresses, names.ingress(name))
     },
@@ -127,7 +142,8 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
       const cluster = await observeSets({ objects, seen, lost }, name, clock.nowMs())
       const jobManager: ObservedJobManager =
         cluster.jobManager.kind === 'ready' ? { kind: 'ready', webAddress: webAddress(owner) } : cluster.jobManager
-      if (jobManager.kind === 'ready') await readToken()
+      isReady = jobManager.kind === 'ready'
+      if (isReady) await readToken()
       const problems = [...cluster.problems, ...(problemsOf?.(cluster.planners) ?? [])]
       return { jobManager, taskManagers: cluster.taskManagers, ...(problems.length === 0 ? {} : { problems }) }
     },
@@ -135,6 +151,10 @@ export function createKubernetesProcesses({ scope, random, rest, stopTimeoutMs, 
     execute: action => (actions[action.kind] as (action: ProcessAction) => Promise<void>)(action),
     async keep(spec) {
       if (hasTls(spec)) await certificates.keep()
+      if (!hasStandby(spec)) return
+      await removeLostPods('jobmanager')
+      // Without it nobody can lead, nor make it.
+      if (!isReady) await objects.createOnce(leaderLease(owner))
     },
     rest: async () => fenced(rest(webAddress(owner), await readToken())),
     restAt(address) {

@@ -7,7 +7,7 @@ import { configMaps } from '../../kube/resources.ts'
 import { fenced } from '../../manager/pass.ts'
 import { type Action, type JobPrograms, NotYet, type ProcessProblem } from '../actions.ts'
 import type { ClusterScope } from './cluster-scope.ts'
-import { type ClusterInput, DEFAULT_OPTIONS, podParts, readObjects, selectorLabels } from './objects.ts'
+import { type ClusterInput, optionsOf, podParts, readObjects, selectorLabels } from './objects.ts'
 import type { ReadyProgram } from './planner-answer.ts'
 import { PlannerPods } from './planner-pods.ts'
 import { jarIdOf } from './pod-specs.ts'
@@ -45,7 +45,7 @@ export function createKubernetesPrograms({ scope, catalogue, plannerDeadlineS, s
     ...(session === undefined ? {} : { tokenName: session.tokenName }),
   })
   const catalogueOf = (spec: FlinkJobSpec, configuration: Readonly<Record<string, string>>) =>
-    fenced(catalogue({ ...DEFAULT_OPTIONS, ...complete(spec).flinkConfiguration, ...configuration }))
+    fenced(catalogue({ ...optionsOf(inputOf(spec)), ...configuration }))
   const planners = new PlannerPods({
     objects,
     seen,

@@ -1,3 +1,4 @@
+import { assert } from '../../../runtime/common/assert.ts'
 import type { ClusterRole } from '../../../runtime/common/cluster-sockets.ts'
 import { processOptions } from '../../../runtime/common/options.ts'
 import { type ClusterSpec, type FlinkJobSpec, KIND as JOB_KIND } from '../../api/flink-job.ts'
@@ -5,6 +6,7 @@ import { SESSION_KIND } from '../../api/flink-session.ts'
 import { LOG_LEVEL } from '../../api/operator-options.ts'
 import type { KubeObject, ObjectMeta } from '../../kube/object-api.ts'
 import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskManagerPod, uploaderPod } from './pod-specs.ts'
+import { hasStandby, jobManagersOf, standbyOptions } from './standby.ts'
 
 /**
  * The objects that stand for a cluster on Kubernetes, as they shall be: pure. Decision 0029 says why they are these.
@@ -15,6 +17,7 @@ import { type Component, jobManagerPod, PORTS, type PodParts, plannerPod, taskMa
  *               <name>-log             how much is logged, which may change under pods that run
  *   Service     <name>-jobmanager        headless: where TaskManagers find their JobManager; <name>-rest: REST and the web page
  *   StatefulSet <name>-jm, <name>-tm     the processes
+ *   ServiceAccount, Role, RoleBinding <name>-jm, Lease: of JobManagers that stand by for each other (standby-objects.ts)
  *   Ingress     <name>-rest              where spec.ingress asks for one
  *   Pod         <name>-plan-<hash>       plans a program (planner-pods.ts); <name>-upload-<hash>: takes it to the JobManager of a session (uploader-pods.ts)
  *
@@ -41,12 +44,16 @@ export interface ClusterInput {
   readonly settings: ClusterSettings
   /** The Secret with the token of the cluster; default: one of the owner. */
   readonly tokenName?: string
+  /** Of JobManagers that stand by: they go on with what was submitted to those of the same start. */
+  readonly startId?: string
 }
 
 const HASH_LENGTH = 10
 const INTERNAL_TLS = processOptions.internalTls.key
+/** Of a StatefulSet of JobManagers that stand by: which start it is. Applied again it stays. */
+export const START = 'millrace.dev/start'
 /** Where the spec says nothing: a job that is stopped to be started again keeps its state. */
-export const DEFAULT_OPTIONS = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
+const DEFAULT_OPTIONS = { 'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION' }
 
 export const names = {
   token: (name: string) => `${name}-token`,
@@ -117,9 +124,14 @@ export function jobOf(spec: ClusterSpec | FlinkJobSpec): FlinkJobSpec['job'] | u
   return 'job' in spec ? spec.job : undefined
 }
 
-export function configurationText({ spec }: ClusterInput): string {
+/** What the processes of a cluster are started with, and its state is looked for with. */
+export function optionsOf({ owner, spec }: Pick<ClusterInput, 'owner' | 'spec'>): Readonly<Record<string, string>> {
+  return { ...DEFAULT_OPTIONS, ...spec.flinkConfiguration, ...standbyOptions(owner, spec) }
+}
+
+export function configurationText(input: ClusterInput): string {
   // JSON is YAML, and needs no rules about quotes.
-  return `${JSON.stringify({ ...DEFAULT_OPTIONS, ...spec.flinkConfiguration }, undefined, 2)}\n`
+  return `${JSON.stringify(optionsOf(input), undefined, 2)}\n`
 }
 
 export function shortHash({ settings }: ClusterInput, text: string): string {
@@ -143,7 +155,7 @@ export function jobManagerObjects(input: ClusterInput): readonly KubeObject[] {
     ...readObjects(input),
     service(owner, names.rpcService(owner.name), [{ name: 'rpc', port: PORTS.rpc }], true),
     service(owner, names.restService(owner.name), [{ name: 'rest', port: PORTS.rest }], false),
-    statefulSet(input, 'jobmanager', 1),
+    statefulSet(input, 'jobmanager', jobManagersOf(input.spec)),
     ...liveObjects(input),
   ]
 }
@@ -187,6 +199,7 @@ export function podParts(input: ClusterInput): PodParts {
     configName: names.config(owner.name, shortHash(input, configurationText(input))),
     tokenName: input.tokenName ?? names.token(owner.name),
     logName: names.log(owner.name),
+    ...(input.startId === undefined ? {} : { standby: { startId: input.startId, accountName: spec.serviceAccount ?? names.jobManager(owner.name) } }),
     ...(hasTls(spec) ? { certificateNames: certificateSecrets(owner.name) } : {}),
     ...(job === undefined || programHash === undefined
       ? {}
@@ -238,10 +251,12 @@ function statefulSet(input: ClusterInput, component: 'jobmanager' | 'taskmanager
   const { owner } = input
   const parts = podParts(input)
   const name = component === 'jobmanager' ? names.jobManager(owner.name) : names.taskManager(owner.name)
+  const { startId } = input
+  assert(component === 'taskmanager' || hasStandby(input.spec) === (startId !== undefined), 'JobManagers that stand by, and no others, have a start')
   return {
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',
-    metadata: metadataOf(owner, name, component),
+    metadata: metadataOf(owner, name, component, component === 'taskmanager' || startId === undefined ? undefined : { [START]: startId }),
     spec: {
       replicas,
       serviceName: names.rpcService(owner.name),

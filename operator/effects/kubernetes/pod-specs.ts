@@ -3,8 +3,8 @@ import type { ClusterSpec, ProcessSpec } from '../../api/flink-job.ts'
 import { INIT_CONTAINER, MAIN_CONTAINER, merged, sharedWithProgram } from './pod-template.ts'
 
 /**
- * What runs in the pods of a cluster: pure. Every pod keeps to the restricted Pod Security standard: no root, no rights, a root file system that is read only, no token
- * of the API server. What a process writes lies in two emptyDirs, which stay over a restart of its container.
+ * What runs in the pods of a cluster: pure. Every pod keeps to the restricted Pod Security standard: no root, no rights, a root file system that is read only. None has a token
+ * of the API server, but for JobManagers that stand by for each other, whose container has one in which only a Lease is open to them. What a process writes lies in two emptyDirs, which stay over a restart of its container.
  */
 export type Component = 'jobmanager' | 'taskmanager' | 'planner' | 'uploader'
 
@@ -22,6 +22,8 @@ export interface PodParts {
   readonly logName: string
   /** Secrets with the certificates of its processes, by what they are; absent: they speak without TLS. */
   readonly certificateNames?: Readonly<Record<'jobmanager' | 'taskmanager', string>>
+  /** Of JobManagers that stand by for each other. */
+  readonly standby?: { readonly startId: string; readonly accountName: string }
   /** Absent for a cluster that jobs come to by themselves. */
   readonly program?: Program
 }
@@ -45,6 +47,10 @@ const CONFIGURATION = '/etc/millrace'
 const LOG = '/etc/millrace-log'
 const TOKEN = '/var/run/secrets/millrace'
 const CERTIFICATES = '/var/run/secrets/millrace-tls'
+/** Where every client of an API server looks for it. */
+const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+/** The kubelet replaces a token when a fifth of this is left; Kubernetes' own value. */
+const ACCOUNT_TOKEN_S = 3_607
 /** Beside the packages of the image, so that imports of a program find them. */
 const PROGRAM = '/opt/millrace/program'
 /** Longer than a JobManager that is alive takes to answer; a lost connection is noticed by heartbeats long before. */
@@ -58,7 +64,11 @@ export function jarIdOf({ name, program }: Pick<PodParts, 'name' | 'program'>): 
 }
 
 export function jobManagerPod(parts: PodParts): Json {
+  const { standby } = parts
   const probe = { httpGet: { path: '/config', port: 'rest' }, timeoutSeconds: 5 }
+  // Who stands by does not listen, however long: it is not ready, and nothing is wrong. A leader that hangs loses its Lease.
+  const startup = standby === undefined ? { startupProbe: { ...probe, periodSeconds: 2, failureThreshold: 60 } } : {}
+  const liveness = standby === undefined ? { livenessProbe: { ...probe, periodSeconds: 10, failureThreshold: 6 } } : {}
   const main = {
     name: MAIN_CONTAINER,
     args: [
@@ -74,6 +84,7 @@ export function jobManagerPod(parts: PodParts): Json {
         'rest.require-token': true,
         'cluster.token-file': `${TOKEN}/token`,
         'web.upload.dir': UPLOADS,
+        ...(standby === undefined ? {} : { 'high-availability.start-id': standby.startId }),
         ...tlsOptions(parts),
       }),
     ],
@@ -81,9 +92,9 @@ export function jobManagerPod(parts: PodParts): Json {
       { name: 'rest', containerPort: PORTS.rest, protocol: 'TCP' },
       { name: 'rpc', containerPort: PORTS.rpc, protocol: 'TCP' },
     ],
-    startupProbe: { ...probe, periodSeconds: 2, failureThreshold: 60 },
+    ...startup,
     readinessProbe: { ...probe, periodSeconds: 2, failureThreshold: 3 },
-    livenessProbe: { ...probe, periodSeconds: 10, failureThreshold: 6 },
+    ...liveness,
   }
   const bundle = programContainer(parts, INIT_CONTAINER, ['--output', `${UPLOADS}/${jarIdOf(parts)}`])
   return podOf(parts, 'jobmanager', main, bundle)
@@ -179,6 +190,7 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
   const log = { name: 'log-level', mountPath: LOG, readOnly: true }
   const certificateName = component === 'jobmanager' || component === 'taskmanager' ? parts.certificateNames?.[component] : undefined
   const certificates = certificateName === undefined ? [] : [{ name: 'certificates', mountPath: CERTIFICATES, readOnly: true }]
+  const account = component === 'jobmanager' ? parts.standby?.accountName : undefined
   const text = program?.configMapName === undefined ? [] : [{ name: 'program', mountPath: PROGRAM, readOnly: true }]
   const complete = (container: Container, mounts: readonly Json[]): Json => ({
     ...container,
@@ -204,10 +216,22 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
   const readsText = text.length > 0 && (bundle !== undefined || ownsText)
   const base = {
     automountServiceAccountToken: false,
-    ...(spec.serviceAccount === undefined ? {} : { serviceAccountName: spec.serviceAccount }),
+    ...(account !== undefined
+      ? { serviceAccountName: account }
+      : spec.serviceAccount === undefined
+        ? {}
+        : { serviceAccountName: spec.serviceAccount }),
     securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
     ...(bundle === undefined ? {} : { initContainers: [complete(bundle, text)] }),
-    containers: [complete(main, [...(hasToken ? [token] : []), ...(ownsText ? text : []), ...(isProcess ? [log] : []), ...certificates])],
+    containers: [
+      complete(main, [
+        ...(hasToken ? [token] : []),
+        ...(ownsText ? text : []),
+        ...(isProcess ? [log] : []),
+        ...certificates,
+        ...(account === undefined ? [] : [{ name: 'account', mountPath: ACCOUNT, readOnly: true }]),
+      ]),
+    ],
     volumes: [
       { name: 'work', emptyDir: {} },
       { name: 'temporary', emptyDir: {} },
@@ -215,8 +239,11 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
       ...(hasToken ? [{ name: 'token', secret: { secretName: tokenName } }] : []),
       ...(certificateName === undefined ? [] : [{ name: 'certificates', secret: { secretName: certificateName } }]),
       ...(isProcess ? [{ name: 'log-level', configMap: { name: parts.logName, optional: true } }] : []),
+      ...(account === undefined ? [] : [accountVolume]),
       ...(readsText ? [{ name: 'program', configMap: { name: program?.configMapName } }] : []),
     ],
+    // A node that is lost should leave somebody who stands by.
+    ...(account === undefined ? {} : { topologySpreadConstraints: [spreadOverNodes(parts.labels('jobmanager'))] }),
     tolerations: ['not-ready', 'unreachable'].map(condition => ({
       key: `node.kubernetes.io/${condition}`,
       operator: 'Exists',
@@ -232,6 +259,22 @@ function podOf(parts: PodParts, component: Component, main: Container, bundle: C
     metadata: merged(templated.metadata, { labels: parts.labels(component) }) as Json,
     spec: { ...templated.spec, ...(inits.length === 0 ? {} : { initContainers: inits }) },
   }
+}
+
+/** As Kubernetes mounts it by itself, which would be into each container, those that run the program among them. */
+const accountVolume = {
+  name: 'account',
+  projected: {
+    sources: [
+      { serviceAccountToken: { path: 'token', expirationSeconds: ACCOUNT_TOKEN_S } },
+      { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+      { downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] } },
+    ],
+  },
+}
+
+function spreadOverNodes(matchLabels: Readonly<Record<string, string>>): Json {
+  return { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway', labelSelector: { matchLabels } }
 }
 
 interface PodOfTemplate {

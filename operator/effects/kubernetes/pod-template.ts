@@ -11,7 +11,16 @@ export const INIT_CONTAINER = 'program'
 
 /** Labels by which StatefulSets and Services find their pods, and volumes that what runs in them relies on. */
 const reservedLabels: ReadonlySet<string> = new Set(['millrace.dev/job', 'app.kubernetes.io/component'])
-const reservedVolumes: ReadonlySet<string> = new Set(['work', 'temporary', 'configuration', 'token', 'program', 'log-level', 'certificates'])
+const reservedVolumes: ReadonlySet<string> = new Set([
+  'work',
+  'temporary',
+  'configuration',
+  'token',
+  'program',
+  'log-level',
+  'certificates',
+  'account',
+])
 
 const elsewhere: Readonly<Record<string, string>> = {
   image: 'spec.image says it',

@@ -8,7 +8,8 @@ import type { FlinkJob, FlinkJobSpec } from '../../api/flink-job.ts'
 import { reconcile } from '../../job/controller.ts'
 import { createSnapshotObjects } from '../../job/snapshot-objects.ts'
 import type { ObjectApi } from '../../kube/object-api.ts'
-import { pods, resourceTypes } from '../../kube/resources.ts'
+import { pods, resourceTypes, statefulSets } from '../../kube/resources.ts'
+import { START } from './objects.ts'
 
 const spec: FlinkJobSpec = {
   job: { script: 'export default () => {}', entryClass: 'default', args: [], state: 'running', upgradeMode: 'savepoint', fallback: 'none' },
@@ -18,7 +19,7 @@ const spec: FlinkJobSpec = {
 const withJob = (fields: Partial<FlinkJobSpec['job']>) => (before: FlinkJobSpec) => ({ ...before, job: { ...before.job, ...fields } })
 
 /** Each write to the API server is a step: the operator dies before or after those that are planned, and another one goes on. */
-async function started(crashes: CrashPlan = new Map(), isCached = false) {
+async function started(crashes: CrashPlan = new Map(), isCached = false, of: FlinkJobSpec = spec) {
   const { step, steps } = crashingSteps(crashes)
   const reads: string[] = []
   const read = <T>(what: string, work: () => T): T => {
@@ -37,7 +38,7 @@ async function started(crashes: CrashPlan = new Map(), isCached = false) {
   })
   const world = await KubernetesWorld.start({ through: counted, isCached })
   world.cluster.looksUntilFinished = undefined
-  const store = new MemoryStore(spec)
+  const store = new MemoryStore(of)
   let executor = world.executor()
   let seed = 10
   const pass = async (): Promise<FlinkJob> => {
@@ -61,10 +62,10 @@ async function started(crashes: CrashPlan = new Map(), isCached = false) {
     await world.kubelet.step()
     return store.read()
   }
-  const until = async (reached: (job: FlinkJob) => boolean) => {
+  const until = async (reached: (job: FlinkJob) => boolean | Promise<boolean>) => {
     for (let count = 0; count < 200; count++) {
       const job = await pass()
-      if (reached(job)) return job
+      if (await reached(job)) return job
     }
     throw new Error(`not reached: ${JSON.stringify((await store.read()).status)}`)
   }
@@ -248,6 +249,35 @@ describe('an operator that dies at any write is followed by one that does the sa
     }
     const steps = await run(new Map(), false)
     expect(steps).toBeGreaterThan(20)
+    for (let at = 0; at < steps; at++) for (const side of ['before', 'after'] as const) await run(new Map([[at, side]]), at % 2 === 0)
+  }, 60_000)
+
+  test('with JobManagers that stand by, edited from a checkpoint: another start, which pods that are made later have as well', async () => {
+    const configuration = { ...spec.flinkConfiguration, 'high-availability.storageDir': 's3://ha' }
+    const standby = { ...withJob({ upgradeMode: 'last-state' })(spec), jobManager: { replicas: 2 }, flinkConfiguration: configuration }
+    const run = async (crashes: CrashPlan, isCached: boolean) => {
+      const { world, until, edit, steps } = await started(crashes, isCached, standby)
+      await using _ = world
+      world.fates.set('words-jm-1', { kind: 'stuck', status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'False' }] } })
+      /** By the StatefulSet that they were seen in. */
+      const starts = new Map<string, Set<string>>()
+      const noted = async (reached: boolean) => {
+        for (const { metadata } of (await world.server.list(statefulSets)).items) {
+          const start = metadata.annotations?.[START]
+          if (start !== undefined) starts.set(metadata.uid ?? '', (starts.get(metadata.uid ?? '') ?? new Set()).add(start))
+        }
+        return reached
+      }
+      const first = await until(job => noted(running(job)))
+      await edit(withJob({ script: 'export default () => 1' }))
+      await until(job => noted(running(job)))
+      const seen = [...starts.values()].map(each => [...each])
+      expect([seen.map(each => each.length), new Set(seen.flat()).size], JSON.stringify([...crashes])).toEqual([[1, 1], 2])
+      const jobId = first.status?.jobStatus?.jobId
+      expect([world.cluster.restored.at(-1), world.cluster.violations], JSON.stringify([...crashes])).toEqual([`checkpoint of ${jobId}`, []])
+      return steps()
+    }
+    const steps = await run(new Map(), false)
     for (let at = 0; at < steps; at++) for (const side of ['before', 'after'] as const) await run(new Map([[at, side]]), at % 2 === 0)
   }, 60_000)
 })
