@@ -91,6 +91,17 @@ export class MillraceOnNode implements AsyncDisposable {
     return this.node.kubectl(['-n', JOBS, ...args])
   }
 
+  /**
+   * What the operator may not, of all it has asked for. In the first half minute of a kind the API server's check of owners may not know it yet ("cannot find RESTMapping"): no right is missing,
+   * the operator asks again.
+   */
+  forbiddenToOperator(): readonly string[] {
+    return this.node
+      .audited(OPERATOR_ACCOUNT)
+      .filter(({ responseStatus }) => responseStatus?.code === 403 && !responseStatus.message?.includes('cannot find RESTMapping'))
+      .map(({ verb, objectRef, responseStatus }) => `${verb} ${objectRef?.resource}: ${responseStatus?.message}`)
+  }
+
   async status(name: string): Promise<FlinkJob['status']> {
     const { items } = JSON.parse(await this.kubectl('get', 'flinkjobs', '-o', 'json')) as { items: readonly FlinkJob[] }
     return items.find(({ metadata }) => metadata.name === name)?.status
