@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { type OperatorRequest, POD_NAMESPACE } from '../operator/cli/operator-command.ts'
+import { serveEvictions } from '../operator/drain/eviction-server.ts'
+import { Evictions } from '../operator/drain/evictions.ts'
 import { createKubernetesExecutors } from '../operator/effects/kubernetes/kubernetes-executors.ts'
 import { networkPolicySettings } from '../operator/effects/kubernetes/network-policy.ts'
 import { KubeApi } from '../operator/kube/kube-api.ts'
@@ -16,11 +18,14 @@ import { OperatorMetrics } from '../operator/manager/metrics.ts'
 import { serveProbes } from '../operator/manager/probe-server.ts'
 import { catalogueLocations, createCatalogue } from '../runtime/checkpoint/catalogue.ts'
 import { checkpointDirectory } from '../runtime/checkpoint/options.ts'
+import { cliOptions } from '../runtime/cli/options.ts'
 import { systemClock as clock } from '../runtime/common/clock.ts'
 import { Configuration } from '../runtime/common/config.ts'
 import { FlinkError } from '../runtime/common/errors.ts'
 import { hex } from '../runtime/common/ids.ts'
+import type { Logger } from '../runtime/common/log.ts'
 import { systemRandom as random } from '../runtime/common/random.ts'
+import { restOptions } from '../runtime/rest/options.ts'
 import { createProcessLog } from './environment.ts'
 import { optionTables } from './option-tables.ts'
 import { restOf } from './rest.ts'
@@ -39,6 +44,7 @@ export async function runOperator(request: OperatorRequest, interrupted: AbortSi
   const metrics = new OperatorMetrics(clock, ['FlinkJob', 'FlinkSession', 'FlinkSnapshot'])
   let manager: Manager | undefined
   const probes = await serveProbes({ ...request.probes, registry: metrics.registry, isReady: () => manager === undefined || manager.isSynced })
+  const evictions = await answerEvictions(request, aside, log)
   log.info('the operator begins', { identity, namespaces: request.namespaces ?? 'all', probes: probes.port })
 
   const lead = async (leading: AbortSignal): Promise<void> => {
@@ -129,9 +135,20 @@ export async function runOperator(request: OperatorRequest, interrupted: AbortSi
     return (await election.run(lead, interrupted)) === 'lost' ? 1 : 0
   } finally {
     await probes.close()
+    await evictions?.close()
     api.close()
     aside.close()
   }
+}
+
+/** Also while another one leads: the API server asks any of them. */
+function answerEvictions({ evictions }: OperatorRequest, api: KubeApi, log: Logger) {
+  if (evictions === undefined) return undefined
+  // The API server waits for the answer.
+  const hurried = Configuration.fromObject({ [cliOptions.timeout.key]: '3 s', [restOptions.retryMaxAttempts.key]: '1' })
+  const { deadlineMs, ...server } = evictions
+  const decider = new Evictions({ api, clock, random, deadlineMs, rest: (address, token) => restOf(address, token, hurried) })
+  return serveEvictions({ ...server, decide: eviction => decider.review(eviction), log })
 }
 
 function authOf({ kube }: OperatorRequest, env: NodeJS.ProcessEnv): KubeAuth {

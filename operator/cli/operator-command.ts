@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { parseDuration } from '../../runtime/common/config.ts'
 import { FlinkError } from '../../runtime/common/errors.ts'
 import { labelsOf } from './selector.ts'
 
@@ -15,7 +16,14 @@ export interface OperatorRequest {
   readonly leaseName: string
   /** A file. */
   readonly networkPolicies: string | undefined
-  readonly probes: { readonly host: string; readonly port: number }
+  readonly probes: Address
+  /** Undefined = evictions are not asked about here. */
+  readonly evictions: (Address & { readonly folder: string; readonly deadlineMs: number }) | undefined
+}
+
+interface Address {
+  readonly host: string
+  readonly port: number
 }
 
 interface Options {
@@ -30,6 +38,9 @@ interface Options {
   readonly leaseName: string
   readonly networkPolicies?: string
   readonly probeAddress: string
+  readonly evictions?: string
+  readonly evictionAddress: string
+  readonly evictionDeadline: string
 }
 
 export function addOperatorCommand(
@@ -52,6 +63,12 @@ export function addOperatorCommand(
     .option('--no-leader-election', 'this one alone runs: two at once would write over each other until one of them sees it')
     .option('--network-policies <file>', 'makes a NetworkPolicy of each cluster, with what this file says of others (docs/security.md)')
     .option('--probe-address <address>', 'of /metrics, /healthz and /readyz', '0.0.0.0:8085')
+    .option(
+      '--evictions <folder>',
+      'has pods of jobs evicted behind a checkpoint: answers the API server, with tls.crt, tls.key and path of this folder (docs/kubernetes.md)',
+    )
+    .option('--eviction-address <address>', 'with --evictions: where', '0.0.0.0:8443')
+    .option('--eviction-deadline <duration>', 'with --evictions: after which a pod goes without a new checkpoint', '2 min')
     .addHelpText(
       'after',
       `
@@ -77,6 +94,9 @@ function requestOf(options: Options): OperatorRequest {
     leaseName,
     networkPolicies,
     probeAddress,
+    evictions,
+    evictionAddress,
+    evictionDeadline,
   } = options
   if (kubeUrl === undefined && (tokenFile !== undefined || caFile !== undefined))
     throw new FlinkError('INVALID_ARGUMENT', 'options --token-file and --ca-file belong to --kube-url')
@@ -85,9 +105,6 @@ function requestOf(options: Options): OperatorRequest {
       'INVALID_ARGUMENT',
       'with --kube-url there is no namespace of a pod: name one with --leader-election-namespace, or give --no-leader-election',
     )
-  const [, host, port] = /^(.*):(\d+)$/.exec(probeAddress) ?? []
-  if (host === undefined || Number(port) > 65_535)
-    throw new FlinkError('INVALID_ARGUMENT', `option --probe-address: expected host:port, got ${probeAddress}`)
   return {
     namespaces: namespace,
     labels: labelsOf(selector),
@@ -96,8 +113,30 @@ function requestOf(options: Options): OperatorRequest {
     leaseNamespace: leaderElection ? (leaderElectionNamespace ?? POD_NAMESPACE) : undefined,
     leaseName,
     networkPolicies,
-    probes: { host, port: Number(port) },
+    probes: addressOf('--probe-address', probeAddress),
+    evictions:
+      evictions === undefined
+        ? undefined
+        : {
+            ...addressOf('--eviction-address', evictionAddress),
+            folder: evictions,
+            deadlineMs: durationOf('--eviction-deadline', evictionDeadline),
+          },
   }
+}
+
+function durationOf(option: string, text: string): number {
+  try {
+    return parseDuration(text)
+  } catch (error) {
+    throw new FlinkError('INVALID_ARGUMENT', `option ${option}: expected a duration such as 2 min, got ${text}`, {}, error)
+  }
+}
+
+function addressOf(option: string, text: string): Address {
+  const [, host, port] = /^(.*):(\d+)$/.exec(text) ?? []
+  if (host === undefined || Number(port) > 65_535) throw new FlinkError('INVALID_ARGUMENT', `option ${option}: expected host:port, got ${text}`)
+  return { host, port: Number(port) }
 }
 
 /** Stands for the one that the pod is in. */

@@ -1,9 +1,7 @@
-import { readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls'
+import { connect, createServer, type TLSSocket } from 'node:tls'
 import type { ClusterRole, ClusterSockets } from './cluster-sockets.ts'
-import { FlinkError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { readTlsFiles, tlsContext } from './tls-files.ts'
 
 /**
  * Mutual TLS 1.3 between the processes of a cluster. A folder holds, as PEM, the files of a Secret of type kubernetes.io/tls: `ca.crt`, the authority of this cluster alone (or several, while
@@ -17,32 +15,13 @@ const FILES = ['ca.crt', 'tls.crt', 'tls.key'] as const
 const HANDSHAKE_MS = 10_000
 
 export function createTlsSockets(folder: string, log: Logger): ClusterSockets {
-  let known: { readonly version: string; readonly context: SecureContext } | undefined
-  /** Of the files as they are now; while they cannot be read, as they were. */
-  const context = (): SecureContext => {
-    try {
-      const version = FILES.map(name => versionOf(join(folder, name))).join(' ')
-      if (known?.version !== version) known = { version, context: createSecureContext(readFiles(folder)) }
-    } catch (error) {
-      const unusable = new FlinkError(
-        'INVALID_CONFIGURATION',
-        `${folder} has no certificate that can be used: ${(error as Error).message}`,
-        {},
-        error,
-      )
-      if (known === undefined) throw unusable
-      log.warn('new certificates cannot be used, the ones of before are', { reason: unusable.message })
-    }
-    return known.context
-  }
-  // What is wrong at the start is said at the start.
-  context()
+  const context = tlsContext(folder, FILES, log)
 
   return {
     createServer(peers, onSocket) {
       const server = createServer(
         {
-          ...readFiles(folder),
+          ...readTlsFiles(folder, FILES),
           requestCert: true,
           rejectUnauthorized: true,
           minVersion: 'TLSv1.3',
@@ -95,17 +74,6 @@ const CERTIFICATE_CODES = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
-
-function readFiles(folder: string) {
-  const [ca, cert, key] = FILES.map(name => readFileSync(join(folder, name)))
-  return { ca, cert, key }
-}
-
-/** Another one after each change, also where a folder is swapped by a link. */
-function versionOf(path: string): string {
-  const { ino, mtimeMs, size } = statSync(path)
-  return `${ino} ${mtimeMs} ${size}`
-}
 
 function isCertified(socket: TLSSocket, role: ClusterRole): boolean {
   const { subjectaltname = '' } = socket.getPeerCertificate()

@@ -119,6 +119,8 @@ export interface JobInfo {
   readonly plan: Plan
   readonly 'pending-operators': number
   readonly 'millrace-message'?: string
+  /** Why no checkpoint is completed at present: its store does not answer, tasks decline. */
+  readonly 'millrace-checkpoint-problem'?: string
 }
 
 export interface SubtaskRow {
@@ -293,7 +295,7 @@ export interface CheckpointTrigger {
 
 /** Of `/jobs/:id/checkpoints`, what the operator reads. */
 export interface CheckpointStatisticsJson {
-  readonly counts: { readonly total: number; readonly completed: number; readonly failed: number }
+  readonly counts: { readonly total: number; readonly in_progress: number; readonly completed: number; readonly failed: number }
   readonly latest: { readonly completed: CompletedCheckpointJson | null; readonly savepoint: CompletedCheckpointJson | null }
 }
 

@@ -46,6 +46,6 @@ export class FakeProgress {
     const latest = ms === undefined ? null : { id: completed, trigger_timestamp: ms, latest_ack_timestamp: ms }
     const taken = this.savepointMs
     const savepoint = taken === undefined ? null : { id: completed, trigger_timestamp: taken, latest_ack_timestamp: taken }
-    return { counts: { total: completed, completed, failed: 0 }, latest: { completed: latest, savepoint } }
+    return { counts: { total: completed, in_progress: 0, completed, failed: 0 }, latest: { completed: latest, savepoint } }
   }
 }
