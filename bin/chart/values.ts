@@ -70,6 +70,10 @@ export const chartValues = z.strictObject({
   }),
   rbac: group('what the operator may do', {
     create: flag(true, 'Roles and their bindings are made; otherwise somebody else has made them'),
+    standby: flag(
+      true,
+      'the operator may make JobManagers that stand by (`jobManager.replicas` above 1): ServiceAccounts, Roles, RoleBindings and Leases of jobs',
+    ),
     aggregate: flag(true, 'the roles admin, edit and view of the cluster say what people may do with the three kinds'),
   }),
   podDisruptionBudget: group('how many operators a drain may take at once', {
@@ -78,6 +82,10 @@ export const chartValues = z.strictObject({
       .union([z.int().min(0), z.string()])
       .default(1)
       .describe('a number, or a share as `50%`'),
+  }),
+  evictions: group('pods of jobs are evicted, as by `kubectl drain`, behind a checkpoint', {
+    enabled: flag(false, 'the API server asks the operator (a ValidatingWebhookConfiguration, with a certificate that helm makes once)'),
+    deadline: text('after which a pod goes without a new checkpoint', '2 min'),
   }),
   networkPolicies: group('default deny for the operator and for the pods of jobs; needs a network that enforces NetworkPolicies', {
     enabled: flag(false, 'NetworkPolicies are made: of the operator by the chart, of each FlinkJob and FlinkSession by the operator'),

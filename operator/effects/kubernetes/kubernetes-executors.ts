@@ -1,6 +1,6 @@
 import { FlinkError } from '../../../runtime/common/errors.ts'
 import type { RestClient } from '../../../runtime/rest/types.ts'
-import { type FlinkJob, KIND } from '../../api/flink-job.ts'
+import { type ClusterSpec, type FlinkJob, KIND } from '../../api/flink-job.ts'
 import { type FlinkSession, SESSION_KIND } from '../../api/flink-session.ts'
 import type { Caches } from '../../manager/caches.ts'
 import type { Executors } from '../../manager/flink-job-controller.ts'
@@ -10,8 +10,9 @@ import { scopeOf } from './cluster-scope.ts'
 import { followedClusters } from './followed-clusters.ts'
 import { createKubernetesExecutor, createSharedExecutor, type KubernetesExecutor, type KubernetesExecutorOptions } from './kubernetes-executor.ts'
 import { createKubernetesProcesses, type KubernetesProcesses } from './kubernetes-processes.ts'
-import { type NetworkPolicySettings, networkPolicyOf } from './network-policy.ts'
+import { type NetworkPolicySettings, networkPolicyOf, standbyPolicyOf } from './network-policy.ts'
 import { createRecentWarnings } from './recent-warnings.ts'
+import { hasStandby } from './standby.ts'
 
 /**
  * The executors of FlinkJobs and FlinkSessions on Kubernetes, by the object: another one of the same name has another cluster. Nothing runs here: what goes with the object
@@ -55,15 +56,18 @@ export function createKubernetesExecutors(options: KubernetesExecutorsOptions): 
     owner: { apiVersion, kind, name, namespace, uid },
   })
 
-  /** Whose NetworkPolicy is there, by what it belongs to: applied once, with the settings of this operator. */
+  /** Whose NetworkPolicies are there, by what they belong to: applied once, with the settings of this operator. */
   const guarded = new Map<string, string>()
-  const guard = async (object: FlinkJob | FlinkSession, sessionName?: string) => {
+  const guard = async (object: FlinkJob | FlinkSession, cluster: ClusterSpec, sessionName?: string) => {
     const { networkPolicies } = options
-    const key = `${object.kind} ${keyOf(object.metadata)}`
-    if (networkPolicies === undefined || guarded.get(key) === object.metadata.uid) return
+    const standsBy = sessionName === undefined && hasStandby(cluster)
+    const [key, what] = [`${object.kind} ${keyOf(object.metadata)}`, `${object.metadata.uid} ${standsBy}`]
+    if (networkPolicies === undefined || guarded.get(key) === what) return
     const of = optionsOf(object)
-    await scopeOf(of).objects.apply(networkPolicyOf(of.owner, networkPolicies, sessionName))
-    guarded.set(key, object.metadata.uid)
+    const { objects } = scopeOf(of)
+    await objects.apply(networkPolicyOf(of.owner, networkPolicies, sessionName))
+    if (standsBy) await objects.apply(standbyPolicyOf(of.owner, networkPolicies))
+    guarded.set(key, what)
   }
 
   const restAt = (namespace: string, name: string) => (address: string) => {
@@ -103,7 +107,7 @@ export function createKubernetesExecutors(options: KubernetesExecutorsOptions): 
       if (entry === undefined) throw new FlinkError('CONNECTION_REFUSED', 'the JobManager was not seen yet')
       return entry.executor.rest(address)
     },
-    prepare: job => guard(job, job.spec.sessionName),
+    prepare: job => guard(job, job.spec, job.spec.sessionName),
     async keep(job) {
       await jobs.get(keyOf(job.metadata))?.executor.keep?.(job.spec)
     },
@@ -124,7 +128,7 @@ export function createKubernetesExecutors(options: KubernetesExecutorsOptions): 
         return processes
       },
       restOf: ({ metadata }) => restAt(metadata.namespace, metadata.name),
-      prepare: guard,
+      prepare: session => guard(session, session.spec.cluster),
       async keep(session) {
         await sessions.get(keyOf(session.metadata))?.processes.keep(session.spec.cluster)
       },

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
 import { clusterInput, fullSpec } from '../../../test/support/kubernetes-cluster.ts'
-import { networkPolicyOf, networkPolicySettings } from './network-policy.ts'
+import { networkPolicyOf, networkPolicySettings, standbyPolicyOf } from './network-policy.ts'
 
 const { owner } = clusterInput(fullSpec)
 const file = `
 operator: { namespace: system, podLabels: { app: operator } }
 restFrom: [{ namespaceSelector: { matchLabels: { zone: web } } }]
 egress: [{ to: [{ ipBlock: { cidr: 10.0.0.0/24 } }], ports: [{ port: 9092 }] }]
+apiServer: [{ ports: [{ port: 6443 }] }]
 `
 const settings = networkPolicySettings(file, 'policies.yaml')
 const port = (number: number, protocol = 'TCP') => ({ protocol, port: number })
@@ -46,6 +47,17 @@ test('pods that upload programs reach REST of the session, from any job of its n
   const { ingress } = session.spec as { readonly ingress: readonly { readonly from: readonly object[] }[] }
   expect(ingress[1]?.from.at(-1)).toEqual({
     podSelector: { matchLabels: { 'app.kubernetes.io/managed-by': 'millrace', 'app.kubernetes.io/component': 'uploader' } },
+  })
+})
+
+test('JobManagers that stand by reach the API server besides, no other pod does', () => {
+  expect(standbyPolicyOf(owner, settings)).toMatchObject({
+    metadata: { name: 'words-jm', namespace: 'jobs', ownerReferences: [{ uid: owner.uid }] },
+    spec: {
+      podSelector: { matchLabels: { 'millrace.dev/job': 'words', 'app.kubernetes.io/component': 'jobmanager' } },
+      policyTypes: ['Egress'],
+      egress: [{ ports: [{ port: 6443 }] }],
+    },
   })
 })
 

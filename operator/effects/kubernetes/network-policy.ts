@@ -4,12 +4,12 @@ import { FlinkError } from '../../../runtime/common/errors.ts'
 import { KIND as JOB_KIND } from '../../api/flink-job.ts'
 import { SESSION_KIND } from '../../api/flink-session.ts'
 import type { KubeObject } from '../../kube/object-api.ts'
-import { type ClusterOwner, MANAGED_BY, metadataOf, selectorLabels } from './objects.ts'
+import { type ClusterOwner, MANAGED_BY, metadataOf, names, selectorLabels } from './objects.ts'
 import { PORTS } from './pod-specs.ts'
 
 /**
  * Who pods of a cluster may speak with, as a NetworkPolicy <name>-job or <name>-session of each (decision 0041): with each other, with the operator, with DNS, and with what the operator's settings
- * name; nobody else. Pods that plan and upload programs are of their job.
+ * name; nobody else. JobManagers that stand by reach the API server besides, by a policy of their own. Pods that plan and upload programs are of their job.
  */
 const rules = z.array(z.looseObject({}))
 const settings = z.strictObject({
@@ -19,6 +19,8 @@ const settings = z.strictObject({
   restFrom: rules.default([]),
   /** NetworkPolicyEgressRules of all pods: brokers, stores. */
   egress: rules.default([]),
+  /** NetworkPolicyEgressRules of JobManagers that stand by: the API server. */
+  apiServer: rules.default([]),
 })
 
 export type NetworkPolicySettings = z.infer<typeof settings>
@@ -35,6 +37,17 @@ export function networkPolicySettings(text: string, path: string): NetworkPolicy
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.map(issue => `${path}: ${issue.path.length === 0 ? 'the whole file' : issue.path.join('.')}: ${issue.message}`)
   throw new FlinkError('INVALID_CONFIGURATION', problems.join('\n'))
+}
+
+/** JobManagers that stand by ask the API server for their Lease; no other pod of a cluster has anything to ask there. */
+export function standbyPolicyOf(owner: ClusterOwner, { apiServer }: NetworkPolicySettings): KubeObject {
+  const { podSelector } = podsWith(selectorLabels(owner, 'jobmanager'))
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { ...metadataOf(owner, names.jobManager(owner.name)), namespace: owner.namespace },
+    spec: { podSelector, policyTypes: ['Egress'], egress: apiServer },
+  }
 }
 
 type Peer = Readonly<Record<string, unknown>>

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +17,7 @@ const everything = {
   replicas: 2,
   podDisruptionBudget: { enabled: true },
   networkPolicies: { enabled: true },
+  evictions: { enabled: true },
   metrics: { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true }, dashboard: { enabled: true } },
 }
 const lint = (values: object) => runHelm(['lint', '--strict', CHART, ...valuesArgs(values)], home)
@@ -36,6 +38,10 @@ interface PodSpec {
 interface Rule {
   readonly resources: readonly string[]
   readonly verbs: readonly string[]
+}
+
+interface Webhook {
+  readonly clientConfig: object
 }
 
 interface DeploymentSpec {
@@ -93,6 +99,12 @@ function otherValue(path: string, { type, enum: values, default: before, pattern
   return { boolean: before !== true, string: 'other', object: { other: 'value' }, array: [{ name: 'other' }] }[type ?? '']
 }
 
+/** Without what helm draws anew each time. */
+const steady = (objects: readonly KubeObject[]) =>
+  objects
+    .filter(({ kind }) => kind !== 'ValidatingWebhookConfiguration')
+    .map(object => (object.kind === 'Secret' ? { ...object, data: Object.keys(object['data'] as object) } : object))
+
 /** Most switches are on, so that what they switch is used; accounts that are there already have a name. */
 const switchedOn = { ...everything, serviceAccount: { name: 'account' } }
 let withAll: readonly KubeObject[]
@@ -103,7 +115,7 @@ beforeAll(async () => {
 test.each(leaves(schema))('value %s is used', async (path, leaf) => {
   const isSwitch = leaf.default === false || path === 'replicas'
   const [base, before] = isSwitch ? [{}, await rendered({}, home)] : [switchedOn, withAll]
-  expect(await rendered({ ...base, [path]: otherValue(path, leaf) }, home)).not.toEqual(before)
+  expect(steady(await rendered({ ...base, [path]: otherValue(path, leaf) }, home))).not.toEqual(steady(before))
 })
 
 test('of the whole cluster: a ClusterRole; of namespaces: a Role in each, and no ClusterRole', async () => {
@@ -116,6 +128,24 @@ test('of the whole cluster: a ClusterRole; of namespaces: a Role in each, and no
       objects.filter(({ kind: each, metadata }) => each === kind && metadata.name === 'millrace-operator').map(({ metadata }) => metadata.namespace),
     ).toEqual(['a', 'b'])
   expect(operatorPod(objects).containers[0]?.args).toEqual(expect.arrayContaining(['--namespace=a', '--namespace=b']))
+})
+
+test('evictions: of pods of the namespaces that are looked after, answered by who is trusted, and never held by an operator that is away', async () => {
+  const objects = await rendered({ evictions: { enabled: true }, watchNamespaces: ['a', 'b'] }, home)
+  const [webhook] = found<never>(objects, 'ValidatingWebhookConfiguration', 'millrace-operator-system')['webhooks'] as readonly Webhook[]
+  const secret = found<never>(objects, 'Secret', 'millrace-operator-evictions')['data'] as Readonly<Record<string, string>>
+  const path = Buffer.from(secret['path'] ?? '', 'base64').toString()
+  expect(path).toMatch(/^[A-Za-z0-9]{40}$/)
+  expect(webhook).toMatchObject({
+    failurePolicy: 'Ignore',
+    rules: [{ operations: ['CREATE'], resources: ['pods/eviction'] }],
+    namespaceSelector: { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['a', 'b'] }] },
+    clientConfig: { caBundle: secret['ca.crt'], service: { name: 'millrace-operator-evictions', port: 443, path: `/${path}` } },
+  })
+  const [authority, certificate] = ['ca.crt', 'tls.crt'].map(name => new X509Certificate(Buffer.from(secret[name] ?? '', 'base64')))
+  expect(authority !== undefined && certificate?.checkIssued(authority)).toBe(true)
+  expect(certificate?.checkHost('millrace-operator-evictions.system.svc')).toBeDefined()
+  expect(operatorPod(objects).containers[0]?.args).toContain('--evictions=/etc/millrace-evictions')
 })
 
 test('secrets are never listed, and nothing is allowed by a star', async () => {
@@ -185,6 +215,7 @@ test('with NetworkPolicies the operator and the test may speak with the API serv
     operator: { namespace: 'system', podLabels: { 'app.kubernetes.io/name': 'millrace-operator', 'app.kubernetes.io/instance': 'millrace' } },
     restFrom: [{ podSelector: {} }],
     egress,
+    apiServer: [{ ports: [443, 6443].map(port => ({ protocol: 'TCP', port })) }],
   })
   expect(operatorPod(objects).containers[0]?.args).toContain('--network-policies=/etc/millrace/network-policies.yaml')
   expect(kinds(await rendered({}, home))).not.toContain('NetworkPolicy')
