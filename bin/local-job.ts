@@ -30,7 +30,7 @@ export async function runLocal(
   const directory = createOwnedFolder(tmpdir(), 'millrace-')
   const closers: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })]
   try {
-    const bundle = await bundleModule(request.modulePath, request.entry)
+    const bundle = await bundleModule(request)
     const planner = new Planner(configuration, directory, false, log)
     closers.push(() => planner.close())
     const { plan, artifact } = await planner.planRequest(request, bundle)

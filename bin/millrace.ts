@@ -157,18 +157,18 @@ const context: CliContext = {
   rest,
   fileExists: existsSync,
   bundle: async request => {
-    const bundle = await bundleModule(request.modulePath, request.entry)
+    const bundle = await bundleModule(request)
     // Files that the program registers lie on this machine, not on the JobManager's: only then is it run here first.
     const { bytes } = mayRegisterFiles(bundle) ? (await planHere(request, bundle)).artifact : bundle
     return { bytes, fileName: `${bundle.name}.mjs` }
   },
   plan: async request => {
-    const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
+    const { plan } = await planHere(request, await bundleModule(request))
     return { json: JSON.stringify(planJson('0'.repeat(32), plan.jobGraph)), text: plan.planText }
   },
   summarize: async (request, stateOf, allowNonRestoredState) => {
     const { summaryOf } = await import('./program-summary.ts')
-    const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
+    const { plan } = await planHere(request, await bundleModule(request))
     return summaryOf(request, plan, stateOf, allowNonRestoredState)
   },
   writeFile: async (path, bytes) => {
@@ -185,7 +185,7 @@ const context: CliContext = {
   planState: async (path, request, ignoresUnclaimedState) => {
     const { planSavepoint } = await import('./state.ts')
     return planSavepoint(path, request.configuration, ignoresUnclaimedState, async () => {
-      const { plan } = await planHere(request, await bundleModule(request.modulePath, request.entry))
+      const { plan } = await planHere(request, await bundleModule(request))
       return plan.jobGraph
     })
   },

@@ -18,9 +18,10 @@ import { slotsRequired } from '../runtime/graph/slot-assignment.ts'
 import { type Artifact, buildArtifact } from '../runtime/planner/artifact.ts'
 import { restOptions } from '../runtime/rest/options.ts'
 import { numberOfTaskSlots } from '../runtime/taskmanager/task-executor-options.ts'
-import { bundleSql } from './bundle-module.ts'
+import { bundleModule, bundleSql } from './bundle-module.ts'
 import { createProcessLog, type Environment } from './environment.ts'
 import { planNewest } from './job-state-plan.ts'
+import { isAddress } from './module-address.ts'
 import { optionTables } from './option-tables.ts'
 import { Planner } from './program-planner.ts'
 import { storeOpener } from './stores.ts'
@@ -71,9 +72,9 @@ export function createPrograms(configuration: Configuration, placeOf: PlaceOf): 
     async prepare(spec, signal): Promise<PreparedProgram> {
       const { entryClass: entry, args, parallelism } = spec.job
       const place = placeOf(spec)
-      const bundle = await bundleOf(spec, place)
-      const directory = createOwnedFolder(tmpdir(), 'millrace-')
       const configured = configuration.with(spec.flinkConfiguration, 'file')
+      const bundle = await bundleOf(spec, place, configured)
+      const directory = createOwnedFolder(tmpdir(), 'millrace-')
       const planner = new Planner(configured, directory, false, createProcessLog('pretty', 'warn'))
       const stop = () => void planner.close()
       signal.addEventListener('abort', stop)
@@ -110,8 +111,10 @@ export function createPrograms(configuration: Configuration, placeOf: PlaceOf): 
   }
 }
 
-function bundleOf(spec: FlinkJobSpec, { folder, fileName, scriptLine }: ProgramPlace): Promise<Artifact> {
-  const { script, module, sql, entryClass: entry } = spec.job
+function bundleOf(spec: FlinkJobSpec, { folder, fileName, scriptLine }: ProgramPlace, configuration: Configuration): Promise<Artifact> {
+  const { script, module, moduleDigest, sql, entryClass: entry } = spec.job
+  if (module !== undefined && isAddress(module))
+    return bundleModule({ modulePath: module, entry, configuration, ...(moduleDigest === undefined ? {} : { moduleDigest }) })
   if (module !== undefined) return buildArtifact({ kind: 'module', path: resolve(folder, module) }, { entry })
   // Lines of a block in the manifest keep their numbers, so that errors point into the file that the author wrote.
   const text = `${'\n'.repeat(Math.max(0, (scriptLine ?? 1) - 1))}${sql ?? script ?? ''}`

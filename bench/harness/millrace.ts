@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bundleModule } from '../../bin/bundle-module.ts'
+import { Configuration } from '../../runtime/common/config.ts'
 import { benchFolder } from './cache.ts'
 import { Cluster, freePort } from './engine.ts'
 
@@ -50,7 +51,11 @@ export async function startMillrace(layout: MillraceLayout, folder: string): Pro
 
 /** Bundles bench/jobs/<name>.ts once and uploads it. */
 export async function uploadJob(cluster: Cluster, name: string): Promise<string> {
-  const bundle = await bundleModule(join(root, 'bench/jobs', `${name}.ts`), 'default')
+  const bundle = await bundleModule({
+    modulePath: join(root, 'bench/jobs', `${name}.ts`),
+    entry: 'default',
+    configuration: Configuration.fromObject({}),
+  })
   return cluster.upload(`${bundle.name}.mjs`, bundle.bytes)
 }
 

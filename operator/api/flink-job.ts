@@ -41,12 +41,22 @@ export const KIND = 'FlinkJob'
 
 const argument = z.union([text, z.number()], expected('a text or a number')).meta({ 'x-kubernetes-int-or-string': true })
 
+const digestText = 'sha256: and 64 hexadecimal digits'
+
 const job = map(
   {
     script: programText.optional().describe('TypeScript text whose default export (or entryClass) is the program.'),
     module: nonEmptyText
       .optional()
-      .describe('A TypeScript or JavaScript module that exports the program: relative to the manifest, or in the image or on a volume.'),
+      .describe(
+        'A TypeScript or JavaScript module that exports the program: relative to the manifest, in the image or on a volume, or s3:// with a moduleDigest.',
+      ),
+    moduleDigest: z
+      .string(expected(digestText))
+      .max(71, expected(digestText))
+      .regex(/^sha256:[0-9a-f]{64}$/, expected(digestText))
+      .optional()
+      .describe('Of a module by its address: exactly this text is planned and run, or none. A new value is another program.'),
     sql: programText.optional().describe('A SQL script; all its INSERTs are one job.'),
     configMapRef: map(
       { name: nonEmptyText.describe('Of the ConfigMap.'), key: nonEmptyText.describe('Of the text in it.') },
@@ -75,9 +85,15 @@ const job = map(
       message: 'expected exactly one program: script (TypeScript text), module (a file), sql (a SQL script) or configMapRef',
     },
     {
-      rule: "!has(self.module) || !self.module.contains('://')",
-      message: 'is refused: a module is a file, in the image or on a volume; an init container of the podTemplate may fetch it from elsewhere',
+      rule: "!has(self.module) || !self.module.contains('://') || self.module.startsWith('s3://')",
+      message:
+        'is refused: a module is a file, in the image or on a volume, or an object at s3://; an init container of the podTemplate may fetch it from elsewhere',
       fieldPath: '.module',
+    },
+    {
+      rule: "has(self.moduleDigest) == (has(self.module) && self.module.startsWith('s3://'))",
+      message: 'belongs to a module at s3://, which needs it: what lies under an address may change, and is planned and run at different times',
+      fieldPath: '.moduleDigest',
     },
     { rule: '!has(self.sql) || !has(self.entryClass)', message: 'has no meaning beside sql, which exports nothing', fieldPath: '.entryClass' },
     {
@@ -499,6 +515,8 @@ export interface FlinkJobSpec extends ClusterSpec {
   readonly job: {
     readonly script?: string
     readonly module?: string
+    /** Of one by its address: `sha256:…` */
+    readonly moduleDigest?: string
     readonly sql?: string
     /** Where `script` or `sql` comes from. */
     readonly configMapRef?: { readonly name: string; readonly key: string }

@@ -44,6 +44,7 @@ test('every field of the schema has a class: a new one has to be thought about h
   expect(byClass.get('restart')).toEqual([
     'spec.job.script',
     'spec.job.module',
+    'spec.job.moduleDigest',
     'spec.job.sql',
     'spec.job.entryClass',
     'spec.job.args',

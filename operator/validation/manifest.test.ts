@@ -107,7 +107,7 @@ const table: readonly [title: string, text: string, problems: readonly string[]]
     'an unknown field that is like no other',
     `${minimal}    xyzzy: 2\n`,
     [
-      'job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, sql, configMapRef, entryClass, args, parallelism, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState, savepointTriggerNonce, savepointRedeployNonce',
+      'job.yaml:8:5: spec.job.xyzzy: unknown field, expected one of script, module, moduleDigest, sql, configMapRef, entryClass, args, parallelism, state, upgradeMode, fallback, initialSavepointPath, allowNonRestoredState, savepointTriggerNonce, savepointRedeployNonce',
     ],
   ],
   [

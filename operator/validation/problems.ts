@@ -281,6 +281,7 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
   const {
     script,
     module,
+    moduleDigest,
     sql,
     configMapRef,
     parallelism,
@@ -300,6 +301,7 @@ function specOf(manifest: FlinkJobManifest, configuration: Readonly<Record<strin
     job: {
       ...(script === undefined ? {} : { script }),
       ...(module === undefined ? {} : { module }),
+      ...(moduleDigest === undefined ? {} : { moduleDigest }),
       ...(sql === undefined ? {} : { sql }),
       ...(configMapRef === undefined ? {} : { configMapRef }),
       entryClass: entryClass ?? 'default',

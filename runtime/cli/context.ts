@@ -59,7 +59,10 @@ export interface ProcessRequest {
 }
 
 export interface ProgramRequest {
+  /** Of a file, or `s3://`. */
   readonly modulePath: string
+  /** `sha256:…` of what lies at an address; another one is refused. */
+  readonly moduleDigest?: string
   readonly entry: string
   readonly args: readonly string[]
   /** `-p`. */

@@ -15,6 +15,7 @@ import { parseTarget, refuseYarnAddress } from './refused.ts'
 export interface RunOptions extends ConnectionOptions {
   readonly class: string
   readonly parallelism?: string
+  readonly digest?: string
   readonly detached?: boolean
   readonly shutdownOnAttachedExit?: boolean
   readonly fromSavepoint?: string
@@ -47,11 +48,12 @@ Examples:
 
 export function addProgramOptions(command: Command): Command {
   return command
-    .argument('[job-file]', 'the job module (.ts, .mts, .js, .mjs) or a SQL script (.sql)')
+    .argument('[job-file]', 'the job module (.ts, .mts, .js, .mjs) or a SQL script (.sql): a file, or s3://bucket/path')
     .argument('[arguments...]', "the program's own arguments; everything after the file is theirs")
     .passThroughOptions()
     .option('-c, --class <export>', 'the export that is the program', 'default')
     .option('-p, --parallelism <n>', 'parallelism of operators that set none')
+    .option('--digest <sha256:...>', 'of a job file by its address: exactly this text, or none')
 }
 
 export function programRequest(context: CliContext, file: string | undefined, args: readonly string[], options: RunOptions): ProgramRequest {
@@ -62,8 +64,25 @@ export function programRequest(context: CliContext, file: string | undefined, ar
   }
   const clientEntries = { ...clientEntriesOf(options), ...recoveryEntries(options) }
   const configuration = context.loadConfiguration(clientEntries)
-  if (!context.fileExists(file)) throw new CliArgsError(`Job file does not exist: ${file}`)
-  return { modulePath: file, entry: options.class, args, parallelism, defaultParallelism: 1, configuration, clientEntries }
+  const isAddress = file.includes('://')
+  if (!isAddress && !context.fileExists(file)) throw new CliArgsError(`Job file does not exist: ${file}`)
+  return {
+    modulePath: file,
+    ...digestOf(options, isAddress),
+    entry: options.class,
+    args,
+    parallelism,
+    defaultParallelism: 1,
+    configuration,
+    clientEntries,
+  }
+}
+
+function digestOf({ digest }: RunOptions, isAddress: boolean): Pick<ProgramRequest, 'moduleDigest'> {
+  if (digest === undefined) return {}
+  if (!isAddress) throw new CliArgsError('The option --digest is one of a job file by its address: a file imports others, which no digest would say.')
+  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw new CliArgsError(`The digest must be sha256: and 64 hexadecimal digits: ${digest}`)
+  return { moduleDigest: digest }
 }
 
 /** `-s`, `-n` and `-cm` are options of the job. */

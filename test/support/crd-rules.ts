@@ -35,6 +35,7 @@ const wrongStrategy = (field: string, value: unknown, type: string, message: str
   message,
 })
 const exponential = 'belongs to type exponential-delay only'
+const pinned = 'belongs to a module at s3://, which needs it: what lies under an address may change, and is planned and run at different times'
 const move = 'a job cannot move to or from a session: delete it and create it anew'
 
 export const ruleExamples: readonly RuleExample[] = [
@@ -43,9 +44,17 @@ export const ruleExamples: readonly RuleExample[] = [
   { kind: 'FlinkJob', spec: job({ configMapRef: { name: 'a', key: 'b' } }), path: 'spec.job', message: program },
   {
     kind: 'FlinkJob',
-    spec: { job: { module: 's3://bucket/jobs/words.mjs' } },
+    spec: { job: { module: 'https://example.org/words.mjs' } },
     path: 'spec.job.module',
-    message: 'is refused: a module is a file, in the image or on a volume; an init container of the podTemplate may fetch it from elsewhere',
+    message:
+      'is refused: a module is a file, in the image or on a volume, or an object at s3://; an init container of the podTemplate may fetch it from elsewhere',
+  },
+  { kind: 'FlinkJob', spec: { job: { module: 's3://bucket/jobs/words.mjs' } }, path: 'spec.job.moduleDigest', message: pinned },
+  {
+    kind: 'FlinkJob',
+    spec: { job: { module: 'words.mjs', moduleDigest: `sha256:${'0'.repeat(64)}` } },
+    path: 'spec.job.moduleDigest',
+    message: pinned,
   },
   { kind: 'FlinkJob', spec: job({ entryClass: 'main' }), path: 'spec.job.entryClass', message: 'has no meaning beside sql, which exports nothing' },
   {

@@ -1,5 +1,6 @@
 import { bundleModule } from '../../bin/bundle-module.ts'
 import { systemClock } from '../../runtime/common/clock.ts'
+import { Configuration } from '../../runtime/common/config.ts'
 import { createRestClient } from '../../runtime/rest/client.ts'
 import type { JobResultJson, RestClient } from '../../runtime/rest/types.ts'
 import type { Cluster } from './cluster.ts'
@@ -23,7 +24,7 @@ export async function sessionProgram(cluster: Cluster, modulePath: string): Prom
     retryDelayMs: 100,
     clock: systemClock,
   })
-  const bundle = await bundleModule(modulePath, 'default')
+  const bundle = await bundleModule({ modulePath, entry: 'default', configuration: Configuration.fromObject({}) })
   const jarId = await rest.uploadJar(`${bundle.name}.mjs`, bundle.bytes)
   const submit = (entry: string, args: readonly string[], parallelism: number, jobId?: string) =>
     rest.runJar(jarId, { entryClass: entry, programArgsList: args, parallelism, ...(jobId === undefined ? {} : { jobId }) })

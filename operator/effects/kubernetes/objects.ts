@@ -189,7 +189,12 @@ export function podParts(input: ClusterInput): PodParts {
   const job = jobOf(spec)
   const image = spec.image ?? settings.image
   const source = programOf(spec)
-  const programHash = job === undefined ? undefined : settings.hash(JSON.stringify([source?.text ?? job.module, job.entryClass, image]))
+  const programHash =
+    job === undefined
+      ? undefined
+      : settings.hash(
+          JSON.stringify([source?.text ?? job.module, job.entryClass, image, ...(job.moduleDigest === undefined ? [] : [job.moduleDigest])]),
+        )
   return {
     name: owner.name,
     namespace: owner.namespace,
@@ -208,7 +213,7 @@ export function podParts(input: ClusterInput): PodParts {
             entry: job.entryClass,
             hash: programHash,
             ...(source === undefined
-              ? { path: job.module ?? '' }
+              ? { path: job.module ?? '', ...(job.moduleDigest === undefined ? {} : { digest: job.moduleDigest }) }
               : { path: source.fileName, configMapName: names.program(owner.name, shortHash(input, source.text)) }),
           },
         }),

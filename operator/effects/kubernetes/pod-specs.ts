@@ -30,8 +30,10 @@ export interface PodParts {
 
 export interface Program {
   readonly entry: string
-  /** In the image; of an inline program the name of its file. */
+  /** In the image, or its address; of an inline program the name of its file. */
   readonly path: string
+  /** Of a path that is an address. */
+  readonly digest?: string
   readonly configMapName?: string
   /** Of the program and the image: the jar that it becomes is named by it. */
   readonly hash: string
@@ -41,6 +43,7 @@ type Json = Readonly<Record<string, unknown>>
 
 /** The entry point of the runtime image, said again for images that are built on it and change it. */
 export const LAUNCHER = ['node', '--disable-warning=ExperimentalWarning', '/opt/millrace/dist/millrace.js']
+const HOME = '/opt/millrace'
 const WORK = '/var/lib/millrace'
 const UPLOADS = `${WORK}/uploads`
 const CONFIGURATION = '/etc/millrace'
@@ -170,7 +173,13 @@ function programContainer(parts: PodParts, name: string, options: readonly strin
   const { program } = parts
   if (program === undefined) return undefined
   const path = program.configMapName === undefined ? program.path : `${PROGRAM}/${program.path}`
-  return { name, args: ['bundle', '--class', literal(program.entry), ...options, literal(path), ...args.map(literal)] }
+  const pinned = program.digest === undefined ? [] : ['--digest', program.digest]
+  return {
+    name,
+    // What comes from elsewhere finds the packages of the image.
+    ...(program.digest === undefined ? {} : { workingDir: HOME }),
+    args: ['bundle', '--class', literal(program.entry), ...pinned, ...options, literal(path), ...args.map(literal)],
+  }
 }
 
 interface Container {
