@@ -9,7 +9,7 @@ JOB ?= examples/word-count-sql.yaml
 SEED ?=
 SEEDS ?= 300
 
-.PHONY: help install build image-roots image cluster-up cluster-down run check test sim bench soak format parts crds chart clean
+.PHONY: help install build image-roots image cluster-up cluster-down cluster-test run check test sim bench soak format parts crds chart clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,10 @@ cluster-up: node_modules/.installed parts ## a Kubernetes node on this machine, 
 
 cluster-down: node_modules/.installed ## removes it
 	@$(NODE) test/cluster/cluster.ts down
+
+CLUSTER_TESTS := test/parts/node/story.test.ts test/parts/node/programs.test.ts
+cluster-test: dist/.built parts ## the tests of a whole cluster on yours (kind, k3d): KUBECONFIG=file OUTSIDE=address LOAD='kind load image-archive'
+	@MILLRACE_TEST_KUBECONFIG="$(KUBECONFIG)" MILLRACE_TEST_OUTSIDE="$(OUTSIDE)" MILLRACE_TEST_LOAD="$(LOAD)" $(VITEST) --project parts $(CLUSTER_TESTS)
 
 run: dist/.built ## a word count in SQL on an embedded local cluster (JOB=file.yaml for another); Ctrl-C ends it
 	@bin/millrace up $(JOB) $(if $(CI),--once,)

@@ -45,6 +45,8 @@ export class FakeFlinkCluster implements Executor {
   taskManagers = 0
   endedTaskManagers: { message: string; wasReady: boolean }[] = []
   problems: ProcessProblem[] | undefined
+  /** Of jobs that run. */
+  checkpointProblem: string | undefined
   jobs = new Map<string, FakeJob>()
   /** What lies at the store: of each job id what it goes on from, and how many times it was given up. */
   readonly state = new Map<string, string>()
@@ -438,6 +440,7 @@ export class FakeFlinkCluster implements Executor {
       name: 'fake',
       state,
       ...(job.message === undefined ? {} : { 'millrace-message': job.message }),
+      ...(this.checkpointProblem === undefined ? {} : { 'millrace-checkpoint-problem': this.checkpointProblem }),
       vertices: this.vertexIds.map(id => ({ id, parallelism, tasks: { [state]: parallelism } })),
       'start-time': 1_000,
       timestamps: { [state]: 2_000, RESTARTING: this.progress.restartedMs },

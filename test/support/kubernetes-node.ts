@@ -23,15 +23,10 @@ import { enforcePolicies, type PolicyEnforcer } from './network-policy-enforcer.
  * 4. Pods are routed to each other, and NetworkPolicies are enforced between them (network-policy-enforcer.ts).
  * 5. What an earlier one left that was killed is removed first; one whose process lives is left alone.
  */
-export interface KubernetesNode extends AsyncDisposable {
-  /** For kubectl, helm and others. */
-  readonly kubeconfig: string
+export interface KubernetesNode extends TestCluster {
   readonly apiServer: string
-  /** Address of this machine for pods. */
-  readonly outside: string
-  kubectl(args: readonly string[], input?: string): Promise<string>
-  /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
-  importImage(archive: string): void
+  /** What `importImage` does, for others: without the archive. */
+  readonly importCommand: readonly string[]
   /** Packets so far that NetworkPolicies have kept pods of this address from sending and getting. */
   readonly refused: PolicyEnforcer['refused']
   /** It is killed, and started again over what it has on disk when the work has been done. */
@@ -40,6 +35,17 @@ export interface KubernetesNode extends AsyncDisposable {
   killInPod(uid: string): number
   /** What this user has asked the API server for so far; watches when they ended. */
   audited(user: string): readonly AuditedRequest[]
+}
+
+/** What tests need that run on any cluster (test-cluster.ts). */
+export interface TestCluster extends AsyncDisposable {
+  /** For kubectl, helm and others. */
+  readonly kubeconfig: string
+  /** Address of this machine for pods. */
+  readonly outside: string
+  kubectl(args: readonly string[], input?: string): Promise<string>
+  /** A docker-archive; pods name it with imagePullPolicy Never or IfNotPresent. */
+  importImage(archive: string): void
 }
 
 /** A request that was answered. */
@@ -59,7 +65,7 @@ interface Place {
   readonly outside: string
 }
 
-const NODE_NAME = 'node-1'
+export const NODE_NAME = 'node-1'
 const SERVICE_CIDR = '10.96.0.0/16'
 const POD_CIDR = '10.244.0.0/24'
 export const PAUSE_IMAGE = 'millrace.test/pause:1'
@@ -87,7 +93,9 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
   try {
     await startControlPlane(place, start)
     await start('containerd', ['containerd', '--config', containerdConfig(place)], 'containerd successfully booted')
-    importImage(place, join(cacheFolder('pause-1'), 'pause.tar'))
+    const importCommand = ['ctr', '--address', join(place.folder, 'containerd.sock'), '-n', 'k8s.io', 'image', 'import']
+    const importImage = (archive: string) => void run(...importCommand, archive)
+    importImage(join(cacheFolder('pause-1'), 'pause.tar'))
     await start('kubelet', kubeletCommand(place), 'Started kubelet')
     await start('kube-proxy', proxyCommand(place), 'Caches are synced')
     await start('CoreDNS', dnsCommand(place), 'CoreDNS-')
@@ -98,7 +106,8 @@ export async function startKubernetesNode(say: (line: string) => void = () => {}
       apiServer: apiServerOf(place),
       outside: place.outside,
       kubectl: (args, input) => admin(place, args, input),
-      importImage: archive => importImage(place, archive),
+      importImage,
+      importCommand,
       refused,
       async without(part, work) {
         await running.get(part)?.stop()
@@ -431,10 +440,6 @@ function dnsCommand(place: Place): readonly string[] {
 `,
   )
   return [join(cacheFolder('coredns-1.14.7'), 'coredns'), '-conf', path]
-}
-
-function importImage({ folder }: Place, archive: string): void {
-  run('ctr', '--address', join(folder, 'containerd.sock'), '-n', 'k8s.io', 'image', 'import', archive)
 }
 
 /** They would outlive containerd. */

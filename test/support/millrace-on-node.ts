@@ -10,7 +10,7 @@ import type { Condition } from '../../operator/api/fields.ts'
 import type { FlinkJob } from '../../operator/api/flink-job.ts'
 import { runHelm, valuesArgs } from './helm.ts'
 import { kubeBinary } from './kube-binaries.ts'
-import { type KubernetesNode, startKubernetesNode } from './kubernetes-node.ts'
+import { type KubernetesNode, startKubernetesNode, type TestCluster } from './kubernetes-node.ts'
 import { ACCESS_KEY, S3Server, SECRET_KEY } from './s3-server.ts'
 
 /**
@@ -23,24 +23,33 @@ export const BUCKET = 'state'
 const RELEASE = 'millrace'
 export const OPERATOR_ACCOUNT = `system:serviceaccount:${SYSTEM}:millrace-operator`
 
-export class MillraceOnNode implements AsyncDisposable {
-  readonly node: KubernetesNode
+const KINDS = ['flinkjobs', 'flinksessions', 'flinksnapshots'].map(plural => `crd/${plural}.millrace.dev`)
+
+export class MillraceOnNode<Cluster extends TestCluster = KubernetesNode> implements AsyncDisposable {
+  readonly node: Cluster
   readonly s3: S3Server
   private readonly home: string
 
-  private constructor(node: KubernetesNode, s3: S3Server, home: string) {
+  private constructor(node: Cluster, s3: S3Server, home: string) {
     this.node = node
     this.s3 = s3
     this.home = home
   }
 
   /** `values`: of the chart. */
-  static async start(values: (world: Pick<MillraceOnNode, 'node' | 's3'>) => object = () => ({})): Promise<MillraceOnNode> {
+  static start(values?: (world: Pick<MillraceOnNode, 'node' | 's3'>) => object): Promise<MillraceOnNode> {
+    return MillraceOnNode.on(startKubernetesNode, values)
+  }
+
+  static async on<Cluster extends TestCluster>(
+    startCluster: () => Promise<Cluster>,
+    values: (world: Pick<MillraceOnNode<Cluster>, 'node' | 's3'>) => object = () => ({}),
+  ): Promise<MillraceOnNode<Cluster>> {
     const home = mkdtempSync(join(tmpdir(), 'millrace-images-'))
     const parts: AsyncDisposable[] = []
     try {
       for (const image of images) await stageRoot(image, home)
-      const node = await startKubernetesNode()
+      const node = await startCluster()
       parts.push(node)
       for (const image of images) node.importImage(buildArchive(image, home).path)
       const s3 = await S3Server.start(node.outside)
@@ -58,6 +67,14 @@ export class MillraceOnNode implements AsyncDisposable {
       rmSync(home, { recursive: true, force: true })
       throw error
     }
+  }
+
+  /** On a cluster that stays: nothing of it does. Jobs first, while somebody is there to look after them. */
+  async leave(): Promise<void> {
+    await this.node.kubectl(['delete', 'namespace', JOBS, '--ignore-not-found', '--timeout=120s'])
+    await this.helm('uninstall', RELEASE, '--ignore-not-found', '--wait')
+    await this.node.kubectl(['delete', 'namespace', SYSTEM, '--ignore-not-found', '--timeout=120s'])
+    await this.node.kubectl(['delete', ...KINDS, '--ignore-not-found', '--timeout=60s'])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,17 +106,6 @@ export class MillraceOnNode implements AsyncDisposable {
   /** kubectl in the namespace of jobs. */
   kubectl(...args: readonly string[]): Promise<string> {
     return this.node.kubectl(['-n', JOBS, ...args])
-  }
-
-  /**
-   * What the operator may not, of all it has asked for. In the first half minute of a kind the API server's check of owners may not know it yet ("cannot find RESTMapping"): no right is missing,
-   * the operator asks again.
-   */
-  forbiddenToOperator(): readonly string[] {
-    return this.node
-      .audited(OPERATOR_ACCOUNT)
-      .filter(({ responseStatus }) => responseStatus?.code === 403 && !responseStatus.message?.includes('cannot find RESTMapping'))
-      .map(({ verb, objectRef, responseStatus }) => `${verb} ${objectRef?.resource}: ${responseStatus?.message}`)
   }
 
   async status(name: string): Promise<FlinkJob['status']> {

@@ -1,7 +1,11 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openStore } from '../../runtime/checkpoint/storage/open-store.ts'
+import { systemClock } from '../../runtime/common/clock.ts'
 import { Configuration } from '../../runtime/common/config.ts'
+import { noLog } from '../../runtime/common/log.ts'
+import { systemRandom } from '../../runtime/common/random.ts'
 import { freePorts, type GuardedProcess, startGuarded } from './guarded-process.ts'
 import { writtenLines } from './written-lines.ts'
 
@@ -61,6 +65,13 @@ export class S3Server {
   /** Lines of the objects below a path that readers of a file sink look at. */
   lines(bucket: string, path: string): string[] {
     return writtenLines(join(this.folder, 'buckets', bucket, path))
+  }
+
+  /** As a client would. */
+  async put(bucket: string, path: string, text: string): Promise<void> {
+    const parts = { clock: systemClock, random: systemRandom, log: noLog }
+    const store = await openStore(`s3://${bucket}`, this.configuration(), parts)
+    await store.create(path, Buffer.from(text))
   }
 
   removeBucket(name: string): void {

@@ -4,8 +4,7 @@ import { BUCKET, MillraceOnNode, runs, type SeenConditions } from '../../support
 import { countedOnce, countingScript, NumbersInKafka } from '../../support/numbers-from-kafka.ts'
 
 /**
- * What a job on Kubernetes lives on goes away, or is short: the job goes on afterwards, and its condition has named the cause meanwhile, but for a store that is away, whose checkpoints do not fail before
- * their time-out. Away for some seconds, with time-outs lowered to that;
+ * What a job on Kubernetes lives on goes away, or is short: the job goes on afterwards, and its condition has named the cause meanwhile. Away for some seconds, with time-outs lowered to that;
  * SOAK=1: for a minute.
  */
 const soak = process.env['SOAK'] === '1'
@@ -71,9 +70,10 @@ test('the API server is away: the job goes on meanwhile, the operator afterwards
   await growsBy(50)
 })
 
-test('S3 is away: the job goes on afterwards', { timeout: 240_000 }, async () => {
+test('S3 is away: the condition names it, the job goes on afterwards', { timeout: 240_000 }, async () => {
   await world.s3.goAway()
   try {
+    await named(/the checkpoint store does not answer: .*ECONNREFUSED|checkpoints fail since .*ECONNREFUSED/)
     await away()
   } finally {
     await world.s3.comeBack()

@@ -1,19 +1,25 @@
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { version } from '../../../bin/version.ts'
-import { JOBS, MillraceOnNode } from '../../support/millrace-on-node.ts'
+import type { TestCluster } from '../../support/kubernetes-node.ts'
+import { BUCKET, JOBS, MillraceOnNode } from '../../support/millrace-on-node.ts'
+import { isOwnNode, startTestCluster } from '../../support/test-cluster.ts'
 
 /** Programs that do not stand in the manifest. */
 const WITH_JOB = 'millrace-with-job'
-let world: MillraceOnNode
+let world: MillraceOnNode<TestCluster>
 beforeAll(async () => {
-  world = await MillraceOnNode.start()
+  world = await MillraceOnNode.on(startTestCluster)
   world.importImageWith(WITH_JOB, {
     'node_modules/greeting/package.json': JSON.stringify({ name: 'greeting', version: '1.0.0', type: 'module', exports: './index.js' }),
     'node_modules/greeting/index.js': "export const greeting = whom => 'hello ' + whom\n",
     'job/job.ts': printing('the image'),
   })
 }, 180_000)
-afterAll(() => world?.[Symbol.asyncDispose](), 60_000)
+afterAll(async () => {
+  if (!isOwnNode) await world?.leave()
+  await world?.[Symbol.asyncDispose]()
+}, 60_000)
 
 function printing(whom: string): string {
   return `import { DataGeneratorSource, type StreamExecutionEnvironment, Types, WatermarkStrategy } from 'millrace'
@@ -23,6 +29,8 @@ export default (env: StreamExecutionEnvironment) => {
 }
 `
 }
+
+const lines = async (pod: string) => (await world.kubectl('logs', pod).catch(String)).split('\n')
 
 test('modules of the image and of a volume run, with the packages of the image, and kubectl logs shows what they print', {
   timeout: 200_000,
@@ -40,9 +48,24 @@ test('modules of the image and of a volume run, with the packages of the image, 
     flinkJob('of-image', '/opt/millrace/job/job.ts', {}),
     flinkJob('of-volume', '/opt/millrace/modules/job.ts', { jobManager: { podTemplate: template } }),
   )
-  const lines = async (pod: string) => (await world.kubectl('logs', pod).catch(String)).split('\n')
   await expect.poll(() => lines('of-image-tm-0'), { timeout: 90_000, interval: 500 }).toContain('hello the image')
   await expect.poll(() => lines('of-volume-tm-0'), { timeout: 90_000, interval: 500 }).toContain('hello the volume')
-  const address = flinkJob('of-bucket', 's3://state/job.ts', {})
-  await expect(world.apply(address)).rejects.toThrow('a module is a file, in the image or on a volume')
+})
+
+test('a module of a bucket runs, with the packages of the image; another text than the spec names is refused, and the job says so', {
+  timeout: 200_000,
+}, async () => {
+  const text = printing('the bucket')
+  await world.s3.put(BUCKET, 'programs/job.ts', text)
+  const ofBucket = (name: string, moduleDigest?: string) => {
+    const job = world.job(name, { module: `s3://${BUCKET}/programs/job.ts`, moduleDigest }) as { readonly spec: object }
+    return { ...job, spec: { ...job.spec, image: `${WITH_JOB}:${version}` } }
+  }
+  await expect(world.apply(ofBucket('of-bucket'))).rejects.toThrow('belongs to a module at s3://, which needs it')
+  await world.apply(
+    ofBucket('of-bucket', `sha256:${createHash('sha256').update(text).digest('hex')}`),
+    ofBucket('of-another', `sha256:${'0'.repeat(64)}`),
+  )
+  await expect.poll(() => lines('of-bucket-tm-0'), { timeout: 90_000, interval: 500 }).toContain('hello the bucket')
+  await world.reaches('of-another', { lifecycleState: 'FAILED', error: expect.stringContaining('is not the one that was named') as unknown })
 })
