@@ -71,7 +71,7 @@ export interface ObservedTaskManagers {
 
 /** What keeps a process from being there or staying up, though nobody has to start it again. */
 export interface ProcessProblem {
-  /** `jobmanager`, `taskmanager-0`, `planner`, `session`. */
+  /** `jobmanager`, `taskmanager-0`, `planner`, `session`; `checkpoints` where it is of none of them. */
   readonly process: string
   /** One word, as Kubernetes has it: ImagePullBackOff, CrashLoopBackOff, Unschedulable, OOMKilled. */
   readonly reason: string

@@ -130,6 +130,16 @@ test('what is wrong with the processes is said while it lasts, also of a job tha
   expect([condition(after, 'Degraded')?.reason, after.status?.problems]).toEqual(['AsExpected', undefined])
 })
 
+test('why no checkpoint is completed is said while it lasts', async () => {
+  const { cluster, pass } = await started()
+  cluster.checkpointProblem = 'the checkpoint store does not answer: connect ECONNREFUSED'
+  const during = await pass()
+  expect(condition(during, 'Degraded')).toMatchObject({ status: 'True', reason: 'CheckpointsFailing', message: cluster.checkpointProblem })
+  expect(condition(during, 'Ready')).toMatchObject({ status: 'True' })
+  cluster.checkpointProblem = undefined
+  expect(condition(await pass(), 'Degraded')?.reason).toBe('AsExpected')
+})
+
 test('a deployment that waits for a pod says what for', async () => {
   const { cluster, pass, until } = world(undefined, spec)
   cluster.problems = [{ process: 'jobmanager', reason: 'ImagePullBackOff', message: 'jobmanager has no image example/millrace:1' }]

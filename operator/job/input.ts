@@ -69,6 +69,8 @@ export type ObservedJob =
       readonly restartedMs: number
       /** Why it waits or failed. */
       readonly message: string | undefined
+      /** Why no checkpoint is completed at present, where that is known. */
+      readonly checkpointProblem?: string
     }
 
 /** Slots and who has them, asked only where they decide something. */

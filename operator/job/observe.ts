@@ -149,6 +149,7 @@ async function observeJob(rest: RestClient, jobId: string): Promise<ObservedJob>
       parallelisms: Object.fromEntries(info.vertices.map(({ id, parallelism }) => [id, parallelism])),
       restartedMs: info.timestamps['RESTARTING'] ?? 0,
       message: info.state === 'FAILED' ? await failureOf(rest, jobId) : info['millrace-message'],
+      ...(info['millrace-checkpoint-problem'] === undefined ? {} : { checkpointProblem: info['millrace-checkpoint-problem'] }),
     }
   } catch (error) {
     return unlessThere(error)

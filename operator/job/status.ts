@@ -33,9 +33,12 @@ export function withObservedJob(input: Input): Input {
 
 const PROBLEMS_MAX = 10
 
-/** Those of processes as they were seen just now; the first few stand for the others. */
+/** Those of processes and checkpoints as they were seen just now; the first few stand for the others. */
 export function withProblems({ observed }: Input, status: FlinkJobStatus): FlinkJobStatus {
   const { problems: _before, conditions, ...rest } = status
-  const problems = observed.cluster.problems?.slice(0, PROBLEMS_MAX) ?? []
+  const { cluster, job } = observed
+  const checkpointProblem = job.kind === 'present' ? job.checkpointProblem : undefined
+  const ofCheckpoints = checkpointProblem === undefined ? [] : [{ process: 'checkpoints', reason: 'CheckpointsFailing', message: checkpointProblem }]
+  const problems = [...(cluster.problems ?? []), ...ofCheckpoints].slice(0, PROBLEMS_MAX)
   return { ...rest, ...(problems.length === 0 ? {} : { problems }), conditions }
 }

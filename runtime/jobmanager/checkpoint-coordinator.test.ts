@@ -4,7 +4,7 @@ import { simJobGraph } from '../../test/support/sim-cluster.ts'
 import { createMemoryStore } from '../checkpoint/storage/memory-store.ts'
 import type { ObjectStore } from '../checkpoint/storage/object-store.ts'
 import { Configuration } from '../common/config.ts'
-import type { FlinkError } from '../common/errors.ts'
+import { FlinkError } from '../common/errors.ts'
 import { noLog } from '../common/log.ts'
 import { seededRandom } from '../common/random.ts'
 import { createExecutionGraph } from '../graph/execution-graph.ts'
@@ -126,6 +126,57 @@ describe('an attempt', () => {
     expect(failures.map(({ message, cause }) => [message.slice(0, 52), (cause as Error).message])).toEqual([
       ['Exceeded checkpoint tolerable failure threshold. 1 i', 'disk full'],
     ])
+  })
+})
+
+describe('what is wrong', () => {
+  const acknowledgeAll = async ({ coordinator, clock }: ReturnType<typeof coordinatorOver>, ids: readonly string[], id: number) => {
+    for (const executionId of ids) coordinator.acknowledge(executionId, id, { operators: [], kept: [] })
+    await clock.run(100)
+  }
+
+  test('is said since the first failure, until one is completed', async () => {
+    const made = coordinatorOver(createMemoryStore())
+    const { coordinator, clock, begin } = made
+    await coordinator.restore(jobGraph)
+    const ids = begin(0)
+    await clock.run(1_000)
+    expect(coordinator.problem).toBeUndefined()
+    coordinator.decline(ids[0] ?? '', 1, { name: 'FlinkError', code: 'EXTERNAL_SYSTEM', message: 'disk full', stack: '', cause: undefined })
+    const problem = coordinator.problem ?? ''
+    expect(problem).toMatch(/^checkpoints fail since 2023-11-14T[\d:.]+Z: a task could not take it: disk full$/)
+    // It restarts for it.
+    coordinator.stop()
+    await coordinator.restore(jobGraph)
+    const next = begin(1)
+    await clock.run(1_000)
+    expect(coordinator.problem).toBe(problem)
+    await acknowledgeAll(made, next, 2)
+    expect(coordinator.problem).toBeUndefined()
+  })
+
+  test('is what the store says, while it is asked again', async () => {
+    const inner = createMemoryStore()
+    let isAway = false
+    const store: ObjectStore = {
+      ...inner,
+      create: async (path, bytes) => {
+        if (isAway && path.includes('/epochs/')) throw new FlinkError('EXTERNAL_SYSTEM', 'connect ECONNREFUSED')
+        return inner.create(path, bytes)
+      },
+    }
+    const made = coordinatorOver(store)
+    const { coordinator, clock, told, begin } = made
+    await coordinator.restore(jobGraph)
+    const ids = begin(0)
+    await clock.run(1_000)
+    isAway = true
+    await acknowledgeAll(made, ids, 1)
+    expect(coordinator.problem).toBe('the checkpoint store does not answer: connect ECONNREFUSED')
+    isAway = false
+    await clock.run(10_000)
+    expect(told).toContain(`complete 1 ${ids.join()}`)
+    expect(coordinator.problem).toBeUndefined()
   })
 })
 

@@ -122,6 +122,8 @@ export class CheckpointCoordinator {
   /** There is a checkpoint to begin with, and no task has begun with it. */
   private untouched = false
   readonly statistics = new CheckpointStatistics(HISTORY_MAX)
+  /** Since the last one that was completed. */
+  private failing: { readonly since: string; readonly cause: string } | undefined
 
   constructor(jobId: string, jobGraph: JobGraph, settings: CheckpointSettings, services: CheckpointCoordinatorServices) {
     this.jobId = jobId
@@ -169,6 +171,13 @@ export class CheckpointCoordinator {
     this.lastId = Math.max(this.lastId, checkpointId)
     this.statistics.restored({ id: checkpointId, timestampMs: Math.round(this.services.clock.nowMs()), isSavepoint, path })
     return plan
+  }
+
+  /** Why none is completed at present, as far as that is known. */
+  get problem(): string | undefined {
+    const { failing, epochs } = this
+    if (epochs?.waitsFor !== undefined) return `the checkpoint store does not answer: ${epochs.waitsFor}`
+    return failing === undefined ? undefined : `checkpoints fail since ${failing.since}: ${failing.cause}`
   }
 
   /** From here on no other JobManager's checkpoints of the job count. */
@@ -394,8 +403,15 @@ export class CheckpointCoordinator {
     const triggered = this.triggered.get(id)
     this.triggered.delete(id)
     if (triggered !== undefined && isTerminating(triggered.type)) this.stopping = false
-    this.statistics.failed(id, failureText(why, error), Math.round(this.services.clock.nowMs()))
+    if (failures.has(why)) this.noteFailed(id, failureText(why, error))
+    else this.statistics.failed(id, failureText(why, error), Math.round(this.services.clock.nowMs()))
     if (triggered?.target !== undefined) this.removeUnfinished(id, triggered.target)
+  }
+
+  private noteFailed(id: number, cause: string): void {
+    const nowMs = Math.round(this.services.clock.nowMs())
+    this.statistics.failed(id, cause, nowMs)
+    this.failing = { since: this.failing?.since ?? new Date(nowMs).toISOString(), cause }
   }
 
   private removeUnfinished(id: number, target: SavepointTarget): void {
@@ -419,7 +435,7 @@ export class CheckpointCoordinator {
         await this.save(id, triggered, body, epochs)
       } catch (error) {
         const serialized = serializeError(error)
-        this.statistics.failed(id, failureText('publication failed', serialized), Math.round(this.services.clock.nowMs()))
+        this.noteFailed(id, failureText('publication failed', serialized))
         const outcome =
           serialized.code === 'CONFLICT' ? 'conflict' : serialized.code === 'FENCED' || serialized.code === 'OUTCOME_UNKNOWN' ? 'lost' : 'failed'
         this.log.warn(`checkpoint ${id} could not be published`, { outcome, error: serialized.message })
@@ -432,6 +448,7 @@ export class CheckpointCoordinator {
       const nowMs = Math.round(this.services.clock.nowMs())
       const path = triggered.target === undefined ? this.checkpointPath(id) : locationOf(triggered.target)
       this.statistics.completed(id, path, nowMs)
+      this.failing = undefined
       this.log.info(`completed ${triggered.type} ${id}`, {
         bytes: size,
         durationMs: nowMs - triggered.timestampMs,
@@ -538,6 +555,9 @@ const reasons: Record<AbortReason, string> = {
   'no task runs': 'no task runs any more',
   'not all tasks run': 'not all tasks run',
 }
+
+/** Those that say that something is wrong; the others come with a job's life. */
+const failures: ReadonlySet<AbortReason> = new Set(['declined', 'expired', 'publication failed'])
 
 function reasonOf(why: AbortReason): string {
   return reasons[why]

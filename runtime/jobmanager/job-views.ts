@@ -56,6 +56,7 @@ export function jobDetails(job: JobMaster, nowMs: number): JobDetails {
     args: job.job.args,
     attempt: job.attempt,
     restartStrategy: restartStrategyText(job.restartStrategy),
+    checkpointProblem: isTerminalStatus(job.state) ? undefined : job.checkpointCoordinator?.problem,
   }
 }
 

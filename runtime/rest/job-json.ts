@@ -68,6 +68,7 @@ export function jobInfo(job: JobDetails, plan: Plan): JobInfo {
     plan,
     'pending-operators': 0,
     ...(job.message === undefined ? {} : { 'millrace-message': job.message }),
+    ...(job.checkpointProblem === undefined ? {} : { 'millrace-checkpoint-problem': job.checkpointProblem }),
   }
 }
 

@@ -94,6 +94,7 @@ const job: JobDetails = {
   taskCounts: { ...states, RUNNING: 2 },
   tasksTotal: 2,
   message: undefined,
+  checkpointProblem: undefined,
   nowMs: 1_500,
   timestamps: {
     INITIALIZING: 1_000,

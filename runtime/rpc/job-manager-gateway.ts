@@ -127,6 +127,8 @@ export interface JobDetails extends JobSummary {
   readonly attempt: number
   /** In words. */
   readonly restartStrategy: string
+  /** Why no checkpoint is completed at present; undefined = none is known. */
+  readonly checkpointProblem: string | undefined
 }
 
 export interface VertexSummary {

@@ -69,10 +69,17 @@ export class EpochLog {
   private newestSavepoint: string | null = null
   /** A claim of this process that may or may not be there: until it has taken over again it does not know its own epoch. */
   private claimUnknown = false
+  /** What the store has said last, while it is asked again and again. */
+  private unanswered: string | undefined
 
   constructor(options: EpochLogOptions) {
     this.options = options
     this.nonce = hex(options.random.bytes(16))
+  }
+
+  /** Why something that was asked of the store has not happened yet; undefined = nothing waits. */
+  get waitsFor(): string | undefined {
+    return this.unanswered
   }
 
   /** The id of the checkpoint to restore from; null = a job without one. To be called before anything is done for the job. */
@@ -292,6 +299,14 @@ export class EpochLog {
    * the second one says `exists`, and whose it is can be read.
    */
   private async retried<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await this.untilKnown(act)
+    } finally {
+      this.unanswered = undefined
+    }
+  }
+
+  private async untilKnown<T>(act: () => Promise<T>): Promise<T> {
     const { clock, log, jobId, store, unknownOutcomeMs = UNKNOWN_OUTCOME_MS } = this.options
     const endMs = clock.monotonicMs() + unknownOutcomeMs
     let unknown = false
@@ -311,6 +326,7 @@ export class EpochLog {
             error,
           )
         }
+        this.unanswered = error.message
         log.warn('checkpoint storage answered with an error, trying again', { uri: store.uri, jobId, reason: error.message })
         await sleep(clock, delayMs)
       }
