@@ -58,6 +58,8 @@ export interface Executors {
   release(key: ObjectKey): Promise<void>
 }
 
+/** As often as Secrets are looked at (referred-secrets.ts). */
+const REFERENCE_LOOK_MS = 60_000
 const FINALIZER = `${API_GROUP}/cleanup`
 const PAUSED = `${API_GROUP}/paused`
 
@@ -104,8 +106,11 @@ export function flinkJobController(parts: FlinkJobControllerParts): Controller {
         await objects.writeFinalizers(key, [...finalizers, FINALIZER])
         return 0
       }
-      if (invalid !== undefined && job.status?.reconciliationStatus === undefined && job.metadata.deletionTimestamp === undefined)
-        return refuse(job, invalid, waits ? 'CREATED' : 'FAILED', writeStatus, clock)
+      if (invalid !== undefined && job.status?.reconciliationStatus === undefined && job.metadata.deletionTimestamp === undefined) {
+        await refuse(job, invalid, waits ? 'CREATED' : 'FAILED', writeStatus, clock)
+        // Of a right that is given, or a Secret that is made, nobody tells us.
+        return waits ? REFERENCE_LOOK_MS : undefined
+      }
       const store = {
         read: async () => job,
         noteJobId,

@@ -3,7 +3,7 @@ import { ManagerWorld } from '../../test/support/manager-world.ts'
 import type { FlinkJob, FlinkJobSpec, FlinkJobStatus } from '../api/flink-job.ts'
 import { editOf } from '../job/diff.ts'
 import { initialStatus } from '../job/input.ts'
-import type { KubeObject } from '../kube/object-api.ts'
+import { KubeError, type KubeObject, type ObjectApi } from '../kube/object-api.ts'
 import { controllerRevisions, typeOf } from '../kube/resources.ts'
 import type { Caches } from './caches.ts'
 import { createReferences, ofReferences } from './references.ts'
@@ -176,3 +176,23 @@ function cachesOf(world: ManagerWorld): Caches {
   }
   return { get: ({ kind }, _namespace, name) => objects.get(`${kind} ${name}`), list: () => [], labelled: () => [], seen: () => {} }
 }
+
+test('a Secret that the operator may not read is a problem of the spec that names it, until it may', async () => {
+  const world = new ManagerWorld()
+  let mayRead = false
+  const get: ObjectApi['get'] = async (type, namespace, name) => {
+    if (type.plural === 'secrets' && !mayRead) throw new KubeError('Forbidden', 'secrets "key" is forbidden')
+    return world.server.get(type, namespace, name)
+  }
+  const references = createReferences(Object.assign(Object.create(world.server) as ObjectApi, { get }), cachesOf(world), world.clock)
+  const template = { spec: { containers: [{ name: 'main', envFrom: [{ secretRef: { name: 'key' } }] }] } }
+  const spec = { job: { script: 'x' }, taskManager: {}, podTemplate: template } as unknown as FlinkJobSpec
+  expect(await references.resolve('default', spec, undefined)).toEqual({
+    invalid: 'spec names Secret key in namespace default, which the operator may not read: secrets "key" is forbidden',
+  })
+  mayRead = true
+  await world.apply({ apiVersion: 'v1', kind: 'Secret', metadata: meta('key'), data: {} })
+  expect(await references.resolve('default', spec, undefined)).toMatchObject({
+    spec: { references: { 'Secret key': expect.any(String) as unknown } },
+  })
+})

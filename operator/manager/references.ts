@@ -80,11 +80,21 @@ export function createReferences(api: ObjectApi, caches: Caches, clock: Clock): 
       const found: (readonly [key: string, version: string])[] = []
       for (const { kind, name } of podReferences(spec)) {
         const key = `${kind} ${name}`
-        const version = (await versionThere(kind, namespace, name)) ?? before?.references?.[key]
+        const there = await versionThere(kind, namespace, name).catch(refusedIn(key, namespace))
+        if (there !== undefined && typeof there !== 'string') return there
+        const version = there ?? before?.references?.[key]
         if (version !== undefined) found.push([key, version])
       }
       return found.length === 0 ? resolved : { spec: { ...resolved.spec, references: Object.fromEntries(found) } }
     },
+  }
+}
+
+/** What the API server does not let us see is said where the job is looked at: whoever has named it can mend that. */
+function refusedIn(what: string, namespace: string): (error: unknown) => { readonly invalid: string } {
+  return error => {
+    if (!isReason(error, 'Forbidden')) throw error
+    return { invalid: `spec names ${what} in namespace ${namespace}, which the operator may not read: ${(error as Error).message}` }
   }
 }
 
