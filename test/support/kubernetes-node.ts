@@ -301,9 +301,13 @@ function untilResolved(place: Place): Promise<void> {
   return untilAnswered(() => resolverOf(place).resolve4('kubernetes.default.svc.cluster.local'))
 }
 
-/** Of pods' accounts. */
+/** Of pods' accounts, and who has pods evicted. */
 function auditFlags(folder: string): Readonly<Record<string, string>> {
-  const rules = [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }, { level: 'None' }]
+  const rules = [
+    { level: 'Metadata', userGroups: ['system:serviceaccounts'] },
+    { level: 'Metadata', resources: [{ group: '', resources: ['pods/eviction'] }] },
+    { level: 'None' },
+  ]
   const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules }
   writeFileSync(join(folder, 'audit-policy.yaml'), JSON.stringify(policy))
   return { 'audit-policy-file': join(folder, 'audit-policy.yaml'), 'audit-log-path': join(folder, 'audit.log') }
