@@ -489,13 +489,22 @@ function kill(pid: number): void {
 
 function removePlace({ folder, namespace }: Place): void {
   for (const controller of cgroupControllers()) removeCgroup(join('/sys/fs/cgroup', controller, namespace))
-  const mounts = readFileSync('/proc/mounts', 'utf8')
-    .split('\n')
-    .flatMap(line => line.split(' ').slice(1, 2))
-    .filter(path => path.startsWith(`${folder}/`))
-  for (const path of mounts.sort().reverse()) run('umount', '-l', path)
+  for (const path of mountsBelow(folder).sort().reverse())
+    try {
+      run('umount', '-l', path)
+    } catch (error) {
+      // What held it ended meanwhile.
+      if (mountsBelow(folder).includes(path)) throw error
+    }
   if (existsSync(`/var/run/netns/${namespace}`)) run('ip', 'netns', 'delete', namespace)
   rmSync(folder, { recursive: true, force: true })
+}
+
+function mountsBelow(folder: string): string[] {
+  const paths = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .flatMap(line => line.split(' ').slice(1, 2))
+  return paths.filter(path => path.startsWith(`${folder}/`))
 }
 
 /** What runs in it is killed first; the folders go from the leaves up. Containerd may still be removing them at the same time. */

@@ -71,6 +71,10 @@ export class MillraceOnNode<Cluster extends TestCluster = KubernetesNode> implem
 
   /** On a cluster that stays: nothing of it does. Jobs first, while somebody is there to look after them. */
   async leave(): Promise<void> {
+    await this.kubectl('delete', 'flinkjobs,flinksessions', '--all', '--timeout=120s')
+    // The operator may be gone already.
+    for (const snapshot of await this.names('flinksnapshots'))
+      await this.kubectl('patch', snapshot, '--type=merge', '--patch={"metadata":{"finalizers":null}}')
     await this.node.kubectl(['delete', 'namespace', JOBS, '--ignore-not-found', '--timeout=120s'])
     await this.helm('uninstall', RELEASE, '--ignore-not-found', '--wait')
     await this.node.kubectl(['delete', 'namespace', SYSTEM, '--ignore-not-found', '--timeout=120s'])
@@ -132,6 +136,11 @@ export class MillraceOnNode<Cluster extends TestCluster = KubernetesNode> implem
   processes(cluster?: string): Promise<readonly string[]> {
     const ofCluster = cluster === undefined ? '' : `,app.kubernetes.io/instance=${cluster}`
     return this.names('pods', '-l', `app.kubernetes.io/component in (jobmanager,taskmanager)${ofCluster}`)
+  }
+
+  /** Who goes into them waits for that: a job may be RUNNING before its TaskManagers are there. */
+  async podsReady(): Promise<void> {
+    await this.kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app.kubernetes.io/component in (jobmanager,taskmanager)', '--timeout=90s')
   }
 
   /** A FlinkJob with its state at the S3 server. */

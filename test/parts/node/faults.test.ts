@@ -92,7 +92,10 @@ test('DNS is away while a TaskManager starts: the condition names it, the job go
   await world.reaches('counts', runs(2))
 })
 
-const inPod = (pod: string, program: string) => world.kubectl('exec', pod, '--', 'node', '-e', program)
+const inPod = async (pod: string, program: string) => {
+  await world.podsReady()
+  return world.kubectl('exec', pod, '--', 'node', '-e', program)
+}
 
 test('a full emptyDir: the node ends the pod, the condition names it, the job goes on in another one', { timeout: 240_000 }, async () => {
   await inPod('counts-tm-0', "require('node:fs').writeFileSync('/var/lib/millrace/full', Buffer.alloc(220 * 2 ** 20))")

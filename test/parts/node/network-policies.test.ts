@@ -24,6 +24,7 @@ beforeAll(async () => {
   await world.apply(numbers('mine'), numbers('theirs'), stranger)
   await world.reaches('mine', runs(1))
   await world.reaches('theirs', runs(1))
+  await world.podsReady()
   await world.kubectl('wait', '--for=condition=Ready', 'pod/stranger', '--timeout=60s')
 }, 300_000)
 afterAll(async () => {

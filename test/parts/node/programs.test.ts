@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(async () => {
   if (!isOwnNode) await world?.leave()
   await world?.[Symbol.asyncDispose]()
-}, 60_000)
+}, 300_000)
 
 function printing(whom: string): string {
   return `import { DataGeneratorSource, type StreamExecutionEnvironment, Types, WatermarkStrategy } from 'millrace'

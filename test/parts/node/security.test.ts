@@ -10,6 +10,7 @@ beforeAll(async () => {
   await world.apply(counting('mine'), counting('theirs'))
   await world.reaches('mine', runs(1))
   await world.reaches('theirs', runs(1))
+  await world.podsReady()
 }, 240_000)
 afterAll(() => world?.[Symbol.asyncDispose](), 60_000)
 

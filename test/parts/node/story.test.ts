@@ -20,7 +20,7 @@ afterAll(async () => {
   await kafka?.close()
   if (!isOwnNode) await world?.leave()
   await world?.[Symbol.asyncDispose]()
-}, 60_000)
+}, 300_000)
 
 const OUT = 'counts'
 const counting = (version: string, more: object = {}, spec: object = {}) =>
