@@ -89,6 +89,23 @@ const answers = (pod: string) =>
     .filter(({ objectRef }) => objectRef?.subresource === 'eviction' && objectRef.name === pod)
     .map(({ responseStatus }) => responseStatus?.code)
 
+/** By job `rare` since its newest start. */
+const recordsRead = async () =>
+  Number(
+    await world
+      .kubectl(
+        'exec',
+        'rare-jm-0',
+        '--',
+        'node',
+        '-e',
+        `const headers = { authorization: 'Bearer ' + require('node:fs').readFileSync('/var/run/secrets/millrace/token', 'utf8').trim() }
+      const get = async path => (await fetch('http://127.0.0.1:8081' + path, { headers })).json()
+      get('/jobs/overview').then(({ jobs: [job] }) => get('/jobs/' + job.jid)).then(({ vertices }) => console.log(Math.max(...vertices.map(({ metrics }) => metrics['read-records']))))`,
+      )
+      .catch(() => 0),
+  )
+
 test('a trial of an eviction says what would be, and takes no checkpoint', { timeout: 60_000 }, async () => {
   await expect(evict('rare-tm-0', { dryRun: ['All'] })).rejects.toThrow(/a checkpoint of .* is waited for/)
   expect(answers('rare-tm-0')).toEqual([429])
@@ -108,6 +125,7 @@ test('kubectl drain waits for the checkpoint and goes through; the job goes on e
   // Only a checkpoint shows anything to readers.
   await expect.poll(() => written('rare').length, { timeout: 60_000 }).toBeGreaterThan(0)
   const shown = written('rare').length
+  await expect.poll(recordsRead, { timeout: 60_000, interval: 500 }).toBeGreaterThan(0)
   // Suspended it commits what it has counted since.
   await world.apply(counting('rare', '1 h', {}, { state: 'suspended' }))
   await world.reaches('rare', { lifecycleState: 'SUSPENDED' })
