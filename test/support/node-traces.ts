@@ -3,11 +3,16 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What nodes for tests have on this machine: processes, mounts, links, cgroups, folders, network namespaces. The same before and after means that nothing was left. */
+/** What is there now and was not `before`: what a node has left. Less than before is no fault: what a killed one has left is removed by the next. */
+export function tracesSince(before: readonly string[]): readonly string[] {
+  return nodeTraces().filter(trace => !before.includes(trace))
+}
+
+/** What nodes for tests have on this machine: processes, mounts, links, cgroups, folders, network namespaces. */
 export function nodeTraces(): readonly string[] {
   const list = (command: string, ...args: readonly string[]) => execFileSync(command, args, { encoding: 'utf8' }).split('\n')
   // What has ended and was not looked at by its parent is no process any more.
-  const alive = list('ps', '-eo', 'stat=,comm=').flatMap(line => (line.startsWith('Z') ? [] : line.split(/\s+/).slice(1)))
+  const alive = list('ps', '-eo', 'stat=,comm=,pid=').flatMap(line => (line.startsWith('Z') ? [] : [line.replace(/^\S+\s+/, '')]))
   const processes = alive.filter(name => /^(containerd|runc|kube|etcd|coredns|pause|versitygw)/.test(name))
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, expect, test } from 'vitest'
 import { cacheFolder, runKubectl } from '../../support/kube-binaries.ts'
 import { PAUSE_IMAGE } from '../../support/kubernetes-node.ts'
-import { nodeTraces } from '../../support/node-traces.ts'
+import { nodeTraces, tracesSince } from '../../support/node-traces.ts'
 
 /** `make cluster-up` and `make cluster-down` as people run them, beside a cluster that may be up on this machine: the parts are those of the cache, the record is in a folder of its own. */
 const cache = mkdtempSync(join(tmpdir(), 'millrace-cache-'))
@@ -47,7 +47,6 @@ test('make cluster-up leaves a node behind that runs a pod, and says where it is
   const place = said.slice(said.indexOf('export KUBECONFIG'))
   expect(await make('cluster-up')).toContain(place)
   expect(await make('cluster-down')).toBe('the cluster is gone\n')
-  // Less than before when an earlier node was killed: `up` removes what it left.
-  expect(nodeTraces().filter(trace => !before.includes(trace))).toEqual([])
+  expect(tracesSince(before)).toEqual([])
   await expect(kubectl('get', 'pods')).rejects.toThrow()
 })
